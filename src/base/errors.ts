@@ -1,0 +1,31 @@
+/** What the caller of a failed operation may do about it. */
+export type Policy = 'give-up' | { retryAfterMs: number }
+
+/**
+ * An operating failure: something outside went wrong, `policy` says whether trying again can help, and the message is
+ * a sentence that tells a person what to do. Expected outcomes are returned instead; broken invariants assert.
+ */
+export class OperatingError extends Error {
+  readonly code: string
+  readonly policy: Policy
+
+  constructor(code: string, policy: Policy, message: string, options?: { cause?: unknown }) {
+    super(message, options)
+    this.name = 'OperatingError'
+    this.code = code
+    this.policy = policy
+  }
+}
+
+/** A broken invariant: a bug of ours. Stays on in production. */
+export class InvariantError extends Error {
+  override name = 'InvariantError'
+}
+
+export function assert(condition: unknown, message: string): asserts condition {
+  if (!condition) throw new InvariantError(message)
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,49 @@
+/** Labels and annotations that rooms agree on. Each line says who writes it. */
+export const label = {
+  /** On pods and gangs: the TrainingJob or InferenceService. By control. */
+  job: 'millwright.dev/job',
+  service: 'millwright.dev/service',
+  /** On pods: the gang and its attempt. By control. */
+  gang: 'millwright.dev/gang',
+  attempt: 'millwright.dev/attempt',
+  group: 'millwright.dev/group',
+  /** On service pods and gangs: the revision (hash of the template) they are of. By control/serving. */
+  revision: 'millwright.dev/revision',
+  /** On nodes. By the agent. */
+  pool: 'millwright.dev/pool',
+  accelerator: 'millwright.dev/accelerator',
+  hostname: 'kubernetes.io/hostname',
+  zone: 'topology.kubernetes.io/zone',
+  rack: 'millwright.dev/rack',
+  /** On Model versions: the model that they are versions of. By control/publishing. */
+  model: 'millwright.dev/model',
+} as const
+
+export const annotation = {
+  /** On pods, carried by the Binding (control/scheduling). */
+  rank: 'millwright.dev/rank',
+  localRank: 'millwright.dev/local-rank',
+  worldSize: 'millwright.dev/world-size',
+  devices: 'millwright.dev/devices', // comma-separated device ids
+  visibleDevices: 'millwright.dev/visible-devices', // what CUDA_VISIBLE_DEVICES becomes; empty for CPU slots
+  ports: 'millwright.dev/ports', // comma-separated
+  masterAddr: 'millwright.dev/master-addr',
+  masterPort: 'millwright.dev/master-port',
+  epoch: 'millwright.dev/epoch',
+  /** On pods at creation (control/training, control/serving): what agent/pod fetches and ships, as JSON of `PodWork`. */
+  work: 'millwright.dev/work',
+  /** On nodes (agent): JSON list of `Device`. */
+  nodeDevices: 'millwright.dev/node-devices',
+  /** On nodes (agent): "20000-20999", the range that seats take ports from. */
+  portRange: 'millwright.dev/port-range',
+  /** On jobs that a shutdown suspended and the next start resumes (runtime). */
+  suspendedBy: 'millwright.dev/suspended-by',
+} as const
+
+export const schedulerName = 'millwright'
+/** Extended resource of an accelerator slot on every local node (DESIGN §2, `cpu`). */
+export const cpuSlot = 'millwright.dev/cpu'
+export const gpuResource = 'nvidia.com/gpu'
+/** Set on pods of ours so that deletion waits for the agent to say that the process is gone is not needed:
+ * as on Kubernetes, a bound pod with a grace period stays, with `deletionTimestamp`, until its agent deletes it with grace 0. */
+export const finalizer = { training: 'millwright.dev/training', serving: 'millwright.dev/serving' } as const

@@ -1,0 +1,25 @@
+import { z } from 'zod'
+
+/**
+ * What `agent/pod` does beside a pod, fixed when the pod is made (annotation `millwright.dev/work`). Keys are blob
+ * keys; a manifest names files by sha256 (see `blob/manifest`).
+ */
+export const podWork = z.object({
+  /** Blob key prefix that checkpoints of this attempt go under: `checkpoints/<namespace>/<job uid>/attempt-K`. */
+  checkpoints: z.string().optional(),
+  /** Which ranks write checkpoints. */
+  checkpointRanks: z.enum(['first', 'all']).default('first'),
+  /** The committed checkpoint to restore before the start: manifest keys by rank ("first": rank 0's for everyone). */
+  restore: z.object({ step: z.number().int(), manifests: z.array(z.string()) }).optional(),
+  /** Older committed checkpoints, newest first, for when `restore` proves damaged. */
+  restoreElse: z.array(z.object({ step: z.number().int(), manifests: z.array(z.string()) })).default([]),
+  /** Manifest key of a model to fetch into MILLWRIGHT_MODEL_DIR. */
+  model: z.string().optional(),
+  /** `file:///path` (linked, not copied) or a manifest key of a dataset to put at MILLWRIGHT_DATA_DIR. */
+  data: z.string().optional(),
+  /** Blob key of the manifest that rank 0's output is shipped to when it exits 0. */
+  output: z.string().optional(),
+  /** Reads progress from the log instead of MILLWRIGHT_PROGRESS: named groups step, loss, samples, tokens. */
+  progressPattern: z.string().max(1000).optional(),
+})
+export type PodWork = z.output<typeof podWork>

@@ -1,0 +1,44 @@
+import type { Node, Pod } from '../model/kinds/kubernetes.ts'
+import type { Gang, Queue } from '../model/kinds/workloads.ts'
+
+/** What the scheduler is told. Objects are those of the store; a deleted one is named by its key (`namespace/name` or `name`). */
+export type Change =
+  | { kind: 'Node'; object: Node }
+  | { kind: 'Pod'; object: Pod }
+  | { kind: 'Gang'; object: Gang }
+  | { kind: 'Queue'; object: Queue }
+  | { kind: 'Node' | 'Pod' | 'Gang' | 'Queue'; deleted: string }
+
+export type Seats = Omit<NonNullable<NonNullable<Gang['status']>['seats']>, 'epoch' | 'at'>
+
+export type Verdict =
+  | { kind: 'bind'; gang: string; resourceVersion: string; attempt: number; seats: Seats }
+  | { kind: 'release'; gang: string; resourceVersion: string; attempt: number }
+  | { kind: 'wait'; gang: string; resourceVersion: string; attempt: number; reason: string; message: string }
+
+/** Pure: no clock, no I/O, no randomness. The same changes and times give the same verdicts. */
+export interface Scheduler {
+  apply(change: Change): void
+  /** Verdicts since the last call; assumes its own. A waiting verdict is repeated only when its reason changes. */
+  decide(nowMs: number): Verdict[]
+  /** 'stale': the write of a verdict lost; it is undone and decided again after the newer state was applied. */
+  settle(verdict: Verdict, outcome: 'committed' | 'stale'): void
+  /** A copy for what-ifs. */
+  fork(): Scheduler
+  /** Why a gang waits or sits where it does, whole. */
+  why(gang: string, nowMs: number): Why
+}
+
+export interface Why {
+  gang: string
+  state: 'waiting' | 'seated' | 'suspended' | 'unknown'
+  reason: string
+  message: string
+  asked: { members: number; accelerators: { model: string; count: number }[] }
+  free: { model: string; count: number; total: number }[]
+  /** Who holds what is missing. */
+  holders: { gang: string; queue: string; accelerators: number; priority: number }[]
+  placeInLine?: number
+  /** Edits that would start it now, each verified on a fork. */
+  fixes: string[]
+}
