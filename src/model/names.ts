@@ -27,11 +27,14 @@ export const annotation = {
   devices: 'millwright.dev/devices', // comma-separated device ids
   visibleDevices: 'millwright.dev/visible-devices', // what CUDA_VISIBLE_DEVICES becomes; empty for CPU slots
   ports: 'millwright.dev/ports', // comma-separated
+  port: 'millwright.dev/port', // the first of them: what PORT becomes
   masterAddr: 'millwright.dev/master-addr',
   masterPort: 'millwright.dev/master-port',
   epoch: 'millwright.dev/epoch',
   /** On pods at creation (control/training, control/serving): what agent/pod fetches and ships, as JSON of `PodWork`. */
   work: 'millwright.dev/work',
+  /** On pod templates (model/pods): "H100:8,A100:8", alternatives that a container's resources cannot express. */
+  accelerators: 'millwright.dev/accelerators',
   /** On nodes (agent): JSON list of `Device`. */
   nodeDevices: 'millwright.dev/node-devices',
   /** On nodes (agent): "20000-20999", the range that seats take ports from. */

@@ -19,7 +19,7 @@ export const probe = z.looseObject({
   successThreshold: z.number().optional(),
 })
 
-const envVar = z.looseObject({
+export const envVar = z.looseObject({
   name: z.string(),
   value: z.string().optional(),
   valueFrom: z
@@ -195,6 +195,7 @@ export const lease = z.looseObject({
 })
 
 export type Probe = z.output<typeof probe>
+export type EnvVar = z.output<typeof envVar>
 export type Container = z.output<typeof container>
 export type PodTemplate = z.output<typeof podTemplate>
 export type Pod = z.output<typeof pod>

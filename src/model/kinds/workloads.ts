@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { condition, dnsLabel, millwrightVersion, objectMeta } from '../metadata.ts'
-import { podTemplate, probe } from './kubernetes.ts'
+import { envVar, podTemplate, probe } from './kubernetes.ts'
 
 const base = <K extends string>(kind: K) => ({
   apiVersion: z.literal(millwrightVersion),
@@ -16,10 +16,7 @@ export const command = z
   .union([z.string().min(1).max(131_072), z.array(z.string().max(131_072)).min(1).max(4096)])
   .describe('A list is executed as it is; a string is run by /bin/sh -c.')
 export const env = z
-  .union([
-    z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
-    z.array(z.looseObject({ name: z.string(), value: z.string().optional(), valueFrom: z.looseObject({}).optional() })),
-  ])
+  .union([z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])), z.array(envVar)])
   .describe("NAME: value, or Kubernetes' list of {name, value | valueFrom}.")
 export const quantity = z.union([z.string().max(64), z.number()]).describe('A Kubernetes quantity: 500m, 2, 8Gi.')
 export const resources = z
@@ -482,6 +479,8 @@ export const ledgerPage = z.strictObject({
     .optional(),
 })
 
+export type Env = z.output<typeof env>
+export type Resources = z.output<typeof resources>
 export type TrainingJob = z.output<typeof trainingJob>
 export type InferenceService = z.output<typeof inferenceService>
 export type Gang = z.output<typeof gang>

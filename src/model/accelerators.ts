@@ -1,0 +1,63 @@
+import { OperatingError } from '../base/errors.ts'
+import { canonicalModel } from './catalogue.ts'
+
+/** `count` may be a share of one device: 0.5 is 500 thousandths of it. */
+export interface Accelerators {
+  model: string
+  count: number
+}
+export type ReadAccelerators = { alternatives: Accelerators[] } | { problem: string; index?: number }
+
+/** The accelerator that every local node offers: a slot that reserves no core. */
+export const cpuModel = 'cpu'
+/** Any GPU of whatever model: what `nvidia.com/gpu: 1` alone asks for. */
+export const anyGpu = 'gpu'
+/** What a template asks for that names no accelerator. */
+export const oneSlot: Accelerators = { model: cpuModel, count: 1 }
+
+/** `H100:8`, `cpu:1`, `H100` (one), `H100:0.5` (a share); a list gives alternatives, best first. Never throws. */
+export function readAccelerators(value: string | readonly string[]): ReadAccelerators {
+  const alternatives: Accelerators[] = []
+  const texts = typeof value === 'string' ? [value] : value
+  for (const [index, text] of texts.entries()) {
+    const read = readOne(text)
+    if (typeof read === 'string') return typeof value === 'string' ? { problem: read } : { problem: read, index }
+    if (alternatives.some((other) => other.model === read.model)) {
+      return { problem: `names ${read.model} a second time`, index }
+    }
+    alternatives.push(read)
+  }
+  return alternatives.length === 0 ? { problem: 'names no accelerator' } : { alternatives }
+}
+
+/** Throws on what admission would refuse. */
+export function acceleratorsOf(value: string | readonly string[]): Accelerators[] {
+  const read = readAccelerators(value)
+  if ('alternatives' in read) return read.alternatives
+  throw new OperatingError('invalid', 'give-up', `accelerators "${String(value).slice(0, 100)}": ${read.problem}`)
+}
+
+/** In thousandths of a device: the scheduler's unit. */
+export function milliOfCount(count: number): number {
+  return Math.round(count * 1000)
+}
+
+export function formatAccelerators(accelerators: Accelerators): string {
+  return `${accelerators.model}:${accelerators.count}`
+}
+
+export const acceleratorForms = 'MODEL:COUNT, e.g. H100:8, cpu:1 or H100:0.5'
+
+function readOne(text: string): Accelerators | string {
+  const match = /^([A-Za-z][A-Za-z0-9._-]{0,62})(?::([0-9]{1,6}(?:\.[0-9]{1,12})?|\.[0-9]{1,12}))?$/.exec(text)
+  const written = match?.[1]
+  if (written === undefined) return `is not an accelerator; write ${acceleratorForms}`
+  const count = match?.[2] === undefined ? 1 : Number(match[2])
+  if (count === 0) return 'asks for none; leave accelerators out for one cpu slot'
+  if (count > countMax) return `asks for more than ${countMax} on one worker; use more workers`
+  if (count > 1 && !Number.isInteger(count)) return 'asks for a share next to whole devices; a share is of one device'
+  if (Math.abs(count * 1000 - milliOfCount(count)) > 1e-9) return 'asks for a share finer than a thousandth'
+  return { model: canonicalModel(written), count: milliOfCount(count) / 1000 }
+}
+
+const countMax = 1024

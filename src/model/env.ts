@@ -1,0 +1,19 @@
+import type { EnvVar } from './kinds/kubernetes.ts'
+import type { Env } from './kinds/workloads.ts'
+
+/** `NAME: value` or Kubernetes' list, as Kubernetes' list. Order is kept: later entries may refer to earlier ones. */
+export function envList(env: Env | undefined): EnvVar[] {
+  if (env === undefined) return []
+  if (Array.isArray(env)) return env
+  return Object.entries(env).map(([name, value]) => ({ name, value: String(value) }))
+}
+
+/** `first`, then `then`; where both set a name, `then`'s value stands, in the place of the first. */
+export function mergeEnv(first: readonly EnvVar[], then: readonly EnvVar[]): EnvVar[] {
+  const merged = new Map<string, EnvVar>()
+  for (const entry of [...first, ...then]) merged.set(entry.name, entry)
+  return [...merged.values()]
+}
+
+/** What a shell and every C library accept as a name; nothing else can be exported or referred to. */
+export const envName = /^[A-Za-z_][A-Za-z0-9_]{0,254}$/
