@@ -1,0 +1,44 @@
+import { stringify } from 'yaml'
+
+const color = (code: number) => (text: string) => (useColor() ? `\u001b[${code}m${text}\u001b[0m` : text)
+export const paint = { bold: color(1), dim: color(2), red: color(31), green: color(32), yellow: color(33), cyan: color(36) }
+
+export function useColor(): boolean {
+  return process.stdout.isTTY === true && process.env['NO_COLOR'] === undefined && process.env['TERM'] !== 'dumb'
+}
+
+export type Format = 'table' | 'wide' | 'json' | 'yaml' | 'name'
+
+/** Left-aligned columns, two spaces apart, as kubectl prints them. */
+export function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
+  const widths = header.map((title, column) => Math.max(title.length, ...rows.map((row) => (row[column] ?? '').length)))
+  const line = (cells: readonly string[]) =>
+    cells.map((cell, column) => (column === cells.length - 1 ? cell : cell.padEnd(widths[column] ?? 0))).join('   ').trimEnd()
+  return [line(header), ...rows.map(line)].join('\n')
+}
+
+export function dump(value: unknown, format: 'json' | 'yaml'): string {
+  return format === 'json' ? JSON.stringify(value, null, 2) : stringify(value, { lineWidth: 0 }).trimEnd()
+}
+
+/** Names and messages come from others: control characters never reach the terminal. */
+export function plain(text: string): string {
+  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '\ufffd')
+}
+
+export function age(fromIso: string | null | undefined, nowMs: number): string {
+  if (!fromIso) return '<unknown>'
+  return span(nowMs - Date.parse(fromIso))
+}
+
+/** 850ms, 12s, 5m3s, 2h7m, 3d4h. */
+export function span(ms: number): string {
+  if (!Number.isFinite(ms)) return '-'
+  if (ms < 1000) return `${Math.max(0, Math.round(ms))}ms`
+  const seconds = Math.floor(ms / 1000)
+  if (seconds < 120) return `${seconds}s`
+  const minutes = Math.floor(seconds / 60)
+  if (minutes < 60) return `${minutes}m${seconds % 60}s`
+  const hours = Math.floor(minutes / 60)
+  return hours < 48 ? `${hours}h${minutes % 60}m` : `${Math.floor(hours / 24)}d${hours % 24}h`
+}

@@ -1,0 +1,122 @@
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { type Agent, createAgent } from '../agent/agent.ts'
+import { findMachine, splitNodes } from '../agent/local/machine.ts'
+import { createLocalRunner } from '../agent/local/runner.ts'
+import { readPodLog } from '../agent/local/logs.ts'
+import { localFiles } from '../agent/local/files.ts'
+import { startApi } from '../api/server.ts'
+import { type Log, silentLog } from '../base/log.ts'
+import { createFileBlobs } from '../blob/file/blobs.ts'
+import { startControl } from '../control/run.ts'
+import { startGateway } from '../gateway/server.ts'
+import { startLedger } from '../observe/ledger.ts'
+import { createMetrics } from '../observe/metrics.ts'
+import { createLmdbStore } from '../store/lmdb/store.ts'
+import { bootstrap } from './bootstrap.ts'
+import { systemClock } from './clock.ts'
+import { type Connection, pathsIn } from './paths.ts'
+import { resumeAll, suspendAll } from './pause.ts'
+import { systemRandom } from './random.ts'
+import { ensureToken } from './token.ts'
+import { version } from './version.ts'
+
+export interface FactoryConfig {
+  /** Folder of this factory; made when it is not there. */
+  dir: string
+  host: string
+  /** 0 takes a free one. */
+  port: number
+  gatewayPort: number
+  /** Logical nodes that this machine presents itself as. */
+  nodes: number
+  /** CPU slots of the whole machine; default max(4, cores). */
+  slots?: number | undefined
+  /** Keys that the gateway asks for; none on loopback by default. */
+  apiKeys?: string[] | undefined
+  log?: Log | undefined
+}
+
+export interface Factory {
+  url: string
+  gatewayUrl: string
+  token: string
+  nodes: string[]
+  /** Jobs of an earlier stop that go on now. */
+  resumed: number
+  /** Suspends the work, stops everything, leaves no process behind. `hurry` cuts the grace short. */
+  stop(options?: { graceMs?: number; hurry?: AbortSignal }): Promise<void>
+}
+
+/** A whole factory in this process: store, API, control, gateway, ledger and one agent per logical node. */
+export async function startFactory(config: FactoryConfig): Promise<Factory> {
+  const log = config.log ?? silentLog
+  const paths = pathsIn(config.dir)
+  mkdirSync(config.dir, { recursive: true, mode: 0o700 })
+  const token = ensureToken(paths.token)
+  const clock = systemClock
+  const random = systemRandom()
+  const store = await createLmdbStore({ dir: paths.store, clock, random: random.split('store'), log })
+  const stops: (() => Promise<void> | void)[] = [() => store.close()]
+  try {
+    await bootstrap(store)
+    const blobs = createFileBlobs({ dir: paths.blobs })
+    const machine = await findMachine()
+    const nodes = splitNodes(machine, { nodes: config.nodes, ...(config.slots === undefined ? {} : { slots: config.slots }) })
+    const files = localFiles({ dir: paths.agent })
+    const agents: Agent[] = nodes.map((node) =>
+      createAgent({
+        store, blobs, clock, files, node,
+        random: random.split(node.name),
+        log: log.with({ node: node.name }),
+        runner: createLocalRunner({ dir: paths.agent, clock, log: log.with({ node: node.name }) }),
+      }),
+    )
+    const ledger = startLedger({ store, clock, log })
+    stops.push(() => ledger.stop())
+    const metrics = createMetrics({ store })
+    const api = await startApi({
+      store, clock, log, token, host: config.host, port: config.port,
+      ports: { logs: (pod, options) => readPodLog(paths.agent, pod, options), metrics: () => metrics.render() },
+    })
+    stops.push(() => api.close())
+    const gateway = await startGateway({
+      store, clock, log, random: random.split('gateway'), host: config.host, port: config.gatewayPort,
+      ...(config.apiKeys === undefined ? {} : { apiKeys: config.apiKeys }),
+    })
+    stops.push(() => gateway.close(5_000))
+    // Agents first: what still runs from before is adopted before anyone decides about it.
+    for (const agent of agents) await agent.start()
+    stops.push(async () => {
+      await Promise.all(agents.map((agent) => agent.stop('kill', 5)))
+    })
+    const control = startControl({
+      store, blobs, clock, log, random: random.split('control'),
+      identity: `${hostname()}-${process.pid}`,
+      gatewayUrl: gateway.url,
+    })
+    stops.push(() => control.stop())
+    const resumed = await resumeAll(store)
+    const connection: Connection = {
+      url: api.url, gatewayUrl: gateway.url, pid: process.pid, version, startedAt: new Date(clock.now()).toISOString(),
+    }
+    writeFileSync(`${paths.connection}.tmp`, `${JSON.stringify(connection, null, 2)}\n`, { mode: 0o600 })
+    renameSync(`${paths.connection}.tmp`, paths.connection)
+    stops.push(() => rmSync(paths.connection, { force: true }))
+    return {
+      url: api.url, gatewayUrl: gateway.url, token, resumed,
+      nodes: nodes.map((node) => node.name),
+      async stop({ graceMs = 30_000, hurry = new AbortController().signal } = {}) {
+        await suspendAll(store, clock, graceMs, hurry)
+        await unwind(stops)
+      },
+    }
+  } catch (error) {
+    await unwind(stops)
+    throw error
+  }
+}
+
+async function unwind(stops: (() => Promise<void> | void)[]): Promise<void> {
+  for (const stop of stops.splice(0).reverse()) await stop()
+}
