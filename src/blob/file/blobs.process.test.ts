@@ -1,0 +1,59 @@
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, it } from 'vitest'
+import { blobsContract } from '../contract-suite.ts'
+import { collectGarbage } from '../manifest.ts'
+import { createFileBlobs } from './blobs.ts'
+
+const contentPath = (dir: string, sha256: string): string => join(dir, 'sha256', sha256.slice(0, 2), sha256)
+
+blobsContract('file', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'blobs-'))
+  return {
+    blobs: createFileBlobs({ dir }),
+    async damage(sha256) {
+      const bytes = await readFile(contentPath(dir, sha256))
+      bytes[0] = (bytes[0] ?? 0) ^ 1
+      await writeFile(contentPath(dir, sha256), bytes)
+    },
+    close: () => rm(dir, { recursive: true, force: true }),
+  }
+})
+
+it('a symbolic link inside the folder leads nowhere', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'blobs-'))
+  const outside = await mkdtemp(join(tmpdir(), 'outside-'))
+  await writeFile(join(outside, 'secret'), 'secret')
+  await mkdir(join(dir, 'a'))
+  await symlink(outside, join(dir, 'a', 'link'))
+  const blobs = createFileBlobs({ dir })
+  await expect(blobs.get('a/link/secret')).rejects.toMatchObject({ code: 'invalid' })
+  await expect(blobs.put('a/link/new', new Uint8Array(1))).rejects.toMatchObject({ code: 'invalid' })
+  expect(await blobs.list('a')).toEqual([])
+  expect(await readdir(outside)).toEqual(['secret'])
+  await rm(dir, { recursive: true })
+  await rm(outside, { recursive: true })
+})
+
+it('unused content goes once it is old enough, and young content stays', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'blobs-'))
+  await writeFile(join(dir, 'f'), 'x')
+  const young = createFileBlobs({ dir: join(dir, 'b') })
+  const { sha256 } = await young.putFile(join(dir, 'f'))
+  await collectGarbage(young)
+  expect(await young.has(`sha256/${sha256}`)).toBe(true)
+  const old = createFileBlobs({ dir: join(dir, 'b'), contentGraceMs: -1000 })
+  await collectGarbage(old)
+  expect(await old.has(`sha256/${sha256}`)).toBe(false)
+  await rm(dir, { recursive: true })
+})
+
+it('what a killed writer left behind is swept at the next start', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'blobs-'))
+  await mkdir(join(dir, '.tmp'))
+  await writeFile(join(dir, '.tmp', '999999999-x'), 'half')
+  await createFileBlobs({ dir }).put('a', new Uint8Array(1))
+  expect(await readdir(join(dir, '.tmp'))).toEqual([])
+  await rm(dir, { recursive: true })
+})

@@ -1,0 +1,95 @@
+import { mkdir, readdir, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { OperatingError } from '../../base/errors.ts'
+import type { Blobs, Manifest } from '../contract.ts'
+import { bytesOf, encodeManifest, missingContent, readManifest } from '../manifest.ts'
+
+export interface Shipped {
+  manifest: Manifest
+  digest: string
+  bytes: number
+}
+
+/**
+ * Ships every file of `folder`, then the manifest under `key`: whoever sees the manifest sees all that it names. May
+ * be repeated after a crash; content that arrived already is not sent again.
+ */
+export async function shipFolder(
+  blobs: Blobs,
+  folder: string,
+  key: string,
+  meta: Omit<Manifest, 'version' | 'files'> = {},
+): Promise<Shipped> {
+  const paths = await filesIn(folder)
+  for (let tries = 0; ; tries++) {
+    const files = await inParallel(paths, async (path) => ({ path, ...(await blobs.putFile(join(folder, path))) }))
+    const manifest: Manifest = { version: 1, files, ...meta }
+    const { bytes, digest } = encodeManifest(manifest)
+    await blobs.put(key, bytes)
+    const lost = await missingContent(blobs, manifest)
+    if (lost === undefined) return { manifest, digest, bytes: bytesOf(manifest) }
+    if (tries === 2)
+      throw new OperatingError(
+        'io',
+        { retryAfterMs: 1000 },
+        `${lost} of ${folder} vanished from the store while it was shipped`,
+      )
+  }
+}
+
+export type Fetched =
+  | { kind: 'ok'; manifest: Manifest; digest: string }
+  | { kind: 'missing'; file: string }
+  | { kind: 'damaged'; file: string; message: string }
+
+/** Fetches all files of a manifest into `folder`, each verified; anything less than the whole leaves no folder. */
+export async function fetchManifest(blobs: Blobs, key: string, folder: string): Promise<Fetched> {
+  const read = await readManifest(blobs, key)
+  if (read.kind === 'missing') return { kind: 'missing', file: key }
+  if (read.kind === 'damaged') return { kind: 'damaged', file: key, message: read.message }
+  await mkdir(folder, { recursive: true })
+  const outcomes = await inParallel(read.manifest.files, async (file) => ({
+    file: file.path,
+    outcome: await blobs.getFile(file.sha256, join(folder, file.path)),
+  }))
+  const bad = outcomes.find(({ outcome }) => outcome !== 'ok')
+  if (bad === undefined) return read
+  await rm(folder, { recursive: true, force: true })
+  return bad.outcome === 'missing'
+    ? { kind: 'missing', file: bad.file }
+    : { kind: 'damaged', file: bad.file, message: `${bad.file} does not have the checksum that its manifest names` }
+}
+
+/** Files below `folder`, as `/`-separated paths, sorted. A symbolic link is an error: what it points at may change. */
+async function filesIn(folder: string, below = ''): Promise<string[]> {
+  const found: string[] = []
+  for (const entry of await readdir(join(folder, below), { withFileTypes: true })) {
+    const path = below === '' ? entry.name : `${below}/${entry.name}`
+    if (entry.isDirectory()) found.push(...(await filesIn(folder, path)))
+    else if (entry.isFile()) found.push(path)
+    else if (entry.isSymbolicLink() && (await isFile(join(folder, path))))
+      throw new OperatingError('invalid', 'give-up', `${join(folder, path)} is a symbolic link; write the file itself`)
+  }
+  return found.sort()
+}
+
+async function isFile(path: string): Promise<boolean> {
+  return await stat(path).then(
+    (info) => info.isFile(),
+    () => false,
+  )
+}
+
+/** Several at once, as each waits for the disk; results in order. */
+async function inParallel<A, B>(items: readonly A[], work: (item: A) => Promise<B>): Promise<B[]> {
+  const results: B[] = []
+  let next = 0
+  const worker = async (): Promise<void> => {
+    for (let index = next++; index < items.length; index = next++) {
+      const item = items[index]
+      if (item !== undefined) results[index] = await work(item)
+    }
+  }
+  await Promise.all(Array.from({ length: Math.min(4, items.length) }, worker))
+  return results
+}
