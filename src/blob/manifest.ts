@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import type { Blobs, Manifest } from './contract.ts'
+import { sha256Of } from './file/sha256.ts'
 import { contentKey } from './keys.ts'
 
 /** The manifest as bytes: the same manifest always gives the same bytes, so its digest names it. */
@@ -66,10 +66,6 @@ async function filesOf(blobs: Blobs, key: string): Promise<Manifest['files']> {
 
 export function bytesOf(manifest: Manifest): number {
   return manifest.files.reduce((sum, file) => sum + file.size, 0)
-}
-
-export function sha256Of(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex')
 }
 
 /** A path inside the folder that a manifest is fetched into, on any machine. */
