@@ -1,0 +1,53 @@
+import type { Gang } from './kinds/workloads.ts'
+
+/** What stopping a gang now would throw away: the currency of every preemption, migration, restart and resize. */
+export interface LostWork {
+  /** GPU- or slot-seconds: work since the last durable checkpoint, and the cost to get going again. */
+  gpuSeconds: number
+  sinceCheckpointSeconds: number
+  restartSeconds: number
+  gpus: number
+}
+
+export interface RunningWork {
+  /** Devices that it holds; shares count as such. */
+  gpus: number
+  /** When it started to work in this attempt (its seats were committed). */
+  sinceMs: number
+  /** When what its last durable checkpoint holds was written, if there is one. */
+  checkpointAtMs?: number | undefined
+  /** Measured time from seats to the first step; a guess until it was. */
+  restartSeconds?: number | undefined
+}
+
+/**
+ * (now − last durable checkpoint) × GPUs + restart × GPUs. A checkpoint of an earlier attempt does not shorten it: work
+ * since this attempt's start is all that this attempt could lose.
+ */
+export function priceOfStopping(work: RunningWork, nowMs: number): LostWork {
+  const fromMs = Math.max(work.sinceMs, work.checkpointAtMs ?? work.sinceMs)
+  const sinceCheckpointSeconds = Math.max(0, nowMs - fromMs) / 1000
+  const restartSeconds = work.restartSeconds ?? restartSecondsUnmeasured
+  const gpuSeconds = (sinceCheckpointSeconds + restartSeconds) * work.gpus
+  return { gpuSeconds, sinceCheckpointSeconds, restartSeconds, gpus: work.gpus }
+}
+
+/** The price of a gang by what its resource says; undefined while it holds no seats: there is nothing to lose. */
+export function priceOfGang(gang: Gang, nowMs: number): LostWork | undefined {
+  const { seats, checkpoint, restartSeconds } = gang.status ?? {}
+  if (seats === undefined || seats.attempt !== gang.spec.attempt) return undefined
+  const milli = seats.members.flatMap((member) => member.devices).reduce((sum, device) => sum + device.milli, 0)
+  const checkpointAtMs = checkpoint === undefined ? undefined : timeOf(checkpoint.at)
+  return priceOfStopping(
+    { gpus: milli / 1000, sinceMs: timeOf(seats.at) ?? nowMs, checkpointAtMs, restartSeconds },
+    nowMs,
+  )
+}
+
+/** Between a warm restart on one machine (seconds) and a cold one in a fleet (minutes: facts/reliability.md §1.2). */
+const restartSecondsUnmeasured = 30
+
+function timeOf(timestamp: string): number | undefined {
+  const ms = Date.parse(timestamp)
+  return Number.isNaN(ms) ? undefined : ms
+}

@@ -1,0 +1,87 @@
+/**
+ * When to checkpoint, and what it is worth. All times in seconds. Formulas: facts/reliability.md §2; the optimum is exact
+ * for Poisson failures at a known rate and constant costs, where no controller that cannot predict does better.
+ *
+ * δ `stall`: how long a checkpoint keeps the job from working. M `mtbf`: mean time between failures of the whole job.
+ * R `restart`: detection, restart and load. τ `interval`: useful work between checkpoints.
+ */
+
+/** The exact optimum interval: τ* = M·(1 + W₀(−e^(−δ/M − 1))). */
+export function optimalInterval(stall: number, mtbf: number): number {
+  return mtbf * (1 + lambertW0(-Math.exp(-stall / mtbf - 1), -Math.expm1(-stall / mtbf)))
+}
+
+/** Young 1974, for comparison: √(2δM). */
+export function youngInterval(stall: number, mtbf: number): number {
+  return Math.sqrt(2 * stall * mtbf)
+}
+
+/** Daly 2006, for comparison. */
+export function dalyInterval(stall: number, mtbf: number): number {
+  if (stall >= 2 * mtbf) return mtbf
+  return youngInterval(stall, mtbf) * (1 + Math.sqrt(stall / (2 * mtbf)) / 3 + stall / (18 * mtbf)) - stall
+}
+
+/** Effective training time ratio: useful over elapsed time. A restart may itself fail. */
+export function effectiveRatio(interval: number, stall: number, restart: number, mtbf: number): number {
+  return interval / (mtbf * Math.exp(restart / mtbf) * Math.expm1((interval + stall) / mtbf))
+}
+
+/** The same when a saved state becomes usable only `lag` seconds later (asynchronous shipping). */
+export function effectiveRatioWithLag(
+  interval: number,
+  stall: number,
+  restart: number,
+  lag: number,
+  mtbf: number,
+): number {
+  return 1 / (1 / effectiveRatio(interval, stall, restart, mtbf) + lag / mtbf)
+}
+
+export interface MeasuredJob {
+  /** Mean stall of the job's own checkpoints; undefined until one was measured. */
+  stallSeconds?: number | undefined
+  /** How long a shipped checkpoint takes to become durable: asking more often than that only queues up. */
+  persistSeconds?: number | undefined
+  /** Failures seen while the job ran, and for how long it ran. */
+  failures: number
+  runSeconds: number
+  /** Nodes that the job sits on. */
+  nodes: number
+}
+
+/**
+ * The interval for `interval: auto`, from what was measured. Failures of this job are weighed against the prior of large
+ * fleets by adding one failure in the prior's time (a Gamma prior of weight one), so that a first failure tightens the
+ * interval at once and a quiet hour doesn't make it reckless.
+ */
+export function autoInterval(job: MeasuredJob): { seconds: number; mtbfSeconds: number; stallSeconds: number } {
+  const priorMtbf = nodeMtbfSeconds / Math.max(1, job.nodes)
+  const mtbfSeconds = (priorMtbf + job.runSeconds) / (1 + job.failures)
+  const stallSeconds = Math.max(stallSecondsMin, job.stallSeconds ?? stallSecondsUnmeasured)
+  const optimum = optimalInterval(stallSeconds, mtbfSeconds)
+  const seconds = Math.min(intervalSecondsMax, Math.max(intervalSecondsMin, job.persistSeconds ?? 0, optimum))
+  return { seconds, mtbfSeconds, stallSeconds }
+}
+
+/** 6.50 failures per 1,000 node-days, the higher of Meta's two research clusters (arXiv 2410.21680). */
+const nodeMtbfSeconds = (1000 / 6.5) * 86_400
+/** Free checkpoints would have an optimum of zero; a request, its write and its manifest are never free. */
+const stallSecondsMin = 0.01
+const stallSecondsUnmeasured = 1
+const intervalSecondsMin = 5
+/** Hardware ages, and so do estimates: nobody should lose more than an hour. */
+const intervalSecondsMax = 3600
+
+/** Principal Lambert W on [−1/e, 0) by Halley's method; `u` = 1 + e·x comes separately because it cancels near −1/e. */
+function lambertW0(x: number, u: number): number {
+  let w = -1 + Math.sqrt(2 * u)
+  for (let i = 0; i < 12; i++) {
+    const e = Math.exp(w)
+    const f = w * e - x
+    const step = f / (e * (w + 1) - ((w + 2) * f) / (2 * w + 2))
+    if (!(Math.abs(step) > 1e-15)) break
+    w -= step
+  }
+  return w
+}
