@@ -1,0 +1,91 @@
+import { readFileSync } from 'node:fs'
+import { createInterface } from 'node:readline/promises'
+import { formatErrors, readDocuments } from '../../compile/documents.ts'
+import { type Change, formatPlan, plan } from '../../compile/plan.ts'
+import type { Client } from '../../api/client.ts'
+import { kinds, type KindName, type Resource } from '../../model/registry.ts'
+import { connect } from '../connect.ts'
+import { Exit, exit } from '../exit.ts'
+import { useColor } from '../output.ts'
+import type { Global } from '../program.ts'
+import { oneOf } from '../arguments.ts'
+
+interface FileOptions {
+  file: string[]
+  output?: string
+  yes?: boolean
+}
+
+export async function planFiles(options: FileOptions, global: Global): Promise<void> {
+  const output = oneOf('--output', options.output, ['text', 'json'], 'text')
+  const wanted = readAll(options.file, global.namespace)
+  const changes = await planAgainst(connect(global).client, wanted)
+  console.log(output === 'json' ? JSON.stringify(changes, null, 2) : formatPlan(changes, { color: useColor() }))
+}
+
+export async function applyFiles(options: FileOptions, global: Global): Promise<void> {
+  const output = oneOf('--output', options.output, ['text', 'json', 'name'], 'text')
+  const wanted = readAll(options.file, global.namespace)
+  const { client } = connect(global)
+  const changes = await planAgainst(client, wanted)
+  const destroying = changes.filter((change) => change.disturbs === 'destroys')
+  if (destroying.length > 0 && options.yes !== true) await confirm(destroying)
+  for (const change of changes) {
+    const object = await carryOut(client, change)
+    const info = kinds[change.kind]
+    if (output === 'json') console.log(JSON.stringify(object))
+    else console.log(`${info.singular}/${change.name}${output === 'name' ? '' : ` ${words[change.action]}`}`)
+  }
+}
+
+const words = { create: 'created', update: 'changed', unchanged: 'unchanged' } as const
+
+/** All files, all documents, all errors at once; nothing was changed when this throws. */
+export function readAll(files: string[], namespace: string): Resource[] {
+  if (files.length === 0) throw new Exit(exit.usage, 'name at least one file with -f (or - for standard input).')
+  const texts = files.map((name) => ({ name: name === '-' ? 'standard input' : name, text: readText(name) }))
+  const read = readDocuments(texts, { namespace })
+  if ('errors' in read) {
+    const count = read.errors.length
+    throw new Exit(exit.usage, `nothing was applied: ${count} error${count === 1 ? '' : 's'}\n${formatErrors(read.errors)}`)
+  }
+  return read.documents.map((document) => document.object)
+}
+
+function readText(name: string): string {
+  try {
+    return readFileSync(name === '-' ? 0 : name, 'utf8')
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code
+    const why = code === 'ENOENT' ? 'there is no such file' : code === 'EISDIR' ? 'it is a folder; name its files' : String(code)
+    throw new Exit(exit.usage, `cannot read ${name}: ${why}.`)
+  }
+}
+
+async function planAgainst(client: Client, wanted: Resource[]): Promise<Change[]> {
+  const live = new Map<string, Resource>()
+  for (const object of wanted) {
+    const found = await client.get(object.kind as KindName, { name: object.metadata.name, namespace: object.metadata.namespace })
+    if (found !== undefined) live.set(keyOf(object), found)
+  }
+  return plan(wanted, (object) => live.get(keyOf(object)))
+}
+
+const keyOf = (object: { kind: string; metadata: { namespace?: string | undefined; name: string } }) =>
+  `${object.kind}/${object.metadata.namespace ?? ''}/${object.metadata.name}`
+
+async function carryOut(client: Client, change: Change): Promise<unknown> {
+  const ref = { name: change.name, namespace: change.namespace }
+  if (change.action === 'create') return await client.create(change.kind, change.object as never)
+  if (change.action === 'update') return await client.patch(change.kind, ref, change.patch)
+  return change.object
+}
+
+async function confirm(changes: Change[]): Promise<void> {
+  for (const change of changes) console.error(`${change.kind}/${change.name}: ${change.disturbance}`)
+  if (!process.stdin.isTTY) throw new Exit(exit.failed, 'this would destroy running work; say --yes to go on.')
+  const ask = createInterface({ input: process.stdin, output: process.stderr })
+  const answer = await ask.question('Go on? [y/N] ')
+  ask.close()
+  if (!/^y(es)?$/i.test(answer.trim())) throw new Exit(exit.failed, 'nothing was changed.')
+}

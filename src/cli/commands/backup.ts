@@ -1,0 +1,18 @@
+import { backupStore, restoreStore } from '../../runtime/backup.ts'
+import { factoryDir, pathsIn } from '../../runtime/paths.ts'
+import { readConnection } from '../connect.ts'
+import { Exit, exit } from '../exit.ts'
+import type { Global } from '../program.ts'
+
+export async function backup(folder: string, global: Global): Promise<void> {
+  const dir = factoryDir(global.dir)
+  await backupStore(pathsIn(dir).store, folder)
+  console.log(`backed up the store of ${dir} to ${folder}; blobs are plain files in ${pathsIn(dir).blobs} (copy them with any tool)`)
+}
+
+export async function restore(folder: string, global: Global): Promise<void> {
+  const dir = factoryDir(global.dir)
+  if (readConnection(dir) !== undefined) throw new Exit(exit.failed, `a factory runs in ${dir}; stop it first.`)
+  const kept = await restoreStore(folder, pathsIn(dir).store)
+  console.log(`restored the store of ${dir}${kept === undefined ? '' : `; what was there is kept in ${kept}`}`)
+}

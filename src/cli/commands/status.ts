@@ -1,0 +1,106 @@
+import type { Client } from '../../api/client.ts'
+import { conditionOf } from '../../model/conditions.ts'
+import type { Gang } from '../../model/kinds/workloads.ts'
+import { oneOf } from '../arguments.ts'
+import { connect } from '../connect.ts'
+import { age, paint, plain, span, table } from '../output.ts'
+import type { Global } from '../program.ts'
+
+export async function status(options: { watch?: boolean; output?: string }, global: Global): Promise<void> {
+  const output = oneOf('--output', options.output, ['text', 'json'], 'text')
+  const { client, url, gatewayUrl } = connect(global)
+  const show = async () => {
+    const seen = await look(client)
+    if (output === 'json') return console.log(JSON.stringify(seen))
+    const screen = draw(seen, url, gatewayUrl)
+    process.stdout.write(options.watch && process.stdout.isTTY ? `\u001b[H\u001b[2J${screen}\n` : `${screen}\n`)
+  }
+  await show()
+  if (!options.watch) return
+  const stop = new AbortController()
+  process.once('SIGINT', () => stop.abort())
+  while (!stop.signal.aborted) {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, 1000)
+      stop.signal.addEventListener('abort', () => { clearTimeout(timer); resolve() }, { once: true })
+    })
+    if (!stop.signal.aborted) await show()
+  }
+}
+
+async function look(client: Client) {
+  const [jobs, services, gangs, nodes, models] = await Promise.all([
+    client.list('TrainingJob', {}), client.list('InferenceService', {}), client.list('Gang', {}), client.list('Node', {}), client.list('Model', {}),
+  ])
+  return { jobs: jobs.items, services: services.items, gangs: gangs.items, nodes: nodes.items, models: models.items }
+}
+
+type Seen = Awaited<ReturnType<typeof look>>
+
+function draw(seen: Seen, url: string, gatewayUrl: string | undefined): string {
+  const now = Date.now()
+  const used = new Map<string, number>()
+  for (const gang of seen.gangs) for (const seat of seated(gang)) used.set(seat.node, (used.get(seat.node) ?? 0) + seat.devices.length)
+  const blocks: string[] = [`${paint.bold('factory')} ${url}${gatewayUrl === undefined ? '' : `   gateway ${gatewayUrl}/v1`}`]
+  blocks.push(
+    table(
+      ['NODE', 'READY', 'IN USE', 'SLOTS'],
+      seen.nodes.map((node) => [
+        node.metadata.name,
+        `${conditionOf(node.status?.conditions ?? [], 'Ready')?.status ?? 'Unknown'}${node.spec?.unschedulable ? ', cordoned' : ''}`,
+        String(used.get(node.metadata.name) ?? 0),
+        String(node.status?.allocatable?.['nvidia.com/gpu'] ?? node.status?.allocatable?.['millwright.dev/cpu'] ?? '?'),
+      ]),
+    ),
+  )
+  if (seen.jobs.length > 0) {
+    blocks.push(
+      table(
+        ['JOB', 'PHASE', 'WORKERS', 'STEP', 'LOSS', 'TOKENS/S', 'CHECKPOINT', 'RESTARTS', 'LOST', 'ENDS IN', 'AGE'],
+        seen.jobs.map((job) => [
+          job.metadata.name,
+          job.status?.phase ?? 'Pending',
+          String(job.status?.workers ?? job.spec.workers ?? ''),
+          String(job.status?.step ?? '-'),
+          job.status?.loss?.toFixed(3) ?? '-',
+          job.status?.tokensPerSecond?.toFixed(0) ?? '-',
+          job.status?.checkpoint === undefined ? '-' : String(job.status.checkpoint.step),
+          String(job.status?.restarts ?? 0),
+          job.status?.lostSeconds === undefined ? '-' : `${job.status.lostSeconds.toFixed(1)}s`,
+          job.status?.expectedEnd === undefined || job.status.phase !== 'Running' ? '-' : span(Date.parse(job.status.expectedEnd) - now),
+          age(job.metadata.creationTimestamp, now),
+        ]),
+      ),
+    )
+  }
+  if (seen.services.length > 0) {
+    blocks.push(
+      table(
+        ['SERVICE', 'PHASE', 'READY', 'MODEL', 'AGE'],
+        seen.services.map((service) => [
+          service.metadata.name, service.status?.phase ?? 'Pending',
+          `${service.status?.readyReplicas ?? 0}/${service.status?.wantedReplicas ?? service.spec.minReplicas}`,
+          service.status?.model ?? '-', age(service.metadata.creationTimestamp, now),
+        ]),
+      ),
+    )
+  }
+  const waiting = seen.gangs.filter((gang) => !gang.spec.suspend && seated(gang).length === 0)
+  for (const gang of waiting) blocks.push(paint.yellow(plain(`${gang.metadata.name} waits: ${conditionOf(gang.status?.conditions ?? [], 'Scheduled')?.message ?? 'not looked at yet'}`)))
+  if (seen.jobs.length + seen.services.length === 0) blocks.push('No work yet. `millwright run -- echo hello` or `millwright apply -f FILE`.')
+  return blocks.join('\n\n')
+}
+
+const seated = (gang: Gang) => (gang.status?.seats?.attempt === gang.spec.attempt ? gang.status.seats.members : [])
+
+export async function queue(global: Global): Promise<void> {
+  const { client } = connect(global)
+  const gangs = [...(await client.list('Gang', {})).items].filter((gang) => !gang.spec.suspend)
+  gangs.sort((a, b) => b.spec.priority - a.spec.priority || (String(a.metadata.creationTimestamp) < String(b.metadata.creationTimestamp) ? -1 : 1))
+  const rows = gangs.map((gang) => [
+    gang.spec.queue, gang.metadata.name, String(gang.spec.priority),
+    seated(gang).length > 0 ? `running on ${[...new Set(seated(gang).map((seat) => seat.node))].join(', ')}` : plain(conditionOf(gang.status?.conditions ?? [], 'Scheduled')?.message ?? 'waiting'),
+  ])
+  if (rows.length === 0) return console.log('Nothing runs and nothing waits.')
+  console.log(table(['QUEUE', 'GANG', 'PRIORITY', 'STATE'], rows))
+}

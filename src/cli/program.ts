@@ -1,0 +1,301 @@
+import { Command, CommanderError, Option } from 'commander'
+import { OperatingError } from '../base/errors.ts'
+import { version } from '../runtime/version.ts'
+import { Exit, exit } from './exit.ts'
+
+/** Options that every command takes. */
+export interface Global {
+  dir?: string
+  server?: string
+  token?: string
+  namespace: string
+}
+
+const footer = `
+Exit codes: 0 done, 1 refused or failed, 2 wrong command line or file, 3 not found, 4 no factory answers, 130 interrupted.
+Start with \`millwright up\` in one terminal and \`millwright run -- echo hello\` in another.`
+
+/** Runs one command line and returns its exit code. Nothing but a sentence ever reaches stderr. */
+export async function run(argv: string[]): Promise<number> {
+  // A reader that went away (`| head`) is no failure of ours.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? exit.ok : exit.failed))
+  const program = build()
+  try {
+    await program.parseAsync(argv, { from: 'user' })
+    return typeof process.exitCode === 'number' ? process.exitCode : exit.ok
+  } catch (error) {
+    return report(error)
+  }
+}
+
+function report(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? exit.ok : exit.usage
+  if (error instanceof Exit) {
+    if (error.message !== '') process.stderr.write(`millwright: ${error.message}\n`)
+    return error.code
+  }
+  const code = (error as { code?: unknown }).code
+  const status = (error as { status?: { message?: string; code?: number } }).status
+  if (code === 'ECONNREFUSED' || code === 'ECONNRESET' || code === 'ENOENT') {
+    process.stderr.write('millwright: the factory does not answer; is `millwright up` running?\n')
+    return exit.unreachable
+  }
+  if (status?.message !== undefined) {
+    process.stderr.write(`millwright: ${status.message}\n`)
+    return status.code === 404 ? exit.notFound : status.code === 422 || status.code === 400 ? exit.usage : exit.failed
+  }
+  if (error instanceof OperatingError) {
+    process.stderr.write(`millwright: ${error.message}\n`)
+    return exit.failed
+  }
+  process.stderr.write(`millwright: ${error instanceof Error ? error.message : String(error)}\n`)
+  if (process.env['MILLWRIGHT_DEBUG'] && error instanceof Error) process.stderr.write(`${error.stack}\n`)
+  return exit.failed
+}
+
+function build(): Command {
+  const program = new Command('millwright')
+    .description('An AI factory as code: trains, survives, serves and accounts.')
+    .version(version, '-V, --version')
+    .option('--dir <folder>', 'the factory of this folder (default: $MILLWRIGHT_DIR or ~/.millwright)')
+    .option('--server <url>', 'another factory ($MILLWRIGHT_SERVER)')
+    .addOption(new Option('--token <token>', 'its token ($MILLWRIGHT_TOKEN)').hideHelp())
+    .option('-n, --namespace <name>', 'namespace', 'default')
+    .showSuggestionAfterError(true)
+    .showHelpAfterError('(`millwright --help` lists the commands)')
+    .enablePositionalOptions()
+    .exitOverride()
+    .addHelpText('after', footer)
+  for (const add of commands) add(program)
+  for (const command of program.commands) command.exitOverride()
+  return program
+}
+
+type Add = (program: Command) => void
+
+/** Each command loads its code when it runs: `get` need not load the factory. */
+const commands: Add[] = [
+  (program) =>
+    program
+      .command('up')
+      .description('Run a factory here, in the foreground; Ctrl-C suspends its work, the next `up` resumes it')
+      .option('--host <address>', 'address to listen on', '127.0.0.1')
+      .option('--port <port>', 'port of the API; 0 takes a free one', '7070')
+      .option('--gateway-port <port>', 'port of the OpenAI-compatible gateway; 0 takes a free one', '7071')
+      .option('--nodes <count>', 'present this machine as several logical nodes', '1')
+      .option('--slots <count>', 'CPU slots of the machine (default: max(4, cores))')
+      .option('--api-key <key...>', 'keys that the gateway asks for')
+      .option('--log-level <level>', 'debug, info, warn, error', 'info')
+      .action(async (options, command: Command) => (await import('./commands/up.ts')).up(options, globals(command))),
+  (program) =>
+    program
+      .command('demo')
+      .description('Train, kill, recover, publish, serve: what `npm start` runs')
+      .allowUnknownOption(true)
+      .helpOption(false)
+      .argument('[options...]')
+      .passThroughOptions()
+      .action(async (rest: string[]) => (await import('./commands/demo.ts')).demo(rest)),
+  (program) =>
+    program
+      .command('run')
+      .description('Run a command as a training job, follow it to its end and exit with its code')
+      .usage('[options] -- COMMAND [ARG...]')
+      .argument('<command...>')
+      .passThroughOptions()
+      .option('--name <name>', 'name of the job (default: from the command)')
+      .option('--workers <count>', 'members of the gang', '1')
+      .option('--accelerators <model:count>', 'per worker, e.g. H100:8 or cpu:1')
+      .option('--cpu <quantity>', 'per worker')
+      .option('--memory <quantity>', 'per worker')
+      .option('--image <image>', 'container image')
+      .option('--env <NAME=value...>', 'environment', collect, [] as string[])
+      .option('--queue <name>', 'queue', 'default')
+      .option('--priority <number>', 'higher goes first', '0')
+      .option('--max-restarts <count>', 'failed attempts allowed', '0')
+      .option('--workdir <folder>', 'working folder (default: this one)')
+      .option('--detach', 'submit and return')
+      .addHelpText('after', '\nExample: millwright run --workers 2 -- python3 train.py --epochs 3')
+      .action(async (words: string[], options, command: Command) => (await import('./commands/run.ts')).runJob(words, options, globals(command))),
+  (program) =>
+    program
+      .command('plan')
+      .description('Show what applying files would change and disturb; changes nothing')
+      .requiredOption('-f, --file <path...>', 'YAML or JSON files; - reads standard input', collect, [])
+      .option('-o, --output <format>', 'json')
+      .action(async (options, command: Command) => (await import('./commands/apply.ts')).planFiles(options, globals(command))),
+  (program) =>
+    program
+      .command('apply')
+      .description('Create or change resources from files')
+      .requiredOption('-f, --file <path...>', 'YAML or JSON files; - reads standard input', collect, [])
+      .option('--yes', 'do not ask before running work is destroyed')
+      .option('-o, --output <format>', 'json, name')
+      .action(async (options, command: Command) => (await import('./commands/apply.ts')).applyFiles(options, globals(command))),
+  (program) =>
+    program
+      .command('get')
+      .description('List resources, or show one')
+      .argument('<kind>', 'kind, plural or short name; several with commas; "all"')
+      .argument('[names...]')
+      .option('-o, --output <format>', 'table, wide, json, yaml, name', 'table')
+      .option('-A, --all-namespaces', 'every namespace')
+      .option('-l, --selector <labels>', 'label selector, e.g. a=b,c!=d')
+      .option('-w, --watch', 'follow changes until Ctrl-C')
+      .action(async (kind: string, names: string[], options, command: Command) =>
+        (await import('./commands/get.ts')).get(kind, names, options, globals(command)),
+      ),
+  (program) =>
+    program
+      .command('describe')
+      .description('Everything about one resource, with its events')
+      .argument('<kind>')
+      .argument('<name>')
+      .action(async (kind: string, name: string, _options, command: Command) =>
+        (await import('./commands/get.ts')).describe(kind, name, globals(command)),
+      ),
+  (program) =>
+    program
+      .command('why')
+      .description('Why a job or replica waits, who holds what it needs, and what would start it now')
+      .argument('<name>')
+      .option('-o, --output <format>', 'json')
+      .action(async (name: string, options, command: Command) => (await import('./commands/why.ts')).why(name, options, globals(command))),
+  (program) =>
+    program
+      .command('logs')
+      .description('Output of a pod, a job or a service')
+      .argument('<name>')
+      .option('-f, --follow', 'go on as more is written')
+      .option('--tail <lines>', 'the last lines only')
+      .option('--rank <number>', 'one worker of a job (default: all, prefixed, or the only one)')
+      .option('--timestamps', 'with the time of each line')
+      .action(async (name: string, options, command: Command) => (await import('./commands/logs.ts')).logs(name, options, globals(command))),
+  (program) =>
+    program
+      .command('status')
+      .description('The factory on one screen')
+      .option('-w, --watch', 'keep it open')
+      .option('-o, --output <format>', 'json')
+      .action(async (options, command: Command) => (await import('./commands/status.ts')).status(options, globals(command))),
+  (program) =>
+    program
+      .command('queue')
+      .description('What runs and what waits, in order')
+      .action(async (_options, command: Command) => (await import('./commands/status.ts')).queue(globals(command))),
+  (program) =>
+    program
+      .command('suspend')
+      .description('Checkpoint a job and give its seats back')
+      .argument('<name>')
+      .action(async (name: string, _options, command: Command) => (await import('./commands/suspend.ts')).suspend(name, true, globals(command))),
+  (program) =>
+    program
+      .command('resume')
+      .description('Let a suspended job go on from its last checkpoint')
+      .argument('<name>')
+      .action(async (name: string, _options, command: Command) => (await import('./commands/suspend.ts')).suspend(name, false, globals(command))),
+  (program) =>
+    program
+      .command('delete')
+      .description('Delete resources by name or by file')
+      .argument('[kind]')
+      .argument('[names...]')
+      .option('-f, --file <path...>', 'the resources of these files', collect, [])
+      .option('--no-wait', 'do not wait until they are gone')
+      .action(async (kind: string | undefined, names: string[], options, command: Command) =>
+        (await import('./commands/delete.ts')).remove(kind, names, options, globals(command)),
+      ),
+  (program) =>
+    program
+      .command('chat')
+      .description('Talk to a service; reads lines when no prompt is given')
+      .argument('<service>')
+      .argument('[prompt...]')
+      .option('--max-tokens <count>', 'longest answer', '200')
+      .option('--temperature <number>', '0 is greedy', '0.6')
+      .option('--raw', 'complete the text as it is, without a chat template')
+      .option('--api-key <key>', 'key of the gateway ($MILLWRIGHT_API_KEY)')
+      .action(async (service: string, prompt: string[], options, command: Command) =>
+        (await import('./commands/chat.ts')).chat(service, prompt.join(' '), options, globals(command)),
+      ),
+  (program) => {
+    const model = program.command('model').description('Published models')
+    model
+      .command('pull')
+      .description('Copy a version into a folder, verified')
+      .argument('<name>', 'NAME (newest) or NAME-vN')
+      .argument('<folder>')
+      .action(async (name: string, folder: string, _options, command: Command) =>
+        (await import('./commands/model.ts')).pull(name, folder, globals(command)),
+      )
+    model
+      .command('list')
+      .description('All versions')
+      .action(async (_options, command: Command) =>
+        (await import('./commands/get.ts')).get('models', [], { output: 'table' }, globals(command)),
+      )
+    for (const command of model.commands) command.exitOverride()
+  },
+  (program) =>
+    program
+      .command('ledger')
+      .description('Where every slot-second went, and what it cost')
+      .option('--by <what>', 'bucket, queue, owner, node', 'bucket')
+      .option('-o, --output <format>', 'json')
+      .action(async (options, command: Command) => (await import('./commands/ledger.ts')).ledger(options, globals(command))),
+  (program) =>
+    program
+      .command('backup')
+      .description('A consistent copy of a stopped factory\'s store')
+      .argument('<folder>', 'a new folder')
+      .action(async (folder: string, _options, command: Command) => (await import('./commands/backup.ts')).backup(folder, globals(command))),
+  (program) =>
+    program
+      .command('restore')
+      .description('Replace the store of a stopped factory by a backup; what was there is kept beside it')
+      .argument('<folder>', 'a folder that `backup` made')
+      .action(async (folder: string, _options, command: Command) => (await import('./commands/backup.ts')).restore(folder, globals(command))),
+  (program) =>
+    program
+      .command('schema')
+      .description('JSON Schema of a kind, for an editor')
+      .argument('<kind>')
+      .action(async (kind: string) => (await import('./commands/schema.ts')).schema(kind)),
+  (program) =>
+    program
+      .command('explain')
+      .description('What a field means, e.g. trainingjob.spec.checkpoint')
+      .argument('<path>')
+      .action(async (path: string) => (await import('./commands/schema.ts')).explainField(path)),
+  (program) =>
+    program
+      .command('kubeconfig')
+      .description('A kubeconfig for kubectl: millwright kubeconfig > kc && kubectl --kubeconfig kc get jobs')
+      .action(async (_options, command: Command) => (await import('./commands/kubeconfig.ts')).kubeconfig(globals(command))),
+  (program) =>
+    program
+      .command('doctor')
+      .description('Check this machine and the factory')
+      .option('-o, --output <format>', 'json')
+      .action(async (options, command: Command) => (await import('./commands/doctor.ts')).doctor(options, globals(command))),
+  (program) =>
+    program
+      .command('version')
+      .description('The version')
+      .action(() => console.log(version)),
+  (program) =>
+    program
+      .command('completion')
+      .description('Shell completion: source <(millwright completion bash)')
+      .argument('<shell>', 'bash or zsh')
+      .action(async (shell: string, _options, command: Command) => (await import('./commands/completion.ts')).completion(shell, command.parent)),
+]
+
+function globals(command: Command): Global {
+  return command.optsWithGlobals<Global>()
+}
+
+function collect(value: string, previous: string[]): string[] {
+  return [...previous, value]
+}
