@@ -295,7 +295,7 @@ function readInputs(model: TextModel, input: EmbeddingRequest['input']): number[
 
 /** Token ids from outside: one that the vocabulary lacks would crash the engine. */
 function tokensOf(model: TextModel, ids: readonly unknown[], param: string): number[] {
-  const known = ids.filter((id) => typeof id === 'number' && model.isToken(id))
+  const known = ids.filter((id): id is number => typeof id === 'number' && model.isToken(id))
   if (known.length < ids.length) throw new WireFailure(badRequest('A token id is not in the vocabulary.', param))
   return known
 }
