@@ -1,0 +1,176 @@
+import type { Clock } from '../base/clock.ts'
+import type { Log } from '../base/log.ts'
+import type { Blobs } from '../blob/contract.ts'
+import type { Device, Probe } from '../model/kinds/kubernetes.ts'
+import type { Report } from '../model/kinds/workloads.ts'
+import type { PodWork } from '../model/work.ts'
+
+/**
+ * The two seams of the agent: who runs a pod's process, and who moves files beside it. The local and the simulated
+ * agent implement only these.
+ */
+
+/** Runs the pods of one node. What it started outlives the agent, and is found again. */
+export interface PodRunner {
+  /** The pod of `uid`, when it was started here before, by this agent or an earlier one; its end is watched from now on. */
+  find(uid: string): Promise<RunningPod | undefined>
+  /** Starts it once: where an earlier start of the same uid won, that one is given back. */
+  start(run: PodRun): Promise<RunningPod | Refusal>
+  /** Uids of pods of this node that were started here and not removed. */
+  known(): Promise<string[]>
+  /** One look; undefined: healthy, else what was wrong. */
+  probe(run: ProbeRun): Promise<string | undefined>
+  /** Forgets an ended pod and its files. Kills what still runs. */
+  remove(uid: string): Promise<void>
+  /** Lets go of everything without touching the pods. */
+  close(): void
+}
+
+export interface PodRun {
+  uid: string
+  namespace: string
+  name: string
+  node: string
+  command: string[]
+  /** Whole: nothing is inherited but what the runner adds (PATH, HOME, …) where it is not set here. */
+  env: Record<string, string>
+  workingDir?: string | undefined
+  image?: string | undefined
+  volumes: Volume[]
+}
+
+export interface Volume {
+  mountPath: string
+  readOnly: boolean
+  /** A folder of the machine; undefined for an emptyDir. */
+  hostPath?: string | undefined
+}
+
+/** Why a pod cannot run here, in the words of its status. */
+export interface Refusal {
+  refused: true
+  reason: string
+  message: string
+}
+
+export interface RunningPod {
+  /** The command's own process (not its shim): what a person would kill. */
+  readonly pid: number | undefined
+  readonly startedAtMs: number
+  readonly adopted: boolean
+  readonly ended: Promise<PodEnd>
+  /** To everything that the pod started. */
+  signal(signal: PodSignal): void
+}
+
+export type PodSignal = 'SIGTERM' | 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'
+
+export interface PodEnd {
+  /** By the shim's clock. */
+  atMs: number
+  exitCode?: number | undefined
+  signal?: string | undefined
+  outOfMemory?: boolean | undefined
+  /** Nobody saw how it ended. */
+  lost?: string | undefined
+}
+
+export interface ProbeRun {
+  uid: string
+  probe: Probe
+  /** The port that `probe` means on this node. */
+  port: number | undefined
+  host: string
+  timeoutMs: number
+  env: Record<string, string>
+}
+
+/** Where the agent's own half of a pod lives: data in, checkpoints and output out, progress read. */
+export interface PodFiles {
+  beside(place: PodPlace, tools: PodTools): PodBeside
+}
+
+export interface PodTools {
+  blobs: Blobs
+  clock: Clock
+  log: Log
+}
+
+export interface PodPlace {
+  uid: string
+  namespace: string
+  name: string
+  rank: number
+  worldSize: number
+  attempt: number
+  work: PodWork
+}
+
+export interface PodBeside {
+  /** Makes the pod's folders and fills them. May be repeated after a crash. */
+  prepare(): Promise<Prepared | Refusal>
+  /** Reads progress and ships checkpoints from now on. `known`: steps that were reported as shipped before. */
+  follow(sink: PodSink, known: readonly number[]): void
+  /** Asks the job for a checkpoint at `step` (all ranks are asked for the same), and to stop there. */
+  ask(request: { step: number; stop: boolean }): Promise<void>
+  /** After the end: reads the last lines; for a good end ships what is complete, and the output. */
+  finish(end: { good: boolean; output: boolean }): Promise<Output | undefined>
+  /** The last lines of the log, at most 20 and 4 KB. */
+  tail(): Promise<string>
+  /** When a checkpoint was last seen being written; a long write is no hang. */
+  writingAtMs(): Promise<number | undefined>
+  /** Stops following; the files stay. */
+  close(): void
+}
+
+export interface Prepared {
+  env: Record<string, string>
+  restoredStep?: number
+  /** What went otherwise than asked, for Events. */
+  notices: Notice[]
+}
+
+export interface Notice {
+  type: 'Normal' | 'Warning'
+  reason: string
+  message: string
+}
+
+export interface PodSink {
+  /** Lines come in order; `atMs` is when they were seen. */
+  progress(lines: readonly ProgressLine[], atMs: number): void
+  shipped(checkpoint: ShippedCheckpoint): void
+  notice(notice: Notice): void
+}
+
+type ReportStatus = NonNullable<Report['status']>
+export type ShippedCheckpoint = ReportStatus['checkpoints'][number]
+export type Output = NonNullable<ReportStatus['output']>
+
+/** One line of MILLWRIGHT_PROGRESS. `samples`, `tokens` and `seconds` are of that step alone. */
+export interface ProgressLine {
+  step?: number
+  loss?: number
+  samples?: number
+  tokens?: number
+  seconds?: number
+  checkpoint?: boolean
+  stallSeconds?: number
+  restored?: number
+  stopped?: number
+}
+
+/** What a node offers. Capacity that no GPU or core stands behind (`slots`) is counted, not reserved. */
+export interface NodeDescription {
+  name: string
+  pool: string
+  labels: Record<string, string>
+  cpuMilli: number
+  memoryBytes: number
+  slots: number
+  podsMax: number
+  gpus: Device[]
+  ports: { from: number; to: number }
+  address: string
+  info: Record<string, string>
+}

@@ -1,0 +1,61 @@
+import { execFile } from 'node:child_process'
+import { Agent, request } from 'node:http'
+import { connect } from 'node:net'
+import type { ProbeRun } from '../contract.ts'
+
+/** One look at a pod; undefined: healthy, else what was wrong. */
+export function probe(run: ProbeRun): Promise<string | undefined> {
+  const { httpGet, tcpSocket, exec } = run.probe
+  if (exec !== undefined) return probeCommand(run, exec.command)
+  if (run.port === undefined) return Promise.resolve('the probe names a port that the pod does not have')
+  if (httpGet !== undefined) return probeHttp(run, httpGet.path, run.port)
+  if (tcpSocket !== undefined) return probeTcp(run, run.port)
+  return Promise.resolve(undefined)
+}
+
+/** Connections are kept: a look every second should not cost a handshake. */
+const agent = new Agent({ keepAlive: true, maxSockets: 1, maxFreeSockets: 64 })
+
+function probeHttp(run: ProbeRun, path: string, port: number): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const call = request(
+      { host: run.host, port, path: path.startsWith('/') ? path : `/${path}`, agent, timeout: run.timeoutMs },
+      (response) => {
+        response.resume()
+        const status = response.statusCode ?? 0
+        resolve(status >= 200 && status < 400 ? undefined : `GET ${path} on port ${port} answered ${status}`)
+      },
+    )
+    call.on('timeout', () => call.destroy(new Error(`no answer within ${run.timeoutMs} ms`)))
+    call.on('error', (error) => resolve(`GET ${path} on port ${port}: ${error.message}`))
+    call.end()
+  })
+}
+
+function probeTcp(run: ProbeRun, port: number): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: run.host, port, timeout: run.timeoutMs })
+    const done = (problem?: string): void => {
+      socket.destroy()
+      resolve(problem)
+    }
+    socket.once('connect', () => done())
+    socket.once('timeout', () => done(`port ${port} did not accept within ${run.timeoutMs} ms`))
+    socket.once('error', (error) => done(`port ${port}: ${error.message}`))
+  })
+}
+
+function probeCommand(run: ProbeRun, command: readonly string[]): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const [program = '', ...args] = command
+    execFile(
+      program,
+      args,
+      { env: run.env, timeout: run.timeoutMs, killSignal: 'SIGKILL', maxBuffer: 65_536 },
+      (error) =>
+        resolve(
+          error === null ? undefined : `${program}: ${error.killed ? 'took too long' : error.message.split('\n')[0]}`,
+        ),
+    )
+  })
+}
