@@ -1,0 +1,90 @@
+import type { Cancel, Clock } from './clock.ts'
+import { Heap } from './heap.ts'
+
+/** A clock for tests: its time moves only when told to. */
+export interface ManualClock extends Clock {
+  /** Moves on by `ms`, running what falls due in order, and lets everything that this set off settle in between. */
+  advance(ms: number): Promise<void>
+  /** Timers that are set. */
+  readonly pending: number
+}
+
+interface Timer {
+  atMs: number
+  run: () => void
+  cancelled: boolean
+}
+
+export function createManualClock(startMs = 1_700_000_000_000): ManualClock {
+  const timers = new Heap<Timer>((a, b) => a.atMs - b.atMs)
+  let nowMs = startMs
+  let pending = 0
+
+  function after(ms: number, run: () => void): Cancel {
+    const timer: Timer = { atMs: nowMs + Math.max(0, ms), run, cancelled: false }
+    timers.push(timer)
+    pending++
+    return () => {
+      if (!timer.cancelled) pending--
+      timer.cancelled = true
+    }
+  }
+
+  function every(ms: number, run: () => void): Cancel {
+    let cancel = after(ms, beat)
+    let stopped = false
+    function beat(): void {
+      if (stopped) return
+      cancel = after(ms, beat)
+      run()
+    }
+    return () => {
+      stopped = true
+      cancel()
+    }
+  }
+
+  function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    if (signal?.aborted) return Promise.resolve()
+    return new Promise((resolve) => {
+      const cancel = after(ms, end)
+      function end(): void {
+        signal?.removeEventListener('abort', end)
+        cancel()
+        resolve()
+      }
+      signal?.addEventListener('abort', end)
+    })
+  }
+
+  async function advance(ms: number): Promise<void> {
+    const untilMs = nowMs + ms
+    await settled()
+    for (let next = timers.peek(); next !== undefined && next.atMs <= untilMs; next = timers.peek()) {
+      timers.pop()
+      if (next.cancelled) continue
+      nowMs = Math.max(nowMs, next.atMs)
+      next.cancelled = true
+      pending--
+      next.run()
+      await settled()
+    }
+    nowMs = untilMs
+  }
+
+  return {
+    now: () => nowMs,
+    after,
+    every,
+    sleep,
+    advance,
+    get pending() {
+      return pending
+    },
+  }
+}
+
+/** An immediate runs only when no microtask is left. */
+function settled(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
+}

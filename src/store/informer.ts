@@ -1,0 +1,216 @@
+import { backoffMs } from '../base/backoff.ts'
+import type { Cancel, Clock } from '../base/clock.ts'
+import { messageOf } from '../base/errors.ts'
+import type { Log } from '../base/log.ts'
+import type { Random } from '../base/random.ts'
+import type { KindMap, KindName } from '../model/registry.ts'
+import type { Ref, Selectors, Stop, Store, WatchEvent } from './contract.ts'
+
+/** One kind's resources kept in memory: listed once, then followed. What it holds may lag behind the store, never mix. */
+export interface Informer<T> {
+  start(): void
+  stop(): void
+  /** Resolves once the first list is in and every handler has seen it. */
+  synced(): Promise<void>
+  readonly isSynced: boolean
+  get(ref: Ref): T | undefined
+  list(namespace?: string): T[]
+  /** The objects that `indexes[index]` filed under `value`. */
+  by(index: string, value: string): T[]
+  /**
+   * Calls `handler` for every change, in order; first with ADDED for each object already known. A resource that was
+   * deleted and made again under its name shows as DELETED, then ADDED, also when that happened out of sight.
+   */
+  onChange(handler: (change: Change<T>) => void): Cancel
+}
+
+export interface Change<T> {
+  type: 'ADDED' | 'MODIFIED' | 'DELETED'
+  object: T
+  /** What was known before; undefined for ADDED. */
+  previous: T | undefined
+}
+
+export interface InformerOptions<K extends KindName> {
+  store: Store
+  clock: Clock
+  log: Log
+  kind: K
+  selectors?: Selectors
+  /** Values to file an object under, by index name. */
+  indexes?: Record<string, (object: KindMap[K]) => string[]>
+  /** For the jitter between tries when the store fails. */
+  random?: Random
+}
+
+const retryLimits = { baseMs: 100, maxMs: 10_000 }
+
+export function createInformer<K extends KindName>(options: InformerOptions<K>): Informer<KindMap[K]> {
+  type T = KindMap[K]
+  const { store, clock, log, kind, selectors, indexes = {}, random } = options
+  const objects = new Map<string, T>()
+  const index = createIndex(indexes)
+  const handlers = new Set<(change: Change<T>) => void>()
+  let isSynced = false
+  let waiting: (() => void)[] = []
+  let running: AbortController | undefined
+
+  async function follow(signal: AbortSignal): Promise<void> {
+    let failures = 0
+    while (!signal.aborted) {
+      try {
+        const listed = await store.list(kind, { ...selectors })
+        if (signal.aborted) return
+        replaceAll(listed.items)
+        markSynced()
+        failures = 0
+        const reason = await watchFrom(listed.resourceVersion, signal)
+        if (reason === 'expired') continue
+        if (!signal.aborted) throw new Error('the watch was closed')
+      } catch (error) {
+        if (signal.aborted) return
+        failures++
+        log.warn('an informer could not follow the store and tries again', { kind, error: messageOf(error) })
+        await clock.sleep(waitMs(failures), signal)
+      }
+    }
+  }
+
+  function waitMs(failures: number): number {
+    return random === undefined
+      ? Math.min(retryLimits.maxMs, retryLimits.baseMs * failures)
+      : backoffMs(failures, retryLimits, random)
+  }
+
+  function watchFrom(from: string, signal: AbortSignal): Promise<'expired' | 'closed'> {
+    return new Promise((resolve) => {
+      let stop: Stop = () => {}
+      const abort = () => {
+        stop()
+        resolve('closed')
+      }
+      signal.addEventListener('abort', abort)
+      stop = store.watch(
+        kind,
+        { ...selectors, from },
+        {
+          event: (event) => {
+            if (!signal.aborted) apply(event)
+          },
+          ended: (reason) => {
+            signal.removeEventListener('abort', abort)
+            resolve(reason)
+          },
+        },
+      )
+    })
+  }
+
+  function apply(event: WatchEvent<T>): void {
+    if (event.type === 'DELETED') forget(keyOf(event.object), event.object)
+    else learn(event.object)
+  }
+
+  /** Makes what we know equal to `items`, telling handlers what must have happened in between. */
+  function replaceAll(items: readonly T[]): void {
+    const present = new Set(items.map(keyOf))
+    for (const [key, object] of [...objects]) if (!present.has(key)) forget(key, object)
+    for (const item of items) learn(item)
+  }
+
+  function learn(object: T): void {
+    const key = keyOf(object)
+    const previous = objects.get(key)
+    if (previous !== undefined && previous.metadata.uid !== object.metadata.uid) {
+      forget(key, previous)
+      learn(object)
+      return
+    }
+    if (previous?.metadata.resourceVersion === object.metadata.resourceVersion && previous !== undefined) return
+    objects.set(key, object)
+    index.replace(key, previous, object)
+    tell({ type: previous === undefined ? 'ADDED' : 'MODIFIED', object, previous })
+  }
+
+  function forget(key: string, object: T): void {
+    const previous = objects.get(key)
+    if (previous === undefined) return
+    objects.delete(key)
+    index.replace(key, previous, undefined)
+    tell({ type: 'DELETED', object, previous })
+  }
+
+  function tell(change: Change<T>): void {
+    for (const handler of [...handlers]) handler(change)
+  }
+
+  function markSynced(): void {
+    isSynced = true
+    const resolved = waiting
+    waiting = []
+    for (const resolve of resolved) resolve()
+  }
+
+  function known(keys: Iterable<string>): T[] {
+    const found: T[] = []
+    for (const key of keys) {
+      const object = objects.get(key)
+      if (object !== undefined) found.push(object)
+    }
+    return found
+  }
+
+  return {
+    start: () => {
+      if (running !== undefined) return
+      running = new AbortController()
+      void follow(running.signal)
+    },
+    stop: () => {
+      running?.abort()
+      running = undefined
+    },
+    synced: () => (isSynced ? Promise.resolve() : new Promise((resolve) => waiting.push(resolve))),
+    get isSynced() {
+      return isSynced
+    },
+    get: (ref) => objects.get(`${ref.namespace ?? ''}/${ref.name}`),
+    list: (namespace) => {
+      const all = [...objects.values()]
+      return namespace === undefined ? all : all.filter((object) => object.metadata.namespace === namespace)
+    },
+    by: (name, value) => known(index.keys(name, value)),
+    onChange: (handler) => {
+      handlers.add(handler)
+      for (const object of objects.values()) handler({ type: 'ADDED', object, previous: undefined })
+      return () => void handlers.delete(handler)
+    },
+  }
+}
+
+function keyOf(object: KindMap[KindName]): string {
+  return `${object.metadata.namespace ?? ''}/${object.metadata.name}`
+}
+
+/** Keys of objects by the values that each index files them under. */
+function createIndex<T>(indexes: Record<string, (object: T) => string[]>) {
+  const filed = new Map(Object.keys(indexes).map((name) => [name, new Map<string, Set<string>>()]))
+
+  function replace(key: string, previous: T | undefined, next: T | undefined): void {
+    for (const [name, valuesOf] of Object.entries(indexes)) {
+      const byValue = filed.get(name)
+      if (byValue === undefined) continue
+      for (const value of previous === undefined ? [] : valuesOf(previous)) {
+        const keys = byValue.get(value)
+        keys?.delete(key)
+        if (keys?.size === 0) byValue.delete(value)
+      }
+      for (const value of next === undefined ? [] : valuesOf(next)) {
+        const keys = byValue.get(value) ?? new Set()
+        byValue.set(value, keys.add(key))
+      }
+    }
+  }
+
+  return { replace, keys: (name: string, value: string): Iterable<string> => filed.get(name)?.get(value) ?? [] }
+}

@@ -1,0 +1,142 @@
+import type { Clock } from '../base/clock.ts'
+import type { Lease } from '../model/kinds/kubernetes.ts'
+import type { Fence, Ref, Store } from './contract.ts'
+
+/**
+ * One contender for a lease (`coordination.k8s.io` Lease). `spec.leaseTransitions` is the fencing epoch: it rises with
+ * every take-over, also by the same identity, because an older incarnation of it may still be alive somewhere.
+ *
+ * A dead holder is known by silence alone: the lease did not change for its duration by our own clock. `renewTime` is
+ * written for people and never read. So `acquire` must be called more often than that; a contender that looks again
+ * only after a long pause starts its count anew, as it cannot know what it slept through.
+ */
+export interface LeaseHolder {
+  /** The epoch, when we hold the lease now; undefined while somebody else does. */
+  acquire(): Promise<number | undefined>
+  /** False: lost, and whatever we led we lead no longer. A failing store throws; then `holds()` decides. */
+  renew(): Promise<boolean>
+  /** Lets the next one in at once. */
+  release(): Promise<void>
+  /** Whether nobody else can have taken the lease yet, by our own clock. */
+  holds(): boolean
+  /** For every write made as the leader; undefined when we are not. */
+  fence(): Fence | undefined
+}
+
+export interface LeaseOptions {
+  store: Store
+  clock: Clock
+  ref: Ref
+  /** Unique to this process' life: a name and a UUID. */
+  identity: string
+  durationMs: number
+}
+
+export function createLeaseHolder({ store, clock, ref, identity, durationMs }: LeaseOptions): LeaseHolder {
+  let held: { lease: Lease; epoch: number; renewedAtMs: number } | undefined
+  let seen: { resourceVersion: string; sinceMs: number; lookedAtMs: number } | undefined
+
+  async function acquire(): Promise<number | undefined> {
+    const askedAtMs = clock.now()
+    const lease = await store.get('Lease', ref)
+    if (lease === undefined) return won(askedAtMs, await store.create('Lease', leaseFor(1)))
+    if (held !== undefined && isOurs(lease, held.epoch)) {
+      return (await renew()) ? held?.epoch : undefined
+    }
+    held = undefined
+    if (isHeld(lease) && !isSilent(lease)) return undefined
+    return won(askedAtMs, await store.update('Lease', takenOver(lease)))
+  }
+
+  /** Whether the holder let its whole duration pass, by our clock, without a sign of life. */
+  function isSilent(lease: Lease): boolean {
+    const nowMs = clock.now()
+    const resourceVersion = lease.metadata.resourceVersion ?? ''
+    const promisedMs = (lease.spec?.leaseDurationSeconds ?? durationMs / 1000) * 1000
+    const known = seen?.resourceVersion === resourceVersion && nowMs - seen.lookedAtMs < promisedMs ? seen : undefined
+    seen = { resourceVersion, sinceMs: known?.sinceMs ?? nowMs, lookedAtMs: nowMs }
+    return nowMs - seen.sinceMs >= promisedMs
+  }
+
+  function won(askedAtMs: number, written: Lease | 'exists' | 'stale' | 'missing'): number | undefined {
+    if (typeof written === 'string') return undefined
+    seen = undefined
+    held = { lease: written, epoch: epochOf(written), renewedAtMs: askedAtMs }
+    return held.epoch
+  }
+
+  async function renew(): Promise<boolean> {
+    if (held === undefined) return false
+    const askedAtMs = clock.now() // before the write: nobody may count our silence from earlier than this
+    const { lease, epoch } = held
+    const written = await store.update('Lease', {
+      ...lease,
+      spec: { ...lease.spec, renewTime: microTime(askedAtMs) },
+    })
+    if (typeof written !== 'string') {
+      held = { lease: written, epoch, renewedAtMs: askedAtMs }
+      return true
+    }
+    const now = written === 'stale' ? await store.get('Lease', ref) : undefined
+    if (now === undefined || !isOurs(now, epoch)) {
+      held = undefined
+      return false
+    }
+    held = { ...held, lease: now } // someone touched a label, or our own write was answered late
+    return renew()
+  }
+
+  async function release(): Promise<void> {
+    if (held === undefined) return
+    const { lease } = held
+    held = undefined
+    await store.update('Lease', { ...lease, spec: { ...lease.spec, holderIdentity: '' } })
+  }
+
+  function holds(): boolean {
+    return held !== undefined && clock.now() - held.renewedAtMs < durationMs
+  }
+
+  const isOurs = (lease: Lease, epoch: number) => lease.spec?.holderIdentity === identity && epochOf(lease) === epoch
+
+  function takenOver(lease: Lease): Lease {
+    return { ...lease, spec: { ...lease.spec, ...leaseFor(epochOf(lease) + 1).spec } }
+  }
+
+  function leaseFor(epoch: number): Lease {
+    const now = microTime(clock.now())
+    return {
+      apiVersion: 'coordination.k8s.io/v1',
+      kind: 'Lease',
+      metadata: { name: ref.name, namespace: ref.namespace },
+      spec: {
+        holderIdentity: identity,
+        leaseDurationSeconds: Math.max(1, Math.ceil(durationMs / 1000)),
+        acquireTime: now,
+        renewTime: now,
+        leaseTransitions: epoch,
+      },
+    }
+  }
+
+  return {
+    acquire,
+    renew,
+    release,
+    holds,
+    fence: () => (held === undefined ? undefined : { lease: ref, epoch: held.epoch }),
+  }
+}
+
+export function epochOf(lease: Lease): number {
+  return lease.spec?.leaseTransitions ?? 0
+}
+
+function isHeld(lease: Lease): boolean {
+  return (lease.spec?.holderIdentity ?? '') !== ''
+}
+
+/** Kubernetes' MicroTime wants six digits. */
+function microTime(ms: number): string {
+  return new Date(ms).toISOString().replace('Z', '000Z')
+}
