@@ -11,8 +11,20 @@ export const resourceName = z
   .max(253)
   .regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/, 'lower-case letters, digits, "-" and "."')
 
-const labels = z.record(z.string().max(317), z.string().max(63))
-const annotations = z.record(z.string().max(317), z.string().max(262_144))
+/** An optional DNS prefix and a name, as Kubernetes wants the keys of labels and annotations. */
+const qualifiedName = z
+  .string()
+  .max(317)
+  .regex(
+    /^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/,
+    'an optional DNS prefix with "/" and then letters, digits, "-", "_" and "."',
+  )
+const labelValue = z
+  .string()
+  .max(63)
+  .regex(/^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$/, 'letters, digits, "-", "_" and ".", at most 63')
+const labels = z.record(qualifiedName, labelValue)
+const annotations = z.record(qualifiedName, z.string().max(262_144))
 
 export const ownerReference = z.looseObject({
   apiVersion: z.string(),
@@ -32,13 +44,13 @@ const fields = {
   generation: z.number().int().optional().describe('Rises when spec changes.'),
   creationTimestamp: z.string().nullish().describe('Set by the store.'),
   deletionTimestamp: z.string().optional().describe('Set when deletion was asked for and finalizers remain.'),
-  deletionGracePeriodSeconds: z.number().int().optional(),
-  labels: labels.optional(),
-  annotations: annotations.optional(),
-  finalizers: z.array(z.string().max(317)).max(32).optional(),
-  ownerReferences: z.array(ownerReference).max(16).optional(),
-  managedFields: z.array(z.unknown()).optional(),
-  selfLink: z.string().optional(),
+  deletionGracePeriodSeconds: z.number().int().optional().describe('How long the deletion may take.'),
+  labels: labels.optional().describe('Short facts to select by.'),
+  annotations: annotations.optional().describe('Longer notes that nothing selects by.'),
+  finalizers: z.array(z.string().max(317)).max(32).optional().describe('Who must agree before it is gone.'),
+  ownerReferences: z.array(ownerReference).max(16).optional().describe('When these go, it goes.'),
+  managedFields: z.array(z.unknown()).optional().describe('Kept for clients of Kubernetes.'),
+  selfLink: z.string().optional().describe('Kept for clients of Kubernetes.'),
 }
 
 /** Metadata of our own kinds: an unknown field is an error. */
@@ -50,12 +62,12 @@ export type ObjectMeta = z.output<typeof objectMeta>
 export type OwnerReference = z.output<typeof ownerReference>
 
 export const condition = z.looseObject({
-  type: z.string(),
-  status: z.enum(['True', 'False', 'Unknown']),
-  reason: z.string().optional(),
-  message: z.string().optional(),
-  lastTransitionTime: z.string().optional(),
-  observedGeneration: z.number().int().optional(),
+  type: z.string().describe('What this is about.'),
+  status: z.enum(['True', 'False', 'Unknown']).describe('Whether it is so.'),
+  reason: z.string().optional().describe('Why, in one CamelCase word.'),
+  message: z.string().optional().describe('Why, in a sentence.'),
+  lastTransitionTime: z.string().optional().describe('When status last changed.'),
+  observedGeneration: z.number().int().optional().describe('The generation of spec that it is about.'),
 })
 export type Condition = z.output<typeof condition>
 

@@ -15,7 +15,7 @@ export interface KindInfo {
   ours: boolean
   /** Whether spec and status are written through different doors. */
   hasStatus: boolean
-  schema: z.ZodType
+  schema: z.ZodType<Resource>
 }
 
 export interface KindMap {
@@ -42,7 +42,7 @@ const ours = (
   kind: KindName,
   plural: string,
   shortNames: string[],
-  schema: z.ZodType,
+  schema: z.ZodType<Resource>,
   namespaced = true,
 ): KindInfo => ({
   kind,
@@ -60,7 +60,7 @@ const core = (
   kind: KindName,
   plural: string,
   shortNames: string[],
-  schema: z.ZodType,
+  schema: z.ZodType<Resource>,
   hasStatus: boolean,
   namespaced = true,
 ): KindInfo => ({

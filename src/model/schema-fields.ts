@@ -72,7 +72,7 @@ export function defaultOf(schema: z.core.$ZodType): unknown {
 export function typeOf(schema: z.core.$ZodType): string {
   const bare = unwrap(schema)
   if (bare instanceof z.core.$ZodString) return 'string'
-  if (bare instanceof z.core.$ZodNumber) return numberType(bare)
+  if (bare instanceof z.ZodNumber) return numberType(bare)
   if (bare instanceof z.core.$ZodBoolean) return 'true | false'
   if (bare instanceof z.core.$ZodLiteral) return bare._zod.def.values.map(String).join(' | ')
   if (bare instanceof z.core.$ZodEnum) return Object.values(bare._zod.def.entries).map(String).join(' | ')
@@ -83,17 +83,18 @@ export function typeOf(schema: z.core.$ZodType): string {
   return 'any'
 }
 
-function numberType(schema: z.core.$ZodNumber): string {
-  const { minimum, maximum, format } = schema._zod.bag
-  const integer = format?.includes('int') === true
-  const type = integer ? 'integer' : 'number'
-  const bounded = (bound: number | undefined) =>
-    bound !== undefined && Number.isFinite(bound) && Math.abs(bound) < Number.MAX_SAFE_INTEGER
-  const from = bounded(minimum) ? minimum : undefined
-  const to = bounded(maximum) ? maximum : undefined
+function numberType({ minValue, maxValue, isInt }: z.ZodNumber): string {
+  const type = isInt ? 'integer' : 'number'
+  const from = bound(minValue)
+  const to = bound(maxValue)
   if (from !== undefined && to !== undefined) return `${type} from ${from} to ${to}`
   if (from !== undefined) return `${type} ≥ ${from}`
   return to === undefined ? type : `${type} ≤ ${to}`
+}
+
+/** zod gives integers the bounds of exact numbers, which say nothing. */
+function bound(value: number | null): number | undefined {
+  return value === null || Math.abs(value) >= Number.MAX_SAFE_INTEGER ? undefined : value
 }
 
 function stepInto(schema: z.core.$ZodType, step: PropertyKey): z.core.$ZodType | undefined {

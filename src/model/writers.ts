@@ -102,6 +102,7 @@ export const statusWriters: { readonly [K in WrittenKind]: Writers<K> } = {
     heldSinceMs: 'gateway',
     lastRequestAtMs: 'gateway',
     requestsPerSecond: 'gateway',
+    concurrency: 'gateway',
     ttftSeconds: 'gateway',
     promptTokens: 'gateway',
     completionTokens: 'gateway',

@@ -1,0 +1,258 @@
+import { envName } from './env.ts'
+import { type FieldError, fieldError, printable, shown } from './field-error.ts'
+import { resourceName } from './metadata.ts'
+import { readQuantity } from './quantity.ts'
+
+type Raw = Record<string, unknown>
+type At = readonly (string | number)[]
+
+/**
+ * Rules across fields. They read the object as it was written, so that they speak also when the schema found something
+ * elsewhere; of what has the wrong type they say nothing, the schema does.
+ */
+export function ruleErrors(kind: string, object: Raw): FieldError[] {
+  const spec = record(object['spec'])
+  switch (kind) {
+    case 'TrainingJob':
+      return trainingJob(spec)
+    case 'InferenceService':
+      return inferenceService(spec)
+    case 'Gang':
+      return list(spec['groups']).flatMap((group, i) => ordered(record(group), ['spec', 'groups', i], 'min', 'max'))
+    case 'Pool':
+      return ordered(spec, ['spec'], 'minNodes', 'maxNodes', 1)
+    case 'Queue':
+      return spec['parent'] !== undefined && spec['parent'] === record(object['metadata'])['name']
+        ? [fieldError(['spec', 'parent'], 'must not be the queue itself')]
+        : []
+    case 'Report':
+      return (spec['pod'] === undefined) === (spec['service'] === undefined)
+        ? [fieldError(['spec'], 'must name either a pod or a service')]
+        : []
+    case 'Pod':
+      return podSpec(spec, ['spec'])
+    default:
+      return []
+  }
+}
+
+function trainingJob(spec: Raw): FieldError[] {
+  const sugar = ['workers', 'command', 'args', 'image', 'workingDir', 'env', 'resources']
+  const groups = list(spec['groups'])
+  return [
+    ...(spec['groups'] === undefined
+      ? commandOrImage(spec)
+      : both(spec, sugar, 'groups', 'says it twice: give groups, or the one-group form, not both')),
+    ...groups.flatMap((group, i) => template(record(group)['template'], ['spec', 'groups', i, 'template'])),
+    ...repeatedNames(groups, ['spec', 'groups'], 'worker'),
+    ...tooManyMembers(groups),
+    ...environment(spec['env'], ['spec', 'env']),
+    ...source(spec['dataset'], ['spec', 'dataset'], 'Dataset'),
+    ...pattern(record(spec['progress'])['pattern']),
+    ...exitCodes(record(spec['failurePolicy'])),
+  ]
+}
+
+function inferenceService(spec: Raw): FieldError[] {
+  const sugar = ['command', 'args', 'image', 'workingDir', 'env', 'resources', 'port']
+  const errors = [
+    ...ordered(spec, ['spec'], 'minReplicas', 'maxReplicas', 1),
+    ...template(spec['template'], ['spec', 'template']),
+    ...environment(spec['env'], ['spec', 'env']),
+    ...source(spec['model'], ['spec', 'model'], 'Model'),
+  ]
+  if (spec['template'] !== undefined) {
+    return [
+      ...errors,
+      ...both(spec, ['engine', ...sugar], 'template', 'says it twice: give template, or this, not both'),
+    ]
+  }
+  if (spec['engine'] === undefined) {
+    return spec['command'] === undefined && spec['image'] === undefined
+      ? [
+          ...errors,
+          fieldError(['spec'], 'says nothing to run', {
+            allowed: 'engine: llama.cpp with a model, or command, image or template',
+          }),
+        ]
+      : errors
+  }
+  if (spec['model'] === undefined) {
+    errors.push(
+      fieldError(['spec', 'model'], 'is required with engine', { allowed: 'a Model, NAME-vN, or file:///path.gguf' }),
+    )
+  }
+  return [
+    ...errors,
+    ...both(spec, ['command', 'image'], 'engine', 'must be left out with engine, which brings its own'),
+  ]
+}
+
+function commandOrImage(spec: Raw): FieldError[] {
+  if (spec['command'] !== undefined || spec['image'] !== undefined) return []
+  return [fieldError(['spec'], 'says nothing to run', { allowed: 'command, image or groups' })]
+}
+
+function both(spec: Raw, fields: readonly string[], other: string, message: string): FieldError[] {
+  return spec[other] === undefined
+    ? []
+    : fields.filter((field) => spec[field] !== undefined).map((field) => fieldError(['spec', field], message))
+}
+
+function ordered(spec: Raw, at: At, low: string, high: string, highDefault?: number): FieldError[] {
+  const from = spec[low]
+  const to = spec[high] ?? highDefault
+  if (typeof from !== 'number' || typeof to !== 'number' || from <= to) return []
+  return [fieldError([...at, low], `must not be above ${high} (${to})`, { found: String(from) })]
+}
+
+function repeatedNames(groups: readonly unknown[], at: At, nameDefault: string): FieldError[] {
+  const seen = new Set<unknown>()
+  return groups.flatMap((group, i) => {
+    const name = record(group)['name'] ?? nameDefault
+    if (!seen.has(name)) {
+      seen.add(name)
+      return []
+    }
+    return [fieldError([...at, i, 'name'], 'is taken by another group of this job', { found: shown(name) })]
+  })
+}
+
+/** A gang is one resource: its seats must fit into one write. */
+const membersMax = 100_000
+
+function tooManyMembers(groups: readonly unknown[]): FieldError[] {
+  let members = 0
+  for (const group of groups) {
+    const replicas = record(group)['replicas'] ?? 1
+    members += typeof replicas === 'number' ? replicas : 0
+  }
+  return members > membersMax
+    ? [fieldError(['spec', 'groups'], `must have at most ${membersMax} members together`)]
+    : []
+}
+
+function template(value: unknown, at: At): FieldError[] {
+  return podSpec(record(record(value)['spec']), [...at, 'spec'])
+}
+
+function podSpec(spec: Raw, at: At): FieldError[] {
+  return ['containers', 'initContainers'].flatMap((field) =>
+    list(spec[field]).flatMap((value, i) => container(record(value), [...at, field, i])),
+  )
+}
+
+function container(value: Raw, at: At): FieldError[] {
+  const resources = record(value['resources'])
+  return [
+    ...environment(value['env'], [...at, 'env']),
+    ...['limits', 'requests'].flatMap((field) => quantities(record(resources[field]), [...at, 'resources', field])),
+    ...['command', 'args'].flatMap((field) => withoutNul(list(value[field]), [...at, field])),
+  ]
+}
+
+function quantities(values: Raw, at: At): FieldError[] {
+  return Object.entries(values).flatMap(([name, value]) => {
+    if (typeof value !== 'string' && typeof value !== 'number') return []
+    const read = readQuantity(value)
+    return 'problem' in read ? [fieldError([...at, name], read.problem, { found: shown(value) })] : []
+  })
+}
+
+function withoutNul(values: readonly unknown[], at: At): FieldError[] {
+  return values.flatMap((value, i) =>
+    typeof value === 'string' && value.includes('\0') ? [fieldError([...at, i], 'must not hold a NUL character')] : [],
+  )
+}
+
+/** Names in the list form; the schema checks those of the map form. */
+function environment(value: unknown, at: At): FieldError[] {
+  const seen = new Set<string>()
+  return list(value).flatMap((entry, i) => {
+    const { name, value: text } = record(entry)
+    if (typeof name !== 'string') return []
+    if (!envName.test(name)) {
+      return [
+        fieldError([...at, i, 'name'], 'must be letters, digits and "_", not starting with a digit', {
+          found: printable(name),
+        }),
+      ]
+    }
+    if (seen.has(name)) return [fieldError([...at, i, 'name'], 'is set twice', { found: name })]
+    seen.add(name)
+    if (typeof text === 'string' && text.includes('\0')) {
+      return [fieldError([...at, i, 'value'], 'must not hold a NUL character')]
+    }
+    return []
+  })
+}
+
+/** Where data and models come from. */
+const schemes = ['file', 's3', 'hf', 'gs', 'pvc', 'https']
+
+function source(value: unknown, at: At, kind: string): FieldError[] {
+  if (typeof value !== 'string' || value.length > 2000) return []
+  const scheme = /^([A-Za-z][A-Za-z0-9+.-]*):/.exec(value)?.[1]
+  if (scheme !== undefined && !schemes.includes(scheme)) {
+    return [
+      fieldError(at, 'has a scheme that we do not know', { found: printable(value), allowed: schemes.join(', ') }),
+    ]
+  }
+  if (scheme === 'file' && !/^file:\/\/\/./.test(value)) {
+    return [fieldError(at, 'must name an absolute path', { found: printable(value), allowed: 'file:///path' })]
+  }
+  if (scheme !== undefined || resourceName.safeParse(value).success) return []
+  return [
+    fieldError(at, `must be the name of a ${kind}, or a URI`, {
+      found: printable(value),
+      suggestion: value.startsWith('/') ? `file://${value}` : undefined,
+    }),
+  ]
+}
+
+const progressGroups = ['step', 'loss', 'samples', 'tokens']
+
+function pattern(value: unknown): FieldError[] {
+  if (typeof value !== 'string' || value.length > 1000) return []
+  const at = ['spec', 'progress', 'pattern']
+  try {
+    new RegExp(value)
+  } catch (error) {
+    return [fieldError(at, `is not a regular expression (${error instanceof Error ? error.message : 'unknown'})`)]
+  }
+  // `(a+)+` takes time that doubles with each character, on a log that the job's author controls.
+  if (/\((?:[^()\\]|\\.)*[+*](?:[^()\\]|\\.)*\)(?:[+*]|\{[0-9]+,)/.test(value)) {
+    return [fieldError(at, 'repeats a repetition, which can take for ever; write it without')]
+  }
+  if (progressGroups.some((name) => value.includes(`(?<${name}>`))) return []
+  return [
+    fieldError(at, 'has none of the named groups', {
+      allowed: progressGroups.map((name) => `(?<${name}>…)`).join(', '),
+    }),
+  ]
+}
+
+function exitCodes(policy: Raw): FieldError[] {
+  const fails = new Set(list(policy['failExitCodes']))
+  return list(policy['restartExitCodes']).flatMap((code, i) =>
+    fails.has(code)
+      ? [
+          fieldError(['spec', 'failurePolicy', 'restartExitCodes', i], 'is also in failExitCodes', {
+            found: shown(code),
+          }),
+        ]
+      : [],
+  )
+}
+
+function record(value: unknown): Raw {
+  return isRaw(value) ? value : {}
+}
+
+function isRaw(value: unknown): value is Raw {
+  return value !== null && typeof value === 'object' && !Array.isArray(value)
+}
+
+function list(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : []
+}
