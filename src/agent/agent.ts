@@ -1,0 +1,227 @@
+import type { Cancel, Clock } from '../base/clock.ts'
+import { messageOf } from '../base/errors.ts'
+import type { Log } from '../base/log.ts'
+import type { Random } from '../base/random.ts'
+import type { Blobs } from '../blob/contract.ts'
+import type { Pod } from '../model/kinds/kubernetes.ts'
+import type { Gang } from '../model/kinds/workloads.ts'
+import { label } from '../model/names.ts'
+import { involvedObjectOf } from '../model/refs.ts'
+import type { Store } from '../store/contract.ts'
+import { createInformer } from '../store/informer.ts'
+import type { NodeDescription, Notice, PodFiles, PodRunner, PodSignal } from './contract.ts'
+import { heartbeat, registerNode } from './node.ts'
+import { type Kit, type Supervisor, supervise } from './supervise.ts'
+
+export interface AgentOptions {
+  store: Store
+  blobs: Blobs
+  clock: Clock
+  random: Random
+  log: Log
+  runner: PodRunner
+  files: PodFiles
+  node: NodeDescription
+  /** Least time between two reports of a pod that nobody waits for. */
+  reportEveryMs?: number
+}
+
+/** Runs the pods bound to one node and reports what it sees. It may be killed at any time and started again. */
+export interface Agent {
+  /** Registers the node, finds the pods that an earlier agent left, and follows the store. */
+  start(): Promise<void>
+  /** 'leave': the pods run on and the next agent finds them. 'kill': they end, with `graceSeconds` to do it in. */
+  stop(mode: 'leave' | 'kill', graceSeconds?: number): Promise<void>
+  /** For drills: freeze (SIGSTOP), thaw (SIGCONT) or kill all pods of the node behind its back. */
+  signalAll(signal: PodSignal): void
+}
+
+export function createAgent(options: AgentOptions): Agent {
+  const { store, clock, random, runner, node } = options
+  const log = options.log.with({ node: node.name })
+  const pods = createInformer({
+    store,
+    clock,
+    random,
+    log,
+    kind: 'Pod',
+    selectors: { fields: `spec.nodeName=${node.name}` },
+  })
+  const gangs = createInformer({ store, clock, random, log, kind: 'Gang' })
+  const supervisors = new Map<string, Supervisor>()
+  /** Ended and written down; events that were under way then are old news. */
+  const settled = new Set<string>()
+  const cancels: Cancel[] = []
+  let beating: Cancel | undefined
+  let isStopping = false
+
+  const kit: Kit = {
+    ...options,
+    log,
+    node: node.name,
+    address: node.address,
+    reportEveryMs: options.reportEveryMs ?? 1000,
+    async policy() {
+      const pool = await store.get('Pool', { name: node.pool })
+      return { allowEnv: pool?.spec.allowEnv ?? [], hostPaths: pool?.spec.hostPaths ?? [] }
+    },
+    event,
+  }
+
+  function onPod(type: 'ADDED' | 'MODIFIED' | 'DELETED', pod: Pod): void {
+    const uid = pod.metadata.uid ?? ''
+    const known = supervisors.get(uid)
+    if (type === 'DELETED') forget(uid, known)
+    else if (known !== undefined) known.update(pod)
+    else if (settled.has(uid) || isOver(pod)) settle(uid, pod)
+    else if (!isStopping) take(uid, pod)
+  }
+
+  /** Nothing runs any more. A deletion that was asked for just before its end is ours to finish. */
+  function settle(uid: string, pod: Pod): void {
+    settled.add(uid)
+    if (pod.metadata.deletionTimestamp === undefined) return
+    const ref = { name: pod.metadata.name, namespace: pod.metadata.namespace }
+    store.delete('Pod', ref, { uid, gracePeriodSeconds: 0 }).catch(failedTo('finish the deletion of a pod'))
+  }
+
+  function take(uid: string, pod: Pod): void {
+    const supervisor = superviseOrRefuse(pod)
+    if (supervisor === undefined) return
+    supervisors.set(uid, supervisor)
+    beating ??= startBeat()
+    const gang = pod.metadata.labels?.[label.gang]
+    const known = gang === undefined ? undefined : gangs.get({ name: gang, namespace: pod.metadata.namespace })
+    if (known !== undefined) tellRequest(known, pod, supervisor)
+    void supervisor.done.then(() => {
+      if (isStopping || supervisors.get(uid) !== supervisor) return
+      supervisors.delete(uid)
+      const now = pods.list(pod.metadata.namespace).find((each) => each.metadata.uid === uid)
+      if (now !== undefined) settle(uid, now)
+      if (supervisors.size === 0) stopBeat()
+    })
+  }
+
+  function superviseOrRefuse(pod: Pod): Supervisor | undefined {
+    try {
+      return supervise(pod, kit)
+    } catch (error) {
+      log.error('a pod is not readable', { pod: pod.metadata.name, error: messageOf(error) })
+      const status = { phase: 'Failed', reason: 'Unsupported', message: messageOf(error) }
+      const ref = { name: pod.metadata.name, namespace: pod.metadata.namespace }
+      store.patch('Pod', ref, { status }, { status: true, uid: pod.metadata.uid }).catch(failedTo('refuse a pod'))
+      return undefined
+    }
+  }
+
+  function forget(uid: string, supervisor: Supervisor | undefined): void {
+    supervisors.delete(uid)
+    settled.delete(uid)
+    if (supervisor !== undefined) supervisor.gone()
+    else runner.remove(uid).catch(failedTo('remove the files of a pod'))
+    if (supervisors.size === 0) stopBeat()
+  }
+
+  function onGang(gang: Gang): void {
+    if (gang.spec.checkpointRequest === undefined) return
+    for (const [uid, supervisor] of supervisors) {
+      const pod = pods.list(gang.metadata.namespace).find((each) => each.metadata.uid === uid)
+      if (pod?.metadata.labels?.[label.gang] === gang.metadata.name) tellRequest(gang, pod, supervisor)
+    }
+  }
+
+  function tellRequest(gang: Gang, pod: Pod, supervisor: Supervisor): void {
+    const request = gang.spec.checkpointRequest
+    if (request !== undefined && String(gang.spec.attempt) === pod.metadata.labels?.[label.attempt])
+      supervisor.ask(request)
+  }
+
+  /** Hangs are looked for only while pods run. A beat that comes late means that we slept, not that they did. */
+  function startBeat(): Cancel {
+    let lastMs = clock.now()
+    return clock.every(beatMs, () => {
+      const nowMs = clock.now()
+      const wokeLate = nowMs - lastMs > 1000
+      lastMs = nowMs
+      for (const supervisor of supervisors.values()) supervisor.beat(nowMs, wokeLate)
+    })
+  }
+  function stopBeat(): void {
+    beating?.()
+    beating = undefined
+  }
+
+  function event(pod: Pod, notice: Notice): void {
+    const at = new Date(clock.now()).toISOString()
+    const namespace = pod.metadata.namespace ?? 'default'
+    store
+      .create('Event', {
+        apiVersion: 'v1',
+        kind: 'Event',
+        metadata: { name: `${pod.metadata.name.slice(0, 200)}.${random.uuid().slice(0, 13)}`, namespace },
+        involvedObject: involvedObjectOf(pod),
+        ...notice,
+        message: notice.message.slice(0, 1024),
+        count: 1,
+        firstTimestamp: at,
+        lastTimestamp: at,
+        source: { component: `agent/${node.name}` },
+      })
+      .catch(failedTo('record an event'))
+  }
+
+  const failedTo = (doing: string) => (error: unknown) => log.warn(`could not ${doing}`, { error: messageOf(error) })
+
+  async function sweep(): Promise<void> {
+    const present = new Set(pods.list().map((pod) => pod.metadata.uid))
+    for (const uid of await runner.known()) if (!present.has(uid)) await runner.remove(uid)
+  }
+
+  async function sign(): Promise<void> {
+    try {
+      if ((await heartbeat(store, node.name, clock.now())) === 'missing') await registerNode(store, node, clock.now())
+    } catch (error) {
+      failedTo('send the heartbeat')(error)
+    }
+  }
+
+  return {
+    async start() {
+      await registerNode(store, node, clock.now())
+      gangs.start()
+      await gangs.synced()
+      cancels.push(gangs.onChange(({ type, object }) => type !== 'DELETED' && onGang(object)))
+      cancels.push(pods.onChange(({ type, object }) => onPod(type, object)))
+      pods.start()
+      await pods.synced()
+      await sweep()
+      cancels.push(clock.every(heartbeatMs, () => void sign()))
+    },
+    async stop(mode, graceSeconds = 5) {
+      isStopping = true
+      for (const cancel of cancels.splice(0)) cancel()
+      const all = [...supervisors.values()]
+      if (mode === 'leave') for (const supervisor of all) supervisor.leave()
+      else {
+        for (const supervisor of all) supervisor.terminate(graceSeconds * 1000, shutdown)
+        await Promise.all(all.map((supervisor) => supervisor.done))
+        await heartbeat(store, node.name, clock.now(), false).catch(failedTo('sign off'))
+      }
+      stopBeat()
+      pods.stop()
+      gangs.stop()
+      runner.close()
+    },
+    signalAll(signal) {
+      for (const supervisor of supervisors.values()) supervisor.signal(signal)
+    },
+  }
+}
+
+function isOver(pod: Pod): boolean {
+  return pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed'
+}
+
+const heartbeatMs = 10_000
+const beatMs = 250
+const shutdown = { reason: 'NodeShutdown', message: 'stopped because the node was shut down', byAgent: true }

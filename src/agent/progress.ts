@@ -1,0 +1,163 @@
+import type { ProgressLine } from './contract.ts'
+
+/** What the lines of MILLWRIGHT_PROGRESS add up to. */
+export interface Progress {
+  step?: number
+  stepAtMs?: number
+  firstStepAtMs?: number
+  loss?: number
+  stepSeconds?: number
+  samplesPerSecond?: number
+  tokensPerSecond?: number
+  restoredStep?: number
+  stopped?: boolean
+  /** Seconds that training stood still for the checkpoint of a step. */
+  stalls: Map<number, number>
+}
+
+/** Folds progress lines, and says when no step has come for too long. Times come from the caller. */
+export function createProgress() {
+  const now: Progress = { stalls: new Map() }
+  const recent: Sample[] = []
+  let stepsSeen = 0
+  /** When the wait for the next step began: at the last step, or anew when we ourselves slept. */
+  let waitingSinceMs: number | undefined
+  let longestGapMs = 0
+
+  function add(line: ProgressLine, atMs: number): 'first-step' | 'stopped' | 'checkpoint' | 'step' | 'nothing' {
+    if (line.restored !== undefined) now.restoredStep = line.restored
+    if (line.checkpoint === true && line.step !== undefined) {
+      if (line.stallSeconds !== undefined) remember(now.stalls, line.step, line.stallSeconds)
+      waitingSinceMs = atMs
+      return 'checkpoint'
+    }
+    if (line.stopped !== undefined) {
+      now.stopped = true
+      return 'stopped'
+    }
+    return line.step === undefined ? 'nothing' : addStep(line, line.step, atMs)
+  }
+
+  function addStep(line: ProgressLine, step: number, atMs: number): 'first-step' | 'step' {
+    const first = now.firstStepAtMs === undefined
+    if (first) now.firstStepAtMs = atMs
+    if (waitingSinceMs !== undefined && stepsSeen > 0) longestGapMs = Math.max(longestGapMs, atMs - waitingSinceMs)
+    stepsSeen += 1
+    waitingSinceMs = atMs
+    now.step = step
+    now.stepAtMs = atMs
+    if (line.loss !== undefined) now.loss = line.loss
+    recent.push({ step, atMs, seconds: line.seconds, samples: line.samples ?? 0, tokens: line.tokens ?? 0 })
+    if (recent.length > samplesMax) recent.shift()
+    derive()
+    return first ? 'first-step' : 'step'
+  }
+
+  function derive(): void {
+    const oldest = recent[0]
+    const newest = recent[recent.length - 1]
+    if (oldest === undefined || newest === undefined) return
+    const steps = newest.step - oldest.step
+    const measured = recent.map((sample) => sample.seconds).filter((seconds) => seconds !== undefined)
+    const wallSeconds = (newest.atMs - oldest.atMs) / 1000
+    if (measured.length > 0) now.stepSeconds = sum(measured) / measured.length
+    else if (steps > 0 && wallSeconds > 0) now.stepSeconds = wallSeconds / steps
+    // The first sample of the window was made before the window began.
+    const later = recent.slice(1)
+    const spanSeconds = wallSeconds > 0 && later.length > 3 ? wallSeconds : (now.stepSeconds ?? 0) * later.length
+    if (spanSeconds <= 0) return
+    const samples = sum(later.map((sample) => sample.samples))
+    const tokens = sum(later.map((sample) => sample.tokens))
+    if (samples > 0) now.samplesPerSecond = samples / spanSeconds
+    if (tokens > 0) now.tokensPerSecond = tokens / spanSeconds
+  }
+
+  /**
+   * Since when the pod hangs, or undefined: no step for three mean steps, at least 3 s, once three steps were seen. A
+   * job that has been seen to pause longer (evaluation, a slow checkpoint of another rank) is given half as much again.
+   */
+  function hungSinceMs(atMs: number): number | undefined {
+    if (stepsSeen < 3 || waitingSinceMs === undefined || now.stopped === true) return undefined
+    const patienceMs = Math.max(3 * 1000 * (now.stepSeconds ?? 0), 3000, longestGapMs * 1.5)
+    return atMs - waitingSinceMs > patienceMs ? waitingSinceMs : undefined
+  }
+
+  return {
+    now: now as Readonly<Progress>,
+    add,
+    hungSinceMs,
+    /** Whoever watches was asleep, or the pod is busy with a checkpoint: the wait begins anew. */
+    waitAnew(atMs: number): void {
+      if (waitingSinceMs !== undefined) waitingSinceMs = atMs
+    },
+    /** Goes on from what an earlier agent reported. */
+    resume(known: { firstStepAtMs?: number | undefined; restoredStep?: number | undefined }): void {
+      if (known.firstStepAtMs !== undefined) now.firstStepAtMs = known.firstStepAtMs
+      if (known.restoredStep !== undefined) now.restoredStep = known.restoredStep
+    },
+  }
+}
+
+interface Sample {
+  step: number
+  atMs: number
+  seconds: number | undefined
+  samples: number
+  tokens: number
+}
+
+const samplesMax = 32
+
+function remember(map: Map<number, number>, key: number, value: number): void {
+  map.set(key, value)
+  const [oldest] = map.keys()
+  if (map.size > 64 && oldest !== undefined) map.delete(oldest)
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0)
+}
+
+/** One line of the progress file; anything that is not one is nothing. Numbers that are not finite are left out. */
+export function parseProgressLine(text: string): ProgressLine | undefined {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    return undefined
+  }
+  if (typeof value !== 'object' || value === null) return undefined
+  const read = Object.entries(value)
+  const line: ProgressLine = {}
+  for (const [name, field] of read) {
+    if (name === 'checkpoint' && field === true) line.checkpoint = true
+    else if (typeof field === 'number' && Number.isFinite(field)) setNumber(line, name, field)
+  }
+  return Object.keys(line).length > 0 ? line : undefined
+}
+
+/** Named groups of the job's own pattern over a log line. */
+export function matchProgressLine(pattern: RegExp, text: string): ProgressLine | undefined {
+  const groups = pattern.exec(text)?.groups
+  if (groups === undefined) return undefined
+  const line: ProgressLine = {}
+  for (const [name, field] of Object.entries(groups)) {
+    const number = Number(field)
+    if (field !== undefined && Number.isFinite(number)) setNumber(line, name, number)
+  }
+  return line.step === undefined ? undefined : line
+}
+
+function setNumber(line: ProgressLine, name: string, value: number): void {
+  const whole = Number.isInteger(value) && value >= 0
+  if (name === 'step' || name === 'restored' || name === 'stopped') {
+    if (whole) line[name] = value
+  } else if (
+    name === 'loss' ||
+    name === 'samples' ||
+    name === 'tokens' ||
+    name === 'seconds' ||
+    name === 'stallSeconds'
+  )
+    line[name] = value
+}

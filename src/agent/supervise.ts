@@ -1,0 +1,470 @@
+import type { Cancel, Clock } from '../base/clock.ts'
+import { messageOf, OperatingError } from '../base/errors.ts'
+import type { Log } from '../base/log.ts'
+import type { Random } from '../base/random.ts'
+import type { Blobs } from '../blob/contract.ts'
+import type { Pod } from '../model/kinds/kubernetes.ts'
+import { annotation, label } from '../model/names.ts'
+import { type PodWork, podWork } from '../model/work.ts'
+import type { Store } from '../store/contract.ts'
+import type {
+  Notice,
+  PodBeside,
+  PodEnd,
+  PodFiles,
+  PodPlace,
+  PodRunner,
+  PodSignal,
+  Prepared,
+  Refusal,
+  RunningPod,
+} from './contract.ts'
+import { resolveCommand } from './env.ts'
+import { startProbes } from './probes.ts'
+import { createProgress } from './progress.ts'
+import { createPodReport, firstMs } from './report.ts'
+import { type Cause, causeOf, isGood, type Stage, statusOf } from './status.ts'
+import { whatToRun } from './support.ts'
+import { createWriter } from './writer.ts'
+
+/** What the supervisors of one node share. */
+export interface Kit {
+  store: Store
+  blobs: Blobs
+  clock: Clock
+  random: Random
+  log: Log
+  runner: PodRunner
+  files: PodFiles
+  node: string
+  address: string
+  reportEveryMs: number
+  /** What the node's pool permits. */
+  policy(): Promise<{ allowEnv: readonly string[]; hostPaths: readonly string[] }>
+  event(pod: Pod, notice: Notice): void
+}
+
+/** One pod, from when it is bound to this node until it has ended and is written down. */
+export interface Supervisor {
+  /** The pod as the store has it now. */
+  update(pod: Pod): void
+  /** It is no longer in the store: its processes end at once. */
+  gone(): void
+  /** The gang asks for a checkpoint. */
+  ask(request: { step: number; stop: boolean }): void
+  /** Ends it as a deletion would. */
+  terminate(graceMs: number, cause: Cause): void
+  signal(signal: PodSignal): void
+  /** Called a few times a second. `wokeLate`: the caller itself slept. */
+  beat(nowMs: number, wokeLate: boolean): void
+  /** Lets go without touching the pod, as a crash of the agent would. */
+  leave(): void
+  readonly done: Promise<void>
+}
+
+export function supervise(first: Pod, kit: Kit): Supervisor {
+  const { store, clock, runner } = kit
+  const { uid = '', name, namespace = 'default' } = first.metadata
+  const log = kit.log.with({ pod: `${namespace}/${name}` })
+  const place = placeOf(first)
+  const beside: PodBeside = kit.files.beside(place, { blobs: kit.blobs, clock, log })
+  const report = createPodReport({ ...kit, log, pod: first, everyMs: kit.reportEveryMs })
+  const progress = createProgress()
+  const left = new AbortController()
+  let pod = first
+  let stage: Stage = { kind: 'preparing', message: 'being prepared' }
+  let running: RunningPod | undefined
+  let killing: { cause: Cause; atMs: number; cancel: Cancel } | undefined
+  let isGone = false
+  let env: Promise<Record<string, string>> | undefined
+  let asked = ''
+  let isHung = false
+
+  const status = createWriter({
+    clock,
+    random: kit.random,
+    log,
+    what: `status of pod ${name}`,
+    async write() {
+      const patch = { status: statusOf(pod, stage, kit.address, clock.now()) }
+      const outcome = await store.patch('Pod', { name, namespace }, patch, { status: true, uid })
+      return outcome === 'missing' || outcome === 'stale' ? 'gone' : 'ok'
+    },
+  })
+
+  async function live(): Promise<void> {
+    const found = await runner.find(uid)
+    if (found !== undefined) {
+      await report.load()
+      progress.resume(report.status)
+      return await attend(found)
+    }
+    if (isGone || killing !== undefined)
+      return await over({ atMs: clock.now(), exitCode: 143 }, killing?.cause ?? deleted)
+    if (pod.status?.phase === 'Running') {
+      const end: PodEnd = { atMs: clock.now(), exitCode: 137, lost: 'its files on this machine are gone' }
+      return await over(end, causeOf(end))
+    }
+    const started = await begin()
+    if (left.signal.aborted) return
+    if ('refused' in started) return await refuse(started)
+    await attend(started)
+  }
+
+  /** From a bound pod to a process. Nothing is written unless it takes long enough for somebody to wonder. */
+  async function begin(): Promise<RunningPod | Refusal> {
+    const cancel = clock.after(300, () => status.touch(0))
+    try {
+      const policy = await kit.policy()
+      const wanted = whatToRun(pod, policy.hostPaths)
+      if ('refused' in wanted) return wanted
+      const prepared = await prepare()
+      if ('refused' in prepared) return prepared
+      for (const notice of prepared.notices) kit.event(pod, notice)
+      if (prepared.restoredStep !== undefined) report.change({ restoredStep: prepared.restoredStep }, false)
+      const resolved = await resolve(prepared.env, policy.allowEnv)
+      if ('refused' in resolved) return resolved
+      env = Promise.resolve(resolved.env)
+      if (left.signal.aborted || isGone || killing !== undefined) return stoppedFirst
+      return await runner.start({
+        uid,
+        namespace,
+        name,
+        node: kit.node,
+        command: resolved.command,
+        env: resolved.env,
+        workingDir: wanted.container.workingDir,
+        image: wanted.container.image,
+        volumes: wanted.volumes,
+      })
+    } finally {
+      cancel()
+    }
+  }
+
+  async function prepare(): Promise<Prepared | Refusal> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await beside.prepare()
+      } catch (error) {
+        const canRetry = error instanceof OperatingError && error.policy !== 'give-up'
+        if (!canRetry || tries === 5 || isGone || left.signal.aborted)
+          return { refused: true, reason: 'PrepareFailed', message: messageOf(error) }
+        log.warn('preparing a pod failed and is tried again', { error: messageOf(error) })
+        await clock.sleep(500 * tries, left.signal)
+      }
+    }
+  }
+
+  function resolve(provided: Record<string, string>, allowed: readonly string[]) {
+    const [container] = pod.spec.containers
+    return resolveCommand(pod, container ?? { name: 'main' }, {
+      provided,
+      allowed,
+      hostIP: kit.address,
+      secret: async (secret, key) => {
+        const found = await store.get('Secret', { name: secret, namespace })
+        const plain = found?.stringData?.[key]
+        const data = found?.data?.[key]
+        return plain ?? (data === undefined ? undefined : fromBase64(data))
+      },
+    })
+  }
+
+  async function attend(started: RunningPod): Promise<void> {
+    running = started
+    stage = { kind: 'running', startedAtMs: started.startedAtMs, ready: false }
+    report.change({ rank: place.rank, pid: started.pid, startedAtMs: started.startedAtMs }, true)
+    const stopProbes = probe()
+    if (stage.kind === 'running' && !stage.ready) status.touch(firstMs)
+    follow()
+    if (isGone) started.signal('SIGKILL')
+    else if (killing !== undefined) send()
+    const end = await Promise.race([started.ended, aborted(left.signal)])
+    stopProbes()
+    if (end === undefined) return beside.close()
+    await over(end, endCause(end))
+  }
+
+  function endCause(end: PodEnd): Cause {
+    if (killing === undefined) return causeOf(end)
+    return isGood(end) ? { ...causeOf(end), byAgent: true } : killing.cause
+  }
+
+  function probe(): () => void {
+    const [container] = pod.spec.containers
+    if (container === undefined) return () => {}
+    return startProbes({
+      clock,
+      runner,
+      uid,
+      container,
+      ports: portsOf(pod),
+      host: kit.address,
+      isServer: pod.metadata.labels?.[label.service] !== undefined,
+      env: () => {
+        env ??= resolve({}, []).then((resolved) => ('refused' in resolved ? {} : resolved.env))
+        return env
+      },
+      ready(ready, why) {
+        if (stage.kind !== 'running' || (stage.ready === ready && stage.notReady === why)) return
+        const isChange = stage.ready !== ready
+        stage = { ...stage, ready, notReady: why }
+        status.touch(isChange && clock.now() - stage.startedAtMs > firstMs ? 0 : isChange ? firstMs : 1000)
+      },
+      dead(why) {
+        kit.event(pod, { type: 'Warning', reason: 'Unhealthy', message: `liveness probe failed: ${why}` })
+        terminate(graceOf(pod), { reason: 'Unhealthy', message: `its liveness probe failed: ${why}`, byAgent: true })
+      },
+    })
+  }
+
+  function follow(): void {
+    beside.follow(
+      {
+        progress(lines, atMs) {
+          const before = report.status.firstStepAtMs
+          for (const line of lines) progress.add(line, atMs)
+          const { stalls: _, ...now } = progress.now
+          const urgent = (before === undefined && now.firstStepAtMs !== undefined) || isHung || now.stopped === true
+          isHung = false
+          report.change({ ...now, hungSinceMs: undefined }, urgent)
+        },
+        shipped(checkpoint) {
+          const stall = progress.now.stalls.get(checkpoint.step)
+          const full = { ...checkpoint, ...(stall === undefined ? {} : { stallSeconds: stall }) }
+          const others = report.status.checkpoints.filter((each) => each.step !== full.step)
+          report.change({ checkpoints: [...others, full].sort((a, b) => a.step - b.step).slice(-reportedMax) }, true)
+        },
+        notice: (notice) => kit.event(pod, notice),
+      },
+      report.status.checkpoints.map((checkpoint) => checkpoint.step),
+    )
+  }
+
+  /** Writes the end down: first what it left behind, then the Report, then the phase that others wait for. */
+  async function over(end: PodEnd, cause: Cause): Promise<void> {
+    killing?.cancel()
+    if (isGone) return await clean()
+    const good = isGood(end)
+    const startedAtMs = running?.startedAtMs
+    let told = cause
+    const isOutput = good && place.rank === 0 && place.work.output !== undefined && !cause.byAgent
+    const finished = running === undefined ? undefined : await finish(good, isOutput)
+    if (finished instanceof Error) told = { reason: 'OutputFailed', message: finished.message, byAgent: false }
+    if (isGone) return await clean()
+    const logTail = told.reason === 'Completed' || running === undefined ? undefined : await beside.tail()
+    report.change(
+      {
+        ended: {
+          atMs: end.atMs,
+          ...(end.exitCode === undefined ? {} : { exitCode: end.exitCode }),
+          ...(end.signal === undefined ? {} : { signal: end.signal }),
+          reason: told.reason,
+          message: told.message,
+          byAgent: told.byAgent,
+        },
+        hungSinceMs: undefined,
+        ...(finished === undefined || finished instanceof Error ? {} : { output: finished }),
+        ...(logTail === undefined ? {} : { logTail }),
+      },
+      true,
+    )
+    stage = { kind: 'ended', startedAtMs, end, cause: told }
+    await close()
+  }
+
+  async function finish(good: boolean, output: boolean) {
+    try {
+      return await beside.finish({ good, output: output && progress.now.stopped !== true })
+    } catch (error) {
+      log.error('the output of a pod could not be shipped', { error: messageOf(error) })
+      return error instanceof Error ? error : new Error(messageOf(error))
+    }
+  }
+
+  async function refuse({ reason, message }: Refusal): Promise<void> {
+    if (isGone) return await clean()
+    if (killing !== undefined) return await over({ atMs: clock.now(), exitCode: 143 }, killing.cause)
+    log.warn('a pod cannot run here', { reason, message })
+    kit.event(pod, { type: 'Warning', reason, message })
+    const atMs = clock.now()
+    report.change({ rank: place.rank, ended: { atMs, exitCode: 128, reason, message, byAgent: false } }, true)
+    stage = { kind: 'refused', atMs, reason, message }
+    await close()
+  }
+
+  async function close(): Promise<void> {
+    await Promise.race([report.flush(), aborted(left.signal)])
+    status.touch(0)
+    await Promise.race([status.flush(), aborted(left.signal)])
+    if (pod.metadata.deletionTimestamp !== undefined && !left.signal.aborted) await remove()
+  }
+
+  /** As a kubelet: the process is gone, so the object may go. */
+  async function remove(): Promise<void> {
+    const writer = createWriter({
+      clock,
+      random: kit.random,
+      log,
+      what: `the deletion of pod ${name}`,
+      async write() {
+        await store.delete('Pod', { name, namespace }, { uid, gracePeriodSeconds: 0 })
+        return 'gone'
+      },
+    })
+    left.signal.addEventListener('abort', () => writer.close())
+    writer.touch(0)
+    await writer.flush()
+  }
+
+  async function clean(): Promise<void> {
+    report.close()
+    status.close()
+    beside.close()
+    await runner.remove(uid)
+  }
+
+  function terminate(graceMs: number, cause: Cause): void {
+    const atMs = clock.now() + graceMs
+    if (killing !== undefined && killing.atMs <= atMs) return
+    const isFirst = killing === undefined
+    killing?.cancel()
+    killing = { cause: killing?.cause ?? cause, atMs, cancel: () => {} }
+    if (isFirst) send()
+    else arm()
+  }
+
+  function send(): void {
+    if (killing === undefined || running === undefined) return
+    if (killing.atMs > clock.now()) running.signal('SIGTERM')
+    arm()
+  }
+
+  function arm(): void {
+    if (killing === undefined || running === undefined) return
+    const { atMs } = killing
+    const pod = running
+    const restMs = atMs - clock.now()
+    if (restMs <= 0) pod.signal('SIGKILL')
+    else killing.cancel = clock.after(restMs, () => pod.signal('SIGKILL'))
+  }
+
+  function update(newer: Pod): void {
+    pod = newer
+    if (pod.metadata.deletionTimestamp !== undefined) terminate(graceOf(pod), deleted)
+  }
+
+  function beat(nowMs: number, wokeLate: boolean): void {
+    if (stage.kind !== 'running') return
+    if (wokeLate) progress.waitAnew(nowMs)
+    const sinceMs = isHung ? undefined : progress.hungSinceMs(nowMs)
+    if (sinceMs === undefined) return
+    isHung = true
+    void confirmHang(sinceMs)
+  }
+
+  async function confirmHang(sinceMs: number): Promise<void> {
+    const writingAtMs = await beside.writingAtMs()
+    if (writingAtMs !== undefined && writingAtMs > sinceMs && clock.now() - writingAtMs < 3000) {
+      isHung = false
+      return progress.waitAnew(writingAtMs)
+    }
+    const logTail = await beside.tail()
+    if (!isHung || stage.kind !== 'running') return // a step came after all
+    report.change({ hungSinceMs: sinceMs, logTail }, true)
+  }
+
+  function leave(): void {
+    left.abort()
+    killing?.cancel()
+    report.close()
+    status.close()
+    beside.close()
+  }
+
+  if (pod.metadata.deletionTimestamp !== undefined) terminate(graceOf(pod), deleted)
+  const done = live()
+    .catch((error: unknown) => {
+      log.error('supervising a pod failed', { error: messageOf(error) })
+      const end: PodEnd = { atMs: clock.now(), exitCode: 128 }
+      return over(end, { reason: 'AgentError', message: messageOf(error), byAgent: true })
+    })
+    .catch((error: unknown) => log.error('the end of a pod could not be written', { error: messageOf(error) }))
+
+  return {
+    update,
+    gone() {
+      isGone = true
+      running?.signal('SIGKILL')
+      // What has ended already has nobody waiting for its end.
+      void done.then(() => clean())
+    },
+    ask(request) {
+      const text = JSON.stringify(request)
+      if (text === asked) return
+      asked = text
+      beside
+        .ask(request)
+        .catch((error: unknown) => log.error('a checkpoint could not be asked for', { error: messageOf(error) }))
+    },
+    terminate,
+    signal: (signal) => running?.signal(signal),
+    beat,
+    leave,
+    done,
+  }
+}
+
+/** Checkpoints that a Report keeps: enough for a reader who was away for a while. */
+const reportedMax = 8
+
+const deleted: Cause = { reason: 'Deleted', message: 'stopped because the pod was deleted', byAgent: true }
+const stoppedFirst: Refusal = { refused: true, reason: 'Deleted', message: 'stopped before it started' }
+function graceOf(pod: Pod): number {
+  return 1000 * (pod.metadata.deletionGracePeriodSeconds ?? pod.spec.terminationGracePeriodSeconds ?? 30)
+}
+
+export function portsOf(pod: Pod): number[] {
+  const text = pod.metadata.annotations?.[annotation.ports] ?? ''
+  return text
+    .split(',')
+    .map(Number)
+    .filter((port) => Number.isInteger(port) && port > 0)
+}
+
+function placeOf(pod: Pod): PodPlace {
+  const { uid = '', name, namespace = 'default', labels = {}, annotations = {} } = pod.metadata
+  return {
+    uid,
+    namespace,
+    name,
+    rank: whole(annotations[annotation.rank], 0),
+    worldSize: whole(annotations[annotation.worldSize], 1),
+    attempt: whole(labels[label.attempt], 1),
+    work: workOf(annotations[annotation.work]),
+  }
+}
+
+function whole(text: string | undefined, otherwise: number): number {
+  const number = Number(text ?? otherwise)
+  return Number.isInteger(number) && number >= 0 ? number : otherwise
+}
+
+function workOf(text: string | undefined): PodWork {
+  if (text === undefined) return podWork.parse({})
+  try {
+    return podWork.parse(JSON.parse(text))
+  } catch (error) {
+    throw new OperatingError('invalid', 'give-up', `annotation ${annotation.work} is not readable: ${messageOf(error)}`)
+  }
+}
+
+function fromBase64(text: string): string {
+  return new TextDecoder().decode(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)))
+}
+
+function aborted(signal: AbortSignal): Promise<undefined> {
+  if (signal.aborted) return Promise.resolve(undefined)
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(undefined), { once: true }))
+}
