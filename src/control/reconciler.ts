@@ -1,0 +1,64 @@
+import type { Clock } from '../base/clock.ts'
+import type { Log } from '../base/log.ts'
+import type { Random } from '../base/random.ts'
+import type { Blobs } from '../blob/contract.ts'
+import type { KindMap, KindName } from '../model/registry.ts'
+import type { Store } from '../store/contract.ts'
+import type { Change } from '../store/informer.ts'
+import type { Events } from './events.ts'
+import type { Views } from './views.ts'
+
+/**
+ * One concern of the control plane. Level-triggered: it looks at what is, not at what happened; safe to crash between
+ * any two lines and to run twice. A key is never worked on twice at once.
+ *
+ * A write that comes back 'stale' needs no retry of its own: the newer state arrives through the watch and brings the
+ * key back. Operating failures are thrown with their policy.
+ */
+export interface Reconciler {
+  name: string
+  /** Whose changes bring which keys here. At the start everything that exists counts as changed. */
+  watches: readonly Watch[]
+  reconcile(key: string): Promise<Outcome>
+  /** Every key seen comes back after so long even if nothing changed. */
+  resyncMs?: number
+  /** Keys worked on at once; 8 when left out. */
+  workers?: number
+}
+
+export type Watch = { [K in KindName]: WatchOf<K> }[KindName]
+export interface WatchOf<K extends KindName> {
+  kind: K
+  keys(object: KindMap[K], change: Change<KindMap[K]>['type']): readonly string[]
+}
+
+export type Outcome = { kind: 'settled' } | { kind: 'again'; afterMs: number }
+
+export const settled = (): Outcome => ({ kind: 'settled' })
+/** Come back after `afterMs`, or earlier if something changes. */
+export const again = (afterMs: number): Outcome => ({ kind: 'again', afterMs })
+/** The sooner of two. */
+export function sooner(a: Outcome, b: Outcome): Outcome {
+  if (a.kind === 'settled') return b
+  if (b.kind === 'settled') return a
+  return a.afterMs <= b.afterMs ? a : b
+}
+
+/** What reconcilers are made from, for one term of leadership. */
+export interface Context {
+  /** Every write carries the term's fence. */
+  store: Store
+  /** Shared informers: what is known of each kind, a moment behind the store. Ask for all that you read when you are made. */
+  views: Views
+  blobs: Blobs
+  clock: Clock
+  random: Random
+  log: Log
+  events: Events
+  /** The term's fencing epoch. */
+  epoch: number
+  /** Where services are reached; undefined where no gateway runs. */
+  gatewayUrl?: string | undefined
+}
+
+export type ReconcilerFactory = (context: Context) => Reconciler

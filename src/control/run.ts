@@ -1,0 +1,205 @@
+import type { Clock } from '../base/clock.ts'
+import { InvariantError, messageOf, OperatingError } from '../base/errors.ts'
+import type { Log } from '../base/log.ts'
+import type { Random } from '../base/random.ts'
+import { createWorkQueue, type WorkQueue } from '../base/work-queue.ts'
+import type { Blobs } from '../blob/contract.ts'
+import type { KindMap, KindName } from '../model/registry.ts'
+import type { Store } from '../store/contract.ts'
+import { createLeaseHolder, type LeaseHolder } from '../store/lease.ts'
+import { createEvents } from './events.ts'
+import { fenced } from './fenced.ts'
+import type { Context, Reconciler, ReconcilerFactory, WatchOf } from './reconciler.ts'
+import { builtInReconcilers } from './reconcilers.ts'
+import { createViews, type Views } from './views.ts'
+
+export interface ControlOptions {
+  store: Store
+  blobs: Blobs
+  clock: Clock
+  random: Random
+  log: Log
+  /** Unique to this process' life. */
+  identity: string
+  reconcilers?: readonly ReconcilerFactory[]
+  /** A dead leader is replaced after so long. */
+  leaseSeconds?: number
+  gatewayUrl?: string | undefined
+}
+
+export interface Control {
+  /** Resolves when everything under way has ended and the lease is given back. */
+  stop(): Promise<void>
+  leading(): boolean
+}
+
+export const controlLease = { namespace: 'millwright-system', name: 'millwright-control' }
+const leaseSecondsDefault = 15
+
+/**
+ * The control plane: takes the lease, runs its reconcilers while it holds it, and stands by while it does not. A term
+ * ends with the first refused renewal or write; nothing that it still has under way can change anything after that.
+ */
+export function startControl(options: ControlOptions): Control {
+  const { store, clock, log, identity } = options
+  const durationMs = (options.leaseSeconds ?? leaseSecondsDefault) * 1000
+  const lease = createLeaseHolder({ store, clock, ref: controlLease, identity, durationMs })
+  const stopping = new AbortController()
+  let term: Term | undefined
+
+  async function live(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      const epoch = await tryToLead(lease, log)
+      if (epoch !== undefined) {
+        term = startTerm(options, lease, epoch)
+        await holdLease(term)
+        await term.end()
+        term = undefined
+      }
+      await clock.sleep(durationMs / 5, stopping.signal)
+    }
+  }
+
+  /** Returns when the lease is lost, a write was fenced, or we are to stop. */
+  async function holdLease(current: Term): Promise<void> {
+    while (!stopping.signal.aborted && !current.over.aborted) {
+      await clock.sleep(durationMs / 3, anyOf(stopping.signal, current.over))
+      if (stopping.signal.aborted || current.over.aborted) return
+      try {
+        if (await lease.renew()) continue
+        log.warn('another control plane took the lease; this one stands by')
+        return
+      } catch (error) {
+        log.warn('the lease could not be renewed', { error: messageOf(error) })
+        if (!lease.holds()) return
+      }
+    }
+  }
+
+  const ended = live()
+  return {
+    leading: () => term !== undefined && !term.over.aborted && lease.holds(),
+    stop: async () => {
+      stopping.abort()
+      await ended
+      try {
+        await lease.release()
+      } catch (error) {
+        log.warn('the lease could not be given back; the next leader waits until it runs out', {
+          error: messageOf(error),
+        })
+      }
+    },
+  }
+}
+
+async function tryToLead(lease: LeaseHolder, log: Log): Promise<number | undefined> {
+  try {
+    return await lease.acquire()
+  } catch (error) {
+    log.warn('the lease could not be asked for', { error: messageOf(error) })
+    return undefined
+  }
+}
+
+interface Term {
+  /** Aborted when the term may change nothing any more. */
+  over: AbortSignal
+  end(): Promise<void>
+}
+
+function startTerm(options: ControlOptions, lease: LeaseHolder, epoch: number): Term {
+  const { clock, random, blobs } = options
+  const over = new AbortController()
+  const log = options.log.with({ epoch })
+  const store = fenced(options.store, () => (over.signal.aborted ? undefined : lease.fence()))
+  const views = createViews({ store, clock, random: random.split(`views ${epoch}`), log })
+  const events = createEvents({ store, clock, log, component: 'millwright-control' })
+  const context: Context = { store, views, blobs, clock, random, log, events, epoch, gatewayUrl: options.gatewayUrl }
+  const loops = (options.reconcilers ?? builtInReconcilers).map((factory) =>
+    createLoop(factory(context), { views, clock, random: random.split(`queues ${epoch}`), log, over }),
+  )
+  log.info('leading')
+  const working = views.start().then(() => {
+    if (!over.signal.aborted) for (const loop of loops) loop.work()
+  })
+  return {
+    over: over.signal,
+    end: async () => {
+      await Promise.all(loops.map((loop) => loop.close()))
+      await events.flush()
+      over.abort()
+      views.stop()
+      await Promise.race([working, clock.sleep(0)])
+      log.info('the term has ended')
+    },
+  }
+}
+
+interface LoopKit {
+  views: Views
+  clock: Clock
+  random: Random
+  log: Log
+  /** Aborted by the first write that a newer leader refused. */
+  over: AbortController
+}
+
+/** One reconciler's queue: fed by its watches, drained by its workers. */
+function createLoop(reconciler: Reconciler, kit: LoopKit): { work(): void; close(): Promise<void> } {
+  const { views, clock, over } = kit
+  const log = kit.log.with({ reconciler: reconciler.name })
+  const queue = createWorkQueue({ clock, random: kit.random.split(reconciler.name) })
+  for (const watch of reconciler.watches) feed(views, watch, queue)
+  let running: Promise<void> = Promise.resolve()
+
+  async function once(key: string): Promise<void> {
+    if (over.signal.aborted) return
+    try {
+      const outcome = await reconciler.reconcile(key)
+      queue.forget(key)
+      if (outcome.kind === 'again') queue.addAfter(key, outcome.afterMs)
+      if (reconciler.resyncMs !== undefined) queue.addAfter(key, reconciler.resyncMs)
+    } catch (error) {
+      failed(key, error)
+    }
+  }
+
+  /** The error's policy decides whether the key comes back by itself; a change always brings it back. */
+  function failed(key: string, error: unknown): void {
+    const fields = { key, error: messageOf(error) }
+    if (error instanceof OperatingError && error.code === 'fenced') {
+      log.warn('a newer leader exists; this one stops deciding', fields)
+      over.abort()
+    } else if (error instanceof OperatingError && error.policy === 'give-up') {
+      log.error('given up until something changes', fields)
+    } else if (error instanceof OperatingError && error.policy !== 'give-up') {
+      log.warn('tried again later', fields)
+      queue.addAfter(key, error.policy.retryAfterMs)
+    } else {
+      const stack = error instanceof Error ? error.stack : undefined
+      log.error(error instanceof InvariantError ? 'a broken invariant' : 'failed', { ...fields, stack })
+      queue.retry(key)
+    }
+  }
+
+  return {
+    work: () => {
+      running = queue.run(reconciler.workers ?? 8, once, failed)
+    },
+    close: async () => {
+      await queue.close()
+      await running
+    },
+  }
+}
+
+function feed<K extends KindName>(views: Views, watch: WatchOf<K>, queue: WorkQueue): void {
+  views.of(watch.kind).onChange(({ object, type }: { object: KindMap[K]; type: 'ADDED' | 'MODIFIED' | 'DELETED' }) => {
+    for (const key of watch.keys(object, type)) queue.add(key)
+  })
+}
+
+function anyOf(...signals: AbortSignal[]): AbortSignal {
+  return AbortSignal.any(signals)
+}
