@@ -1,0 +1,170 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Cancel, Clock } from '../../base/clock.ts'
+import { messageOf } from '../../base/errors.ts'
+import type { PodBeside, PodFiles, PodPlace, PodSink, PodTools, Prepared, ProgressLine, Refusal } from '../contract.ts'
+import { askForCheckpoint } from '../pod/control.ts'
+import { provide } from '../pod/fetch.ts'
+import { createLineReader } from '../pod/lines.ts'
+import { shipOutput } from '../pod/output.ts'
+import { createPatternReader } from '../pod/pattern.ts'
+import { restoreCheckpoint } from '../pod/restore.ts'
+import { createShipper, type Shipper, writingAtMs } from '../pod/ship.ts'
+import { parseProgressLine } from '../progress.ts'
+import { podFolder } from './folders.ts'
+import { createLogKeeper, tailOf } from './logs.ts'
+
+/** What happens beside the pods of this machine, in this process. `dir` is the agent's folder. */
+export function localFiles({ dir }: { dir: string }): PodFiles {
+  const looks = new Map<object, () => void>()
+  let beat: Cancel | undefined
+
+  /** One timer for all pods, and none while there are none. */
+  function lookOften(clock: Clock, look: () => void): Cancel {
+    const key = {}
+    looks.set(key, look)
+    beat ??= clock.every(lookMs, () => {
+      for (const each of looks.values()) each()
+    })
+    return () => {
+      looks.delete(key)
+      if (looks.size > 0) return
+      beat?.()
+      beat = undefined
+    }
+  }
+
+  return { beside: (place, tools) => createBeside(dir, place, tools, lookOften) }
+}
+
+const lookMs = 100
+
+function createBeside(
+  dir: string,
+  place: PodPlace,
+  tools: PodTools,
+  lookOften: (clock: Clock, look: () => void) => Cancel,
+): PodBeside {
+  const folder = podFolder(dir, place.uid)
+  const { work } = place
+  const { clock, log } = tools
+  const keeper = createLogKeeper(folder)
+  const requested: number[] = []
+  let look: (() => void) | undefined
+  let shipper: Shipper | undefined
+  let stopLooking: Cancel = () => {}
+
+  async function prepare(): Promise<Prepared | Refusal> {
+    for (const path of [folder.checkpoints, folder.output]) await mkdir(path, { recursive: true, mode: 0o700 })
+    const env: Record<string, string> = {
+      MILLWRIGHT_CHECKPOINT_DIR: folder.checkpoints,
+      MILLWRIGHT_OUTPUT_DIR: folder.output,
+      MILLWRIGHT_PROGRESS: folder.progress,
+      MILLWRIGHT_CONTROL: folder.control,
+    }
+    const wanted = [
+      ['MILLWRIGHT_DATA_DIR', work.data, folder.data, 'dataset'],
+      ['MILLWRIGHT_MODEL_DIR', work.model, folder.model, 'model'],
+    ] as const
+    for (const [name, source, target, what] of wanted) {
+      if (source === undefined) continue
+      const refusal = await provide(tools.blobs, join(dir, 'cache'), source, target, what)
+      if (refusal !== undefined) return refusal
+      env[name] = target
+    }
+    const { step, notices } = await restoreCheckpoint(tools.blobs, work, place.rank, folder.checkpoints)
+    return { env, notices, ...(step === undefined ? {} : { restoredStep: step }) }
+  }
+
+  function follow(sink: PodSink, known: readonly number[]): void {
+    const restored = [work.restore, ...work.restoreElse].flatMap((each) => (each === undefined ? [] : [each.step]))
+    shipper = createShipper(folder.checkpoints, place, tools, sink, [...known, ...restored])
+    for (const step of requested) shipper.request(step)
+    const readLines = progressReader(sink)
+    let looked = 0
+    look = () => {
+      const nowMs = clock.now()
+      const lines = readLines()
+      if (lines.length > 0) sink.progress(lines, nowMs)
+      shipper?.look()
+      looked += 1
+      if (looked % 5 === 0) keeper.look(nowMs)
+    }
+    stopLooking = lookOften(clock, safely(look))
+  }
+
+  function progressReader(sink: PodSink): () => ProgressLine[] {
+    if (work.progressPattern === undefined) {
+      const file = createLineReader(folder.progress, progressTail)
+      return () =>
+        file
+          .read()
+          .map(parseProgressLine)
+          .filter((line) => line !== undefined)
+    }
+    try {
+      const file = createLineReader(folder.log, progressTail)
+      let match = createPatternReader(work.progressPattern)
+      return () => {
+        try {
+          return match(file.read())
+        } catch (error) {
+          sink.notice({ type: 'Warning', reason: 'ProgressPattern', message: messageOf(error) })
+          match = () => []
+          return []
+        }
+      }
+    } catch (error) {
+      sink.notice({ type: 'Warning', reason: 'ProgressPattern', message: messageOf(error) })
+      return () => []
+    }
+  }
+
+  /** A look that fails (a full disk, a folder that was taken away) must not end the others. */
+  function safely(run: () => void): () => void {
+    return () => {
+      try {
+        run()
+      } catch (error) {
+        log.warn('looking after a pod failed', { error: messageOf(error) })
+      }
+    }
+  }
+
+  function close(): void {
+    stopLooking()
+    shipper?.close()
+    look = undefined
+  }
+
+  return {
+    prepare,
+    follow,
+    close,
+    async ask(request) {
+      requested.push(request.step)
+      shipper?.request(request.step)
+      await askForCheckpoint(folder.control, request)
+    },
+    async finish({ good, output }) {
+      if (look !== undefined) safely(look)()
+      keeper.look(clock.now())
+      stopLooking()
+      if (!good) {
+        // Whoever waits for the end waits no longer; what is being shipped arrives behind it.
+        shipper?.close()
+        return undefined
+      }
+      await shipper?.drain()
+      close()
+      return output && work.output !== undefined
+        ? await shipOutput(folder.output, work.output, place, tools)
+        : undefined
+    },
+    tail: () => tailOf(folder),
+    writingAtMs: async () => writingAtMs(folder.checkpoints),
+  }
+}
+
+/** An agent that comes back reads the last of the progress file; what came before is in the Report. */
+const progressTail = 256 * 1024

@@ -1,0 +1,43 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { OperatingError } from '../../base/errors.ts'
+import { shipFolder } from '../../blob/file/folder.ts'
+import type { Output, PodPlace, PodTools } from '../contract.ts'
+
+/** Ships what the job left in MILLWRIGHT_OUTPUT_DIR; `metrics.json` in it is read for the Report. */
+export async function shipOutput(folder: string, key: string, place: PodPlace, tools: PodTools): Promise<Output> {
+  if ((await readdir(folder)).length === 0)
+    throw new OperatingError(
+      'no-output',
+      'give-up',
+      'it ended well but wrote nothing to MILLWRIGHT_OUTPUT_DIR, where its model was expected',
+    )
+  for (let tries = 1; ; tries++) {
+    try {
+      const meta = { attempt: place.attempt, rank: place.rank, worldSize: place.worldSize }
+      const { manifest, digest, bytes } = await shipFolder(tools.blobs, folder, key, meta)
+      const metrics = await readMetrics(folder)
+      return {
+        manifest: key,
+        digest,
+        bytes,
+        files: manifest.files.length,
+        ...(metrics === undefined ? {} : { metrics }),
+      }
+    } catch (error) {
+      const canRetry = error instanceof OperatingError && error.policy !== 'give-up'
+      if (!canRetry || tries === 10) throw error
+      await tools.clock.sleep(500 * tries)
+    }
+  }
+}
+
+async function readMetrics(folder: string): Promise<Record<string, unknown> | undefined> {
+  try {
+    const text = await readFile(join(folder, 'metrics.json'), 'utf8')
+    const value: unknown = text.length > 65_536 ? undefined : JSON.parse(text)
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : undefined
+  } catch {
+    return undefined
+  }
+}
