@@ -32,16 +32,20 @@ export interface WatchOf<K extends KindName> {
   keys(object: KindMap[K], change: Change<KindMap[K]>['type']): readonly string[]
 }
 
-export type Outcome = { kind: 'settled' } | { kind: 'again'; afterMs: number }
+export type Outcome = ({ kind: 'settled' } | { kind: 'again'; afterMs: number }) & {
+  /** Other keys of this reconciler that want work now. */
+  wake?: readonly string[]
+}
 
 export const settled = (): Outcome => ({ kind: 'settled' })
 /** Come back after `afterMs`, or earlier if something changes. */
 export const again = (afterMs: number): Outcome => ({ kind: 'again', afterMs })
 /** The sooner of two. */
 export function sooner(a: Outcome, b: Outcome): Outcome {
-  if (a.kind === 'settled') return b
-  if (b.kind === 'settled') return a
-  return a.afterMs <= b.afterMs ? a : b
+  const wake = [...(a.wake ?? []), ...(b.wake ?? [])]
+  if (a.kind === 'settled') return { ...b, wake }
+  if (b.kind === 'settled') return { ...a, wake }
+  return { ...(a.afterMs <= b.afterMs ? a : b), wake }
 }
 
 /** What reconcilers are made from, for one term of leadership. */

@@ -158,6 +158,7 @@ function createLoop(reconciler: Reconciler, kit: LoopKit): { work(): void; close
     try {
       const outcome = await reconciler.reconcile(key)
       queue.forget(key)
+      for (const other of outcome.wake ?? []) queue.add(other)
       if (outcome.kind === 'again') queue.addAfter(key, outcome.afterMs)
       if (reconciler.resyncMs !== undefined) queue.addAfter(key, reconciler.resyncMs)
     } catch (error) {

@@ -228,6 +228,12 @@ function devicesOf(object: Node, allocatable: Readonly<Record<string, string | n
   return [...listed, ...counted(gpuResource, gpu, true), ...counted(cpuSlot, 'cpu', false)]
 }
 
+/** What CUDA_VISIBLE_DEVICES becomes for a member that holds these devices of the node; empty for slots. */
+export function visibleDevices(node: Node, ids: readonly string[]): string {
+  const known = new Map(devicesOf(node, node.status?.allocatable ?? {}).map((device) => [device.id, device.visible]))
+  return ids.flatMap((id) => known.get(id) || []).join(',')
+}
+
 function listedDevices(object: Node): Device[] {
   const text = object.metadata.annotations?.[annotation.nodeDevices]
   if (text === undefined) return []

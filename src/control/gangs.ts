@@ -1,0 +1,42 @@
+import type { Pod } from '../model/kinds/kubernetes.ts'
+import type { Gang, Report } from '../model/kinds/workloads.ts'
+import { label } from '../model/names.ts'
+
+/** What control rooms read off a gang and its pods, each question answered in one place. */
+
+export type GangStatus = NonNullable<Gang['status']>
+export type ReportStatus = NonNullable<Report['status']>
+
+/** Its status to write on: whole, also where none was written yet or a patch wrote only a part. */
+export function gangStatusOf(gang: Gang): GangStatus {
+  return { ...gang.status, conditions: gang.status?.conditions ?? [], checkpoints: gang.status?.checkpoints ?? [] }
+}
+
+/** Seats that count: committed for the present attempt. */
+export function seatsNow(gang: Gang): GangStatus['seats'] {
+  const seats = gang.status?.seats
+  return seats !== undefined && seats.attempt === gang.spec.attempt ? seats : undefined
+}
+
+export function attemptOf(pod: Pod): number {
+  return Number(pod.metadata.labels?.[label.attempt] ?? 0)
+}
+
+/** `namespace/name` of the gang that a pod is of; a list because a watch wants one. */
+export function gangKeyOf(pod: Pod): string[] {
+  const gang = pod.metadata.labels?.[label.gang]
+  return gang === undefined ? [] : [`${pod.metadata.namespace ?? 'default'}/${gang}`]
+}
+
+export function gangKeyOfReport(report: Report): string[] {
+  return report.spec.gang === undefined ? [] : [`${report.metadata.namespace ?? 'default'}/${report.spec.gang}`]
+}
+
+export function hasEnded(pod: Pod): boolean {
+  return pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed'
+}
+
+/** On a node and not ended: it holds devices, and its agent still has something to do. */
+export function isLive(pod: Pod): boolean {
+  return pod.spec.nodeName !== undefined && !hasEnded(pod)
+}

@@ -1,0 +1,106 @@
+import type { Gang } from '../../model/kinds/workloads.ts'
+import { keyOf, refOfKey } from '../../model/refs.ts'
+import type { Change, Scheduler, Verdict } from '../../scheduler/contract.ts'
+import { createScheduler } from '../../scheduler/scheduler.ts'
+import { gangKeyOf, gangStatusOf } from '../gangs.ts'
+import { again, type Context, type Outcome, type Reconciler, settled } from '../reconciler.ts'
+import { bindMembers } from './bind.ts'
+import { commitVerdict } from './commit.ts'
+import { createDecisionLog, type DecisionLog } from './decisions.ts'
+
+/** The key under which the whole fleet is decided about; all others are gangs. No gang's key lacks a namespace. */
+const fleetKey = 'fleet'
+/** Waiting reasons name holders who come and go; once in a while they are said anew. */
+const redecideMs = 5_000
+
+/**
+ * Who sits where. Whatever changed is fed to the scheduler; its verdicts are committed and carried out gang by gang,
+ * side by side, each gang's in order.
+ */
+export function createScheduling(
+  context: Context,
+  scheduler: Scheduler = createScheduler(),
+  decisions: DecisionLog = createDecisionLog(),
+): Reconciler {
+  const { store, views, clock, epoch } = context
+  const gangs = views.of('Gang')
+  const nodes = views.of('Node')
+  const verdicts = new Map<string, Verdict>()
+  let claimed = false
+  feed(context, (change) => {
+    decisions.told(change)
+    scheduler.apply(change)
+  })
+
+  async function decide(): Promise<Outcome> {
+    if (!claimed && !(await claimGangs())) return again(5)
+    claimed = true
+    const nowMs = clock.now()
+    const decided = scheduler.decide(nowMs)
+    if (decided.length > 0) decisions.decided(nowMs, decided)
+    for (const verdict of decided) verdicts.set(verdict.gang, verdict)
+    return { ...again(redecideMs), wake: decided.map((verdict) => verdict.gang) }
+  }
+
+  /** A new leader decides only when its epoch is in every gang that the one before it could still seat. */
+  async function claimGangs(): Promise<boolean> {
+    const open = gangs.list().filter((gang) => (gang.status?.epoch ?? 0) < epoch && isUnseated(gang))
+    const claims = open.map((gang) => store.updateStatus('Gang', { ...gang, status: { ...gangStatusOf(gang), epoch } }))
+    return (await Promise.all(claims)).every((outcome) => outcome !== 'stale')
+  }
+
+  async function seat(key: string): Promise<Outcome> {
+    const verdict = verdicts.get(key)
+    const written = verdict === undefined ? undefined : await commit(verdict)
+    const gang = written ?? gangs.get(refOfKey(key))
+    if (gang !== undefined) await bindMembers(store, gang, views.podsOfGang(key), (name) => nodes.get({ name }))
+    return verdict === undefined ? settled() : { ...settled(), wake: [fleetKey] }
+  }
+
+  /** A verdict stays until its write has an answer: one that failed for another reason is written again. */
+  async function commit(verdict: Verdict): Promise<Gang | undefined> {
+    const gang = gangs.get(refOfKey(verdict.gang))
+    const outcome = gang === undefined ? 'stale' : await commitVerdict(store, gang, verdict, epoch, clock.now())
+    const word = outcome === 'stale' ? 'stale' : 'committed'
+    verdicts.delete(verdict.gang)
+    decisions.settled(verdict, word)
+    scheduler.settle(verdict, word)
+    return outcome === 'stale' ? undefined : outcome
+  }
+
+  return {
+    name: 'scheduling',
+    watches: [
+      { kind: 'Node', keys: () => [fleetKey] },
+      { kind: 'Queue', keys: () => [fleetKey] },
+      { kind: 'Gang', keys: (gang) => [fleetKey, keyOf(gang)] },
+      { kind: 'Pod', keys: (pod) => [fleetKey, ...gangKeyOf(pod)] },
+    ],
+    workers: 32,
+    reconcile: (key) => (key === fleetKey ? decide() : seat(key)),
+  }
+}
+
+/** Every change, in the order of its kind's watch, from the first list on. */
+function feed({ views }: Context, tell: (change: Change) => void): void {
+  views
+    .of('Queue')
+    .onChange(({ type, object }) => tell(type === 'DELETED' ? deleted('Queue', object) : { kind: 'Queue', object }))
+  views
+    .of('Node')
+    .onChange(({ type, object }) => tell(type === 'DELETED' ? deleted('Node', object) : { kind: 'Node', object }))
+  views
+    .of('Gang')
+    .onChange(({ type, object }) => tell(type === 'DELETED' ? deleted('Gang', object) : { kind: 'Gang', object }))
+  views
+    .of('Pod')
+    .onChange(({ type, object }) => tell(type === 'DELETED' ? deleted('Pod', object) : { kind: 'Pod', object }))
+}
+
+function deleted(kind: Change['kind'], object: { metadata: { name: string; namespace?: string | undefined } }): Change {
+  return { kind, deleted: keyOf(object) }
+}
+
+function isUnseated({ spec, status }: Gang): boolean {
+  return !spec.suspend && status?.seats?.attempt !== spec.attempt
+}
