@@ -35,7 +35,7 @@ export function created(kind: KindName, object: unknown, options: WriteOptions, 
   const keepsStatus = !info.hasStatus || options.withStatus === true
   const { status, ...rest } = taken
   const born: StoredMeta = {
-    ...withoutServerFields(metadata),
+    ...withoutEmpty(withoutServerFields(metadata)),
     name,
     uid: moment.random.uuid(),
     creationTimestamp: timestamp(moment.nowMs),
@@ -48,6 +48,16 @@ export function created(kind: KindName, object: unknown, options: WriteOptions, 
 function withoutServerFields(metadata: StoredMeta): StoredMeta {
   const { resourceVersion: _, deletionTimestamp: _t, deletionGracePeriodSeconds: _g, selfLink: _s, ...rest } = metadata
   return rest
+}
+
+/** An empty map or list says the same as none; so Kubernetes leaves it out, and a patch that empties nothing is none. */
+function withoutEmpty(metadata: StoredMeta): StoredMeta {
+  const kept = Object.entries(metadata).filter(([, value]) => !isEmpty(value))
+  return { ...Object.fromEntries(kept), name: metadata.name }
+}
+
+function isEmpty(value: unknown): boolean {
+  return Array.isArray(value) ? value.length === 0 : isObject(value) && Object.keys(value).length === 0
 }
 
 function initialStatus(kind: KindName): unknown {
@@ -121,7 +131,7 @@ function replaced(kind: KindName, stored: Stored, object: Stored): Decision<neve
   const specChanged = !equalJson(stored.spec, object.spec)
   checkSameIdentity(kind, stored, object)
   const metadata: StoredMeta = {
-    ...object.metadata,
+    ...withoutEmpty(object.metadata),
     name: old.name,
     namespace: old.namespace,
     uid: old.uid,

@@ -1,0 +1,67 @@
+import { copyFileSync, existsSync, mkdirSync, renameSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Log } from '../../base/log.ts'
+import { type Database, written } from './database.ts'
+import { damaged, newerFormat } from './errors.ts'
+import {
+  formatKey,
+  formatNow,
+  parseRecord,
+  recordKey,
+  revisionKey,
+  sealed,
+  splitKey,
+  storeFile,
+  syncFile,
+  syncFolder,
+} from './format.ts'
+import { formatOf, initialise } from './journal.ts'
+
+/**
+ * Brings the file to the present format. The copy that is made first stays, in `before-format-N`; the change itself is
+ * one transaction with the new format's number in it, so that a crash leaves the old format or the new one.
+ */
+export async function migrate(database: Database, dir: string, log: Log): Promise<void> {
+  const file = join(dir, storeFile)
+  const format = formatOf(database, file)
+  if (format === undefined) await initialise(database, 0)
+  else if (format > formatNow) throw newerFormat(dir, format, formatNow)
+  else if (format === 1) {
+    const copy = copyAside(dir)
+    await fromFormat1(database, file)
+    log.info('migrated the data directory to a newer format', { dir, from: 1, to: formatNow, copy })
+  }
+}
+
+/** The lock keeps everyone else out and nothing is being written, so that a plain copy is consistent. */
+function copyAside(dir: string): string {
+  let copy = join(dir, `before-format-${formatNow}`)
+  for (let i = 2; existsSync(copy); i++) copy = join(dir, `before-format-${formatNow}-${i}`)
+  const draft = `${copy}.draft`
+  mkdirSync(draft, { recursive: true })
+  copyFileSync(join(dir, storeFile), join(draft, storeFile))
+  syncFile(join(draft, storeFile))
+  syncFolder(draft)
+  renameSync(draft, copy)
+  syncFolder(dir)
+  return copy
+}
+
+async function fromFormat1(database: Database, file: string): Promise<void> {
+  const revision = database.get('revision')?.toString()
+  if (revision === undefined || !/^[0-9]{1,15}$/.test(revision)) throw damaged(file, 'its revision is missing')
+  const records = [...database.getRange()].filter(({ key }) => key !== 'revision')
+  const changes = records.map(({ key, value }) => {
+    const place = splitKey(key)
+    if (place === undefined) throw damaged(file, `record ${key} is of no known kind`)
+    return { from: key, to: recordKey(place.kind, place.key), object: parseRecord(file, key, value.toString()) }
+  })
+  const writes: Promise<unknown>[] = []
+  for (const { from, to, object } of changes) {
+    writes.push(database.remove(from), database.put(to, sealed(to, JSON.stringify(object))))
+  }
+  writes.push(database.remove('revision'))
+  writes.push(database.put(formatKey, sealed(formatKey, String(formatNow))))
+  writes.push(database.put(revisionKey, sealed(revisionKey, revision)))
+  await written(Promise.all(writes))
+}
