@@ -92,12 +92,15 @@ function nameProblem(name: string, allowed: readonly string[]): string | undefin
   return undefined
 }
 
-/** `$(NAME)` becomes its value, `$$(NAME)` a literal `$(NAME)`; an unknown name stays as it is (Kubernetes' rules). */
+/**
+ * `$(NAME)` becomes its value, `$$(NAME)` a literal `$(NAME)`; an unknown name stays as it is. Kubernetes' rules, except
+ * that a `$$` before anything else stays too: to the shell it is a process id.
+ */
 export function expand(text: string, env: Readonly<Record<string, string>>): { text: string; used: string[] } {
   const used: string[] = []
-  const expanded = text.replace(/\$(\$|\(([^()]*)\))/g, (match, escaped: string, name: string | undefined) => {
-    if (escaped === '$') return '$'
-    if (name === undefined || !Object.hasOwn(env, name)) return match
+  const expanded = text.replace(/\$(\$?)\(([^()]*)\)/g, (match, escaped: string, name: string) => {
+    if (escaped === '$') return `$(${name})`
+    if (!Object.hasOwn(env, name)) return match
     used.push(name)
     return env[name] ?? ''
   })

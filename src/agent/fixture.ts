@@ -1,0 +1,155 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, vi } from 'vitest'
+import { silentLog } from '../base/log.ts'
+import { seededRandom } from '../base/random.ts'
+import type { Blobs } from '../blob/contract.ts'
+import { createFileBlobs } from '../blob/file/blobs.ts'
+import type { Container, Pod } from '../model/kinds/kubernetes.ts'
+import type { Report } from '../model/kinds/workloads.ts'
+import { annotation, label } from '../model/names.ts'
+import type { PodWork } from '../model/work.ts'
+import { realClock } from '../runtime/clock.ts'
+import type { Store } from '../store/contract.ts'
+import { createMemoryStore } from '../store/memory/store.ts'
+import { type Agent, createAgent } from './agent.ts'
+import type { NodeDescription } from './contract.ts'
+import { localFiles } from './local/files.ts'
+import { exists } from './local/process.ts'
+import { createLocalRunner } from './local/runner.ts'
+
+export const node: NodeDescription = {
+  name: 'n0',
+  pool: 'local',
+  labels: {},
+  cpuMilli: 2000,
+  memoryBytes: 1e9,
+  slots: 4,
+  podsMax: 100,
+  gpus: [],
+  ports: { from: 20000, to: 20999 },
+  address: '127.0.0.1',
+  info: {},
+}
+
+/** A store, blobs and an agent over real processes in a folder of its own. */
+export interface Bench {
+  dir: string
+  store: Store
+  blobs: Blobs
+  agent: Agent
+  /** Another agent over the same folder and store, as after a crash. */
+  newAgent(): Promise<Agent>
+  run(command: string[], options?: RunOptions): Promise<Pod>
+  pod(name: string): Promise<Pod | undefined>
+  report(name: string): Promise<Report | undefined>
+  /** The pod once it has ended. */
+  ended(name: string): Promise<Pod>
+  until<T>(look: () => Promise<T | undefined | false>): Promise<T>
+  close(): Promise<void>
+}
+
+export interface RunOptions {
+  name?: string
+  container?: Partial<Container>
+  spec?: Record<string, unknown>
+  annotations?: Record<string, string>
+  labels?: Record<string, string>
+  work?: Partial<PodWork>
+}
+
+export async function openBench(env: NodeJS.ProcessEnv = process.env): Promise<Bench> {
+  const dir = await mkdtemp(join(tmpdir(), 'agent-'))
+  const clock = realClock
+  const store = createMemoryStore({ clock, random: seededRandom(1) })
+  const blobs = createFileBlobs({ dir: join(dir, 'blobs') })
+  const agents: Agent[] = []
+  let count = 0
+  const newAgent = async (): Promise<Agent> => {
+    const agentDir = join(dir, 'agent')
+    const agent = createAgent({
+      store,
+      blobs,
+      clock,
+      node,
+      random: seededRandom(agents.length + 2),
+      log: silentLog,
+      reportEveryMs: 200,
+      runner: createLocalRunner({ dir: agentDir, node: node.name, clock, log: silentLog, environment: env }),
+      files: localFiles({ dir: agentDir }),
+    })
+    agents.push(agent)
+    await agent.start()
+    return agent
+  }
+  const pod = (name: string): Promise<Pod | undefined> => store.get('Pod', { name, namespace: 'default' })
+  const until = async <T>(look: () => Promise<T | undefined | false>): Promise<T> =>
+    await vi.waitFor(
+      async () => {
+        const found = await look()
+        if (found === undefined || found === false) throw new Error('not yet')
+        return found
+      },
+      { timeout: 15_000, interval: 10 },
+    )
+  const bench: Bench = {
+    dir,
+    store,
+    blobs,
+    agent: await newAgent(),
+    newAgent,
+    pod,
+    until,
+    async run(command, options = {}) {
+      const name = options.name ?? `p${count++}`
+      const annotations = {
+        ...options.annotations,
+        ...(options.work === undefined ? {} : { [annotation.work]: JSON.stringify(options.work) }),
+      }
+      const made = await store.create('Pod', {
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: { name, namespace: 'default', labels: { [label.attempt]: '1', ...options.labels }, annotations },
+        spec: {
+          nodeName: node.name,
+          restartPolicy: 'Never',
+          terminationGracePeriodSeconds: 30,
+          containers: [{ name: 'main', command, ...options.container }],
+          ...options.spec,
+        },
+      })
+      if (made === 'exists') throw new Error(`pod ${name} exists`)
+      return made
+    },
+    report: (name) => store.get('Report', { name: `pod.${name}`, namespace: 'default' }),
+    ended: (name) =>
+      until(async () => {
+        const now = await pod(name)
+        return now?.status?.phase === 'Succeeded' || now?.status?.phase === 'Failed' ? now : undefined
+      }),
+    async close() {
+      await Promise.all(agents.map((agent) => agent.stop('kill', 0)))
+      await rm(dir, { recursive: true, force: true, maxRetries: 5 })
+    },
+  }
+  return bench
+}
+
+/** How the one container ended. */
+export function terminatedOf(pod: Pod | undefined) {
+  const state = pod?.status?.containerStatuses?.[0]?.state?.terminated
+  expect(state).toBeDefined()
+  return state
+}
+
+/** A zombie whose parent is slow to reap it is dead. */
+export function isRunning(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    return stat.charAt(stat.lastIndexOf(')') + 2) !== 'Z'
+  } catch {
+    return existsSync('/proc/self/stat') ? false : exists(pid)
+  }
+}
