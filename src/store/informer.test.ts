@@ -1,0 +1,148 @@
+import { beforeEach, expect, test } from 'vitest'
+import { OperatingError } from '../base/errors.ts'
+import { silentLog } from '../base/log.ts'
+import { createManualClock, type ManualClock } from '../base/manual-clock.ts'
+import { seededRandom } from '../base/random.ts'
+import type { Store } from './contract.ts'
+import { found, podNamed, ref } from './contract-suite.ts'
+import { createInformer } from './informer.ts'
+import { createMemoryStore } from './memory/store.ts'
+
+let clock: ManualClock
+let store: Store
+
+beforeEach(() => {
+  clock = createManualClock()
+  store = createMemoryStore({ clock, random: seededRandom(1), history: 20 })
+})
+
+function podsOf(from: Store, selectors = {}) {
+  const informer = createInformer({
+    store: from,
+    clock,
+    log: silentLog,
+    kind: 'Pod',
+    selectors,
+    indexes: { app: (pod) => [pod.metadata.labels?.['app'] ?? 'none'] },
+  })
+  const log: string[] = []
+  informer.onChange(({ type, object, previous }) => {
+    log.push(`${type} ${object.metadata.name}${previous === undefined ? '' : ` was ${previous.metadata.name}`}`)
+  })
+  return { informer, log }
+}
+
+test('lists, then follows, in order', async () => {
+  await store.create('Pod', podNamed('a'))
+  const { informer, log } = podsOf(store)
+  informer.start()
+  await informer.synced()
+  expect(log).toEqual(['ADDED a'])
+  await store.create('Pod', podNamed('b'))
+  const next = found(await store.patch('Pod', ref('a'), { metadata: { labels: { app: 'x' } } }))
+  await store.delete('Pod', ref('b'))
+  expect(log).toEqual(['ADDED a', 'ADDED b', 'MODIFIED a was a', 'DELETED b was b'])
+  expect(informer.get(ref('a'))).toBe(next)
+  expect(informer.list('default')).toEqual([next])
+  expect(informer.list('other')).toEqual([])
+  informer.stop()
+  await store.create('Pod', podNamed('c'))
+  expect(log).toHaveLength(4)
+})
+
+test('files objects under its indexes', async () => {
+  const { informer } = podsOf(store)
+  informer.start()
+  await informer.synced()
+  await store.create('Pod', { ...podNamed('a'), metadata: { name: 'a', namespace: 'default', labels: { app: 'x' } } })
+  await store.create('Pod', podNamed('b'))
+  const names = (value: string) => informer.by('app', value).map((pod) => pod.metadata.name)
+  expect([names('x'), names('none'), names('y')]).toEqual([['a'], ['b'], []])
+  await store.patch('Pod', ref('a'), { metadata: { labels: { app: 'y' } } })
+  await store.delete('Pod', ref('b'))
+  expect([names('x'), names('none'), names('y')]).toEqual([[], [], ['a']])
+})
+
+test('a late handler first learns what is known', async () => {
+  await store.create('Pod', podNamed('a'))
+  const { informer } = podsOf(store)
+  informer.start()
+  await informer.synced()
+  const late: string[] = []
+  const cancel = informer.onChange(({ type, object }) => void late.push(`${type} ${object.metadata.name}`))
+  await store.create('Pod', podNamed('b'))
+  cancel()
+  await store.create('Pod', podNamed('c'))
+  expect(late).toEqual(['ADDED a', 'ADDED b'])
+})
+
+test('what happened out of sight shows after the watch expired, deletions and rebirths included', async () => {
+  const flaky = interruptible(store)
+  const { informer, log } = podsOf(flaky.store)
+  for (const name of ['kept', 'gone', 'reborn', 'changed']) await store.create('Pod', podNamed(name))
+  informer.start()
+  await informer.synced()
+  log.length = 0
+  flaky.cut()
+  await store.delete('Pod', ref('gone'))
+  await store.delete('Pod', ref('reborn'))
+  await store.create('Pod', podNamed('reborn'))
+  await store.patch('Pod', ref('changed'), { metadata: { labels: { x: 'y' } } })
+  await store.create('Pod', podNamed('new'))
+  flaky.end('expired')
+  await clock.advance(0)
+  expect(log).toEqual([
+    'DELETED gone was gone',
+    'MODIFIED changed was changed',
+    'ADDED new',
+    'DELETED reborn was reborn',
+    'ADDED reborn',
+  ])
+  expect(informer.list()).toEqual(expect.arrayContaining([...(await store.list('Pod')).items]))
+  await store.create('Pod', podNamed('after'))
+  expect(log.at(-1)).toBe('ADDED after')
+})
+
+test('a store that fails is tried again', async () => {
+  const flaky = interruptible(store)
+  flaky.failLists(2)
+  const { informer, log } = podsOf(flaky.store)
+  await store.create('Pod', podNamed('a'))
+  informer.start()
+  await clock.advance(50)
+  expect(informer.isSynced).toBe(false)
+  await clock.advance(10_000)
+  await informer.synced()
+  expect(log).toEqual(['ADDED a'])
+})
+
+/** A store whose watches can be cut and whose lists can fail. */
+function interruptible(inner: Store) {
+  let cut = false
+  let failures = 0
+  let end: (reason: 'expired' | 'closed') => void = () => {}
+  const watch: Store['watch'] = (kind, options, sink) => {
+    cut = false
+    end = sink.ended
+    return inner.watch(kind, options, {
+      event: (event) => {
+        if (!cut) sink.event(event)
+      },
+      ended: sink.ended,
+    })
+  }
+  const list: Store['list'] = async (kind, options) => {
+    if (failures-- > 0) throw new OperatingError('unreachable', { retryAfterMs: 100 }, 'the store is away')
+    return inner.list(kind, options)
+  }
+  return {
+    store: { ...inner, watch, list },
+    cut: () => {
+      cut = true
+    },
+    end: (reason: 'expired' | 'closed') => end(reason),
+    failLists: (count: number) => {
+      failures = count
+    },
+  }
+}
