@@ -11,13 +11,17 @@ export function schemaErrors(
   secret: (at: readonly PropertyKey[]) => boolean,
 ): FieldError[] {
   const errors = new Map<string, FieldError>()
-  for (const issue of issues) {
+  for (const issue of issues.slice(0, issuesMax)) {
     for (const error of errorsOf({ schema, input, secret }, issue, [])) {
       if (!errors.has(error.path)) errors.set(error.path, error)
     }
   }
   return [...errors.values()]
 }
+
+/** A person mends a few errors at a time; a hostile object may hold a hundred thousand. */
+const issuesMax = 1000
+const unknownFieldsMax = 100
 
 interface Context {
   schema: z.core.$ZodType
@@ -29,7 +33,7 @@ function errorsOf(context: Context, issue: z.core.$ZodIssue, above: readonly Pro
   const at = [...above, ...issue.path]
   switch (issue.code) {
     case 'unrecognized_keys':
-      return issue.keys.map((key) => unknownField(context, [...at, key], key))
+      return issue.keys.slice(0, unknownFieldsMax).map((key) => unknownField(context, [...at, key], key))
     case 'invalid_union':
       return unionErrors(context, issue, at)
     case 'invalid_key':
