@@ -16,7 +16,9 @@ export function readGpus(query: string, list = ''): { gpus: Device[]; problem?: 
   for (const line of query.split('\n').map((each) => each.trim())) {
     if (line === '') continue
     const lost =
-      /^Unable to determine the device handle for gpu\s*(\d+)?\s*:?\s*([0-9a-f:.]+[0-9a-f])?\s*:\s*(.+)$/i.exec(line)
+      /^Unable to determine the device handle for gpu\s*(?:(\d{1,3}):\s+)?([0-9a-f]{4,}:[0-9a-f:.]+)\s*:\s*(.+)$/i.exec(
+        line,
+      )
     if (lost !== null) gpus.push(lostGpu(lost[1], lost[2], sentence(lost[3] ?? '')))
     else if (/^\d+\s*,/.test(line)) gpus.push(...rowOf(line, instances))
     else if (/^no devices were found/i.test(line)) return { gpus: [] }

@@ -1,0 +1,170 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdirSync, readFileSync, statSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { build } from 'esbuild'
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { silentLog } from '../base/log.ts'
+import { seededRandom } from '../base/random.ts'
+import { realClock } from '../runtime/clock.ts'
+import { type Bench, isRunning, node, openBench, terminatedOf } from './fixture.ts'
+import { podFolder } from './local/folders.ts'
+import { createLocalRunner } from './local/runner.ts'
+
+let bench: Bench
+beforeEach(async () => {
+  bench = await openBench()
+})
+afterEach(() => bench.close())
+
+const sh = (script: string): string[] => ['/bin/sh', '-c', script]
+const running = (name: string): Promise<number> =>
+  bench.until(async () => {
+    const [pod, report] = await Promise.all([bench.pod(name), bench.report(name)])
+    return pod?.status?.phase === 'Running' ? report?.status?.pid : undefined
+  })
+
+describe('an agent that comes back', () => {
+  it('finds its pod, starts it no second time, and sees it end', async () => {
+    const { metadata } = await bench.run(
+      sh(`echo started >>${bench.dir}/starts; while [ ! -e ${bench.dir}/go ]; do sleep 0.02; done; exit 5`),
+    )
+    const pid = await running(metadata.name)
+    await bench.agent.stop('leave')
+    expect(isRunning(pid)).toBe(true)
+    await bench.newAgent()
+    expect((await bench.report(metadata.name))?.status?.pid).toBe(pid)
+    mkdirSync(join(bench.dir, 'go'))
+    const pod = await bench.ended(metadata.name)
+    expect(terminatedOf(pod)).toMatchObject({ exitCode: 5 })
+    expect(readFileSync(join(bench.dir, 'starts'), 'utf8')).toBe('started\n')
+  })
+
+  it('sees an adopted pod killed, with its shim or without', async () => {
+    const both = [await bench.run(['sleep', '600']), await bench.run(['sleep', '600'])]
+    const pids = await Promise.all(both.map((pod) => running(pod.metadata.name)))
+    await bench.agent.stop('leave')
+    await bench.newAgent()
+    process.kill(pids[0] ?? 0, 'SIGKILL')
+    const claim = readFileSync(podFolder(join(bench.dir, 'agent'), both[1]?.metadata.uid ?? '').claim, 'utf8')
+    process.kill(-Number(claim.split('\t')[2]?.split(' ')[0]), 'SIGKILL')
+    const [alone, together] = await Promise.all(both.map((pod) => bench.ended(pod.metadata.name)))
+    expect(terminatedOf(alone)).toMatchObject({ exitCode: 137, signal: 9, reason: 'Error' })
+    expect(terminatedOf(together)).toMatchObject({ exitCode: 137 })
+  })
+
+  it('learns the exit that happened while it was away, at the time when it happened', async () => {
+    const { metadata } = await bench.run(sh(`while [ ! -e ${bench.dir}/go ]; do sleep 0.02; done; exit 9`))
+    await running(metadata.name)
+    await bench.agent.stop('leave')
+    const folder = podFolder(join(bench.dir, 'agent'), metadata.uid ?? '')
+    mkdirSync(join(bench.dir, 'go'))
+    await bench.until(async () => readFileSync(folder.exit, 'utf8') === '9\n')
+    await bench.newAgent()
+    expect(terminatedOf(await bench.ended(metadata.name))).toMatchObject({ exitCode: 9 })
+    expect((await bench.report(metadata.name))?.status?.ended?.atMs).toBe(Math.round(statSync(folder.exit).mtimeMs))
+  })
+
+  it('a pod deleted while nobody looked is killed', async () => {
+    const { metadata } = await bench.run(['sleep', '600'])
+    const pid = await running(metadata.name)
+    await bench.agent.stop('leave')
+    await bench.store.delete('Pod', metadata, { gracePeriodSeconds: 0 })
+    await bench.newAgent()
+    await bench.until(async () => !isRunning(pid))
+  })
+
+  it('a pod said to run whose files are gone is lost, not started again', async () => {
+    const { metadata } = await bench.run(['sleep', '600'], { name: 'lost' })
+    await running(metadata.name)
+    await bench.agent.stop('leave')
+    const runner = createLocalRunner({
+      dir: join(bench.dir, 'agent'),
+      node: node.name,
+      clock: realClock,
+      log: silentLog,
+    })
+    await runner.remove(metadata.uid ?? '')
+    await bench.newAgent()
+    expect(terminatedOf(await bench.ended('lost'))).toMatchObject({ reason: 'Lost' })
+  })
+
+  it('stopping with kill leaves no process, and says why', async () => {
+    const { metadata } = await bench.run(sh('trap "" TERM; sleep 600'))
+    const pid = await running(metadata.name)
+    await bench.agent.stop('kill', 0.2)
+    await bench.until(async () => !isRunning(pid))
+    expect((await bench.pod(metadata.name))?.status).toMatchObject({ phase: 'Failed', reason: 'NodeShutdown' })
+    const ready = (await bench.store.get('Node', { name: 'n0' }))?.status?.conditions?.find(
+      (each) => each.type === 'Ready',
+    )
+    expect(ready?.status).toBe('False')
+  })
+})
+
+describe('two starts of one pod', () => {
+  it('run one process', async () => {
+    const dir = join(bench.dir, 'twice')
+    const runners = ['a', 'b', 'c'].map(() => createLocalRunner({ dir, node: 'n', clock: realClock, log: silentLog }))
+    const run = {
+      uid: 'u-1',
+      namespace: 'default',
+      name: 'p',
+      node: 'n',
+      env: {},
+      volumes: [],
+      command: sh(`echo x >>${dir}/starts; exec sleep 600`),
+    }
+    const pods = await Promise.all(runners.map((runner) => runner.start(run)))
+    const pids = pods.map((pod) => ('refused' in pod ? 0 : pod.pid))
+    expect(new Set(pids).size).toBe(1)
+    expect(pids[0]).toBeGreaterThan(0)
+    expect(readFileSync(join(dir, 'starts'), 'utf8')).toBe('x\n')
+    for (const pod of pods) if (!('refused' in pod)) pod.signal('SIGKILL')
+    for (const pod of pods) if (!('refused' in pod)) expect((await pod.ended).exitCode).toBe(137)
+    for (const runner of runners) runner.close()
+  })
+})
+
+describe('kill -9 of the process that an agent lives in', () => {
+  let program: string
+  beforeAll(async () => {
+    program = resolve('node_modules/.cache/millwright/agent-crash-child.mjs')
+    const entryPoints = [resolve(import.meta.dirname, 'crash-child.ts')]
+    await build({
+      entryPoints,
+      outfile: program,
+      bundle: true,
+      platform: 'node',
+      format: 'esm',
+      packages: 'external',
+      logLevel: 'error',
+    })
+  })
+
+  it('leaves the pod running, and the next one loses nothing and starts nothing twice', async () => {
+    const random = seededRandom(7)
+    const dir = join(bench.dir, 'crash')
+    const children: ChildProcess[] = []
+    const uids = Array.from({ length: 5 }, (_, index) => `pod-${index}`)
+    const runner = createLocalRunner({ dir, node: 'n', clock: realClock, log: silentLog })
+    for (let round = 0; round < 12; round++) {
+      const child = spawn(process.execPath, [program, dir, ...uids], { stdio: ['ignore', 'pipe', 'inherit'] })
+      children.push(child)
+      await new Promise<void>((done) => child.stdout.once('data', () => done()))
+      await realClock.sleep(random.int(0, 12))
+      child.kill('SIGKILL')
+      await new Promise((done) => child.once('exit', done))
+    }
+    for (const uid of uids) {
+      const pod = await runner.find(uid)
+      const starts = () => readFileSync(join(dir, `${uid}.starts`), 'utf8')
+      if (pod === undefined) continue // no round got as far as this one
+      await bench.until(async () => starts() === 'x\n')
+      expect(isRunning(pod.pid ?? 0)).toBe(true)
+      pod.signal('SIGKILL')
+      await pod.ended
+      expect(starts()).toBe('x\n')
+    }
+    runner.close()
+  })
+})
