@@ -9,6 +9,7 @@ import type {
 } from 'node-llama-cpp'
 import type { ChatPrompt, ChatTurn, Generation, Outcome, TextModel } from '../text-model.ts'
 import { type ChatTemplate, openChatTemplate } from './chat-template.ts'
+import { checkGgufHead } from './gguf-head.ts'
 import type { LlamaCppOptions } from './options.ts'
 
 export type LlamaPackage = typeof import('node-llama-cpp')
@@ -33,6 +34,7 @@ export async function importLlama(): Promise<LlamaPackage> {
 
 /** One thread unless asked: on a shared machine more threads than idle cores slow llama.cpp down by orders. */
 export async function openModel(llamaPackage: LlamaPackage, options: LlamaCppOptions): Promise<TextModel> {
+  checkGgufHead(options.modelPath)
   const llama = await llamaPackage.getLlama({
     gpu: false,
     build: 'never',
