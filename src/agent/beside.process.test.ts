@@ -1,0 +1,277 @@
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { shipFolder } from '../blob/file/folder.ts'
+import { millwrightVersion } from '../model/metadata.ts'
+import { annotation, label } from '../model/names.ts'
+import { type Bench, openBench, terminatedOf } from './fixture.ts'
+import { podFolder } from './local/folders.ts'
+
+let bench: Bench
+beforeAll(async () => {
+  bench = await openBench()
+})
+afterAll(() => bench.close())
+
+const sh = (script: string): string[] => ['/bin/sh', '-c', script]
+/** Shell functions of a job that takes steps and writes checkpoints as a trainer would. */
+const job = `
+step() { echo '{"step":'$1',"loss":0.5,"samples":4,"tokens":100,"seconds":0.01}' >>$MILLWRIGHT_PROGRESS; }
+save() { mkdir $MILLWRIGHT_CHECKPOINT_DIR/step-$1.tmp; echo weights-$1 >$MILLWRIGHT_CHECKPOINT_DIR/step-$1.tmp/model.bin
+  echo same >$MILLWRIGHT_CHECKPOINT_DIR/step-$1.tmp/config; mv $MILLWRIGHT_CHECKPOINT_DIR/step-$1.tmp $MILLWRIGHT_CHECKPOINT_DIR/step-$1
+  echo '{"step":'$1',"checkpoint":true,"stallSeconds":0.2}' >>$MILLWRIGHT_PROGRESS; }
+`
+const until = (name: string) => ({
+  report: <T>(
+    look: (status: NonNullable<NonNullable<Awaited<ReturnType<Bench['report']>>>['status']>) => T | undefined | false,
+  ) =>
+    bench.until(async () => {
+      const status = (await bench.report(name))?.status
+      return status === undefined ? undefined : look(status)
+    }),
+})
+const textOf = async (key: string): Promise<string> => Buffer.from((await bench.blobs.get(key)) ?? []).toString()
+const end = (pod: { metadata: { name: string; namespace?: string | undefined } }) =>
+  bench.store.delete('Pod', { name: pod.metadata.name, namespace: 'default' }, { gracePeriodSeconds: 0 })
+
+describe('progress', () => {
+  it('becomes step, loss and rates in the report', async () => {
+    const { metadata } = await bench.run(sh(`${job} for i in 1 2 3 4 5 6 7 8; do step $i; sleep 0.02; done`))
+    await bench.ended(metadata.name)
+    const status = (await bench.report(metadata.name))?.status
+    expect(status).toMatchObject({ step: 8, loss: 0.5, stepSeconds: 0.01 })
+    expect(status?.firstStepAtMs).toBeGreaterThan(0)
+    expect(status?.tokensPerSecond).toBeGreaterThan(0)
+  })
+
+  it('is read from the log by the job’s own pattern', async () => {
+    const work = { progressPattern: 'iter (?<step>\\d+): loss (?<loss>[\\d.]+)' }
+    const { metadata } = await bench.run(sh('echo hello; echo "iter 12: loss 3.25, time 8ms"'), { work })
+    await bench.ended(metadata.name)
+    expect((await bench.report(metadata.name))?.status).toMatchObject({ step: 12, loss: 3.25 })
+  })
+
+  it('a pattern that backtracks for ever is given up with a word, and holds nobody up', async () => {
+    const { metadata } = await bench.run(sh(`echo ${'a'.repeat(60)}b`), {
+      work: { progressPattern: '(?<step>(a+)+)$' },
+    })
+    await bench.ended(metadata.name)
+    const events = await bench.until(async () => {
+      const { items } = await bench.store.list('Event')
+      return items.find((event) => event.involvedObject.name === metadata.name && event.reason === 'ProgressPattern')
+    })
+    expect(events.message).toContain('takes too long')
+  })
+
+  it('a frozen pod is reported as hung, with its last lines, and no longer once it goes on', async () => {
+    const pod = await bench.run(sh(`${job} echo last words; i=0; while :; do i=$((i+1)); step $i; sleep 0.05; done`))
+    const { report } = until(pod.metadata.name)
+    await report((status) => (status.step ?? 0) > 5)
+    bench.agent.signalAll('SIGSTOP')
+    const stoppedAtMs = Date.now()
+    const hung = await report((status) => (status.hungSinceMs === undefined ? undefined : status))
+    expect(Date.now() - stoppedAtMs).toBeLessThan(10_000) // the bar, 3.5 s, is the bench's
+    expect(Math.abs((hung.hungSinceMs ?? 0) - stoppedAtMs)).toBeLessThan(2000)
+    expect(hung.logTail).toContain('last words')
+    bench.agent.signalAll('SIGCONT')
+    await report((status) => status.hungSinceMs === undefined)
+    await end(pod)
+  })
+})
+
+describe('checkpoints', () => {
+  it('are shipped, manifest last, and reported; older ones go, the newest two stay', async () => {
+    const work = { checkpoints: 'checkpoints/default/j/attempt-1' }
+    const script = `${job} for i in 1 2 3; do step $i; save $i; while [ ! -e ${bench.dir}/go-$i ]; do sleep 0.02; done; done; exit 0`
+    const { metadata } = await bench.run(sh(script), { work })
+    const { report } = until(metadata.name)
+    for (const step of [1, 2, 3]) {
+      const found = await report((status) =>
+        status.checkpoints.find((each) => each.step === step && each.stallSeconds !== undefined),
+      )
+      expect(found).toMatchObject({
+        rank: 0,
+        manifest: `checkpoints/default/j/attempt-1/step-${step}/rank-0/manifest.json`,
+        stallSeconds: 0.2,
+      })
+      const manifest = JSON.parse(await textOf(found.manifest))
+      expect(manifest).toMatchObject({ step, attempt: 1, rank: 0 })
+      expect(await textOf(`sha256/${manifest.files[1].sha256}`)).toBe(`weights-${step}\n`)
+      await mkdir(join(bench.dir, `go-${step}`))
+    }
+    await bench.ended(metadata.name)
+    const folder = podFolder(join(bench.dir, 'agent'), metadata.uid ?? '')
+    await bench.until(async () => readdirSync(folder.checkpoints).toSorted().join() === 'step-2,step-3')
+  })
+
+  it('what was complete at a good end is shipped before the end is told', async () => {
+    const { metadata } = await bench.run(sh(`${job} step 9; save 9`), {
+      work: { checkpoints: 'checkpoints/default/end/attempt-1' },
+    })
+    await bench.ended(metadata.name)
+    expect((await bench.report(metadata.name))?.status?.checkpoints.map((each) => each.step)).toEqual([9])
+  })
+
+  it('ranks that do not write ship nothing', async () => {
+    const options = {
+      work: { checkpoints: 'checkpoints/default/r/attempt-1' },
+      annotations: { [annotation.rank]: '1' },
+    }
+    const { metadata } = await bench.run(sh(`${job} step 1; save 1`), options)
+    await bench.ended(metadata.name)
+    expect(await bench.blobs.list('checkpoints/default/r')).toEqual([])
+  })
+
+  it('the committed one is restored; a damaged one is skipped with an event and the one before it used', async () => {
+    const keys = await Promise.all(
+      [10, 20].map(async (step) => {
+        const folder = join(bench.dir, `made-${step}`)
+        await mkdir(folder)
+        await writeFile(join(folder, 'model.bin'), `restored-${step}`)
+        const key = `checkpoints/default/old/attempt-1/step-${step}/rank-0/manifest.json`
+        return { step, key, shipped: await shipFolder(bench.blobs, folder, key, { step }) }
+      }),
+    )
+    const [older, newer] = keys
+    const work = {
+      restore: { step: 20, manifests: [newer?.key ?? ''] },
+      restoreElse: [{ step: 10, manifests: [older?.key ?? ''] }],
+    }
+    const script = 'cat $MILLWRIGHT_CHECKPOINT_DIR/step-*/model.bin >$MILLWRIGHT_OUTPUT_DIR/seen'
+    const seen = async (uid = '') =>
+      await readFile(join(podFolder(join(bench.dir, 'agent'), uid).output, 'seen'), 'utf8')
+    const whole = await bench.run(sh(script), { work })
+    await bench.ended(whole.metadata.name)
+    expect(await seen(whole.metadata.uid)).toBe('restored-20')
+    expect((await bench.report(whole.metadata.name))?.status?.restoredStep).toBe(20)
+
+    const sha256 = newer?.shipped.manifest.files[0]?.sha256 ?? ''
+    await writeFile(join(bench.dir, 'blobs/sha256', sha256.slice(0, 2), sha256), 'torn-------')
+    const torn = await bench.run(sh(script), { work })
+    await bench.ended(torn.metadata.name)
+    expect(await seen(torn.metadata.uid)).toBe('restored-10')
+    expect((await bench.report(torn.metadata.name))?.status?.restoredStep).toBe(10)
+    const { items } = await bench.store.list('Event')
+    const event = items.find(
+      (each) => each.involvedObject.uid === torn.metadata.uid && each.reason === 'CheckpointSkipped',
+    )
+    expect(event?.message).toContain('step 20')
+  })
+
+  it('a request of the gang reaches the job of that attempt, and only that', async () => {
+    const gang = await bench.store.create('Gang', {
+      apiVersion: millwrightVersion,
+      kind: 'Gang',
+      metadata: { name: 'g', namespace: 'default' },
+      spec: {
+        attempt: 1,
+        queue: 'default',
+        priority: 0,
+        preemptible: true,
+        suspend: false,
+        groups: [
+          {
+            name: 'worker',
+            min: 1,
+            max: 1,
+            accelerators: [{ model: 'cpu', count: 1 }],
+            cpuMilli: 0,
+            memoryBytes: 0,
+            ports: 1,
+            nodeSelector: {},
+            tolerations: [],
+          },
+        ],
+      },
+    })
+    expect(gang).not.toBe('exists')
+    const script = `${job} while [ ! -e $MILLWRIGHT_CONTROL ]; do sleep 0.02; done; save 7; echo '{"stopped":7}' >>$MILLWRIGHT_PROGRESS; cat $MILLWRIGHT_CONTROL`
+    const work = { checkpoints: 'checkpoints/default/g/attempt-1', output: 'outputs/g/manifest.json' }
+    const labels = { [label.gang]: 'g' }
+    const pod = await bench.run(sh(script), { work, labels })
+    const old = await bench.run(sh('while :; do [ -e $MILLWRIGHT_CONTROL ] && exit 1; sleep 0.02; done'), {
+      labels: { ...labels, [label.attempt]: '0' },
+    })
+    await until(pod.metadata.name).report((status) => status.pid !== undefined)
+    await bench.store.patch(
+      'Gang',
+      { name: 'g', namespace: 'default' },
+      { spec: { checkpointRequest: { step: 7, stop: true } } },
+    )
+    await bench.ended(pod.metadata.name)
+    const status = (await bench.report(pod.metadata.name))?.status
+    expect(status).toMatchObject({ stopped: true, checkpoints: [{ step: 7 }] })
+    expect(status?.output).toBeUndefined() // it stopped, it is not complete
+    const log = await readFile(podFolder(join(bench.dir, 'agent'), pod.metadata.uid ?? '').log, 'utf8')
+    expect(JSON.parse(log)).toEqual({ checkpoint: { step: 7 }, stop: { step: 7 } })
+    expect((await bench.pod(old.metadata.name))?.status?.phase).toBe('Running')
+    await end(old)
+  })
+})
+
+describe('data, models and output', () => {
+  it('a dataset is linked, a model is fetched once for all its replicas', async () => {
+    await writeFile(join(bench.dir, 'book.txt'), 'once upon a time')
+    const folder = join(bench.dir, 'model-made')
+    await mkdir(folder)
+    await writeFile(join(folder, 'model.gguf'), 'GGUF')
+    await shipFolder(bench.blobs, folder, 'models/m/v1/manifest.json')
+    const work = { data: `file://${bench.dir}/book.txt`, model: 'models/m/v1/manifest.json' }
+    const script = 'cat $MILLWRIGHT_DATA_DIR/book.txt $MILLWRIGHT_MODEL_DIR/model.gguf'
+    const pods = [await bench.run(sh(script), { work }), await bench.run(sh(script), { work })]
+    const inodes = new Set<number>()
+    for (const { metadata } of pods) {
+      expect((await bench.ended(metadata.name)).status?.phase).toBe('Succeeded')
+      const files = podFolder(join(bench.dir, 'agent'), metadata.uid ?? '')
+      expect(readFileSync(files.log, 'utf8')).toBe('once upon a timeGGUF')
+      inodes.add(statSync(join(files.model, 'model.gguf')).ino)
+    }
+    expect(inodes.size).toBe(1)
+  })
+
+  it('a damaged model is not served', async () => {
+    const folder = join(bench.dir, 'model-bad')
+    await mkdir(folder)
+    await writeFile(join(folder, 'model.gguf'), 'GGUF-bad')
+    const { manifest } = await shipFolder(bench.blobs, folder, 'models/bad/v1/manifest.json')
+    const sha256 = manifest.files[0]?.sha256 ?? ''
+    await writeFile(join(bench.dir, 'blobs/sha256', sha256.slice(0, 2), sha256), 'GGUF-BAD')
+    const { metadata } = await bench.run(['true'], { work: { model: 'models/bad/v1/manifest.json' } })
+    expect(terminatedOf(await bench.ended(metadata.name))).toMatchObject({
+      reason: 'FetchFailed',
+      message: expect.stringContaining('model is damaged'),
+    })
+  })
+
+  it('a dataset that is not there is named', async () => {
+    const { metadata } = await bench.run(['true'], { work: { data: 'file:///no/such/book.txt' } })
+    expect(terminatedOf(await bench.ended(metadata.name))?.message).toContain('/no/such/book.txt is not there')
+  })
+
+  it('output is shipped before the pod counts as succeeded, with its metrics', async () => {
+    const work = { output: 'outputs/j/attempt-1/manifest.json' }
+    const { metadata } = await bench.run(
+      sh(`echo m >$MILLWRIGHT_OUTPUT_DIR/model.gguf; echo '{"loss":1.5}' >$MILLWRIGHT_OUTPUT_DIR/metrics.json`),
+      { work },
+    )
+    expect((await bench.ended(metadata.name)).status?.phase).toBe('Succeeded')
+    expect((await bench.report(metadata.name))?.status?.output).toMatchObject({
+      manifest: work.output,
+      files: 2,
+      metrics: { loss: 1.5 },
+    })
+    expect(JSON.parse(await textOf(work.output)).files).toHaveLength(2)
+  })
+
+  it('a job that owes an output and writes none has failed', async () => {
+    const { metadata } = await bench.run(['true'], { work: { output: 'outputs/none/manifest.json' } })
+    const pod = await bench.ended(metadata.name)
+    expect(pod.status?.phase).toBe('Failed')
+    expect(terminatedOf(pod)).toMatchObject({
+      exitCode: 0,
+      reason: 'OutputFailed',
+      message: expect.stringContaining('MILLWRIGHT_OUTPUT_DIR'),
+    })
+  })
+})
