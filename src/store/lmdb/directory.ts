@@ -1,10 +1,10 @@
 import { existsSync, mkdirSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { Log } from '../../base/log.ts'
 import type { Loaded } from '../core.ts'
 import { type Database, openDatabase } from './database.ts'
 import { damaged, explained, newerFormat } from './errors.ts'
-import { formatNow, readFormat, storeFile, writeFormat } from './format.ts'
+import { formatNow, readFormat, storeFile, syncFolder, writeFormat } from './format.ts'
 import { inspectFile } from './inspect.ts'
 import { loadAll } from './journal.ts'
 import { takeLock } from './lock.ts'
@@ -36,7 +36,8 @@ export async function openDirectory(dir: string, log: Log): Promise<OpenDirector
 
 export function lockDirectory(dir: string): () => void {
   try {
-    mkdirSync(dir, { recursive: true, mode: 0o700 })
+    const made = mkdirSync(dir, { recursive: true, mode: 0o700 })
+    if (made !== undefined) syncFolder(dirname(made))
   } catch (error) {
     throw explained(dir, error)
   }
