@@ -228,18 +228,25 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
           const { stalls: _, ...now } = progress.now
           const urgent = (before === undefined && now.firstStepAtMs !== undefined) || isHung || now.stopped === true
           isHung = false
-          report.change({ ...now, hungSinceMs: undefined }, urgent)
+          report.change({ ...now, hungSinceMs: undefined, checkpoints: withStalls() }, urgent)
         },
         shipped(checkpoint) {
-          const stall = progress.now.stalls.get(checkpoint.step)
-          const full = { ...checkpoint, ...(stall === undefined ? {} : { stallSeconds: stall }) }
-          const others = report.status.checkpoints.filter((each) => each.step !== full.step)
-          report.change({ checkpoints: [...others, full].sort((a, b) => a.step - b.step).slice(-reportedMax) }, true)
+          const others = report.status.checkpoints.filter((each) => each.step !== checkpoint.step)
+          const checkpoints = [...others, checkpoint].sort((a, b) => a.step - b.step).slice(-reportedMax)
+          report.change({ checkpoints: withStalls(checkpoints) }, true)
         },
         notice: (notice) => kit.event(pod, notice),
       },
       report.status.checkpoints.map((checkpoint) => checkpoint.step),
     )
+  }
+
+  /** The job's word on what a checkpoint cost it may come before or after the checkpoint has arrived. */
+  function withStalls(checkpoints = report.status.checkpoints): typeof checkpoints {
+    return checkpoints.map((checkpoint) => {
+      const stallSeconds = progress.now.stalls.get(checkpoint.step)
+      return stallSeconds === undefined ? checkpoint : { ...checkpoint, stallSeconds }
+    })
   }
 
   /** Writes the end down: first what it left behind, then the Report, then the phase that others wait for. */
