@@ -1,4 +1,25 @@
+import { createBlobSweep, createDroppedCheckpoints } from './garbage/blobs.ts'
+import { createHistory, createTtl } from './garbage/history.ts'
+import { createOwners } from './garbage/owners.ts'
+import { createNodeHealth } from './nodes/health.ts'
+import { createPools } from './nodes/pools.ts'
 import type { ReconcilerFactory } from './reconciler.ts'
+import { createRecovery } from './recovery/recovery.ts'
+import { createQueues } from './scheduling/queues.ts'
+import { createScheduling } from './scheduling/scheduling.ts'
+import { createTraining } from './training/training.ts'
 
-/** Every concern of the control plane, in the order in which they see a change. */
-export const builtInReconcilers: readonly ReconcilerFactory[] = []
+/** Every concern of the control plane. Those that somebody waits for see a change first. */
+export const builtInReconcilers: readonly ReconcilerFactory[] = [
+  createRecovery,
+  createScheduling,
+  createTraining,
+  createNodeHealth,
+  createOwners,
+  createHistory,
+  createTtl,
+  createQueues,
+  createPools,
+  createDroppedCheckpoints,
+  createBlobSweep,
+]

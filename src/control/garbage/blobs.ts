@@ -1,0 +1,97 @@
+import { collectGarbage } from '../../blob/manifest.ts'
+import type { Gang } from '../../model/kinds/workloads.ts'
+import { keyOf, refOfKey } from '../../model/refs.ts'
+import { isLive } from '../gangs.ts'
+import { again, type Context, type Outcome, type Reconciler, settled } from '../reconciler.ts'
+import { gangOf } from '../training/job.ts'
+
+/** Checkpoint manifests that retention dropped. Keyed by job; woken by each commit. Content follows in the sweep. */
+export function createDroppedCheckpoints(context: Context): Reconciler {
+  const { blobs, views } = context
+  const jobs = views.of('TrainingJob')
+  views.of('Gang')
+  /** The commit up to which a job was cleared, so that other changes of its gang cost nothing. */
+  const clearedAt = new Map<string, string>()
+
+  return {
+    name: 'dropped-checkpoints',
+    watches: [{ kind: 'Gang', keys: (gang) => (gang.status?.checkpoint === undefined ? [] : [keyOf(gang)]) }],
+    workers: 2,
+    reconcile: async (key) => {
+      const job = jobs.get(refOfKey(key))
+      const gang = job === undefined ? undefined : gangOf(context, job)
+      if (job === undefined || gang === undefined || gang === 'of another') {
+        clearedAt.delete(key)
+        return settled()
+      }
+      const { checkpoint, checkpoints = [] } = gang.status ?? {}
+      if (checkpoint === undefined || clearedAt.get(key) === checkpoint.digest) return settled()
+      const kept = new Set([...checkpoint.manifests, ...checkpoints.flatMap((one) => one.manifests)])
+      const { namespace = 'default', uid = '' } = job.metadata
+      for (const blob of await blobs.list(`checkpoints/${namespace}/${uid}/`)) {
+        if (!kept.has(blob.key) && isPast(blob.key, gang)) await blobs.delete(blob.key)
+      }
+      clearedAt.set(key, checkpoint.digest)
+      return settled()
+    },
+  }
+}
+
+/** Whether it can no longer be committed: of an earlier attempt, or not newer than what is. */
+function isPast(key: string, { spec, status }: Gang): boolean {
+  const match = /\/attempt-([0-9]+)\/step-([0-9]+)\//.exec(key)
+  const committed = status?.checkpoint
+  if (match === null || committed === undefined) return false
+  const [attempt, step] = [Number(match[1]), Number(match[2])]
+  return attempt < spec.attempt || (committed.attempt === attempt && step <= committed.step)
+}
+
+const sweepKey = 'sweep'
+const sweepEveryMs = 10 * 60_000
+/** A deleted job's agents may still be shipping for as long as a grace period. */
+const afterDeletionMs = 60_000
+
+/** Blobs of jobs that are no more, and content that no manifest names. What a Model is made of stays. */
+export function createBlobSweep({ blobs, views, clock }: Context): Reconciler {
+  const jobs = views.of('TrainingJob')
+  const models = views.of('Model')
+  const pods = views.of('Pod')
+  let dueMs = clock.now() + afterDeletionMs
+
+  async function sweep(): Promise<void> {
+    const alive = new Set(
+      [...jobs.list(), ...pods.list().filter(isLive)].flatMap(({ metadata }) => [
+        metadata.uid,
+        ...(metadata.ownerReferences ?? []).map((owner) => owner.uid),
+      ]),
+    )
+    const published = new Set(models.list().map((model) => model.spec.manifest))
+    for (const kind of ['checkpoints', 'outputs']) {
+      for (const { key } of await blobs.list(`${kind}/`)) {
+        const uid = key.split('/')[2] ?? ''
+        if (!alive.has(uid) && !published.has(key)) await blobs.delete(key)
+      }
+    }
+    await collectGarbage(blobs)
+  }
+
+  return {
+    name: 'blob-sweep',
+    watches: [
+      { kind: 'Queue', keys: () => [sweepKey] },
+      { kind: 'TrainingJob', keys: (_job, change) => (change === 'DELETED' ? ['deleted'] : []) },
+    ],
+    workers: 1,
+    reconcile: async (key): Promise<Outcome> => {
+      const nowMs = clock.now()
+      if (key === 'deleted') {
+        dueMs = Math.min(dueMs, nowMs + afterDeletionMs)
+        return { ...settled(), wake: [sweepKey] }
+      }
+      if (nowMs < dueMs) return again(dueMs - nowMs)
+      dueMs = nowMs + sweepEveryMs
+      await sweep()
+      return again(sweepEveryMs)
+    },
+  }
+}

@@ -1,0 +1,91 @@
+import type { Pod } from '../../model/kinds/kubernetes.ts'
+import type { Seat } from '../../model/kinds/workloads.ts'
+import type { ReportStatus } from '../gangs.ts'
+
+/** How one member ended, or that it must be taken for ended. */
+export interface End {
+  pod: string
+  rank: number
+  node: string
+  /** By the clock of the shim that saw it. */
+  atMs: number
+  kind: 'lost' | 'killed' | 'hung' | 'exit' | 'refused' | 'by agent'
+  reason: string
+  message: string
+  exitCode?: number
+  logTail?: string
+}
+
+/**
+ * The end that the others followed from: lost nodes and signals come before exit codes, since a member that loses a peer
+ * exits with an error of its own, sometimes before the peer's end is known; within a class the earliest counts. A hung
+ * member comes after all that ended: it may only be waiting for one of them.
+ */
+export function causeOf(ends: readonly End[]): End | undefined {
+  return ends.toSorted((a, b) => weight(a) - weight(b) || a.atMs - b.atMs || a.rank - b.rank)[0]
+}
+
+const weights: Record<End['kind'], number> = { lost: 0, killed: 0, refused: 1, exit: 1, hung: 2, 'by agent': 3 }
+function weight(end: End): number {
+  return weights[end.kind]
+}
+
+/** Whether a peer that was killed may still be about to be reported: only an ordinary error looks like an echo. */
+export function mayBeAnEcho(cause: End, members: number): boolean {
+  return members > 1 && cause.kind === 'exit' && cause.exitCode === 1
+}
+
+/** The member's end by what its agent reports, and by its pod where nobody reports; undefined while it is well. */
+export function endOf(
+  seat: Seat,
+  pod: Pod | undefined,
+  report: ReportStatus | undefined,
+  nowMs: number,
+): End | undefined {
+  const about = {
+    pod: seat.pod,
+    rank: seat.rank,
+    node: seat.node,
+    ...(report?.logTail === undefined ? {} : { logTail: report.logTail }),
+  }
+  if (report?.ended !== undefined && pod?.status?.reason !== 'NodeLost') return fromReport(about, report.ended)
+  if (pod?.status?.phase === 'Failed') return fromPod(about, pod, nowMs)
+  if (report?.hungSinceMs === undefined) return undefined
+  const silentSeconds = Math.max(0, Math.round((nowMs - report.hungSinceMs) / 1000))
+  return {
+    ...about,
+    atMs: report.hungSinceMs,
+    kind: 'hung',
+    reason: 'Hung',
+    message: `did no step for ${silentSeconds} s`,
+  }
+}
+
+/** What the machine did to it, whatever the exit code says. */
+const machineReasons: readonly string[] = ['OOMKilled', 'Lost', 'PrepareFailed', 'AgentError']
+
+type About = Pick<End, 'pod' | 'rank' | 'node' | 'logTail'>
+
+function fromReport(about: About, ended: NonNullable<ReportStatus['ended']>): End | undefined {
+  const { atMs, exitCode, signal, reason, message, byAgent } = ended
+  const end = { ...about, atMs, reason, message, ...(exitCode === undefined ? {} : { exitCode }) }
+  if (byAgent) return { ...end, kind: 'by agent' }
+  if (signal !== undefined || machineReasons.includes(reason)) return { ...end, kind: 'killed' }
+  if (exitCode === undefined) return { ...end, kind: 'refused' }
+  return exitCode === 0 && reason === 'Completed' ? undefined : { ...end, kind: 'exit' }
+}
+
+function fromPod(about: About, pod: Pod, nowMs: number): End {
+  const terminated = pod.status?.containerStatuses?.[0]?.state?.terminated
+  const finishedMs = terminated?.finishedAt === undefined ? Number.NaN : Date.parse(terminated.finishedAt)
+  const atMs = Number.isNaN(finishedMs) ? nowMs : finishedMs
+  const reason = pod.status?.reason ?? terminated?.reason ?? 'Error'
+  const message = pod.status?.message ?? terminated?.message ?? ''
+  if (pod.status?.reason === 'NodeLost') return { ...about, atMs, kind: 'lost', reason, message }
+  if (terminated === undefined) return { ...about, atMs, kind: 'by agent', reason, message }
+  const { exitCode, signal } = terminated
+  const end = { ...about, atMs, reason, message, exitCode }
+  if ((signal ?? 0) > 0 || machineReasons.includes(reason)) return { ...end, kind: 'killed' }
+  if (exitCode === 128 && reason !== 'Error') return { ...end, kind: 'refused' }
+  return { ...end, kind: 'exit' }
+}

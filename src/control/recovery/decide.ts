@@ -1,0 +1,94 @@
+import type { Gang, TrainingJob } from '../../model/kinds/workloads.ts'
+import { priceOfGang } from '../../model/lost-work.ts'
+import type { End } from './cause.ts'
+import { type Failure, progressOf, type RecoveryRecord, recoveryOf } from './record.ts'
+
+export interface Decision {
+  /** What the gang's record becomes; with `failed` set there is no further attempt. */
+  record: RecoveryRecord
+  /** A node that failed this gang too often to be given to it again. */
+  cordon?: string
+}
+
+/** Failures of one node without a checkpoint between them that make it suspect. */
+const nodeFailuresMax = 3
+/** Attempts that end with an exit code before any step was ever done: the script is wrong, not the machine. */
+const earlyExitsMax = 2
+const logTailMax = 4_096
+/** The shell's "not found" and "cannot execute", and what the agent cannot even start. */
+const commandExitCodes: readonly number[] = [126, 127]
+
+/** Pure: the end that caused it, the job's policy and what was counted before decide whether there is another attempt. */
+export function decideRestart(job: TrainingJob, gang: Gang, cause: End, everStepped: boolean, nowMs: number): Decision {
+  const before = recoveryOf(gang)
+  const progress = progressOf(gang)
+  const isProgress = progress !== before.progress
+  const restartsSinceProgress = (isProgress ? 0 : before.restartsSinceProgress) + 1
+  const earlyExits = cause.kind === 'exit' && !everStepped ? before.earlyExits + 1 : 0
+  const lostSeconds = before.lostSeconds + lostBy(gang, nowMs)
+  const isNodes = cause.kind === 'killed' || cause.kind === 'lost' || cause.kind === 'hung'
+  const nodes = { ...(isProgress ? {} : before.nodes) }
+  if (isNodes) nodes[cause.node] = (nodes[cause.node] ?? 0) + 1
+  const counted = { ...before, progress, earlyExits, lostSeconds, nodes }
+  const failed = whyNoMore(job, cause, { earlyExits, restartsSinceProgress })
+  const last = failureOf(gang, cause, failed !== undefined, nowMs)
+  if (failed !== undefined) return { record: { ...counted, last, failed } }
+  const record = { ...counted, last, restarts: before.restarts + 1, restartsSinceProgress }
+  if ((nodes[cause.node] ?? 0) < nodeFailuresMax || !isNodes) return { record }
+  const { [cause.node]: _, ...others } = nodes
+  return { record: { ...record, nodes: others }, cordon: cause.node }
+}
+
+function whyNoMore(
+  job: TrainingJob,
+  cause: End,
+  counts: { earlyExits: number; restartsSinceProgress: number },
+): { reason: string; message: string } | undefined {
+  const { failExitCodes = [], restartExitCodes = [] } = job.spec.failurePolicy
+  const { exitCode, kind } = cause
+  const who = `${cause.pod} (rank ${cause.rank})`
+  const ends = `${who} ${said(cause)}`
+  if (kind === 'refused') return { reason: cause.reason, message: ends }
+  if (kind === 'exit' && exitCode !== undefined && !restartExitCodes.includes(exitCode)) {
+    if (failExitCodes.includes(exitCode)) {
+      return { reason: 'FailExitCode', message: `${ends}; failurePolicy.failExitCodes lists ${exitCode}` }
+    }
+    if (commandExitCodes.includes(exitCode)) return { reason: 'CommandFailed', message: `${ends}; look at the command` }
+    if (counts.earlyExits >= earlyExitsMax) {
+      return {
+        reason: 'ExitedBeforeFirstStep',
+        message: `${ends}, as the attempt before, without a step done; look at its log`,
+      }
+    }
+  }
+  if (counts.restartsSinceProgress <= job.spec.maxRestarts) return undefined
+  const times =
+    job.spec.maxRestarts === 0 ? 'maxRestarts is 0' : `after ${job.spec.maxRestarts} restarts without a new checkpoint`
+  return { reason: 'TooManyRestarts', message: `${ends}; ${times}` }
+}
+
+function failureOf(gang: Gang, cause: End, isFinal: boolean, nowMs: number): Failure {
+  const { attempt } = gang.spec
+  const step = gang.status?.checkpoint?.step
+  const from = step === undefined ? 'starts from the beginning' : `goes on from step ${step}`
+  const next = isFinal ? '' : `; attempt ${attempt + 1} ${from}`
+  return {
+    attempt,
+    reason: cause.reason === 'Error' && cause.kind === 'killed' ? 'Killed' : cause.reason,
+    message: `${cause.pod} (rank ${cause.rank} on ${cause.node}) ${said(cause)}${next}`,
+    pod: cause.pod,
+    at: new Date(Number.isFinite(cause.atMs) ? cause.atMs : nowMs).toISOString(),
+    ...(cause.logTail === undefined ? {} : { logTail: cause.logTail.slice(-logTailMax) }),
+  }
+}
+
+function said({ message, exitCode, reason }: End): string {
+  if (message !== '') return message
+  return exitCode === undefined ? `ended: ${reason}` : `exited with code ${exitCode}`
+}
+
+/** Slot-seconds since the last durable checkpoint, or since the seats. */
+function lostBy(gang: Gang, nowMs: number): number {
+  const price = priceOfGang(gang, nowMs)
+  return price === undefined ? 0 : Math.round(price.sinceCheckpointSeconds * price.gpus * 1000) / 1000
+}

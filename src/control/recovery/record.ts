@@ -1,0 +1,52 @@
+import { z } from 'zod'
+import type { Gang } from '../../model/kinds/workloads.ts'
+
+/**
+ * What recovery knows and decided, on the gang, in the same write as the attempt that it raises: no crash can count a
+ * restart twice or lose one. Training shows it in the job's status.
+ */
+export const recoveryAnnotation = 'millwright.dev/recovery'
+
+const failure = z.object({
+  attempt: z.number().int(),
+  reason: z.string(),
+  message: z.string(),
+  pod: z.string().optional(),
+  at: z.string(),
+  logTail: z.string().optional(),
+})
+
+const recoveryRecord = z.object({
+  restarts: z.number().int().default(0),
+  restartsSinceProgress: z.number().int().default(0),
+  lostSeconds: z.number().default(0),
+  /** The committed checkpoint at the last failure: a newer one is progress. */
+  progress: z.string().default(''),
+  /** Attempts in a row that ended with an exit code before any step was ever done. */
+  earlyExits: z.number().int().default(0),
+  /** Failures by node since that checkpoint. */
+  nodes: z.record(z.string(), z.number()).default({}),
+  last: failure.optional(),
+  /** No further attempt: the job has failed, and why. */
+  failed: z.object({ reason: z.string(), message: z.string() }).optional(),
+})
+
+export type RecoveryRecord = z.output<typeof recoveryRecord>
+export type Failure = z.output<typeof failure>
+
+export function recoveryOf(gang: Gang | undefined): RecoveryRecord {
+  const text = gang?.metadata.annotations?.[recoveryAnnotation]
+  if (text === undefined) return recoveryRecord.parse({})
+  try {
+    const parsed = recoveryRecord.safeParse(JSON.parse(text))
+    return parsed.success ? parsed.data : recoveryRecord.parse({})
+  } catch {
+    return recoveryRecord.parse({}) // a hand edited it: counting starts anew
+  }
+}
+
+/** Which checkpoint a restart would go on from. */
+export function progressOf(gang: Gang): string {
+  const checkpoint = gang.status?.checkpoint
+  return checkpoint === undefined ? '' : `${checkpoint.attempt}/${checkpoint.step}`
+}

@@ -1,0 +1,178 @@
+import type { Node, Pod } from '../../model/kinds/kubernetes.ts'
+import type { Gang, TrainingJob } from '../../model/kinds/workloads.ts'
+import { label } from '../../model/names.ts'
+import { keyOf, refOf, refOfKey } from '../../model/refs.ts'
+import { attemptOf, gangKeyOf, gangKeyOfReport, hasEnded, isLive, type ReportStatus, seatsNow } from '../gangs.ts'
+import { again, type Context, type Outcome, type Reconciler, settled } from '../reconciler.ts'
+import { isFinished, stopIsAsked } from '../training/job.ts'
+import { causeOf, type End, endOf, mayBeAnEcho } from './cause.ts'
+import { type Decision, decideRestart } from './decide.ts'
+import { recoveryAnnotation, recoveryOf } from './record.ts'
+
+/** How long an ordinary error waits for the report of a peer's death that may have caused it. */
+const echoMs = 300
+
+/**
+ * The one owner of a failed attempt. Finds the cause, decides once, in one write to the gang: another attempt, or none;
+ * then ends what is left of the old one. Nothing here waits but for an echo.
+ */
+export function createRecovery(context: Context): Reconciler {
+  const { store, views, clock, events, log } = context
+  const gangs = views.of('Gang')
+  const jobs = views.of('TrainingJob')
+  const nodes = views.of('Node')
+  const firstSeenMs = new Map<string, number>()
+  /** Bound pods of the present attempt by gang: one that is gone again was taken from a running gang. */
+  const boundSeen = new Map<string, Map<string, { uid: string; attempt: number }>>()
+
+  async function reconcile(key: string): Promise<Outcome> {
+    const gang = gangs.get(refOfKey(key))
+    const pods = views.podsOfGang(key)
+    const job = gang === undefined ? undefined : jobOf(gang)
+    if (gang === undefined || job === undefined) {
+      firstSeenMs.delete(key)
+      boundSeen.delete(key)
+      return settled()
+    }
+    await endOlderAttempts(gang, pods)
+    if (gang.spec.suspend || stopIsAsked(gang) || isFinished(job) || recoveryOf(gang).failed !== undefined) {
+      boundSeen.delete(key)
+      return settled()
+    }
+    const ends = endsOf(key, gang, pods)
+    const cause = causeOf(ends)
+    if (cause === undefined) {
+      firstSeenMs.delete(key)
+      return settled()
+    }
+    const waitMs = echoWaitMs(key, gang, cause)
+    if (waitMs > 0) return again(waitMs)
+    await carryOut(gang, job, pods, cause)
+    return settled()
+  }
+
+  function jobOf(gang: Gang): TrainingJob | undefined {
+    const name = gang.metadata.labels?.[label.job]
+    return name === undefined ? undefined : jobs.get({ name, namespace: gang.metadata.namespace })
+  }
+
+  function endsOf(key: string, gang: Gang, pods: readonly Pod[]): End[] {
+    const byName = new Map(pods.map((pod) => [pod.metadata.name, pod]))
+    const reports = new Map<string, ReportStatus | undefined>()
+    for (const { spec, status } of views.reportsOfGang(key))
+      if (spec.pod !== undefined) reports.set(spec.pod.uid, status)
+    return (seatsNow(gang)?.members ?? []).flatMap((seat) => {
+      const pod = byName.get(seat.pod)
+      const uid = pod?.metadata.uid ?? ''
+      const taken = wasTaken(key, gang, seat.pod, pod)
+      if (taken) {
+        const message = 'was deleted while its gang ran'
+        return {
+          pod: seat.pod,
+          rank: seat.rank,
+          node: seat.node,
+          atMs: clock.now(),
+          kind: 'killed' as const,
+          reason: 'Deleted',
+          message,
+        }
+      }
+      return endOf(seat, pod, reports.get(uid), clock.now()) ?? []
+    })
+  }
+
+  function wasTaken(key: string, gang: Gang, name: string, pod: Pod | undefined): boolean {
+    const seen = boundSeen.get(key) ?? new Map<string, { uid: string; attempt: number }>()
+    boundSeen.set(key, seen)
+    const before = seen.get(name)
+    if (before !== undefined && before.uid !== pod?.metadata.uid) return true
+    if (pod?.spec.nodeName !== undefined) {
+      for (const [other, { attempt }] of seen) if (attempt !== gang.spec.attempt) seen.delete(other)
+      seen.set(name, { uid: pod.metadata.uid ?? '', attempt: gang.spec.attempt })
+    }
+    return false
+  }
+
+  function echoWaitMs(key: string, gang: Gang, cause: End): number {
+    if (!mayBeAnEcho(cause, seatsNow(gang)?.members.length ?? 1)) return 0
+    const since = firstSeenMs.get(key) ?? clock.now()
+    firstSeenMs.set(key, since)
+    return since + echoMs - clock.now()
+  }
+
+  /** The decision is the write to the gang; before it only what may be done twice, after it only what follows from it. */
+  async function carryOut(gang: Gang, job: TrainingJob, pods: readonly Pod[], cause: End): Promise<void> {
+    const everStepped =
+      job.status?.step !== undefined ||
+      views.reportsOfGang(keyOf(gang)).some(({ status }) => status?.step !== undefined)
+    const decision = decideRestart(job, gang, cause, everStepped, clock.now())
+    if (decision.cordon !== undefined) await cordon(decision.cordon, cause)
+    const raised = await raise(gang, decision)
+    if (raised === undefined) return
+    firstSeenMs.delete(keyOf(gang))
+    const { last, failed } = decision.record
+    log.info('an attempt failed', {
+      gang: keyOf(gang),
+      attempt: gang.spec.attempt,
+      reason: last?.reason,
+      ends: failed !== undefined,
+    })
+    if (failed === undefined) await endOlderAttempts(raised, pods)
+    if (last !== undefined && failed === undefined) events.record(job, 'Warning', 'Restarting', last.message)
+  }
+
+  async function raise(gang: Gang, { record }: Decision): Promise<Gang | undefined> {
+    const spec =
+      record.failed === undefined ? { spec: { attempt: gang.spec.attempt + 1, checkpointRequest: null } } : {}
+    const patch = { metadata: { annotations: { [recoveryAnnotation]: JSON.stringify(record) } }, ...spec }
+    const written = await store.patch('Gang', refOf(gang), patch, { resourceVersion: gang.metadata.resourceVersion })
+    return typeof written === 'string' ? undefined : written
+  }
+
+  /** What an older attempt still runs has no effect any more; its devices have. Its pods that ended stay for their logs. */
+  async function endOlderAttempts(gang: Gang, pods: readonly Pod[]): Promise<void> {
+    const old = pods.filter(
+      (pod) =>
+        attemptOf(pod) < gang.spec.attempt && (isLive(pod) || (pod.spec.nodeName === undefined && !hasEnded(pod))),
+    )
+    await Promise.all(old.map((pod) => store.evict(refOf(pod), { uid: pod.metadata.uid, gracePeriodSeconds: 0 })))
+  }
+
+  /** Never the last node that takes work: better a suspect one than none. */
+  async function cordon(name: string, cause: End): Promise<void> {
+    const node = nodes.get({ name })
+    const others = nodes.list().filter((one) => one.metadata.name !== name && takesWork(one))
+    if (node === undefined || node.spec?.unschedulable === true || others.length === 0) return
+    const patch = {
+      metadata: {
+        annotations: { [cordonedBecause]: `${cause.pod} failed here again: ${cause.message}`.slice(0, 1000) },
+      },
+      spec: { unschedulable: true },
+    }
+    await store.patch('Node', { name }, patch)
+    events.record(
+      node,
+      'Warning',
+      'Cordoned',
+      `failures on it repeat without a checkpoint between them; last: ${cause.message}`,
+    )
+  }
+
+  return {
+    name: 'recovery',
+    watches: [
+      { kind: 'Report', keys: gangKeyOfReport },
+      { kind: 'Pod', keys: gangKeyOf },
+      { kind: 'Gang', keys: (gang) => [keyOf(gang)] },
+    ],
+    workers: 32,
+    reconcile,
+  }
+}
+
+const cordonedBecause = 'millwright.dev/cordoned-because'
+
+function takesWork(node: Node): boolean {
+  const ready = node.status?.conditions?.find((condition) => condition.type === 'Ready')
+  return node.spec?.unschedulable !== true && (ready === undefined || ready.status === 'True')
+}

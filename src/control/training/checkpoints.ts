@@ -1,0 +1,189 @@
+import { createHash } from 'node:crypto'
+import { readManifest } from '../../blob/manifest.ts'
+import { durationMs } from '../../model/duration.ts'
+import type { Gang } from '../../model/kinds/workloads.ts'
+import { autoInterval } from '../../model/reliability.ts'
+import { type GangStatus, gangStatusOf, type ReportStatus, seatsNow } from '../gangs.ts'
+import { again, type Context, type Outcome, settled } from '../reconciler.ts'
+import { patchGang } from './gang.ts'
+import { rankOf, type Seen, stopIsAsked } from './job.ts'
+
+type Shipped = ReportStatus['checkpoints'][number]
+type Committed = NonNullable<GangStatus['checkpoint']>
+
+/**
+ * Records the newest step that every writer of the present attempt has shipped and that reads back whole. The write is a
+ * compare-and-set on the gang, whose attempt it names: an older incarnation that still lives somewhere cannot commit.
+ */
+export async function commitCheckpoint(context: Context, seen: Seen): Promise<'committed' | 'nothing new'> {
+  for (const set of completeSets(seen)) {
+    const problem = await problemWith(context, set)
+    if (problem !== undefined) {
+      context.events.record(seen.job, 'Warning', 'CheckpointDamaged', `step ${set[0]?.step} is not used: ${problem}`)
+      continue
+    }
+    await context.store.updateStatus('Gang', { ...seen.gang, status: statusWith(seen, set) })
+    return 'committed'
+  }
+  return 'nothing new'
+}
+
+/** Per step newer than the committed one, newest first: what each writer shipped, by rank. */
+function completeSets(seen: Seen): Shipped[][] {
+  const { job, gang, pods } = seen
+  const committed = gang.status?.checkpoint
+  const isNew = ({ step }: Shipped) =>
+    committed === undefined || committed.attempt < gang.spec.attempt || step > committed.step
+  const writers = job.spec.checkpoint.ranks === 'all' ? pods : pods.filter((pod) => rankOf(pod) === 0)
+  if (writers.length === 0 || writers.some((pod) => rankOf(pod) === undefined)) return []
+  const byStep = new Map<number, Shipped[]>()
+  for (const pod of writers) {
+    for (const shipped of seen.reportOf(pod.metadata.name)?.checkpoints ?? []) {
+      if (isNew(shipped)) byStep.set(shipped.step, [...(byStep.get(shipped.step) ?? []), shipped])
+    }
+  }
+  return [...byStep.entries()]
+    .filter(([, set]) => set.length === writers.length)
+    .sort(([a], [b]) => b - a)
+    .map(([, set]) => set.toSorted((a, b) => a.rank - b.rank))
+}
+
+async function problemWith({ blobs }: Context, set: readonly Shipped[]): Promise<string | undefined> {
+  for (const { manifest, digest } of set) {
+    const read = await readManifest(blobs, manifest)
+    if (read.kind === 'missing') return `${manifest} is not in the blob store`
+    if (read.kind === 'damaged') return read.message
+    if (read.digest !== digest) return `${manifest} is not what was reported`
+  }
+  return undefined
+}
+
+function statusWith(seen: Seen, set: readonly Shipped[]): GangStatus {
+  const { gang, job } = seen
+  const status = gangStatusOf(gang)
+  const { checkpoint: before } = status
+  const older = before === undefined ? status.checkpoints : [listed(before), ...status.checkpoints]
+  const stepSeconds = seen.pods
+    .map((pod) => seen.reportOf(pod.metadata.name)?.stepSeconds ?? 0)
+    .reduce((a, b) => Math.max(a, b), 0)
+  const restartSeconds = restartSecondsOf(seen)
+  return {
+    ...status,
+    checkpoint: committedFrom(gang, set),
+    checkpoints: older.slice(0, Math.max(0, job.spec.checkpoint.keep - 1)),
+    ...(stepSeconds > 0 ? { stepSeconds } : {}),
+    ...(restartSeconds === undefined ? {} : { restartSeconds }),
+  }
+}
+
+function committedFrom(gang: Gang, set: readonly Shipped[]): Committed {
+  const stalls = set.flatMap((one) => one.stallSeconds ?? [])
+  const writtenAtMs = set.reduce((latest, one) => Math.max(latest, one.writtenAtMs), 0)
+  return {
+    step: set[0]?.step ?? 0,
+    attempt: gang.spec.attempt,
+    at: new Date(writtenAtMs).toISOString(),
+    digest: digestOf(set),
+    bytes: set.reduce((sum, one) => sum + one.bytes, 0),
+    manifests: set.map((one) => one.manifest),
+    ...(stalls.length === 0 ? {} : { seconds: stalls.reduce((a, b) => a + b, 0) / stalls.length }),
+  }
+}
+
+/** One rank's own digest; of several, the digest of their digests in rank order. */
+function digestOf(set: readonly Shipped[]): string {
+  const digests = set.map((one) => one.digest)
+  const [only] = digests
+  if (digests.length === 1 && only !== undefined) return only
+  return createHash('sha256').update(digests.join('\n')).digest('hex')
+}
+
+function listed({ step, attempt, manifests }: Committed): GangStatus['checkpoints'][number] {
+  return { step, attempt, manifests }
+}
+
+/** From committed seats to the last rank's first step. */
+function restartSecondsOf({ gang, pods, reportOf }: Seen): number | undefined {
+  const seats = seatsNow(gang)
+  const firsts = pods.flatMap((pod) => reportOf(pod.metadata.name)?.firstStepAtMs ?? [])
+  if (seats === undefined || firsts.length === 0) return undefined
+  return Math.max(0, (firsts.reduce((a, b) => Math.max(a, b), 0) - Date.parse(seats.at)) / 1000)
+}
+
+/**
+ * Asks for the next checkpoint when its time has come, at one step for all ranks, far enough ahead that all hear of it
+ * before they get there. `askedAtMs` remembers the last request by gang: one that a job ignored is not repeated at once.
+ */
+export async function askForCheckpoint(context: Context, seen: Seen, askedAtMs: Map<string, number>): Promise<Outcome> {
+  const { job, gang, nowMs } = seen
+  const { interval } = job.spec.checkpoint
+  const now = progressNow(seen)
+  const key = gang.metadata.uid ?? ''
+  if (interval === undefined || now === undefined || gang.spec.suspend || stopIsAsked(gang)) return settled()
+  const everyMs = interval === 'auto' ? autoIntervalMs(seen) : durationMs(interval)
+  const dueMs = Math.max(now.sinceMs, askedAtMs.get(key) ?? 0) + everyMs
+  if (nowMs < dueMs) return again(dueMs - nowMs)
+  askedAtMs.set(key, nowMs)
+  await patchGang(context, gang, {
+    spec: { checkpointRequest: { step: now.step + marginOf(now.stepSeconds), stop: false } },
+  })
+  return again(everyMs)
+}
+
+/** Control files reach every rank within this time. */
+const reachSeconds = 1
+
+function marginOf(stepSeconds: number | undefined): number {
+  return stepSeconds === undefined || stepSeconds <= 0 ? 2 : Math.ceil(reachSeconds / stepSeconds) + 1
+}
+
+interface ProgressNow {
+  /** Where the furthest rank must be by now, from its last report and its pace. */
+  step: number
+  stepSeconds: number | undefined
+  /** The last checkpoint, or the first step where there was none. */
+  sinceMs: number
+}
+
+export function progressNow({ pods, reportOf, gang, nowMs }: Seen): ProgressNow | undefined {
+  let now: ProgressNow | undefined
+  for (const pod of pods) {
+    const report = reportOf(pod.metadata.name)
+    if (report?.step === undefined) continue
+    const { step, stepSeconds, stepAtMs = nowMs, firstStepAtMs = nowMs, checkpoints } = report
+    const ahead =
+      stepSeconds === undefined || stepSeconds <= 0 ? 0 : Math.floor((nowMs - stepAtMs) / 1000 / stepSeconds)
+    const reached = step + Math.max(0, ahead)
+    const sinceMs = checkpoints.reduce((latest, one) => Math.max(latest, one.writtenAtMs), firstStepAtMs)
+    now = {
+      step: Math.max(now?.step ?? 0, reached),
+      stepSeconds: stepSeconds ?? now?.stepSeconds,
+      sinceMs: Math.max(now?.sinceMs ?? 0, sinceMs),
+    }
+  }
+  const committed = gang.status?.checkpoint
+  if (now !== undefined && committed?.attempt === gang.spec.attempt) {
+    now.sinceMs = Math.max(now.sinceMs, Date.parse(committed.at))
+  }
+  return now
+}
+
+export function stopStep(seen: Seen): number {
+  const now = progressNow(seen)
+  return now === undefined ? 0 : now.step + marginOf(now.stepSeconds)
+}
+
+function autoIntervalMs({ gang, pods, reportOf, recovery, status, nowMs }: Seen): number {
+  const seats = seatsNow(gang)
+  const persists = pods.flatMap((pod) =>
+    (reportOf(pod.metadata.name)?.checkpoints ?? []).flatMap((one) => one.persistSeconds ?? []),
+  )
+  const { seconds } = autoInterval({
+    stallSeconds: gang.status?.checkpoint?.seconds,
+    persistSeconds: persists.length === 0 ? undefined : persists.reduce((a, b) => a + b, 0) / persists.length,
+    failures: recovery.restarts,
+    runSeconds: status.startTime === undefined ? 0 : Math.max(0, (nowMs - Date.parse(status.startTime)) / 1000),
+    nodes: new Set(seats?.members.map((member) => member.node)).size,
+  })
+  return seconds * 1000
+}

@@ -1,0 +1,42 @@
+import type { Seen } from './job.ts'
+import { memberCount, rankOf } from './job.ts'
+
+/** How a job ends, or 'not yet'; `untilMs`: look again then at the latest. */
+export type Ending =
+  | { kind: 'succeeded'; output?: { manifest: string; digest: string } }
+  | { kind: 'failed'; reason: string; message: string }
+  | { kind: 'not yet'; untilMs?: number }
+
+export function endingOf(seen: Seen): Ending {
+  const { recovery, job, status, nowMs } = seen
+  if (recovery.failed !== undefined) return { kind: 'failed', ...recovery.failed }
+  if (allSucceeded(seen)) return withOutput(seen)
+  if (job.spec.activeDeadlineSeconds === undefined || status.startTime === undefined) return { kind: 'not yet' }
+  const untilMs = Date.parse(status.startTime) + job.spec.activeDeadlineSeconds * 1000
+  if (nowMs < untilMs) return { kind: 'not yet', untilMs }
+  const message = `it was active for longer than activeDeadlineSeconds: ${job.spec.activeDeadlineSeconds}`
+  return { kind: 'failed', reason: 'DeadlineExceeded', message }
+}
+
+/** Ended well by themselves: a pod that stopped because it was asked to has exit code 0 too. */
+function allSucceeded({ pods, gang, reportOf }: Seen): boolean {
+  if (pods.length < memberCount(gang)) return false
+  return pods.every((pod) => {
+    const report = reportOf(pod.metadata.name)
+    return pod.status?.phase === 'Succeeded' && report?.stopped !== true && report?.ended?.byAgent !== true
+  })
+}
+
+/** The agent reports rank 0's output before the pod's end; a job that promises a model must have left one. */
+function withOutput({ job, pods, reportOf }: Seen): Ending {
+  const first = pods.find((pod) => rankOf(pod) === 0)
+  const report = first === undefined ? undefined : reportOf(first.metadata.name)
+  if (report?.output !== undefined) {
+    const { manifest, digest } = report.output
+    return { kind: 'succeeded', output: { manifest, digest } }
+  }
+  if (job.spec.output === undefined) return { kind: 'succeeded' }
+  if (report?.ended === undefined) return { kind: 'not yet' }
+  const message = 'rank 0 ended well but left nothing in MILLWRIGHT_OUTPUT_DIR; spec.output promises a model'
+  return { kind: 'failed', reason: 'OutputMissing', message }
+}

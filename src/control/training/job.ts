@@ -1,0 +1,84 @@
+import { isTrue } from '../../model/conditions.ts'
+import type { Pod } from '../../model/kinds/kubernetes.ts'
+import type { Gang, Report, TrainingJob } from '../../model/kinds/workloads.ts'
+import { annotation } from '../../model/names.ts'
+import { isOwnedBy, keyOf } from '../../model/refs.ts'
+import { attemptOf, isLive, type ReportStatus } from '../gangs.ts'
+import type { Context } from '../reconciler.ts'
+import { type RecoveryRecord, recoveryOf } from '../recovery/record.ts'
+
+export type JobStatus = NonNullable<TrainingJob['status']>
+
+/** One look at a job and everything that it is made of. Phases decide from this alone. */
+export interface Seen {
+  job: TrainingJob
+  status: JobStatus
+  gang: Gang
+  /** Of the present attempt. */
+  pods: readonly Pod[]
+  /** Bound and not ended, of any attempt. */
+  live: readonly Pod[]
+  recovery: RecoveryRecord
+  /** What the agent says of a pod of the present attempt. */
+  reportOf(pod: string): ReportStatus | undefined
+  nowMs: number
+}
+
+/** When the job was asked to stop for a suspension, on the gang, in the same write that asks. */
+export const stopAskedAt = 'millwright.dev/stop-asked-at'
+
+export function look(context: Context, job: TrainingJob, gang: Gang): Seen {
+  const { views, clock } = context
+  const key = keyOf(gang)
+  const ofGang = views.podsOfGang(key)
+  const pods = ofGang.filter((pod) => attemptOf(pod) === gang.spec.attempt)
+  const uids = new Set(pods.map((pod) => pod.metadata.uid))
+  const reports = new Map<string, Report>()
+  for (const report of views.reportsOfGang(key)) {
+    if (report.spec.pod !== undefined && uids.has(report.spec.pod.uid)) reports.set(report.spec.pod.name, report)
+  }
+  return {
+    job,
+    status: jobStatusOf(job),
+    gang,
+    pods,
+    live: ofGang.filter(isLive),
+    recovery: recoveryOf(gang),
+    reportOf: (pod) => reports.get(pod)?.status,
+    nowMs: clock.now(),
+  }
+}
+
+export function jobStatusOf(job: TrainingJob): JobStatus {
+  return { ...job.status, conditions: job.status?.conditions ?? [] }
+}
+
+export function isFinished(job: TrainingJob): boolean {
+  return isTrue(job.status?.conditions, 'Complete') || isTrue(job.status?.conditions, 'Failed')
+}
+
+/** The gang of this very job, not of an older one of its name. */
+export function gangOf(context: Context, job: TrainingJob): Gang | 'of another' | undefined {
+  const gang = context.views.of('Gang').get({ name: job.metadata.name, namespace: job.metadata.namespace })
+  if (gang === undefined) return undefined
+  return isOwnedBy(gang, job) ? gang : 'of another'
+}
+
+export function rankOf(pod: Pod): number | undefined {
+  const rank = pod.metadata.annotations?.[annotation.rank]
+  return rank === undefined || rank === '' ? undefined : Number(rank)
+}
+
+export function stopIsAsked(gang: Gang): boolean {
+  return gang.spec.checkpointRequest?.stop === true
+}
+
+export function memberCount(gang: Gang): number {
+  return gang.spec.groups.reduce((sum, group) => sum + group.min, 0)
+}
+
+/** Where blobs of the job go. */
+export function prefixOf(kind: 'checkpoints' | 'outputs', job: TrainingJob, attempt: number): string {
+  const { namespace = 'default', uid = '' } = job.metadata
+  return `${kind}/${namespace}/${uid}/attempt-${attempt}`
+}

@@ -1,0 +1,80 @@
+import type { Pod } from '../../model/kinds/kubernetes.ts'
+import type { Gang, TrainingJob } from '../../model/kinds/workloads.ts'
+import { annotation, label, podNameOf } from '../../model/names.ts'
+import { groupsOf, rendezvousEnv, withEnv, withLabels } from '../../model/pods.ts'
+import { ownerReferenceTo } from '../../model/refs.ts'
+import type { PodWork } from '../../model/work.ts'
+import type { Context } from '../reconciler.ts'
+import { prefixOf } from './job.ts'
+
+/** The pods of the present attempt that are missing. Made again under the same name they are the same: 'exists' is fine. */
+export async function makePods(
+  context: Context,
+  job: TrainingJob,
+  gang: Gang,
+  present: readonly Pod[],
+): Promise<'made' | 'all there' | { problem: string }> {
+  const known = new Set(present.map((pod) => pod.metadata.name))
+  const members = groupsOf(job).flatMap((group) =>
+    Array.from({ length: group.replicas }, (_, index) => ({
+      group,
+      name: podNameOf(gang.metadata.name, group.name, index, gang.spec.attempt),
+    })),
+  )
+  const missing = members.filter((member) => !known.has(member.name))
+  if (missing.length === 0) return 'all there'
+  const data = dataOf(context, job)
+  if (typeof data === 'object') return data
+  const work = JSON.stringify(workOf(job, gang, data))
+  const marks = {
+    [label.job]: job.metadata.name,
+    [label.gang]: gang.metadata.name,
+    [label.attempt]: String(gang.spec.attempt),
+  }
+  await Promise.all(
+    missing.map(({ group, name }) => {
+      const marked = withLabels(group.template, { ...marks, [label.group]: group.name }, { [annotation.work]: work })
+      const template = withEnv(marked, rendezvousEnv())
+      return context.store.create('Pod', {
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: {
+          ...template.metadata,
+          name,
+          namespace: gang.metadata.namespace,
+          ownerReferences: [ownerReferenceTo(gang)],
+        },
+        spec: template.spec,
+      })
+    }),
+  )
+  return 'made'
+}
+
+function workOf(job: TrainingJob, gang: Gang, data: string | undefined): PodWork {
+  const { attempt } = gang.spec
+  const { checkpoint, checkpoints = [] } = gang.status ?? {}
+  const older = checkpoints.map(({ step, manifests }) => ({ step, manifests }))
+  return {
+    checkpoints: prefixOf('checkpoints', job, attempt),
+    checkpointRanks: job.spec.checkpoint.ranks,
+    ...(checkpoint === undefined ? {} : { restore: { step: checkpoint.step, manifests: checkpoint.manifests } }),
+    restoreElse: older,
+    ...(data === undefined ? {} : { data }),
+    output: `${prefixOf('outputs', job, attempt)}/manifest.json`,
+    ...(job.spec.progress === undefined ? {} : { progressPattern: job.spec.progress.pattern }),
+  }
+}
+
+/** A URI as it is; a name stands for the Dataset of that name in the job's namespace. */
+function dataOf(context: Context, job: TrainingJob): string | undefined | { problem: string } {
+  const { dataset } = job.spec
+  const { namespace } = job.metadata
+  if (dataset === undefined || /^[a-z][a-z0-9+.-]*:/.test(dataset)) return dataset
+  const found = context.views.of('Dataset').get({ name: dataset, namespace })
+  return (
+    found?.spec.uri ?? {
+      problem: `dataset ${dataset} does not exist in namespace ${namespace ?? 'default'}; create it`,
+    }
+  )
+}

@@ -1,0 +1,144 @@
+import { conditionOf, isTrue, setCondition } from '../../model/conditions.ts'
+import type { Gang } from '../../model/kinds/workloads.ts'
+import { seatsNow } from '../gangs.ts'
+import { scheduledCondition } from '../scheduling/commit.ts'
+import type { Ending } from './completion.ts'
+import { type JobStatus, memberCount, rankOf, type Seen } from './job.ts'
+
+/** The job's status as it is now. Fields of other writers are kept. */
+export function statusNow(seen: Seen, ending: Ending, problem: string | undefined): JobStatus {
+  const { job, gang, status, recovery, nowMs } = seen
+  const phase = phaseOf(seen, ending)
+  const message = problem ?? messageOf(seen, ending, phase)
+  const { message: _, ...kept } = status
+  const checkpoint = gang.status?.checkpoint
+  const startTime = status.startTime ?? startOf(gang)
+  const { last, restarts, restartsSinceProgress, lostSeconds } = recovery
+  return {
+    ...kept,
+    ...progressOf(seen),
+    observedGeneration: job.metadata.generation,
+    phase,
+    conditions: conditionsOf(seen, ending, phase),
+    attempt: gang.spec.attempt,
+    workers: memberCount(gang),
+    restarts,
+    restartsSinceProgress,
+    ...(lostSeconds > 0 ? { lostSeconds } : {}),
+    ...(last === undefined ? {} : { lastFailure: last }),
+    ...(checkpoint === undefined
+      ? {}
+      : { checkpoint: { step: checkpoint.step, attempt: checkpoint.attempt, at: checkpoint.at } }),
+    ...(startTime === undefined ? {} : { startTime, ...expectedEnd(seen, startTime) }),
+    ...(ending.kind === 'not yet' ? {} : { completionTime: status.completionTime ?? new Date(nowMs).toISOString() }),
+    ...(ending.kind === 'succeeded' && ending.output !== undefined ? { output: ending.output } : {}),
+    ...(message === undefined ? {} : { message }),
+  }
+}
+
+/** Where a job without a gang stands: suspended from the start, or not there yet. */
+export function statusWithoutGang(
+  before: JobStatus,
+  generation: number | undefined,
+  suspended: boolean,
+  nowMs: number,
+): JobStatus {
+  const observedGeneration = generation
+  const suspension = {
+    type: 'Suspended',
+    status: suspended ? ('True' as const) : ('False' as const),
+    reason: suspended ? 'Suspended' : 'NotSuspended',
+    observedGeneration,
+  }
+  const conditions = suspended ? setCondition(before.conditions, suspension, nowMs) : before.conditions
+  return { ...before, observedGeneration, phase: suspended ? 'Suspended' : 'Pending', conditions }
+}
+
+function phaseOf(seen: Seen, ending: Ending): NonNullable<JobStatus['phase']> {
+  const { job, gang, pods, live, recovery } = seen
+  if (ending.kind === 'succeeded') return 'Succeeded'
+  if (ending.kind === 'failed') return 'Failed'
+  if (job.spec.suspend || gang.spec.suspend) return gang.spec.suspend && live.length === 0 ? 'Suspended' : 'Suspending'
+  const failed = recovery.last !== undefined && recovery.last.attempt === gang.spec.attempt - 1
+  if (seatsNow(gang) === undefined) {
+    if (conditionOf(gang.status?.conditions, scheduledCondition)?.status === 'False' && !wasSeated(gang))
+      return 'Waiting'
+    return failed ? 'Restarting' : 'Pending'
+  }
+  const started = pods.filter((pod) => pod.status?.phase === 'Running' || pod.status?.phase === 'Succeeded')
+  if (started.length >= memberCount(gang)) return 'Running'
+  return failed ? 'Restarting' : 'Starting'
+}
+
+/** Its condition still speaks of seats that it gave back. */
+function wasSeated(gang: Gang): boolean {
+  const reason = conditionOf(gang.status?.conditions, scheduledCondition)?.reason
+  return reason === 'Suspended' || reason === 'Released'
+}
+
+function messageOf(seen: Seen, ending: Ending, phase: JobStatus['phase']): string | undefined {
+  if (ending.kind === 'failed') return ending.message
+  if (phase === 'Waiting') return conditionOf(seen.gang.status?.conditions, scheduledCondition)?.message
+  if (phase === 'Restarting') return seen.recovery.last?.message
+  return undefined
+}
+
+function conditionsOf(seen: Seen, ending: Ending, phase: JobStatus['phase']): JobStatus['conditions'] {
+  const { job, status, nowMs } = seen
+  const observedGeneration = job.metadata.generation
+  let conditions = status.conditions
+  const set = (type: string, holds: boolean, reason: string, message = '') => {
+    conditions = setCondition(
+      conditions,
+      { type, status: holds ? 'True' : 'False', reason, message, observedGeneration },
+      nowMs,
+    )
+  }
+  if (phase === 'Suspended') set('Suspended', true, 'Suspended')
+  else if (phase !== 'Suspending' && isTrue(conditions, 'Suspended')) set('Suspended', false, 'Resumed')
+  if (phase === 'Running') set('Running', true, 'AllMembersRun')
+  else if (isTrue(conditions, 'Running')) set('Running', false, phase ?? 'Unknown')
+  if (ending.kind === 'succeeded') set('Complete', true, 'Succeeded', 'every member ended well')
+  if (ending.kind === 'failed') set('Failed', true, ending.reason, ending.message)
+  return conditions
+}
+
+function startOf(gang: Gang): string | undefined {
+  return gang.status?.seats?.at
+}
+
+function expectedEnd({ job }: Seen, startTime: string): { expectedEnd?: string } {
+  const { expectedSeconds } = job.spec
+  if (expectedSeconds === undefined) return {}
+  return { expectedEnd: new Date(Date.parse(startTime) + expectedSeconds * 1000).toISOString() }
+}
+
+/** Rank 0 speaks for step and loss; rates are each rank's own and add up. What no report says stays as it was. */
+function progressOf({ pods, reportOf }: Seen): Partial<JobStatus> {
+  const reports = pods.flatMap((pod) => {
+    const report = reportOf(pod.metadata.name)
+    return report === undefined ? [] : [{ rank: rankOf(pod) ?? 0, report }]
+  })
+  const speaker = reports.toSorted((a, b) => a.rank - b.rank).find(({ report }) => report.step !== undefined)?.report
+  if (speaker === undefined) return {}
+  const rate = (read: (report: (typeof reports)[number]['report']) => number | undefined) => {
+    const known = reports.flatMap(({ report }) => read(report) ?? [])
+    return known.length === 0 ? undefined : known.reduce((sum, one) => sum + one, 0)
+  }
+  const samplesPerSecond = rate((report) => report.samplesPerSecond)
+  const tokensPerSecond = rate((report) => report.tokensPerSecond)
+  const { step, loss, stepSeconds } = speaker
+  return {
+    ...(step === undefined ? {} : { step }),
+    ...(loss === undefined ? {} : { loss }),
+    ...(stepSeconds === undefined ? {} : { stepSeconds }),
+    ...(samplesPerSecond === undefined ? {} : { samplesPerSecond }),
+    ...(tokensPerSecond === undefined ? {} : { tokensPerSecond }),
+  }
+}
+
+/** What may wait a second to be shown: it changes with every step. */
+export function withoutProgress(status: JobStatus): JobStatus {
+  const { step: _s, loss: _l, stepSeconds: _t, samplesPerSecond: _p, tokensPerSecond: _k, ...rest } = status
+  return rest
+}

@@ -1,0 +1,75 @@
+import { refOf } from '../../model/refs.ts'
+import { hasEnded } from '../gangs.ts'
+import { again, type Context, type Outcome, settled } from '../reconciler.ts'
+import { stopStep } from './checkpoints.ts'
+import { patchGang } from './gang.ts'
+import { type Seen, stopAskedAt, stopIsAsked } from './job.ts'
+
+/** Kept of the grace period for a SIGTERM, for a job that does not heed the request. */
+const termMsMax = 5_000
+
+/**
+ * Stops a job for a suspension, or starts it again: ask every rank for a checkpoint at one step and to stop there; when
+ * all have ended, or the grace period is nearly over, take the seats away and evict what still lives. Undefined when
+ * neither is wanted.
+ */
+export async function suspendOrResume(context: Context, seen: Seen): Promise<Outcome | undefined> {
+  const { job, gang, live } = seen
+  // A stop that was asked for cannot be taken back: some ranks may have heeded it. It is finished, then resumed.
+  const stops = job.spec.suspend || stopIsAsked(gang)
+  if (stops && !gang.spec.suspend) return stop(context, seen)
+  if (job.spec.suspend || !gang.spec.suspend) return undefined
+  if (live.length > 0) return settled() // each pod that ends brings us back
+  const { attempt } = gang.spec
+  await patchGang(context, gang, {
+    metadata: { annotations: { [stopAskedAt]: null } },
+    spec: { suspend: false, attempt: attempt + 1, checkpointRequest: null },
+  })
+  context.events.record(job, 'Normal', 'Resumed', `goes on as attempt ${attempt + 1}`)
+  return settled()
+}
+
+async function stop(context: Context, seen: Seen): Promise<Outcome> {
+  const { job, gang, live, nowMs } = seen
+  if (live.length === 0) return takeSeats(context, seen, 0)
+  const graceMs = job.spec.terminationGracePeriodSeconds * 1000
+  if (!heedsRequests(seen)) return takeSeats(context, seen, graceMs)
+  const askedAt = gang.metadata.annotations?.[stopAskedAt]
+  if (!stopIsAsked(gang) || askedAt === undefined) {
+    await patchGang(context, gang, {
+      metadata: { annotations: { [stopAskedAt]: new Date(nowMs).toISOString() } },
+      spec: { checkpointRequest: { step: stopStep(seen), stop: true } },
+    })
+    return settled()
+  }
+  const leftMs = Date.parse(askedAt) + graceMs - nowMs
+  const waitMs = leftMs - Math.min(termMsMax, graceMs / 4)
+  return waitMs > 0 ? again(waitMs) : takeSeats(context, seen, Math.max(0, leftMs))
+}
+
+/** The gang first, so that nobody starts or restarts it; then its pods. */
+async function takeSeats(context: Context, seen: Seen, graceMs: number): Promise<Outcome> {
+  await patchGang(context, seen.gang, { spec: { suspend: true } })
+  context.events.record(seen.job, 'Normal', 'Suspended', 'its seats are given back')
+  await evictAll(context, seen, Math.ceil(graceMs / 1000))
+  return settled()
+}
+
+/** Repeatable. Pods that never started go at once, those that ended stay for their logs. */
+export async function evictAll(context: Context, { live, pods }: Seen, graceSeconds: number): Promise<void> {
+  const unbound = pods.filter((pod) => pod.spec.nodeName === undefined && !hasEnded(pod))
+  const leaving = [...live.filter((pod) => pod.metadata.deletionTimestamp === undefined), ...unbound]
+  await Promise.all(
+    leaving.map((pod) =>
+      context.store.evict(refOf(pod), { uid: pod.metadata.uid, gracePeriodSeconds: Math.max(1, graceSeconds) }),
+    ),
+  )
+}
+
+/** A job that reports steps or checkpoints can be asked; one that never said a word gets its SIGTERM at once. */
+function heedsRequests({ pods, reportOf }: Seen): boolean {
+  return pods.some((pod) => {
+    const report = reportOf(pod.metadata.name)
+    return report !== undefined && (report.step !== undefined || report.checkpoints.length > 0)
+  })
+}

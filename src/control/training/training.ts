@@ -1,0 +1,132 @@
+import type { Gang, TrainingJob } from '../../model/kinds/workloads.ts'
+import { label } from '../../model/names.ts'
+import { keyOf, refOfKey } from '../../model/refs.ts'
+import { equalJson } from '../../store/json.ts'
+import { again, type Context, type Outcome, type Reconciler, settled, sooner } from '../reconciler.ts'
+import { askForCheckpoint, commitCheckpoint } from './checkpoints.ts'
+import { type Ending, endingOf } from './completion.ts'
+import { followSpec, gangFor, patchGang } from './gang.ts'
+import { gangOf, isFinished, type JobStatus, jobStatusOf, look, type Seen } from './job.ts'
+import { makePods } from './pods.ts'
+import { statusNow, statusWithoutGang, withoutProgress } from './status.ts'
+import { evictAll, suspendOrResume } from './suspend.ts'
+
+/** Progress is shown this often; whatever somebody waits for is written at once. */
+const progressEveryMs = 1_000
+
+/**
+ * A training job's life: one gang, its pods attempt by attempt, its checkpoints, its end. Each phase looks at what is
+ * and makes at most one step; the step's own write brings the key back for the next.
+ */
+export function createTraining(context: Context): Reconciler {
+  const { store, views } = context
+  const jobs = views.of('TrainingJob')
+  views.of('Dataset')
+  const checkpointAskedAtMs = new Map<string, number>()
+  const shownAtMs = new Map<string, number>()
+
+  async function reconcile(key: string): Promise<Outcome> {
+    const job = jobs.get(refOfKey(key))
+    if (job === undefined || job.metadata.deletionTimestamp !== undefined) {
+      shownAtMs.delete(key)
+      return settled() // what it owned goes with it
+    }
+    const gang = gangOf(context, job)
+    if (gang === 'of another') return again(100) // an older job of this name has not been cleared away yet
+    if (gang === undefined) return isFinished(job) ? settled() : begin(job)
+    const seen = look(context, job, gang)
+    return isFinished(job) ? close(seen) : proceed(seen)
+  }
+
+  /** Gang and pods in one go: nobody waits for a watch to come round. */
+  async function begin(job: TrainingJob): Promise<Outcome> {
+    if (job.spec.suspend) {
+      const status = statusWithoutGang(jobStatusOf(job), job.metadata.generation, true, context.clock.now())
+      if (!equalJson(status, job.status)) await store.updateStatus('TrainingJob', { ...job, status })
+      return settled()
+    }
+    const gang = await store.create('Gang', gangFor(job))
+    if (gang === 'exists') return again(100)
+    await makePods(context, job, gang, [])
+    return settled()
+  }
+
+  async function proceed(seen: Seen): Promise<Outcome> {
+    if ((await commitCheckpoint(context, seen)) === 'committed') return settled()
+    const ending = endingOf(seen)
+    if (ending.kind !== 'not yet') return finish(seen, ending)
+    const moved = await suspendOrResume(context, seen)
+    if (moved !== undefined) return sooner(moved, await show(seen, ending, undefined))
+    if (seen.gang.spec.suspend) return show(seen, ending, undefined)
+    if ((await followSpec(context, seen)) === 'changed') return settled()
+    const made = await makePods(context, seen.job, seen.gang, seen.pods)
+    const problem = typeof made === 'object' ? made.problem : undefined
+    const asked = await askForCheckpoint(context, seen, checkpointAskedAtMs)
+    const shown = await show(seen, ending, problem)
+    return sooner(sooner(asked, shown), ending.untilMs === undefined ? settled() : again(ending.untilMs - seen.nowMs))
+  }
+
+  /** The decision is the job's condition; seats and pods follow from it, now or when this runs again. */
+  async function finish(seen: Seen, ending: Ending): Promise<Outcome> {
+    const { job } = seen
+    const status = statusNow(seen, ending, undefined)
+    const written = await store.updateStatus('TrainingJob', { ...job, status })
+    if (typeof written === 'string') return settled()
+    if (ending.kind === 'failed') context.events.record(job, 'Warning', ending.reason, ending.message)
+    else context.events.record(job, 'Normal', 'Completed', 'every member ended well')
+    return close(seen)
+  }
+
+  async function close(seen: Seen): Promise<Outcome> {
+    const { gang, job } = seen
+    const key = keyOf(job)
+    shownAtMs.delete(key)
+    checkpointAskedAtMs.delete(gang.metadata.uid ?? '')
+    if (!gang.spec.suspend) await patchGang(context, gang, { spec: { suspend: true, checkpointRequest: null } })
+    await evictAll(context, seen, job.spec.terminationGracePeriodSeconds)
+    return settled()
+  }
+
+  async function show(seen: Seen, ending: Ending, problem: string | undefined): Promise<Outcome> {
+    const { job, nowMs } = seen
+    const key = keyOf(job)
+    const status = statusNow(seen, ending, problem)
+    if (equalJson(status, job.status)) return settled()
+    const restMs = (shownAtMs.get(key) ?? 0) + progressEveryMs - nowMs
+    if (restMs > 0 && onlyProgress(status, job.status)) return again(restMs)
+    shownAtMs.set(key, nowMs)
+    await store.updateStatus('TrainingJob', { ...job, status })
+    return settled()
+  }
+
+  return {
+    name: 'training',
+    watches: [
+      { kind: 'TrainingJob', keys: (job) => [keyOf(job)] },
+      { kind: 'Gang', keys: (gang) => ofJob(gang) },
+      { kind: 'Pod', keys: (pod) => ofJob(pod) },
+      { kind: 'Report', keys: (report) => ofJob(report) },
+      { kind: 'Dataset', keys: (dataset) => waitingFor(dataset.metadata) },
+    ],
+    workers: 32,
+    reconcile,
+  }
+
+  function waitingFor(dataset: { name: string; namespace?: string | undefined }): string[] {
+    const waiting = jobs.list(dataset.namespace).filter((job) => job.spec.dataset === dataset.name && !isFinished(job))
+    return waiting.map(keyOf)
+  }
+}
+
+function ofJob({
+  metadata,
+}:
+  | Pick<Gang, 'metadata'>
+  | { metadata: { namespace?: string | undefined; labels?: Record<string, string> | undefined } }): string[] {
+  const job = metadata.labels?.[label.job]
+  return job === undefined ? [] : [`${metadata.namespace ?? 'default'}/${job}`]
+}
+
+function onlyProgress(status: JobStatus, before: JobStatus | undefined): boolean {
+  return before !== undefined && equalJson(withoutProgress(status), withoutProgress(before))
+}
