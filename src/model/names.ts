@@ -39,6 +39,8 @@ export const annotation = {
   nodeDevices: 'millwright.dev/node-devices',
   /** On nodes (agent): "20000-20999", the range that seats take ports from. */
   portRange: 'millwright.dev/port-range',
+  /** On whatever was applied from a file (compile/plan): JSON of what the file said, to tell what it no longer says. */
+  lastApplied: 'millwright.dev/last-applied',
   /** On jobs that a shutdown suspended and the next start resumes (runtime). */
   suspendedBy: 'millwright.dev/suspended-by',
 } as const

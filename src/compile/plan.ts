@@ -1,0 +1,96 @@
+import type { KindName, Resource } from '../model/registry.ts'
+import { type Difference, differencesOf, patchOf, withLastApplied } from './differences.ts'
+import { type Disturbs, disturbanceOf } from './disturbance.ts'
+import type { Written } from './documents.ts'
+
+export type { Difference } from './differences.ts'
+export type { Disturbs } from './disturbance.ts'
+
+export interface Change {
+  action: 'create' | 'update' | 'unchanged'
+  kind: KindName
+  name: string
+  namespace?: string
+  /** As written in the file, with a note of that for the next plan. */
+  object: Written
+  /** RFC 7386: what turns the live object into the wanted one. Empty unless it is an update. */
+  patch: Record<string, unknown>
+  /** Field by field, in the file's order. */
+  differences: Difference[]
+  disturbs: Disturbs
+  /** A sentence on that; empty when nothing is disturbed. */
+  disturbance: string
+  /** Why the factory will refuse this change as it stands, and what to do first. */
+  blocked?: string
+}
+
+/**
+ * The changes that make the factory what the files say, as `kubectl apply` merges: fields that the files name, and those
+ * that they named when last applied and no longer do. What others set is left alone. Pure, and changes nothing.
+ */
+export function plan(wanted: readonly Written[], live: (object: Written) => Resource | undefined): Change[] {
+  return wanted.map((object) => changeOf(object, live(object)))
+}
+
+function changeOf(written: Written, live: Resource | undefined): Change {
+  const { name, namespace } = written.metadata
+  const object = withLastApplied(written)
+  const at = { kind: object.kind, name, ...(namespace === undefined ? {} : { namespace }), object }
+  const quiet = { disturbs: 'nothing', disturbance: '' } as const
+  const differences = differencesOf(written, live)
+  if (live === undefined) return { action: 'create', ...at, patch: {}, differences, ...quiet }
+  if (differences.length === 0) return { action: 'unchanged', ...at, patch: {}, differences, ...quiet }
+  const patch = patchOf(differences, object)
+  return { action: 'update', ...at, patch, differences, ...disturbanceOf(live, differences) }
+}
+
+/** The plan as a person reads it before saying yes. */
+export function formatPlan(changes: readonly Change[], { color }: { color: boolean }): string {
+  const paint = color ? painted : plain
+  const lines = changes.flatMap((change) => changeLines(change, paint))
+  return [...lines, ...(lines.length > 0 ? [''] : []), summary(changes)].join('\n')
+}
+
+type Paint = (text: string, color: keyof typeof colors) => string
+
+const colors = { green: 32, yellow: 33, red: 31, dim: 2, bold: 1 } as const
+const plain: Paint = (text) => text
+const painted: Paint = (text, color) => `\u001b[${colors[color]}m${text}\u001b[0m`
+
+function changeLines(change: Change, paint: Paint): string[] {
+  const title = `${change.kind} ${change.namespace === undefined ? '' : `${change.namespace}/`}${change.name}`
+  if (change.action === 'unchanged') return [paint(`= ${title} is unchanged`, 'dim')]
+  const fields = change.differences.map((difference) => differenceLine(difference, change.action))
+  if (change.action === 'create') return [`${paint('+', 'green')} ${paint(title, 'bold')} will be created`, ...fields]
+  const lines = [`${paint('~', 'yellow')} ${paint(title, 'bold')} will be changed`, ...fields]
+  if (change.disturbance !== '') {
+    lines.push(
+      paint(`    ! ${change.disturbs}: ${change.disturbance}`, change.disturbs === 'destroys' ? 'red' : 'yellow'),
+    )
+  }
+  if (change.blocked !== undefined) lines.push(paint(`    ! will be refused: ${change.blocked}`, 'red'))
+  return lines
+}
+
+function differenceLine({ path, before, after }: Difference, action: Change['action']): string {
+  if (action === 'create') return `    ${path}: ${short(after)}`
+  return `    ${path}: ${before === undefined ? '(not set)' : short(before)} → ${after === undefined ? '(removed)' : short(after)}`
+}
+
+const valueWidthMax = 100
+
+function short(value: unknown): string {
+  const text = (typeof value === 'string' && /^[\w./:@%+-]+$/.test(value) ? value : JSON.stringify(value)) ?? 'null'
+  const safe = text.replace(/[\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g, '?')
+  return safe.length > valueWidthMax ? `${safe.slice(0, valueWidthMax - 1)}…` : safe
+}
+
+function summary(changes: readonly Change[]): string {
+  const count = (action: Change['action']) => changes.filter((change) => change.action === action).length
+  const blocked = changes.filter((change) => change.blocked !== undefined).length
+  const disturbing = changes.filter((change) => change.disturbs !== 'nothing').length
+  const parts = [`${count('create')} to create`, `${count('update')} to change`, `${count('unchanged')} unchanged`]
+  if (disturbing > 0) parts.push(`${disturbing} ${disturbing === 1 ? 'disturbs' : 'disturb'} running work`)
+  if (blocked > 0) parts.push(`${blocked} will be refused`)
+  return `Plan: ${parts.join(', ')}.`
+}
