@@ -1,0 +1,90 @@
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { createWorld, type World } from './world.fixture.ts'
+
+let world: World
+beforeEach(async () => {
+  world = await createWorld()
+  await world.node('a', 4)
+  world.control()
+})
+afterEach(() => world.close())
+
+const phase = (name: string, wanted: string) =>
+  world.until(async () => (await world.getJob(name)).status?.phase === wanted, `${name} is ${wanted}`)
+
+test('a job becomes one gang, seated whole, bound, run, and succeeds when all members do', async () => {
+  await world.job('two', { workers: 2 })
+  await phase('two', 'Running')
+  expect(world.agent.running()).toEqual(['two-worker-0-1', 'two-worker-1-1'])
+  const pod = await world.store.get('Pod', { name: 'two-worker-1-1', namespace: 'default' })
+  expect(pod?.metadata.annotations).toMatchObject({
+    'millwright.dev/rank': '1',
+    'millwright.dev/world-size': '2',
+    'millwright.dev/master-port': '20000',
+  })
+  await world.agent.end('two-worker-0-1', { exitCode: 0, output: true })
+  await world.agent.end('two-worker-1-1', { exitCode: 0 })
+  await phase('two', 'Succeeded')
+  const job = await world.getJob('two')
+  expect(job.status).toMatchObject({ attempt: 1, restarts: 0, output: { manifest: 'outputs/two-worker-0-1' } })
+  expect(job.status?.completionTime).toBeDefined()
+  await world.until(async () => (await world.getGang('two')).status?.seats === undefined, 'the seats are free')
+})
+
+test('a killed rank raises the attempt at once, from the last committed checkpoint', async () => {
+  await world.job('j', { workers: 2 })
+  await phase('j', 'Running')
+  await world.agent.ship('j-worker-0-1', 10)
+  await world.settle()
+  expect((await world.getGang('j')).status?.checkpoint).toMatchObject({ step: 10, attempt: 1 })
+  await world.agent.end('j-worker-1-1', { signal: 'SIGKILL', logTail: 'last words' })
+  await world.settle()
+  expect(world.agent.running()).toEqual(['j-worker-0-2', 'j-worker-1-2'])
+  const job = await world.getJob('j')
+  expect(job.status).toMatchObject({
+    phase: 'Running',
+    attempt: 2,
+    restarts: 1,
+    lastFailure: {
+      attempt: 1,
+      reason: 'Killed',
+      message: 'j-worker-1-1 (rank 1 on a) killed by SIGKILL; attempt 2 goes on from step 10',
+      logTail: 'last words',
+    },
+  })
+  const pod = await world.store.get('Pod', { name: 'j-worker-0-2', namespace: 'default' })
+  expect(JSON.parse(pod?.metadata.annotations?.['millwright.dev/work'] ?? '').restore.step).toBe(10)
+})
+
+test('a waiting job says what it waits for', async () => {
+  await world.job('big', { workers: 3 })
+  await phase('big', 'Running')
+  await world.job('next', { workers: 2 })
+  await phase('next', 'Waiting')
+  expect((await world.getJob('next')).status?.message).toBe(
+    'needs 2 × cpu:1, 1 free of 4; job/big (queue default, priority 0) holds 3',
+  )
+})
+
+test('suspending asks for one checkpoint step of all ranks, then gives the seats back; resuming counts no restart', async () => {
+  const job = await world.job('s', { workers: 2, checkpoint: { ranks: 'all' } })
+  await phase('s', 'Running')
+  await world.agent.ship('s-worker-0-1', 5)
+  await world.agent.ship('s-worker-1-1', 5)
+  await world.store.patch('TrainingJob', job.metadata, { spec: { suspend: true } })
+  await world.settle()
+  const { checkpointRequest } = (await world.getGang('s')).spec
+  expect(checkpointRequest?.stop).toBe(true)
+  expect(checkpointRequest?.step).toBeGreaterThan(5)
+  for (const pod of ['s-worker-0-1', 's-worker-1-1']) {
+    await world.agent.ship(pod, 16)
+    await world.agent.end(pod, { exitCode: 0, stopped: true })
+  }
+  await phase('s', 'Suspended')
+  const gang = await world.getGang('s')
+  expect(gang.status?.seats).toBeUndefined()
+  expect(gang.status?.checkpoint?.step).toBe(16)
+  await world.store.patch('TrainingJob', job.metadata, { spec: { suspend: false } })
+  await phase('s', 'Running')
+  expect((await world.getJob('s')).status).toMatchObject({ attempt: 2, restarts: 0 })
+})
