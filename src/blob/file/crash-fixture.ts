@@ -53,6 +53,7 @@ async function killOne(
   program: string,
   dir: string,
   first: number,
+  point: string | undefined,
   random: Random,
   acknowledged: Map<number, string>,
 ): Promise<void> {
