@@ -163,10 +163,10 @@ describe('hostile files', () => {
     ['size', 'x'.repeat(5_000_000), /is larger than 4 MiB/],
     ['documents', '---\n'.repeat(100_000), /has more than 1000 documents/],
     ['values', `[${'1,'.repeat(210_000)}]`, /has more than 200000 values/],
-    ['fields', job + '  x: 1\n'.repeat(100_000), /spec.x: is written twice here/],
+    ['fields', job + '  x: 1\n'.repeat(20_000), /spec.x: is written twice here/],
     [
       'unknown fields',
-      job + Array.from({ length: 60_000 }, (_, i) => `  x${i}: 1\n`).join(''),
+      job + Array.from({ length: 20_000 }, (_, i) => `  x${i}: 1\n`).join(''),
       /spec.x0: unknown field; allowed: queue/,
     ],
     ['commas', `[${','.repeat(1_000_000)}`, /has more than 200000 values/],
@@ -226,7 +226,7 @@ describe('hostile files', () => {
           expect(error.column).toBeGreaterThanOrEqual(1)
         }
       }),
-      { numRuns: 600 },
+      { numRuns: 300 },
     )
   })
 

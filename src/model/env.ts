@@ -1,3 +1,5 @@
+export { envName } from './metadata.ts'
+
 import type { EnvVar } from './kinds/kubernetes.ts'
 import type { Env } from './kinds/workloads.ts'
 
@@ -14,6 +16,3 @@ export function mergeEnv(first: readonly EnvVar[], then: readonly EnvVar[]): Env
   for (const entry of [...first, ...then]) merged.set(entry.name, entry)
   return [...merged.values()]
 }
-
-/** What a shell and every C library accept as a name; nothing else can be exported or referred to. */
-export const envName = /^[A-Za-z_][A-Za-z0-9_]{0,254}$/

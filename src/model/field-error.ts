@@ -32,10 +32,15 @@ export function fieldError(
 
 /** `spec.worker: unknown field; did you mean "workers"?` */
 export function formatFieldError(error: FieldError): string {
+  return error.path === '' ? formatProblem(error) : `${error.path}: ${formatProblem(error)}`
+}
+
+/** The same without the path, for whoever shows that elsewhere. */
+export function formatProblem(error: FieldError): string {
   const found = error.found === undefined ? '' : `, found ${error.found}`
   const allowed = error.allowed === undefined ? '' : `; allowed: ${error.allowed}`
   const suggestion = error.suggestion === undefined ? '' : `; did you mean "${error.suggestion}"?`
-  return `${error.path === '' ? '' : `${error.path}: `}${error.message}${found}${allowed}${suggestion}`
+  return `${error.message}${found}${allowed}${suggestion}`
 }
 
 /** A value as an error shows it: one short line, whatever it is. */

@@ -16,7 +16,7 @@ const qualifiedName = z
   .string()
   .max(317)
   .regex(
-    /^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/,
+    /^([A-Za-z0-9]([-A-Za-z0-9.]{0,251}[A-Za-z0-9])?\/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/,
     'an optional DNS prefix with "/" and then letters, digits, "-", "_" and "."',
   )
 const labelValue = z
@@ -72,3 +72,6 @@ export const condition = z.looseObject({
 export type Condition = z.output<typeof condition>
 
 export const millwrightVersion = 'millwright.dev/v1alpha1'
+
+/** What a shell and every C library accept as a variable's name; nothing else can be exported or referred to. */
+export const envName = /^[A-Za-z_][A-Za-z0-9_]{0,254}$/

@@ -1,6 +1,5 @@
-import { envName } from './env.ts'
 import { type FieldError, fieldError, printable, shown } from './field-error.ts'
-import { resourceName } from './metadata.ts'
+import { envName, resourceName } from './metadata.ts'
 import { readQuantity } from './quantity.ts'
 
 type Raw = Record<string, unknown>

@@ -1,8 +1,7 @@
 import { z } from 'zod'
 import { readAccelerators } from '../accelerators.ts'
 import { readDuration } from '../duration.ts'
-import { envName } from '../env.ts'
-import { condition, dnsLabel, millwrightVersion, objectMeta } from '../metadata.ts'
+import { condition, dnsLabel, envName, millwrightVersion, objectMeta } from '../metadata.ts'
 import { readQuantity } from '../quantity.ts'
 import { envVar, podTemplate, probe } from './kubernetes.ts'
 
