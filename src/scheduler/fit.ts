@@ -204,8 +204,14 @@ function spread(rooms: { node: NodeState; members: number }[], members: number):
   const open = rooms.toSorted((a, b) => b.members - a.members || compare(a.node.place, b.node.place))
   const chosen: NodeState[] = []
   for (let remaining = members; remaining > 0; ) {
-    const tight = open.findLastIndex((room) => room.members >= remaining)
-    const [room] = open.splice(tight < 0 ? 0 : tight, 1)
+    const tightest = open.findLast((room) => room.members >= remaining)?.members
+    const [room] = open.splice(
+      Math.max(
+        0,
+        open.findIndex((one) => one.members === tightest),
+      ),
+      1,
+    )
     assert(room !== undefined, 'the survey counted room that is not there')
     for (let taken = Math.min(room.members, remaining); taken > 0; taken--, remaining--) chosen.push(room.node)
   }

@@ -2,7 +2,7 @@ import type { Node, Pod } from '../../model/kinds/kubernetes.ts'
 import type { Gang, TrainingJob } from '../../model/kinds/workloads.ts'
 import { label } from '../../model/names.ts'
 import { keyOf, refOf, refOfKey } from '../../model/refs.ts'
-import { attemptOf, gangKeyOf, gangKeyOfReport, hasEnded, isLive, type ReportStatus, seatsNow } from '../gangs.ts'
+import { attemptOf, gangKeyOf, gangKeyOfReport, hasEnded, type ReportStatus, seatsNow } from '../gangs.ts'
 import { again, type Context, type Outcome, type Reconciler, settled } from '../reconciler.ts'
 import { isFinished, stopIsAsked } from '../training/job.ts'
 import { causeOf, type End, endOf, mayBeAnEcho } from './cause.ts'
@@ -129,13 +129,20 @@ export function createRecovery(context: Context): Reconciler {
     return typeof written === 'string' ? undefined : written
   }
 
-  /** What an older attempt still runs has no effect any more; its devices have. Its pods that ended stay for their logs. */
+  /**
+   * What an older attempt still runs has no effect any more; its devices have. Pods that ended stay for their logs, also
+   * one whose end is reported while its phase is still being written.
+   */
   async function endOlderAttempts(gang: Gang, pods: readonly Pod[]): Promise<void> {
-    const old = pods.filter(
-      (pod) =>
-        attemptOf(pod) < gang.spec.attempt && (isLive(pod) || (pod.spec.nodeName === undefined && !hasEnded(pod))),
+    const old = pods.filter((pod) => attemptOf(pod) < gang.spec.attempt && !hasEnded(pod))
+    if (old.length === 0) return
+    const ended = new Set(
+      views
+        .reportsOfGang(keyOf(gang))
+        .flatMap(({ spec, status }) => (status?.ended === undefined ? [] : [spec.pod?.uid])),
     )
-    await Promise.all(old.map((pod) => store.evict(refOf(pod), { uid: pod.metadata.uid, gracePeriodSeconds: 0 })))
+    const running = old.filter((pod) => !ended.has(pod.metadata.uid))
+    await Promise.all(running.map((pod) => store.evict(refOf(pod), { uid: pod.metadata.uid, gracePeriodSeconds: 0 })))
   }
 
   /** Never the last node that takes work: better a suspect one than none. */

@@ -1,0 +1,80 @@
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { createWorld, type World } from './world.fixture.ts'
+
+let world: World
+beforeEach(async () => {
+  world = await createWorld()
+  await world.node('a', 4)
+  world.control()
+})
+afterEach(() => world.close())
+
+const phase = (name: string, wanted: string) =>
+  world.until(async () => (await world.getJob(name)).status?.phase === wanted, `${name} is ${wanted}`)
+
+test('what a job owned goes with it', async () => {
+  const job = await world.job('j', { workers: 2 })
+  await phase('j', 'Running')
+  await world.store.delete('TrainingJob', job.metadata)
+  await world.until(async () => {
+    const kinds = ['Gang', 'Pod', 'Report'] as const
+    const left = await Promise.all(kinds.map((kind) => world.store.list(kind)))
+    return left.every(({ items }) => items.length === 0)
+  }, 'all is gone')
+  expect(world.agent.running()).toEqual([])
+})
+
+test('a job made again under its name starts anew', async () => {
+  const job = await world.job('j')
+  await phase('j', 'Running')
+  await world.store.delete('TrainingJob', job.metadata)
+  await world.job('j')
+  await phase('j', 'Running')
+  expect((await world.getGang('j')).metadata.ownerReferences?.[0]?.uid).toBe((await world.getJob('j')).metadata.uid)
+})
+
+test('a finished job goes after its time', async () => {
+  await world.job('j', { ttlSecondsAfterFinished: 60 })
+  await phase('j', 'Running')
+  await world.agent.end('j-worker-0-1', { exitCode: 0 })
+  await phase('j', 'Succeeded')
+  await world.settle(59_000)
+  expect((await world.store.list('TrainingJob')).items.length).toBe(1)
+  await world.settle(2_000)
+  expect((await world.store.list('TrainingJob')).items.length).toBe(0)
+})
+
+test('pods of the last two attempts stay, older ones go', async () => {
+  await world.job('j', { maxRestarts: 9 })
+  for (const attempt of [1, 2, 3]) {
+    await world.until(() => world.agent.running().includes(`j-worker-0-${attempt}`), `attempt ${attempt}`)
+    await world.agent.end(`j-worker-0-${attempt}`, { signal: 'SIGKILL' })
+  }
+  await world.until(() => world.agent.running().includes('j-worker-0-4'), 'attempt 4')
+  await world.settle()
+  expect((await world.store.list('Pod')).items.map((pod) => pod.metadata.name)).toEqual([
+    'j-worker-0-3',
+    'j-worker-0-4',
+  ])
+})
+
+test('retention keeps the last good checkpoints and drops the rest', async () => {
+  const job = await world.job('j', { checkpoint: { keep: 2 } })
+  await phase('j', 'Running')
+  for (const step of [1, 2, 3, 4]) {
+    await world.agent.ship('j-worker-0-1', step)
+    await world.settle()
+  }
+  const gang = await world.getGang('j')
+  expect(gang.status?.checkpoint?.step).toBe(4)
+  expect(gang.status?.checkpoints.map((one) => one.step)).toEqual([3])
+  const kept = (await world.blobs.list('checkpoints/')).map(({ key }) => key.split('/').slice(4, 5)[0])
+  expect(kept).toEqual(['step-3', 'step-4'])
+  await world.store.delete('TrainingJob', job.metadata)
+  await world.settle()
+  await world.settle(70_000)
+  await world.until(
+    async () => (await world.blobs.list('checkpoints/')).length === 0,
+    'a deleted job leaves no checkpoint',
+  )
+})

@@ -1,0 +1,177 @@
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { createWorld, type World } from './world.fixture.ts'
+
+let world: World
+beforeEach(async () => {
+  world = await createWorld()
+  await world.node('a', 2)
+  await world.node('b', 2)
+  world.control()
+})
+afterEach(() => world.close())
+
+const phase = (name: string, wanted: string) =>
+  world.until(async () => (await world.getJob(name)).status?.phase === wanted, `${name} is ${wanted}`)
+
+async function running(name: string, spec: Record<string, unknown> = {}): Promise<void> {
+  await world.job(name, { workers: 2, ...spec })
+  await phase(name, 'Running')
+}
+
+test('survivors that exit because a peer died are not the cause', async () => {
+  await running('j')
+  await world.agent.end('j-worker-0-1', { exitCode: 1, atMs: world.clock.now() - 5 })
+  await world.settle(50)
+  expect((await world.getGang('j')).spec.attempt).toBe(1) // an echo may still be coming
+  await world.agent.end('j-worker-1-1', { signal: 'SIGKILL' })
+  await world.settle()
+  expect((await world.getJob('j')).status?.lastFailure).toMatchObject({ pod: 'j-worker-1-1', reason: 'Killed' })
+})
+
+test('an ordinary error alone waits for its echo and then restarts', async () => {
+  await running('j')
+  await world.agent.report('j-worker-0-1', { step: 3 })
+  await world.agent.end('j-worker-0-1', { exitCode: 1 })
+  await world.settle(250)
+  expect((await world.getGang('j')).spec.attempt).toBe(1)
+  await world.settle(100)
+  expect((await world.getGang('j')).spec.attempt).toBe(2)
+  await phase('j', 'Running')
+})
+
+test('a command that is not found fails the job at once', async () => {
+  await running('j')
+  await world.agent.end('j-worker-0-1', { exitCode: 127 })
+  await phase('j', 'Failed')
+  expect((await world.getJob('j')).status).toMatchObject({ restarts: 0, lastFailure: { attempt: 1 } })
+  await world.until(() => world.agent.running().length === 0, 'the other member has ended')
+  await world.until(async () => (await world.getGang('j')).status?.seats === undefined, 'the seats are free')
+})
+
+test('a script that exits before its first step gets a second chance and no third', async () => {
+  await running('j')
+  await world.agent.end('j-worker-0-1', { exitCode: 2 })
+  await world.until(() => world.agent.running().includes('j-worker-0-2'), 'attempt 2 runs')
+  await world.agent.end('j-worker-0-2', { exitCode: 2 })
+  await phase('j', 'Failed')
+  expect((await world.getJob('j')).status?.conditions.find((one) => one.type === 'Failed')?.reason).toBe(
+    'ExitedBeforeFirstStep',
+  )
+})
+
+test('failExitCodes fail, and restartExitCodes restart what would otherwise fail', async () => {
+  await running('f', { workers: 1, failurePolicy: { failExitCodes: [42] } })
+  await running('r', { workers: 1, failurePolicy: { restartExitCodes: [127] } })
+  await world.agent.end('f-worker-0-1', { exitCode: 42 })
+  await world.agent.end('r-worker-0-1', { exitCode: 127 })
+  await phase('f', 'Failed')
+  await world.until(() => world.agent.running().includes('r-worker-0-2'), 'r runs again')
+})
+
+test('maxRestarts counts since the last new checkpoint', async () => {
+  await running('j', { maxRestarts: 1 })
+  await world.agent.end('j-worker-0-1', { signal: 'SIGKILL' })
+  await world.until(() => world.agent.running().includes('j-worker-0-2'), 'attempt 2')
+  await world.agent.ship('j-worker-0-2', 7)
+  await world.settle()
+  await world.agent.end('j-worker-0-2', { signal: 'SIGKILL' })
+  await world.until(() => world.agent.running().includes('j-worker-0-3'), 'attempt 3')
+  expect((await world.getJob('j')).status).toMatchObject({ restarts: 2, restartsSinceProgress: 1 })
+  await world.agent.end('j-worker-1-3', { signal: 'SIGKILL' })
+  await phase('j', 'Failed')
+  expect((await world.getJob('j')).status?.message).toContain('after 1 restarts without a new checkpoint')
+})
+
+test('a hung rank is taken for failed, its last lines kept', async () => {
+  await running('j')
+  await world.agent.report('j-worker-1-1', { step: 4, hungSinceMs: world.clock.now() - 3000, logTail: 'stuck' })
+  await world.settle()
+  expect((await world.getJob('j')).status?.lastFailure).toMatchObject({
+    reason: 'Hung',
+    logTail: 'stuck',
+    message: expect.stringContaining('did no step for 3 s'),
+  })
+  await phase('j', 'Running')
+})
+
+test('an old incarnation that lives on cannot commit', async () => {
+  await running('j')
+  await world.agent.ship('j-worker-0-1', 5)
+  await world.settle()
+  const old = await world.store.get('Report', { name: 'pod.j-worker-0-1', namespace: 'default' })
+  await world.agent.end('j-worker-1-1', { signal: 'SIGKILL' })
+  await world.until(() => world.agent.running().includes('j-worker-0-2'), 'attempt 2')
+  // The node of the old rank 0 was cut off: its process goes on and its report comes late.
+  if (old === undefined) throw new Error('the old report was written')
+  const { resourceVersion: _, uid: _u, ...metadata } = old.metadata
+  const late = {
+    ...old,
+    metadata: { ...metadata, name: 'pod.late' },
+    status: { checkpoints: (old.status?.checkpoints ?? []).map((one) => ({ ...one, step: 99 })) },
+  }
+  await world.store.create('Report', late, { withStatus: true })
+  await world.settle(1000)
+  expect((await world.getGang('j')).status?.checkpoint).toMatchObject({ step: 5, attempt: 1 })
+})
+
+test('failures that repeat on one node cordon it, but never the last', async () => {
+  await world.job('j', { workers: 1, maxRestarts: 9 })
+  const fail = async (attempt: number) => {
+    await world.until(() => world.agent.running().includes(`j-worker-0-${attempt}`), `attempt ${attempt}`)
+    await world.agent.end(`j-worker-0-${attempt}`, { signal: 'SIGKILL' })
+  }
+  for (const attempt of [1, 2, 3]) await fail(attempt)
+  await world.until(() => world.agent.running().includes('j-worker-0-4'), 'attempt 4')
+  const unschedulable = async () =>
+    (await world.store.list('Node')).items.map((node) => node.spec?.unschedulable === true)
+  expect(await unschedulable()).toEqual([true, false])
+  expect((await world.store.get('Pod', { name: 'j-worker-0-4', namespace: 'default' }))?.spec.nodeName).toBe('b')
+  for (const attempt of [4, 5, 6]) await fail(attempt)
+  await world.until(() => world.agent.running().includes('j-worker-0-7'), 'attempt 7')
+  expect(await unschedulable()).toEqual([true, false])
+})
+
+test('a pod that somebody deletes takes its gang with it', async () => {
+  await running('j')
+  await world.store.delete('Pod', { name: 'j-worker-1-1', namespace: 'default' }, { gracePeriodSeconds: 0 })
+  await world.until(() => world.agent.running().includes('j-worker-1-2'), 'attempt 2')
+  expect((await world.getJob('j')).status?.lastFailure?.reason).toBe('Deleted')
+})
+
+test('a node that falls silent loses its pods, and the gang goes on elsewhere', async () => {
+  await world.job('j', { workers: 1 })
+  await phase('j', 'Running')
+  const node = (await world.store.get('Pod', { name: 'j-worker-0-1', namespace: 'default' }))?.spec.nodeName
+  const other = node === 'a' ? 'b' : 'a'
+  for (let beat = 0; beat < 6; beat++) {
+    const conditions = [
+      { type: 'Ready', status: 'True', reason: 'AgentReady', message: '', lastHeartbeatTime: String(beat) },
+    ]
+    await world.store.patch('Node', { name: other }, { status: { conditions } }, { status: true })
+    await world.settle(8_000)
+  }
+  await phase('j', 'Running')
+  expect((await world.getJob('j')).status?.lastFailure?.reason).toBe('NodeLost')
+  expect((await world.store.get('Pod', { name: 'j-worker-0-2', namespace: 'default' }))?.spec.nodeName).toBe(other)
+  expect((await world.store.get('Node', { name: node ?? '' }))?.status?.conditions?.[0]?.status).toBe('Unknown')
+})
+
+test('a control plane that slept blames itself, not the nodes', async () => {
+  await running('j')
+  const live = (await world.store.list('Node')).items.length
+  await world.clock.advance(0)
+  // One long jump: the laptop's lid was closed.
+  await sleepThrough(world, 300_000)
+  const ready = (await world.store.list('Node')).items.filter((node) => node.status?.conditions?.[0]?.status === 'True')
+  expect(ready.length).toBe(live)
+})
+
+/** Moves only `now`: no timer ran in between, as when the machine was suspended. */
+async function sleepThrough(asleep: World, ms: number): Promise<void> {
+  const { clock } = asleep
+  const now = clock.now
+  let offset = 0
+  clock.now = () => now() + offset
+  offset = ms
+  await asleep.settle(5_000)
+}
