@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline/promises'
-import { formatErrors, readDocuments } from '../../compile/documents.ts'
+import { formatErrors, readDocuments, type Written } from '../../compile/documents.ts'
 import { type Change, formatPlan, plan } from '../../compile/plan.ts'
 import type { Client } from '../../api/client.ts'
 import { kinds, type KindName, type Resource } from '../../model/registry.ts'
@@ -41,7 +41,7 @@ export async function applyFiles(options: FileOptions, global: Global): Promise<
 const words = { create: 'created', update: 'changed', unchanged: 'unchanged' } as const
 
 /** All files, all documents, all errors at once; nothing was changed when this throws. */
-export function readAll(files: string[], namespace: string): Resource[] {
+export function readAll(files: string[], namespace: string): Written[] {
   if (files.length === 0) throw new Exit(exit.usage, 'name at least one file with -f (or - for standard input).')
   const texts = files.map((name) => ({ name: name === '-' ? 'standard input' : name, text: readText(name) }))
   const read = readDocuments(texts, { namespace })
@@ -62,7 +62,7 @@ function readText(name: string): string {
   }
 }
 
-async function planAgainst(client: Client, wanted: Resource[]): Promise<Change[]> {
+async function planAgainst(client: Client, wanted: Written[]): Promise<Change[]> {
   const live = new Map<string, Resource>()
   for (const object of wanted) {
     const found = await client.get(object.kind as KindName, { name: object.metadata.name, namespace: object.metadata.namespace })
