@@ -16,9 +16,10 @@ let writes = 0
 
 async function atPoint<T>(write: () => Promise<T>): Promise<T> {
   writes += 1
-  if (writes === Number(count) && side === 'before') process.kill(process.pid, 'SIGKILL')
+  const isPoint = writes === Number(count)
+  if (isPoint && side === 'before') process.kill(process.pid, 'SIGKILL')
   const result = await write()
-  if (writes === Number(count) && side === 'after') process.kill(process.pid, 'SIGKILL')
+  if (isPoint && side === 'after') process.kill(process.pid, 'SIGKILL')
   return result
 }
 const blobs: Blobs = {
