@@ -143,6 +143,7 @@ test('a node that falls silent loses its pods, and the gang goes on elsewhere', 
   await phase('j', 'Running')
   const node = (await world.store.get('Pod', { name: 'j-worker-0-1', namespace: 'default' }))?.spec.nodeName
   const other = node === 'a' ? 'b' : 'a'
+  world.beats = false
   for (let beat = 0; beat < 6; beat++) {
     const conditions = [
       { type: 'Ready', status: 'True', reason: 'AgentReady', message: '', lastHeartbeatTime: String(beat) },

@@ -20,6 +20,8 @@ export interface World {
   blobs: Blobs
   control(options?: Partial<ControlOptions>): Control
   agent: FakeAgent
+  /** Whether agents say that they live while `until` moves the clock. */
+  beats: boolean
   node(name: string, slots: number): Promise<void>
   job(name: string, spec?: Record<string, unknown>): Promise<TrainingJob>
   getJob(name: string): Promise<TrainingJob>
@@ -56,8 +58,9 @@ export async function createWorld(
     for (let round = 0; round < 5; round++) await clock.advance(0)
   }
 
-  return {
+  const world: World = {
     clock,
+    beats: true,
     store: memory,
     blobs,
     agent,
@@ -95,18 +98,20 @@ export async function createWorld(
       for (let tries = 0; tries < 400; tries++) {
         await settle()
         if (await holds()) return
+        if (world.beats) await agent.heartbeat()
         await clock.advance(tries < 20 ? 5 : 250)
       }
       throw new Error(`never came: ${what}\n${await dump(memory)}`)
     },
     close: async () => {
       agent.stop()
-      const stopped = Promise.all(controls.map((control) => control.stop()))
+      const stopped = Promise.race([Promise.all(controls.map((control) => control.stop())), clock.sleep(15_000)])
       for (let round = 0; round < 20; round++) await clock.advance(1_000)
       await stopped
       await memory.close()
     },
   }
+  return world
 }
 
 /** Errors of the control plane are failures of the test, unless it says otherwise. */

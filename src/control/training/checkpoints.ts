@@ -36,16 +36,19 @@ function completeSets(seen: Seen): Shipped[][] {
     committed === undefined || committed.attempt < gang.spec.attempt || step > committed.step
   const writers = job.spec.checkpoint.ranks === 'all' ? pods : pods.filter((pod) => rankOf(pod) === 0)
   if (writers.length === 0 || writers.some((pod) => rankOf(pod) === undefined)) return []
-  const byStep = new Map<number, Shipped[]>()
+  const byStep = new Map<number, Map<string, Shipped>>()
   for (const pod of writers) {
-    for (const shipped of seen.reportOf(pod.metadata.name)?.checkpoints ?? []) {
-      if (isNew(shipped)) byStep.set(shipped.step, [...(byStep.get(shipped.step) ?? []), shipped])
+    const { name } = pod.metadata
+    for (const shipped of seen.reportOf(name)?.checkpoints ?? []) {
+      if (!isNew(shipped)) continue
+      const set = byStep.get(shipped.step) ?? new Map<string, Shipped>()
+      byStep.set(shipped.step, set.set(name, shipped))
     }
   }
   return [...byStep.entries()]
-    .filter(([, set]) => set.length === writers.length)
+    .filter(([, set]) => set.size === writers.length)
     .sort(([a], [b]) => b - a)
-    .map(([, set]) => set.toSorted((a, b) => a.rank - b.rank))
+    .map(([, set]) => [...set.values()].sort((a, b) => a.rank - b.rank))
 }
 
 async function problemWith({ blobs }: Context, set: readonly Shipped[]): Promise<string | undefined> {

@@ -97,7 +97,7 @@ function conditionsOf(seen: Seen, ending: Ending, phase: JobStatus['phase']): Jo
   if (phase === 'Suspended') set('Suspended', true, 'Suspended')
   else if (phase !== 'Suspending' && isTrue(conditions, 'Suspended')) set('Suspended', false, 'Resumed')
   if (phase === 'Running') set('Running', true, 'AllMembersRun')
-  else if (isTrue(conditions, 'Running')) set('Running', false, phase ?? 'Unknown')
+  else if (conditionOf(conditions, 'Running') !== undefined) set('Running', false, phase ?? 'Unknown')
   if (ending.kind === 'succeeded') set('Complete', true, 'Succeeded', 'every member ended well')
   if (ending.kind === 'failed') set('Failed', true, ending.reason, ending.message)
   return conditions

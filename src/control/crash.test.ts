@@ -1,0 +1,132 @@
+import { expect, test } from 'vitest'
+import type { Pod } from '../model/kinds/kubernetes.ts'
+import { label } from '../model/names.ts'
+import type { Store } from '../store/contract.ts'
+import { createWorld, type World } from './world.fixture.ts'
+
+/**
+ * Kills the whole control plane after its n-th write, for every n of a job's life: start, checkpoint, a killed rank,
+ * suspension, resumption, success, deletion. A new one takes over from resources alone and must reach the same end.
+ */
+test('a control plane that dies after any of its writes changes nothing about how a job ends', async () => {
+  const undisturbed = await lifeOf()
+  expect(undisturbed.state).toMatchObject({ phase: 'Succeeded', attempt: 3, restarts: 1, checkpoint: 20 })
+  expect(undisturbed.writes).toBeGreaterThan(20)
+  for (let n = 1; n <= undisturbed.writes; n++) {
+    const life = await lifeOf(n)
+    expect({ n, ...life.state }).toEqual({ n, ...undisturbed.state })
+  }
+}, 120_000)
+
+async function lifeOf(
+  crashAfter = Number.POSITIVE_INFINITY,
+): Promise<{ state: Record<string, unknown>; writes: number }> {
+  const world = await createWorld({ seed: 7 })
+  await world.node('a', 2)
+  world.agent.onStart((pod) => behave(world, pod))
+  const crashing = createCrashing(world.store, crashAfter)
+  const leaseSeconds = 1
+  world.control({ store: crashing.store, leaseSeconds })
+  let restarted = false
+  const until = (holds: () => Promise<boolean>, what: string) =>
+    world.until(async () => {
+      if (crashing.dead() && !restarted) {
+        restarted = true
+        world.control({ store: world.store, leaseSeconds })
+      }
+      return holds()
+    }, `${what} (crashed after write ${crashAfter})`)
+  const { metadata } = await world.job('j', { workers: 2, checkpoint: { ranks: 'all', keep: 2 } })
+  await until(async () => world.agent.running().includes('j-worker-1-2'), 'attempt 2 runs')
+  await until(async () => (await world.getGang('j')).status?.checkpoint?.step === 8, 'step 8 is committed')
+  await world.store.patch('TrainingJob', metadata, { spec: { suspend: true } })
+  await until(async () => (await world.getGang('j')).spec.checkpointRequest?.stop === true, 'the job is asked to stop')
+  for (const pod of world.agent.running()) await world.agent.ship(pod, 20)
+  for (const pod of world.agent.running()) await world.agent.end(pod, { exitCode: 0, stopped: true })
+  await until(async () => (await world.getJob('j')).status?.phase === 'Suspended', 'the job is suspended')
+  await until(async () => (await world.getGang('j')).status?.seats === undefined, 'the seats are free')
+  await world.store.patch('TrainingJob', metadata, { spec: { suspend: false } })
+  await until(async () => (await world.getJob('j')).status?.phase === 'Succeeded', 'the job succeeds')
+  await until(async () => (await world.getGang('j')).status?.seats === undefined, 'the seats are free again')
+  await until(async () => (await world.store.list('Pod')).items.length <= 4, 'old pods are gone')
+  await until(async () => (await checkpointsOf(world)).length === 4, 'dropped checkpoints are gone')
+  await world.settle(2_000)
+  const state = await stateOf(world)
+  await world.store.delete('TrainingJob', metadata)
+  await until(async () => (await world.store.list('Pod')).items.length === 0, 'what it owned is gone')
+  await world.settle(1_000)
+  const writes = crashing.writes()
+  await world.close()
+  return { state, writes }
+}
+
+/** What the job's processes do, by attempt. */
+async function behave(world: World, pod: Pod): Promise<void> {
+  const attempt = pod.metadata.labels?.[label.attempt]
+  const members = world.agent.running()
+  if (attempt === '3') return world.agent.end(pod.metadata.name, { exitCode: 0, output: true })
+  if (members.length < 2) return
+  for (const member of members) await world.agent.ship(member, attempt === '1' ? 5 : 8)
+  if (attempt === '1') await world.agent.end('j-worker-1-1', { signal: 'SIGKILL' })
+}
+
+async function stateOf(world: World): Promise<Record<string, unknown>> {
+  const job = await world.getJob('j')
+  const gang = await world.getGang('j')
+  const pods = (await world.store.list('Pod')).items
+  return {
+    phase: job.status?.phase,
+    attempt: job.status?.attempt,
+    restarts: job.status?.restarts,
+    checkpoint: job.status?.checkpoint?.step,
+    conditions: job.status?.conditions.map(({ type, status, reason }) => `${type} ${status} ${reason}`).sort(),
+    output: job.status?.output?.manifest,
+    gang: {
+      attempt: gang.spec.attempt,
+      suspend: gang.spec.suspend,
+      checkpoint: gang.status?.checkpoint?.step,
+      older: gang.status?.checkpoints.map((one) => one.step),
+    },
+    pods: pods.map((one) => `${one.metadata.name} ${one.status?.phase}`),
+    checkpoints: await checkpointsOf(world),
+    startedTwice: [...world.agent.starts].filter(([, starts]) => starts > 1),
+  }
+}
+
+async function checkpointsOf(world: World): Promise<string[]> {
+  return (await world.blobs.list('checkpoints/')).map(({ key }) => key.split('/').slice(3).join('/'))
+}
+
+/** The store as a process sees it that dies once its n-th write is durable: no answer comes any more, to anything. */
+function createCrashing(store: Store, crashAfter: number): { store: Store; writes(): number; dead(): boolean } {
+  let writes = 0
+  const isDead = () => writes >= crashAfter
+  const never = <T>(): Promise<T> => new Promise(() => {})
+  async function write<T>(run: () => Promise<T>): Promise<T> {
+    if (isDead()) return never()
+    writes++
+    const wrote = await run()
+    return isDead() ? never() : wrote
+  }
+  const read = <T>(run: () => Promise<T>): Promise<T> => (isDead() ? never() : run())
+  return {
+    writes: () => writes,
+    dead: isDead,
+    store: {
+      get: (kind, ref) => read(() => store.get(kind, ref)),
+      list: (kind, options) => read(() => store.list(kind, options)),
+      watch: (kind, options, sink) =>
+        store.watch(kind, options, {
+          event: (event) => void (isDead() || sink.event(event)),
+          ended: (reason) => void (isDead() || sink.ended(reason)),
+        }),
+      create: (kind, object, options) => write(() => store.create(kind, object, options)),
+      update: (kind, object, options) => write(() => store.update(kind, object, options)),
+      updateStatus: (kind, object, options) => write(() => store.updateStatus(kind, object, options)),
+      patch: (kind, ref, patch, options) => write(() => store.patch(kind, ref, patch, options)),
+      delete: (kind, ref, options) => write(() => store.delete(kind, ref, options)),
+      bind: (ref, binding, options) => write(() => store.bind(ref, binding, options)),
+      evict: (ref, options) => write(() => store.evict(ref, options)),
+    },
+  }
+}
