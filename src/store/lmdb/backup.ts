@@ -3,11 +3,11 @@ import { dirname, join } from 'node:path'
 import { OperatingError } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import type { Loaded } from '../core.ts'
-import { openDatabase, written } from './database.ts'
+import { openDatabase } from './database.ts'
 import { lockDirectory, openDirectory } from './directory.ts'
 import { explained } from './errors.ts'
-import { formatFile, recordKey, revisionKey, sealed, storeFile, syncFile, syncFolder, writeFormat } from './format.ts'
-import { initialise } from './journal.ts'
+import { formatFile, recordKey, revisionKey, storeFile, syncFile, syncFolder, writeFormat } from './format.ts'
+import { initialise, numberWrite, recordWrite } from './journal.ts'
 
 /** How far a restored store's revisions jump, so that none that was given out after the backup is given again. */
 const revisionJump = 1_000_000_000
@@ -53,14 +53,11 @@ export async function writeBackup(snapshot: Loaded, toDir: string): Promise<Back
 }
 
 async function writeRecords({ revision, objects }: Loaded, dir: string): Promise<void> {
-  const database = openDatabase(join(dir, storeFile))
+  const database = await openDatabase(join(dir, storeFile))
   try {
     for (let from = 0; from < objects.length; from += recordsPerTransaction) {
-      const puts = objects.slice(from, from + recordsPerTransaction).map(({ kind, key, object }) => {
-        const at = recordKey(kind, key)
-        return database.put(at, sealed(at, JSON.stringify(object)))
-      })
-      await written(Promise.all(puts))
+      const part = objects.slice(from, from + recordsPerTransaction)
+      await database.transact(part.map(({ kind, key, object }) => recordWrite(recordKey(kind, key), object)))
     }
     await initialise(database, revision)
   } finally {
@@ -104,7 +101,7 @@ async function copyBackup(fromDir: string, draft: string, log: Log): Promise<Bac
   const { database, loaded, unlock } = await openDirectory(draft, log)
   const revision = loaded.revision + revisionJump
   try {
-    await written(database.put(revisionKey, sealed(revisionKey, String(revision))))
+    await database.transact([numberWrite(revisionKey, revision)])
   } finally {
     await database.close()
     unlock()

@@ -1,29 +1,67 @@
-import { open, type RootDatabase } from 'lmdb'
+import { open } from 'lmdb'
+import { openReserve } from './reserve.ts'
 
-/**
- * The one place that opens LMDB.
- *
- * `overlappingSync` is off: with it, LMDB shows a commit before it is on the disk, which a power cut would reveal.
- * Whatever is put in one turn of the event loop becomes one transaction, whole or not at all.
- */
-export type Database = RootDatabase<Buffer, string>
-
-export function openDatabase(file: string): Database {
-  return open<Buffer, string>({
-    path: file,
-    encoding: 'binary',
-    overlappingSync: false,
-    noSubdir: true,
-    maxReaders: 16,
-  })
+/** Keys and bytes in one file, written by transactions. */
+export interface Database {
+  get(key: string): Buffer | undefined
+  /** All, in order of keys. */
+  entries(): Iterable<{ key: string; value: Buffer }>
+  /**
+   * One transaction. Resolves when all of it is durable; rejects with the system's reason when nothing of it is.
+   * `submitted` is called when it is on its way. Only one at a time.
+   */
+  transact(writes: readonly Write[], submitted?: () => void): Promise<void>
+  close(): Promise<void>
 }
 
-/** Resolves when the writes of this turn are durable; rejects with LMDB's own reason when they are not. */
-export async function written(promise: Promise<unknown>): Promise<void> {
-  try {
-    await promise
-  } catch (error) {
-    throw await reasonOf(error)
+export interface Write {
+  key: string
+  /** Undefined removes. */
+  value: Buffer | undefined
+}
+
+/**
+ * The one place that knows lmdb-js and its warts.
+ *
+ * `overlappingSync` is off: with it, LMDB shows a commit before it is on the disk, which a power cut would reveal.
+ * `eventTurnBatching` is off: with it, a commit that fails leaves a rejected promise that nobody can catch.
+ */
+export async function openDatabase(file: string): Promise<Database> {
+  const database = open<Buffer, string>({
+    path: file,
+    encoding: 'binary',
+    noSubdir: true,
+    maxReaders: 16,
+    overlappingSync: false,
+    ...{ eventTurnBatching: false }, // missing in its types
+  })
+  const pagesOf = (): { pageSize?: number; lastPageNumber?: number } => database.getStats()
+  const pageBytes = pagesOf().pageSize ?? 4096
+  const usedBytes = () => ((pagesOf().lastPageNumber ?? 1) + 1) * pageBytes
+  const reserve = await openReserve(file, pageBytes, usedBytes)
+
+  async function transact(writes: readonly Write[], submitted?: () => void): Promise<void> {
+    await reserve.ensure(writes)
+    const durable = database.batch(() => {
+      for (const { key, value } of writes) void (value === undefined ? database.remove(key) : database.put(key, value))
+    })
+    durable.catch(() => {}) // seen below, but not before `submitted` is through
+    submitted?.()
+    try {
+      await durable
+    } catch (error) {
+      throw await reasonOf(error)
+    }
+  }
+
+  return {
+    get: (key) => database.get(key),
+    entries: () => database.getRange(),
+    transact,
+    close: async () => {
+      await database.close()
+      await reserve.close()
+    },
   }
 }
 

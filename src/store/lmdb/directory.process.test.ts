@@ -150,21 +150,15 @@ describe('a data directory', () => {
     await filled()
     const file = join(dir, 'store.mdb')
     const sound = readFileSync(file)
-    const text = (bytes: Buffer, what: string) => bytes.indexOf(what)
     const damages: [string, RegExp, (bytes: Buffer) => Buffer][] = [
-      ['cut to a third', /cut off/, (bytes) => bytes.subarray(0, bytes.length / 3)],
+      ['cut short', /cut off/, (bytes) => bytes.subarray(0, 20 * 4096)],
       ['cut in the header', /does not start/, (bytes) => bytes.subarray(0, 100)],
       ['empty', /empty/, () => Buffer.alloc(0)],
       ['zeroes at the start', /does not start/, (bytes) => bytes.fill(0, 0, 4096)],
-      [
-        'a page of zeroes',
-        /damaged/,
-        (bytes) =>
-          bytes.fill(0, sound.indexOf('r/TrainingJob') & ~4095, (sound.indexOf('r/TrainingJob') & ~4095) + 4096),
-      ],
-      ['one bit in a value', /checksum/, (bytes) => flip(bytes, text(bytes, 'maxRestarts'))],
-      ['one bit in a long value', /checksum/, (bytes) => flip(bytes, text(bytes, 'xxxxxxxx') + 20_000)],
-      ['one bit in a key', /checksum|revision|kind/, (bytes) => flip(bytes, text(bytes, 'r/TrainingJob') + 3)],
+      ['zeroes in all pages', /holds something else/, (bytes) => bytes.fill(0, 2 * 4096)],
+      ['a bit in each value', /checksum/, (bytes) => flipAll(bytes, 'maxRestarts')],
+      ['a bit in a long value', /checksum/, (bytes) => flipAll(bytes, 'xxxxxxxxxxxxxxxxxxxx')],
+      ['a bit in each key', /should not be there/, (bytes) => flipAll(bytes, 'r/TrainingJob')],
       ['something else entirely', /does not start/, () => Buffer.from('hello\n'.repeat(10_000))],
     ]
     for (const [name, sentence, damage] of damages) {
@@ -197,16 +191,17 @@ describe('a data directory', () => {
     await filled(60)
     const file = join(dir, 'store.mdb')
     const sound = readFileSync(file)
+    const used = sound.findLastIndex((byte) => byte !== 0)
     const random = seededRandom(5)
     for (let i = 0; i < 25; i++) {
       const damaged = Buffer.from(sound)
-      const at = random.int(0, damaged.length - 600)
+      const at = random.int(0, used)
       for (let j = 0; j < random.int(1, 500); j++) damaged[at + j] = random.int(0, 255)
       writeFileSync(file, damaged)
       rmSync(join(dir, 'store.mdb-lock'), { force: true })
       const answer = ask({ mode: 'open', dir })
       expect([at, answer.signal, answer.status]).toEqual([at, null, 0])
-      expect(answer.stdout).toMatch(/^open .*"strangers":0|store-damaged/)
+      expect(answer.stdout).toMatch(/^open \{"revision":62,"jobs":61,|store-damaged/)
     }
   })
 
@@ -240,7 +235,7 @@ describe('a data directory', () => {
   test('that may not grow refuses writes with a sentence and keeps what it acknowledged', async () => {
     const answer = spawnSync(
       'sh',
-      ['-c', `ulimit -f 600; exec "$0" "$@"`, process.execPath, child, JSON.stringify({ mode: 'fill', dir })],
+      ['-c', `ulimit -f 6000; exec "$0" "$@"`, process.execPath, child, JSON.stringify({ mode: 'fill', dir })],
       { encoding: 'utf8' },
     )
     expect(answer.signal).toBeNull()
@@ -250,12 +245,12 @@ describe('a data directory', () => {
   test('on a full disk refuses writes with a sentence, keeps what it acknowledged, and goes on when there is room', async (context) => {
     const disk = join(root, `disk-${count}`)
     mkdirSync(disk)
-    if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', disk]).status !== 0) {
+    if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=6m', 'tmpfs', disk]).status !== 0) {
       context.skip('no small disk can be mounted here')
     }
     try {
       dir = join(disk, 'store')
-      writeFileSync(join(disk, 'ballast'), Buffer.alloc(700_000))
+      writeFileSync(join(disk, 'ballast'), Buffer.alloc(1_500_000))
       const answer = ask({ mode: 'fill', dir, ballast: join(disk, 'ballast') })
       expect(answer.stdout).toMatch(/ack lane\/after/)
       await expectKept(answer.stdout)
@@ -342,7 +337,9 @@ describe('backup and restore', () => {
   })
 })
 
-function flip(bytes: Buffer, at: number): Buffer {
-  bytes[at] = (bytes[at] ?? 0) ^ 1
+/** Flips a bit of each `text`: old pages that LMDB no longer uses may hold it as well. */
+function flipAll(bytes: Buffer, text: string): Buffer {
+  for (let at = bytes.indexOf(text); at >= 0; at = bytes.indexOf(text, at + text.length))
+    bytes[at] = (bytes[at] ?? 0) ^ 1
   return bytes
 }

@@ -43,13 +43,13 @@ function checkTrace(lines: readonly string[]): { marks: number; problems: string
     const descriptor = /^\((\d+)/.exec(call.args)?.[1] ?? ''
     if (call.name === 'openat' && call.args.includes('store.mdb"')) {
       files.set(/= (\d+)$/.exec(call.args)?.[1] ?? '', call.args.includes('O_DSYNC') ? 'meta' : 'pages')
-    } else if (call.name.startsWith('pwrite') && files.get(descriptor) === 'pages') {
+    } else if (call.name.includes('writ') && files.get(descriptor) === 'pages') {
       unsynced = true
       stage = 'written'
     } else if (/sync$/.test(call.name) && files.get(descriptor) === 'pages') {
       unsynced = false
       if (stage === 'written') stage = 'synced'
-    } else if (call.name.startsWith('pwrite') && files.get(descriptor) === 'meta') {
+    } else if (call.name.includes('writ') && files.get(descriptor) === 'meta') {
       if (stage === 'synced') stage = 'committed'
     } else if (call.name === 'write' && call.args.includes('mark begin')) {
       stage = 'begun'

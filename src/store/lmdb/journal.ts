@@ -1,6 +1,7 @@
-import type { kindNames } from '../../model/registry.ts'
+import type { KindName } from '../../model/registry.ts'
 import type { Batch, Journal, Loaded } from '../core.ts'
-import { type Database, written } from './database.ts'
+import type { Stored } from '../stored.ts'
+import type { Database, Write } from './database.ts'
 import { damaged, explained } from './errors.ts'
 import {
   formatKey,
@@ -20,9 +21,7 @@ export function createJournal(database: Database, dir: string, onPoint?: (point:
     soon: (run) => void setImmediate(run),
     commit: async (batch) => {
       try {
-        const durable = putBatch(database, batch)
-        onPoint?.('in-commit')
-        await written(durable)
+        await database.transact(writesOf(batch), () => onPoint?.('in-commit'))
       } catch (error) {
         throw explained(dir, error)
       }
@@ -30,23 +29,22 @@ export function createJournal(database: Database, dir: string, onPoint?: (point:
   }
 }
 
-function putBatch(database: Database, batch: Batch): Promise<unknown> {
-  for (const { kind, key, object } of batch.changes) {
-    const at = recordKey(kind, key)
-    if (object === undefined) ignored(database.remove(at))
-    else ignored(database.put(at, sealed(at, JSON.stringify(object))))
-  }
-  return database.put(revisionKey, sealed(revisionKey, String(batch.revision)))
+function writesOf(batch: Batch): Write[] {
+  const writes = batch.changes.map(({ kind, key, object }) => recordWrite(recordKey(kind, key), object))
+  writes.push(numberWrite(revisionKey, batch.revision))
+  return writes
 }
 
-/** The last write of the transaction tells for all of them. */
-function ignored(promise: Promise<unknown>): void {
-  promise.catch(() => {})
+export function recordWrite(key: string, object: Stored | undefined): Write {
+  return { key, value: object === undefined ? undefined : sealed(key, JSON.stringify(object)) }
 }
 
-export async function initialise(database: Database, revision: number): Promise<void> {
-  ignored(database.put(formatKey, sealed(formatKey, String(formatNow))))
-  await written(database.put(revisionKey, sealed(revisionKey, String(revision))))
+export function numberWrite(key: string, number: number): Write {
+  return { key, value: sealed(key, String(number)) }
+}
+
+export function initialise(database: Database, revision: number): Promise<void> {
+  return database.transact([numberWrite(formatKey, formatNow), numberWrite(revisionKey, revision)])
 }
 
 /** 1 is known by having no format of its own; undefined is a file that was never initialised. */
@@ -61,8 +59,10 @@ export function loadAll(database: Database, file: string): Loaded {
   const kept = database.get(revisionKey)
   if (kept === undefined) throw damaged(file, 'its revision is missing')
   const revision = numberIn(kept, revisionKey, file)
-  const objects: { kind: (typeof kindNames)[number]; key: string; object: Loaded['objects'][number]['object'] }[] = []
-  for (const { key: at, value } of database.getRange({ start: recordPrefix, end: `${recordPrefix}\uffff` })) {
+  const objects: { kind: KindName; key: string; object: Stored }[] = []
+  for (const { key: at, value } of database.entries()) {
+    if (at === formatKey || at === revisionKey) continue
+    if (!at.startsWith(recordPrefix)) throw damaged(file, `record ${at} should not be there`)
     const path = at.slice(recordPrefix.length)
     const place = splitKey(path)
     const text = unsealed(at, value)

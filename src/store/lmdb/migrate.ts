@@ -1,7 +1,7 @@
 import { copyFileSync, existsSync, mkdirSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Log } from '../../base/log.ts'
-import { type Database, written } from './database.ts'
+import type { Database, Write } from './database.ts'
 import { damaged, newerFormat } from './errors.ts'
 import {
   formatKey,
@@ -9,13 +9,12 @@ import {
   parseRecord,
   recordKey,
   revisionKey,
-  sealed,
   splitKey,
   storeFile,
   syncFile,
   syncFolder,
 } from './format.ts'
-import { formatOf, initialise } from './journal.ts'
+import { formatOf, initialise, numberWrite, recordWrite } from './journal.ts'
 
 /**
  * Brings the file to the present format. The copy that is made first stays, in `before-format-N`; the change itself is
@@ -50,18 +49,15 @@ function copyAside(dir: string): string {
 async function fromFormat1(database: Database, file: string): Promise<void> {
   const revision = database.get('revision')?.toString()
   if (revision === undefined || !/^[0-9]{1,15}$/.test(revision)) throw damaged(file, 'its revision is missing')
-  const records = [...database.getRange()].filter(({ key }) => key !== 'revision')
-  const changes = records.map(({ key, value }) => {
+  const writes: Write[] = []
+  for (const { key, value } of database.entries()) {
+    if (key === 'revision') continue
     const place = splitKey(key)
     if (place === undefined) throw damaged(file, `record ${key} is of no known kind`)
-    return { from: key, to: recordKey(place.kind, place.key), object: parseRecord(file, key, value.toString()) }
-  })
-  const writes: Promise<unknown>[] = []
-  for (const { from, to, object } of changes) {
-    writes.push(database.remove(from), database.put(to, sealed(to, JSON.stringify(object))))
+    const object = parseRecord(file, key, value.toString())
+    writes.push({ key, value: undefined }, recordWrite(recordKey(place.kind, place.key), object))
   }
-  writes.push(database.remove('revision'))
-  writes.push(database.put(formatKey, sealed(formatKey, String(formatNow))))
-  writes.push(database.put(revisionKey, sealed(revisionKey, revision)))
-  await written(Promise.all(writes))
+  writes.push({ key: 'revision', value: undefined })
+  writes.push(numberWrite(formatKey, formatNow), numberWrite(revisionKey, Number(revision)))
+  await database.transact(writes)
 }

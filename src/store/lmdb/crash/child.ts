@@ -72,9 +72,9 @@ async function report(store: LmdbStore): Promise<Map<string, number>> {
     if (!namespaces.has(secret.metadata.namespace ?? '')) problems.push(`${key} came without its namespace`)
     if (Number(secret.metadata.resourceVersion) > Number(resourceVersion)) problems.push(`${key} is from the future`)
   }
-  say(
-    `open ${JSON.stringify({ revision: Number(resourceVersion), present: Object.fromEntries(present), problems, strangers })}`,
-  )
+  const jobs = (await store.list('TrainingJob')).items.length
+  const revision = Number(resourceVersion)
+  say(`open ${JSON.stringify({ revision, jobs, present: Object.fromEntries(present), problems, strangers })}`)
   return present
 }
 
