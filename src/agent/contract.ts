@@ -36,6 +36,10 @@ export interface PodRun {
   env: Record<string, string>
   workingDir?: string | undefined
   image?: string | undefined
+  /** The command is arguments to the image's own entry point. */
+  isArguments?: boolean | undefined
+  /** Enforced where the runner can. */
+  limits?: { cpuMilli?: number | undefined; memoryBytes?: number | undefined } | undefined
   volumes: Volume[]
 }
 

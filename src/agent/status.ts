@@ -150,6 +150,7 @@ function signalMessage(signal: string): string {
 }
 
 function exitMessage(code: number): string {
+  if (code === 125) return 'exit code 125: of a container, that Docker could not start it; see the log'
   if (code === 126) return 'exit code 126: the command was found but is not executable'
   if (code === 127) return 'exit code 127: a shell did not find a command; see the log'
   return `exit code ${code}`

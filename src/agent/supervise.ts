@@ -3,8 +3,9 @@ import { messageOf, OperatingError } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import type { Blobs } from '../blob/contract.ts'
-import type { Pod } from '../model/kinds/kubernetes.ts'
+import type { Container, Pod } from '../model/kinds/kubernetes.ts'
 import { annotation, label } from '../model/names.ts'
+import { bytesOf, milliOf } from '../model/quantity.ts'
 import { type PodWork, podWork } from '../model/work.ts'
 import type { Store } from '../store/contract.ts'
 import type {
@@ -13,6 +14,7 @@ import type {
   PodEnd,
   PodFiles,
   PodPlace,
+  PodRun,
   PodRunner,
   PodSignal,
   Prepared,
@@ -135,6 +137,8 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
         env: resolved.env,
         workingDir: wanted.container.workingDir,
         image: wanted.container.image,
+        isArguments: (wanted.container.command ?? []).length === 0,
+        limits: limitsOf(wanted.container),
         volumes: wanted.volumes,
       })
     } finally {
@@ -430,6 +434,14 @@ const deleted: Cause = { reason: 'Deleted', message: 'stopped because the pod wa
 const stoppedFirst: Refusal = { refused: true, reason: 'Deleted', message: 'stopped before it started' }
 function graceOf(pod: Pod): number {
   return 1000 * (pod.metadata.deletionGracePeriodSeconds ?? pod.spec.terminationGracePeriodSeconds ?? 30)
+}
+
+function limitsOf({ resources }: Container): NonNullable<PodRun['limits']> {
+  const { cpu, memory } = resources?.limits ?? {}
+  return {
+    ...(cpu === undefined ? {} : { cpuMilli: milliOf(cpu) }),
+    ...(memory === undefined ? {} : { memoryBytes: bytesOf(memory) }),
+  }
 }
 
 export function portsOf(pod: Pod): number[] {

@@ -7,6 +7,7 @@ export function podFolder(dir: string, uid: string) {
   if (!/^[A-Za-z0-9][A-Za-z0-9-]{0,100}$/.test(uid))
     throw new OperatingError('invalid', 'give-up', `${JSON.stringify(uid)} is not a uid`)
   const root = join(dir, 'pods', uid)
+  const job = join(root, 'job')
   return {
     root,
     claim: join(root, 'claim'),
@@ -14,12 +15,14 @@ export function podFolder(dir: string, uid: string) {
     log: join(root, 'log'),
     olderLog: join(root, 'log.1'),
     stamps: join(root, 'stamps'),
-    progress: join(root, 'progress'),
-    control: join(root, 'control'),
-    checkpoints: join(root, 'checkpoints'),
-    output: join(root, 'output'),
-    data: join(root, 'data'),
-    model: join(root, 'model'),
+    /** The job's own part, and its working directory: what it writes there cannot be taken for ours. */
+    job,
+    progress: join(job, 'progress'),
+    control: join(job, 'control'),
+    checkpoints: join(job, 'checkpoints'),
+    output: join(job, 'output'),
+    data: join(job, 'data'),
+    model: join(job, 'model'),
   }
 }
 export type PodFolder = ReturnType<typeof podFolder>

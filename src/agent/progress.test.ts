@@ -1,0 +1,108 @@
+import { describe, expect, it } from 'vitest'
+import { expand } from './env.ts'
+import { createProgress, matchProgressLine, parseProgressLine } from './progress.ts'
+import { probedPort } from './support.ts'
+
+/** Steps of `ms` each from time 0; returns the time of the last. */
+function steps(progress: ReturnType<typeof createProgress>, count: number, ms: number): number {
+  for (let step = 1; step <= count; step++) progress.add({ step }, step * ms)
+  return count * ms
+}
+
+describe('a hang', () => {
+  it('is three mean steps without one, at least three seconds', () => {
+    const fast = createProgress()
+    const at = steps(fast, 10, 100)
+    expect(fast.hungSinceMs(at + 3000)).toBeUndefined()
+    expect(fast.hungSinceMs(at + 3001)).toBe(at)
+    const slow = createProgress()
+    const then = steps(slow, 10, 4000)
+    expect(slow.hungSinceMs(then + 12_000)).toBeUndefined()
+    expect(slow.hungSinceMs(then + 12_001)).toBe(then)
+  })
+
+  it('is not known before three steps, nor after the job said that it stopped', () => {
+    const progress = createProgress()
+    expect(progress.hungSinceMs(1e9)).toBeUndefined()
+    steps(progress, 2, 100)
+    expect(progress.hungSinceMs(1e9)).toBeUndefined()
+    steps(progress, 3, 100)
+    expect(progress.hungSinceMs(1e9)).toBeDefined()
+    progress.add({ stopped: 3 }, 400)
+    expect(progress.hungSinceMs(1e9)).toBeUndefined()
+  })
+
+  it('is counted anew by a watcher that slept', () => {
+    const progress = createProgress()
+    const at = steps(progress, 10, 100)
+    progress.waitAnew(at + 60_000)
+    expect(progress.hungSinceMs(at + 62_000)).toBeUndefined()
+    expect(progress.hungSinceMs(at + 64_000)).toBe(at + 60_000)
+  })
+
+  it('is judged by the pauses that the job has shown before', () => {
+    const progress = createProgress()
+    const at = steps(progress, 10, 100)
+    progress.add({ step: 11 }, at + 20_000) // an evaluation
+    expect(progress.hungSinceMs(at + 45_000)).toBeUndefined()
+    expect(progress.hungSinceMs(at + 51_000)).toBe(at + 20_000)
+  })
+})
+
+describe('rates', () => {
+  it('come from the recent steps', () => {
+    const progress = createProgress()
+    for (let step = 1; step <= 40; step++)
+      progress.add({ step, samples: 4, tokens: 512, seconds: 0.25, loss: 1 / step }, step * 250)
+    expect(progress.now.stepSeconds).toBeCloseTo(0.25)
+    expect(progress.now.samplesPerSecond).toBeCloseTo(16)
+    expect(progress.now.tokensPerSecond).toBeCloseTo(2048)
+    expect(progress.now).toMatchObject({ step: 40, firstStepAtMs: 250, stepAtMs: 10_000 })
+  })
+})
+
+describe('a line', () => {
+  it('that is none is nothing, and odd numbers are left out', () => {
+    for (const text of ['', '{', 'null', '[]', '7', '{"x":1}', '{"step":-1}', '{"step":1.5}', '{"step":"1"}']) {
+      expect(parseProgressLine(text), text).toBeUndefined()
+    }
+    expect(parseProgressLine('{"step":1,"loss":1e999,"tokens":5,"__proto__":3}')).toEqual({ step: 1, tokens: 5 })
+  })
+  it('of a log gives what its pattern names', () => {
+    expect(matchProgressLine(/step (?<step>\d+).*loss (?<loss>[\d.]+)/, 'step 7, loss 2.5')).toEqual({
+      step: 7,
+      loss: 2.5,
+    })
+    expect(matchProgressLine(/loss (?<loss>[\d.]+)/, 'loss 2.5')).toBeUndefined()
+  })
+})
+
+describe('$(NAME)', () => {
+  it('is expanded as on Kubernetes, and a shell’s $$ stays', () => {
+    const env = { A: '1', B: '$(A)' }
+    expect(expand('$(A) $(B) $(C) $$(A) $A ${A} kill $$', env).text).toBe('1 $(A) $(C) $(A) $A ${A} kill $$')
+    expect(expand('$(constructor)', env)).toEqual({ text: '$(constructor)', used: [] })
+  })
+})
+
+describe('the port of a probe', () => {
+  const container = {
+    name: 'c',
+    ports: [
+      { name: 'http', containerPort: 8080 },
+      { name: 'rpc', containerPort: 9090 },
+    ],
+  }
+  it.each([
+    ['http', 20001],
+    ['rpc', 20002],
+    [8080, 20001],
+    ['9090', 20002],
+    ['PORT', 20001],
+    [0, 20001],
+    [3000, 3000],
+    ['unknown', 20001],
+  ])('%s is %d', (port, expected) => {
+    expect(probedPort(port, container, [20001, 20002])).toBe(expected)
+  })
+})
