@@ -9,6 +9,7 @@ import { realClock } from '../runtime/clock.ts'
 import { type Bench, isRunning, node, openBench, terminatedOf } from './fixture.ts'
 import { podFolder } from './local/folders.ts'
 import { createLocalRunner } from './local/runner.ts'
+import { endStrays } from './local/strays.ts'
 
 let bench: Bench
 beforeEach(async () => {
@@ -98,6 +99,18 @@ describe('an agent that comes back', () => {
       (each) => each.type === 'Ready',
     )
     expect(ready?.status).toBe('False')
+  })
+})
+
+describe('a logical node that is no more', () => {
+  it('leaves no pod behind, and the others keep theirs', async () => {
+    const { metadata } = await bench.run(['sleep', '600'])
+    const pid = await running(metadata.name)
+    expect(await endStrays(join(bench.dir, 'agent'), [node.name])).toBe(0)
+    expect(isRunning(pid)).toBe(true)
+    await bench.agent.stop('leave')
+    expect(await endStrays(join(bench.dir, 'agent'), ['another'])).toBe(1)
+    await bench.until(async () => !isRunning(pid))
   })
 })
 
