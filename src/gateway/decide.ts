@@ -1,0 +1,160 @@
+import type { Random } from '../base/random.ts'
+
+/**
+ * Everything that the gateway decides, as pure functions: the twin routes with the same ones. Work in flight is counted
+ * at the moment of the decision, never from a report, so a burst cannot herd onto one replica (facts/inference.md §5).
+ */
+
+export interface ReplicaView {
+  key: string
+  inFlight: number
+  breaker: Breaker
+}
+
+/**
+ * Remembers, across requests, that a replica refuses connections. Only connections count: what an engine answers (4xx,
+ * 429, 503, 500) says something of the request or of its load, never that it should be taken out.
+ */
+export type Breaker =
+  | { state: 'closed'; failures: number }
+  | { state: 'open'; failures: number; untilMs: number }
+  | { state: 'probing'; failures: number; untilMs: number }
+
+export const closedBreaker: Breaker = { state: 'closed', failures: 0 }
+
+const ejectionFirstMs = 500
+const ejectionMaxMs = 30_000
+
+export type Choice = { kind: 'send'; key: string; probe: boolean } | { kind: 'none'; retryAtMs?: number }
+
+/**
+ * The least loaded replica with room, ties drawn at random. A replica whose ejection has run out gets one request as a
+ * probe before all others: a refused connection costs that request nothing, and half-open always resolves.
+ */
+export function chooseReplica(
+  replicas: readonly ReplicaView[],
+  perReplica: number,
+  nowMs: number,
+  random: Random,
+): Choice {
+  const probe = replicas.find((replica) => replica.breaker.state === 'open' && replica.breaker.untilMs <= nowMs)
+  if (probe) return { kind: 'send', key: probe.key, probe: true }
+  const open = replicas.filter((replica) => replica.breaker.state === 'closed' && replica.inFlight < perReplica)
+  const least = open.reduce((low, replica) => Math.min(low, replica.inFlight), Number.POSITIVE_INFINITY)
+  const tied = open.filter((replica) => replica.inFlight === least)
+  const chosen = tied.length > 1 ? tied[random.int(0, tied.length - 1)] : tied[0]
+  if (chosen) return { kind: 'send', key: chosen.key, probe: false }
+  const retries = replicas.flatMap((replica) => (replica.breaker.state === 'open' ? [replica.breaker.untilMs] : []))
+  return retries.length > 0 ? { kind: 'none', retryAtMs: Math.min(...retries) } : { kind: 'none' }
+}
+
+/** The probe of a half-open replica is on its way: nobody else is sent there until it resolves. */
+export function probing(breaker: Breaker): Breaker {
+  return breaker.state === 'open' ? { ...breaker, state: 'probing' } : breaker
+}
+
+/** A connection was accepted: whatever is answered on it, the replica is there. */
+export function accepted(): Breaker {
+  return closedBreaker
+}
+
+/** A connection was refused, or broken before a byte came: out at once, longer each time. */
+export function refused(breaker: Breaker, nowMs: number): Breaker {
+  const failures = breaker.failures + 1
+  let waitMs = ejectionFirstMs
+  for (let i = 1; i < failures && waitMs < ejectionMaxMs; i++) waitMs *= 2
+  return { state: 'open', failures, untilMs: nowMs + Math.min(waitMs, ejectionMaxMs) }
+}
+
+/** The probe was given up before it resolved (its client left): the next request probes. */
+export function abandoned(breaker: Breaker): Breaker {
+  return breaker.state === 'probing' ? { ...breaker, state: 'open' } : breaker
+}
+
+export interface Limits {
+  headerBytes: number
+  bodyBytes: number
+  /** Longest that a client may take to send a request. */
+  receiveMs: number
+  /** Requests of one service under way at replicas. */
+  inFlight: number
+  /** Requests of one service that wait for a replica, the bytes of all that wait, and how long each may. */
+  held: number
+  heldBytes: number
+  heldMs: number
+  /** Requests per replica, in multiples of the service's target; more wait in the gateway, where they bind late. */
+  targetFactor: number
+}
+
+export const defaultLimits: Limits = {
+  headerBytes: 16_384,
+  bodyBytes: 33_554_432,
+  receiveMs: 300_000,
+  inFlight: 4096,
+  held: 512,
+  heldBytes: 134_217_728,
+  heldMs: 120_000,
+  targetFactor: 4,
+}
+
+export interface Load {
+  suspended: boolean
+  inFlight: number
+  held: number
+  /** Bytes of all held requests, of every service. */
+  heldBytes: number
+  requestBytes: number
+}
+
+export type Admission =
+  | { kind: 'admit' }
+  | { kind: 'refuse'; status: 429 | 503; code: string; message: string; retryAfterSeconds: number }
+
+/** Whether a request may enter at all. */
+export function admit(service: string, load: Load, limits: Limits): Admission {
+  if (load.suspended)
+    return refusal(
+      503,
+      'service_suspended',
+      `${service} is suspended; resume it with: millwright resume ${service}`,
+      30,
+    )
+  if (load.inFlight >= limits.inFlight)
+    return refusal(429, 'too_many_requests', `${service} has ${load.inFlight} requests under way; try again later`, 1)
+  return { kind: 'admit' }
+}
+
+/** Whether a request that no replica can take now may wait for one. */
+export function admitHeld(service: string, load: Load, limits: Limits): Admission {
+  if (load.held >= limits.held)
+    return refusal(429, 'too_many_held', `${load.held} requests already wait for a replica of ${service}`, 5)
+  if (load.heldBytes + load.requestBytes > limits.heldBytes)
+    return refusal(429, 'too_many_held', `the requests that wait for a replica of ${service} are too large together`, 5)
+  return { kind: 'admit' }
+}
+
+function refusal(status: 429 | 503, code: string, message: string, retryAfterSeconds: number): Admission {
+  return { kind: 'refuse', status, code, message, retryAfterSeconds }
+}
+
+/** How an attempt to send a request to a replica failed. */
+export interface Failure {
+  /** The request was handed to an open connection. */
+  sent: boolean
+  /** That connection had carried a request before: the replica may have closed it while ours was on its way. */
+  reused: boolean
+  responseBytes: boolean
+}
+
+export type AfterFailure = { retry: boolean; ejects: boolean }
+
+/**
+ * A request is sent again only where the first try cannot have been worked on: the connection was never accepted, or
+ * it was a kept one that closed without a byte of an answer. Anything else could burn the same prefill twice
+ * (facts/inference.md §8).
+ */
+export function afterFailure(failure: Failure): AfterFailure {
+  if (failure.responseBytes) return { retry: false, ejects: false }
+  if (!failure.sent) return { retry: true, ejects: true }
+  return { retry: failure.reused, ejects: false }
+}

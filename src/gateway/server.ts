@@ -1,0 +1,257 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Clock } from '../base/clock.ts'
+import { OperatingError } from '../base/errors.ts'
+import type { Log } from '../base/log.ts'
+import type { Random } from '../base/random.ts'
+import { label } from '../model/names.ts'
+import { keyOf } from '../model/refs.ts'
+import type { Store } from '../store/contract.ts'
+import { createInformer, type Informer } from '../store/informer.ts'
+import {
+  badRequest,
+  bodyTooLarge,
+  methodNotAllowed,
+  modelNotFound,
+  routeNotFound,
+  unauthorized,
+  unavailable,
+} from '../wire/errors.ts'
+import { glanceAt } from '../wire/glance.ts'
+import { listModels } from '../wire/models.ts'
+import { defaultLimits, type Limits } from './decide.ts'
+import { Dispatch } from './dispatch.ts'
+import { answer, answerError, type Exchange, readBody, upstreamBody } from './exchange.ts'
+import { hostAllowed, keyCheck, originAllowed } from './guard.ts'
+import { Reporter } from './report.ts'
+import { publicName, Routes } from './routes.ts'
+
+export interface GatewayOptions {
+  store: Store
+  clock: Clock
+  random: Random
+  log: Log
+  host: string
+  /** 0 takes a free one. */
+  port: number
+  /** When given, requests need one of them as `Authorization: Bearer KEY`. */
+  apiKeys?: readonly string[]
+  /** Names, beside localhost and addresses, that it answers to. */
+  hostNames?: readonly string[]
+  limits?: Partial<Limits>
+}
+
+export interface Gateway {
+  url: string
+  /** Refuses what is new, answers what waits, lets streams run for `graceMs`, then cuts them. */
+  close(graceMs: number): Promise<void>
+}
+
+/** The OpenAI-compatible door to all InferenceServices. It owns nothing durable. */
+export async function startGateway(options: GatewayOptions): Promise<Gateway> {
+  const { store, clock, random, log } = options
+  const limits = { ...defaultLimits, ...options.limits }
+  const reporter = new Reporter({ store, clock, log })
+  const dispatch = new Dispatch({
+    clock,
+    random,
+    log,
+    limits,
+    changed: (service, urgent) => reporter.changed(service, urgent),
+  })
+  const routes = new Routes((service) => dispatch.wake(service))
+  const watches = follow(options, routes, dispatch, reporter)
+  const door = new Door({ ...options, limits, routes, dispatch, ready: () => watches.every((watch) => watch.isSynced) })
+  const server = createServer(
+    {
+      maxHeaderSize: limits.headerBytes,
+      headersTimeout: Math.min(60_000, limits.receiveMs),
+      requestTimeout: limits.receiveMs,
+      keepAliveTimeout: 65_000,
+    },
+    (request, response) => void door.open(request, response),
+  )
+  await listening(server, options)
+  await Promise.all(watches.map((watch) => watch.synced()))
+  return {
+    url: urlOf(server, options.host),
+    close: async (graceMs) => {
+      door.closing = true
+      server.close()
+      await dispatch.drain(routes.services, graceMs)
+      for (const watch of watches) watch.stop()
+      await reporter.stop()
+      routes.close()
+      server.closeAllConnections()
+    },
+  }
+}
+
+function follow(options: GatewayOptions, routes: Routes, dispatch: Dispatch, reporter: Reporter) {
+  const handles = { store: options.store, clock: options.clock, log: options.log, random: options.random }
+  const services = createInformer({ ...handles, kind: 'InferenceService' })
+  services.onChange(({ type, object }) => {
+    if (type !== 'DELETED') {
+      routes.setService(object)
+      if (type === 'ADDED')
+        for (const service of routes.services) if (service.object === object) reporter.changed(service, false)
+      return
+    }
+    const gone = routes.removeService(keyOf(object))
+    if (gone === undefined) return
+    reporter.forget(gone)
+    dispatch.forget(gone)
+  })
+  const pods = createInformer({ ...handles, kind: 'Pod', selectors: { labels: label.service } })
+  pods.onChange(({ type, object }) => (type === 'DELETED' ? routes.removePod(keyOf(object)) : routes.setPod(object)))
+  const watches: Pick<Informer<unknown>, 'start' | 'stop' | 'synced' | 'isSynced'>[] = [services, pods]
+  for (const watch of watches) watch.start()
+  return watches
+}
+
+const modelPaths = ['/v1/chat/completions', '/v1/completions', '/v1/embeddings']
+
+interface DoorHandles extends GatewayOptions {
+  limits: Limits
+  routes: Routes
+  dispatch: Dispatch
+  ready(): boolean
+}
+
+/** Lets a request in, or says why not. */
+class Door {
+  closing = false
+  readonly #handles: DoorHandles
+  readonly #names: string[]
+  readonly #keyFits: (authorization: string | undefined) => boolean
+
+  constructor(handles: DoorHandles) {
+    this.#handles = handles
+    this.#names = [handles.host.toLowerCase(), ...(handles.hostNames ?? []).map((name) => name.toLowerCase())]
+    this.#keyFits = keyCheck(handles.apiKeys)
+  }
+
+  async open(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    request.on('error', () => {})
+    response.on('error', () => {})
+    const path = (request.url ?? '/').split('?')[0] ?? '/'
+    const id = requestId(request, this.#handles.random)
+    response.setHeader('x-request-id', id)
+    if (!hostAllowed(request.headers.host, this.#names) || !originAllowed(request.headers.origin, this.#names)) {
+      return answerError(response, { ...badRequest(strangeHost, null, 'host_not_allowed'), status: 400 })
+    }
+    if (path === '/healthz') return answer(response, 200, { status: 'ok' })
+    if (path === '/readyz') return this.#readiness(response)
+    if (!this.#keyFits(request.headers.authorization)) return answerError(response, unauthorized())
+    if (path === '/v1/models' || path.startsWith('/v1/models/')) return this.#models(request, response, path)
+    if (!modelPaths.includes(path)) return answerError(response, routeNotFound(request.method ?? '', path))
+    if (request.method !== 'POST') return answerError(response, methodNotAllowed(request.method ?? '', path, 'POST'))
+    if (this.closing) return answerError(response, unavailable('The gateway is stopping.', 'stopping', 2))
+    await this.#ask(request, response, path, id)
+  }
+
+  async #ask(request: IncomingMessage, response: ServerResponse, path: string, id: string): Promise<void> {
+    const { limits, routes, dispatch, clock } = this.#handles
+    const body = await readBody(request, limits.bodyBytes)
+    if (body === 'gone') return
+    if (body === 'large') return answerError(response, bodyTooLarge(limits.bodyBytes), { connection: 'close' })
+    const glance = glanceAt(body)
+    if (glance === undefined) return answerError(response, badRequest('The request body is not a JSON object.'))
+    if (glance.model === undefined || glance.model === '')
+      return answerError(response, badRequest('The field "model" is missing.', 'model', 'missing_model'))
+    const service = routes.find(glance.model)
+    if (service === undefined) return answerError(response, modelNotFound(glance.model, this.#served()))
+    const exchange: Exchange = {
+      id,
+      service,
+      path,
+      headers: request.headers,
+      ...rewritten(body, glance, service.object.metadata.name),
+      stream: glance.stream,
+      response,
+      arrivedMs: clock.now(),
+      cancelUpstream: undefined,
+      release: undefined,
+      timers: [],
+      over: false,
+    }
+    dispatch.submit(exchange)
+  }
+
+  #models(request: IncomingMessage, response: ServerResponse, path: string): void {
+    if (request.method !== 'GET') {
+      answerError(response, methodNotAllowed(request.method ?? '', path, 'GET'))
+      return
+    }
+    const services = [...this.#handles.routes.services]
+    const wanted = decoded(path.slice('/v1/models/'.length))
+    const one = path === '/v1/models' ? undefined : this.#handles.routes.find(wanted)
+    if (path !== '/v1/models' && one === undefined) {
+      answerError(response, modelNotFound(wanted, this.#served()))
+      return
+    }
+    const data = (one === undefined ? services : [one]).map((service) => {
+      const created = Math.floor(Date.parse(service.object.metadata.creationTimestamp ?? '') / 1000) || 0
+      return listModels([publicName(service)], created).data
+    })
+    answer(response, 200, one === undefined ? { object: 'list', data: data.flat() } : (data.flat()[0] ?? {}))
+  }
+
+  #readiness(response: ServerResponse): void {
+    if (this.closing) {
+      answerError(response, unavailable('The gateway is stopping.', 'stopping'))
+      return
+    }
+    if (!this.#handles.ready()) {
+      answerError(response, unavailable('The gateway is starting.', 'starting'))
+      return
+    }
+    answer(response, 200, { status: 'ok' })
+  }
+
+  #served(): string[] {
+    return [...this.#handles.routes.services].map(publicName).slice(0, 20)
+  }
+}
+
+const strangeHost =
+  'This gateway answers to localhost, to addresses and to the names it was given, not to the Host or Origin of this request.'
+
+function rewritten(body: Buffer, glance: NonNullable<ReturnType<typeof glanceAt>>, served: string) {
+  return upstreamBody(body, glance, served)
+}
+
+/** The client's own id where it is one that can go into a log line. */
+function requestId(request: IncomingMessage, random: Random): string {
+  const given = request.headers['x-request-id']
+  return typeof given === 'string' && /^[\w.:-]{1,128}$/.test(given) ? given : `req-${random.uuid()}`
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}
+
+function listening(server: Server, { host, port }: GatewayOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => reject(cannotListen(error, host, port)))
+    server.listen(port, host, resolve)
+  })
+}
+
+function cannotListen(error: NodeJS.ErrnoException, host: string, port: number): OperatingError {
+  const why =
+    error.code === 'EADDRINUSE'
+      ? `port ${port} on ${host} is taken by another program; choose another with --gateway-port`
+      : `the gateway cannot listen on ${host}:${port}: ${error.message}`
+  return new OperatingError('cannot-listen', 'give-up', why, { cause: error })
+}
+
+function urlOf(server: Server, host: string): string {
+  const address = server.address()
+  const { port } = typeof address === 'object' && address !== null ? address : ({ port: 0 } as AddressInfo)
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+}
