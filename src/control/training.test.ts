@@ -48,7 +48,7 @@ test('a killed rank raises the attempt at once, from the last committed checkpoi
     lastFailure: {
       attempt: 1,
       reason: 'Killed',
-      message: 'j-worker-1-1 (rank 1 on a) killed by SIGKILL; attempt 2 goes on from step 10',
+      message: 'j-worker-1-1 (rank 1 on a): killed by SIGKILL; attempt 2 goes on from step 10',
       logTail: 'last words',
     },
   })

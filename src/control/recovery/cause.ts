@@ -2,6 +2,9 @@ import type { Pod } from '../../model/kinds/kubernetes.ts'
 import type { Seat } from '../../model/kinds/workloads.ts'
 import type { ReportStatus } from '../gangs.ts'
 
+/** 'refused': the agent could not start it, or not take over what it left; trying again would end the same. */
+export type EndKind = 'lost' | 'killed' | 'hung' | 'exit' | 'refused' | 'by agent'
+
 /** How one member ended, or that it must be taken for ended. */
 export interface End {
   pod: string
@@ -9,7 +12,7 @@ export interface End {
   node: string
   /** By the clock of the shim that saw it. */
   atMs: number
-  kind: 'lost' | 'killed' | 'hung' | 'exit' | 'refused' | 'by agent'
+  kind: EndKind
   reason: string
   message: string
   exitCode?: number
@@ -71,8 +74,9 @@ function fromReport(about: About, ended: NonNullable<ReportStatus['ended']>): En
   const end = { ...about, atMs, reason, message, ...(exitCode === undefined ? {} : { exitCode }) }
   if (byAgent) return { ...end, kind: 'by agent' }
   if (signal !== undefined || machineReasons.includes(reason)) return { ...end, kind: 'killed' }
-  if (exitCode === undefined) return { ...end, kind: 'refused' }
-  return exitCode === 0 && reason === 'Completed' ? undefined : { ...end, kind: 'exit' }
+  if (exitCode === undefined || exitCode === 0)
+    return exitCode === 0 && reason === 'Completed' ? undefined : { ...end, kind: 'refused' }
+  return { ...end, kind: 'exit' }
 }
 
 function fromPod(about: About, pod: Pod, nowMs: number): End {
@@ -86,6 +90,6 @@ function fromPod(about: About, pod: Pod, nowMs: number): End {
   const { exitCode, signal } = terminated
   const end = { ...about, atMs, reason, message, exitCode }
   if ((signal ?? 0) > 0 || machineReasons.includes(reason)) return { ...end, kind: 'killed' }
-  if (exitCode === 128 && reason !== 'Error') return { ...end, kind: 'refused' }
+  if (exitCode === 0 || (exitCode === 128 && reason !== 'Error')) return { ...end, kind: 'refused' }
   return { ...end, kind: 'exit' }
 }

@@ -47,7 +47,7 @@ function whyNoMore(
   const { failExitCodes = [], restartExitCodes = [] } = job.spec.failurePolicy
   const { exitCode, kind } = cause
   const who = `${cause.pod} (rank ${cause.rank})`
-  const ends = `${who} ${said(cause)}`
+  const ends = `${who}: ${said(cause)}`
   if (kind === 'refused') return { reason: cause.reason, message: ends }
   if (kind === 'exit' && exitCode !== undefined && !restartExitCodes.includes(exitCode)) {
     if (failExitCodes.includes(exitCode)) {
@@ -75,7 +75,7 @@ function failureOf(gang: Gang, cause: End, isFinal: boolean, nowMs: number): Fai
   return {
     attempt,
     reason: cause.reason === 'Error' && cause.kind === 'killed' ? 'Killed' : cause.reason,
-    message: `${cause.pod} (rank ${cause.rank} on ${cause.node}) ${said(cause)}${next}`,
+    message: `${cause.pod} (rank ${cause.rank} on ${cause.node}): ${said(cause)}${next}`,
     pod: cause.pod,
     at: new Date(Number.isFinite(cause.atMs) ? cause.atMs : nowMs).toISOString(),
     ...(cause.logTail === undefined ? {} : { logTail: cause.logTail.slice(-logTailMax) }),

@@ -61,7 +61,7 @@ function workOf(job: TrainingJob, gang: Gang, data: string | undefined): PodWork
     ...(checkpoint === undefined ? {} : { restore: { step: checkpoint.step, manifests: checkpoint.manifests } }),
     restoreElse: older,
     ...(data === undefined ? {} : { data }),
-    output: `${prefixOf('outputs', job, attempt)}/manifest.json`,
+    ...(job.spec.output === undefined ? {} : { output: `${prefixOf('outputs', job, attempt)}/manifest.json` }),
     ...(job.spec.progress === undefined ? {} : { progressPattern: job.spec.progress.pattern }),
   }
 }

@@ -66,21 +66,23 @@ export function createTraining(context: Context): Reconciler {
     return sooner(sooner(asked, shown), ending.untilMs === undefined ? settled() : again(ending.untilMs - seen.nowMs))
   }
 
-  /** The decision is the job's condition; seats and pods follow from it, now or when this runs again. */
+  /**
+   * The job's condition and its seats at once: whichever of the two is written alone before a crash, the ending still
+   * follows from the same pods and brings the other.
+   */
   async function finish(seen: Seen, ending: Ending): Promise<Outcome> {
     const { job } = seen
     const status = statusNow(seen, ending, undefined)
-    const written = await store.updateStatus('TrainingJob', { ...job, status })
+    const [written] = await Promise.all([store.updateStatus('TrainingJob', { ...job, status }), close(seen)])
     if (typeof written === 'string') return settled()
     if (ending.kind === 'failed') context.events.record(job, 'Warning', ending.reason, ending.message)
     else context.events.record(job, 'Normal', 'Completed', 'every member ended well')
-    return close(seen)
+    return settled()
   }
 
   async function close(seen: Seen): Promise<Outcome> {
     const { gang, job } = seen
-    const key = keyOf(job)
-    shownAtMs.delete(key)
+    shownAtMs.delete(keyOf(job))
     checkpointAskedAtMs.delete(gang.metadata.uid ?? '')
     if (!gang.spec.suspend) await patchGang(context, gang, { spec: { suspend: true, checkpointRequest: null } })
     await evictAll(context, seen, job.spec.terminationGracePeriodSeconds)
