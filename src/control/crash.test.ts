@@ -18,24 +18,61 @@ test('a control plane that dies after any of its writes changes nothing about ho
   }
 }, 120_000)
 
-async function lifeOf(
-  crashAfter = Number.POSITIVE_INFINITY,
-): Promise<{ state: Record<string, unknown>; writes: number }> {
+test('nor when it dies while it suspends and resumes a job that heeds nothing but SIGTERM', async () => {
+  const undisturbed = await stubbornLifeOf()
+  expect(undisturbed.state).toMatchObject({ phase: 'Failed', attempt: 2, restarts: 0 })
+  for (let n = 1; n <= undisturbed.writes; n++) {
+    const life = await stubbornLifeOf(n)
+    expect({ n, ...life.state }).toEqual({ n, ...undisturbed.state })
+  }
+}, 120_000)
+
+async function stubbornLifeOf(crashAfter = Number.POSITIVE_INFINITY): Promise<Life> {
+  const { world, until, writes } = await startLife(crashAfter)
+  const { metadata } = await world.job('j', { workers: 2, activeDeadlineSeconds: 3600 })
+  await until(() => world.agent.running().length === 2, 'attempt 1 runs')
+  await world.store.patch('TrainingJob', metadata, { spec: { suspend: true } })
+  await until(async () => (await world.getJob('j')).status?.phase === 'Suspended', 'the job is suspended')
+  expect(world.agent.running()).toEqual([])
+  await world.store.patch('TrainingJob', metadata, { spec: { suspend: false } })
+  await until(() => world.agent.running().includes('j-worker-1-2'), 'attempt 2 runs')
+  await world.agent.end('j-worker-0-2', { exitCode: 127 })
+  await until(async () => (await world.getJob('j')).status?.phase === 'Failed', 'the job fails')
+  await until(() => world.agent.running().length === 0, 'the other member has ended')
+  await until(async () => (await world.getGang('j')).status?.seats === undefined, 'the seats are free')
+  await world.settle(2_000)
+  const state = await stateOf(world)
+  await world.close()
+  return { state, writes: writes() }
+}
+
+interface Life {
+  state: Record<string, unknown>
+  writes: number
+}
+
+/** A world whose control plane dies after so many writes; whoever waits for something then finds a new one started. */
+async function startLife(crashAfter: number) {
   const world = await createWorld({ seed: 7 })
   await world.node('a', 2)
-  world.agent.onStart((pod) => behave(world, pod))
   const crashing = createCrashing(world.store, crashAfter)
   const leaseSeconds = 1
   world.control({ store: crashing.store, leaseSeconds })
   let restarted = false
-  const until = (holds: () => Promise<boolean>, what: string) =>
-    world.until(async () => {
+  const until = (holds: () => Promise<boolean> | boolean, what: string) =>
+    world.until(() => {
       if (crashing.dead() && !restarted) {
         restarted = true
         world.control({ store: world.store, leaseSeconds })
       }
       return holds()
     }, `${what} (crashed after write ${crashAfter})`)
+  return { world, until, writes: crashing.writes }
+}
+
+async function lifeOf(crashAfter = Number.POSITIVE_INFINITY): Promise<Life> {
+  const { world, until, writes } = await startLife(crashAfter)
+  world.agent.onStart((pod) => behave(world, pod))
   const { metadata } = await world.job('j', { workers: 2, checkpoint: { ranks: 'all', keep: 2 } })
   await until(async () => world.agent.running().includes('j-worker-1-2'), 'attempt 2 runs')
   await until(async () => (await world.getGang('j')).status?.checkpoint?.step === 8, 'step 8 is committed')
@@ -55,9 +92,8 @@ async function lifeOf(
   await world.store.delete('TrainingJob', metadata)
   await until(async () => (await world.store.list('Pod')).items.length === 0, 'what it owned is gone')
   await world.settle(1_000)
-  const writes = crashing.writes()
   await world.close()
-  return { state, writes }
+  return { state, writes: writes() }
 }
 
 /** What the job's processes do, by attempt. */

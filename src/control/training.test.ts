@@ -88,3 +88,57 @@ test('suspending asks for one checkpoint step of all ranks, then gives the seats
   await phase('s', 'Running')
   expect((await world.getJob('s')).status).toMatchObject({ attempt: 2, restarts: 0 })
 })
+
+test('a job suspended from the start gets no gang until it is resumed', async () => {
+  const job = await world.job('s', { suspend: true })
+  await phase('s', 'Suspended')
+  expect((await world.store.list('Gang')).items).toEqual([])
+  await world.store.patch('TrainingJob', job.metadata, { spec: { suspend: false } })
+  await phase('s', 'Running')
+})
+
+test('checkpoints are asked for at the interval, at one step ahead of all ranks', async () => {
+  await world.job('c', { workers: 2, checkpoint: { interval: '10s' } })
+  await phase('c', 'Running')
+  const started = world.clock.now()
+  await world.agent.report('c-worker-0-1', { step: 30, stepAtMs: started, firstStepAtMs: started, stepSeconds: 0.1 })
+  await world.agent.report('c-worker-1-1', { step: 31, stepAtMs: started, firstStepAtMs: started, stepSeconds: 0.1 })
+  await world.settle(9_000)
+  expect((await world.getGang('c')).spec.checkpointRequest).toBeUndefined()
+  await world.settle(1_100)
+  // 100 steps in 10 s on top of the last report, and one second of steps for everyone to hear of it.
+  expect((await world.getGang('c')).spec.checkpointRequest).toEqual({ step: 31 + 100 + 11, stop: false })
+})
+
+test('a job that is active for too long fails', async () => {
+  await world.job('d', { activeDeadlineSeconds: 60 })
+  await phase('d', 'Running')
+  await phase('d', 'Failed')
+  expect((await world.getJob('d')).status?.message).toBe('it was active for longer than activeDeadlineSeconds: 60')
+  await world.until(() => world.agent.running().length === 0, 'its pods have ended')
+})
+
+test('a dataset that does not exist is said, and waited for', async () => {
+  await world.job('x', { dataset: 'text' })
+  await world.settle()
+  expect((await world.getJob('x')).status?.message).toBe('dataset text does not exist in namespace default; create it')
+  await world.store.create('Dataset', {
+    apiVersion: 'millwright.dev/v1alpha1',
+    kind: 'Dataset',
+    metadata: { name: 'text', namespace: 'default' },
+    spec: { uri: 'file:///data/text' },
+  })
+  await phase('x', 'Running')
+  const pod = await world.store.get('Pod', { name: 'x-worker-0-1', namespace: 'default' })
+  expect(pod?.metadata.annotations?.['millwright.dev/work']).toContain('file:///data/text')
+})
+
+test('a job that promises a model and leaves none has failed', async () => {
+  await world.job('m', { output: { model: 'tiny' } })
+  await phase('m', 'Running')
+  await world.agent.end('m-worker-0-1', { exitCode: 0 })
+  await phase('m', 'Failed')
+  expect((await world.getJob('m')).status?.conditions.find((one) => one.type === 'Failed')?.reason).toBe(
+    'OutputMissing',
+  )
+})

@@ -18,33 +18,40 @@ export interface DecisionRecord {
   batches: Batch[]
 }
 
-/** Everything told since the batch before, and the verdicts at `nowMs`. */
+/** Everything told since the batch before, in order, and the verdicts at `nowMs`. */
 export interface Batch {
-  changes: Change[]
-  settled: { gang: string; resourceVersion: string; kind: Verdict['kind']; outcome: 'committed' | 'stale' }[]
+  inputs: Input[]
   nowMs: number
   verdicts: readonly Verdict[]
 }
 
+export type Input =
+  | { change: Change }
+  | { settled: { gang: string; resourceVersion: string; kind: Verdict['kind']; outcome: 'committed' | 'stale' } }
+
 export function createDecisionLog(batchesMax = 1_000): DecisionLog {
   const base = new Map<string, Change>()
   const batches: Batch[] = []
-  let open: Pick<Batch, 'changes' | 'settled'> = { changes: [], settled: [] }
+  let inputs: Input[] = []
 
-  function fold(change: Change): void {
+  function fold(input: Input): void {
+    if (!('change' in input)) return
+    const { change } = input
     if ('deleted' in change) base.delete(`${change.kind} ${change.deleted}`)
     else base.set(`${change.kind} ${keyOf(change.object)}`, change)
   }
 
   return {
-    told: (change) => void open.changes.push(change),
+    told: (change) => void inputs.push({ change }),
     settled: ({ gang, resourceVersion, kind }, outcome) =>
-      void open.settled.push({ gang, resourceVersion, kind, outcome }),
+      void inputs.push({ settled: { gang, resourceVersion, kind, outcome } }),
     decided: (nowMs, verdicts) => {
-      batches.push({ ...open, nowMs, verdicts })
-      open = { changes: [], settled: [] }
+      // A cycle that was told nothing and said nothing is no batch.
+      if (inputs.length === 0 && verdicts.length === 0) return
+      batches.push({ inputs, nowMs, verdicts })
+      inputs = []
       if (batches.length <= batchesMax) return
-      for (const change of batches.shift()?.changes ?? []) fold(change)
+      for (const input of batches.shift()?.inputs ?? []) fold(input)
     },
     export: () => ({ base: [...base.values()], batches: [...batches] }),
   }

@@ -37,7 +37,7 @@ export function createScheduling(
     claimed = true
     const nowMs = clock.now()
     const decided = scheduler.decide(nowMs)
-    if (decided.length > 0) decisions.decided(nowMs, decided)
+    decisions.decided(nowMs, decided)
     for (const verdict of decided) verdicts.set(verdict.gang, verdict)
     return { ...again(redecideMs), wake: decided.map((verdict) => verdict.gang) }
   }

@@ -18,7 +18,9 @@ export async function suspendOrResume(context: Context, seen: Seen): Promise<Out
   // A stop that was asked for cannot be taken back: some ranks may have heeded it. It is finished, then resumed.
   const stops = job.spec.suspend || stopIsAsked(gang)
   if (stops && !gang.spec.suspend) return stop(context, seen)
-  if (job.spec.suspend || !gang.spec.suspend) return undefined
+  if (!gang.spec.suspend) return undefined
+  await evictAll(context, seen, Math.ceil(graceLeftMs(seen) / 1000))
+  if (job.spec.suspend) return undefined
   if (live.length > 0) return settled() // each pod that ends brings us back
   const { attempt } = gang.spec
   await patchGang(context, gang, {
@@ -34,17 +36,23 @@ async function stop(context: Context, seen: Seen): Promise<Outcome> {
   if (live.length === 0) return takeSeats(context, seen, 0)
   const graceMs = job.spec.terminationGracePeriodSeconds * 1000
   if (!heedsRequests(seen)) return takeSeats(context, seen, graceMs)
-  const askedAt = gang.metadata.annotations?.[stopAskedAt]
-  if (!stopIsAsked(gang) || askedAt === undefined) {
+  if (!stopIsAsked(gang) || gang.metadata.annotations?.[stopAskedAt] === undefined) {
     await patchGang(context, gang, {
       metadata: { annotations: { [stopAskedAt]: new Date(nowMs).toISOString() } },
       spec: { checkpointRequest: { step: stopStep(seen), stop: true } },
     })
     return settled()
   }
-  const leftMs = Date.parse(askedAt) + graceMs - nowMs
+  const leftMs = graceLeftMs(seen)
   const waitMs = leftMs - Math.min(termMsMax, graceMs / 4)
-  return waitMs > 0 ? again(waitMs) : takeSeats(context, seen, Math.max(0, leftMs))
+  return waitMs > 0 ? again(waitMs) : takeSeats(context, seen, leftMs)
+}
+
+/** Of the grace period, what the request to stop has not used up. */
+function graceLeftMs({ job, gang, nowMs }: Seen): number {
+  const graceMs = job.spec.terminationGracePeriodSeconds * 1000
+  const askedAt = gang.metadata.annotations?.[stopAskedAt]
+  return askedAt === undefined ? graceMs : Math.max(0, Date.parse(askedAt) + graceMs - nowMs)
 }
 
 /** The gang first, so that nobody starts or restarts it; then its pods. */
