@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { sha256Of } from '../../blob/file/sha256.ts'
 import { readManifest } from '../../blob/manifest.ts'
 import { durationMs } from '../../model/duration.ts'
 import type { Gang } from '../../model/kinds/workloads.ts'
@@ -98,7 +98,7 @@ function digestOf(set: readonly Shipped[]): string {
   const digests = set.map((one) => one.digest)
   const [only] = digests
   if (digests.length === 1 && only !== undefined) return only
-  return createHash('sha256').update(digests.join('\n')).digest('hex')
+  return sha256Of(new TextEncoder().encode(digests.join('\n')))
 }
 
 function listed({ step, attempt, manifests }: Committed): GangStatus['checkpoints'][number] {
