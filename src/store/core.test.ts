@@ -3,11 +3,11 @@ import { OperatingError } from '../base/errors.ts'
 import { createManualClock } from '../base/manual-clock.ts'
 import { seededRandom } from '../base/random.ts'
 import { found, jobNamed, podNamed, ref } from './contract-suite.ts'
-import { type Batch, createCore } from './core.ts'
+import { type Batch, createCore, type PreparedChange } from './core.ts'
 
 /** A journal whose commits end when the test says so. */
 function heldJournal() {
-  const commits: { batch: Batch; durable: () => void; fail: (error: Error) => void }[] = []
+  const commits: { batch: Batch<PreparedChange>; durable: () => void; fail: (error: Error) => void }[] = []
   let wake = () => {}
   return {
     commits,
@@ -24,7 +24,8 @@ function heldJournal() {
     },
     journal: {
       soon: (run: () => void) => queueMicrotask(run),
-      commit: (batch: Batch) =>
+      prepare: (change: PreparedChange) => change,
+      commit: (batch: Batch<PreparedChange>) =>
         new Promise<void>((durable, fail) => {
           commits.push({ batch, durable, fail })
           wake()

@@ -29,20 +29,29 @@ import { Table } from './table.ts'
  * and watchers see it (`visible`) and its caller learns of it. An answer that rests on an undurable write waits for it
  * too. Without a journal the two are one.
  */
-export interface Journal {
-  /** Resolves when the batch is durable, whole; rejects when it is not, also after a restart. Never called twice at once. */
-  commit(batch: Batch): Promise<void>
+export interface Journal<Prepared = unknown> {
+  /** Puts a change into the form that `commit` writes, while the disk is busy with other ones. */
+  prepare(change: PreparedChange): Prepared
+  /** Resolves when the batch is durable, whole; rejects when nothing of it is, also after a restart. Never called twice at once. */
+  commit(batch: Batch<Prepared>): Promise<void>
   /** Puts off the start of a commit until those who write now have done so. */
   soon(run: () => void): void
 }
 
-export interface Batch {
-  /** The newest revision in it. */
-  revision: number
-  changes: readonly { kind: KindName; key: string; object: Stored | undefined }[]
+export interface PreparedChange {
+  kind: KindName
+  key: string
+  /** Undefined: it is gone. */
+  object: Stored | undefined
 }
 
-export interface CoreOptions {
+export interface Batch<Prepared> {
+  /** The newest revision in it. */
+  revision: number
+  changes: readonly Prepared[]
+}
+
+export interface CoreOptions<Prepared = unknown> {
   clock: Clock
   random: Random
   /** Changes kept for watchers. */
@@ -51,7 +60,7 @@ export interface CoreOptions {
   fencing?: boolean | undefined
   /** Events kept, and for how long after their last write. */
   events?: { max: number; ageMsMax: number } | undefined
-  journal?: Journal | undefined
+  journal?: Journal<Prepared> | undefined
   /** Hook for tests that stop the process between two steps. */
   onPoint?: ((point: CorePoint) => void) | undefined
 }
@@ -72,10 +81,17 @@ export interface Loaded {
 }
 
 type Tables = Record<KindName, Table>
-interface Queued {
+interface Queued<Prepared> {
   entries: Entry[]
+  changes: Prepared[]
   done(): void
   fail(error: unknown): void
+}
+
+/** On the disk, and not yet shown to anyone. */
+interface DurableBatch {
+  batch: readonly Queued<unknown>[]
+  entries: readonly Entry[]
 }
 
 const historyDefault = 10_000
@@ -83,7 +99,10 @@ const eventsDefault = { max: 5_000, ageMsMax: 3_600_000 }
 /** Old Events are removed by whoever writes a new one, a few at a time. */
 const prunedPerWrite = 32
 
-export function createCore(options: CoreOptions, loaded: Loaded = { revision: 0, objects: [] }): Core {
+export function createCore<Prepared>(
+  options: CoreOptions<Prepared>,
+  loaded: Loaded = { revision: 0, objects: [] },
+): Core {
   const { clock, random, journal, onPoint } = options
   const fencing = options.fencing ?? true
   const eventLimits = options.events ?? eventsDefault
@@ -93,8 +112,12 @@ export function createCore(options: CoreOptions, loaded: Loaded = { revision: 0,
   let headRevision = loaded.revision
   let visibleRevision = loaded.revision
   const history = new History(options.history ?? historyDefault, loaded.revision)
-  let queue: Queued[] = []
-  let flushing: Promise<void> | undefined
+  let queue: Queued<Prepared>[] = []
+  let lastBatchSize = 0
+  let isStarting = false
+  let committing = false
+  const durableBatches: DurableBatch[] = []
+  let whenSettled = () => {}
   let closed = false
   let broken: OperatingError | undefined
 
@@ -290,37 +313,71 @@ export function createCore(options: CoreOptions, loaded: Loaded = { revision: 0,
       publish(entries)
       return answer
     }
-    if (entries.length === 0 && queue.length === 0 && flushing === undefined) return answer
+    if (entries.length === 0 && isSettled()) return answer
     return new Promise<T>((resolve, reject) => {
-      queue.push({ entries, done: () => resolve(answer), fail: reject })
-      if (flushing === undefined) flushing = flush(journal)
+      const changes = entries.map((entry) => journal.prepare(changeOf(entry)))
+      queue.push({ entries, changes, done: () => resolve(answer), fail: reject })
+      startSoon(journal)
     })
   }
 
-  async function flush(to: Journal): Promise<void> {
-    while (queue.length > 0) {
-      await new Promise<void>((resolve) => to.soon(resolve))
-      const batch = queue
-      queue = []
-      await commit(to, batch)
+  const isSettled = () => queue.length === 0 && !committing && durableBatches.length === 0
+
+  /**
+   * The next commit starts when half as many writes wait as the last one carried, or else as soon as nobody else writes
+   * any more: of many writers one half then decides its next writes while those of the other half go to the disk.
+   */
+  function startSoon(to: Journal<Prepared>): void {
+    if (committing || queue.length === 0) return
+    if (queue.length * 2 >= lastBatchSize) start(to)
+    else if (!isStarting) {
+      isStarting = true
+      to.soon(() => {
+        isStarting = false
+        if (!committing && queue.length > 0) start(to)
+      })
     }
-    flushing = undefined
   }
 
-  async function commit(to: Journal, batch: readonly Queued[]): Promise<void> {
+  function start(to: Journal<Prepared>): void {
+    const batch = queue
+    queue = []
+    committing = true
+    lastBatchSize = batch.length
     const entries = batch.flatMap((queued) => queued.entries)
-    const revision = entries.at(-1)?.revision
-    try {
-      onPoint?.('before-commit')
-      if (revision !== undefined) await to.commit({ revision, changes: entries.map(changeOf) })
-    } catch (error) {
-      undo(batch, error)
-      return
-    }
+    onPoint?.('before-commit')
+    const changes = batch.flatMap((queued) => queued.changes)
+    commit(to, entries.at(-1)?.revision, changes).then(
+      () => committed(to, { batch, entries }),
+      (error: unknown) => undo(to, batch, error),
+    )
+  }
+
+  async function commit(
+    to: Journal<Prepared>,
+    revision: number | undefined,
+    changes: readonly Prepared[],
+  ): Promise<void> {
+    if (revision !== undefined) await to.commit({ revision, changes })
+  }
+
+  /** The next commit is on its way before anyone hears of this one, so that the disk does not wait for them. */
+  function committed(to: Journal<Prepared>, done: DurableBatch): void {
+    committing = false
     onPoint?.('after-commit')
-    publish(entries)
-    onPoint?.('after-visible')
-    for (const queued of batch) queued.done()
+    durableBatches.push(done)
+    startSoon(to)
+    if (committing) to.soon(release)
+    else release()
+  }
+
+  function release(): void {
+    for (let next = durableBatches.shift(); next !== undefined; next = durableBatches.shift()) {
+      publish(next.entries)
+      onPoint?.('after-visible')
+      for (const queued of next.batch) queued.done()
+    }
+    if (isSettled()) whenSettled()
   }
 
   function publish(entries: readonly Entry[]): void {
@@ -335,12 +392,16 @@ export function createCore(options: CoreOptions, loaded: Loaded = { revision: 0,
   }
 
   /** Nothing of the batch is durable, so nothing decided after it stands either. Its revisions are not given again. */
-  function undo(batch: readonly Queued[], error: unknown): void {
+  function undo(to: Journal<Prepared>, batch: readonly Queued<Prepared>[], error: unknown): void {
+    release()
+    committing = false
     const failed = [...batch, ...queue]
     queue = []
     head = copyOf(visible)
     if (error instanceof OperatingError && error.policy === 'give-up') broken = error
     for (const queued of failed) queued.fail(error)
+    startSoon(to)
+    if (isSettled()) whenSettled()
   }
 
   function requireWritable(fence: Fence | undefined): void {
@@ -356,7 +417,10 @@ export function createCore(options: CoreOptions, loaded: Loaded = { revision: 0,
 
   async function close(): Promise<void> {
     closed = true
-    while (flushing !== undefined) await flushing
+    await new Promise<void>((resolve) => {
+      whenSettled = resolve
+      if (isSettled()) resolve()
+    })
     history.close()
   }
 
@@ -419,7 +483,7 @@ function parseToken(token: string): { revision: number; after: string } {
   return { revision: Number(parts[1]), after: parts[2] ?? '' }
 }
 
-function changeOf(entry: Entry): Batch['changes'][number] {
+function changeOf(entry: Entry): PreparedChange {
   return { kind: entry.kind, key: entry.key, object: entry.type === 'DELETED' ? undefined : entry.object }
 }
 

@@ -3,8 +3,6 @@ import { OperatingError } from '../base/errors.ts'
 /** Resources are JSON. Taken in once, they are frozen to the leaves and shared from then on. */
 
 const depthMax = 100
-/** Frozen to the leaves by us, so that they need no second look. */
-const frozen = new WeakSet<object>()
 
 export type JsonObject = Readonly<Record<string, unknown>>
 
@@ -13,7 +11,7 @@ export function isObject(value: unknown): value is JsonObject {
 }
 
 /**
- * A frozen copy of `value` that shares whatever is frozen by us already. Fields that are undefined are left out, as
+ * A frozen copy of `value` that shares whatever is frozen to the leaves already. Fields that are undefined are left out, as
  * JSON does; what JSON cannot say is refused, with the path to it.
  */
 export function frozenCopy(value: unknown, path = '', depth = 0): unknown {
@@ -23,36 +21,47 @@ export function frozenCopy(value: unknown, path = '', depth = 0): unknown {
     return value
   }
   if (typeof value !== 'object') throw invalid(`${path || 'a value'} is a ${typeof value}, which JSON cannot say`)
-  if (frozen.has(value)) return value
+  if (isFrozenJson(value, depth)) return value
   if (depth > depthMax) throw invalid(`${path.slice(0, 80)}… is nested more than ${depthMax} deep`)
   return Array.isArray(value) ? frozenArray(value, path, depth) : frozenObject(value, path, depth)
 }
 
 function frozenArray(list: readonly unknown[], path: string, depth: number): unknown {
   const copy = list.map((item, i) => (item === undefined ? null : frozenCopy(item, `${path}[${i}]`, depth + 1)))
-  return remember(copy)
+  return Object.freeze(copy)
 }
 
 function frozenObject(object: object, path: string, depth: number): unknown {
+  const prototype: unknown = Object.getPrototypeOf(object)
+  if (prototype !== Object.prototype && prototype !== null) throw invalid(`${path || 'a value'} is no plain object`)
   const copy: Record<string, unknown> = {}
   for (const [key, value] of Object.entries(object)) {
     if (value === undefined) continue
     if (key === '__proto__') throw invalid(`${path}.__proto__ is not allowed as a field name`)
     copy[key] = frozenCopy(value, path === '' ? key : `${path}.${key}`, depth + 1)
   }
-  return remember(copy)
+  return Object.freeze(copy)
 }
 
-function remember<T extends object>(value: T): T {
-  frozen.add(Object.freeze(value))
-  return value
+/** Nothing in it can change, and there is nothing in it that JSON cannot say. (A set of what we froze costs more to keep.) */
+function isFrozenJson(value: object, depth: number): boolean {
+  if (!Object.isFrozen(value) || depth > depthMax) return false
+  if (Array.isArray(value)) return value.every((item) => isFrozenValue(item, depth))
+  for (const key in value) if (key === '__proto__' || !isFrozenValue(Reflect.get(value, key), depth)) return false
+  return true
+}
+
+function isFrozenValue(value: unknown, depth: number): boolean {
+  if (typeof value === 'string' || typeof value === 'boolean' || value === null) return true
+  if (typeof value === 'number') return Number.isFinite(value)
+  return typeof value === 'object' && isFrozenJson(value, depth + 1)
 }
 
 /** Freezes `value` itself, which nobody else holds, such as what was just parsed. */
 export function freezeInPlace(value: unknown): void {
-  if (typeof value !== 'object' || value === null || frozen.has(value)) return
+  if (typeof value !== 'object' || value === null) return
   for (const inner of Object.values(value)) freezeInPlace(inner)
-  remember(value)
+  Object.freeze(value)
 }
 
 /** Equal as JSON: a field that is undefined is not there. */

@@ -53,7 +53,7 @@ export async function writeBackup(snapshot: Loaded, toDir: string): Promise<Back
 }
 
 async function writeRecords({ revision, objects }: Loaded, dir: string): Promise<void> {
-  const database = await openDatabase(join(dir, storeFile))
+  const database = openDatabase(join(dir, storeFile))
   try {
     for (let from = 0; from < objects.length; from += recordsPerTransaction) {
       const part = objects.slice(from, from + recordsPerTransaction)

@@ -26,7 +26,7 @@ export interface Write {
  * `overlappingSync` is off: with it, LMDB shows a commit before it is on the disk, which a power cut would reveal.
  * `eventTurnBatching` is off: with it, a commit that fails leaves a rejected promise that nobody can catch.
  */
-export async function openDatabase(file: string): Promise<Database> {
+export function openDatabase(file: string): Database {
   const database = open<Buffer, string>({
     path: file,
     encoding: 'binary',
@@ -38,10 +38,10 @@ export async function openDatabase(file: string): Promise<Database> {
   const pagesOf = (): { pageSize?: number; lastPageNumber?: number } => database.getStats()
   const pageBytes = pagesOf().pageSize ?? 4096
   const usedBytes = () => ((pagesOf().lastPageNumber ?? 1) + 1) * pageBytes
-  const reserve = await openReserve(file, pageBytes, usedBytes)
+  const reserve = openReserve(file, pageBytes, usedBytes)
 
   async function transact(writes: readonly Write[], submitted?: () => void): Promise<void> {
-    await reserve.ensure(writes)
+    reserve.ensure(writes)
     const durable = database.batch(() => {
       for (const { key, value } of writes) void (value === undefined ? database.remove(key) : database.put(key, value))
     })
@@ -60,7 +60,7 @@ export async function openDatabase(file: string): Promise<Database> {
     transact,
     close: async () => {
       await database.close()
-      await reserve.close()
+      reserve.close()
     },
   }
 }

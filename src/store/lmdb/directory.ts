@@ -23,7 +23,7 @@ export async function openDirectory(dir: string, log: Log): Promise<OpenDirector
   try {
     checkFormat(dir)
     checkFile(dir)
-    database = await openDatabase(join(dir, storeFile))
+    database = openDatabase(join(dir, storeFile))
     await migrate(database, dir, log)
     if (readFormat(dir) !== formatNow) writeFormat(dir)
     return { database, loaded: loadAll(database, join(dir, storeFile)), unlock }

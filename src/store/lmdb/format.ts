@@ -45,7 +45,7 @@ export function unsealed(key: string, bytes: Buffer): string | undefined {
 }
 
 function checksum(key: string, bytes: Buffer): string {
-  const crc = ~crc32(crc32(-1, Buffer.from(key), 0), bytes, 9)
+  const crc = ~crc32(keyCrc(key), bytes, 9)
   return (crc >>> 0).toString(16).padStart(8, '0')
 }
 
@@ -59,6 +59,17 @@ const crcTable = Int32Array.from({ length: 256 }, (_, byte) => {
 function crc32(start: number, bytes: Buffer, from: number): number {
   let crc = start
   for (let i = from; i < bytes.length; i++) crc = (crc >>> 8) ^ (crcTable[(crc ^ (bytes[i] ?? 0)) & 0xff] ?? 0)
+  return crc
+}
+
+/** The checksum so far, over the key's UTF-16 code units: one byte each where they fit in one. */
+function keyCrc(key: string): number {
+  let crc = -1
+  for (let i = 0; i < key.length; i++) {
+    const unit = key.charCodeAt(i)
+    if (unit > 0xff) crc = (crc >>> 8) ^ (crcTable[(crc ^ (unit >>> 8)) & 0xff] ?? 0)
+    crc = (crc >>> 8) ^ (crcTable[(crc ^ unit) & 0xff] ?? 0)
+  }
   return crc
 }
 

@@ -1,5 +1,5 @@
 import type { KindName } from '../../model/registry.ts'
-import type { Batch, Journal, Loaded } from '../core.ts'
+import type { Journal, Loaded } from '../core.ts'
 import type { Stored } from '../stored.ts'
 import type { Database, Write } from './database.ts'
 import { damaged, explained } from './errors.ts'
@@ -16,23 +16,18 @@ import {
 } from './format.ts'
 
 /** One batch, one transaction, with its revision in it. */
-export function createJournal(database: Database, dir: string, onPoint?: (point: 'in-commit') => void): Journal {
+export function createJournal(database: Database, dir: string, onPoint?: (point: 'in-commit') => void): Journal<Write> {
   return {
+    prepare: ({ kind, key, object }) => recordWrite(recordKey(kind, key), object),
     soon: (run) => void setImmediate(run),
-    commit: async (batch) => {
+    commit: async ({ revision, changes }) => {
       try {
-        await database.transact(writesOf(batch), () => onPoint?.('in-commit'))
+        await database.transact([...changes, numberWrite(revisionKey, revision)], () => onPoint?.('in-commit'))
       } catch (error) {
         throw explained(dir, error)
       }
     },
   }
-}
-
-function writesOf(batch: Batch): Write[] {
-  const writes = batch.changes.map(({ kind, key, object }) => recordWrite(recordKey(kind, key), object))
-  writes.push(numberWrite(revisionKey, batch.revision))
-  return writes
 }
 
 export function recordWrite(key: string, object: Stored | undefined): Write {

@@ -1,41 +1,41 @@
-import { fstatSync } from 'node:fs'
-import { type FileHandle, open } from 'node:fs/promises'
+import { closeSync, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs'
 import type { Write } from './database.ts'
 
 /**
  * Room at the end of the file, taken from the disk before LMDB needs it. A disk that fills up is met here, by a write
  * of zeros that may fail, and not by LMDB: lmdb-js 3.5.6 overruns a buffer when it words the error of a page write
  * (`sprintf` into `malloc(100)` in `mdb_page_flush`) and can take the process with it. LMDB looks only at pages that
- * its meta page counts, so what lies behind them does not matter.
+ * its meta page counts, so what lies behind them does not matter; nor need the zeros be on the disk, only their room.
  */
 export interface Reserve {
-  /** Resolves once a transaction of these writes surely fits. */
-  ensure(writes: readonly Write[]): Promise<void>
-  close(): Promise<void>
+  /** Throws, having changed nothing, unless a transaction of these writes surely fits. */
+  ensure(writes: readonly Write[]): void
+  close(): void
 }
 
-const stepBytes = 1 << 20
+const stepBytes = 128 << 10
+const zeros = Buffer.alloc(stepBytes)
 
-export async function openReserve(file: string, pageBytes: number, usedBytes: () => number): Promise<Reserve> {
-  const handle = await open(file, 'r+')
+export function openReserve(file: string, pageBytes: number, usedBytes: () => number): Reserve {
+  const handle = openSync(file, 'r+')
   let leftBytes = 0
 
-  async function leftAfterGrowth(needBytes: number): Promise<number> {
+  function leftAfterGrowth(needBytes: number): number {
     const used = usedBytes()
-    const size = fstatSync(handle.fd).size
+    const size = fstatSync(handle).size
     if (size - used >= needBytes) return size - used
     const wanted = used + needBytes + stepBytes
-    await grow(handle, Math.max(size, used), wanted)
+    grow(handle, Math.max(size, used), wanted)
     return wanted - used
   }
 
   return {
-    ensure: async (writes) => {
+    ensure: (writes) => {
       const needBytes = transactionBytesMax(writes, pageBytes)
-      if (needBytes > leftBytes) leftBytes = await leftAfterGrowth(needBytes)
+      if (needBytes > leftBytes) leftBytes = leftAfterGrowth(needBytes)
       leftBytes -= needBytes
     },
-    close: () => handle.close(),
+    close: () => closeSync(handle),
   }
 }
 
@@ -50,16 +50,11 @@ function transactionBytesMax(writes: readonly Write[], pageBytes: number): numbe
 }
 
 /** Takes the room, or gives back what it got of it. */
-async function grow(handle: FileHandle, fromBytes: number, toBytes: number): Promise<void> {
+function grow(handle: number, fromBytes: number, toBytes: number): void {
   try {
-    const zeros = Buffer.alloc(Math.min(stepBytes, toBytes - fromBytes))
-    for (let at = fromBytes; at < toBytes; ) {
-      const { bytesWritten } = await handle.write(zeros, 0, Math.min(zeros.length, toBytes - at), at)
-      at += bytesWritten
-    }
-    await handle.datasync()
+    for (let at = fromBytes; at < toBytes; ) at += writeSync(handle, zeros, 0, Math.min(zeros.length, toBytes - at), at)
   } catch (error) {
-    await handle.truncate(fromBytes).catch(() => {}) // the disk stays as full as it was, which is no worse
+    ftruncateSync(handle, fromBytes)
     throw error
   }
 }

@@ -41,6 +41,7 @@ export async function createLmdbStore(options: LmdbStoreOptions): Promise<LmdbSt
   const journal = createJournal(database, dir, onPoint)
   const core = createCore({ clock, random, history, fencing, events, journal, onPoint }, loaded)
   log.debug('opened the store', { dir, revision: loaded.revision, resources: loaded.objects.length })
+  let closing: Promise<void> | undefined
   return {
     get: core.get,
     list: core.list,
@@ -53,10 +54,12 @@ export async function createLmdbStore(options: LmdbStoreOptions): Promise<LmdbSt
     evict: core.evict,
     watch: core.watch,
     backup: (toDir) => writeBackup(core.snapshot(), toDir),
-    close: async () => {
-      await core.close()
-      await database.close()
-      unlock()
+    close: () => {
+      closing ??= core
+        .close()
+        .then(() => database.close())
+        .then(unlock)
+      return closing
     },
   }
 }
