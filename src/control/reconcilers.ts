@@ -3,10 +3,12 @@ import { createHistory, createTtl } from './garbage/history.ts'
 import { createOwners } from './garbage/owners.ts'
 import { createNodeHealth } from './nodes/health.ts'
 import { createPools } from './nodes/pools.ts'
+import { createPublishing } from './publishing/publishing.ts'
 import type { ReconcilerFactory } from './reconciler.ts'
 import { createRecovery } from './recovery/recovery.ts'
 import { createQueues } from './scheduling/queues.ts'
 import { createScheduling } from './scheduling/scheduling.ts'
+import { createServing } from './serving/serving.ts'
 import { createTraining } from './training/training.ts'
 
 /** Every concern of the control plane. Those that somebody waits for see a change first. */
@@ -14,6 +16,8 @@ export const builtInReconcilers: readonly ReconcilerFactory[] = [
   createRecovery,
   createScheduling,
   createTraining,
+  createServing,
+  createPublishing,
   createNodeHealth,
   createOwners,
   createHistory,

@@ -1,0 +1,148 @@
+import { OperatingError } from '../../base/errors.ts'
+import type { Manifest } from '../../blob/contract.ts'
+import { bytesOf, readManifest } from '../../blob/manifest.ts'
+import { setCondition } from '../../model/conditions.ts'
+import type { Model, TrainingJob } from '../../model/kinds/workloads.ts'
+import { millwrightVersion } from '../../model/metadata.ts'
+import { label } from '../../model/names.ts'
+import { keyOf, refOf, refOfKey } from '../../model/refs.ts'
+import { type Context, type Outcome, type Reconciler, settled } from '../reconciler.ts'
+
+/**
+ * A job that promised a model and has succeeded becomes the next version of it. The Model says which job it is of, and
+ * that is looked up before one is made: a crash between the two writes never makes a second version for one job.
+ */
+export function createPublishing(context: Context): Reconciler {
+  const { store, views, blobs, events } = context
+  const jobs = views.of('TrainingJob')
+  views.of('Gang')
+  views.of('Report')
+  views.of('Dataset')
+
+  async function reconcile(key: string): Promise<Outcome> {
+    const job = jobs.get(refOfKey(key))
+    const { output, phase, model } = job?.status ?? {}
+    const wanted = job?.spec.output?.model
+    if (job === undefined || output === undefined || wanted === undefined) return settled()
+    if (phase !== 'Succeeded' || model !== undefined) return settled()
+    const versions = await versionsOf(job, wanted)
+    const published = versions.find((version) => version.spec.lineage?.jobUid === job.metadata.uid)
+    const version = published ?? (await publish(job, wanted, output, versions))
+    if (version === undefined) return settled()
+    // By patch of this one field: the rest of the status is control/training's.
+    await store.patch(
+      'TrainingJob',
+      refOf(job),
+      { status: { model: version.metadata.name } },
+      {
+        status: true,
+        uid: job.metadata.uid,
+      },
+    )
+    return settled()
+  }
+
+  /** From the store itself: a view that lags behind would number two versions alike. */
+  async function versionsOf(job: TrainingJob, model: string): Promise<readonly Model[]> {
+    const { namespace } = job.metadata
+    return (await store.list('Model', { namespace, labels: `${label.model}=${model}` })).items
+  }
+
+  async function publish(
+    job: TrainingJob,
+    model: string,
+    output: { manifest: string; digest: string },
+    versions: readonly Model[],
+  ): Promise<Model | undefined> {
+    const read = await readManifest(blobs, output.manifest)
+    if (read.kind !== 'ok') {
+      const why = read.kind === 'missing' ? 'its manifest is not in the blob store' : read.message
+      events.record(job, 'Warning', 'PublishFailed', `${model} cannot be published: ${why}`)
+      return undefined
+    }
+    if (read.digest !== output.digest) {
+      events.record(job, 'Warning', 'PublishFailed', `${model} cannot be published: its manifest was changed`)
+      return undefined
+    }
+    const created = await store.create('Model', modelFor(context, job, model, output, read.manifest, versions), {
+      withStatus: true,
+    })
+    if (created === 'exists') {
+      // Another job took the number, or an unlabelled object has the name: the next look finds the next number.
+      throw new OperatingError('taken', { retryAfterMs: 50 }, `a version of model ${model} was published meanwhile`)
+    }
+    events.record(job, 'Normal', 'Published', `published ${created.metadata.name}`)
+    return created
+  }
+
+  return {
+    name: 'publishing',
+    watches: [{ kind: 'TrainingJob', keys: (job) => (job.spec.output === undefined ? [] : [keyOf(job)]) }],
+    workers: 1,
+    reconcile,
+  }
+}
+
+function modelFor(
+  context: Context,
+  job: TrainingJob,
+  model: string,
+  output: { manifest: string; digest: string },
+  manifest: Manifest,
+  versions: readonly Model[],
+): Model {
+  const { name, namespace, uid = '' } = job.metadata
+  const newest = versions.reduce<Model | undefined>(
+    (best, one) => (best !== undefined && best.spec.version > one.spec.version ? best : one),
+    undefined,
+  )
+  const version = (newest?.spec.version ?? 0) + 1
+  const metrics = metricsOf(context, job, output.manifest)
+  const datasetDigest = textOf(metrics['datasetDigest']) ?? digestOfDataset(context, job)
+  const { step, attempt = 1 } = job.status ?? {}
+  const isGguf = manifest.files.some((file) => file.path.endsWith('.gguf'))
+  const condition = { type: 'Ready', status: 'True', reason: 'Published', message: `made by job ${name}` } as const
+  return {
+    apiVersion: millwrightVersion,
+    kind: 'Model',
+    metadata: { name: `${model}-v${version}`, namespace, labels: { [label.model]: model } },
+    spec: {
+      model,
+      version,
+      manifest: output.manifest,
+      digest: output.digest,
+      bytes: bytesOf(manifest),
+      format: isGguf ? 'gguf' : 'files',
+      files: manifest.files,
+      lineage: {
+        job: name,
+        jobUid: uid,
+        attempt,
+        ...(step === undefined ? {} : { step }),
+        ...(job.spec.dataset === undefined ? {} : { dataset: job.spec.dataset }),
+        ...(datasetDigest === undefined ? {} : { datasetDigest }),
+        ...(newest === undefined ? {} : { parent: newest.metadata.name }),
+        metrics,
+      },
+    },
+    status: { conditions: setCondition(undefined, condition, context.clock.now()) },
+  }
+}
+
+/** What the job said of its own output, beside the last loss that was seen. */
+function metricsOf({ views }: Context, job: TrainingJob, manifest: string): Record<string, unknown> {
+  const said = views.reportsOfGang(keyOf(job)).find(({ status }) => status?.output?.manifest === manifest)?.status
+    ?.output?.metrics
+  const { loss } = job.status ?? {}
+  return { ...(loss === undefined ? {} : { loss }), ...said }
+}
+
+function digestOfDataset({ views }: Context, job: TrainingJob): string | undefined {
+  const { dataset } = job.spec
+  const { namespace } = job.metadata
+  return dataset === undefined ? undefined : views.of('Dataset').get({ name: dataset, namespace })?.status?.digest
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined
+}

@@ -1,0 +1,129 @@
+import { isTrue } from '../../model/conditions.ts'
+import type { Pod } from '../../model/kinds/kubernetes.ts'
+import type { Gang, InferenceService } from '../../model/kinds/workloads.ts'
+import { label } from '../../model/names.ts'
+import { keyOf } from '../../model/refs.ts'
+import { attemptOf, hasEnded, isLive, seatsNow } from '../gangs.ts'
+import type { Context } from '../reconciler.ts'
+import { scheduledCondition } from '../scheduling/commit.ts'
+
+export interface Replica {
+  gang: Gang
+  revision: string
+  /** Of the present attempt. */
+  pod: Pod | undefined
+  /** Pods of any attempt that may still hold a device. */
+  live: Pod[]
+  state: 'starting' | 'ready' | 'ended' | 'leaving'
+  inFlight: number
+  record: ReplicaRecord
+  /** When it was first given seats: what it is measured against from then on. */
+  seatedSinceMs: number | undefined
+  /** Why it has no seats, if the scheduler said so. */
+  waitsFor: string | undefined
+}
+
+/** Kept on the gang, in the write that raises its attempt. */
+export interface ReplicaRecord {
+  /** Failures in a row. */
+  failures: number
+  seatedSinceMs?: number
+  last?: string
+}
+
+export const replicaAnnotation = 'millwright.dev/replica'
+
+export interface Demand {
+  inFlight: number
+  held: number
+  concurrency?: number | undefined
+  lastRequestAtMs?: number | undefined
+}
+
+export interface Seen {
+  replicas: Replica[]
+  demand: Demand
+}
+
+export function look({ views }: Context, service: InferenceService): Seen {
+  const { name, namespace, uid = '' } = service.metadata
+  const report = views.of('Report').get({ name: `service.${name}`, namespace })
+  const ours = report?.spec.service?.uid === uid ? report.status : undefined
+  const gangs = views
+    .of('Gang')
+    .by('owner', uid)
+    .sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))
+  return {
+    replicas: gangs.map((gang) => replicaOf(gang, views.podsOfGang(keyOf(gang)), ours?.perReplica ?? {})),
+    demand: {
+      inFlight: ours?.inFlight ?? 0,
+      held: ours?.held ?? 0,
+      concurrency: ours?.concurrency,
+      lastRequestAtMs: ours?.lastRequestAtMs,
+    },
+  }
+}
+
+function replicaOf(gang: Gang, pods: readonly Pod[], perReplica: Record<string, number>): Replica {
+  const pod = pods.find((one) => attemptOf(one) === gang.spec.attempt)
+  const record = recordOf(gang)
+  const seats = seatsNow(gang)
+  const scheduled = gang.status?.conditions?.find((condition) => condition.type === scheduledCondition)
+  return {
+    gang,
+    revision: gang.metadata.labels?.[label.revision] ?? '',
+    pod,
+    live: pods.filter(isLive),
+    state: stateOf(gang, pod),
+    inFlight: pod === undefined ? 0 : (perReplica[pod.metadata.name] ?? 0),
+    record,
+    seatedSinceMs: record.seatedSinceMs ?? (seats === undefined ? undefined : Date.parse(seats.at)),
+    waitsFor: seats === undefined && scheduled?.status === 'False' ? scheduled.message : undefined,
+  }
+}
+
+function stateOf(gang: Gang, pod: Pod | undefined): Replica['state'] {
+  if (gang.spec.suspend || gang.metadata.deletionTimestamp !== undefined) return 'leaving'
+  if (pod === undefined) return 'starting'
+  // Taken away by somebody else: whatever becomes of it, it serves no more.
+  if (hasEnded(pod) || pod.metadata.deletionTimestamp !== undefined) return 'ended'
+  return isTrue(pod.status?.conditions, 'Ready') ? 'ready' : 'starting'
+}
+
+function recordOf(gang: Gang): ReplicaRecord {
+  try {
+    const record: unknown = JSON.parse(gang.metadata.annotations?.[replicaAnnotation] ?? '{}')
+    if (typeof record !== 'object' || record === null) return { failures: 0 }
+    const failures = 'failures' in record && typeof record.failures === 'number' ? record.failures : 0
+    const since =
+      'seatedSinceMs' in record && typeof record.seatedSinceMs === 'number' ? record.seatedSinceMs : undefined
+    const last = 'last' in record && typeof record.last === 'string' ? record.last : undefined
+    return {
+      failures,
+      ...(since === undefined ? {} : { seatedSinceMs: since }),
+      ...(last === undefined ? {} : { last }),
+    }
+  } catch {
+    return { failures: 0 } // somebody wrote on it by hand: count from new
+  }
+}
+
+/** How a replica's pod ended, in a sentence's words. */
+export function endOf(pod: Pod): { message: string; atMs: number | undefined; startedAtMs: number | undefined } {
+  const terminated = pod.status?.containerStatuses?.map((status) => status.state?.terminated).find((state) => state)
+  const message =
+    terminated?.message ??
+    pod.status?.message ??
+    terminated?.reason ??
+    (pod.metadata.deletionTimestamp === undefined ? 'ended' : 'was deleted')
+  return {
+    message,
+    atMs: timeOf(terminated?.finishedAt),
+    startedAtMs: timeOf(terminated?.startedAt ?? pod.status?.startTime),
+  }
+}
+
+function timeOf(timestamp: string | undefined): number | undefined {
+  const ms = timestamp === undefined ? Number.NaN : Date.parse(timestamp)
+  return Number.isNaN(ms) ? undefined : ms
+}

@@ -1,0 +1,35 @@
+import type { InferenceService, Model } from '../../model/kinds/workloads.ts'
+import type { Context } from '../reconciler.ts'
+
+/** What a service serves. `source` is for `agent/pod`: a manifest key, or a URI. Nothing where the server brings its own. */
+export interface Served {
+  name: string
+  source: string
+  /** Changes when the content does. */
+  digest: string
+}
+export type Resolved = { served: Served | undefined } | { problem: string }
+
+/** The newest version of a Model, one exact version of it, or a URI as it is. */
+export function resolveModel({ views }: Context, service: InferenceService): Resolved {
+  const { model } = service.spec
+  const { namespace } = service.metadata
+  if (model === undefined) return { served: undefined }
+  if (/^[a-z][a-z0-9+.-]*:/.test(model)) return { served: { name: model, source: model, digest: model } }
+  const exact = views.of('Model').get({ name: model, namespace })
+  const found = exact ?? newestVersion(views.of('Model').list(namespace), model)
+  if (found !== undefined) {
+    const { manifest, digest } = found.spec
+    return { served: { name: found.metadata.name, source: manifest, digest } }
+  }
+  return { problem: `model ${model} has no version in namespace ${namespace ?? 'default'} yet` }
+}
+
+export function newestVersion(models: readonly Model[], name: string): Model | undefined {
+  return models
+    .filter((model) => model.spec.model === name && model.metadata.deletionTimestamp === undefined)
+    .reduce<Model | undefined>(
+      (best, model) => (best && best.spec.version >= model.spec.version ? best : model),
+      undefined,
+    )
+}

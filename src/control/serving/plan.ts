@@ -1,0 +1,95 @@
+import { endOf, type Replica } from './look.ts'
+
+/** Pure: what to do about a service's replicas, from what is. */
+export interface Plan {
+  /** Replicas to make, of the goal's revision. */
+  create: number
+  /** Replicas to take away, whatever they do: the gateway stops routing, streams end, then they go. */
+  leave: Replica[]
+  /** Replicas whose pod ended and that start again. */
+  restart: Replica[]
+  /** When an ended replica may start again, at the earliest. */
+  restartAtMs: number | undefined
+  /** Replicas that are on their way out, in any phase. */
+  leaving: Replica[]
+}
+
+export interface PlanInput {
+  replicas: readonly Replica[]
+  goal: string
+  wanted: number
+  nowMs: number
+}
+
+/**
+ * Brings the number of replicas to `wanted`, all of the goal's revision. While others exist, one more than wanted may:
+ * a new one is ready before an old one drains, so that the ready ones never fall below what is wanted.
+ */
+export function planReplicas({ replicas, goal, wanted, nowMs }: PlanInput): Plan {
+  const active = replicas.filter((replica) => replica.state !== 'leaving')
+  const fresh = active.filter((replica) => replica.revision === goal)
+  const old = active.filter((replica) => replica.revision !== goal)
+  const freshReady = fresh.filter((replica) => replica.state === 'ready').length
+  const oldStay = Math.min(old.length, Math.max(0, wanted - freshReady))
+  const leaveOld = dispensable(old).slice(0, old.length - oldStay)
+  const leaveFresh = dispensable(fresh).slice(0, Math.max(0, fresh.length - wanted))
+  const roof = oldStay === 0 ? wanted : wanted + 1
+  const create = Math.max(0, Math.min(wanted - fresh.length, roof - oldStay - fresh.length))
+  const gone = new Set([...leaveOld, ...leaveFresh])
+  const ended = active.filter((replica) => replica.state === 'ended' && !gone.has(replica))
+  const restart = ended.filter((replica) => restartDueMs(replica, nowMs) <= nowMs)
+  const later = ended.map((replica) => restartDueMs(replica, nowMs)).filter((atMs) => atMs > nowMs)
+  return {
+    create,
+    leave: [...gone],
+    restart,
+    restartAtMs: later.length === 0 ? undefined : Math.min(...later),
+    leaving: replicas.filter((replica) => replica.state === 'leaving'),
+  }
+}
+
+/** Those that are missed least first: not serving, then the least busy, then the youngest. */
+function dispensable(replicas: readonly Replica[]): Replica[] {
+  const rank = ({ state }: Replica) => (state === 'ended' ? 0 : state === 'starting' ? 1 : 2)
+  return replicas
+    .map((replica, index) => ({ replica, index }))
+    .sort((a, b) => rank(a.replica) - rank(b.replica) || a.replica.inFlight - b.replica.inFlight || b.index - a.index)
+    .map(({ replica }) => replica)
+}
+
+const backoffFirstMs = 1000
+const backoffMaxMs = 60_000
+/** One that ran this long has not failed for the reason that it failed for before. */
+const soundMs = 300_000
+
+/** Failures in a row, the one that `replica` just had included. */
+export function failuresOf(replica: Replica): number {
+  const end = replica.pod === undefined ? undefined : endOf(replica.pod)
+  const ranMs = end?.atMs === undefined || end.startedAtMs === undefined ? 0 : end.atMs - end.startedAtMs
+  return ranMs >= soundMs ? 1 : replica.record.failures + 1
+}
+
+/** At once the first time, then after 1 s, 2 s, 4 s, … 60 s. One that somebody deleted has not failed. */
+export function restartDueMs(replica: Replica, nowMs: number): number {
+  const { pod } = replica
+  if (pod === undefined || pod.metadata.deletionTimestamp !== undefined) return nowMs
+  const failures = failuresOf(replica)
+  const endedMs = endOf(pod).atMs ?? nowMs
+  if (failures <= 1) return endedMs
+  let waitMs = backoffFirstMs
+  for (let i = 2; i < failures && waitMs < backoffMaxMs; i++) waitMs *= 2
+  return endedMs + Math.min(waitMs, backoffMaxMs)
+}
+
+/** Whether a revision that has never served had its time: seated for `deadlineMs`, and no replica of it ready. */
+export function deadlineMissed(
+  fresh: readonly Replica[],
+  deadlineMs: number,
+  nowMs: number,
+): boolean | { atMs: number } {
+  if (fresh.some((replica) => replica.state === 'ready')) return false
+  const since = fresh.flatMap((replica) => replica.seatedSinceMs ?? [])
+  if (since.length === 0) return false
+  const atMs = Math.min(...since) + deadlineMs
+  return atMs <= nowMs ? true : { atMs }
+}

@@ -1,0 +1,152 @@
+import type { Gang, InferenceService } from '../../model/kinds/workloads.ts'
+import { millwrightVersion } from '../../model/metadata.ts'
+import { annotation, label, podNameOf } from '../../model/names.ts'
+import { gangGroups, type PodGroup, rendezvousEnv, withEnv, withLabels } from '../../model/pods.ts'
+import { ownerReferenceTo, refOf } from '../../model/refs.ts'
+import { seatsNow } from '../gangs.ts'
+import type { Context } from '../reconciler.ts'
+import { endOf, type Replica, type ReplicaRecord, replicaAnnotation } from './look.ts'
+import { failuresOf } from './plan.ts'
+import type { Revision } from './revision.ts'
+
+const group = 'server'
+
+/** Gang and pod in one go. A name that is taken by a gang that is still leaving is not used again before it is gone. */
+export async function createReplica(
+  context: Context,
+  service: InferenceService,
+  revision: Revision,
+  index: number,
+): Promise<void> {
+  const gang = await context.store.create('Gang', gangFor(service, revision, index))
+  if (gang !== 'exists') await createPod(context, service, revision, gang)
+}
+
+/** The lowest numbers that no gang of this revision has. */
+export function freeIndexes(replicas: readonly Replica[], prefix: string, count: number): number[] {
+  const taken = new Set(replicas.map(({ gang }) => gang.metadata.name))
+  const free: number[] = []
+  for (let index = 0; free.length < count; index++) if (!taken.has(`${prefix}-${index}`)) free.push(index)
+  return free
+}
+
+export function prefixOf(service: InferenceService, revision: Revision): string {
+  return `${service.metadata.name}-${revision.id}`
+}
+
+function groupOf(revision: Revision): PodGroup {
+  return { name: group, replicas: 1, template: revision.template }
+}
+
+function gangFor(service: InferenceService, revision: Revision, index: number): Gang {
+  const { name, namespace } = service.metadata
+  const { queue, priority } = service.spec
+  return {
+    apiVersion: millwrightVersion,
+    kind: 'Gang',
+    metadata: {
+      name: `${prefixOf(service, revision)}-${index}`,
+      namespace,
+      labels: { [label.service]: name, [label.revision]: revision.id },
+      ownerReferences: [ownerReferenceTo(service)],
+    },
+    spec: { queue, priority, preemptible: true, suspend: false, attempt: 1, groups: gangGroups([groupOf(revision)]) },
+  }
+}
+
+/** Made again under the same name it is the same: 'exists' is fine. */
+export async function createPod(
+  context: Context,
+  service: InferenceService,
+  revision: Revision,
+  gang: Gang,
+): Promise<void> {
+  const { attempt } = gang.spec
+  const marks = {
+    [label.service]: service.metadata.name,
+    [label.revision]: revision.id,
+    [label.gang]: gang.metadata.name,
+    [label.attempt]: String(attempt),
+    [label.group]: group,
+  }
+  const work = revision.served === undefined ? {} : { model: revision.served.source }
+  const marked = withLabels(revision.template, marks, { [annotation.work]: JSON.stringify(work) })
+  const template = withEnv(marked, rendezvousEnv())
+  await context.store.create('Pod', {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      ...template.metadata,
+      name: podNameOf(gang.metadata.name, group, 0, attempt),
+      namespace: gang.metadata.namespace,
+      ownerReferences: [ownerReferenceTo(gang)],
+    },
+    spec: template.spec,
+  })
+}
+
+/** A new attempt, in one write that keeps the count; its pod is made when the write has come round. */
+export async function restartReplica(context: Context, replica: Replica): Promise<'restarted' | 'stale'> {
+  const { gang, pod } = replica
+  const deleted = pod?.metadata.deletionTimestamp !== undefined
+  const record: ReplicaRecord = {
+    failures: deleted ? replica.record.failures : failuresOf(replica),
+    ...(replica.seatedSinceMs === undefined ? {} : { seatedSinceMs: replica.seatedSinceMs }),
+    ...(pod === undefined ? {} : { last: endOf(pod).message.slice(0, 500) }),
+  }
+  const patch = {
+    metadata: { annotations: { [replicaAnnotation]: JSON.stringify(record) } },
+    spec: { attempt: gang.spec.attempt + 1 },
+  }
+  const written = await context.store.patch('Gang', refOf(gang), patch, {
+    resourceVersion: gang.metadata.resourceVersion,
+  })
+  return typeof written === 'string' ? 'stale' : 'restarted'
+}
+
+/** The decision that a replica goes; what follows is `followLeaving`'s. */
+export async function letLeave(context: Context, replica: Replica): Promise<void> {
+  const { gang } = replica
+  const patch = { spec: { suspend: true } }
+  const written = await context.store.patch('Gang', refOf(gang), patch, {
+    resourceVersion: gang.metadata.resourceVersion,
+  })
+  if (typeof written !== 'string') await followLeaving(context, replica)
+}
+
+/** Pods end within their grace, their streams first; the gang goes when nothing of it holds a device. */
+export async function followLeaving(context: Context, { gang, live, pod }: Replica): Promise<void> {
+  const { store } = context
+  const unbound = pod !== undefined && pod.spec.nodeName === undefined ? [pod] : []
+  for (const one of [...live, ...unbound]) {
+    if (one.metadata.deletionTimestamp !== undefined) continue
+    await store.evict(refOf(one), {
+      uid: one.metadata.uid,
+      gracePeriodSeconds: one.spec.terminationGracePeriodSeconds ?? 30,
+    })
+  }
+  if (live.length === 0 && unbound.length === 0) await store.delete('Gang', refOf(gang), { uid: gang.metadata.uid })
+}
+
+/** What an older attempt still runs has no effect any more: it ends, within its grace if it was taken from us. */
+export async function endOlder(context: Context, { live, pod }: Replica): Promise<void> {
+  for (const old of live) {
+    if (old === pod || old.metadata.deletionTimestamp !== undefined) continue
+    await context.store.evict(refOf(old), { uid: old.metadata.uid, gracePeriodSeconds: 0 })
+  }
+}
+
+/** Queue and priority follow the service while the gang waits or sits. */
+export async function followSpec(context: Context, service: InferenceService, { gang }: Replica): Promise<void> {
+  const { queue, priority } = service.spec
+  if (gang.spec.queue === queue && gang.spec.priority === priority) return
+  if (gang.spec.queue !== queue && seatsNow(gang) !== undefined) return // its seats are charged to the queue that gave them
+  await context.store.patch(
+    'Gang',
+    refOf(gang),
+    { spec: { queue, priority } },
+    {
+      resourceVersion: gang.metadata.resourceVersion,
+    },
+  )
+}

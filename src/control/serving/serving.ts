@@ -1,0 +1,195 @@
+import { type Demand as PastDemand, wantedReplicas } from '../../autoscaler/replicas.ts'
+import type { InferenceService } from '../../model/kinds/workloads.ts'
+import { label } from '../../model/names.ts'
+import { keyOf, refOfKey } from '../../model/refs.ts'
+import { equalJson } from '../../store/json.ts'
+import { again, type Context, type Outcome, type Reconciler, settled, sooner } from '../reconciler.ts'
+import { look, type Replica, type Seen } from './look.ts'
+import { deadlineMissed, type Plan, planReplicas } from './plan.ts'
+import {
+  createPod,
+  createReplica,
+  endOlder,
+  followLeaving,
+  followSpec,
+  freeIndexes,
+  letLeave,
+  prefixOf,
+  restartReplica,
+} from './replicas.ts'
+import { lastGoodOf, type Revision, revisionOf } from './revision.ts'
+import { statusNow } from './status.ts'
+
+/**
+ * An inference service's life: one gang of one pod per replica, as many as its demand asks for, all of one revision.
+ * The gateway tells demand by its Report; only here is it turned into a number of replicas.
+ */
+export function createServing(context: Context): Reconciler {
+  const { views, clock, events } = context
+  const services = views.of('InferenceService')
+  views.of('Gang')
+  views.of('Report')
+  views.of('Model')
+  const history = new Map<string, PastDemand[]>()
+
+  async function reconcile(key: string): Promise<Outcome> {
+    const service = services.get(refOfKey(key))
+    if (service === undefined || service.metadata.deletionTimestamp !== undefined) {
+      history.delete(key)
+      return settled() // what it owned goes with it
+    }
+    const nowMs = clock.now()
+    const seen = look(context, service)
+    const target = chooseGoal(context, service, seen, nowMs)
+    const scaled = scale(key, service, seen, nowMs)
+    const { goal } = target
+    const plan = planReplicas({
+      replicas: seen.replicas,
+      // Without a goal nothing is known that could replace what runs.
+      goal: goal?.id ?? seen.replicas.find((replica) => replica.state !== 'leaving')?.revision ?? '',
+      wanted: scaled.wanted,
+      nowMs,
+    })
+    await carryOut(service, goal, plan, seen)
+    const status = statusNow({
+      service,
+      replicas: seen.replicas,
+      wanted: scaled.wanted,
+      url: context.gatewayUrl === undefined ? undefined : `${context.gatewayUrl}/v1`,
+      nowMs,
+      ...target,
+    })
+    if (!equalJson(status, service.status)) await write(service, status)
+    const due = [scaled.againAtMs, target.lookAgainAtMs, plan.restartAtMs].filter((atMs) => atMs !== undefined)
+    return due.map((atMs) => again(Math.max(1, atMs - nowMs))).reduce<Outcome>(sooner, settled())
+  }
+
+  async function write(service: InferenceService, status: NonNullable<InferenceService['status']>): Promise<void> {
+    const before = service.status
+    const written = await context.store.updateStatus('InferenceService', { ...service, status })
+    if (typeof written === 'string') return // the newer one comes through the watch
+    if (status.failedRevision !== undefined && status.failedRevision !== before?.failedRevision)
+      events.record(service, 'Warning', 'RolledBack', status.message ?? `revision ${status.failedRevision} failed`)
+    if (status.wantedReplicas !== before?.wantedReplicas)
+      events.record(
+        service,
+        'Normal',
+        'Scaled',
+        `from ${before?.wantedReplicas ?? 0} to ${status.wantedReplicas} replicas`,
+      )
+    if (status.lastGood?.revision !== before?.lastGood?.revision)
+      events.record(service, 'Normal', 'RevisionReady', `revision ${status.lastGood?.revision} serves`)
+  }
+
+  function scale(key: string, service: InferenceService, seen: Seen, nowMs: number) {
+    const { minReplicas: min, maxReplicas: max, target, scaleDownSeconds, suspend } = service.spec
+    if (suspend) {
+      history.delete(key)
+      return { wanted: 0, againAtMs: undefined }
+    }
+    const active = seen.replicas.filter((replica) => replica.state !== 'leaving').length
+    const decision = wantedReplicas(
+      { nowMs, current: service.status?.wantedReplicas ?? active, ...seen.demand },
+      { min, max: Math.max(min, max), target, scaleDownMs: scaleDownSeconds * 1000 },
+      history.get(key),
+    )
+    history.set(key, decision.history)
+    return { wanted: decision.replicas, againAtMs: decision.againAtMs }
+  }
+
+  async function carryOut(
+    service: InferenceService,
+    goal: Revision | undefined,
+    plan: Plan,
+    seen: Seen,
+  ): Promise<void> {
+    // New ones first: somebody may be waiting for them.
+    if (goal !== undefined && plan.create > 0) {
+      const indexes = freeIndexes(seen.replicas, prefixOf(service, goal), plan.create)
+      await Promise.all(indexes.map((index) => createReplica(context, service, goal, index)))
+    }
+    const gone = new Set<Replica>([...plan.leave, ...plan.leaving])
+    for (const replica of seen.replicas) {
+      if (gone.has(replica)) continue
+      if (plan.restart.includes(replica)) await restart(service, replica)
+      else await keep(service, goal, replica)
+    }
+    for (const replica of plan.leave) await letLeave(context, replica)
+    for (const replica of plan.leaving) await followLeaving(context, replica)
+  }
+
+  async function restart(service: InferenceService, replica: Replica): Promise<void> {
+    if ((await restartReplica(context, replica)) === 'stale') return
+    const message = `${replica.pod?.metadata.name ?? replica.gang.metadata.name} ended and starts again`
+    events.record(service, 'Warning', 'ReplicaRestarting', message)
+  }
+
+  /** A pod that is missing can be made again only while its revision can be told. */
+  async function keep(service: InferenceService, goal: Revision | undefined, replica: Replica): Promise<void> {
+    await endOlder(context, replica)
+    await followSpec(context, service, replica)
+    if (replica.pod !== undefined) return
+    const revision = goal?.id === replica.revision ? goal : lastGoodOf(context, service)
+    if (revision?.id === replica.revision) await createPod(context, service, revision, replica.gang)
+    else await letLeave(context, replica)
+  }
+
+  return {
+    name: 'serving',
+    watches: [
+      { kind: 'InferenceService', keys: (service) => [keyOf(service)] },
+      { kind: 'Gang', keys: ofService },
+      { kind: 'Pod', keys: ofService },
+      {
+        kind: 'Report',
+        keys: ({ spec, metadata }) =>
+          spec.service === undefined ? [] : [`${metadata.namespace ?? 'default'}/${spec.service.name}`],
+      },
+      { kind: 'Model', keys: (model) => servicesOf(model.metadata.namespace, [model.spec.model, model.metadata.name]) },
+    ],
+    reconcile,
+  }
+
+  function servicesOf(namespace: string | undefined, models: readonly string[]): string[] {
+    return services
+      .list(namespace)
+      .filter(({ spec }) => spec.model !== undefined && models.includes(spec.model))
+      .map(keyOf)
+  }
+}
+
+interface Goal {
+  goal: Revision | undefined
+  failedRevision: string | undefined
+  overdue: boolean
+  problem: string | undefined
+  lookAgainAtMs?: number
+}
+
+/** The spec's revision, or the last good one where the spec's cannot be made or had its time and never served. */
+function chooseGoal(context: Context, service: InferenceService, seen: Seen, nowMs: number): Goal {
+  const asked = revisionOf(context, service)
+  if ('problem' in asked) {
+    return { goal: lastGoodOf(context, service), failedRevision: undefined, overdue: false, problem: asked.problem }
+  }
+  const goal = { goal: asked, failedRevision: undefined, overdue: false, problem: undefined }
+  const good = service.status?.lastGood?.revision === asked.id
+  if (good) return goal
+  const before = lastGoodOf(context, service)
+  const back = { goal: before, failedRevision: asked.id, overdue: false, problem: undefined }
+  if (before !== undefined && service.status?.failedRevision === asked.id) return back
+  const fresh = seen.replicas.filter((replica) => replica.revision === asked.id && replica.state !== 'leaving')
+  const missed = deadlineMissed(fresh, service.spec.progressDeadlineSeconds * 1000, nowMs)
+  if (missed === false) return goal
+  if (missed === true) return before === undefined ? { ...goal, overdue: true } : back
+  return { ...goal, lookAgainAtMs: missed.atMs }
+}
+
+function ofService({
+  metadata,
+}: {
+  metadata: { namespace?: string | undefined; labels?: Record<string, string> | undefined }
+}): string[] {
+  const service = metadata.labels?.[label.service]
+  return service === undefined ? [] : [`${metadata.namespace ?? 'default'}/${service}`]
+}

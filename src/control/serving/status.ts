@@ -1,0 +1,138 @@
+import { setCondition } from '../../model/conditions.ts'
+import type { InferenceService } from '../../model/kinds/workloads.ts'
+import type { Replica } from './look.ts'
+import type { Revision } from './revision.ts'
+
+export type ServiceStatus = NonNullable<InferenceService['status']>
+type Phase = NonNullable<ServiceStatus['phase']>
+
+export interface Scene {
+  service: InferenceService
+  replicas: readonly Replica[]
+  wanted: number
+  /** What replicas should be of; undefined while it cannot be told. */
+  goal: Revision | undefined
+  /** The spec's own revision failed and the last good one serves instead. */
+  failedRevision: string | undefined
+  /** The goal never served and had its time. */
+  overdue: boolean
+  problem: string | undefined
+  url: string | undefined
+  nowMs: number
+}
+
+/** The service's status as it is now; fields that nothing is known of are left out. */
+export function statusNow(scene: Scene): ServiceStatus {
+  const { service, replicas, wanted, goal, failedRevision, url } = scene
+  const active = replicas.filter((replica) => replica.state !== 'leaving')
+  const ready = active.filter((replica) => replica.state === 'ready')
+  const phase = phaseOf(scene, active, ready)
+  const message = messageOf(scene, active, phase)
+  const lastGood = lastGoodNow(scene, ready)
+  const model = goal?.served?.name
+  const { generation } = service.metadata
+  return {
+    ...(generation === undefined ? {} : { observedGeneration: generation }),
+    phase,
+    conditions: conditionsOf(scene, active, ready, message),
+    ...(url === undefined ? {} : { url }),
+    ...(model === undefined ? {} : { model }),
+    replicas: active.length,
+    readyReplicas: ready.length,
+    wantedReplicas: wanted,
+    ...revisionNow(scene, ready),
+    ...(lastGood === undefined ? {} : { lastGood }),
+    ...(failedRevision === undefined ? {} : { failedRevision }),
+    ...(message === undefined ? {} : { message }),
+  }
+}
+
+/** The goal's revision once it serves; until then the one that does. */
+function revisionNow({ service, goal }: Scene, ready: readonly Replica[]): { revision?: string } {
+  const serving = ready.find((replica) => replica.revision === goal?.id) ?? ready[0]
+  const revision = serving?.revision ?? service.status?.revision ?? goal?.id
+  return revision === undefined ? {} : { revision }
+}
+
+function lastGoodNow({ service, goal }: Scene, ready: readonly Replica[]): ServiceStatus['lastGood'] {
+  const before = service.status?.lastGood
+  if (goal === undefined || before?.revision === goal.id) return before
+  return ready.some((replica) => replica.revision === goal.id) ? { revision: goal.id, spec: { ...goal.spec } } : before
+}
+
+function phaseOf(
+  { service, wanted, goal, overdue, problem }: Scene,
+  active: readonly Replica[],
+  ready: readonly Replica[],
+): Phase {
+  if (service.spec.suspend) return 'Suspended'
+  if (problem !== undefined && ready.length === 0) return 'Pending'
+  if (ready.length === 0 && (overdue || active.some(loops))) return 'Failed'
+  if (wanted === 0) return 'Zero'
+  if (active.some((replica) => replica.revision !== goal?.id)) return 'Updating'
+  if (ready.length > 0) return 'Ready'
+  return active.some((replica) => replica.seatedSinceMs !== undefined) ? 'Starting' : 'Pending'
+}
+
+function conditionsOf(
+  scene: Scene,
+  active: readonly Replica[],
+  ready: readonly Replica[],
+  message: string | undefined,
+) {
+  const { service, nowMs } = scene
+  const observedGeneration = service.metadata.generation
+  const first = setCondition(
+    service.status?.conditions,
+    { type: 'Ready', ...readiness(scene, active, ready), message, observedGeneration },
+    nowMs,
+  )
+  return setCondition(first, { type: 'Progressing', ...progress(scene, active), observedGeneration }, nowMs)
+}
+
+function readiness(
+  { service, wanted, problem, overdue }: Scene,
+  active: readonly Replica[],
+  ready: readonly Replica[],
+) {
+  if (service.spec.suspend) return { status: 'False', reason: 'Suspended' } as const
+  if (ready.length > 0) return { status: 'True', reason: 'ReplicasReady' } as const
+  if (problem !== undefined) return { status: 'False', reason: 'ModelMissing' } as const
+  if (active.some(loops)) return { status: 'False', reason: 'CrashLoop' } as const
+  if (overdue) return { status: 'False', reason: 'ProgressDeadlineExceeded' } as const
+  // It answers: a request wakes it.
+  if (wanted === 0) return { status: 'True', reason: 'ScaledToZero' } as const
+  return { status: 'False', reason: 'NoReplicaReady' } as const
+}
+
+function progress({ goal, wanted, failedRevision, overdue }: Scene, active: readonly Replica[]) {
+  const fresh = active.filter((replica) => replica.revision === goal?.id && replica.state === 'ready').length
+  if (failedRevision !== undefined) {
+    const message = `revision ${failedRevision} did not become ready in time; the one before it serves`
+    return { status: 'False', reason: 'RolledBack', message } as const
+  }
+  if (overdue) return { status: 'False', reason: 'ProgressDeadlineExceeded' } as const
+  if (active.some((replica) => replica.revision !== goal?.id))
+    return { status: 'True', reason: 'RollingUpdate' } as const
+  return fresh >= wanted
+    ? ({ status: 'False', reason: 'Complete' } as const)
+    : ({ status: 'True', reason: 'Scaling' } as const)
+}
+
+/** The one thing that a person should know, most pressing first. */
+function messageOf(scene: Scene, active: readonly Replica[], phase: Phase): string | undefined {
+  if (phase === 'Suspended') return undefined
+  if (scene.problem !== undefined) return scene.problem
+  const looping = active.find(loops)
+  if (looping?.record.last !== undefined) {
+    return `${looping.gang.metadata.name} failed ${looping.record.failures} times in a row: ${looping.record.last}`
+  }
+  if (scene.failedRevision !== undefined)
+    return `revision ${scene.failedRevision} did not become ready in time and was rolled back; change the spec to try again`
+  const waiting = active.find((replica) => replica.waitsFor !== undefined)
+  return waiting?.waitsFor === undefined ? undefined : `${waiting.gang.metadata.name} waits: ${waiting.waitsFor}`
+}
+
+function loops(replica: Replica): boolean {
+  return replica.record.failures >= 2 && replica.state !== 'ready'
+}
