@@ -103,7 +103,7 @@ export function createServing(context: Context): Reconciler {
     plan: Plan,
     seen: Seen,
   ): Promise<void> {
-    // New ones first: somebody may be waiting for them.
+    for (const replica of plan.leave) await letLeave(context, replica)
     if (goal !== undefined && plan.create > 0) {
       const indexes = freeIndexes(seen.replicas, prefixOf(service, goal), plan.create)
       await Promise.all(indexes.map((index) => createReplica(context, service, goal, index)))
@@ -114,7 +114,6 @@ export function createServing(context: Context): Reconciler {
       if (plan.restart.includes(replica)) await restart(service, replica)
       else await keep(service, goal, replica)
     }
-    for (const replica of plan.leave) await letLeave(context, replica)
     for (const replica of plan.leaving) await followLeaving(context, replica)
   }
 

@@ -1,0 +1,227 @@
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { conditionOf } from '../../model/conditions.ts'
+import type { Pod } from '../../model/kinds/kubernetes.ts'
+import { type InferenceService, inferenceService, type Report } from '../../model/kinds/workloads.ts'
+import { millwrightVersion } from '../../model/metadata.ts'
+import { annotation, label } from '../../model/names.ts'
+import { refOf } from '../../model/refs.ts'
+import { createWorld, type World } from '../world.fixture.ts'
+
+let world: World
+beforeEach(async () => {
+  world = await createWorld()
+  await world.node('a', 4)
+  world.agent.onStart(ready)
+})
+afterEach(() => world.close())
+
+async function ready(pod: Pod): Promise<void> {
+  const status = { conditions: [{ type: 'Ready', status: 'True' }] }
+  await world.store.patch('Pod', refOf(pod), { status }, { status: true, uid: pod.metadata.uid })
+}
+
+async function serve(spec: Record<string, unknown>): Promise<InferenceService> {
+  const object = inferenceService.parse({
+    apiVersion: millwrightVersion,
+    kind: 'InferenceService',
+    metadata: { name: 'chat', namespace: 'default' },
+    spec: { command: ['server'], ...spec },
+  })
+  const created = await world.store.create('InferenceService', object)
+  if (created === 'exists') throw new Error('exists')
+  return created
+}
+
+async function service(): Promise<InferenceService> {
+  const found = await world.store.get('InferenceService', { name: 'chat', namespace: 'default' })
+  if (found === undefined) throw new Error('gone')
+  return found
+}
+
+async function change(spec: Record<string, unknown>): Promise<void> {
+  await world.store.patch('InferenceService', { name: 'chat', namespace: 'default' }, { spec })
+}
+
+const pods = async () => (await world.store.list('Pod', { labels: `${label.service}=chat` })).items
+const gangs = async () => (await world.store.list('Gang', { labels: `${label.service}=chat` })).items
+const phase = async () => (await service()).status?.phase
+const readyReplicas = async () => (await service()).status?.readyReplicas
+
+/** What the gateway would report. */
+async function demand(status: Partial<NonNullable<Report['status']>>): Promise<void> {
+  const { uid = '' } = (await service()).metadata
+  const ref = { name: 'service.chat', namespace: 'default' }
+  const full = { checkpoints: [], inFlight: 0, held: 0, lastRequestAtMs: world.clock.now(), ...status }
+  const created = await world.store.create(
+    'Report',
+    {
+      apiVersion: millwrightVersion,
+      kind: 'Report',
+      metadata: ref,
+      spec: { service: { name: 'chat', uid } },
+      status: full,
+    },
+    { withStatus: true },
+  )
+  if (created === 'exists') await world.store.patch('Report', ref, { status: full }, { status: true })
+}
+
+test('a service gets its replicas, each a gang of one pod, and says that it is ready', async () => {
+  await serve({ minReplicas: 2, maxReplicas: 3, env: { A: 'b' } })
+  world.control({ gatewayUrl: 'http://127.0.0.1:1' })
+  await world.until(async () => (await readyReplicas()) === 2, 'two ready replicas')
+  const { status } = await service()
+  expect(status).toMatchObject({ phase: 'Ready', replicas: 2, wantedReplicas: 2, url: 'http://127.0.0.1:1/v1' })
+  expect(conditionOf(status?.conditions, 'Ready')).toMatchObject({ status: 'True', reason: 'ReplicasReady' })
+  const names = (await pods()).map((pod) => pod.metadata.name)
+  const revision = status?.revision
+  expect(names).toEqual([`chat-${revision}-0-server-0-1`, `chat-${revision}-1-server-0-1`])
+  const env = (await pods())[0]?.spec.containers[0]?.env
+  expect(env).toContainEqual({ name: 'MILLWRIGHT_MODEL_NAME', value: 'chat' })
+  expect(env).toContainEqual({ name: 'A', value: 'b' })
+  await world.settle(30_000)
+  await world.agent.heartbeat()
+  const before = (await service()).metadata.resourceVersion
+  await world.settle(30_000)
+  expect((await service()).metadata.resourceVersion).toBe(before) // nothing to say, nothing written
+})
+
+test('at zero, a held request wakes exactly one replica; after scaleDownSeconds without requests it goes again', async () => {
+  await serve({ minReplicas: 0, maxReplicas: 4, scaleDownSeconds: 20 })
+  world.control()
+  await world.until(async () => (await phase()) === 'Zero', 'zero')
+  expect(await gangs()).toEqual([])
+  await demand({ held: 1, heldSinceMs: world.clock.now() })
+  await world.until(async () => (await readyReplicas()) === 1, 'one ready replica')
+  expect(world.agent.starts.size).toBe(1)
+  await demand({ inFlight: 0, held: 0 })
+  await world.settle(10_000)
+  expect(await phase()).toBe('Ready')
+  await world.until(async () => (await gangs()).length === 0, 'nothing left')
+  expect(await phase()).toBe('Zero')
+})
+
+test('demand above the target brings more replicas at once, and the least busy one leaves first', async () => {
+  await serve({ minReplicas: 1, maxReplicas: 3, target: 2, scaleDownSeconds: 10 })
+  world.control()
+  await world.until(async () => (await readyReplicas()) === 1, 'one ready')
+  await demand({ inFlight: 6 })
+  await world.until(async () => (await readyReplicas()) === 3, 'three ready')
+  const [first, second, third] = (await pods()).map((pod) => pod.metadata.name)
+  await demand({ inFlight: 3, perReplica: { [`${first}`]: 0, [`${second}`]: 2, [`${third}`]: 1 } })
+  await world.until(async () => (await gangs()).length === 2, 'two left')
+  expect((await pods()).map((pod) => pod.metadata.name)).toEqual([second, third])
+})
+
+test('a replica that ends starts again as a new attempt, later each time, and the status says why', async () => {
+  world.agent.onStart(async (pod) => world.agent.end(pod.metadata.name, { exitCode: 3 }))
+  await serve({ minReplicas: 1 })
+  world.control()
+  await world.until(async () => (await gangs())[0]?.spec.attempt === 4, 'four attempts')
+  await world.settle()
+  const { status } = await service()
+  expect(status?.phase).toBe('Failed')
+  expect(status?.message).toContain('failed 3 times in a row: exit code 3')
+  expect(conditionOf(status?.conditions, 'Ready')).toMatchObject({ status: 'False', reason: 'CrashLoop' })
+  world.agent.onStart(ready)
+  await world.until(async () => (await phase()) === 'Ready', 'ready in the end')
+})
+
+test('a rolling update has each new replica ready before an old one leaves', async () => {
+  await serve({ minReplicas: 2, maxReplicas: 2 })
+  world.control()
+  await world.until(async () => (await readyReplicas()) === 2, 'two ready')
+  const old = (await service()).status?.revision
+  let fewest = 2
+  let most = 0
+  const watch = world.store.watch(
+    'Pod',
+    { from: '0' },
+    {
+      event: async () => {
+        const serving = (await pods()).filter((pod) => pod.metadata.deletionTimestamp === undefined)
+        const isReady = serving.filter((pod) => conditionOf(pod.status?.conditions, 'Ready')?.status === 'True')
+        fewest = Math.min(fewest, isReady.length)
+        most = Math.max(most, serving.length)
+      },
+      ended: () => {},
+    },
+  )
+  await change({ env: { VERSION: '2' } })
+  await world.until(async () => {
+    const now = await service()
+    return now.status?.revision !== old && (await gangs()).length === 2 && now.status?.readyReplicas === 2
+  }, 'the new revision serves alone')
+  watch()
+  expect(fewest).toBe(2)
+  expect(most).toBe(3)
+  const { status } = await service()
+  expect((await gangs()).every((gang) => gang.metadata.labels?.[label.revision] === status?.revision)).toBe(true)
+  expect(status?.lastGood?.revision).toBe(status?.revision)
+})
+
+test('a revision that is not ready in time is rolled back, and tried again only when the spec changes', async () => {
+  await serve({ minReplicas: 1, progressDeadlineSeconds: 30 })
+  world.control()
+  await world.until(async () => (await readyReplicas()) === 1, 'ready')
+  const good = (await service()).status?.revision
+  world.agent.onStart(async () => {})
+  await change({ env: { BROKEN: 'yes' } })
+  await world.until(async () => (await service()).status?.failedRevision !== undefined, 'rolled back')
+  await world.until(async () => (await gangs()).length === 1, 'the new one is gone')
+  const { status } = await service()
+  expect(status).toMatchObject({ phase: 'Ready', revision: good, readyReplicas: 1 })
+  expect(conditionOf(status?.conditions, 'Progressing')).toMatchObject({ status: 'False', reason: 'RolledBack' })
+  await world.settle(60_000)
+  expect((await gangs()).length).toBe(1)
+  const events = (await world.store.list('Event')).items.map((event) => event.reason)
+  expect(events).toContain('RolledBack')
+  world.agent.onStart(ready)
+  await change({ env: { BROKEN: null, FIXED: 'yes' } })
+  await world.until(async () => (await service()).status?.lastGood?.revision !== good, 'the fixed one serves')
+  expect((await service()).status?.failedRevision).toBeUndefined()
+})
+
+test('a suspended service has no replicas, and comes back', async () => {
+  await serve({ minReplicas: 1 })
+  world.control()
+  await world.until(async () => (await readyReplicas()) === 1, 'ready')
+  await change({ suspend: true })
+  await world.until(async () => (await gangs()).length === 0, 'no gang')
+  expect(await phase()).toBe('Suspended')
+  await change({ suspend: false })
+  await world.until(async () => (await phase()) === 'Ready', 'ready again')
+})
+
+test('a service follows the newest version of its model, and waits where there is none', async () => {
+  await serve({ minReplicas: 1, command: undefined, engine: 'llama.cpp', model: 'tiny' })
+  world.control()
+  await world.until(async () => (await service()).status?.message !== undefined, 'a message')
+  expect((await service()).status).toMatchObject({ phase: 'Pending', message: expect.stringContaining('model tiny') })
+  await publish(1)
+  await world.until(async () => (await readyReplicas()) === 1, 'ready')
+  expect((await service()).status?.model).toBe('tiny-v1')
+  expect(JSON.parse((await pods())[0]?.metadata.annotations?.[annotation.work] ?? '')).toEqual({ model: 'models/1' })
+  await publish(2)
+  await world.until(async () => (await service()).status?.model === 'tiny-v2' && (await gangs()).length === 1, 'v2')
+  await world.until(async () => (await readyReplicas()) === 1, 'ready')
+  const works = (await pods()).map((pod) => JSON.parse(pod.metadata.annotations?.[annotation.work] ?? ''))
+  expect(works).toEqual([{ model: 'models/2' }])
+})
+
+async function publish(version: number): Promise<void> {
+  await world.store.create('Model', {
+    apiVersion: millwrightVersion,
+    kind: 'Model',
+    metadata: { name: `tiny-v${version}`, namespace: 'default', labels: { [label.model]: 'tiny' } },
+    spec: {
+      model: 'tiny',
+      version,
+      manifest: `models/${version}`,
+      digest: `digest ${version}`,
+      bytes: 1,
+      format: 'gguf',
+      files: [],
+    },
+  })
+}
