@@ -1,0 +1,23 @@
+import type { Pod } from '../model/kinds/kubernetes.ts'
+
+/** What the API serves but cannot reach itself; `runtime` plugs it in. */
+export interface ApiPorts {
+  /** The pod's output. Ends when it is told everything there is, or, followed, when the pod is over or `signal` aborts. */
+  logs(pod: Pod, options: LogOptions): AsyncIterable<Uint8Array>
+  /** Prometheus' text format. */
+  metrics(): Promise<string>
+  /** Why a gang waits or runs where it does; undefined where nothing is known of it. */
+  why?(namespace: string, name: string): Promise<object | undefined>
+}
+
+/** As the query parameters of Kubernetes' log subresource. */
+export interface LogOptions {
+  follow?: boolean | undefined
+  timestamps?: boolean | undefined
+  previous?: boolean | undefined
+  tailLines?: number | undefined
+  sinceSeconds?: number | undefined
+  limitBytes?: number | undefined
+  /** Aborted when the reader has gone. */
+  signal?: AbortSignal | undefined
+}
