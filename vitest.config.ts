@@ -20,7 +20,12 @@ export default defineConfig({
       {
         test: {
           name: 'process',
-          include: ['src/**/*.process.test.ts', 'test/**/*.process.test.ts', 'test/e2e/**/*.test.ts', 'examples/**/*.process.test.ts'],
+          include: [
+            'src/**/*.process.test.ts',
+            'test/**/*.process.test.ts',
+            'test/e2e/**/*.test.ts',
+            'examples/**/*.process.test.ts',
+          ],
           pool: 'forks',
           testTimeout: 120_000,
           hookTimeout: 60_000,

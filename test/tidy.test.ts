@@ -5,7 +5,22 @@ import { describe, expect, it } from 'vitest'
 const src = resolve(import.meta.dirname, '../src')
 
 /** Room → rooms that it may import (docs/ARCHITECTURE.md). */
-const all = ['base', 'model', 'wire', 'store', 'blob', 'observe', 'scheduler', 'autoscaler', 'engine', 'agent', 'control', 'gateway', 'compile', 'api']
+const all = [
+  'base',
+  'model',
+  'wire',
+  'store',
+  'blob',
+  'observe',
+  'scheduler',
+  'autoscaler',
+  'engine',
+  'agent',
+  'control',
+  'gateway',
+  'compile',
+  'api',
+]
 const may: Record<string, string[]> = {
   base: [],
   model: ['base'],
@@ -26,7 +41,19 @@ const may: Record<string, string[]> = {
 }
 
 /** Places that may touch the machine. Everything else takes handles from `base`. */
-const leaves = ['store/lmdb', 'store/kubernetes', 'blob/file', 'blob/s3', 'engine', 'agent/local', 'agent/pod', 'gateway', 'api', 'runtime', 'cli']
+const leaves = [
+  'store/lmdb',
+  'store/kubernetes',
+  'blob/file',
+  'blob/s3',
+  'engine',
+  'agent/local',
+  'agent/pod',
+  'gateway',
+  'api',
+  'runtime',
+  'cli',
+]
 
 const banned: [RegExp, string][] = [
   [/\bDate\.now\s*\(|\bnew Date\(\s*\)|\bperformance\.now\b/, 'the clock handle (base/clock)'],
@@ -34,7 +61,10 @@ const banned: [RegExp, string][] = [
   [/\bMath\.random\b|\brandomUUID\b/, 'the random handle (base/random)'],
   [/\bMath\.pow\b|[^*/]\*\*[^*/]/, 'multiplication: powers differ between Node versions'],
   [/\.localeCompare\(|\bIntl\./, 'a comparison by code units: locales differ between machines'],
-  [/from 'node:(fs|net|http|https|child_process|crypto|stream|os|tls|dns|worker_threads)/, 'a seam whose leaf does the I/O'],
+  [
+    /from 'node:(fs|net|http|https|child_process|crypto|stream|os|tls|dns|worker_threads)/,
+    'a seam whose leaf does the I/O',
+  ],
 ]
 
 const files = readdirSync(src, { recursive: true, encoding: 'utf8' })
@@ -67,7 +97,8 @@ describe('the rooms', () => {
       if (!name.includes('/') || leaves.some((leaf) => name.startsWith(`${leaf}/`))) continue
       text.split('\n').forEach((line, index) => {
         const code = line.replace(/\/\/.*$/, '').replace(/^\s*\/?\*.*$/, '')
-        for (const [pattern, instead] of banned) if (pattern.test(code)) wrong.push(`${name}:${index + 1}: use ${instead}`)
+        for (const [pattern, instead] of banned)
+          if (pattern.test(code)) wrong.push(`${name}:${index + 1}: use ${instead}`)
       })
     }
     expect(wrong).toEqual([])

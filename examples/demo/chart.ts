@@ -13,7 +13,9 @@ export function chart(points: readonly { x: number; y: number }[], width = 64, h
     if (line) line[column] = '•'
   }
   const label = (row: number) => (high - (row / (height - 1)) * (high - low)).toFixed(2).padStart(6)
-  const body = rows.map((cells, row) => `${row % 3 === 0 || row === height - 1 ? label(row) : '      '} │${cells.join('').trimEnd()}`)
+  const body = rows.map(
+    (cells, row) => `${row % 3 === 0 || row === height - 1 ? label(row) : '      '} │${cells.join('').trimEnd()}`,
+  )
   const axis = `       └${'─'.repeat(width)}\n        step ${left}${`${right}`.padStart(width - 5 - `${left}`.length)}`
   return [...body, axis].join('\n')
 }

@@ -9,7 +9,12 @@ export function wholeNumber(option: string, text: string, min: number, max: numb
   return value
 }
 
-export function oneOf<T extends string>(option: string, text: string | undefined, allowed: readonly T[], otherwise: T): T {
+export function oneOf<T extends string>(
+  option: string,
+  text: string | undefined,
+  allowed: readonly T[],
+  otherwise: T,
+): T {
   if (text === undefined) return otherwise
   const found = allowed.find((value) => value === text)
   if (found === undefined) throw new Exit(exit.usage, `${option}: found "${text}"; allowed are ${allowed.join(', ')}.`)
@@ -22,7 +27,10 @@ export function kindNamed(word: string): KindInfo {
   if (info !== undefined) return info
   const names = kindNames.flatMap((kind) => [kinds[kind].plural, kinds[kind].singular, ...kinds[kind].shortNames])
   const near = nearest(word.toLowerCase(), names)
-  throw new Exit(exit.usage, `no kind is called "${word}"${near === undefined ? '' : `; did you mean "${near}"?`} Kinds: ${kindNames.map((kind) => kinds[kind].plural).join(', ')}.`)
+  throw new Exit(
+    exit.usage,
+    `no kind is called "${word}"${near === undefined ? '' : `; did you mean "${near}"?`} Kinds: ${kindNames.map((kind) => kinds[kind].plural).join(', ')}.`,
+  )
 }
 
 export function nearest(word: string, names: readonly string[]): string | undefined {

@@ -1,7 +1,14 @@
 import { stringify } from 'yaml'
 
 const color = (code: number) => (text: string) => (useColor() ? `\u001b[${code}m${text}\u001b[0m` : text)
-export const paint = { bold: color(1), dim: color(2), red: color(31), green: color(32), yellow: color(33), cyan: color(36) }
+export const paint = {
+  bold: color(1),
+  dim: color(2),
+  red: color(31),
+  green: color(32),
+  yellow: color(33),
+  cyan: color(36),
+}
 
 export function useColor(): boolean {
   return process.stdout.isTTY === true && process.env['NO_COLOR'] === undefined && process.env['TERM'] !== 'dumb'
@@ -13,7 +20,10 @@ export type Format = 'table' | 'wide' | 'json' | 'yaml' | 'name'
 export function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = header.map((title, column) => Math.max(title.length, ...rows.map((row) => (row[column] ?? '').length)))
   const line = (cells: readonly string[]) =>
-    cells.map((cell, column) => (column === cells.length - 1 ? cell : cell.padEnd(widths[column] ?? 0))).join('   ').trimEnd()
+    cells
+      .map((cell, column) => (column === cells.length - 1 ? cell : cell.padEnd(widths[column] ?? 0)))
+      .join('   ')
+      .trimEnd()
   return [line(header), ...rows.map(line)].join('\n')
 }
 

@@ -18,7 +18,9 @@ Start with \`millwright up\` in one terminal and \`millwright run -- echo hello\
 /** Runs one command line and returns its exit code. Nothing but a sentence ever reaches stderr. */
 export async function run(argv: string[]): Promise<number> {
   // A reader that went away (`| head`) is no failure of ours.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? exit.ok : exit.failed))
+  process.stdout.on('error', (error: NodeJS.ErrnoException) =>
+    process.exit(error.code === 'EPIPE' ? exit.ok : exit.failed),
+  )
   const program = build()
   try {
     await program.parseAsync(argv, { from: 'user' })
@@ -116,14 +118,18 @@ const commands: Add[] = [
       .option('--workdir <folder>', 'working folder (default: this one)')
       .option('--detach', 'submit and return')
       .addHelpText('after', '\nExample: millwright run --workers 2 -- python3 train.py --epochs 3')
-      .action(async (words: string[], options, command: Command) => (await import('./commands/run.ts')).runJob(words, options, globals(command))),
+      .action(async (words: string[], options, command: Command) =>
+        (await import('./commands/run.ts')).runJob(words, options, globals(command)),
+      ),
   (program) =>
     program
       .command('plan')
       .description('Show what applying files would change and disturb; changes nothing')
       .requiredOption('-f, --file <path...>', 'YAML or JSON files; - reads standard input', collect, [])
       .option('-o, --output <format>', 'json')
-      .action(async (options, command: Command) => (await import('./commands/apply.ts')).planFiles(options, globals(command))),
+      .action(async (options, command: Command) =>
+        (await import('./commands/apply.ts')).planFiles(options, globals(command)),
+      ),
   (program) =>
     program
       .command('apply')
@@ -131,7 +137,9 @@ const commands: Add[] = [
       .requiredOption('-f, --file <path...>', 'YAML or JSON files; - reads standard input', collect, [])
       .option('--yes', 'do not ask before running work is destroyed')
       .option('-o, --output <format>', 'json, name')
-      .action(async (options, command: Command) => (await import('./commands/apply.ts')).applyFiles(options, globals(command))),
+      .action(async (options, command: Command) =>
+        (await import('./commands/apply.ts')).applyFiles(options, globals(command)),
+      ),
   (program) =>
     program
       .command('get')
@@ -160,7 +168,9 @@ const commands: Add[] = [
       .description('Why a job or replica waits, who holds what it needs, and what would start it now')
       .argument('<name>')
       .option('-o, --output <format>', 'json')
-      .action(async (name: string, options, command: Command) => (await import('./commands/why.ts')).why(name, options, globals(command))),
+      .action(async (name: string, options, command: Command) =>
+        (await import('./commands/why.ts')).why(name, options, globals(command)),
+      ),
   (program) =>
     program
       .command('logs')
@@ -170,14 +180,18 @@ const commands: Add[] = [
       .option('--tail <lines>', 'the last lines only')
       .option('--rank <number>', 'one worker of a job (default: all, prefixed, or the only one)')
       .option('--timestamps', 'with the time of each line')
-      .action(async (name: string, options, command: Command) => (await import('./commands/logs.ts')).logs(name, options, globals(command))),
+      .action(async (name: string, options, command: Command) =>
+        (await import('./commands/logs.ts')).logs(name, options, globals(command)),
+      ),
   (program) =>
     program
       .command('status')
       .description('The factory on one screen')
       .option('-w, --watch', 'keep it open')
       .option('-o, --output <format>', 'json')
-      .action(async (options, command: Command) => (await import('./commands/status.ts')).status(options, globals(command))),
+      .action(async (options, command: Command) =>
+        (await import('./commands/status.ts')).status(options, globals(command)),
+      ),
   (program) =>
     program
       .command('queue')
@@ -188,13 +202,17 @@ const commands: Add[] = [
       .command('suspend')
       .description('Checkpoint a job and give its seats back')
       .argument('<name>')
-      .action(async (name: string, _options, command: Command) => (await import('./commands/suspend.ts')).suspend(name, true, globals(command))),
+      .action(async (name: string, _options, command: Command) =>
+        (await import('./commands/suspend.ts')).suspend(name, true, globals(command)),
+      ),
   (program) =>
     program
       .command('resume')
       .description('Let a suspended job go on from its last checkpoint')
       .argument('<name>')
-      .action(async (name: string, _options, command: Command) => (await import('./commands/suspend.ts')).suspend(name, false, globals(command))),
+      .action(async (name: string, _options, command: Command) =>
+        (await import('./commands/suspend.ts')).suspend(name, false, globals(command)),
+      ),
   (program) =>
     program
       .command('delete')
@@ -243,19 +261,25 @@ const commands: Add[] = [
       .description('Where every slot-second went, and what it cost')
       .option('--by <what>', 'bucket, queue, owner, node', 'bucket')
       .option('-o, --output <format>', 'json')
-      .action(async (options, command: Command) => (await import('./commands/ledger.ts')).ledger(options, globals(command))),
+      .action(async (options, command: Command) =>
+        (await import('./commands/ledger.ts')).ledger(options, globals(command)),
+      ),
   (program) =>
     program
       .command('backup')
-      .description('A consistent copy of a stopped factory\'s store')
+      .description("A consistent copy of a stopped factory's store")
       .argument('<folder>', 'a new folder')
-      .action(async (folder: string, _options, command: Command) => (await import('./commands/backup.ts')).backup(folder, globals(command))),
+      .action(async (folder: string, _options, command: Command) =>
+        (await import('./commands/backup.ts')).backup(folder, globals(command)),
+      ),
   (program) =>
     program
       .command('restore')
       .description('Replace the store of a stopped factory by a backup; what was there is kept beside it')
       .argument('<folder>', 'a folder that `backup` made')
-      .action(async (folder: string, _options, command: Command) => (await import('./commands/backup.ts')).restore(folder, globals(command))),
+      .action(async (folder: string, _options, command: Command) =>
+        (await import('./commands/backup.ts')).restore(folder, globals(command)),
+      ),
   (program) =>
     program
       .command('schema')
@@ -272,13 +296,17 @@ const commands: Add[] = [
     program
       .command('kubeconfig')
       .description('A kubeconfig for kubectl: millwright kubeconfig > kc && kubectl --kubeconfig kc get jobs')
-      .action(async (_options, command: Command) => (await import('./commands/kubeconfig.ts')).kubeconfig(globals(command))),
+      .action(async (_options, command: Command) =>
+        (await import('./commands/kubeconfig.ts')).kubeconfig(globals(command)),
+      ),
   (program) =>
     program
       .command('doctor')
       .description('Check this machine and the factory')
       .option('-o, --output <format>', 'json')
-      .action(async (options, command: Command) => (await import('./commands/doctor.ts')).doctor(options, globals(command))),
+      .action(async (options, command: Command) =>
+        (await import('./commands/doctor.ts')).doctor(options, globals(command)),
+      ),
   (program) =>
     program
       .command('version')
@@ -289,7 +317,9 @@ const commands: Add[] = [
       .command('completion')
       .description('Shell completion: source <(millwright completion bash)')
       .argument('<shell>', 'bash or zsh')
-      .action(async (shell: string, _options, command: Command) => (await import('./commands/completion.ts')).completion(shell, command.parent)),
+      .action(async (shell: string, _options, command: Command) =>
+        (await import('./commands/completion.ts')).completion(shell, command.parent),
+      ),
 ]
 
 function globals(command: Command): Global {

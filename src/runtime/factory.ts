@@ -1,10 +1,10 @@
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { type Agent, createAgent } from '../agent/agent.ts'
+import { localFiles } from '../agent/local/files.ts'
+import { readPodLog } from '../agent/local/logs.ts'
 import { findMachine, splitNodes } from '../agent/local/machine.ts'
 import { createLocalRunner } from '../agent/local/runner.ts'
-import { readPodLog } from '../agent/local/logs.ts'
-import { localFiles } from '../agent/local/files.ts'
 import { startApi } from '../api/server.ts'
 import { type Log, silentLog } from '../base/log.ts'
 import { createFileBlobs } from '../blob/file/blobs.ts'
@@ -62,11 +62,18 @@ export async function startFactory(config: FactoryConfig): Promise<Factory> {
     await bootstrap(store)
     const blobs = createFileBlobs({ dir: paths.blobs })
     const machine = await findMachine()
-    const nodes = splitNodes(machine, { nodes: config.nodes, ...(config.slots === undefined ? {} : { slots: config.slots }) })
+    const nodes = splitNodes(machine, {
+      nodes: config.nodes,
+      ...(config.slots === undefined ? {} : { slots: config.slots }),
+    })
     const files = localFiles({ dir: paths.agent })
     const agents: Agent[] = nodes.map((node) =>
       createAgent({
-        store, blobs, clock, files, node,
+        store,
+        blobs,
+        clock,
+        files,
+        node,
         random: random.split(node.name),
         log: log.with({ node: node.name }),
         runner: createLocalRunner({ dir: paths.agent, clock, log: log.with({ node: node.name }) }),
@@ -76,12 +83,22 @@ export async function startFactory(config: FactoryConfig): Promise<Factory> {
     stops.push(() => ledger.stop())
     const metrics = createMetrics({ store })
     const api = await startApi({
-      store, clock, log, token, host: config.host, port: config.port,
+      store,
+      clock,
+      log,
+      token,
+      host: config.host,
+      port: config.port,
       ports: { logs: (pod, options) => readPodLog(paths.agent, pod, options), metrics: () => metrics.render() },
     })
     stops.push(() => api.close())
     const gateway = await startGateway({
-      store, clock, log, random: random.split('gateway'), host: config.host, port: config.gatewayPort,
+      store,
+      clock,
+      log,
+      random: random.split('gateway'),
+      host: config.host,
+      port: config.gatewayPort,
       ...(config.apiKeys === undefined ? {} : { apiKeys: config.apiKeys }),
     })
     stops.push(() => gateway.close(5_000))
@@ -91,20 +108,31 @@ export async function startFactory(config: FactoryConfig): Promise<Factory> {
       await Promise.all(agents.map((agent) => agent.stop('kill', 5)))
     })
     const control = startControl({
-      store, blobs, clock, log, random: random.split('control'),
+      store,
+      blobs,
+      clock,
+      log,
+      random: random.split('control'),
       identity: `${hostname()}-${process.pid}`,
       gatewayUrl: gateway.url,
     })
     stops.push(() => control.stop())
     const resumed = await resumeAll(store)
     const connection: Connection = {
-      url: api.url, gatewayUrl: gateway.url, pid: process.pid, version, startedAt: new Date(clock.now()).toISOString(),
+      url: api.url,
+      gatewayUrl: gateway.url,
+      pid: process.pid,
+      version,
+      startedAt: new Date(clock.now()).toISOString(),
     }
     writeFileSync(`${paths.connection}.tmp`, `${JSON.stringify(connection, null, 2)}\n`, { mode: 0o600 })
     renameSync(`${paths.connection}.tmp`, paths.connection)
     stops.push(() => rmSync(paths.connection, { force: true }))
     return {
-      url: api.url, gatewayUrl: gateway.url, token, resumed,
+      url: api.url,
+      gatewayUrl: gateway.url,
+      token,
+      resumed,
       nodes: nodes.map((node) => node.name),
       async stop({ graceMs = 30_000, hurry = new AbortController().signal } = {}) {
         await suspendAll(store, clock, graceMs, hurry)

@@ -3,13 +3,22 @@ import type { Fields, Log } from '../base/log.ts'
 
 /** JSON lines to a file (or stderr with '-'). Field names that look like secrets are censored. */
 export function fileLog(path: string, level: string): Log {
-  const destination = pino.destination({ dest: path === '-' ? 2 : path, append: true, sync: false, mkdir: true, mode: 0o600 })
+  const destination = pino.destination({
+    dest: path === '-' ? 2 : path,
+    append: true,
+    sync: false,
+    mkdir: true,
+    mode: 0o600,
+  })
   const logger = pino(
     {
       level,
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
-      redact: { paths: ['token', 'authorization', 'password', 'secret', '*.token', '*.authorization'], censor: '[redacted]' },
+      redact: {
+        paths: ['token', 'authorization', 'password', 'secret', '*.token', '*.authorization'],
+        censor: '[redacted]',
+      },
     },
     destination,
   )

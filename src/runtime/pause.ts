@@ -1,13 +1,18 @@
 import type { Clock } from '../base/clock.ts'
-import { annotation } from '../model/names.ts'
 import type { TrainingJob } from '../model/kinds/workloads.ts'
+import { annotation } from '../model/names.ts'
 import type { Store } from '../store/contract.ts'
 
 const byShutdown = 'shutdown'
 const over = new Set(['Succeeded', 'Failed'])
 
 /** Before a stop: suspends every running job, so that each checkpoints and its next start resumes it. */
-export async function suspendAll(store: Store, clock: Clock, graceMs: number, hurry: AbortSignal): Promise<'suspended' | 'grace is over'> {
+export async function suspendAll(
+  store: Store,
+  clock: Clock,
+  graceMs: number,
+  hurry: AbortSignal,
+): Promise<'suspended' | 'grace is over'> {
   for (const job of await unfinished(store)) {
     if (job.spec.suspend) continue
     await store.patch('TrainingJob', refOf(job), {

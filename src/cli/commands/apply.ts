@@ -1,14 +1,14 @@
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline/promises'
+import type { Client } from '../../api/client.ts'
 import { formatErrors, readDocuments, type Written } from '../../compile/documents.ts'
 import { type Change, formatPlan, plan } from '../../compile/plan.ts'
-import type { Client } from '../../api/client.ts'
-import { kinds, type KindName, type Resource } from '../../model/registry.ts'
+import { type KindName, kinds, type Resource } from '../../model/registry.ts'
+import { oneOf } from '../arguments.ts'
 import { connect } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
 import { useColor } from '../output.ts'
 import type { Global } from '../program.ts'
-import { oneOf } from '../arguments.ts'
 
 interface FileOptions {
   file: string[]
@@ -47,7 +47,10 @@ export function readAll(files: string[], namespace: string): Written[] {
   const read = readDocuments(texts, { namespace })
   if ('errors' in read) {
     const count = read.errors.length
-    throw new Exit(exit.usage, `nothing was applied: ${count} error${count === 1 ? '' : 's'}\n${formatErrors(read.errors)}`)
+    throw new Exit(
+      exit.usage,
+      `nothing was applied: ${count} error${count === 1 ? '' : 's'}\n${formatErrors(read.errors)}`,
+    )
   }
   return read.documents.map((document) => document.object)
 }
@@ -57,7 +60,8 @@ function readText(name: string): string {
     return readFileSync(name === '-' ? 0 : name, 'utf8')
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code
-    const why = code === 'ENOENT' ? 'there is no such file' : code === 'EISDIR' ? 'it is a folder; name its files' : String(code)
+    const why =
+      code === 'ENOENT' ? 'there is no such file' : code === 'EISDIR' ? 'it is a folder; name its files' : String(code)
     throw new Exit(exit.usage, `cannot read ${name}: ${why}.`)
   }
 }
@@ -65,7 +69,10 @@ function readText(name: string): string {
 async function planAgainst(client: Client, wanted: Written[]): Promise<Change[]> {
   const live = new Map<string, Resource>()
   for (const object of wanted) {
-    const found = await client.get(object.kind as KindName, { name: object.metadata.name, namespace: object.metadata.namespace })
+    const found = await client.get(object.kind as KindName, {
+      name: object.metadata.name,
+      namespace: object.metadata.namespace,
+    })
     if (found !== undefined) live.set(keyOf(object), found)
   }
   return plan(wanted, (object) => live.get(keyOf(object)))

@@ -7,7 +7,9 @@ import type { Global } from '../program.ts'
 export async function backup(folder: string, global: Global): Promise<void> {
   const dir = factoryDir(global.dir)
   await backupStore(pathsIn(dir).store, folder)
-  console.log(`backed up the store of ${dir} to ${folder}; blobs are plain files in ${pathsIn(dir).blobs} (copy them with any tool)`)
+  console.log(
+    `backed up the store of ${dir} to ${folder}; blobs are plain files in ${pathsIn(dir).blobs} (copy them with any tool)`,
+  )
 }
 
 export async function restore(folder: string, global: Global): Promise<void> {

@@ -1,10 +1,10 @@
 import { request } from 'node:http'
 import { createInterface } from 'node:readline/promises'
+import { wholeNumber } from '../arguments.ts'
 import { connect } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
 import { paint } from '../output.ts'
 import type { Global } from '../program.ts'
-import { wholeNumber } from '../arguments.ts'
 
 interface ChatOptions {
   maxTokens: string
@@ -16,16 +16,27 @@ interface ChatOptions {
 export async function chat(service: string, prompt: string, options: ChatOptions, global: Global): Promise<void> {
   const { client, gatewayUrl } = connect(global)
   const found = await client.get('InferenceService', { namespace: global.namespace, name: service })
-  if (found === undefined) throw new Exit(exit.notFound, `there is no InferenceService "${service}"; \`millwright get isvc\` lists them.`)
+  if (found === undefined)
+    throw new Exit(exit.notFound, `there is no InferenceService "${service}"; \`millwright get isvc\` lists them.`)
   const url = gatewayUrl ?? found.status?.url
-  if (url === undefined) throw new Exit(exit.unreachable, 'the gateway is not known; set MILLWRIGHT_GATEWAY to its URL.')
+  if (url === undefined)
+    throw new Exit(exit.unreachable, 'the gateway is not known; set MILLWRIGHT_GATEWAY to its URL.')
   const key = options.apiKey ?? process.env['MILLWRIGHT_API_KEY']
-  const settings = { model: service, max_tokens: wholeNumber('--max-tokens', options.maxTokens, 1, 1_000_000), temperature: Number(options.temperature), stream: true }
+  const settings = {
+    model: service,
+    max_tokens: wholeNumber('--max-tokens', options.maxTokens, 1, 1_000_000),
+    temperature: Number(options.temperature),
+    stream: true,
+  }
   const messages: { role: string; content: string }[] = []
   const ask = async (text: string) => {
     messages.push({ role: 'user', content: text })
     const body = options.raw ? { ...settings, prompt: text } : { ...settings, messages }
-    const answer = await stream(`${url.replace(/\/v1\/?$/, '')}/v1/${options.raw ? 'completions' : 'chat/completions'}`, body, key)
+    const answer = await stream(
+      `${url.replace(/\/v1\/?$/, '')}/v1/${options.raw ? 'completions' : 'chat/completions'}`,
+      body,
+      key,
+    )
     messages.push({ role: 'assistant', content: answer })
   }
   if (prompt !== '') return await ask(prompt)
@@ -40,7 +51,10 @@ export async function chat(service: string, prompt: string, options: ChatOptions
 /** Writes the answer as it comes and returns it whole. */
 function stream(url: string, body: object, key: string | undefined): Promise<string> {
   return new Promise((resolve, reject) => {
-    const sent = request(url, { method: 'POST', headers: { 'content-type': 'application/json', ...(key === undefined ? {} : { authorization: `Bearer ${key}` }) } })
+    const sent = request(url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...(key === undefined ? {} : { authorization: `Bearer ${key}` }) },
+    })
     sent.on('error', reject)
     sent.on('response', (response) => {
       let rest = ''
@@ -59,7 +73,8 @@ function stream(url: string, body: object, key: string | undefined): Promise<str
       })
       response.on('aborted', () => reject(new Exit(exit.failed, 'the answer was cut; the replica is gone.')))
       response.on('end', () => {
-        if (response.statusCode !== 200) return reject(new Exit(exit.failed, messageIn(rest) ?? `the gateway answered ${response.statusCode}`))
+        if (response.statusCode !== 200)
+          return reject(new Exit(exit.failed, messageIn(rest) ?? `the gateway answered ${response.statusCode}`))
         process.stdout.write('\n')
         resolve(whole)
       })
@@ -75,7 +90,10 @@ function stream(url: string, body: object, key: string | undefined): Promise<str
 
 function pieceOf(line: string): string {
   if (!line.startsWith('data: ') || line === 'data: [DONE]') return ''
-  const chunk = JSON.parse(line.slice(6)) as { error?: { message: string }; choices?: { delta?: { content?: string }; text?: string }[] }
+  const chunk = JSON.parse(line.slice(6)) as {
+    error?: { message: string }
+    choices?: { delta?: { content?: string }; text?: string }[]
+  }
   if (chunk.error) throw new Exit(exit.failed, chunk.error.message)
   return chunk.choices?.[0]?.delta?.content ?? chunk.choices?.[0]?.text ?? ''
 }

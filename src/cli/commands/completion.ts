@@ -3,9 +3,12 @@ import { kinds } from '../../model/registry.ts'
 import { Exit, exit } from '../exit.ts'
 
 export function completion(shell: string, program: Command | null): void {
-  if (shell !== 'bash' && shell !== 'zsh') throw new Exit(exit.usage, `completion: found "${shell}"; allowed are bash, zsh.`)
+  if (shell !== 'bash' && shell !== 'zsh')
+    throw new Exit(exit.usage, `completion: found "${shell}"; allowed are bash, zsh.`)
   const commands = (program?.commands ?? []).map((command) => command.name()).join(' ')
-  const plurals = Object.values(kinds).map((info) => info.plural).join(' ')
+  const plurals = Object.values(kinds)
+    .map((info) => info.plural)
+    .join(' ')
   const script = `_millwright() {
   local word="\${COMP_WORDS[COMP_CWORD]}" command="\${COMP_WORDS[1]}"
   if [ "$COMP_CWORD" -eq 1 ]; then COMPREPLY=($(compgen -W "${commands}" -- "$word")); return; fi

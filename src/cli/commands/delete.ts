@@ -1,12 +1,17 @@
 import type { Client } from '../../api/client.ts'
-import { kinds, type KindInfo, type KindName } from '../../model/registry.ts'
+import { type KindInfo, type KindName, kinds } from '../../model/registry.ts'
 import { kindNamed } from '../arguments.ts'
 import { connect } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
 import type { Global } from '../program.ts'
 import { readAll } from './apply.ts'
 
-export async function remove(word: string | undefined, names: string[], options: { file: string[]; wait: boolean }, global: Global): Promise<void> {
+export async function remove(
+  word: string | undefined,
+  names: string[],
+  options: { file: string[]; wait: boolean },
+  global: Global,
+): Promise<void> {
   const targets = wanted(word, names, options.file, global.namespace)
   const { client } = connect(global)
   for (const target of targets) {

@@ -20,22 +20,48 @@ interface Finding {
 export async function doctor(options: { output?: string }, global: Global): Promise<void> {
   const output = oneOf('--output', options.output, ['text', 'json'], 'text')
   const dir = factoryDir(global.dir)
-  const findings = [node(), machine(), folder(dir), ...(await Promise.all([gpus(), tool('docker', ['version', '--format', '{{.Server.Version}}'], 'containers (image:) run'), tool('kubectl', ['version', '--client', '-o', 'name'], 'kubectl works against the factory'), engine(), factory(dir, global)]))]
+  const findings = [
+    node(),
+    machine(),
+    folder(dir),
+    ...(await Promise.all([
+      gpus(),
+      tool('docker', ['version', '--format', '{{.Server.Version}}'], 'containers (image:) run'),
+      tool('kubectl', ['version', '--client', '-o', 'name'], 'kubectl works against the factory'),
+      engine(),
+      factory(dir, global),
+    ])),
+  ]
   if (output === 'json') console.log(JSON.stringify(findings, null, 2))
-  else console.log(table(['CHECK', 'STATE', 'DETAIL'], findings.map((finding) => [finding.what, mark(finding.state), finding.detail])))
+  else
+    console.log(
+      table(
+        ['CHECK', 'STATE', 'DETAIL'],
+        findings.map((finding) => [finding.what, mark(finding.state), finding.detail]),
+      ),
+    )
   if (findings.some((finding) => finding.state === 'wrong')) process.exitCode = exit.failed
 }
 
-const mark = (state: Finding['state']) => (state === 'ok' ? paint.green('ok   ') : state === 'note' ? paint.yellow('note ') : paint.red('wrong'))
+const mark = (state: Finding['state']) =>
+  state === 'ok' ? paint.green('ok   ') : state === 'note' ? paint.yellow('note ') : paint.red('wrong')
 
 function node(): Finding {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
   const enough = major > 20 || (major === 20 && minor >= 19)
-  return { what: 'node', state: enough ? 'ok' : 'wrong', detail: `${process.versions.node}${enough ? '' : '; 20.19 or newer is needed'} (millwright ${version})` }
+  return {
+    what: 'node',
+    state: enough ? 'ok' : 'wrong',
+    detail: `${process.versions.node}${enough ? '' : '; 20.19 or newer is needed'} (millwright ${version})`,
+  }
 }
 
 function machine(): Finding {
-  return { what: 'machine', state: 'ok', detail: `${availableParallelism()} cores, ${(totalmem() / 2 ** 30).toFixed(1)} GiB, ${process.platform}/${process.arch}` }
+  return {
+    what: 'machine',
+    state: 'ok',
+    detail: `${availableParallelism()} cores, ${(totalmem() / 2 ** 30).toFixed(1)} GiB, ${process.platform}/${process.arch}`,
+  }
 }
 
 function folder(dir: string): Finding {
@@ -44,9 +70,17 @@ function folder(dir: string): Finding {
     accessSync(dir, constants.W_OK)
     const disk = statfsSync(dir)
     const free = (disk.bavail * disk.bsize) / 2 ** 30
-    return { what: 'folder', state: free < 1 ? 'wrong' : 'ok', detail: `${dir}, ${free.toFixed(1)} GiB free${free < 1 ? '; make room or choose another with --dir' : ''}` }
+    return {
+      what: 'folder',
+      state: free < 1 ? 'wrong' : 'ok',
+      detail: `${dir}, ${free.toFixed(1)} GiB free${free < 1 ? '; make room or choose another with --dir' : ''}`,
+    }
   } catch (error) {
-    return { what: 'folder', state: 'wrong', detail: `${dir} cannot be written (${(error as NodeJS.ErrnoException).code}); choose another with --dir` }
+    return {
+      what: 'folder',
+      state: 'wrong',
+      detail: `${dir} cannot be written (${(error as NodeJS.ErrnoException).code}); choose another with --dir`,
+    }
   }
 }
 
@@ -61,7 +95,9 @@ async function tool(name: string, args: string[], use: string): Promise<Finding>
 
 async function gpus(): Promise<Finding> {
   const found = await tool('nvidia-smi', ['--query-gpu=name', '--format=csv,noheader'], 'GPUs are offered')
-  return found.state === 'ok' ? { ...found, what: 'gpu' } : { what: 'gpu', state: 'note', detail: 'no NVIDIA driver answers; CPU slots are offered' }
+  return found.state === 'ok'
+    ? { ...found, what: 'gpu' }
+    : { what: 'gpu', state: 'note', detail: 'no NVIDIA driver answers; CPU slots are offered' }
 }
 
 async function engine(): Promise<Finding> {
@@ -69,19 +105,28 @@ async function engine(): Promise<Finding> {
     import.meta.resolve('node-llama-cpp')
     return { what: 'llama.cpp', state: 'ok', detail: 'engine: llama.cpp serves GGUF models' }
   } catch {
-    return { what: 'llama.cpp', state: 'note', detail: 'not installed; `npm install node-llama-cpp@3.20.0` gives engine: llama.cpp' }
+    return {
+      what: 'llama.cpp',
+      state: 'note',
+      detail: 'not installed; `npm install node-llama-cpp@3.20.0` gives engine: llama.cpp',
+    }
   }
 }
 
 async function factory(dir: string, global: Global): Promise<Finding> {
   const running = readConnection(dir)
-  if (running === undefined) return { what: 'factory', state: 'note', detail: `none runs in ${dir}; \`millwright up\` starts one` }
+  if (running === undefined)
+    return { what: 'factory', state: 'note', detail: `none runs in ${dir}; \`millwright up\` starts one` }
   try {
     const { url, token } = connect(global)
     await createClient({ server: url, token }).list('Node', {})
     return { what: 'factory', state: 'ok', detail: `answers at ${running.url} (pid ${running.pid})` }
   } catch {
     const alive = existsSync(`/proc/${running.pid}`)
-    return { what: 'factory', state: 'wrong', detail: `${running.url} does not answer${alive ? '' : `; process ${running.pid} is gone`}. \`millwright up\` starts it again` }
+    return {
+      what: 'factory',
+      state: 'wrong',
+      detail: `${running.url} does not answer${alive ? '' : `; process ${running.pid} is gone`}. \`millwright up\` starts it again`,
+    }
   }
 }

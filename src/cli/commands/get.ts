@@ -13,7 +13,17 @@ interface GetOptions {
   watch?: boolean
 }
 
-const everything = ['TrainingJob', 'InferenceService', 'Gang', 'Pod', 'Model', 'Dataset', 'Queue', 'Pool', 'Node'] as const
+const everything = [
+  'TrainingJob',
+  'InferenceService',
+  'Gang',
+  'Pod',
+  'Model',
+  'Dataset',
+  'Queue',
+  'Pool',
+  'Node',
+] as const
 
 export async function get(word: string, names: string[], options: GetOptions, global: Global): Promise<void> {
   const format = oneOf('--output', options.output, ['table', 'wide', 'json', 'yaml', 'name'], 'table')
@@ -21,7 +31,8 @@ export async function get(word: string, names: string[], options: GetOptions, gl
   const { client } = connect(global)
   const namespace = options.allNamespaces ? undefined : global.namespace
   if (options.watch === true) return await follow(client, infos, names, namespace, options, format)
-  if (format === 'table' || format === 'wide') return await printTables(client, infos, names, namespace, options, format === 'wide')
+  if (format === 'table' || format === 'wide')
+    return await printTables(client, infos, names, namespace, options, format === 'wide')
   const items = await collect(client, infos, names, namespace, options)
   if (format === 'name') {
     for (const item of items) console.log(`${item.kind.toLowerCase()}/${item.metadata.name}`)
@@ -36,13 +47,23 @@ interface Any {
   metadata: { name: string; namespace?: string | undefined }
 }
 
-async function collect(client: Client, infos: KindInfo[], names: string[], namespace: string | undefined, options: GetOptions): Promise<Any[]> {
+async function collect(
+  client: Client,
+  infos: KindInfo[],
+  names: string[],
+  namespace: string | undefined,
+  options: GetOptions,
+): Promise<Any[]> {
   const found: Any[] = []
   for (const info of infos) {
     const scope = info.namespaced ? namespace : undefined
-    if (names.length === 0) found.push(...(await client.list(info.kind, { namespace: scope, labels: options.selector })).items)
+    if (names.length === 0)
+      found.push(...(await client.list(info.kind, { namespace: scope, labels: options.selector })).items)
     for (const name of names) {
-      const object = await client.get(info.kind, { name, namespace: info.namespaced ? (namespace ?? 'default') : undefined })
+      const object = await client.get(info.kind, {
+        name,
+        namespace: info.namespaced ? (namespace ?? 'default') : undefined,
+      })
       if (object === undefined) throw notFound(info, name, namespace)
       found.push(object)
     }
@@ -51,44 +72,77 @@ async function collect(client: Client, infos: KindInfo[], names: string[], names
 }
 
 function notFound(info: KindInfo, name: string, namespace: string | undefined): Exit {
-  return new Exit(exit.notFound, `there is no ${info.kind} "${name}"${info.namespaced ? ` in namespace ${namespace ?? 'default'}` : ''}; \`millwright get ${info.plural}\` lists them.`)
+  return new Exit(
+    exit.notFound,
+    `there is no ${info.kind} "${name}"${info.namespaced ? ` in namespace ${namespace ?? 'default'}` : ''}; \`millwright get ${info.plural}\` lists them.`,
+  )
 }
 
-async function printTables(client: Client, infos: KindInfo[], names: string[], namespace: string | undefined, options: GetOptions, wide: boolean): Promise<void> {
+async function printTables(
+  client: Client,
+  infos: KindInfo[],
+  names: string[],
+  namespace: string | undefined,
+  options: GetOptions,
+  wide: boolean,
+): Promise<void> {
   const blocks: string[] = []
   for (const info of infos) {
     const scope = info.namespaced ? namespace : undefined
     const result = await client.table(info.kind, { namespace: scope, labels: options.selector })
     const rows = result.rows.filter((row) => names.length === 0 || names.includes(row.object.metadata.name))
-    for (const name of names) if (!rows.some((row) => row.object.metadata.name === name)) throw notFound(info, name, namespace)
+    for (const name of names)
+      if (!rows.some((row) => row.object.metadata.name === name)) throw notFound(info, name, namespace)
     if (rows.length === 0) continue
-    const shown = result.columnDefinitions.map((column, index) => ({ ...column, index })).filter((column) => wide || column.priority === 0)
+    const shown = result.columnDefinitions
+      .map((column, index) => ({ ...column, index }))
+      .filter((column) => wide || column.priority === 0)
     const prefix = infos.length > 1 ? `${info.singular}/` : ''
     const withNamespace = info.namespaced && namespace === undefined
     const header = [...(withNamespace ? ['NAMESPACE'] : []), ...shown.map((column) => column.name.toUpperCase())]
     const body = rows.map((row) => [
       ...(withNamespace ? [row.object.metadata.namespace ?? ''] : []),
-      ...shown.map((column, position) => `${position === 0 ? prefix : ''}${plain(String(row.cells[column.index] ?? ''))}`),
+      ...shown.map(
+        (column, position) => `${position === 0 ? prefix : ''}${plain(String(row.cells[column.index] ?? ''))}`,
+      ),
     ])
     blocks.push(table(header, body))
   }
   if (blocks.length > 0) console.log(blocks.join('\n\n'))
-  else console.error(`No ${infos.length === 1 ? infos[0]?.plural : 'resources'} in ${namespace === undefined ? 'any namespace' : `namespace ${namespace}`}.`)
+  else
+    console.error(
+      `No ${infos.length === 1 ? infos[0]?.plural : 'resources'} in ${namespace === undefined ? 'any namespace' : `namespace ${namespace}`}.`,
+    )
 }
 
 /** One line per change; with json, one object per line. */
-async function follow(client: Client, infos: KindInfo[], names: string[], namespace: string | undefined, options: GetOptions, format: string): Promise<void> {
+async function follow(
+  client: Client,
+  infos: KindInfo[],
+  names: string[],
+  namespace: string | undefined,
+  options: GetOptions,
+  format: string,
+): Promise<void> {
   const info = infos[0]
   if (info === undefined || infos.length > 1) throw new Exit(exit.usage, '--watch follows one kind.')
   const stop = new AbortController()
   process.once('SIGINT', () => stop.abort())
   const scope = info.namespaced ? namespace : undefined
   let width: number[] = []
-  const columns = format === 'table' ? (await client.table(info.kind, { namespace: scope, labels: options.selector })).columnDefinitions : []
+  const columns =
+    format === 'table'
+      ? (await client.table(info.kind, { namespace: scope, labels: options.selector })).columnDefinitions
+      : []
   if (columns.length > 0) {
     const header = columns.filter((column) => column.priority === 0).map((column) => column.name.toUpperCase())
     width = header.map((title) => Math.max(title.length + 3, 12))
-    console.log(header.map((title, i) => title.padEnd(width[i] ?? 0)).join('').trimEnd())
+    console.log(
+      header
+        .map((title, i) => title.padEnd(width[i] ?? 0))
+        .join('')
+        .trimEnd(),
+    )
   }
   for await (const event of client.watch(info.kind, { namespace: scope, labels: options.selector }, stop.signal)) {
     const object = event.object as Any
@@ -99,7 +153,12 @@ async function follow(client: Client, infos: KindInfo[], names: string[], namesp
     else {
       const row = client.row(info.kind, event.object)
       const cells = columns.map((column, i) => ({ column, cell: row[i] })).filter(({ column }) => column.priority === 0)
-      console.log(cells.map(({ cell }, i) => plain(String(cell ?? '')).padEnd(width[i] ?? 0)).join('').trimEnd())
+      console.log(
+        cells
+          .map(({ cell }, i) => plain(String(cell ?? '')).padEnd(width[i] ?? 0))
+          .join('')
+          .trimEnd(),
+      )
     }
   }
 }
@@ -111,12 +170,24 @@ export async function describe(word: string, name: string, global: Global): Prom
   const object = await client.get(info.kind, { name, namespace })
   if (object === undefined) throw notFound(info, name, namespace)
   console.log(plain(readable(object as unknown as Record<string, unknown>)))
-  const events = await client.list('Event', { namespace: namespace ?? 'default', fields: `involvedObject.kind=${info.kind},involvedObject.name=${name}` })
+  const events = await client.list('Event', {
+    namespace: namespace ?? 'default',
+    fields: `involvedObject.kind=${info.kind},involvedObject.name=${name}`,
+  })
   console.log(paint.bold('Events:'))
   if (events.items.length === 0) return console.log('  none')
-  const rows = events.items
-    .map((event) => [age(event.lastTimestamp, Date.now()), event.type ?? '', event.reason ?? '', `${event.count && event.count > 1 ? `(x${event.count}) ` : ''}${plain(event.message ?? '')}`])
-  console.log(table(['  AGE', 'TYPE', 'REASON', 'MESSAGE'], rows.map((row) => [`  ${row[0]}`, ...row.slice(1)])))
+  const rows = events.items.map((event) => [
+    age(event.lastTimestamp, Date.now()),
+    event.type ?? '',
+    event.reason ?? '',
+    `${event.count && event.count > 1 ? `(x${event.count}) ` : ''}${plain(event.message ?? '')}`,
+  ])
+  console.log(
+    table(
+      ['  AGE', 'TYPE', 'REASON', 'MESSAGE'],
+      rows.map((row) => [`  ${row[0]}`, ...row.slice(1)]),
+    ),
+  )
 
   function readable(whole: Record<string, unknown>): string {
     const { metadata, spec, status } = whole as { metadata: Record<string, unknown>; spec: unknown; status: unknown }

@@ -18,7 +18,14 @@ export async function ledger(options: { by: string; output?: string }, global: G
     `${((100 * row.slotMs) / Math.max(1, summary.totalSlotMs)).toFixed(1)} %`,
     row.usd.toFixed(4),
   ])
-  rows.push([...summary.header.map((_, i) => (i === 0 ? 'total' : '')), seconds(summary.totalSlotMs), '100.0 %', summary.totalUsd.toFixed(4)])
+  rows.push([
+    ...summary.header.map((_, i) => (i === 0 ? 'total' : '')),
+    seconds(summary.totalSlotMs),
+    '100.0 %',
+    summary.totalUsd.toFixed(4),
+  ])
   console.log(table([...summary.header.map((title) => title.toUpperCase()), 'SLOT-SECONDS', 'SHARE', 'USD'], rows))
-  console.log(`${summary.nodes} node(s); capacity × time = ${seconds(summary.capacitySlotMs)} slot-seconds; the buckets add up to ${seconds(summary.totalSlotMs)}.`)
+  console.log(
+    `${summary.nodes} node(s); capacity × time = ${seconds(summary.capacitySlotMs)} slot-seconds; the buckets add up to ${seconds(summary.totalSlotMs)}.`,
+  )
 }

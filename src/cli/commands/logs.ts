@@ -1,10 +1,10 @@
-import { annotation, label } from '../../model/names.ts'
 import type { Client } from '../../api/client.ts'
 import type { Pod } from '../../model/kinds/kubernetes.ts'
+import { annotation, label } from '../../model/names.ts'
+import { wholeNumber } from '../arguments.ts'
 import { connect } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
 import type { Global } from '../program.ts'
-import { wholeNumber } from '../arguments.ts'
 
 interface LogOptions {
   follow?: boolean
@@ -32,9 +32,16 @@ export async function podsNamed(client: Client, namespace: string, name: string,
   const pod = await client.get('Pod', { namespace, name })
   if (pod !== undefined) return [pod]
   const all = (await client.list('Pod', { namespace })).items.filter(
-    (one) => one.metadata.labels?.[label.job] === name || one.metadata.labels?.[label.service] === name || one.metadata.labels?.[label.gang] === name,
+    (one) =>
+      one.metadata.labels?.[label.job] === name ||
+      one.metadata.labels?.[label.service] === name ||
+      one.metadata.labels?.[label.gang] === name,
   )
-  if (all.length === 0) throw new Exit(exit.notFound, `no pod, job or service "${name}" with pods in namespace ${namespace}; \`millwright get pods\` lists them.`)
+  if (all.length === 0)
+    throw new Exit(
+      exit.notFound,
+      `no pod, job or service "${name}" with pods in namespace ${namespace}; \`millwright get pods\` lists them.`,
+    )
   const attemptOf = (one: Pod) => Number(one.metadata.labels?.[label.attempt] ?? 0)
   const newest = new Map<string, number>()
   for (const one of all) {
@@ -42,8 +49,10 @@ export async function podsNamed(client: Client, namespace: string, name: string,
     newest.set(gang, Math.max(newest.get(gang) ?? 0, attemptOf(one)))
   }
   const present = all.filter((one) => attemptOf(one) === newest.get(one.metadata.labels?.[label.gang] ?? ''))
-  const wanted = rank === undefined ? present : present.filter((one) => one.metadata.annotations?.[annotation.rank] === rank)
-  if (wanted.length === 0) throw new Exit(exit.notFound, `"${name}" has no rank ${rank}; it has ${present.length} worker(s).`)
+  const wanted =
+    rank === undefined ? present : present.filter((one) => one.metadata.annotations?.[annotation.rank] === rank)
+  if (wanted.length === 0)
+    throw new Exit(exit.notFound, `"${name}" has no rank ${rank}; it has ${present.length} worker(s).`)
   return wanted
 }
 

@@ -4,9 +4,9 @@ import { mkdir, rename, rm } from 'node:fs/promises'
 import { dirname, join, normalize } from 'node:path'
 import { Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { label } from '../../model/names.ts'
-import type { Model } from '../../model/kinds/workloads.ts'
 import type { Client } from '../../api/client.ts'
+import type { Model } from '../../model/kinds/workloads.ts'
+import { label } from '../../model/names.ts'
 import { connect } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
 import type { Global } from '../program.ts'
@@ -29,18 +29,27 @@ async function resolveModel(client: Client, namespace: string, name: string): Pr
   if (exact !== undefined) return exact
   const versions = (await client.list('Model', { namespace, labels: `${label.model}=${name}` })).items
   const newest = [...versions].sort((a, b) => b.spec.version - a.spec.version)[0]
-  if (newest === undefined) throw new Exit(exit.notFound, `there is no model "${name}" in namespace ${namespace}; \`millwright get models\` lists them.`)
+  if (newest === undefined)
+    throw new Exit(
+      exit.notFound,
+      `there is no model "${name}" in namespace ${namespace}; \`millwright get models\` lists them.`,
+    )
   return newest
 }
 
 /** A manifest names files inside its own folder only. */
 function inside(path: string): string {
   const clean = normalize(path)
-  if (clean.startsWith('..') || clean.startsWith('/')) throw new Exit(exit.failed, `the model names a file outside its folder: ${path}`)
+  if (clean.startsWith('..') || clean.startsWith('/'))
+    throw new Exit(exit.failed, `the model names a file outside its folder: ${path}`)
   return clean
 }
 
-async function fetchFile(client: Client, file: { sha256: string; size: number; path: string }, path: string): Promise<void> {
+async function fetchFile(
+  client: Client,
+  file: { sha256: string; size: number; path: string },
+  path: string,
+): Promise<void> {
   const partial = `${path}.partial`
   const hash = createHash('sha256')
   const tap = new Transform({
@@ -51,7 +60,8 @@ async function fetchFile(client: Client, file: { sha256: string; size: number; p
   })
   try {
     await pipeline(client.blob(file.sha256), tap, createWriteStream(partial))
-    if (hash.digest('hex') !== file.sha256) throw new Exit(exit.failed, `${file.path} is damaged: its checksum is not the recorded one. Nothing was kept.`)
+    if (hash.digest('hex') !== file.sha256)
+      throw new Exit(exit.failed, `${file.path} is damaged: its checksum is not the recorded one. Nothing was kept.`)
     await rename(partial, path)
   } catch (error) {
     await rm(partial, { force: true })

@@ -1,9 +1,9 @@
 import { basename } from 'node:path'
-import { label } from '../../model/names.ts'
-import { millwrightVersion } from '../../model/metadata.ts'
-import { kinds } from '../../model/registry.ts'
-import type { TrainingJob } from '../../model/kinds/workloads.ts'
 import type { Client } from '../../api/client.ts'
+import type { TrainingJob } from '../../model/kinds/workloads.ts'
+import { millwrightVersion } from '../../model/metadata.ts'
+import { label } from '../../model/names.ts'
+import { kinds } from '../../model/registry.ts'
 import { wholeNumber } from '../arguments.ts'
 import { connect } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
@@ -46,7 +46,10 @@ export async function runJob(words: string[], options: RunOptions, global: Globa
   })
   const ended = await follow(client, ref, stop.signal)
   process.exitCode = await codeOf(client, ended)
-  if (ended.status?.phase === 'Failed') console.error(`millwright: ${ref.name} failed: ${ended.status.message ?? ended.status.lastFailure?.message ?? 'see millwright describe job'}`)
+  if (ended.status?.phase === 'Failed')
+    console.error(
+      `millwright: ${ref.name} failed: ${ended.status.message ?? ended.status.lastFailure?.message ?? 'see millwright describe job'}`,
+    )
 }
 
 function jobFrom(words: string[], options: RunOptions, namespace: string): TrainingJob {
@@ -80,8 +83,15 @@ function jobFrom(words: string[], options: RunOptions, namespace: string): Train
 }
 
 function nameFor(words: string[]): string {
-  const stem = basename(words[0] ?? 'job').toLowerCase().replace(/[^a-z0-9]+/g, '-').replace(/^-+|-+$/g, '').slice(0, 30) || 'job'
-  return `${stem}-${Math.floor(Math.random() * 36 ** 5).toString(36).padStart(5, '0')}`
+  const stem =
+    basename(words[0] ?? 'job')
+      .toLowerCase()
+      .replace(/[^a-z0-9]+/g, '-')
+      .replace(/^-+|-+$/g, '')
+      .slice(0, 30) || 'job'
+  return `${stem}-${Math.floor(Math.random() * 36 ** 5)
+    .toString(36)
+    .padStart(5, '0')}`
 }
 
 function assignment(text: string): [string, string] {
@@ -91,17 +101,31 @@ function assignment(text: string): [string, string] {
 }
 
 /** Prints phases and the workers' output until the job is over. */
-async function follow(client: Client, ref: { namespace: string; name: string }, signal: AbortSignal): Promise<TrainingJob> {
+async function follow(
+  client: Client,
+  ref: { namespace: string; name: string },
+  signal: AbortSignal,
+): Promise<TrainingJob> {
   const printing = new Map<string, Promise<void>>()
   let said = ''
-  for await (const { type, object } of client.watch('TrainingJob', { namespace: ref.namespace, fields: `metadata.name=${ref.name}` }, signal)) {
+  for await (const { type, object } of client.watch(
+    'TrainingJob',
+    { namespace: ref.namespace, fields: `metadata.name=${ref.name}` },
+    signal,
+  )) {
     if (type === 'DELETED') throw new Exit(exit.failed, `${ref.name} was deleted.`)
     const status = object.status
-    const line = status?.phase === 'Waiting' ? `waiting: ${status.message ?? ''}` : status?.phase === 'Restarting' ? `restarting (${status.lastFailure?.message ?? ''})` : ''
+    const line =
+      status?.phase === 'Waiting'
+        ? `waiting: ${status.message ?? ''}`
+        : status?.phase === 'Restarting'
+          ? `restarting (${status.lastFailure?.message ?? ''})`
+          : ''
     if (line !== '' && line !== said) console.error(paint.yellow(`${ref.name} ${line}`))
     said = line
     const over = status?.phase === 'Succeeded' || status?.phase === 'Failed'
-    if (over || status?.phase === 'Running' || status?.phase === 'Starting') await printNew(client, ref, printing, (object.spec.workers ?? 1) > 1, signal)
+    if (over || status?.phase === 'Running' || status?.phase === 'Starting')
+      await printNew(client, ref, printing, (object.spec.workers ?? 1) > 1, signal)
     if (over) {
       await Promise.all(printing.values())
       return object
@@ -110,17 +134,36 @@ async function follow(client: Client, ref: { namespace: string; name: string }, 
   throw new Exit(exit.interrupted, '')
 }
 
-async function printNew(client: Client, ref: { namespace: string; name: string }, printing: Map<string, Promise<void>>, prefixed: boolean, signal: AbortSignal): Promise<void> {
+async function printNew(
+  client: Client,
+  ref: { namespace: string; name: string },
+  printing: Map<string, Promise<void>>,
+  prefixed: boolean,
+  signal: AbortSignal,
+): Promise<void> {
   const pods = await client.list('Pod', { namespace: ref.namespace, labels: `${label.job}=${ref.name}` })
   for (const pod of pods.items) {
     const uid = pod.metadata.uid ?? pod.metadata.name
     if (printing.has(uid) || pod.spec.nodeName === undefined) continue
     if ((pod.status?.phase ?? 'Pending') === 'Pending') continue
-    printing.set(uid, print(client, { namespace: ref.namespace, name: pod.metadata.name }, prefixed ? `[${pod.metadata.name}] ` : '', signal))
+    printing.set(
+      uid,
+      print(
+        client,
+        { namespace: ref.namespace, name: pod.metadata.name },
+        prefixed ? `[${pod.metadata.name}] ` : '',
+        signal,
+      ),
+    )
   }
 }
 
-async function print(client: Client, ref: { namespace: string; name: string }, prefix: string, signal: AbortSignal): Promise<void> {
+async function print(
+  client: Client,
+  ref: { namespace: string; name: string },
+  prefix: string,
+  signal: AbortSignal,
+): Promise<void> {
   let rest = ''
   try {
     for await (const chunk of client.logs(ref, { follow: true }, signal)) {
@@ -137,8 +180,13 @@ async function print(client: Client, ref: { namespace: string; name: string }, p
 /** 0 when the job succeeded, else the exit code of the worker that failed (128 + n for a signal). */
 async function codeOf(client: Client, job: TrainingJob): Promise<number> {
   if (job.status?.phase === 'Succeeded') return exit.ok
-  const pods = await client.list('Pod', { namespace: job.metadata.namespace, labels: `${label.job}=${job.metadata.name}` })
+  const pods = await client.list('Pod', {
+    namespace: job.metadata.namespace,
+    labels: `${label.job}=${job.metadata.name}`,
+  })
   const named = pods.items.find((pod) => pod.metadata.name === job.status?.lastFailure?.pod)
-  const codes = (named === undefined ? pods.items : [named, ...pods.items]).map((pod) => pod.status?.containerStatuses?.[0]?.state?.terminated?.exitCode ?? 0)
+  const codes = (named === undefined ? pods.items : [named, ...pods.items]).map(
+    (pod) => pod.status?.containerStatuses?.[0]?.state?.terminated?.exitCode ?? 0,
+  )
   return codes.find((code) => code !== 0) ?? exit.failed
 }

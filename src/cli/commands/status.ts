@@ -22,7 +22,14 @@ export async function status(options: { watch?: boolean; output?: string }, glob
   while (!stop.signal.aborted) {
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, 1000)
-      stop.signal.addEventListener('abort', () => { clearTimeout(timer); resolve() }, { once: true })
+      stop.signal.addEventListener(
+        'abort',
+        () => {
+          clearTimeout(timer)
+          resolve()
+        },
+        { once: true },
+      )
     })
     if (!stop.signal.aborted) await show()
   }
@@ -30,7 +37,11 @@ export async function status(options: { watch?: boolean; output?: string }, glob
 
 async function look(client: Client) {
   const [jobs, services, gangs, nodes, models] = await Promise.all([
-    client.list('TrainingJob', {}), client.list('InferenceService', {}), client.list('Gang', {}), client.list('Node', {}), client.list('Model', {}),
+    client.list('TrainingJob', {}),
+    client.list('InferenceService', {}),
+    client.list('Gang', {}),
+    client.list('Node', {}),
+    client.list('Model', {}),
   ])
   return { jobs: jobs.items, services: services.items, gangs: gangs.items, nodes: nodes.items, models: models.items }
 }
@@ -40,8 +51,11 @@ type Seen = Awaited<ReturnType<typeof look>>
 function draw(seen: Seen, url: string, gatewayUrl: string | undefined): string {
   const now = Date.now()
   const used = new Map<string, number>()
-  for (const gang of seen.gangs) for (const seat of seated(gang)) used.set(seat.node, (used.get(seat.node) ?? 0) + seat.devices.length)
-  const blocks: string[] = [`${paint.bold('factory')} ${url}${gatewayUrl === undefined ? '' : `   gateway ${gatewayUrl}/v1`}`]
+  for (const gang of seen.gangs)
+    for (const seat of seated(gang)) used.set(seat.node, (used.get(seat.node) ?? 0) + seat.devices.length)
+  const blocks: string[] = [
+    `${paint.bold('factory')} ${url}${gatewayUrl === undefined ? '' : `   gateway ${gatewayUrl}/v1`}`,
+  ]
   blocks.push(
     table(
       ['NODE', 'READY', 'IN USE', 'SLOTS'],
@@ -67,7 +81,9 @@ function draw(seen: Seen, url: string, gatewayUrl: string | undefined): string {
           job.status?.checkpoint === undefined ? '-' : String(job.status.checkpoint.step),
           String(job.status?.restarts ?? 0),
           job.status?.lostSeconds === undefined ? '-' : `${job.status.lostSeconds.toFixed(1)}s`,
-          job.status?.expectedEnd === undefined || job.status.phase !== 'Running' ? '-' : span(Date.parse(job.status.expectedEnd) - now),
+          job.status?.expectedEnd === undefined || job.status.phase !== 'Running'
+            ? '-'
+            : span(Date.parse(job.status.expectedEnd) - now),
           age(job.metadata.creationTimestamp, now),
         ]),
       ),
@@ -78,16 +94,26 @@ function draw(seen: Seen, url: string, gatewayUrl: string | undefined): string {
       table(
         ['SERVICE', 'PHASE', 'READY', 'MODEL', 'AGE'],
         seen.services.map((service) => [
-          service.metadata.name, service.status?.phase ?? 'Pending',
+          service.metadata.name,
+          service.status?.phase ?? 'Pending',
           `${service.status?.readyReplicas ?? 0}/${service.status?.wantedReplicas ?? service.spec.minReplicas}`,
-          service.status?.model ?? '-', age(service.metadata.creationTimestamp, now),
+          service.status?.model ?? '-',
+          age(service.metadata.creationTimestamp, now),
         ]),
       ),
     )
   }
   const waiting = seen.gangs.filter((gang) => !gang.spec.suspend && seated(gang).length === 0)
-  for (const gang of waiting) blocks.push(paint.yellow(plain(`${gang.metadata.name} waits: ${conditionOf(gang.status?.conditions ?? [], 'Scheduled')?.message ?? 'not looked at yet'}`)))
-  if (seen.jobs.length + seen.services.length === 0) blocks.push('No work yet. `millwright run -- echo hello` or `millwright apply -f FILE`.')
+  for (const gang of waiting)
+    blocks.push(
+      paint.yellow(
+        plain(
+          `${gang.metadata.name} waits: ${conditionOf(gang.status?.conditions ?? [], 'Scheduled')?.message ?? 'not looked at yet'}`,
+        ),
+      ),
+    )
+  if (seen.jobs.length + seen.services.length === 0)
+    blocks.push('No work yet. `millwright run -- echo hello` or `millwright apply -f FILE`.')
   return blocks.join('\n\n')
 }
 
@@ -96,10 +122,18 @@ const seated = (gang: Gang) => (gang.status?.seats?.attempt === gang.spec.attemp
 export async function queue(global: Global): Promise<void> {
   const { client } = connect(global)
   const gangs = [...(await client.list('Gang', {})).items].filter((gang) => !gang.spec.suspend)
-  gangs.sort((a, b) => b.spec.priority - a.spec.priority || (String(a.metadata.creationTimestamp) < String(b.metadata.creationTimestamp) ? -1 : 1))
+  gangs.sort(
+    (a, b) =>
+      b.spec.priority - a.spec.priority ||
+      (String(a.metadata.creationTimestamp) < String(b.metadata.creationTimestamp) ? -1 : 1),
+  )
   const rows = gangs.map((gang) => [
-    gang.spec.queue, gang.metadata.name, String(gang.spec.priority),
-    seated(gang).length > 0 ? `running on ${[...new Set(seated(gang).map((seat) => seat.node))].join(', ')}` : plain(conditionOf(gang.status?.conditions ?? [], 'Scheduled')?.message ?? 'waiting'),
+    gang.spec.queue,
+    gang.metadata.name,
+    String(gang.spec.priority),
+    seated(gang).length > 0
+      ? `running on ${[...new Set(seated(gang).map((seat) => seat.node))].join(', ')}`
+      : plain(conditionOf(gang.status?.conditions ?? [], 'Scheduled')?.message ?? 'waiting'),
   ])
   if (rows.length === 0) return console.log('Nothing runs and nothing waits.')
   console.log(table(['QUEUE', 'GANG', 'PRIORITY', 'STATE'], rows))

@@ -8,11 +8,20 @@ export async function suspend(name: string, wanted: boolean, global: Global): Pr
   const job = await client.get('TrainingJob', ref)
   const kind = job !== undefined ? 'TrainingJob' : 'InferenceService'
   const found = job ?? (await client.get('InferenceService', ref))
-  if (found === undefined) throw new Exit(exit.notFound, `there is no job or service "${ref.name}" in namespace ${ref.namespace}.`)
+  if (found === undefined)
+    throw new Exit(exit.notFound, `there is no job or service "${ref.name}" in namespace ${ref.namespace}.`)
   if (job?.status?.phase === 'Succeeded' || job?.status?.phase === 'Failed') {
-    throw new Exit(exit.failed, `job ${ref.name} is over (${job.status.phase}); there is nothing to ${wanted ? 'suspend' : 'resume'}.`)
+    throw new Exit(
+      exit.failed,
+      `job ${ref.name} is over (${job.status.phase}); there is nothing to ${wanted ? 'suspend' : 'resume'}.`,
+    )
   }
-  if (found.spec.suspend === wanted) return console.log(`${ref.name} is ${wanted ? 'suspended' : 'not suspended'} already`)
+  if (found.spec.suspend === wanted)
+    return console.log(`${ref.name} is ${wanted ? 'suspended' : 'not suspended'} already`)
   await client.patch(kind, ref, { spec: { suspend: wanted } })
-  console.log(wanted ? `${ref.name}: checkpoints and stops; \`millwright resume ${ref.name}\` lets it go on` : `${ref.name}: goes on when it has seats`)
+  console.log(
+    wanted
+      ? `${ref.name}: checkpoints and stops; \`millwright resume ${ref.name}\` lets it go on`
+      : `${ref.name}: goes on when it has seats`,
+  )
 }

@@ -1,11 +1,11 @@
+import { messageOf } from '../../base/errors.ts'
+import { type Factory, startFactory } from '../../runtime/factory.ts'
 import { fileLog } from '../../runtime/log.ts'
 import { factoryDir, pathsIn } from '../../runtime/paths.ts'
-import { type Factory, startFactory } from '../../runtime/factory.ts'
-import { messageOf } from '../../base/errors.ts'
+import { wholeNumber } from '../arguments.ts'
 import { Exit, exit } from '../exit.ts'
 import { paint } from '../output.ts'
 import type { Global } from '../program.ts'
-import { wholeNumber } from '../arguments.ts'
 
 interface UpOptions {
   host: string
@@ -30,7 +30,9 @@ export async function up(options: UpOptions, global: Global): Promise<void> {
     `  gateway  ${factory.gatewayUrl}/v1`,
     `  nodes    ${factory.nodes.join(', ')}`,
     `  folder   ${dir}`,
-    ...(factory.resumed > 0 ? [`  resumed  ${factory.resumed} job${factory.resumed > 1 ? 's' : ''} of the last stop`] : []),
+    ...(factory.resumed > 0
+      ? [`  resumed  ${factory.resumed} job${factory.resumed > 1 ? 's' : ''} of the last stop`]
+      : []),
     '',
     'Next: `millwright run -- echo hello` in another terminal, `millwright status -w` to watch. Ctrl-C suspends and stops.',
   ]
@@ -55,7 +57,10 @@ async function start(dir: string, options: UpOptions): Promise<Factory> {
     if (error instanceof Exit) throw error
     if ((error as { code?: unknown }).code === 'EADDRINUSE') {
       const port = (error as { port?: number }).port
-      throw new Exit(exit.failed, `port ${port ?? ''} is in use. Is another factory up? Choose another with --port and --gateway-port (0 takes a free one).`)
+      throw new Exit(
+        exit.failed,
+        `port ${port ?? ''} is in use. Is another factory up? Choose another with --port and --gateway-port (0 takes a free one).`,
+      )
     }
     throw new Exit(exit.failed, messageOf(error))
   }

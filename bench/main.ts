@@ -1,0 +1,42 @@
+import type { Row } from './row.ts'
+
+/** Each bench measures one concern and prints nothing; this file prints one table, or JSON lines. */
+const benches: Record<string, () => Promise<{ rows(): Promise<Row[]> }>> = {
+  store: () => import('./store.ts'),
+  checkpoints: () => import('./agent.ts'),
+  factory: () => import('./factory.ts'),
+}
+
+const words = process.argv.slice(2)
+const json = words.includes('--json')
+const wanted = words.filter((word) => !word.startsWith('-'))
+const unknown = wanted.filter((word) => !(word in benches))
+if (unknown.length > 0) {
+  console.error(`bench: no bench is called "${unknown[0]}"; there are ${Object.keys(benches).join(', ')}`)
+  process.exit(2)
+}
+
+let missed = 0
+if (!json) console.log(line(['row', 'figure', 'bar', '', 'measured beside it']))
+for (const [name, load] of Object.entries(benches)) {
+  if (wanted.length > 0 && !wanted.includes(name)) continue
+  for (const row of await (await load()).rows()) {
+    if (!row.ok) missed += 1
+    if (json) console.log(JSON.stringify(row))
+    else
+      console.log(line([row.row, `${round(row.value)} ${row.unit}`, row.bar, row.ok ? 'ok' : 'MISSED', row.peer ?? '']))
+  }
+}
+if (!json) console.log(missed === 0 ? '\nevery bar was reached' : `\n${missed} bar(s) missed`)
+
+function line(cells: string[]): string {
+  const widths = [58, 20, 26, 7, 0]
+  return cells
+    .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+    .join(' ')
+    .trimEnd()
+}
+
+function round(value: number): string {
+  return Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(3)
+}
