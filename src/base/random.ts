@@ -21,13 +21,23 @@ export function seededRandom(seed: number): Random {
     int: (min, max) => uniformInt(generator, min, max),
     split: (purpose) => seededRandom(mix(seed, purpose)),
     uuid: () => {
-      const words = [0, 1, 2, 3].map(() => uniformInt(generator, 0, 0xffffffff))
-      const hex = words.map((word) => word.toString(16).padStart(8, '0')).join('')
-      const variant = ((Number.parseInt(hex.charAt(16), 16) & 3) | 8).toString(16)
-      return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20)}`
+      const [a, b, c, d] = [word(), word(), word(), word()]
+      const version = (b & 0xffff0fff) | 0x4000
+      const variant = (c & 0x3fffffff) | 0x80000000
+      return `${hex(a >>> 16)}${hex(a)}-${hex(b >>> 16)}-${hex(version)}-${hex(variant >>> 16)}-${hex(c)}${hex(d >>> 16)}${hex(d)}`
     },
   }
+  function word(): number {
+    return uniformInt(generator, 0, 0xffffffff)
+  }
   return random
+}
+
+const hexOfByte = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
+
+/** Four digits of the low 16 bits. */
+function hex(bits: number): string {
+  return `${hexOfByte[(bits >>> 8) & 0xff]}${hexOfByte[bits & 0xff]}`
 }
 
 /** FNV-1a (32 bit) over the purpose, started from the seed. */

@@ -3,7 +3,7 @@ import type { Random } from '../base/random.ts'
 import { resourceName } from '../model/metadata.ts'
 import { apiVersionOf, type KindName, kinds } from '../model/registry.ts'
 import type { Binding, DeleteOptions, PatchOptions, WriteOptions } from './contract.ts'
-import { equalJson, invalid, isObject, mergePatch } from './json.ts'
+import { equalJson, frozenCopy, invalid, isObject, mergePatch } from './json.ts'
 import { type Stored, type StoredMeta, takeIn } from './stored.ts'
 
 /**
@@ -31,13 +31,12 @@ export function created(kind: KindName, object: unknown, options: WriteOptions, 
   checkName(kind, name)
   const keepsStatus = !info.hasStatus || options.withStatus === true
   const { status, ...rest } = taken
-  const born: StoredMeta = {
-    ...withoutEmpty(withoutServerFields(metadata)),
+  const born: StoredMeta = Object.assign(withoutEmpty(metadata, serverFields), {
     name,
     uid: moment.random.uuid(),
     creationTimestamp: timestamp(moment.nowMs),
     generation: 1,
-  }
+  })
   const initial = keepsStatus && status !== undefined ? status : initialStatus(kind)
   return initial === undefined ? { ...rest, metadata: born } : { ...rest, metadata: born, status: initial }
 }
@@ -52,24 +51,29 @@ function checkName(kind: KindName, name: string): void {
   throw invalid(`"${name.slice(0, 300)}" is no name for a ${kind}: ${why}`)
 }
 
-function withoutServerFields(metadata: StoredMeta): StoredMeta {
-  const { resourceVersion: _, deletionTimestamp: _t, deletionGracePeriodSeconds: _g, selfLink: _s, ...rest } = metadata
-  return rest
-}
+const serverFields = ['resourceVersion', 'deletionTimestamp', 'deletionGracePeriodSeconds', 'selfLink']
 
 /** An empty map or list says the same as none; so Kubernetes leaves it out, and a patch that empties nothing is none. */
-function withoutEmpty(metadata: StoredMeta): StoredMeta {
-  const kept = Object.entries(metadata).filter(([, value]) => !isEmpty(value))
-  return { ...Object.fromEntries(kept), name: metadata.name }
+function withoutEmpty(metadata: StoredMeta, without: readonly string[] = []): StoredMeta {
+  const kept: Record<string, unknown> = {}
+  for (const key of Object.keys(metadata)) {
+    const value = metadata[key]
+    if (!isEmpty(value) && !without.includes(key)) kept[key] = value
+  }
+  return Object.assign(kept, { name: metadata.name })
 }
 
 function isEmpty(value: unknown): boolean {
-  return Array.isArray(value) ? value.length === 0 : isObject(value) && Object.keys(value).length === 0
+  if (typeof value !== 'object' || value === null) return false
+  return Array.isArray(value) ? value.length === 0 : Object.keys(value).length === 0
 }
 
+const pending = Object.freeze({ phase: 'Pending' })
+const active = Object.freeze({ phase: 'Active' })
+
 function initialStatus(kind: KindName): unknown {
-  if (kind === 'Pod') return { phase: 'Pending' }
-  if (kind === 'Namespace') return { phase: 'Active' }
+  if (kind === 'Pod') return pending
+  if (kind === 'Namespace') return active
   return undefined
 }
 
@@ -271,15 +275,33 @@ export function disowned(object: Stored, uid: string): Stored | undefined {
   }
 }
 
-/** The state as it is kept: stamped with its revision and frozen. */
+/** The state as it is kept: stamped with its revision and frozen, without the fields that are undefined. */
 export function stamped(object: Stored, revision: number): Stored {
-  return takeIn({ ...object, metadata: { ...object.metadata, resourceVersion: String(revision) } })
+  const { name } = object.metadata
+  const metadata = Object.assign(frozenFields(object.metadata), { name, resourceVersion: String(revision) })
+  return Object.freeze(Object.assign(frozenFields(object), { metadata: Object.freeze(metadata) }))
+}
+
+function frozenFields(object: object): Record<string, unknown> {
+  const fields: Record<string, unknown> = {}
+  for (const key of Object.keys(object)) {
+    const value: unknown = Reflect.get(object, key)
+    if (value !== undefined && key !== 'metadata') fields[key] = typeof value === 'object' ? frozenCopy(value) : value
+  }
+  return fields
 }
 
 /** Kubernetes' timestamps have whole seconds. */
 export function timestamp(ms: number): string {
-  return `${new Date(ms).toISOString().slice(0, 19)}Z`
+  const second = Math.floor(ms / 1000)
+  if (second !== lastSecond.number) {
+    lastSecond = { number: second, text: `${new Date(second * 1000).toISOString().slice(0, 19)}Z` }
+  }
+  return lastSecond.text
 }
+
+/** Many writes share a second, and the text costs more than all else in a timestamp. */
+let lastSecond = { number: 0, text: '1970-01-01T00:00:00Z' }
 
 function field(object: unknown, name: string): unknown {
   return isObject(object) ? object[name] : undefined

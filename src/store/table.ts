@@ -1,11 +1,11 @@
 import type { Stored } from './stored.ts'
 
-/** The resources of one kind by key, with each namespace's keys in order for listing. */
+/** The resources of one kind by key (`namespace/name`). */
 export class Table {
   private readonly objects = new Map<string, Stored>()
-  private readonly namespaces = new Map<string, KeySet>()
-  private readonly keys = new KeySet()
-  /** Whether a write moves its object to the end of `oldest`. */
+  /** Sorted only when someone lists after a change. */
+  private sorted: readonly string[] | undefined = []
+  /** Whether a write moves its object to the end of `entries`. */
   private readonly byLastWrite: boolean
 
   constructor(byLastWrite = false) {
@@ -20,65 +20,37 @@ export class Table {
     return this.objects.get(key)
   }
 
-  values(): IterableIterator<Stored> {
-    return this.objects.values()
-  }
-
   /** In order of creation, or of the last write. */
   entries(): IterableIterator<[string, Stored]> {
     return this.objects.entries()
   }
 
   put(key: string, object: Stored): void {
-    if (this.objects.has(key)) {
-      if (this.byLastWrite) this.objects.delete(key)
-    } else {
-      this.keys.add(key)
-      this.namespace(key).add(key)
-    }
+    const { size } = this.objects
+    if (this.byLastWrite) this.objects.delete(key)
     this.objects.set(key, object)
+    if (this.objects.size !== size) this.sorted = undefined
   }
 
   remove(key: string): void {
-    if (!this.objects.delete(key)) return
-    this.keys.remove(key)
-    this.namespace(key).remove(key)
+    if (this.objects.delete(key)) this.sorted = undefined
   }
 
   /** Keys in order; of one namespace, or of all. */
   sortedKeys(namespace: string | undefined): readonly string[] {
-    if (namespace === undefined || namespace === '') return this.keys.sorted()
-    return this.namespaces.get(namespace)?.sorted() ?? []
-  }
-
-  private namespace(key: string): KeySet {
-    const name = key.slice(0, key.indexOf('/'))
-    let keys = this.namespaces.get(name)
-    if (keys === undefined) {
-      keys = new KeySet()
-      this.namespaces.set(name, keys)
-    }
-    return keys
+    this.sorted ??= [...this.objects.keys()].sort()
+    if (namespace === undefined || namespace === '') return this.sorted
+    return this.sorted.slice(firstNotBefore(this.sorted, `${namespace}/`), firstNotBefore(this.sorted, `${namespace}0`)) // "0" follows "/"
   }
 }
 
-/** Keys that are sorted only when someone lists them after a change. */
-class KeySet {
-  private readonly keys = new Set<string>()
-  private order: readonly string[] | undefined = []
-
-  add(key: string): void {
-    this.keys.add(key)
-    this.order = undefined
+function firstNotBefore(keys: readonly string[], bound: string): number {
+  let low = 0
+  let high = keys.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if ((keys[middle] ?? '') < bound) low = middle + 1
+    else high = middle
   }
-
-  remove(key: string): void {
-    this.keys.delete(key)
-    this.order = undefined
-  }
-
-  sorted(): readonly string[] {
-    this.order ??= [...this.keys].sort()
-    return this.order
-  }
+  return low
 }

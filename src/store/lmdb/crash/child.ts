@@ -1,9 +1,9 @@
 import { rmSync, writeSync } from 'node:fs'
 import { messageOf, OperatingError } from '../../../base/errors.ts'
 import { silentLog } from '../../../base/log.ts'
+import { createManualClock } from '../../../base/manual-clock.ts'
 import { seededRandom } from '../../../base/random.ts'
 import type { Secret } from '../../../model/kinds/kubernetes.ts'
-import { realClock } from '../../../runtime/clock.ts'
 import { createLmdbStore, type LmdbPoint, type LmdbStore } from '../store.ts'
 
 /**
@@ -45,7 +45,7 @@ async function crash(order: ChildOrder & { mode: 'crash' }): Promise<void> {
   let times = 0
   const store = await createLmdbStore({
     dir: order.dir,
-    clock: realClock,
+    clock: createManualClock(),
     random: seededRandom(order.seed),
     log: silentLog,
     onPoint: (point) => {
@@ -141,7 +141,12 @@ function fillerOf(value: number): string {
 // For strace: one write at a time; whatever makes it visible leaves a line in the trace.
 
 async function trace(order: ChildOrder & { mode: 'trace' }): Promise<void> {
-  const store = await createLmdbStore({ dir: order.dir, clock: realClock, random: seededRandom(1), log: silentLog })
+  const store = await createLmdbStore({
+    dir: order.dir,
+    clock: createManualClock(),
+    random: seededRandom(1),
+    log: silentLog,
+  })
   const { resourceVersion } = await store.list('Secret')
   store.watch(
     'Secret',
@@ -166,7 +171,12 @@ async function trace(order: ChildOrder & { mode: 'trace' }): Promise<void> {
 // Until the disk is full; then, if there is ballast, on after it was thrown off.
 
 async function fill(order: ChildOrder & { mode: 'fill' }): Promise<void> {
-  const store = await createLmdbStore({ dir: order.dir, clock: realClock, random: seededRandom(1), log: silentLog })
+  const store = await createLmdbStore({
+    dir: order.dir,
+    clock: createManualClock(),
+    random: seededRandom(1),
+    log: silentLog,
+  })
   let value = 1
   for (; value < 100_000; value++) {
     try {
@@ -195,7 +205,12 @@ function sayError(error: unknown): void {
 
 async function open(order: ChildOrder & { mode: 'hold' | 'open' }): Promise<void> {
   try {
-    const store = await createLmdbStore({ dir: order.dir, clock: realClock, random: seededRandom(1), log: silentLog })
+    const store = await createLmdbStore({
+      dir: order.dir,
+      clock: createManualClock(),
+      random: seededRandom(1),
+      log: silentLog,
+    })
     await report(store)
     if (order.mode === 'hold') await new Promise((resolve) => setTimeout(resolve, 600_000))
     await store.close()
