@@ -11,6 +11,7 @@ import { type Identity, loopbackIdentity } from './certificate.ts'
 import { badRequest, failed, type Status, statusOf, tooLarge, unsupported } from './failure.ts'
 import { createListener, type Listener } from './listener.ts'
 import type { ApiPorts } from './ports.ts'
+import { parseProtobuf, protobufType } from './protobuf.ts'
 import { isOpen, route } from './route.ts'
 import { ensureNamespace } from './write.ts'
 import { writeStream } from './write-stream.ts'
@@ -159,6 +160,7 @@ function listen({ front }: Listener, host: string, port: number): Promise<number
 function bodyOf(request: FastifyRequest, body: Buffer): unknown {
   if (body.length === 0) return undefined
   const type = mediaTypeOf(request)
+  if (type === protobufType) return parseProtobuf(body)
   // A server-side apply carries YAML; the handler of PATCH refuses it, saying what to use instead.
   if (type.startsWith('application/apply-patch')) return undefined
   if (type !== '' && type !== 'application/json' && !/^application\/[a-z-]+\+json$/.test(type)) {

@@ -184,15 +184,25 @@ function refuseOther(info: KindInfo, current: Resource, asked: JsonObject): void
 }
 
 function admitted(info: KindInfo, object: JsonObject, namespace: string | undefined): Resource {
-  const verdict = admit(info, object, { namespaceDefault: namespace ?? 'default' })
+  const verdict = admit(info, withSecretData(info, object), { namespaceDefault: namespace ?? 'default' })
   if ('object' in verdict) return verdict.object
   throw invalid(info, String(metadataOf(object)['name'] ?? ''), verdict.errors.map(problemOf))
 }
 
 function admittedUpdate(info: KindInfo, current: Resource, object: JsonObject): Resource {
-  const verdict = admitUpdate(info, current, object)
+  const verdict = admitUpdate(info, current, withSecretData(info, object))
   if ('object' in verdict) return verdict.object
   throw invalid(info, current.metadata.name, verdict.errors.map(problemOf))
+}
+
+/** A Secret's `stringData` is only written, never kept: it goes into `data`, as on Kubernetes. */
+function withSecretData(info: KindInfo, object: JsonObject): JsonObject {
+  const { stringData, ...rest } = object
+  if (info.kind !== 'Secret' || !isObject(stringData)) return object
+  const texts = Object.entries(stringData).filter((entry): entry is [string, string] => typeof entry[1] === 'string')
+  if (texts.length < Object.keys(stringData).length) return object // admission says which is no string
+  const added = Object.fromEntries(texts.map(([key, text]) => [key, Buffer.from(text).toString('base64')]))
+  return { ...rest, data: { ...(isObject(object['data']) && object['data']), ...added } }
 }
 
 function problemOf(error: FieldError): { field: string; message: string } {
