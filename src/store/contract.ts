@@ -34,7 +34,7 @@ export interface Store {
     patch: object,
     options?: PatchOptions,
   ): Promise<KindMap[K] | 'stale' | 'missing'>
-  /** With finalizers, or for a bound pod that has not ended and grace > 0, it sets deletionTimestamp (and deletionGracePeriodSeconds) and stays; else it is gone. */
+  /** With finalizers, or for a bound pod that has not ended and grace > 0, it sets deletionTimestamp (and deletionGracePeriodSeconds) and stays; else it is gone. As on Kubernetes, deletionTimestamp is when the grace ends. */
   delete(kind: KindName, ref: Ref, options?: DeleteOptions): Promise<'deleted' | 'deleting' | 'missing' | 'stale'>
   /** Kubernetes' Binding: sets spec.nodeName once, and merges the annotations into the pod. */
   bind(ref: Ref, binding: Binding, options?: WriteOptions): Promise<KindMap['Pod'] | 'stale' | 'missing' | 'bound'>

@@ -1,5 +1,5 @@
 import { open } from 'lmdb'
-import { openReserve } from './reserve.ts'
+import { openReserve, type Write } from './reserve.ts'
 
 /** Keys and bytes in one file, written by transactions. */
 export interface Database {
@@ -12,12 +12,6 @@ export interface Database {
    */
   transact(writes: readonly Write[], submitted?: () => void): Promise<void>
   close(): Promise<void>
-}
-
-export interface Write {
-  key: string
-  /** Undefined removes. */
-  value: Buffer | undefined
 }
 
 /**

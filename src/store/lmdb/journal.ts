@@ -1,7 +1,7 @@
 import type { KindName } from '../../model/registry.ts'
 import type { Journal, Loaded } from '../core.ts'
 import type { Stored } from '../stored.ts'
-import type { Database, Write } from './database.ts'
+import type { Database } from './database.ts'
 import { damaged, explained } from './errors.ts'
 import {
   formatKey,
@@ -14,6 +14,7 @@ import {
   splitKey,
   unsealed,
 } from './format.ts'
+import type { Write } from './reserve.ts'
 
 /** One batch, one transaction, with its revision in it. */
 export function createJournal(database: Database, dir: string, onPoint?: (point: 'in-commit') => void): Journal<Write> {

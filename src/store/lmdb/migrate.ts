@@ -1,7 +1,7 @@
 import { copyFileSync, existsSync, mkdirSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Log } from '../../base/log.ts'
-import type { Database, Write } from './database.ts'
+import type { Database } from './database.ts'
 import { damaged, newerFormat } from './errors.ts'
 import {
   formatKey,
@@ -15,6 +15,7 @@ import {
   syncFolder,
 } from './format.ts'
 import { formatOf, initialise, numberWrite, recordWrite } from './journal.ts'
+import type { Write } from './reserve.ts'
 
 /**
  * Brings the file to the present format. The copy that is made first stays, in `before-format-N`; the change itself is

@@ -1,5 +1,10 @@
 import { closeSync, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs'
-import type { Write } from './database.ts'
+
+export interface Write {
+  key: string
+  /** Undefined removes. */
+  value: Buffer | undefined
+}
 
 /**
  * Room at the end of the file, taken from the disk before LMDB needs it. A disk that fills up is met here, by a write
