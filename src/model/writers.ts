@@ -132,6 +132,8 @@ export const statusWriters: { readonly [K in WrittenKind]: Writers<K> } = {
   LedgerPage: {
     slots: 'observe/ledger',
     throughMs: 'observe/ledger',
+    capacitySlotMs: 'observe/ledger',
+    usage: 'observe/ledger',
     revision: 'observe/ledger',
     pricePerSlotHour: 'observe/ledger',
     entries: 'observe/ledger',

@@ -1,0 +1,574 @@
+import { slotPrice } from '../model/catalogue.ts'
+import type { Node, Pod } from '../model/kinds/kubernetes.ts'
+import type { Gang, LedgerPage, Pool, Report, TrainingJob } from '../model/kinds/workloads.ts'
+import { label } from '../model/names.ts'
+import { keyOf } from '../model/refs.ts'
+import { hourMs, Page, pageKey, provisionalKey } from './ledger-page.ts'
+import { type Bucket, hasEnded, ownerOf, type Scene, type Share, type Slot, sharesOf, slotsOf } from './ledger-use.ts'
+
+/** What the fold is told, in the order that it was seen. */
+export type LedgerChange =
+  | { kind: 'Node'; object: Node; deleted: boolean }
+  | { kind: 'Pod'; object: Pod; deleted: boolean }
+  | { kind: 'Gang'; object: Gang; deleted: boolean }
+  | { kind: 'Report'; object: Report; deleted: boolean }
+  | { kind: 'Pool'; object: Pool; deleted: boolean }
+  | { kind: 'TrainingJob'; object: TrainingJob; deleted: boolean }
+
+/** A longer silence of our own means that we were not running, and saw nothing. */
+const pausedMs = 30_000
+
+/** One accelerator model of one node, accounted for up to `atMs`. */
+interface Bank {
+  node: string
+  accelerator: string
+  slots: Slot[]
+  atMs: number
+  shares: Share[] | undefined
+}
+
+/**
+ * Folds what is seen into pages, every slot-millisecond into one bucket. Pure: time is told. Between two changes nothing
+ * is computed; a bank is brought up to date when something about it changes, or when pages are asked for.
+ */
+export class LedgerFold {
+  readonly #nodes = new Map<string, Node>()
+  readonly #banks = new Map<string, Bank[]>()
+  readonly #pools = new Map<string, Pool>()
+  readonly #gangs = new Map<string, Gang>()
+  readonly #pods = new Map<string, Pod>()
+  readonly #reports = new Map<string, Report>()
+  readonly #jobs = new Map<string, TrainingJob>()
+  readonly #gangsByNode = new Grouped()
+  readonly #podsByNode = new Grouped()
+  readonly #podsByGang = new Grouped()
+  readonly #waiting = new Set<string>()
+  /** Gangs whose present attempt was seen to step: `uid attempt`. */
+  readonly #stepping = new Set<string>()
+  readonly #pages = new Map<string, Page>()
+  /** Where each node's bank was last accounted for, from the pages of an earlier life. */
+  readonly #throughMs = new Map<string, number>()
+  /** Pages that may hold provisional time of a gang. */
+  readonly #open = new Map<string, Set<Page>>()
+  /** Up to when an earlier life saw each node. */
+  readonly #seenBeforeMs = new Map<string, number>()
+  #isSynced = false
+  readonly #tokens = new Map<string, { requests: number; promptTokens: number; completionTokens: number }>()
+  #awakeAtMs: number
+
+  constructor(pages: readonly LedgerPage[], nowMs: number) {
+    this.#awakeAtMs = nowMs
+    for (const { spec, status } of pages) {
+      if (status === undefined) continue
+      const bank = `${spec.node} ${spec.accelerator}`
+      this.#throughMs.set(bank, Math.max(this.#throughMs.get(bank) ?? 0, status.throughMs))
+      this.#seenBeforeMs.set(spec.node, Math.max(this.#seenBeforeMs.get(spec.node) ?? 0, status.throughMs))
+      const isOpen = status.provisional.length > 0 || spec.fromMs + hourMs > nowMs - hourMs
+      if (isOpen) {
+        const page = new Page(spec, status)
+        this.#pages.set(page.key, page)
+        for (const { gang } of status.provisional) this.#opened(gang, page)
+      }
+    }
+  }
+
+  apply(change: LedgerChange, nowMs: number): void {
+    this.#wake(nowMs)
+    const { kind, object, deleted } = change
+    if (kind === 'Node' && deleted) this.#dropNode(object, nowMs)
+    else if (kind === 'Node') this.#setNode(object, nowMs)
+    else if (kind === 'Pod') this.#setPod(object, deleted, nowMs)
+    else if (kind === 'Gang') this.#setGang(object, deleted, nowMs)
+    else if (kind === 'Report') this.#setReport(object, deleted, nowMs)
+    else if (kind === 'TrainingJob') this.#setJob(object, deleted, nowMs)
+    else this.#setPool(object, deleted, nowMs)
+  }
+
+  /**
+   * Everything is known that there was at the start. What happened while nobody looked decides now over the time before:
+   * it became durable, it was lost, or it still is open.
+   */
+  synced(nowMs: number): void {
+    this.#wake(nowMs)
+    this.#isSynced = true
+    for (const id of [...this.#open.keys()]) {
+      const [key = '', uid] = id.split(' ')
+      const known = this.#gangs.get(key)
+      if (known === undefined || known.metadata.uid !== uid) this.#settleAll(id, this.#verdictOf(key), undefined)
+      else this.#settleGang(known, (node) => this.#seenBeforeMs.get(node) ?? nowMs)
+    }
+    for (const report of this.#reports.values()) {
+      const gang = this.#gangOf(report)
+      if (gang !== undefined) this.#noteStep(gang, report, nowMs)
+    }
+  }
+
+  /** Brings all pages up to `nowMs`. */
+  advance(nowMs: number): void {
+    this.#wake(nowMs)
+    for (const name of this.#banks.keys()) this.#touch(name, nowMs, false)
+  }
+
+  /** The pages that changed since they were last taken, as they are to be written. */
+  take(revision: string): LedgerPage[] {
+    const dirty = [...this.#pages.values()].filter((page) => page.dirty)
+    return dirty.map((page) => {
+      page.dirty = false
+      return page.object(revision)
+    })
+  }
+
+  /** A page could not be written: it is taken again. */
+  untake(key: string): void {
+    const page = this.#pages.get(key)
+    if (page !== undefined) page.dirty = true
+  }
+
+  /** Lets go of pages that nothing can change any more. */
+  forget(nowMs: number): void {
+    for (const [key, page] of this.#pages) {
+      const closed = page.fromMs + 2 * hourMs < nowMs
+      if (closed && !page.dirty && page.provisional.size === 0) this.#pages.delete(key)
+    }
+  }
+
+  /** Time in which we were stopped was not seen by anybody. */
+  #wake(nowMs: number): void {
+    if (nowMs - this.#awakeAtMs > pausedMs) {
+      for (const [name, banks] of this.#banks) {
+        this.#touch(name, this.#awakeAtMs, false)
+        for (const bank of banks) this.#unobserved(bank, nowMs)
+      }
+    }
+    this.#awakeAtMs = Math.max(this.#awakeAtMs, nowMs)
+  }
+
+  #unobserved(bank: Bank, toMs: number): void {
+    this.#spend(bank, toMs, [{ use: { bucket: 'unobserved', queue: '', owner: '' }, milli: bank.slots.length * 1000 }])
+  }
+
+  #setNode(node: Node, nowMs: number): void {
+    const { name } = node.metadata
+    this.#touch(name, nowMs, true)
+    this.#nodes.set(name, node)
+    const slots = slotsOf(node)
+    const before = this.#banks.get(name) ?? []
+    const models = new Set(slots.map((slot) => slot.model))
+    const banks = [...models].map((accelerator) => {
+      const own = slots.filter((slot) => slot.model === accelerator)
+      const known = before.find((bank) => bank.accelerator === accelerator)
+      if (known !== undefined) return Object.assign(known, { slots: own, shares: undefined })
+      return this.#openBank(name, accelerator, own, nowMs)
+    })
+    this.#banks.set(name, banks)
+  }
+
+  /** A node that was accounted for before goes on from there: what lies between was not observed. */
+  #openBank(node: string, accelerator: string, slots: Slot[], nowMs: number): Bank {
+    const key = `${node} ${accelerator}`
+    const throughMs = this.#throughMs.get(key)
+    this.#throughMs.delete(key)
+    const bank: Bank = { node, accelerator, slots, atMs: Math.min(nowMs, throughMs ?? nowMs), shares: undefined }
+    this.#unobserved(bank, nowMs)
+    return bank
+  }
+
+  #dropNode(node: Node, nowMs: number): void {
+    this.#touch(node.metadata.name, nowMs, true)
+    this.#nodes.delete(node.metadata.name)
+    this.#banks.delete(node.metadata.name)
+  }
+
+  #setPool(pool: Pool, deleted: boolean, nowMs: number): void {
+    if (deleted) this.#pools.delete(pool.metadata.name)
+    else this.#pools.set(pool.metadata.name, pool)
+    for (const [name, node] of this.#nodes) {
+      if (node.metadata.labels?.[label.pool] === pool.metadata.name) this.#touch(name, nowMs, true)
+    }
+  }
+
+  #setPod(pod: Pod, deleted: boolean, nowMs: number): void {
+    const key = keyOf(pod)
+    const { nodeName } = pod.spec
+    if (nodeName !== undefined) this.#touch(nodeName, nowMs, true)
+    const live = !deleted && !hasEnded(pod)
+    if (deleted) this.#pods.delete(key)
+    else this.#pods.set(key, pod)
+    this.#podsByNode.move(key, live && nodeName !== undefined ? [nodeName] : [])
+    this.#podsByGang.move(key, deleted ? [] : gangKeyOf(pod))
+  }
+
+  #setGang(gang: Gang, deleted: boolean, nowMs: number): void {
+    const key = keyOf(gang)
+    const before = this.#gangs.get(key)
+    for (const node of new Set([...nodesOf(before), ...nodesOf(gang)])) this.#touch(node, nowMs, true)
+    this.#setWaiting(key, !deleted && waits(gang), nowMs)
+    this.#gangsByNode.move(key, deleted ? [] : nodesOf(gang))
+    if (deleted) {
+      this.#gangs.delete(key)
+      this.#stepping.delete(stepKey(gang))
+      if (this.#isSynced) this.#settleAll(idOf(gang), this.#verdictOf(key), undefined)
+      return
+    }
+    this.#gangs.set(key, gang)
+    if (before !== undefined && stepKey(before) !== stepKey(gang)) this.#stepping.delete(stepKey(before))
+    if (this.#isSynced) this.#settleGang(gang, () => nowMs)
+  }
+
+  /** Who waits makes free slots fragmented, everywhere. */
+  #setWaiting(key: string, waits: boolean, nowMs: number): void {
+    const before = this.#waiting.size > 0
+    if (waits) this.#waiting.add(key)
+    else this.#waiting.delete(key)
+    if (before !== this.#waiting.size > 0) for (const name of this.#banks.keys()) this.#touch(name, nowMs, true)
+  }
+
+  #setJob(job: TrainingJob, deleted: boolean, nowMs: number): void {
+    const key = keyOf(job)
+    if (deleted) this.#jobs.delete(key)
+    else this.#jobs.set(key, job)
+    const gang = this.#gangs.get(key)
+    const phase = job.status?.phase
+    if (!this.#isSynced || gang === undefined || (phase !== 'Succeeded' && phase !== 'Failed')) return
+    for (const node of nodesOf(gang)) this.#touch(node, nowMs, true)
+    this.#settleAll(idOf(gang), phase === 'Succeeded' ? 'productive' : 'lost', undefined)
+  }
+
+  #setReport(report: Report, deleted: boolean, nowMs: number): void {
+    const key = keyOf(report)
+    const before = this.#reports.get(key)
+    if (report.spec.service !== undefined) this.#touchService(report, nowMs)
+    else if (report.spec.node !== undefined) this.#touch(report.spec.node, nowMs, true)
+    if (deleted) {
+      this.#reports.delete(key)
+      return
+    }
+    this.#reports.set(key, report)
+    if (report.spec.service !== undefined) this.#countUsage(report, nowMs)
+    const gang = this.#gangOf(report)
+    if (!this.#isSynced || gang === undefined) return
+    this.#noteStep(gang, report, nowMs)
+    this.#noteStalls(gang, before, report)
+  }
+
+  #gangOf(report: Report): Gang | undefined {
+    const { gang: name, attempt } = report.spec
+    const gang = this.#gangs.get(`${report.metadata.namespace ?? 'default'}/${name}`)
+    return gang !== undefined && gang.spec.attempt === attempt ? gang : undefined
+  }
+
+  /** With the first step it is known that the time before it was starting, not work. */
+  #noteStep(gang: Gang, { status }: Report, nowMs: number): void {
+    if (status?.step === undefined && status?.firstStepAtMs === undefined) return
+    const key = stepKey(gang)
+    if (this.#stepping.has(key)) return
+    for (const node of nodesOf(gang)) this.#touch(node, nowMs, true)
+    this.#stepping.add(key)
+    const sinceMs = Math.max(0, nowMs - (status.firstStepAtMs ?? nowMs))
+    this.#eachNode(gang, (pages, keys, slotsMilli) => {
+      let kept = Math.floor((slotsMilli * sinceMs) / 1000)
+      for (const page of pages) for (const each of keys(page)) kept = page.startupEnded(each, kept)
+    })
+  }
+
+  /** While rank 0 writes a checkpoint the whole gang stands still. */
+  #noteStalls(gang: Gang, before: Report | undefined, { status }: Report): void {
+    const known = new Set((before?.status?.checkpoints ?? []).map(({ step, rank }) => `${step} ${rank}`))
+    for (const { step, rank, stallSeconds } of status?.checkpoints ?? []) {
+      if (rank !== 0 || stallSeconds === undefined || known.has(`${step} ${rank}`)) continue
+      this.#eachNode(gang, (pages, keys, slotsMilli) => {
+        let stall = Math.floor(slotsMilli * stallSeconds)
+        for (const page of pages) {
+          for (const each of keys(page)) stall -= page.settle(each, 'checkpointing', stall)
+        }
+      })
+    }
+  }
+
+  /** What a gang's present state makes of its provisional time. */
+  #settleGang(gang: Gang, seenUntilMs: (node: string) => number): void {
+    const id = idOf(gang)
+    const { checkpoint } = gang.status ?? {}
+    const present = checkpointOf(gang)
+    if (checkpoint !== undefined) {
+      // Work after the checkpoint was written is not in it.
+      const writtenMs = this.#writtenAtMs(gang, checkpoint.step) ?? Date.parse(checkpoint.at)
+      const durable = (each: Open) => each.attempt === checkpoint.attempt && each.checkpoint !== present
+      this.#settleBut(id, gang, (node) => Math.max(0, seenUntilMs(node) - writtenMs), durable, present)
+    }
+    this.#settleAll(id, 'lost', ({ attempt }) => attempt < gang.spec.attempt)
+    const verdict = this.#verdictOf(keyOf(gang))
+    if (verdict === 'productive') this.#settleAll(id, verdict, undefined)
+  }
+
+  /** Makes durable all but the last milliseconds that were seen on each node: they come after the new checkpoint. */
+  #settleBut(
+    id: string,
+    gang: Gang,
+    lastMs: (node: string) => number,
+    which: (each: Open) => boolean,
+    present: string,
+  ): void {
+    for (const [node, pages] of this.#openPages(id)) {
+      let kept = Math.floor((slotsMilliOn(gang, node) * lastMs(node)) / 1000)
+      for (const page of pages) {
+        for (const each of [...page.provisional.values()]) {
+          if (each.gang !== id || !which(each)) continue
+          const stays = Math.min(kept, each.slotMs)
+          kept -= stays
+          page.settle(provisionalKey(each), 'productive', each.slotMs - stays)
+          page.rename(provisionalKey(each), present)
+        }
+      }
+    }
+  }
+
+  #settleAll(id: string, bucket: Bucket, which: ((each: Open) => boolean) | undefined): void {
+    for (const [, pages] of this.#openPages(id)) {
+      for (const page of pages) {
+        for (const each of [...page.provisional.values()]) {
+          if (each.gang === id && (which?.(each) ?? true)) page.settle(provisionalKey(each), bucket, each.slotMs)
+        }
+      }
+    }
+  }
+
+  /** How a gang's job ended; work of one that did not succeed, or that is no more, is lost. */
+  #verdictOf(key: string): 'productive' | 'lost' {
+    const job = this.#jobs.get(key)
+    return job?.status?.phase === 'Succeeded' ? 'productive' : 'lost'
+  }
+
+  #writtenAtMs(gang: Gang, step: number): number | undefined {
+    for (const key of this.#podsByGang.of(keyOf(gang))) {
+      const pod = this.#pods.get(key)
+      const report = pod === undefined ? undefined : this.#reportOf(pod)
+      const found = report?.checkpoints.find((checkpoint) => checkpoint.step === step)
+      if (found !== undefined) return found.writtenAtMs
+    }
+    return undefined
+  }
+
+  /** Pages that hold provisional time of a gang, by node, newest first. */
+  #openPages(id: string): Map<string, Page[]> {
+    const found = new Map<string, Page[]>()
+    const pages = this.#open.get(id) ?? []
+    for (const page of pages) {
+      if (!holds(page, id)) this.#closed(id, page)
+      else found.set(page.node, [...(found.get(page.node) ?? []), page])
+    }
+    for (const own of found.values()) own.sort((a, b) => b.fromMs - a.fromMs)
+    return found
+  }
+
+  #opened(id: string, page: Page): void {
+    const pages = this.#open.get(id) ?? new Set()
+    this.#open.set(id, pages.add(page))
+  }
+
+  #closed(id: string, page: Page): void {
+    const pages = this.#open.get(id)
+    pages?.delete(page)
+    if (pages?.size === 0) this.#open.delete(id)
+  }
+
+  #eachNode(gang: Gang, run: (pages: Page[], keys: (page: Page) => string[], slotsMilli: number) => void): void {
+    const id = idOf(gang)
+    const keys = (page: Page) =>
+      [...page.provisional.values()]
+        .filter((each) => each.gang === id && each.attempt === gang.spec.attempt)
+        .map(provisionalKey)
+    for (const [node, pages] of this.#openPages(id)) run(pages, keys, slotsMilliOn(gang, node))
+  }
+
+  #touchService({ metadata, spec }: Report, nowMs: number): void {
+    for (const pod of this.#pods.values()) {
+      const isOf =
+        pod.metadata.namespace === metadata.namespace && pod.metadata.labels?.[label.service] === spec.service?.name
+      if (isOf && pod.spec.nodeName !== undefined) this.#touch(pod.spec.nodeName, nowMs, true)
+    }
+  }
+
+  /** Requests and tokens go on the page of a node that has a replica of the service. */
+  #countUsage({ metadata, spec, status }: Report, nowMs: number): void {
+    const { requests = 0, promptTokens = 0, completionTokens = 0 } = status ?? {}
+    const name = spec.service?.name ?? ''
+    const key = `${metadata.namespace}/${name} ${spec.service?.uid}`
+    const last = this.#tokens.get(key)
+    this.#tokens.set(key, { requests, promptTokens, completionTokens })
+    if (last === undefined) return // counted by an earlier life, or nothing yet
+    const since = (now: number, before: number) => (now >= before ? now - before : now) // a new gateway counts from 0
+    const owner = `InferenceService/${metadata.namespace ?? 'default'}/${name}`
+    const usage = {
+      owner,
+      requests: since(requests, last.requests),
+      promptTokens: since(promptTokens, last.promptTokens),
+      completionTokens: since(completionTokens, last.completionTokens),
+    }
+    if (usage.requests + usage.promptTokens + usage.completionTokens === 0) return
+    const gang = [...this.#gangs.values()].find((one) => ownerOf(one) === owner && nodesOf(one).length > 0)
+    const bank = this.#banks.get(nodesOf(gang)[0] ?? '')?.[0] ?? [...this.#banks.values()][0]?.[0]
+    if (bank !== undefined) this.#pageAt(bank, nowMs).addUsage({ ...usage, queue: gang?.spec.queue ?? '' })
+  }
+
+  /** Accounts for a node up to `nowMs`, as it was; `changes`: from now on it may be used in another way. */
+  #touch(name: string, nowMs: number, changes: boolean): void {
+    for (const bank of this.#banks.get(name) ?? []) {
+      if (nowMs > bank.atMs) {
+        bank.shares ??= this.#sharesOf(bank)
+        this.#spend(bank, nowMs, bank.shares)
+      }
+      if (changes) bank.shares = undefined
+    }
+  }
+
+  #sharesOf(bank: Bank): Share[] {
+    const node = this.#nodes.get(bank.node)
+    if (node === undefined) return []
+    const scene: Scene = {
+      node,
+      gangs: this.#gangsByNode.of(bank.node).flatMap((key) => this.#gangs.get(key) ?? []),
+      pods: this.#podsByNode.of(bank.node).flatMap((key) => this.#pods.get(key) ?? []),
+      podOf: (gang, pod) => this.#pods.get(`${gang.metadata.namespace ?? 'default'}/${pod}`),
+      inFlightOf: (pod) => this.#inFlightOf(pod),
+      steps: (gang) => this.#stepping.has(stepKey(gang)),
+      somebodyWaits: this.#waiting.size > 0,
+    }
+    return merged(sharesOf(bank.slots, scene))
+  }
+
+  #reportOf(pod: Pod): Report['status'] {
+    const report = this.#reports.get(`${pod.metadata.namespace ?? 'default'}/pod.${pod.metadata.name}`)
+    return report?.spec.pod?.uid === pod.metadata.uid ? report?.status : undefined
+  }
+
+  #inFlightOf(pod: Pod): number {
+    const service = pod.metadata.labels?.[label.service]
+    const report = this.#reports.get(`${pod.metadata.namespace ?? 'default'}/service.${service}`)
+    return report?.status?.perReplica?.[pod.metadata.name] ?? 0
+  }
+
+  /** Puts the time up to `toMs` where `shares` say, hour by hour, to the millisecond. */
+  #spend(bank: Bank, toMs: number, shares: readonly Share[]): void {
+    while (bank.atMs < toMs) {
+      const page = this.#pageAt(bank, bank.atMs)
+      const untilMs = Math.min(toMs, page.fromMs + hourMs)
+      const total = bank.slots.length * (untilMs - bank.atMs)
+      let left = total
+      shares.forEach((share, index) => {
+        // Shares of a slot may not come out in whole milliseconds: the last one takes what is over.
+        const part = Math.floor((share.milli * (untilMs - bank.atMs)) / 1000)
+        const slotMs = index === shares.length - 1 ? left : part
+        left -= slotMs
+        this.#put(page, share, slotMs)
+      })
+      if (shares.length === 0 && left > 0) page.add('unobserved', '', '', left)
+      page.throughMs = untilMs
+      page.dirty = true
+      bank.atMs = untilMs
+    }
+  }
+
+  #put(page: Page, { use }: Share, slotMs: number): void {
+    const { bucket, queue, owner, gang, stepping } = use
+    if (bucket !== 'provisional' || gang === undefined) {
+      page.add(bucket, queue, owner, slotMs)
+      return
+    }
+    const id = idOf(gang)
+    const of = { owner, queue, gang: id, attempt: gang.spec.attempt, checkpoint: checkpointOf(gang) }
+    page.addProvisional(of, slotMs, stepping !== true)
+    this.#opened(id, page)
+  }
+
+  #pageAt(bank: Bank, atMs: number): Page {
+    const { node, accelerator, slots } = bank
+    const fromMs = Math.floor(atMs / hourMs) * hourMs
+    const key = pageKey({ node, accelerator, fromMs })
+    const pool = this.#nodes.get(node)?.metadata.labels?.[label.pool] ?? ''
+    const page = this.#pages.get(key) ?? new Page({ node, pool, accelerator, fromMs })
+    if (!this.#pages.has(key)) page.throughMs = atMs
+    this.#pages.set(key, page)
+    page.slots = slots.length
+    page.pricePerSlotHour = slotPrice(accelerator, this.#poolPrice(pool, accelerator))?.usdPerHour ?? 0
+    return page
+  }
+
+  /** A pool's price is of its own accelerator: the CPU slots beside its GPUs have none of it. */
+  #poolPrice(name: string, accelerator: string): number | undefined {
+    const pool = this.#pools.get(name)
+    return pool?.spec.accelerator.toLowerCase() === accelerator.toLowerCase() ? pool.spec.pricePerSlotHour : undefined
+  }
+}
+
+type Open = { gang: string; attempt: number; checkpoint: string }
+
+function holds(page: Page, id: string): boolean {
+  for (const { gang } of page.provisional.values()) if (gang === id) return true
+  return false
+}
+
+/** One share per use. */
+function merged(shares: readonly Share[]): Share[] {
+  const found = new Map<string, Share>()
+  for (const { use, milli } of shares) {
+    const gang = use.gang === undefined ? '' : idOf(use.gang)
+    const key = `${use.bucket} ${use.queue} ${use.owner} ${gang}`
+    const before = found.get(key)
+    found.set(key, { use, milli: milli + (before?.milli ?? 0) })
+  }
+  return [...found.values()]
+}
+
+/** Which durable checkpoint a gang's work comes after now. */
+function checkpointOf(gang: Gang): string {
+  const checkpoint = gang.status?.checkpoint
+  return checkpoint === undefined ? '' : `${checkpoint.attempt}/${checkpoint.step}`
+}
+
+function idOf(gang: Gang): string {
+  return `${keyOf(gang)} ${gang.metadata.uid}`
+}
+
+function stepKey(gang: Gang): string {
+  return `${gang.metadata.uid} ${gang.spec.attempt}`
+}
+
+function nodesOf(gang: Gang | undefined): string[] {
+  return [...new Set((gang?.status?.seats?.members ?? []).map((member) => member.node))]
+}
+
+function slotsMilliOn(gang: Gang, node: string): number {
+  const members = (gang.status?.seats?.members ?? []).filter((member) => member.node === node)
+  return members.flatMap(({ devices }) => devices).reduce((sum, device) => sum + device.milli, 0)
+}
+
+function waits(gang: Gang): boolean {
+  const scheduled = gang.status?.conditions?.find((condition) => condition.type === 'Scheduled')
+  return !gang.spec.suspend && scheduled?.status === 'False'
+}
+
+function gangKeyOf(pod: Pod): string[] {
+  const gang = pod.metadata.labels?.[label.gang]
+  return gang === undefined ? [] : [`${pod.metadata.namespace ?? 'default'}/${gang}`]
+}
+
+/** Keys by the groups that they are in. */
+class Grouped {
+  readonly #members = new Map<string, Set<string>>()
+  readonly #groups = new Map<string, readonly string[]>()
+
+  move(key: string, groups: readonly string[]): void {
+    for (const group of this.#groups.get(key) ?? []) this.#members.get(group)?.delete(key)
+    if (groups.length === 0) this.#groups.delete(key)
+    else this.#groups.set(key, groups)
+    for (const group of groups) {
+      const members = this.#members.get(group) ?? new Set()
+      this.#members.set(group, members.add(key))
+    }
+  }
+
+  of(group: string): string[] {
+    return [...(this.#members.get(group) ?? [])]
+  }
+}

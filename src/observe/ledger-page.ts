@@ -1,0 +1,170 @@
+import { assert } from '../base/errors.ts'
+import type { LedgerPage } from '../model/kinds/workloads.ts'
+import { millwrightVersion } from '../model/metadata.ts'
+import type { Bucket } from './ledger-use.ts'
+
+export const hourMs = 3_600_000
+
+export type PageStatus = NonNullable<LedgerPage['status']>
+type Provisional = PageStatus['provisional'][number]
+export type Usage = PageStatus['usage'][number]
+
+/** One node, one accelerator, one hour. All amounts are whole slot-milliseconds; what goes in equals what there was. */
+export class Page {
+  readonly node: string
+  readonly pool: string
+  readonly accelerator: string
+  readonly fromMs: number
+  slots = 0
+  pricePerSlotHour = 0
+  throughMs: number
+  dirty = true
+  readonly provisional = new Map<string, Provisional>()
+  #capacityMs = 0
+  readonly #entries = new Map<string, PageStatus['entries'][number]>()
+  readonly #usage = new Map<string, Usage>()
+
+  constructor(spec: LedgerPage['spec'], status?: PageStatus) {
+    this.node = spec.node
+    this.pool = spec.pool
+    this.accelerator = spec.accelerator
+    this.fromMs = spec.fromMs
+    this.throughMs = status?.throughMs ?? spec.fromMs
+    if (status === undefined) return
+    this.dirty = false
+    this.slots = status.slots
+    this.pricePerSlotHour = status.pricePerSlotHour
+    this.#capacityMs = status.capacitySlotMs
+    for (const entry of status.entries) this.#entries.set(entryKey(entry), { ...entry })
+    for (const each of status.provisional) this.provisional.set(provisionalKey(each), { ...each })
+    for (const each of status.usage) this.#usage.set(each.owner, { ...each })
+  }
+
+  get key(): string {
+    return pageKey(this)
+  }
+
+  /** Puts `slotMs` of what there was where it went. */
+  add(bucket: Bucket, queue: string, owner: string, slotMs: number): void {
+    this.#capacityMs += slotMs
+    this.#put(bucket, queue, owner, slotMs)
+  }
+
+  addProvisional(of: Omit<Provisional, 'slotMs' | 'startupMs'>, slotMs: number, startup: boolean): void {
+    if (slotMs === 0) return
+    const key = provisionalKey(of)
+    const before = this.provisional.get(key)
+    this.provisional.set(key, {
+      ...of,
+      slotMs: (before?.slotMs ?? 0) + slotMs,
+      startupMs: (before?.startupMs ?? 0) + (startup ? slotMs : 0),
+    })
+    this.#capacityMs += slotMs
+    this.dirty = true
+  }
+
+  /** Makes up to `slotMs` of provisional time final. Returns how much it was. */
+  settle(key: string, bucket: Bucket, slotMs: number): number {
+    const found = this.provisional.get(key)
+    if (found === undefined) return 0
+    const moved = Math.min(found.slotMs, slotMs)
+    if (moved === found.slotMs) this.provisional.delete(key)
+    else {
+      const slotMsLeft = found.slotMs - moved
+      this.provisional.set(key, { ...found, slotMs: slotMsLeft, startupMs: Math.min(found.startupMs, slotMsLeft) })
+    }
+    this.#put(bucket, found.queue, found.owner, moved)
+    return moved
+  }
+
+  /** What is left comes after another checkpoint from now on. */
+  rename(key: string, checkpoint: string): void {
+    const found = this.provisional.get(key)
+    if (found === undefined || found.checkpoint === checkpoint) return
+    this.provisional.delete(key)
+    const next = { ...found, checkpoint }
+    const before = this.provisional.get(provisionalKey(next))
+    this.provisional.set(provisionalKey(next), {
+      ...next,
+      slotMs: next.slotMs + (before?.slotMs ?? 0),
+      startupMs: next.startupMs + (before?.startupMs ?? 0),
+    })
+    this.dirty = true
+  }
+
+  /** A first step was seen: of the time before it, all but `keptMs` was starting. */
+  startupEnded(key: string, keptMs: number): number {
+    const found = this.provisional.get(key)
+    if (found === undefined) return keptMs
+    const kept = Math.min(found.startupMs, keptMs)
+    const starting = found.startupMs - kept
+    this.provisional.set(key, { ...found, startupMs: 0 })
+    if (starting > 0) this.settle(key, 'starting', starting)
+    this.dirty = true
+    return keptMs - kept
+  }
+
+  addUsage(usage: Usage): void {
+    const before = this.#usage.get(usage.owner)
+    this.#usage.set(usage.owner, {
+      ...usage,
+      requests: usage.requests + (before?.requests ?? 0),
+      promptTokens: usage.promptTokens + (before?.promptTokens ?? 0),
+      completionTokens: usage.completionTokens + (before?.completionTokens ?? 0),
+    })
+    this.dirty = true
+  }
+
+  status(revision: string): PageStatus {
+    const entries = [...this.#entries.values()].sort((a, b) => (entryKey(a) < entryKey(b) ? -1 : 1))
+    const provisional = [...this.provisional.values()]
+    const sum = [...entries, ...provisional].reduce((total, { slotMs }) => total + slotMs, 0)
+    assert(
+      sum === this.#capacityMs && Number.isSafeInteger(sum),
+      `the ledger of ${this.key} holds ${sum} slot-ms where there were ${this.#capacityMs}`,
+    )
+    return {
+      slots: this.slots,
+      throughMs: this.throughMs,
+      revision,
+      capacitySlotMs: this.#capacityMs,
+      pricePerSlotHour: this.pricePerSlotHour,
+      entries,
+      provisional,
+      usage: [...this.#usage.values()],
+    }
+  }
+
+  object(revision: string): LedgerPage {
+    const { node, pool, accelerator, fromMs } = this
+    return {
+      apiVersion: millwrightVersion,
+      kind: 'LedgerPage',
+      metadata: { name: this.key },
+      spec: { node, pool, accelerator, fromMs },
+      status: this.status(revision),
+    }
+  }
+
+  #put(bucket: Bucket, queue: string, owner: string, slotMs: number): void {
+    if (slotMs === 0) return
+    const key = entryKey({ bucket, queue, owner })
+    const before = this.#entries.get(key)
+    this.#entries.set(key, { queue, owner, bucket, slotMs: (before?.slotMs ?? 0) + slotMs })
+    this.dirty = true
+  }
+}
+
+export function pageKey(page: { node: string; accelerator: string; fromMs: number }): string {
+  const accelerator = page.accelerator.toLowerCase().replace(/[^a-z0-9]+/g, '-')
+  return `${page.node}.${accelerator}.${page.fromMs / hourMs}`
+}
+
+/** One record per gang, attempt and the checkpoint that the time came after. */
+export function provisionalKey(of: { gang: string; attempt: number; checkpoint: string }): string {
+  return `${of.gang} ${of.attempt} ${of.checkpoint}`
+}
+
+function entryKey({ queue, owner, bucket }: { queue: string; owner: string; bucket: string }): string {
+  return `${bucket} ${queue} ${owner}`
+}

@@ -1,0 +1,171 @@
+import { conditionOf, isTrue } from '../model/conditions.ts'
+import type { Device, Node, Pod } from '../model/kinds/kubernetes.ts'
+import type { Gang } from '../model/kinds/workloads.ts'
+import { annotation, cpuSlot, gpuResource, label } from '../model/names.ts'
+import { countOf } from '../model/quantity.ts'
+
+/** Pure: what each slot of a node is used for at one moment. */
+
+/** Every slot-millisecond is in exactly one (DESIGN §1). `provisional` becomes productive, checkpointing, starting or lost. */
+export const buckets = [
+  'productive',
+  'provisional',
+  'checkpointing',
+  'starting',
+  'lost',
+  'serving',
+  'headroom',
+  'draining',
+  'reserved',
+  'fragmented',
+  'unhealthy',
+  'idle',
+  'unobserved',
+] as const
+export type Bucket = (typeof buckets)[number]
+
+export interface Use {
+  bucket: Bucket
+  queue: string
+  owner: string
+  /** For provisional time: whose, and whether a first step was seen. */
+  gang?: Gang
+  stepping?: boolean
+}
+
+export interface Share {
+  use: Use
+  /** Thousandths of a slot. */
+  milli: number
+}
+
+export interface Slot {
+  id: string
+  model: string
+  healthy: boolean
+}
+
+/** What is known around a node. */
+export interface Scene {
+  node: Node
+  gangs: readonly Gang[]
+  pods: readonly Pod[]
+  podOf(gang: Gang, name: string): Pod | undefined
+  /** Requests under way at a service's pod, by the gateway's report. */
+  inFlightOf(pod: Pod): number
+  /** Whether some member of the gang was seen to step in its present attempt. */
+  steps(gang: Gang): boolean
+  /** Somebody waits for more than is free. */
+  somebodyWaits: boolean
+}
+
+/** The node's slots as the scheduler names them: listed by the agent, or counted where only counts are known. */
+export function slotsOf(node: Node): Slot[] {
+  const listed = listedDevices(node).map(({ id, model, healthy }) => ({ id, model, healthy }))
+  const allocatable = node.status?.allocatable ?? {}
+  const counted = (resource: string, model: string): Slot[] => {
+    if (listed.some((device) => device.model === model)) return []
+    const count = Math.floor(countOf(allocatable[resource] ?? 0))
+    return Array.from({ length: count }, (_, index) => ({ id: `${model}-${index}`, model, healthy: true }))
+  }
+  const gpu = node.metadata.labels?.[label.accelerator] ?? 'gpu'
+  return [...listed, ...counted(gpuResource, gpu), ...counted(cpuSlot, 'cpu')]
+}
+
+/** The shares of all slots of one accelerator model; they add up to its slots. */
+export function sharesOf(slots: readonly Slot[], scene: Scene): Share[] {
+  const claims = claimsOn(scene)
+  return slots.flatMap((slot) => {
+    const shares: Share[] = []
+    let free = 1000
+    for (const claim of claims.get(slot.id) ?? []) {
+      const milli = Math.min(free, claim.milli)
+      if (milli > 0) shares.push({ use: claim.use, milli })
+      free -= milli
+    }
+    if (free > 0) shares.push({ use: freeUse(slot, scene), milli: free })
+    return shares
+  })
+}
+
+export function ownerOf({ metadata }: Gang | Pod): string {
+  const namespace = metadata.namespace ?? 'default'
+  const job = metadata.labels?.[label.job]
+  if (job !== undefined) return `TrainingJob/${namespace}/${job}`
+  const service = metadata.labels?.[label.service]
+  if (service !== undefined) return `InferenceService/${namespace}/${service}`
+  return `Gang/${namespace}/${metadata.labels?.[label.gang] ?? metadata.name}`
+}
+
+/** Pods that hold devices first: what runs is more certain than what was promised. */
+function claimsOn(scene: Scene): Map<string, Share[]> {
+  const { node, gangs, pods } = scene
+  const claims = new Map<string, Share[]>()
+  const add = (id: string, share: Share) => claims.set(id, [...(claims.get(id) ?? []), share])
+  const seated = new Set<string>()
+  const queues = new Map(gangs.map((gang) => [gang.metadata.name, gang.spec.queue]))
+  for (const gang of gangs) {
+    if (gang.spec.suspend || gang.status?.seats?.attempt !== gang.spec.attempt) continue
+    for (const member of gang.status.seats.members) {
+      if (member.node !== node.metadata.name) continue
+      const pod = scene.podOf(gang, member.pod)
+      if (pod !== undefined) seated.add(pod.metadata.uid ?? '')
+      const use = useOf(gang, pod, scene)
+      for (const device of member.devices) add(device.id, { use, milli: device.milli })
+    }
+  }
+  for (const pod of pods) {
+    // Still on its devices, though nothing wants it there any more.
+    if (seated.has(pod.metadata.uid ?? '') || hasEnded(pod)) continue
+    const queue = queues.get(pod.metadata.labels?.[label.gang] ?? '') ?? ''
+    const use: Use = { bucket: 'draining', queue, owner: ownerOf(pod) }
+    for (const id of pod.metadata.annotations?.[annotation.devices]?.split(',') ?? []) {
+      claims.set(id, [{ use, milli: 1000 }, ...(claims.get(id) ?? [])])
+    }
+  }
+  return claims
+}
+
+/** What a seat is used for. */
+function useOf(gang: Gang, pod: Pod | undefined, scene: Scene): Use {
+  const who = { queue: gang.spec.queue, owner: ownerOf(gang) }
+  if (pod === undefined || pod.status?.phase === 'Failed') return { bucket: 'starting', ...who }
+  if (hasEnded(pod) || pod.metadata.deletionTimestamp !== undefined) return { bucket: 'draining', ...who }
+  if (gang.metadata.labels?.[label.service] !== undefined) {
+    if (!isTrue(pod.status?.conditions, 'Ready')) return { bucket: 'starting', ...who }
+    return { bucket: scene.inFlightOf(pod) > 0 ? 'serving' : 'headroom', ...who }
+  }
+  if (pod.status?.phase !== 'Running') return { bucket: 'starting', ...who }
+  return { bucket: 'provisional', ...who, gang, stepping: scene.steps(gang) }
+}
+
+function freeUse(slot: Slot, { node, somebodyWaits }: Scene): Use {
+  const nobody = { queue: '', owner: '' }
+  const ready = conditionOf(node.status?.conditions, 'Ready')
+  if (!slot.healthy || (ready !== undefined && ready.status !== 'True')) return { bucket: 'unhealthy', ...nobody }
+  if (node.spec?.unschedulable === true) {
+    const suspect = node.metadata.annotations?.['millwright.dev/cordoned-because'] !== undefined
+    return { bucket: suspect ? 'unhealthy' : 'reserved', ...nobody }
+  }
+  return { bucket: somebodyWaits ? 'fragmented' : 'idle', ...nobody }
+}
+
+export function hasEnded(pod: Pod): boolean {
+  return pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed'
+}
+
+function listedDevices(node: Node): Device[] {
+  const text = node.metadata.annotations?.[annotation.nodeDevices]
+  if (text === undefined) return []
+  try {
+    const value: unknown = JSON.parse(text)
+    return Array.isArray(value) ? value.filter(isDevice) : []
+  } catch {
+    return [] // written by an agent that we do not know: its counts still hold
+  }
+}
+
+function isDevice(value: unknown): value is Device {
+  if (typeof value !== 'object' || value === null) return false
+  return 'id' in value && typeof value.id === 'string' && 'model' in value && typeof value.model === 'string'
+}

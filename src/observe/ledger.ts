@@ -1,0 +1,180 @@
+import type { Cancel, Clock } from '../base/clock.ts'
+import { messageOf } from '../base/errors.ts'
+import type { Log } from '../base/log.ts'
+import type { LedgerPage } from '../model/kinds/workloads.ts'
+import type { KindMap, KindName } from '../model/registry.ts'
+import type { Store } from '../store/contract.ts'
+import { createInformer } from '../store/informer.ts'
+import { type LedgerChange, LedgerFold } from './ledger-fold.ts'
+
+export { type LedgerBy, type LedgerSummary, summarise } from './ledger-summary.ts'
+
+export interface LedgerOptions {
+  store: Store
+  clock: Clock
+  log: Log
+}
+
+export interface Ledger {
+  /** Writes what there is, and stops. */
+  stop(): Promise<void>
+}
+
+const writeEveryMs = 10_000
+/** A change is written after so long: what comes with it goes into the same write. */
+const batchMs = 1_000
+
+/**
+ * Keeps the account: folds what it sees and writes the pages, seconds and revision in one write. What it did not see,
+ * because it was down or stopped, is `unobserved`.
+ */
+export function startLedger(options: LedgerOptions): Ledger {
+  const { store, clock, log } = options
+  const writer = createWriter(options)
+  let fold: LedgerFold | undefined
+  let revision = '0'
+  let stopped = false
+  let batch: Cancel | undefined
+  const stops: Cancel[] = []
+
+  async function start(): Promise<void> {
+    const pages = await readPages()
+    if (stopped) return
+    const books = new LedgerFold(pages, clock.now())
+    const watches = follow(options, (change) => {
+      revision = newer(revision, change.object.metadata.resourceVersion)
+      books.apply(change, clock.now())
+      batch ??= clock.after(batchMs, write)
+    })
+    stops.push(watches.stop)
+    await watches.synced
+    if (stopped) return
+    books.synced(clock.now())
+    fold = books
+    stops.push(clock.every(writeEveryMs, write))
+    write()
+  }
+
+  async function readPages(): Promise<LedgerPage[]> {
+    for (;;) {
+      try {
+        const { items } = await store.list('LedgerPage')
+        for (const item of items) writer.known(item)
+        return [...items]
+      } catch (error) {
+        if (stopped) return []
+        log.warn('the ledger could not be read and is read again', { error: messageOf(error) })
+        await clock.sleep(batchMs)
+      }
+    }
+  }
+
+  function write(): void {
+    batch?.()
+    batch = undefined
+    const books = fold
+    if (books === undefined) return
+    books.advance(clock.now())
+    writer.write(books, revision)
+    books.forget(clock.now())
+  }
+
+  const started = start().catch((error: unknown) => log.error('the ledger stopped', { error: messageOf(error) }))
+  return {
+    stop: async () => {
+      stopped = true
+      for (const stop of stops) stop()
+      batch?.()
+      write()
+      await writer.idle()
+      void started
+    },
+  }
+}
+
+/** Writes one batch of pages at a time; what failed is dirty again and goes with the next. */
+function createWriter({ store, clock, log }: LedgerOptions) {
+  const versions = new Map<string, LedgerPage>()
+  let busy: Promise<void> = Promise.resolve()
+  let waiting: (() => Promise<void>) | undefined
+
+  async function put(page: LedgerPage): Promise<boolean> {
+    const { name } = page.metadata
+    const before = versions.get(name) ?? (await store.get('LedgerPage', { name }))
+    const written =
+      before === undefined
+        ? await store.create('LedgerPage', page, { withStatus: true })
+        : await store.updateStatus('LedgerPage', { ...before, status: page.status })
+    if (typeof written === 'string') {
+      versions.delete(name) // somebody touched it: look at it again
+      return false
+    }
+    versions.set(name, written)
+    return true
+  }
+
+  async function putAll(books: LedgerFold, revision: string): Promise<void> {
+    const pages = books.take(revision)
+    const done = await Promise.all(
+      pages.map((page) =>
+        put(page).catch((error: unknown) => {
+          log.warn('a page of the ledger could not be written', { page: page.metadata.name, error: messageOf(error) })
+          return false
+        }),
+      ),
+    )
+    pages.forEach((page, index) => {
+      if (done[index] === false) books.untake(page.metadata.name)
+    })
+    for (const [name, page] of versions) if (page.spec.fromMs < clock.now() - keptMs) versions.delete(name)
+  }
+
+  return {
+    known: (page: LedgerPage) => {
+      if (page.spec.fromMs >= clock.now() - keptMs) versions.set(page.metadata.name, page)
+    },
+    /** While a batch is under way the next one waits, and takes what there is by then. */
+    write: (books: LedgerFold, revision: string) => {
+      if (waiting !== undefined) return
+      waiting = () => {
+        waiting = undefined
+        return putAll(books, revision)
+      }
+      busy = busy.then(() => waiting?.())
+    },
+    idle: () => busy,
+  }
+}
+
+const keptMs = 3 * 3_600_000
+
+function follow({ store, clock, log }: LedgerOptions, tell: (change: LedgerChange) => void) {
+  const informers = [
+    watch('Pool', (object, deleted) => ({ kind: 'Pool', object, deleted })),
+    watch('Node', (object, deleted) => ({ kind: 'Node', object, deleted })),
+    watch('TrainingJob', (object, deleted) => ({ kind: 'TrainingJob', object, deleted })),
+    watch('Gang', (object, deleted) => ({ kind: 'Gang', object, deleted })),
+    watch('Pod', (object, deleted) => ({ kind: 'Pod', object, deleted })),
+    watch('Report', (object, deleted) => ({ kind: 'Report', object, deleted })),
+  ]
+
+  function watch<K extends KindName>(kind: K, changeOf: (object: KindMap[K], deleted: boolean) => LedgerChange) {
+    const informer = createInformer({ store, clock, log, kind })
+    informer.onChange(({ type, object }) => tell(changeOf(object, type === 'DELETED')))
+    informer.start()
+    return { synced: () => informer.synced(), stop: () => informer.stop() }
+  }
+
+  return {
+    synced: Promise.all(informers.map((informer) => informer.synced())),
+    stop: () => {
+      for (const informer of informers) informer.stop()
+    },
+  }
+}
+
+/** Embedded stores count revisions; of any other store the last one seen is kept. */
+function newer(before: string, now: string | undefined): string {
+  if (now === undefined) return before
+  return Number(now) < Number(before) ? before : now
+}
