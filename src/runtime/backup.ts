@@ -1,5 +1,12 @@
-import { backup, restore } from '../store/lmdb/backup.ts'
+import * as store from '../store/lmdb/backup.ts'
+import { silentLog } from '../base/log.ts'
 
-/** See `store/lmdb/backup`: a consistent copy made from one snapshot, also while the factory runs. */
-export const backupStore = backup
-export const restoreStore = restore
+/** A consistent copy of a stopped factory's store in the new folder `toDir`. */
+export async function backupStore(dir: string, toDir: string): Promise<{ resources: number; revision: number }> {
+  return await store.backupStore({ dir, toDir, log: silentLog })
+}
+
+/** Puts a backup in the place of the store in `dir`; returns the folder in which the old one is kept. */
+export async function restoreStore(fromDir: string, dir: string): Promise<string | undefined> {
+  return (await store.restoreStore({ fromDir, dir, log: silentLog })).replaced
+}

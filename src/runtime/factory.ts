@@ -5,6 +5,7 @@ import { localFiles } from '../agent/local/files.ts'
 import { readPodLog } from '../agent/local/logs.ts'
 import { findMachine, splitNodes } from '../agent/local/machine.ts'
 import { createLocalRunner } from '../agent/local/runner.ts'
+import { endStrays } from '../agent/local/strays.ts'
 import { startApi } from '../api/server.ts'
 import { type Log, silentLog } from '../base/log.ts'
 import { createFileBlobs } from '../blob/file/blobs.ts'
@@ -14,7 +15,7 @@ import { startLedger } from '../observe/ledger.ts'
 import { createMetrics } from '../observe/metrics.ts'
 import { createLmdbStore } from '../store/lmdb/store.ts'
 import { bootstrap } from './bootstrap.ts'
-import { systemClock } from './clock.ts'
+import { realClock } from './clock.ts'
 import { type Connection, pathsIn } from './paths.ts'
 import { resumeAll, suspendAll } from './pause.ts'
 import { systemRandom } from './random.ts'
@@ -54,7 +55,7 @@ export async function startFactory(config: FactoryConfig): Promise<Factory> {
   const paths = pathsIn(config.dir)
   mkdirSync(config.dir, { recursive: true, mode: 0o700 })
   const token = ensureToken(paths.token)
-  const clock = systemClock
+  const clock = realClock
   const random = systemRandom()
   const store = await createLmdbStore({ dir: paths.store, clock, random: random.split('store'), log })
   const stops: (() => Promise<void> | void)[] = [() => store.close()]
@@ -76,7 +77,7 @@ export async function startFactory(config: FactoryConfig): Promise<Factory> {
         node,
         random: random.split(node.name),
         log: log.with({ node: node.name }),
-        runner: createLocalRunner({ dir: paths.agent, clock, log: log.with({ node: node.name }) }),
+        runner: createLocalRunner({ dir: paths.agent, node: node.name, clock, log: log.with({ node: node.name }) }),
       }),
     )
     const ledger = startLedger({ store, clock, log })
@@ -103,6 +104,10 @@ export async function startFactory(config: FactoryConfig): Promise<Factory> {
     })
     stops.push(() => gateway.close(5_000))
     // Agents first: what still runs from before is adopted before anyone decides about it.
+    await endStrays(
+      paths.agent,
+      nodes.map((node) => node.name),
+    )
     for (const agent of agents) await agent.start()
     stops.push(async () => {
       await Promise.all(agents.map((agent) => agent.stop('kill', 5)))
