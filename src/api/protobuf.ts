@@ -125,6 +125,7 @@ function take(found: Message, field: Field, value: number | Uint8Array): void {
     return
   }
   const read = readAs(field, value)
+  if (read === '' && field.list !== true) return // Go writes fields that were left out as empty texts
   const before = found[field.name]
   if (field.list !== true) found[field.name] = read
   else if (Array.isArray(before)) before.push(read)

@@ -13,7 +13,6 @@ import { createListener, type Listener } from './listener.ts'
 import type { ApiPorts } from './ports.ts'
 import { parseProtobuf, protobufType } from './protobuf.ts'
 import { isOpen, route } from './route.ts'
-import { ensureNamespace } from './write.ts'
 import { writeStream } from './write-stream.ts'
 
 export interface ApiOptions {
@@ -77,7 +76,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     if (!isOpen(pathOf(request))) checkToken(request.headers, access)
   })
   app.setErrorHandler((error, request, reply) => {
-    const status = statusFor(error)
+    const status = statusFor(error, request.method)
     if (status.code >= 500)
       log.error('a request failed', { method: request.method, path: pathOf(request), error: messageOf(error) })
     return send(reply, status)
@@ -101,7 +100,8 @@ export async function startApi(options: ApiOptions): Promise<Api> {
   })
   await app.ready()
   if (listener === undefined) throw new OperatingError('internal', 'give-up', 'the HTTP server was not made')
-  await ensureNamespace(store, 'default')
+  // The store makes a namespace with the first thing in it; this one clients look for before there is anything.
+  await store.create('Namespace', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'default' } })
   const { front, closeConnections } = listener
   const port = await listen(listener, host, options.port)
   const scheme = isLoopback(host) ? 'http' : 'https'
@@ -215,8 +215,10 @@ function send(reply: FastifyReply, status: Status): FastifyReply {
   return reply.code(status.code).header('content-type', 'application/json').send(JSON.stringify(status))
 }
 
-function statusFor(error: unknown): Status {
+function statusFor(error: unknown, method: string): Status {
   const known = statusOf(error)
+  // What is invalid in a read is its selector or its revision.
+  if (known?.code === 422 && method === 'GET') return badRequest(known.message ?? '').status
   if (known !== undefined) return known
   const code = error instanceof Error && 'statusCode' in error ? error.statusCode : undefined
   if (code === 413) return tooLarge(`the body is larger than ${bodyBytesMax} bytes`).status

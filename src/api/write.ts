@@ -26,8 +26,7 @@ export async function createOne(reading: Reading, target: Target, call: Call): P
     if ((await store.get(info.kind, ref)) !== undefined) throw alreadyExists(info, ref.name)
     return json(201, object)
   }
-  if (info.namespaced) await ensureNamespace(store, ref.namespace ?? 'default')
-  const created = await store.create(info.kind, object, info.kind === 'Namespace' ? { withStatus: true } : undefined)
+  const created = await store.create(info.kind, object)
   if (created === 'exists') throw alreadyExists(info, ref.name)
   return json(201, created)
 }
@@ -83,18 +82,6 @@ export function isDryRun(call: Call): boolean {
   return asked.length > 0
 }
 
-/** Namespaces need no ceremony here: the first thing that is made in one makes it. */
-export async function ensureNamespace(store: Store, name: string): Promise<void> {
-  if ((await store.get('Namespace', { name })) !== undefined) return
-  const namespace = {
-    apiVersion: 'v1' as const,
-    kind: 'Namespace' as const,
-    metadata: { name },
-    status: { phase: 'Active' },
-  }
-  await store.create('Namespace', namespace, { withStatus: true })
-}
-
 /** A body that says what it is must say what its path says; what it leaves out comes from the path. */
 function identified(info: KindInfo, body: unknown, target: Target): JsonObject {
   if (!isObject(body)) throw badRequest(`the body must be a ${info.kind} object`)
@@ -105,7 +92,8 @@ function identified(info: KindInfo, body: unknown, target: Target): JsonObject {
     )
   }
   if (!isObject(metadata)) throw badRequest('metadata must be an object')
-  const { namespace = target.namespace, name = target.name ?? generated(metadata['generateName']) } = metadata
+  const namespace = metadata['namespace'] || target.namespace
+  const name = metadata['name'] || target.name || generated(metadata['generateName'])
   if (target.namespace !== undefined && namespace !== target.namespace) {
     throw badRequest('the namespace of the provided object does not match the namespace sent on the request')
   }
@@ -114,8 +102,13 @@ function identified(info: KindInfo, body: unknown, target: Target): JsonObject {
       `the name of the object (${String(name).slice(0, 253)}) does not match the name on the URL (${target.name})`,
     )
   }
-  const placed = info.namespaced && namespace !== undefined ? { namespace } : {}
-  return { ...body, apiVersion, kind, metadata: { ...metadata, ...(name !== undefined && { name }), ...placed } }
+  const { namespace: _, ...unplaced } = metadata
+  return {
+    ...body,
+    apiVersion,
+    kind,
+    metadata: { ...unplaced, ...(name !== undefined && { name }), ...(namespace !== undefined && { namespace }) },
+  }
 }
 
 function generated(prefix: unknown): string | undefined {
@@ -129,8 +122,8 @@ function generated(prefix: unknown): string | undefined {
 function fresh(info: KindInfo, object: JsonObject): JsonObject {
   const { status: _, ...rest } = object
   const metadata = without(metadataOf(object), storeOwned)
-  if (info.kind === 'Namespace') return { ...rest, metadata, status: { phase: 'Active' } }
-  return { ...(info.hasStatus ? rest : object), metadata }
+  const born = info.hasStatus ? rest : object
+  return { ...(info.kind === 'Secret' && { type: 'Opaque' }), ...born, metadata }
 }
 
 function withoutStatus(info: KindInfo, current: Resource, asked: JsonObject): JsonObject {
