@@ -1,9 +1,10 @@
-import { mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 
-const packageRoot = join(dirname(fileURLToPath(import.meta.url)), '../../../..')
+/** The checkout, also when this file was bundled to somewhere else in it. */
+export const packageRoot = rootAbove(dirname(fileURLToPath(import.meta.url)))
 
 /** The child as one JavaScript file that plain Node runs. Gives its path. */
 export async function bundleChild(): Promise<string> {
@@ -23,4 +24,8 @@ export async function bundleChild(): Promise<string> {
     logLevel: 'warning',
   })
   return outfile
+}
+
+function rootAbove(folder: string): string {
+  return existsSync(join(folder, 'package.json')) ? folder : rootAbove(dirname(folder))
 }

@@ -1,12 +1,11 @@
 import { spawn } from 'node:child_process'
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import { type Random, seededRandom } from '../../../base/random.ts'
 import type { LmdbPoint } from '../store.ts'
-import { bundleChild } from './bundle.ts'
+import { bundleChild, packageRoot } from './bundle.ts'
 import type { ChildOrder } from './child.ts'
 
 /**
@@ -34,7 +33,7 @@ export interface CrashResult {
 const points: readonly LmdbPoint[] = ['before-commit', 'in-commit', 'after-commit', 'after-visible']
 /** A directory is left for a new one after so many lives; every third new one starts in the oldest data format. */
 const livesPerDirectory = 40
-const fixture = join(dirname(fileURLToPath(import.meta.url)), '../fixtures/format-1')
+const fixture = join(packageRoot, 'src/store/lmdb/fixtures/format-1')
 
 export async function runCrashHarness(options: CrashOptions): Promise<CrashResult> {
   const root = mkdtempSync(join(tmpdir(), 'millwright-crash-'))
