@@ -126,7 +126,7 @@ async function deaths(dir: string, kind: 'own child' | 'adopted', bar: number, t
     row: `SIGKILL of a rank seen (${kind}), p99 of ${times}`,
     value: round1(p99),
     unit: 'ms',
-    bar,
+    bar: `<= ${bar} ms`,
     ok: p99 <= bar,
   }
 }
