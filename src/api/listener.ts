@@ -24,7 +24,10 @@ export interface Listener {
 /** One port that speaks HTTPS and, where `plain` allows it, HTTP too: the first byte of a connection tells them apart. */
 export function createListener(handle: RequestListener, identity: Identity, plain: boolean): Listener {
   const http = createHttpServer(limits, handle)
-  const https = createHttpsServer({ ...limits, ...identity, minVersion: 'TLSv1.2' }, handle)
+  const https = createHttpsServer(
+    { ...limits, ...identity, minVersion: 'TLSv1.2', handshakeTimeout: firstByteMsMax },
+    handle,
+  )
   const sockets = new Set<Socket>()
   const front = createNetServer({ noDelay: true }, (socket) => {
     sockets.add(socket)
