@@ -84,6 +84,8 @@ export interface Limits {
   heldMs: number
   /** Requests per replica, in multiples of the service's target; more wait in the gateway, where they bind late. */
   targetFactor: number
+  /** Least time between two reports of a service; the first request that waits is told at once. */
+  reportMs: number
 }
 
 export const defaultLimits: Limits = {
@@ -95,6 +97,7 @@ export const defaultLimits: Limits = {
   heldBytes: 134_217_728,
   heldMs: 120_000,
   targetFactor: 4,
+  reportMs: 1000,
 }
 
 export interface Load {

@@ -9,8 +9,6 @@ import type { Service } from './routes.ts'
 
 export type ServiceReport = NonNullable<Report['status']>
 
-const everyMs = 1000
-
 /**
  * Writes one Report per service: at most once a second, at once when the first request waits, and nothing while
  * nothing changes. Only one write of a service is under way at a time, so an older count never follows a newer one.
@@ -20,12 +18,14 @@ export class Reporter {
   readonly #clock: Clock
   readonly #log: Log
   readonly #states = new Map<Service, State>()
+  readonly #everyMs: number
   #stopped = false
 
-  constructor(handles: { store: Store; clock: Clock; log: Log }) {
+  constructor(handles: { store: Store; clock: Clock; log: Log; everyMs: number }) {
     this.#store = handles.store
     this.#clock = handles.clock
     this.#log = handles.log
+    this.#everyMs = handles.everyMs
   }
 
   changed(service: Service, urgent: boolean): void {
@@ -35,7 +35,7 @@ export class Reporter {
       state.urgent ||= urgent
       return
     }
-    const waitMs = urgent ? 0 : state.writtenAtMs + everyMs - this.#clock.now()
+    const waitMs = urgent ? 0 : state.writtenAtMs + this.#everyMs - this.#clock.now()
     if (waitMs <= 0) this.#write(service, state)
     else state.timer ??= this.#clock.after(waitMs, () => this.#write(service, state))
   }

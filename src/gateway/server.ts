@@ -51,7 +51,7 @@ export interface Gateway {
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { store, clock, random, log } = options
   const limits = { ...defaultLimits, ...options.limits }
-  const reporter = new Reporter({ store, clock, log })
+  const reporter = new Reporter({ store, clock, log, everyMs: limits.reportMs })
   const dispatch = new Dispatch({
     clock,
     random,
@@ -138,7 +138,7 @@ class Door {
     const id = requestId(request, this.#handles.random)
     response.setHeader('x-request-id', id)
     if (!hostAllowed(request.headers.host, this.#names) || !originAllowed(request.headers.origin, this.#names)) {
-      return answerError(response, { ...badRequest(strangeHost, null, 'host_not_allowed'), status: 400 })
+      return answer(response, 403, badRequest(strangeHost, null, 'host_not_allowed').body)
     }
     if (path === '/healthz') return answer(response, 200, { status: 'ok' })
     if (path === '/readyz') return this.#readiness(response)
