@@ -13,7 +13,6 @@ import { shipFolder } from '../src/blob/file/folder.ts'
 import { realClock } from '../src/runtime/clock.ts'
 import type { Row } from './row.ts'
 
-
 export async function rows(options: { kills?: number; megabytes?: number } = {}): Promise<Row[]> {
   const dir = await mkdtemp(join(tmpdir(), 'bench-agent-'))
   try {

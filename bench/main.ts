@@ -7,6 +7,7 @@ const benches: Record<string, () => Promise<{ rows(): Promise<Row[]> }>> = {
 }
 
 const words = process.argv.slice(2)
+if (words[0] === 'crash') await crash(Number(words[1] ?? 20_000))
 const json = words.includes('--json')
 const wanted = words.filter((word) => !word.startsWith('-'))
 const unknown = wanted.filter((word) => !(word in benches))
@@ -38,4 +39,13 @@ function line(cells: string[]): string {
 
 function round(value: number): string {
   return Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(3)
+}
+
+/** `npm run bench -- crash 20000`: kills a writing store so many times, at random moments and named points. */
+async function crash(kills: number): Promise<never> {
+  const { crashRows } = await import('./store.ts')
+  const rows = await crashRows(kills)
+  for (const row of rows)
+    console.log(line([row.row, `${round(row.value)} ${row.unit}`, row.bar, row.ok ? 'ok' : 'MISSED']))
+  process.exit(rows.every((row) => row.ok) ? 0 : 1)
 }

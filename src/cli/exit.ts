@@ -1,4 +1,4 @@
-/** Exit codes that scripts can trust. Documented in `millwright --help` and docs/CLI.md. */
+/** Exit codes that scripts can trust. Documented in `millwright --help`. */
 export const exit = {
   ok: 0,
   /** The operation was refused or failed. */

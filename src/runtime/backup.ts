@@ -1,5 +1,5 @@
-import * as store from '../store/lmdb/backup.ts'
 import { silentLog } from '../base/log.ts'
+import * as store from '../store/lmdb/backup.ts'
 
 /** A consistent copy of a stopped factory's store in the new folder `toDir`. */
 export async function backupStore(dir: string, toDir: string): Promise<{ resources: number; revision: number }> {

@@ -13,7 +13,12 @@ export async function pullModel(dir: string, model: Model, folder: string): Prom
     const path = join(folder, inside(file.path))
     await mkdir(dirname(path), { recursive: true })
     const got = await blobs.getFile(file.sha256, path)
-    if (got !== 'ok') throw new OperatingError('blob', 'give-up', `${model.metadata.name}: ${file.path} is ${got} in the blob store; nothing was kept of it`)
+    if (got !== 'ok')
+      throw new OperatingError(
+        'blob',
+        'give-up',
+        `${model.metadata.name}: ${file.path} is ${got} in the blob store; nothing was kept of it`,
+      )
     written.push(path)
   }
   return written

@@ -1,4 +1,4 @@
-import { summarise } from '../../observe/ledger.ts'
+import { summarise } from '../../runtime/accounts.ts'
 import { oneOf } from '../arguments.ts'
 import { connect } from '../connect.ts'
 import { table } from '../output.ts'
