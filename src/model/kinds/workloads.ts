@@ -694,11 +694,11 @@ export const ledgerPage = z
         usage: z
           .array(
             z.strictObject({
-              owner: z.string(),
-              queue: z.string(),
-              requests: z.number(),
-              promptTokens: z.number(),
-              completionTokens: z.number(),
+              owner: z.string().describe('The service.'),
+              queue: z.string().describe('Whose share it was.'),
+              requests: z.number().describe('Requests answered.'),
+              promptTokens: z.number().describe('Tokens read.'),
+              completionTokens: z.number().describe('Tokens written.'),
             }),
           )
           .default([])
