@@ -54,7 +54,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     token,
     hosts: [...(options.hosts ?? []), ...(isIP(host) && !isWildcard(host) ? [host] : [])],
   }
-  const closing = new AbortController()
+  const open = new Set<AbortController>() // one for each request that is being answered
   const identity = options.tls ?? loopbackIdentity(token)
   let listener: Listener | undefined
   const app = Fastify({
@@ -85,7 +85,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     method: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'],
     url: '/*',
     handler: async (request, reply) => {
-      const call = callOf(request, reply, closing.signal)
+      const call = callOf(request, reply, open)
       const answer = await route({ store, clock, ports: options.ports, log }, pathOf(request), call)
       return write(reply, answer, call.signal)
     },
@@ -108,7 +108,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
   return {
     url: `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`,
     async close() {
-      closing.abort()
+      for (const one of open) one.abort()
       const closed = new Promise<void>((resolve) => front.close(() => resolve()))
       closeConnections()
       await Promise.all([closed, app.close()])
@@ -177,12 +177,11 @@ function textOf(body: Buffer): string {
   }
 }
 
-function callOf(request: FastifyRequest, reply: FastifyReply, closing: AbortSignal): Call {
+function callOf(request: FastifyRequest, reply: FastifyReply, open: Set<AbortController>): Call {
   const gone = new AbortController()
-  const abort = () => gone.abort()
-  closing.addEventListener('abort', abort, { once: true })
+  open.add(gone)
   reply.raw.once('close', () => {
-    closing.removeEventListener('abort', abort)
+    open.delete(gone)
     gone.abort()
   })
   return {
