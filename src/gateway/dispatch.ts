@@ -16,9 +16,9 @@ import {
   probing,
   refused,
 } from './decide.ts'
-import { answer, answerError, type Exchange } from './exchange.ts'
+import { answer, answerError } from './exchange.ts'
 import { relay } from './relay.ts'
-import type { Replica, Service } from './routes.ts'
+import type { Exchange, Replica, Service } from './routes.ts'
 
 export interface DispatchHandles {
   clock: Clock

@@ -1,29 +1,7 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
-import type { Cancel } from '../base/clock.ts'
 import type { WireError } from '../wire/errors.ts'
 import type { Glance } from '../wire/glance.ts'
-import type { Service } from './routes.ts'
-
-/** One client's request, from the moment that it is read until the last byte of its answer. */
-export interface Exchange {
-  id: string
-  service: Service
-  path: string
-  headers: IncomingHttpHeaders
-  /** What the replica is sent. */
-  body: Uint8Array
-  stream: boolean
-  /** The gateway asked for the usage event, not the client: it is taken out of the answer again. */
-  usageAdded: boolean
-  response: ServerResponse
-  arrivedMs: number
-  /** Stops what is under way upstream. */
-  cancelUpstream: ((why: Error) => void) | undefined
-  /** Gives back the replica's place that it takes. */
-  release: (() => void) | undefined
-  timers: Cancel[]
-  over: boolean
-}
+import type { Exchange } from './routes.ts'
 
 /** The body as a replica should see it: the service's own name as its model, and usage asked for where it streams. */
 export function upstreamBody(body: Buffer, glance: Glance, served: string): { body: Uint8Array; usageAdded: boolean } {

@@ -1,10 +1,11 @@
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
+import type { Cancel } from '../base/clock.ts'
 import { isTrue } from '../model/conditions.ts'
 import type { Pod } from '../model/kinds/kubernetes.ts'
 import type { InferenceService } from '../model/kinds/workloads.ts'
 import { annotation, label } from '../model/names.ts'
 import { keyOf } from '../model/refs.ts'
 import { type Breaker, closedBreaker } from './decide.ts'
-import type { Exchange } from './exchange.ts'
 import { Upstream } from './upstream.ts'
 
 /** A service as the gateway sees it, with what is under way for it. */
@@ -18,6 +19,27 @@ export interface Service {
   /** Requests that wait for a replica, oldest first. */
   waiting: Exchange[]
   traffic: Traffic
+}
+
+/** One client's request, from the moment that it is read until the last byte of its answer. */
+export interface Exchange {
+  id: string
+  service: Service
+  path: string
+  headers: IncomingHttpHeaders
+  /** What the replica is sent. */
+  body: Uint8Array
+  stream: boolean
+  /** The gateway asked for the usage event, not the client: it is taken out of the answer again. */
+  usageAdded: boolean
+  response: ServerResponse
+  arrivedMs: number
+  /** Stops what is under way upstream. */
+  cancelUpstream: ((why: Error) => void) | undefined
+  /** Gives back the replica's place that it takes. */
+  release: (() => void) | undefined
+  timers: Cancel[]
+  over: boolean
 }
 
 export interface Replica {

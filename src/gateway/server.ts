@@ -21,10 +21,10 @@ import { glanceAt } from '../wire/glance.ts'
 import { listModels } from '../wire/models.ts'
 import { defaultLimits, type Limits } from './decide.ts'
 import { Dispatch } from './dispatch.ts'
-import { answer, answerError, type Exchange, readBody, upstreamBody } from './exchange.ts'
+import { answer, answerError, readBody, upstreamBody } from './exchange.ts'
 import { hostAllowed, keyCheck, originAllowed } from './guard.ts'
 import { Reporter } from './report.ts'
-import { publicName, Routes } from './routes.ts'
+import { type Exchange, publicName, Routes } from './routes.ts'
 
 export interface GatewayOptions {
   store: Store
