@@ -91,6 +91,7 @@ export class LedgerFold {
   synced(nowMs: number): void {
     this.#wake(nowMs)
     this.#isSynced = true
+    this.#throughMs.clear() // a node that comes later was not there meanwhile
     for (const id of [...this.#open.keys()]) {
       const [key = '', uid] = id.split(' ')
       const known = this.#gangs.get(key)
@@ -169,6 +170,7 @@ export class LedgerFold {
     const throughMs = this.#throughMs.get(key)
     this.#throughMs.delete(key)
     const bank: Bank = { node, accelerator, slots, atMs: Math.min(nowMs, throughMs ?? nowMs), shares: undefined }
+    this.#pageAt(bank, bank.atMs) // from here on a later life knows that the node was there
     this.#unobserved(bank, nowMs)
     return bank
   }

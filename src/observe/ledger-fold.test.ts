@@ -1,0 +1,287 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { type Books, openBooks, startMs } from './ledger.fixture.ts'
+import { summarise } from './ledger-summary.ts'
+
+const second = 1000
+const seats = [{ node: 'a', devices: ['cpu-0', 'cpu-1'] }]
+
+/** A job of two slots on a node of four that has stepped for `ms`. */
+function training(ms: number): Books {
+  const books = openBooks()
+  books.node('a', 4)
+  books.gang('j', { seats })
+  books.pod('j-worker-0-1')
+  books.report('j-worker-0-1', { step: 1 })
+  return books.after(ms)
+}
+
+test('what nobody uses is idle, and fragmented while somebody waits', () => {
+  const books = openBooks()
+  books.node('a', 4)
+  books.after(10 * second)
+  books.gang('w', { waits: true })
+  books.after(5 * second)
+  books.gang('w', { waits: true, suspend: true })
+  books.after(1 * second)
+  expect(books.buckets()).toEqual({ idle: 44 * second, fragmented: 20 * second })
+})
+
+test('training is provisional, and productive with the next durable checkpoint, up to when that was written', () => {
+  const books = training(10 * second)
+  expect(books.buckets()).toEqual({ provisional: 20 * second, idle: 20 * second })
+  const checkpoint = { step: 5, rank: 0, manifest: 'm', digest: 'd', bytes: 1, writtenAtMs: books.nowMs }
+  books.after(3 * second)
+  books.report('j-worker-0-1', { step: 9, checkpoints: [checkpoint] })
+  books.gang('j', { seats, checkpoint: { step: 5, attempt: 1, at: books.nowMs } })
+  expect(books.buckets()).toMatchObject({ productive: 20 * second, provisional: 6 * second })
+  books.after(1 * second)
+  books.gang('j', { attempt: 2 })
+  expect(books.buckets()).toMatchObject({ productive: 20 * second, lost: 8 * second })
+  expect(books.buckets()['provisional']).toBeUndefined()
+})
+
+test('the time before the first step was starting; while rank 0 writes a checkpoint the gang stands still', () => {
+  const books = openBooks()
+  books.node('a', 2)
+  books.gang('j', { seats })
+  books.after(1 * second)
+  books.pod('j-worker-0-1')
+  books.after(4 * second)
+  books.report('j-worker-0-1', { step: 1, firstStepAtMs: books.nowMs - 1 * second })
+  books.after(5 * second)
+  const shipped = {
+    step: 1,
+    rank: 0,
+    manifest: 'm',
+    digest: 'd',
+    bytes: 1,
+    stallSeconds: 0.5,
+    writtenAtMs: books.nowMs,
+  }
+  books.report('j-worker-0-1', { step: 3, checkpoints: [shipped] })
+  expect(books.buckets()).toEqual({ provisional: 11 * second, checkpointing: 1 * second, starting: 8 * second })
+})
+
+test('a job that tells no steps was productive when it succeeds, and lost when it fails or is deleted', () => {
+  for (const [end, bucket] of [
+    [(books: Books) => books.job('j', 'Succeeded'), 'productive'],
+    [(books: Books) => books.job('j', 'Failed'), 'lost'],
+    [(books: Books) => books.drop('Gang', 'j'), 'lost'],
+  ] as const) {
+    const books = openBooks()
+    books.node('a', 2)
+    books.gang('j', { seats })
+    books.pod('j-worker-0-1')
+    books.after(7 * second)
+    end(books)
+    expect(books.buckets()).toEqual({ [bucket]: 14 * second })
+  }
+})
+
+test('a replica is starting, then serving while it has requests, else headroom, and draining at its end', () => {
+  const books = openBooks()
+  const seat = { service: 'chat', seats: [{ node: 'a', devices: ['cpu-0'] }] }
+  const pod = { gang: 'r', service: 'chat' }
+  books.node('a', 1)
+  books.gang('r', seat)
+  books.pod('r-worker-0-1', pod)
+  books.after(2 * second)
+  books.pod('r-worker-0-1', { ...pod, ready: true })
+  books.after(3 * second)
+  books.serviceReport('chat', { perReplica: { 'r-worker-0-1': 2 }, requests: 2, promptTokens: 10 })
+  books.after(4 * second)
+  books.serviceReport('chat', { perReplica: { 'r-worker-0-1': 0 }, requests: 5, promptTokens: 40, completionTokens: 7 })
+  books.after(1 * second)
+  books.pod('r-worker-0-1', { ...pod, ready: true, deleting: true })
+  books.after(1 * second)
+  expect(books.buckets()).toEqual({
+    serving: 4 * second,
+    headroom: 4 * second,
+    starting: 2 * second,
+    draining: 1 * second,
+  })
+  const summary = summarise(books.pages(), 'owner')
+  expect(summary.rows.map(({ key }) => key.join(' '))).toContain('InferenceService/default/chat serving')
+  expect(summary.usage).toEqual([
+    { owner: 'InferenceService/default/chat', requests: 3, promptTokens: 30, completionTokens: 7 },
+  ])
+})
+
+test('a node that is not ready is unhealthy, a cordoned one reserved, and what still runs on it is what it was', () => {
+  const books = training(0)
+  books.node('a', 4, { ready: false })
+  books.after(1 * second)
+  books.node('a', 4, { unschedulable: true })
+  books.after(1 * second)
+  expect(books.buckets()).toEqual({ provisional: 4 * second, unhealthy: 2 * second, reserved: 2 * second })
+})
+
+test('a pod of an older attempt that still lives drains, and no slot is counted twice', () => {
+  const books = openBooks()
+  books.node('a', 2)
+  books.gang('j', { attempt: 2, seats })
+  books.pod('j-worker-0-1', { devices: 'cpu-0' })
+  books.after(1 * second)
+  expect(books.buckets()).toEqual({ draining: 1 * second, starting: 1 * second })
+})
+
+test('while the control plane is down time is unobserved; what happened meanwhile decides over the time before', () => {
+  const lost = training(10 * second)
+  lost.crash(60 * second)
+  expect(lost.buckets()).toEqual({ provisional: 20 * second, idle: 20 * second, unobserved: 240 * second })
+  lost.gang('j', { attempt: 2, seats })
+  expect(lost.buckets()).toMatchObject({ lost: 20 * second, unobserved: 240 * second })
+  const kept = training(10 * second)
+  kept.pages()
+  const written = { step: 9, rank: 0, manifest: 'm', digest: 'd', bytes: 1, writtenAtMs: kept.nowMs + 30 * second }
+  // Seen by nobody: told to a fold that is thrown away.
+  const { fold } = kept
+  kept.fold = Object.assign(Object.create(Object.getPrototypeOf(fold)), {
+    apply: () => {},
+    advance: () => {},
+    take: () => [],
+  })
+  kept.report('j-worker-0-1', { step: 9, checkpoints: [written] })
+  kept.gang('j', { seats, checkpoint: { step: 9, attempt: 1, at: written.writtenAtMs } })
+  kept.crash(60 * second)
+  expect(kept.buckets()).toMatchObject({ productive: 20 * second, unobserved: 240 * second })
+})
+
+test('a control plane that was stopped for a minute saw nothing of it', () => {
+  const books = training(10 * second)
+  books.nowMs += 60 * second
+  books.fold.advance(books.nowMs)
+  expect(books.buckets()).toMatchObject({ provisional: 20 * second, unobserved: 240 * second })
+})
+
+test('hours have pages of their own, and a summary of all adds up to slots × time', () => {
+  const books = training(2 * 3600 * second + 5 * second)
+  const pages = books.pages()
+  expect(pages.map((page) => page.spec.fromMs - startMs)).toEqual([0, 3600 * second, 7200 * second])
+  const summary = summarise(pages, 'node')
+  expect(summary.totalSlotMs).toBe(summary.capacitySlotMs)
+  expect(summary.capacitySlotMs).toBe(4 * (7205 * second))
+  books.job('j', 'Succeeded')
+  expect(books.buckets()).toMatchObject({ productive: 2 * 7205 * second })
+})
+
+test('whatever happens, every slot-millisecond is in exactly one bucket', () => {
+  const gangName = fc.constantFrom('j', 'k', 'r')
+  const nodeName = fc.constantFrom('a', 'b')
+  const device = fc.constantFrom('cpu-0', 'cpu-1', 'cpu-2')
+  const step = fc.oneof(
+    fc.record({
+      do: fc.constant('node' as const),
+      name: nodeName,
+      slots: fc.integer({ min: 0, max: 3 }),
+      ready: fc.boolean(),
+    }),
+    fc.record({
+      do: fc.constant('drop' as const),
+      kind: fc.constantFrom('Node', 'Gang', 'Pod'),
+      name: fc.oneof(gangName, nodeName),
+    }),
+    fc.record({
+      do: fc.constant('gang' as const),
+      name: gangName,
+      attempt: fc.integer({ min: 1, max: 3 }),
+      suspend: fc.boolean(),
+      node: nodeName,
+      devices: fc.array(device, { maxLength: 3 }),
+      milli: fc.constantFrom(1000, 333, 500),
+      checkpoint: fc.integer({ min: 0, max: 3 }),
+      waits: fc.boolean(),
+    }),
+    fc.record({
+      do: fc.constant('pod' as const),
+      gang: gangName,
+      attempt: fc.integer({ min: 1, max: 3 }),
+      node: nodeName,
+      phase: fc.constantFrom('Pending', 'Running', 'Succeeded', 'Failed'),
+      ready: fc.boolean(),
+      deleting: fc.boolean(),
+      devices: device,
+    }),
+    fc.record({
+      do: fc.constant('report' as const),
+      gang: gangName,
+      attempt: fc.integer({ min: 1, max: 3 }),
+      step: fc.nat(3),
+      stall: fc.nat(3000),
+    }),
+    fc.record({
+      do: fc.constant('job' as const),
+      name: gangName,
+      phase: fc.constantFrom('Running', 'Succeeded', 'Failed'),
+    }),
+    fc.record({ do: fc.constant('crash' as const), ms: fc.nat(100_000) }),
+    fc.record({ do: fc.constant('sleep' as const), ms: fc.nat(90_000) }),
+  )
+  fc.assert(
+    fc.property(fc.array(fc.tuple(step, fc.nat(2_000_000)), { maxLength: 40 }), (steps) => {
+      const books = openBooks()
+      const slots = new Map<string, number>()
+      let capacity = 0
+      const pass = (from: number) => {
+        for (const count of slots.values()) capacity += count * (books.nowMs - from)
+      }
+      for (const [one, ms] of steps) {
+        const from = books.nowMs
+        perform(books, one)
+        pass(from)
+        if (one.do === 'node') slots.set(one.name, one.slots)
+        if (one.do === 'drop' && one.kind === 'Node') slots.delete(one.name)
+        const then = books.nowMs
+        books.after(ms % 4 === 0 ? ms : ms % 5000)
+        pass(then)
+      }
+      const summary = summarise(books.pages(), 'bucket')
+      expect(summary.totalSlotMs).toBe(summary.capacitySlotMs)
+      expect(summary.capacitySlotMs).toBe(capacity)
+    }),
+    { numRuns: 300 },
+  )
+
+  type Step = typeof step extends fc.Arbitrary<infer S> ? S : never
+  function perform(books: Books, one: Step): void {
+    if (one.do === 'node') books.node(one.name, one.slots, { ready: one.ready })
+    else if (one.do === 'drop' && (one.kind === 'Node' || one.kind === 'Gang' || one.kind === 'Pod'))
+      books.drop(one.kind, one.name)
+    else if (one.do === 'gang') {
+      const at = { step: one.checkpoint, attempt: 1, at: books.nowMs - 500 }
+      books.gang(one.name, {
+        attempt: one.attempt,
+        suspend: one.suspend,
+        seats: one.devices.map((id) => ({ node: one.node, devices: [id], milli: one.milli })),
+        waits: one.waits,
+        ...(one.name === 'r' ? { service: 'chat' } : {}),
+        ...(one.checkpoint === 0 ? {} : { checkpoint: at }),
+      })
+    } else if (one.do === 'pod') {
+      const { gang, node, phase, ready, deleting, devices } = one
+      const service = gang === 'r' ? { service: 'chat' } : {}
+      books.pod(`${gang}-worker-0-${one.attempt}`, {
+        gang,
+        node,
+        ready,
+        deleting,
+        devices,
+        ...service,
+        ...phaseOf(phase),
+      })
+    } else if (one.do === 'report') {
+      const shipped = { step: one.step, rank: 0, manifest: 'm', digest: 'd', bytes: 1, writtenAtMs: books.nowMs - 200 }
+      const checkpoints = [{ ...shipped, stallSeconds: one.stall / 1000 }]
+      books.report(`${one.gang}-worker-0-${one.attempt}`, { step: one.step, checkpoints }, one.attempt)
+    } else if (one.do === 'job')
+      books.job(one.name, one.phase === 'Running' ? 'Running' : one.phase === 'Failed' ? 'Failed' : 'Succeeded')
+    else if (one.do === 'crash') books.crash(one.ms)
+    else if (one.do === 'sleep') books.nowMs += one.ms
+  }
+})
+
+function phaseOf(phase: string): { phase?: 'Pending' | 'Running' | 'Succeeded' | 'Failed' } {
+  if (phase === 'Pending' || phase === 'Running' || phase === 'Succeeded' || phase === 'Failed') return { phase }
+  return {}
+}
