@@ -1,0 +1,92 @@
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { silentLog } from '../../base/log.ts'
+import { encodeManifest } from '../../blob/manifest.ts'
+import { createWorld, type World } from '../world.fixture.ts'
+import { createPublishing } from './publishing.ts'
+
+let world: World
+beforeEach(async () => {
+  world = await createWorld()
+  await world.node('a', 4)
+})
+afterEach(() => world.close())
+
+const models = async () => (await world.store.list('Model')).items
+const sha256 = 'a'.repeat(64)
+
+/** What a job that ended well has left: its status names the manifest of rank 0's output. */
+async function succeeded(name: string, manifest = `outputs/default/${name}/attempt-1/manifest.json`): Promise<void> {
+  const { bytes, digest } = encodeManifest({ version: 1, files: [{ path: 'model.gguf', size: 10, sha256 }] })
+  await world.blobs.put(manifest, bytes)
+  const job = await world.job(name, { output: { model: 'tiny' }, dataset: 'file:///book.txt', suspend: true })
+  const status = {
+    phase: 'Succeeded' as const,
+    conditions: [],
+    attempt: 2,
+    step: 300,
+    loss: 1.5,
+    output: { manifest, digest },
+  }
+  await world.store.updateStatus('TrainingJob', { ...job, status })
+}
+
+test('a job that succeeded becomes the next version of its model, with lineage, and says which', async () => {
+  await succeeded('first')
+  world.control({ reconcilers: [createPublishing] })
+  await world.until(async () => (await world.getJob('first')).status?.model !== undefined, 'a model')
+  expect((await world.getJob('first')).status).toMatchObject({ model: 'tiny-v1', phase: 'Succeeded', step: 300 })
+  await succeeded('second')
+  await world.until(async () => (await world.getJob('second')).status?.model !== undefined, 'another')
+  const [one, two] = await models()
+  expect(one?.spec).toMatchObject({
+    model: 'tiny',
+    version: 1,
+    bytes: 10,
+    format: 'gguf',
+    files: [{ path: 'model.gguf' }],
+  })
+  expect(two?.spec.lineage).toMatchObject({
+    job: 'second',
+    attempt: 2,
+    step: 300,
+    dataset: 'file:///book.txt',
+    parent: 'tiny-v1',
+    metrics: { loss: 1.5 },
+  })
+  expect((await world.store.list('Event')).items.map((event) => event.message)).toContain('published tiny-v2')
+})
+
+test('a crash between the two writes makes no second version', async () => {
+  await succeeded('job')
+  let died = false
+  const dying = world.control({
+    reconcilers: [createPublishing],
+    log: silentLog,
+    store: new Proxy(world.store, {
+      get: (target, field, receiver) =>
+        field === 'patch' && !died
+          ? async (...given: Parameters<typeof target.patch>) => {
+              if (given[0] === 'TrainingJob') {
+                died = true
+                throw new Error('died before the second write')
+              }
+              return target.patch(...given)
+            }
+          : Reflect.get(target, field, receiver),
+    }),
+  })
+  await world.until(() => died, 'the crash')
+  await world.until(async () => (await world.getJob('job')).status?.model === 'tiny-v1', 'the same version')
+  expect(await models()).toHaveLength(1)
+  expect(dying.leading()).toBe(true)
+})
+
+test('an output that is not in the store, or was changed, is not published, and an event says so', async () => {
+  await succeeded('job')
+  await world.blobs.put('outputs/default/job/attempt-1/manifest.json', encodeManifest({ version: 1, files: [] }).bytes)
+  world.control({ reconcilers: [createPublishing] })
+  const events = async () => (await world.store.list('Event')).items.filter((event) => event.reason === 'PublishFailed')
+  await world.until(async () => (await events()).length > 0, 'an event')
+  expect((await events())[0]?.message).toContain('changed')
+  expect(await models()).toHaveLength(0)
+})

@@ -1,0 +1,123 @@
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { silentLog } from '../base/log.ts'
+import { createManualClock, type ManualClock } from '../base/manual-clock.ts'
+import { seededRandom } from '../base/random.ts'
+import { inferenceService, pool, report, trainingJob } from '../model/kinds/workloads.ts'
+import { millwrightVersion } from '../model/metadata.ts'
+import { cpuSlot, label } from '../model/names.ts'
+import type { Store } from '../store/contract.ts'
+import { createMemoryStore } from '../store/memory/store.ts'
+import { startLedger, summarise } from './ledger.ts'
+import { createMetrics } from './metrics.ts'
+
+let clock: ManualClock
+let store: Store & { close(): Promise<void> }
+beforeEach(async () => {
+  clock = createManualClock()
+  store = createMemoryStore({ clock, random: seededRandom(1) })
+  const status = {
+    allocatable: { [cpuSlot]: '4' },
+    conditions: [{ type: 'Ready', status: 'True' as const }],
+  }
+  const metadata = { name: 'a', labels: { [label.pool]: 'local' } }
+  await store.create('Node', { apiVersion: 'v1', kind: 'Node', metadata, status }, { withStatus: true })
+  await store.create(
+    'Pool',
+    pool.parse({
+      apiVersion: millwrightVersion,
+      kind: 'Pool',
+      metadata: { name: 'local' },
+      spec: { pricePerSlotHour: 0.9 },
+    }),
+  )
+})
+afterEach(() => store.close())
+
+const pages = async () => (await store.list('LedgerPage')).items
+const open = () => startLedger({ store, clock, log: silentLog })
+const buckets = async () =>
+  Object.fromEntries(summarise(await pages()).rows.map(({ key, slotMs, usd }) => [key[0], { slotMs, usd }]))
+
+test('pages are written every ten seconds, with the revision that they include, and priced by the pool', async () => {
+  const ledger = open()
+  await clock.advance(35_000)
+  const [page] = await pages()
+  expect(page?.status).toMatchObject({ slots: 4, pricePerSlotHour: 0.9 })
+  expect(Number(page?.status?.revision)).toBeGreaterThan(0)
+  expect(page?.status?.throughMs).toBeGreaterThanOrEqual(clock.now() - 10_000)
+  const writes = Number(page?.metadata.resourceVersion)
+  await clock.advance(60_000)
+  expect(Number((await pages())[0]?.metadata.resourceVersion) - writes).toBeLessThanOrEqual(7)
+  const stopped = ledger.stop()
+  await clock.advance(0)
+  await stopped
+  expect(await buckets()).toEqual({ idle: { slotMs: 4 * 95_000, usd: expect.closeTo((0.9 * 4 * 95) / 3600, 9) } })
+})
+
+test('a stopped control plane leaves a gap that is unobserved, to the millisecond', async () => {
+  const first = open()
+  await clock.advance(12_345)
+  const stopped = first.stop()
+  await clock.advance(0)
+  await stopped
+  await clock.advance(7_001)
+  const second = open()
+  await clock.advance(20_000)
+  const done = second.stop()
+  await clock.advance(0)
+  await done
+  const { idle, unobserved } = await buckets()
+  expect(unobserved?.slotMs).toBe(4 * 7_001)
+  expect(idle?.slotMs).toBe(4 * 32_345)
+})
+
+test('metrics tell phases, buckets and services, and no label without a bound', async () => {
+  const ledger = open()
+  await clock.advance(10_000)
+  const metadata = (name: string) => ({ name, namespace: 'default' })
+  const job = { apiVersion: millwrightVersion, kind: 'TrainingJob', spec: { command: ['x'] } }
+  for (const [name, phase] of [
+    ['a', 'Running'],
+    ['b', 'Running'],
+    ['c', 'Failed'],
+  ]) {
+    const status = { phase, restarts: 2 }
+    await store.create('TrainingJob', trainingJob.parse({ ...job, metadata: metadata(`${name}`), status }), {
+      withStatus: true,
+    })
+  }
+  for (let i = 0; i < 250; i++) {
+    const service = { apiVersion: millwrightVersion, kind: 'InferenceService', metadata: metadata(`s${i}`), spec: {} }
+    await store.create('InferenceService', inferenceService.parse(service))
+  }
+  await store.create(
+    'Report',
+    report.parse({
+      apiVersion: millwrightVersion,
+      kind: 'Report',
+      metadata: metadata('service.s0'),
+      spec: { service: { name: 's0', uid: 'u' } },
+      status: { inFlight: 3, held: 1, requests: 9, promptTokens: 100, completionTokens: 50 },
+    }),
+    { withStatus: true },
+  )
+  const metrics = createMetrics({ store })
+  const [text, same] = await Promise.all([metrics.render(), metrics.render()])
+  expect(same).toBe(text)
+  for (const line of [
+    'millwright_training_jobs{phase="Running"} 2',
+    'millwright_training_jobs{phase="Failed"} 1',
+    'millwright_training_restarts 6',
+    'millwright_nodes{ready="true"} 1',
+    'millwright_ledger_slot_seconds{bucket="idle"} 40',
+    'millwright_service_requests_in_flight{service="default/s0"} 3',
+    'millwright_service_completion_tokens_total{service="default/s0"} 50',
+    'millwright_service_replicas{service="other",state="ready"} 0',
+  ])
+    expect(text).toContain(`${line}\n`)
+  expect(new Set(text.match(/service="[^"]*"/g)).size).toBe(201)
+  expect(await metrics.render()).toBe(text) // counters are what the reports say, not what was rendered before
+  const stopped = ledger.stop()
+  await clock.advance(0)
+  await stopped
+})
