@@ -2,14 +2,7 @@ import { Command, CommanderError, Option } from 'commander'
 import { OperatingError } from '../base/errors.ts'
 import { version } from '../runtime/version.ts'
 import { Exit, exit } from './exit.ts'
-
-/** Options that every command takes. */
-export interface Global {
-  dir?: string
-  server?: string
-  token?: string
-  namespace: string
-}
+import type { Global } from './global.ts'
 
 const footer = `
 Exit codes: 0 done, 1 refused or failed, 2 wrong command line or file, 3 not found, 4 no factory answers, 130 interrupted.

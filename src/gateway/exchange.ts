@@ -1,4 +1,4 @@
-import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { WireError } from '../wire/errors.ts'
 import type { Glance } from '../wire/glance.ts'
 import type { Exchange } from './routes.ts'

@@ -120,6 +120,8 @@ export async function startFactory(config: FactoryConfig): Promise<Factory> {
       random: random.split('control'),
       identity: `${hostname()}-${process.pid}`,
       gatewayUrl: gateway.url,
+      // The store's lock lets one process in: a leader that is gone cannot come back, so its place is taken soon.
+      leaseSeconds: 4,
     })
     stops.push(() => control.stop())
     const resumed = await resumeAll(store)

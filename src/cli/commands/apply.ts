@@ -7,8 +7,8 @@ import { type KindName, kinds, type Resource } from '../../model/registry.ts'
 import { oneOf } from '../arguments.ts'
 import { connect } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
+import type { Global } from '../global.ts'
 import { useColor } from '../output.ts'
-import type { Global } from '../program.ts'
 
 interface FileOptions {
   file: string[]

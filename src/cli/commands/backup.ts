@@ -2,7 +2,7 @@ import { backupStore, restoreStore } from '../../runtime/backup.ts'
 import { factoryDir, pathsIn } from '../../runtime/paths.ts'
 import { readConnection } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
-import type { Global } from '../program.ts'
+import type { Global } from '../global.ts'
 
 export async function backup(folder: string, global: Global): Promise<void> {
   const dir = factoryDir(global.dir)

@@ -3,8 +3,8 @@ import { createInterface } from 'node:readline/promises'
 import { wholeNumber } from '../arguments.ts'
 import { connect } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
+import type { Global } from '../global.ts'
 import { paint } from '../output.ts'
-import type { Global } from '../program.ts'
 
 interface ChatOptions {
   maxTokens: string

@@ -3,7 +3,7 @@ import { type KindInfo, type KindName, kinds } from '../../model/registry.ts'
 import { kindNamed } from '../arguments.ts'
 import { connect } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
-import type { Global } from '../program.ts'
+import type { Global } from '../global.ts'
 import { readAll } from './apply.ts'
 
 export async function remove(

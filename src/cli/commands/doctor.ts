@@ -8,8 +8,8 @@ import { version } from '../../runtime/version.ts'
 import { oneOf } from '../arguments.ts'
 import { connect, readConnection } from '../connect.ts'
 import { exit } from '../exit.ts'
+import type { Global } from '../global.ts'
 import { paint, table } from '../output.ts'
-import type { Global } from '../program.ts'
 
 interface Finding {
   what: string

@@ -3,8 +3,8 @@ import { apiVersionOf, type KindInfo, kinds } from '../../model/registry.ts'
 import { kindNamed, oneOf } from '../arguments.ts'
 import { connect } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
+import type { Global } from '../global.ts'
 import { age, dump, paint, plain, table } from '../output.ts'
-import type { Global } from '../program.ts'
 
 interface GetOptions {
   output: string

@@ -1,6 +1,6 @@
 import { kubeconfigFor } from '../../api/kubeconfig.ts'
 import { connect } from '../connect.ts'
-import type { Global } from '../program.ts'
+import type { Global } from '../global.ts'
 
 export function kubeconfig(global: Global): void {
   const { url, token } = connect(global)

@@ -1,8 +1,8 @@
 import { summarise } from '../../runtime/accounts.ts'
 import { oneOf } from '../arguments.ts'
 import { connect } from '../connect.ts'
+import type { Global } from '../global.ts'
 import { table } from '../output.ts'
-import type { Global } from '../program.ts'
 
 export async function ledger(options: { by: string; output?: string }, global: Global): Promise<void> {
   const by = oneOf('--by', options.by, ['bucket', 'queue', 'owner', 'node'], 'bucket')

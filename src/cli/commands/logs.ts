@@ -4,7 +4,7 @@ import { annotation, label } from '../../model/names.ts'
 import { wholeNumber } from '../arguments.ts'
 import { connect } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
-import type { Global } from '../program.ts'
+import type { Global } from '../global.ts'
 
 interface LogOptions {
   follow?: boolean

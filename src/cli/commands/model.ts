@@ -5,7 +5,7 @@ import { factoryDir } from '../../runtime/paths.ts'
 import { pullModel } from '../../runtime/pull.ts'
 import { connect } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
-import type { Global } from '../program.ts'
+import type { Global } from '../global.ts'
 
 export async function pull(name: string, folder: string, global: Global): Promise<void> {
   const { client } = connect(global)

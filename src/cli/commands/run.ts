@@ -7,8 +7,8 @@ import { kinds } from '../../model/registry.ts'
 import { wholeNumber } from '../arguments.ts'
 import { connect } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
+import type { Global } from '../global.ts'
 import { paint } from '../output.ts'
-import type { Global } from '../program.ts'
 
 interface RunOptions {
   name?: string

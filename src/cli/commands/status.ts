@@ -3,8 +3,8 @@ import { conditionOf } from '../../model/conditions.ts'
 import type { Gang } from '../../model/kinds/workloads.ts'
 import { oneOf } from '../arguments.ts'
 import { connect } from '../connect.ts'
+import type { Global } from '../global.ts'
 import { age, paint, plain, span, table } from '../output.ts'
-import type { Global } from '../program.ts'
 
 export async function status(options: { watch?: boolean; output?: string }, global: Global): Promise<void> {
   const output = oneOf('--output', options.output, ['text', 'json'], 'text')

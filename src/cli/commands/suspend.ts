@@ -1,6 +1,6 @@
 import { connect } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
-import type { Global } from '../program.ts'
+import type { Global } from '../global.ts'
 
 export async function suspend(name: string, wanted: boolean, global: Global): Promise<void> {
   const { client } = connect(global)

@@ -4,8 +4,8 @@ import { fileLog } from '../../runtime/log.ts'
 import { factoryDir, pathsIn } from '../../runtime/paths.ts'
 import { wholeNumber } from '../arguments.ts'
 import { Exit, exit } from '../exit.ts'
+import type { Global } from '../global.ts'
 import { paint } from '../output.ts'
-import type { Global } from '../program.ts'
 
 interface UpOptions {
   host: string

@@ -3,8 +3,8 @@ import { createScheduler } from '../../scheduler/scheduler.ts'
 import { oneOf } from '../arguments.ts'
 import { connect } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
+import type { Global } from '../global.ts'
 import { plain } from '../output.ts'
-import type { Global } from '../program.ts'
 
 /** Runs the scheduler here, on a listed snapshot: the same answer in every world. */
 export async function why(name: string, options: { output?: string }, global: Global): Promise<void> {

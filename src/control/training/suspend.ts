@@ -64,9 +64,11 @@ async function takeSeats(context: Context, seen: Seen, graceMs: number): Promise
 }
 
 /** Repeatable. Pods that never started go at once, those that ended stay for their logs. */
-export async function evictAll(context: Context, { live, pods }: Seen, graceSeconds: number): Promise<void> {
+export async function evictAll(context: Context, { live, pods, reportOf }: Seen, graceSeconds: number): Promise<void> {
   const unbound = pods.filter((pod) => pod.spec.nodeName === undefined && !hasEnded(pod))
-  const leaving = [...live.filter((pod) => pod.metadata.deletionTimestamp === undefined), ...unbound]
+  // An end that is reported already, while its phase is still being written, is an end.
+  const running = live.filter((pod) => reportOf(pod.metadata.name)?.ended === undefined)
+  const leaving = [...running.filter((pod) => pod.metadata.deletionTimestamp === undefined), ...unbound]
   await Promise.all(
     leaving.map((pod) =>
       context.store.evict(refOf(pod), { uid: pod.metadata.uid, gracePeriodSeconds: Math.max(1, graceSeconds) }),
