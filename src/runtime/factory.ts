@@ -11,6 +11,7 @@ import { type Log, silentLog } from '../base/log.ts'
 import { createFileBlobs } from '../blob/file/blobs.ts'
 import { startControl } from '../control/run.ts'
 import { startGateway } from '../gateway/server.ts'
+import type { Pod } from '../model/kinds/kubernetes.ts'
 import { startLedger } from '../observe/ledger.ts'
 import { createMetrics } from '../observe/metrics.ts'
 import { createLmdbStore } from '../store/lmdb/store.ts'
@@ -90,7 +91,10 @@ export async function startFactory(config: FactoryConfig): Promise<Factory> {
       token,
       host: config.host,
       port: config.port,
-      ports: { logs: (pod, options) => readPodLog(paths.agent, pod, options), metrics: () => metrics.render() },
+      ports: {
+        logs: (pod, options) => readPodLog(paths.agent, pod, isOver(pod) ? { ...options, follow: false } : options),
+        metrics: () => metrics.render(),
+      },
     })
     stops.push(() => api.close())
     const gateway = await startGateway({
@@ -154,4 +158,9 @@ export async function startFactory(config: FactoryConfig): Promise<Factory> {
 
 async function unwind(stops: (() => Promise<void> | void)[]): Promise<void> {
   for (const stop of stops.splice(0).reverse()) await stop()
+}
+
+/** Nothing more will be written, perhaps nothing ever was: a pod that could not start has no output to follow. */
+function isOver(pod: Pod): boolean {
+  return pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed'
 }

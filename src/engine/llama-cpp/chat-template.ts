@@ -1,7 +1,7 @@
 import type { ChatHistoryItem, LlamaModel } from 'node-llama-cpp'
 import { badRequest, WireFailure } from '../../wire/errors.ts'
 import type { ChatPrompt, ChatTurn } from '../text-model.ts'
-import type { LlamaPackage } from './open.ts'
+import type { LlamaPackage } from './package.ts'
 
 export type ChatTemplate = (turns: readonly ChatTurn[]) => ChatPrompt
 

@@ -11,8 +11,7 @@ import type { ChatPrompt, ChatTurn, Generation, Outcome, TextModel } from '../te
 import { type ChatTemplate, openChatTemplate } from './chat-template.ts'
 import { checkGgufHead } from './gguf-head.ts'
 import type { LlamaCppOptions } from './options.ts'
-
-export type LlamaPackage = typeof import('node-llama-cpp')
+import type { LlamaPackage } from './package.ts'
 
 /** Models below this size are computed exactly: plain attention, 32-bit caches, and no reuse of a prompt's state. */
 const exactBytesMax = 100 * 1024 * 1024
