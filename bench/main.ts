@@ -4,6 +4,7 @@ import type { Row } from './row.ts'
 const benches: Record<string, () => Promise<{ rows(): Promise<Row[]> }>> = {
   store: () => import('./store.ts'),
   checkpoints: () => import('./agent.ts'),
+  factory: () => import('./factory.ts'),
 }
 
 const words = process.argv.slice(2)

@@ -49,9 +49,6 @@ export const schedulerName = 'millwright'
 /** Extended resource of an accelerator slot on every local node (DESIGN §2, `cpu`). */
 export const cpuSlot = 'millwright.dev/cpu'
 export const gpuResource = 'nvidia.com/gpu'
-/** Set on pods of ours so that deletion waits for the agent to say that the process is gone is not needed:
- * as on Kubernetes, a bound pod with a grace period stays, with `deletionTimestamp`, until its agent deletes it with grace 0. */
-export const finalizer = { training: 'millwright.dev/training', serving: 'millwright.dev/serving' } as const
 
 /** The pod that sits on a gang's seat: made by the gang's owner, named in the seats by the scheduler. */
 export function podNameOf(gang: string, group: string, index: number, attempt: number): string {
