@@ -283,6 +283,12 @@ test('a page of a stranger cannot reach it through a name that resolves here', a
   expect((await rawGet('/readyz')).status).toBe(200)
 })
 
+test('what is no request is answered in the same shape', async () => {
+  const large = await rawGet('/v1/models', { 'x-large': 'x'.repeat(20_000) })
+  expect(large).toMatchObject({ status: 431, body: expect.stringContaining('"invalid_request_error"') })
+  expect(await rawGet('/v1/chat/completions')).toMatchObject({ status: 405 })
+})
+
 test('reports are written at most once a second, and not at all while nothing happens', async () => {
   await bench.close()
   bench = await startBench({ limits: { reportMs: 500 } })
@@ -310,11 +316,17 @@ test('closing lets streams end within the grace, refuses what is new, and answer
   bench.gateway.close = async () => {}
 })
 
-function rawGet(path: string, headers: Record<string, string> = {}): Promise<{ status: number | undefined }> {
+function rawGet(
+  path: string,
+  headers: Record<string, string> = {},
+): Promise<{ status: number | undefined; body: string }> {
   return new Promise((resolve, reject) => {
     const sent = request(`${bench.gateway.url}${path}`, { headers }, (response) => {
-      response.resume()
-      response.on('end', () => resolve({ status: response.statusCode }))
+      let body = ''
+      response.on('data', (part) => {
+        body += part
+      })
+      response.on('end', () => resolve({ status: response.statusCode, body }))
     })
     sent.on('error', reject)
     sent.end()

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { Clock } from '../base/clock.ts'
 import { OperatingError } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
@@ -71,6 +72,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     },
     (request, response) => void door.open(request, response),
   )
+  server.on('clientError', answerBroken)
   await listening(server, options)
   await Promise.all(watches.map((watch) => watch.synced()))
   return {
@@ -233,6 +235,23 @@ function decoded(text: string): string {
   } catch {
     return text
   }
+}
+
+/** What never became a request: too long a header, too slow, or no HTTP. */
+function answerBroken(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy()
+    return
+  }
+  const [status, message] =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? ['431 Request Header Fields Too Large', 'The headers of the request are larger than this gateway reads.']
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? ['408 Request Timeout', 'The request was not sent in time.']
+        : ['400 Bad Request', 'This is not a valid HTTP request.']
+  const body = JSON.stringify(badRequest(message).body)
+  const head = `HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close`
+  socket.end(`${head}\r\n\r\n${body}`)
 }
 
 function listening(server: Server, { host, port }: GatewayOptions): Promise<void> {

@@ -69,8 +69,13 @@ export function createServing(context: Context): Reconciler {
     const written = await context.store.updateStatus('InferenceService', { ...service, status })
     if (typeof written === 'string') return // the newer one comes through the watch
     if (status.failedRevision !== undefined && status.failedRevision !== before?.failedRevision)
-      events.record(service, 'Warning', 'RolledBack', status.message ?? `revision ${status.failedRevision} failed`)
-    if (status.wantedReplicas !== before?.wantedReplicas)
+      events.record(
+        service,
+        'Warning',
+        'RolledBack',
+        `revision ${status.failedRevision} was not ready within progressDeadlineSeconds: ${service.spec.progressDeadlineSeconds}; ${before?.lastGood?.revision ?? 'none'} serves`,
+      )
+    if (status.wantedReplicas !== (before?.wantedReplicas ?? 0))
       events.record(
         service,
         'Normal',
