@@ -65,6 +65,7 @@ export async function startFactory(config: FactoryConfig): Promise<Factory> {
     const blobs = createFileBlobs({ dir: paths.blobs })
     const machine = await findMachine()
     const nodes = splitNodes(machine, {
+      ports: portsOf(config.dir),
       nodes: config.nodes,
       ...(config.slots === undefined ? {} : { slots: config.slots }),
     })
@@ -163,4 +164,17 @@ async function unwind(stops: (() => Promise<void> | void)[]): Promise<void> {
 /** Nothing more will be written, perhaps nothing ever was: a pod that could not start has no output to follow. */
 function isOver(pod: Pod): boolean {
   return pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed'
+}
+
+/**
+ * The ports that this factory's seats take: two factories on one machine (the demo beside one's own) must not hand out
+ * the same. A function of the folder, so that the next start finds its pods at their ports.
+ */
+function portsOf(dir: string): { from: number; to: number } {
+  const blocks = 24
+  const size = 500
+  let hash = 0
+  for (const letter of dir) hash = (Math.imul(hash, 31) + (letter.codePointAt(0) ?? 0)) >>> 0
+  const from = 20_000 + (hash % blocks) * size
+  return { from, to: from + size - 1 }
 }
