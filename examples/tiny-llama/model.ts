@@ -42,21 +42,25 @@ export function layout(shape: Shape): { parts: Part[]; size: number } {
   return { parts, size: offset }
 }
 
-/** Norms start at 1, matrices at N(0, 0.02), what writes to the residual stream smaller by √(2·layers). */
+/**
+ * Norms start at 1, matrices at N(0, 1/inputs), what writes to the residual stream smaller by √(2·layers), as in GPT-2;
+ * logits start near 0, and embeddings well above the noise that the blocks add.
+ */
 export function initialParameters(shape: Shape, seed: number): Float32Array {
   const { parts, size } = layout(shape)
   const flat = new Float32Array(size)
   const normal = gaussian(seed)
   for (const part of parts) {
-    const isNorm = part.shape.length === 1
-    const scale = /attn_output|ffn_down/.test(part.name)
-      ? 0.02 / Math.sqrt(2 * shape.layers)
-      : part.name === 'token_embd'
-        ? 0.05
-        : 0.02
-    for (let i = 0; i < part.size; i++) flat[part.offset + i] = isNorm ? 1 : scale * 2 * normal()
+    const spread = spreadOf(part, shape)
+    for (let i = 0; i < part.size; i++) flat[part.offset + i] = part.shape.length === 1 ? 1 : spread * normal()
   }
   return flat
+}
+
+function spreadOf({ name, shape: [, inputs = 1] }: Part, { layers }: Shape): number {
+  if (name === 'token_embd') return 0.4
+  if (name === 'output') return 0.5 / Math.sqrt(inputs)
+  return 1 / Math.sqrt(/attn_output|ffn_down/.test(name) ? inputs * 2 * layers : inputs)
 }
 
 /** The compiled model: its own forward pass and gradient on the wasm backend, parameters flat on the host. */
@@ -64,6 +68,8 @@ export class Llama {
   readonly shape: Shape
   readonly parts: Part[]
   readonly size: number
+  /** Parameters of the exported model: without the padding of the vocabulary. */
+  readonly exported: number
   private readonly gradientOf
   private readonly logitsOf
   private readonly constants: Constants
@@ -79,6 +85,7 @@ export class Llama {
     const { parts, size } = layout(shape)
     this.parts = parts
     this.size = size
+    this.exported = size - 2 * (padded - vocabulary) * shape.width
     this.constants = constantsOf(shape)
     // `jit` traces once per shape: made once, used for every step.
     this.gradientOf = jit(

@@ -1,25 +1,13 @@
-import { spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { newestCheckpoint } from './checkpoint.ts'
-import { toGguf } from './gguf.ts'
-import { initialParameters, Llama } from './model.ts'
-import { decode, encode } from './tokens.ts'
+import { openBench, type Worker } from './fixture.ts'
 
-/** Built by `npm test` before vitest starts. */
-const trainer = join(import.meta.dirname, '../../dist/examples/tiny-llama/train.js')
-const text = join(import.meta.dirname, '../../README.md')
-const small = ['--data', text, '--context', '32', '--width', '32', '--layers', '1', '--heads', '2', '--ffn', '64']
-const shape = { width: 32, layers: 1, heads: 2, ffn: 64, context: 32 }
-
-let folder = ''
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'tiny-llama-'))
+let bench: Awaited<ReturnType<typeof openBench>>
+beforeAll(async () => {
+  bench = await openBench()
 })
-afterAll(() => rmSync(folder, { recursive: true, force: true }))
+afterAll(() => bench.close())
 
 describe('the trainer', () => {
   it('gives the same losses with n workers as with one and n times the batch, within float error', async () => {
@@ -29,135 +17,111 @@ describe('the trainer', () => {
     expect(one).toHaveLength(12)
     for (const other of [two, three]) {
       expect(other).toHaveLength(12)
-      other.forEach((loss, step) => {
-        expect(Math.abs(loss - (one[step] ?? 0))).toBeLessThan(1e-4)
-      })
+      const differences = other.map((loss, step) => Math.abs(loss - (one[step] ?? 0)))
+      expect(Math.max(...differences)).toBeLessThan(1e-4)
     }
   })
 
-  it('resumed after SIGKILL equals the undisturbed run, bit for bit', async () => {
-    const undisturbed = join(folder, 'undisturbed')
-    const killed = join(folder, 'killed')
+  it('lowers the loss', async () => {
+    const curve = await losses('curve', 1, ['--batch', '4', '--steps', '80'])
+    const mean = (part: number[]) => part.reduce((sum, loss) => sum + loss, 0) / part.length
+    expect(curve[0]).toBeGreaterThan(5)
+    expect(mean(curve.slice(-10))).toBeLessThan(3.2)
+  })
+
+  it('killed at once and resumed, equals the undisturbed run bit for bit', async () => {
+    const undisturbed = join(bench.folder, 'undisturbed')
+    const killed = join(bench.folder, 'killed')
     const flags = ['--batch', '2', '--steps', '24', '--checkpoint-every', '8']
-    await losses('whole', 1, [...flags, '--checkpoints', undisturbed])
-    const first = start('victim', 1, [...flags, '--checkpoints', killed, '--step-delay', '20'])
-    await until(() => existsSync(join(killed, 'step-8')))
-    first[0]?.child.kill('SIGKILL')
-    await Promise.all(first.map(({ ended }) => ended))
-    await losses('resumed', 1, [...flags, '--checkpoints', killed])
-    const bytes = (dir: string) => readFileSync(join(dir, 'step-24', 'state.bin'))
-    expect(bytes(killed).equals(bytes(undisturbed))).toBe(true)
+    await losses('whole', 2, [...flags, '--checkpoints', undisturbed])
+    const victims = await bench.start('victim', 2, [...flags, '--checkpoints', killed, '--step-delay', '20'])
+    await until(victims, () => victims[0]?.progress().some(({ step }) => step === 11))
+    victims[0]?.child.kill('SIGKILL')
+    await ended(victims)
+    // Rank 1 finds no checkpoint of its own and takes rank 0's state.
+    const resumed = await bench.start('resumed', 2, flags, (rank) =>
+      rank === 0 ? { MILLWRIGHT_CHECKPOINT_DIR: killed } : {},
+    )
+    expect(await ended(resumed)).toEqual([0, 0])
+    for (const worker of resumed) expect(worker.progress()[0]).toEqual({ restored: 8 })
+    for (const step of [16, 24]) {
+      const bytes = (folder: string) => readFileSync(join(folder, `step-${step}`, 'state.bin'))
+      expect(bytes(killed).equals(bytes(undisturbed))).toBe(true)
+    }
   })
 
-  it('ends with a sentence when a peer dies', async () => {
-    const workers = start('orphan', 2, ['--batch', '1', '--steps', '1000', '--step-delay', '20'])
-    await until(() => (workers[0]?.output() ?? '').includes('step 1/'))
+  it('grants what the control file asks at one step on all ranks, even if only one has read it', async () => {
+    const control = join(bench.folder, 'control.json')
+    const checkpoints = join(bench.folder, 'asked')
+    const output = join(bench.folder, 'none')
+    const flags = ['--batch', '1', '--steps', '100000', '--checkpoint-every', '100000', '--step-delay', '10']
+    const workers = await bench.start('told', 2, [...flags, '--checkpoints', checkpoints, '--out', output], (rank) =>
+      rank === 1 ? { MILLWRIGHT_CONTROL: control } : {},
+    )
+    const steps = () => workers[0]?.progress().length ?? 0
+    const saved = () => workers[0]?.progress().flatMap(({ step, checkpoint }) => (checkpoint ? [step] : []))
+    await until(workers, steps)
+    ask(control, { checkpoint: { step: 1 } }) // too late already: granted as soon as all know
+    await until(workers, () => saved()?.length)
+    const early = saved()?.[0] ?? 0
+    const stop = steps() + 200
+    ask(control, { checkpoint: { step: stop }, stop: { step: stop } })
+    expect(await ended(workers)).toEqual([0, 0])
+    expect(early).toBeGreaterThan(1)
+    expect(saved()).toEqual([early, stop])
+    for (const worker of workers) expect(worker.progress().at(-1)).toEqual({ stopped: stop })
+    expect(existsSync(join(checkpoints, `step-${stop}`, 'state.bin'))).toBe(true)
+    expect(existsSync(output)).toBe(false)
+  })
+
+  it('finishes its step on SIGTERM, all ranks the same one, and exits 143', async () => {
+    const workers = await bench.start('terminated', 2, ['--batch', '1', '--steps', '100000'])
+    await until(workers, () => workers[0]?.progress().length)
+    workers[1]?.child.kill('SIGTERM')
+    expect(await ended(workers)).toEqual([143, 143])
+    const [steps = [], others] = workers.map((worker) => worker.progress().map(({ step }) => step))
+    expect(steps).toEqual(others)
+  })
+
+  it('names the peer that died, and exits 1', async () => {
+    const workers = await bench.start('orphan', 3, ['--batch', '1', '--steps', '100000', '--step-delay', '100'])
+    await until(workers, () => workers[0]?.progress().length)
     workers[1]?.child.kill('SIGKILL')
-    expect(await workers[0]?.ended).toBe(1)
-    expect(workers[0]?.output()).toContain('a peer went away')
+    expect(await ended(workers)).toEqual([1, null, 1])
+    expect(workers[0]?.output()).toMatch(/peer rank [12] went away/)
+  })
+
+  it('exports model and metrics when time is up, and says what it read', async () => {
+    const out = join(bench.folder, 'out')
+    const [worker] = await bench.start('timed', 1, ['--batch', '1', '--seconds', '1', '--out', out])
+    expect(await worker?.ended).toBe(0)
+    expect(worker?.output()).toContain('text: 1 text file')
+    expect(readFileSync(join(out, 'model.gguf')).subarray(0, 4).toString()).toBe('GGUF')
+    const metrics = JSON.parse(readFileSync(join(out, 'metrics.json'), 'utf8'))
+    expect(metrics).toMatchObject({ worldSize: 1, tokens: metrics.steps * 32, parameters: 26976 })
+    expect(metrics.datasetSha256).toMatch(/^[0-9a-f]{64}$/)
   })
 })
 
-describe('the exported model', () => {
-  it("continues greedily in llama.cpp as by the trainer's own forward pass", async () => {
-    const checkpoints = join(folder, 'parity')
-    await losses('parity', 1, [
-      '--batch',
-      '4',
-      '--steps',
-      '60',
-      '--checkpoint-every',
-      '60',
-      '--checkpoints',
-      checkpoints,
-    ])
-    const llama = await Llama.create(shape)
-    const parameters = newestCheckpoint(checkpoints, llama.size)?.parameters ?? initialParameters(shape, 1)
-    const prompt = [...encode(new TextEncoder().encode('millwright '))]
-    const own = [...prompt]
-    while (own.length < shape.context) {
-      const last = (await llama.logits(parameters, own)).at(-1) ?? new Float32Array()
-      own.push(
-        last.reduce((best, value, token) => (value > (last[best] ?? Number.NEGATIVE_INFINITY) ? token : best), 0),
-      )
-    }
-    const file = join(folder, 'model.gguf')
-    const { writeFileSync } = await import('node:fs')
-    writeFileSync(file, toGguf(shape, parameters, 'parity'))
-    const { getLlama, LlamaLogLevel } = await import('node-llama-cpp')
-    const engine = await getLlama({
-      gpu: false,
-      build: 'never',
-      skipDownload: true,
-      maxThreads: 1,
-      logLevel: LlamaLogLevel.disabled,
-    })
-    const model = await engine.loadModel({ modelPath: file })
-    expect(model.tokenize('millwright ')).toEqual(prompt)
-    const context = await model.createContext({ contextSize: 256, flashAttention: false })
-    const sequence = context.getSequence()
-    const theirs: number[] = [...prompt]
-    for await (const token of sequence.evaluate(model.tokenize('millwright '), { temperature: 0 })) {
-      theirs.push(token)
-      if (theirs.length >= shape.context) break
-    }
-    expect(new TextDecoder().decode(decode(theirs))).toBe(new TextDecoder().decode(decode(own)))
-    await engine.dispose()
-  })
-})
-
-async function losses(name: string, workers: number, flags: string[]): Promise<number[]> {
-  const started = start(name, workers, flags)
-  for (const worker of started) expect(await worker.ended, worker.output()).toBe(0)
-  const lines = readFileSync(join(folder, `${name}-0.jsonl`), 'utf8')
-    .trim()
-    .split('\n')
-  return lines
-    .map((line) => JSON.parse(line) as { step?: number; loss?: number })
-    .flatMap((line) => (line.loss === undefined ? [] : [line.loss]))
+/** As the agent does: whole, then renamed. */
+function ask(path: string, wish: object): void {
+  writeFileSync(`${path}.fresh`, JSON.stringify(wish))
+  renameSync(`${path}.fresh`, path)
 }
 
-function start(name: string, workers: number, flags: string[]) {
-  const port = freePort()
-  return Array.from({ length: workers }, (_, rank) => {
-    let output = ''
-    const ready = port.then((at) => {
-      const child = spawn(process.execPath, [trainer, ...small, ...flags], {
-        env: {
-          ...process.env,
-          RANK: String(rank),
-          WORLD_SIZE: String(workers),
-          MASTER_ADDR: '127.0.0.1',
-          MASTER_PORT: String(at),
-          MILLWRIGHT_PROGRESS: join(folder, `${name}-${rank}.jsonl`),
-        },
-      })
-      child.stdout.on('data', (chunk) => {
-        output += chunk
-      })
-      child.stderr.on('data', (chunk) => {
-        output += chunk
-      })
-      return child
-    })
-    const ended = ready.then((child) => new Promise<number | null>((done) => child.on('close', (code) => done(code))))
-    return {
-      child: { kill: (signal: NodeJS.Signals) => void ready.then((child) => child.kill(signal)) },
-      ended,
-      output: () => output,
-    }
-  })
+async function losses(name: string, ranks: number, flags: readonly string[]): Promise<number[]> {
+  const workers = await bench.start(name, ranks, flags)
+  expect(await ended(workers), workers.map((worker) => worker.output()).join('')).toEqual(workers.map(() => 0))
+  return workers[0]?.progress().flatMap(({ loss }) => (loss === undefined ? [] : [loss])) ?? []
 }
 
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
-    })
-  })
-}
+const ended = (workers: readonly Worker[]) => Promise.all(workers.map((worker) => worker.ended))
 
-async function until(done: () => boolean): Promise<void> {
-  await expect.poll(done, { timeout: 30_000, interval: 10 }).toBe(true)
+/** Waits for what the workers shall do; one that ends instead is shown. */
+async function until(workers: readonly Worker[], done: () => unknown): Promise<void> {
+  const early = workers.map(async (worker) => {
+    const code = await worker.ended
+    if (!done()) throw new Error(`a worker ended with ${code}: ${worker.output()}`)
+  })
+  await Promise.race([expect.poll(() => Boolean(done()), { timeout: 60_000, interval: 10 }).toBe(true), ...early])
 }
