@@ -28,19 +28,32 @@ export function readCorpus(path: string | undefined, context: number): Corpus {
   const needed = blocksPerHeldOut * (context + 2)
   if (bytes.length < needed) {
     throw new Error(
-      `${what(read)} hold ${bytes.length} bytes of text; a context of ${context} needs at least ${needed}. Name more text with --data PATH`,
+      `the text (${what(read)} under ${root}) has ${bytes.length} bytes; a context of ${context} needs at least ${needed}. Name more with --data PATH`,
     )
   }
   const tokens = encode(bytes)
   const block = Math.max(context + 2, Math.min(blockBytesMax, Math.floor(tokens.length / blocksPerHeldOut)))
-  const isHeldOut = (at: number) => Math.floor(at / block) % blocksPerHeldOut === blocksPerHeldOut / 2
+  const blocks = Array.from({ length: Math.ceil(tokens.length / block) }, (_, at) =>
+    tokens.subarray(at * block, (at + 1) * block),
+  )
+  const isHeldOut = (at: number) => at % blocksPerHeldOut === blocksPerHeldOut / 2
   const size = `${(bytes.length / 1e6).toFixed(2)} MB${isCut ? `, the first of more` : ''}`
   return {
-    train: tokens.filter((_, at) => !isHeldOut(at)),
-    heldOut: tokens.filter((_, at) => isHeldOut(at)),
+    train: joined(blocks.filter((_, at) => !isHeldOut(at))),
+    heldOut: joined(blocks.filter((_, at) => isHeldOut(at))),
     description: `${what(read)} under ${root}, ${size}`,
     sha256: createHash('sha256').update(bytes).digest('hex'),
   }
+}
+
+function joined(blocks: readonly Int32Array[]): Int32Array {
+  const whole = new Int32Array(blocks.reduce((size, block) => size + block.length, 0))
+  let at = 0
+  for (const block of blocks) {
+    whole.set(block, at)
+    at += block.length
+  }
+  return whole
 }
 
 interface Source {
@@ -115,9 +128,9 @@ export function clean(text: string): string {
     .replaceAll('\r', '')
     .split('\n')
     .filter((line) => !/^\s*\|/.test(line))
+    .map((line) => (line.length < 200 ? line : line.replace(/\S{200,}/g, '')))
   return lines
     .join('\n')
-    .replace(/\S{200,}/g, '')
     .replace(/[ \t]+/g, ' ')
     .replace(/\n{3,}/g, '\n\n')
     .trim()

@@ -1,8 +1,9 @@
-import { appendFileSync, readFileSync, statSync } from 'node:fs'
+import { appendFileSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import type { Place } from './rendezvous.ts'
 
 /** The job's side of the contract with millwright. Nothing of it is needed to run by hand. */
 export interface Job extends Place {
+  /** A file, or a folder that holds something. */
   dataDir: string | undefined
   outputDir: string | undefined
   checkpointDir: string | undefined
@@ -26,7 +27,7 @@ export function jobFromEnvironment(env: NodeJS.ProcessEnv): Job {
     rank: whole(env, 'RANK', 0, 0, worldSize - 1),
     masterAddr: env['MASTER_ADDR'] || '127.0.0.1',
     masterPort: whole(env, 'MASTER_PORT', 29_500, 1, 65_535),
-    dataDir: env['MILLWRIGHT_DATA_DIR'] || undefined,
+    dataDir: filled(env['MILLWRIGHT_DATA_DIR']),
     outputDir: env['MILLWRIGHT_OUTPUT_DIR'] || undefined,
     checkpointDir: env['MILLWRIGHT_CHECKPOINT_DIR'] || undefined,
     report: (line) => progress && appendFileSync(progress, `${JSON.stringify(line)}\n`),
@@ -54,6 +55,12 @@ export function watchWishes(path: string | undefined, now: () => number): () => 
     }
     return wish
   }
+}
+
+function filled(path: string | undefined): string | undefined {
+  const found = path ? statSync(path, { throwIfNoEntry: false }) : undefined
+  if (!path || found === undefined) return undefined
+  return !found.isDirectory() || readdirSync(path).length > 0 ? path : undefined
 }
 
 function stepOf(wish: { step?: unknown } | undefined): number {

@@ -9,7 +9,11 @@ const space = 0x20
 const spaceToken = 259
 
 export function encode(bytes: Uint8Array): Int32Array {
-  return Int32Array.from(bytes, (byte) => (byte === space ? spaceToken : byte + 3))
+  const tokens = new Int32Array(bytes.length) // a loop: `Int32Array.from` takes a fifth of a second for 3 MB
+  bytes.forEach((byte, at) => {
+    tokens[at] = byte === space ? spaceToken : byte + 3
+  })
+  return tokens
 }
 
 export function decode(tokens: readonly number[]): Uint8Array {
