@@ -2,7 +2,7 @@ import type { Clock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
 import type { Blobs } from '../blob/contract.ts'
 import type { Device, Probe } from '../model/kinds/kubernetes.ts'
-import type { Report } from '../model/kinds/workloads.ts'
+import type { Report } from '../model/kinds/report.ts'
 import type { PodWork } from '../model/work.ts'
 
 /**

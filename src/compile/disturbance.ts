@@ -1,5 +1,8 @@
 import { trainingJobShape } from '../model/immutable.ts'
-import type { InferenceService, Pool, Queue, TrainingJob } from '../model/kinds/workloads.ts'
+import type { InferenceService } from '../model/kinds/inference-service.ts'
+import type { Pool } from '../model/kinds/pool.ts'
+import type { Queue } from '../model/kinds/queue.ts'
+import type { TrainingJob } from '../model/kinds/training-job.ts'
 import type { Resource } from '../model/registry.ts'
 import type { Difference } from './differences.ts'
 

@@ -1,5 +1,6 @@
+import type { Gang } from '../model/kinds/gang.ts'
 import type { Pod } from '../model/kinds/kubernetes.ts'
-import type { Gang, Report } from '../model/kinds/workloads.ts'
+import type { Report } from '../model/kinds/report.ts'
 import { label } from '../model/names.ts'
 
 /** What control rooms read off a gang and its pods, each question answered in one place. */

@@ -1,7 +1,7 @@
 import type { Cancel, Clock } from '../base/clock.ts'
 import { messageOf } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
-import type { Report } from '../model/kinds/workloads.ts'
+import type { Report } from '../model/kinds/report.ts'
 import { millwrightVersion } from '../model/metadata.ts'
 import { ownerReferenceTo } from '../model/refs.ts'
 import type { Store } from '../store/contract.ts'

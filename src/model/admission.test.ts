@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { admit, admitUpdate } from './admission.ts'
 import { formatFieldError } from './field-error.ts'
-import type { TrainingJob } from './kinds/workloads.ts'
+import type { TrainingJob } from './kinds/training-job.ts'
 import { type KindName, kindNames, kinds } from './registry.ts'
 
 const apiVersion = 'millwright.dev/v1alpha1'

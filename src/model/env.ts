@@ -1,7 +1,7 @@
 export { envName } from './metadata.ts'
 
+import type { Env } from './kinds/fields.ts'
 import type { EnvVar } from './kinds/kubernetes.ts'
-import type { Env } from './kinds/workloads.ts'
 
 /** `NAME: value` or Kubernetes' list, as Kubernetes' list. Order is kept: later entries may refer to earlier ones. */
 export function envList(env: Env | undefined): EnvVar[] {

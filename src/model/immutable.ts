@@ -1,5 +1,5 @@
 import { type FieldError, fieldError } from './field-error.ts'
-import type { TrainingJob } from './kinds/workloads.ts'
+import type { TrainingJob } from './kinds/training-job.ts'
 import type { Resource } from './registry.ts'
 import { valueAt } from './schema-errors.ts'
 

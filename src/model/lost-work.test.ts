@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { gang } from './kinds/workloads.ts'
+import { gang } from './kinds/gang.ts'
 import { priceOfGang, priceOfStopping } from './lost-work.ts'
 
 test('work since the last durable checkpoint, times the GPUs, plus the restart', () => {

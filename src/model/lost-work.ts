@@ -1,4 +1,4 @@
-import type { Gang } from './kinds/workloads.ts'
+import type { Gang } from './kinds/gang.ts'
 
 /** What stopping a gang now would throw away: the currency of every preemption, migration, restart and resize. */
 export interface LostWork {

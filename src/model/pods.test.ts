@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { envList, mergeEnv } from './env.ts'
-import { inferenceService, trainingJob } from './kinds/workloads.ts'
+import { inferenceService } from './kinds/inference-service.ts'
+import { trainingJob } from './kinds/training-job.ts'
 import { bindingAnnotations, gangGroups, groupsOf, rendezvousEnv, templateOf, withEnv } from './pods.ts'
 
 const job = (spec: object) =>

@@ -1,8 +1,11 @@
 import { type Accelerators, acceleratorsOf, anyGpu, cpuModel, formatAccelerators, oneSlot } from './accelerators.ts'
 import { canonicalModel, modelOfProduct } from './catalogue.ts'
 import { envList, mergeEnv } from './env.ts'
+import type { Env, Resources } from './kinds/fields.ts'
+import type { Gang, Seat } from './kinds/gang.ts'
+import type { InferenceService } from './kinds/inference-service.ts'
 import type { Container, EnvVar, PodTemplate, Probe } from './kinds/kubernetes.ts'
-import type { Env, Gang, InferenceService, Resources, Seat, TrainingJob } from './kinds/workloads.ts'
+import type { TrainingJob } from './kinds/training-job.ts'
 import { annotation, cpuSlot, gpuResource, label, schedulerName } from './names.ts'
 import { bytesOf, countOf, formatBytes, formatMilli, milliOf } from './quantity.ts'
 

@@ -1,6 +1,14 @@
 import type { z } from 'zod'
+import { type Dataset, dataset } from './kinds/dataset.ts'
+import { type Gang, gang } from './kinds/gang.ts'
+import { type InferenceService, inferenceService } from './kinds/inference-service.ts'
 import * as kubernetes from './kinds/kubernetes.ts'
-import * as workloads from './kinds/workloads.ts'
+import { type LedgerPage, ledgerPage } from './kinds/ledger-page.ts'
+import { type Model, model } from './kinds/model.ts'
+import { type Pool, pool } from './kinds/pool.ts'
+import { type Queue, queue } from './kinds/queue.ts'
+import { type Report, report } from './kinds/report.ts'
+import { type TrainingJob, trainingJob } from './kinds/training-job.ts'
 
 /** Everything a room needs to know of a kind without knowing the kind. */
 export interface KindInfo {
@@ -19,15 +27,15 @@ export interface KindInfo {
 }
 
 export interface KindMap {
-  Pool: workloads.Pool
-  Queue: workloads.Queue
-  TrainingJob: workloads.TrainingJob
-  InferenceService: workloads.InferenceService
-  Gang: workloads.Gang
-  Report: workloads.Report
-  Model: workloads.Model
-  Dataset: workloads.Dataset
-  LedgerPage: workloads.LedgerPage
+  Pool: Pool
+  Queue: Queue
+  TrainingJob: TrainingJob
+  InferenceService: InferenceService
+  Gang: Gang
+  Report: Report
+  Model: Model
+  Dataset: Dataset
+  LedgerPage: LedgerPage
   Pod: kubernetes.Pod
   Node: kubernetes.Node
   Namespace: kubernetes.Namespace
@@ -77,15 +85,15 @@ const core = (
 })
 
 export const kinds: { readonly [K in KindName]: KindInfo } = {
-  Pool: ours('Pool', 'pools', [], workloads.pool, false),
-  Queue: ours('Queue', 'queues', ['q'], workloads.queue, false),
-  TrainingJob: ours('TrainingJob', 'trainingjobs', ['job', 'jobs', 'tj'], workloads.trainingJob),
-  InferenceService: ours('InferenceService', 'inferenceservices', ['isvc', 'service'], workloads.inferenceService),
-  Gang: ours('Gang', 'gangs', [], workloads.gang),
-  Report: ours('Report', 'reports', [], workloads.report),
-  Model: ours('Model', 'models', [], workloads.model),
-  Dataset: ours('Dataset', 'datasets', ['ds'], workloads.dataset),
-  LedgerPage: ours('LedgerPage', 'ledgerpages', [], workloads.ledgerPage, false),
+  Pool: ours('Pool', 'pools', [], pool, false),
+  Queue: ours('Queue', 'queues', ['q'], queue, false),
+  TrainingJob: ours('TrainingJob', 'trainingjobs', ['job', 'jobs', 'tj'], trainingJob),
+  InferenceService: ours('InferenceService', 'inferenceservices', ['isvc', 'service'], inferenceService),
+  Gang: ours('Gang', 'gangs', [], gang),
+  Report: ours('Report', 'reports', [], report),
+  Model: ours('Model', 'models', [], model),
+  Dataset: ours('Dataset', 'datasets', ['ds'], dataset),
+  LedgerPage: ours('LedgerPage', 'ledgerpages', [], ledgerPage, false),
   Pod: core('Pod', 'pods', ['po'], kubernetes.pod, true),
   Node: core('Node', 'nodes', ['no'], kubernetes.node, true, false),
   Namespace: core('Namespace', 'namespaces', ['ns'], kubernetes.namespace, true, false),

@@ -1,5 +1,5 @@
 import { assert } from '../base/errors.ts'
-import type { LedgerPage } from '../model/kinds/workloads.ts'
+import type { LedgerPage } from '../model/kinds/ledger-page.ts'
 import { millwrightVersion } from '../model/metadata.ts'
 import type { Bucket } from './ledger-use.ts'
 

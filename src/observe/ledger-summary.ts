@@ -1,4 +1,4 @@
-import type { LedgerPage } from '../model/kinds/workloads.ts'
+import type { LedgerPage } from '../model/kinds/ledger-page.ts'
 import { hourMs } from './ledger-page.ts'
 import { buckets } from './ledger-use.ts'
 

@@ -1,6 +1,6 @@
 import { conditionOf, isTrue } from '../model/conditions.ts'
+import type { Gang } from '../model/kinds/gang.ts'
 import type { Device, Node, Pod } from '../model/kinds/kubernetes.ts'
-import type { Gang } from '../model/kinds/workloads.ts'
 import { annotation, cpuSlot, gpuResource, label } from '../model/names.ts'
 import { countOf } from '../model/quantity.ts'
 

@@ -1,13 +1,8 @@
+import { type Gang, gang } from '../model/kinds/gang.ts'
 import type { Node, Pod } from '../model/kinds/kubernetes.ts'
-import {
-  type Gang,
-  gang,
-  type LedgerPage,
-  type Report,
-  report,
-  type TrainingJob,
-  trainingJob,
-} from '../model/kinds/workloads.ts'
+import type { LedgerPage } from '../model/kinds/ledger-page.ts'
+import { type Report, report } from '../model/kinds/report.ts'
+import { type TrainingJob, trainingJob } from '../model/kinds/training-job.ts'
 import { millwrightVersion } from '../model/metadata.ts'
 import { annotation, cpuSlot, label } from '../model/names.ts'
 import { LedgerFold } from './ledger-fold.ts'

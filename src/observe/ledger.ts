@@ -1,7 +1,7 @@
 import type { Cancel, Clock } from '../base/clock.ts'
 import { messageOf } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
-import type { LedgerPage } from '../model/kinds/workloads.ts'
+import type { LedgerPage } from '../model/kinds/ledger-page.ts'
 import type { KindMap, KindName } from '../model/registry.ts'
 import type { Store } from '../store/contract.ts'
 import { createInformer } from '../store/informer.ts'

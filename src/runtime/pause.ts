@@ -1,5 +1,5 @@
 import type { Clock } from '../base/clock.ts'
-import type { TrainingJob } from '../model/kinds/workloads.ts'
+import type { TrainingJob } from '../model/kinds/training-job.ts'
 import { annotation } from '../model/names.ts'
 import type { Store } from '../store/contract.ts'
 

@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises'
 import { dirname, isAbsolute, join, normalize, sep } from 'node:path'
 import { OperatingError } from '../base/errors.ts'
 import { createFileBlobs } from '../blob/file/blobs.ts'
-import type { Model } from '../model/kinds/workloads.ts'
+import type { Model } from '../model/kinds/model.ts'
 import { pathsIn } from './paths.ts'
 
 /** Copies a model's files into `folder`, each verified; returns their paths. */

@@ -1,5 +1,6 @@
+import type { Gang } from '../model/kinds/gang.ts'
 import type { Node, Pod } from '../model/kinds/kubernetes.ts'
-import type { Gang, Queue } from '../model/kinds/workloads.ts'
+import type { Queue } from '../model/kinds/queue.ts'
 
 /** What the scheduler is told. Objects are those of the store; a deleted one is named by its key (`namespace/name` or `name`). */
 export type Change =

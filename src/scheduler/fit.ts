@@ -1,6 +1,6 @@
 import { assert } from '../base/errors.ts'
 import { anyGpu, cpuModel } from '../model/accelerators.ts'
-import type { Gang } from '../model/kinds/workloads.ts'
+import type { Gang } from '../model/kinds/gang.ts'
 import { type Claim, type Fleet, give, type NodeState, take } from './fleet.ts'
 
 /** Nodes that a gang further up the line waits for, by accelerator model, and that gang. */

@@ -1,4 +1,4 @@
-import type { Gang } from '../model/kinds/workloads.ts'
+import type { Gang } from '../model/kinds/gang.ts'
 import { compare, type Shortage } from './fit.ts'
 
 /**

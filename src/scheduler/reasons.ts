@@ -1,5 +1,6 @@
 import { cpuModel } from '../model/accelerators.ts'
-import type { Gang, Queue } from '../model/kinds/workloads.ts'
+import type { Gang } from '../model/kinds/gang.ts'
+import type { Queue } from '../model/kinds/queue.ts'
 import { label } from '../model/names.ts'
 import { formatBytes, formatMilli } from '../model/quantity.ts'
 import { admits, compare, type Shortage } from './fit.ts'

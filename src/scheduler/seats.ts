@@ -1,5 +1,5 @@
 import { assert } from '../base/errors.ts'
-import type { Gang, Seat } from '../model/kinds/workloads.ts'
+import type { Gang, Seat } from '../model/kinds/gang.ts'
 import { podNameOf } from '../model/names.ts'
 import { keyOf } from '../model/refs.ts'
 import type { Seats } from './contract.ts'

@@ -1,6 +1,7 @@
 import { assert } from '../base/errors.ts'
+import type { Gang } from '../model/kinds/gang.ts'
 import type { Node, Pod } from '../model/kinds/kubernetes.ts'
-import type { Gang, Queue } from '../model/kinds/workloads.ts'
+import type { Queue } from '../model/kinds/queue.ts'
 import { annotation, label } from '../model/names.ts'
 import { bindingAnnotations } from '../model/pods.ts'
 import type { Change, Scheduler, Verdict } from './contract.ts'

@@ -1,4 +1,5 @@
-import type { Gang, Queue } from '../model/kinds/workloads.ts'
+import type { Gang } from '../model/kinds/gang.ts'
+import type { Queue } from '../model/kinds/queue.ts'
 import type { Change, Verdict, Why } from './contract.ts'
 import type { Fleet } from './fleet.ts'
 import type { Blocked, Line } from './line.ts'

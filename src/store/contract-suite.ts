@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { OperatingError } from '../base/errors.ts'
 import { createManualClock, type ManualClock } from '../base/manual-clock.ts'
+import type { Gang } from '../model/kinds/gang.ts'
 import type { Pod } from '../model/kinds/kubernetes.ts'
-import type { Gang, TrainingJob } from '../model/kinds/workloads.ts'
+import type { TrainingJob } from '../model/kinds/training-job.ts'
 import type { KindMap, KindName } from '../model/registry.ts'
 import type { Store, WatchEvent } from './contract.ts'
 

@@ -1,5 +1,5 @@
 import type { Client } from '../../api/client.ts'
-import type { Model } from '../../model/kinds/workloads.ts'
+import type { Model } from '../../model/kinds/model.ts'
 import { label } from '../../model/names.ts'
 import { factoryDir } from '../../runtime/paths.ts'
 import { pullModel } from '../../runtime/pull.ts'

@@ -1,6 +1,6 @@
 import { basename } from 'node:path'
 import type { Client } from '../../api/client.ts'
-import type { TrainingJob } from '../../model/kinds/workloads.ts'
+import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { millwrightVersion } from '../../model/metadata.ts'
 import { label } from '../../model/names.ts'
 import { kinds } from '../../model/registry.ts'

@@ -1,6 +1,6 @@
 import type { Client } from '../../api/client.ts'
 import { conditionOf } from '../../model/conditions.ts'
-import type { Gang } from '../../model/kinds/workloads.ts'
+import type { Gang } from '../../model/kinds/gang.ts'
 import { oneOf } from '../arguments.ts'
 import { connect } from '../connect.ts'
 import type { Global } from '../global.ts'

@@ -1,5 +1,5 @@
 import { collectGarbage } from '../../blob/manifest.ts'
-import type { Gang } from '../../model/kinds/workloads.ts'
+import type { Gang } from '../../model/kinds/gang.ts'
 import { keyOf, refOfKey } from '../../model/refs.ts'
 import { isLive } from '../gangs.ts'
 import { again, type Context, type Outcome, type Reconciler, settled } from '../reconciler.ts'

@@ -1,5 +1,5 @@
+import type { Seat } from '../../model/kinds/gang.ts'
 import type { Pod } from '../../model/kinds/kubernetes.ts'
-import type { Seat } from '../../model/kinds/workloads.ts'
 import type { ReportStatus } from '../gangs.ts'
 
 /** 'refused': the agent could not start it, or not take over what it left; trying again would end the same. */

@@ -1,4 +1,5 @@
-import type { Gang, TrainingJob } from '../../model/kinds/workloads.ts'
+import type { Gang } from '../../model/kinds/gang.ts'
+import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { priceOfGang } from '../../model/lost-work.ts'
 import type { End } from './cause.ts'
 import { type Failure, progressOf, type RecoveryRecord, recoveryOf } from './record.ts'

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { Gang } from '../../model/kinds/workloads.ts'
+import type { Gang } from '../../model/kinds/gang.ts'
 
 /**
  * What recovery knows and decided, on the gang, in the same write as the attempt that it raises: no crash can count a

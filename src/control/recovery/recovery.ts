@@ -1,5 +1,6 @@
+import type { Gang } from '../../model/kinds/gang.ts'
 import type { Node, Pod } from '../../model/kinds/kubernetes.ts'
-import type { Gang, TrainingJob } from '../../model/kinds/workloads.ts'
+import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { label } from '../../model/names.ts'
 import { keyOf, refOf, refOfKey } from '../../model/refs.ts'
 import { attemptOf, gangKeyOf, gangKeyOfReport, hasEnded, type ReportStatus, seatsNow } from '../gangs.ts'

@@ -1,5 +1,5 @@
+import type { Gang, Seat } from '../../model/kinds/gang.ts'
 import type { Node, Pod } from '../../model/kinds/kubernetes.ts'
-import type { Gang, Seat } from '../../model/kinds/workloads.ts'
 import { bindingAnnotations } from '../../model/pods.ts'
 import { refOf } from '../../model/refs.ts'
 import { visibleDevices } from '../../scheduler/fleet.ts'

@@ -1,5 +1,5 @@
 import { setCondition } from '../../model/conditions.ts'
-import type { Gang } from '../../model/kinds/workloads.ts'
+import type { Gang } from '../../model/kinds/gang.ts'
 import type { Verdict } from '../../scheduler/contract.ts'
 import type { Store } from '../../store/contract.ts'
 import { type GangStatus, gangStatusOf } from '../gangs.ts'

@@ -1,4 +1,4 @@
-import type { Queue } from '../../model/kinds/workloads.ts'
+import type { Queue } from '../../model/kinds/queue.ts'
 import { seatsNow } from '../gangs.ts'
 import { again, type Context, type Reconciler, settled } from '../reconciler.ts'
 

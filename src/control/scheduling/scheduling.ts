@@ -1,4 +1,4 @@
-import type { Gang } from '../../model/kinds/workloads.ts'
+import type { Gang } from '../../model/kinds/gang.ts'
 import { keyOf, refOfKey } from '../../model/refs.ts'
 import type { Change, Scheduler, Verdict } from '../../scheduler/contract.ts'
 import { createScheduler } from '../../scheduler/scheduler.ts'

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
+import { inferenceService } from '../../model/kinds/inference-service.ts'
 import type { Pod } from '../../model/kinds/kubernetes.ts'
-import { inferenceService } from '../../model/kinds/workloads.ts'
 import { millwrightVersion } from '../../model/metadata.ts'
 import { label } from '../../model/names.ts'
 import { refOf } from '../../model/refs.ts'

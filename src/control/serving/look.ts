@@ -1,6 +1,7 @@
 import { isTrue } from '../../model/conditions.ts'
+import type { Gang } from '../../model/kinds/gang.ts'
+import type { InferenceService } from '../../model/kinds/inference-service.ts'
 import type { Pod } from '../../model/kinds/kubernetes.ts'
-import type { Gang, InferenceService } from '../../model/kinds/workloads.ts'
 import { label } from '../../model/names.ts'
 import { keyOf } from '../../model/refs.ts'
 import { attemptOf, hasEnded, isLive, seatsNow } from '../gangs.ts'

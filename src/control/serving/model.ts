@@ -1,4 +1,5 @@
-import type { InferenceService, Model } from '../../model/kinds/workloads.ts'
+import type { InferenceService } from '../../model/kinds/inference-service.ts'
+import type { Model } from '../../model/kinds/model.ts'
 import type { Context } from '../reconciler.ts'
 
 /** What a service serves. `source` is for `agent/pod`: a manifest key, or a URI. Nothing where the server brings its own. */

@@ -1,4 +1,5 @@
-import type { Gang, InferenceService } from '../../model/kinds/workloads.ts'
+import type { Gang } from '../../model/kinds/gang.ts'
+import type { InferenceService } from '../../model/kinds/inference-service.ts'
 import { millwrightVersion } from '../../model/metadata.ts'
 import { annotation, label, podNameOf } from '../../model/names.ts'
 import { gangGroups, type PodGroup, rendezvousEnv, withEnv, withLabels } from '../../model/pods.ts'

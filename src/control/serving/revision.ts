@@ -1,5 +1,5 @@
+import { type InferenceService, inferenceService } from '../../model/kinds/inference-service.ts'
 import type { PodTemplate } from '../../model/kinds/kubernetes.ts'
-import { type InferenceService, inferenceService } from '../../model/kinds/workloads.ts'
 import { templateOf, withEnv } from '../../model/pods.ts'
 import type { Context } from '../reconciler.ts'
 import { resolveModel, type Served } from './model.ts'

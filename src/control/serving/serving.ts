@@ -1,5 +1,5 @@
 import { type Demand as PastDemand, wantedReplicas } from '../../autoscaler/replicas.ts'
-import type { InferenceService } from '../../model/kinds/workloads.ts'
+import type { InferenceService } from '../../model/kinds/inference-service.ts'
 import { label } from '../../model/names.ts'
 import { keyOf, refOfKey } from '../../model/refs.ts'
 import { equalJson } from '../../store/json.ts'

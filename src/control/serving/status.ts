@@ -1,5 +1,5 @@
 import { setCondition } from '../../model/conditions.ts'
-import type { InferenceService } from '../../model/kinds/workloads.ts'
+import type { InferenceService } from '../../model/kinds/inference-service.ts'
 import type { Replica } from './look.ts'
 import type { Revision } from './revision.ts'
 

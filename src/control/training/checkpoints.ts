@@ -1,7 +1,7 @@
 import { sha256Of } from '../../blob/file/sha256.ts'
 import { readManifest } from '../../blob/manifest.ts'
 import { durationMs } from '../../model/duration.ts'
-import type { Gang } from '../../model/kinds/workloads.ts'
+import type { Gang } from '../../model/kinds/gang.ts'
 import { autoInterval } from '../../model/reliability.ts'
 import { type GangStatus, gangStatusOf, type ReportStatus, seatsNow } from '../gangs.ts'
 import { again, type Context, type Outcome, settled } from '../reconciler.ts'

@@ -1,5 +1,6 @@
+import type { Gang } from '../../model/kinds/gang.ts'
 import type { Pod } from '../../model/kinds/kubernetes.ts'
-import type { Gang, TrainingJob } from '../../model/kinds/workloads.ts'
+import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { annotation, label, podNameOf } from '../../model/names.ts'
 import { groupsOf, rendezvousEnv, withEnv, withLabels } from '../../model/pods.ts'
 import { ownerReferenceTo } from '../../model/refs.ts'

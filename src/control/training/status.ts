@@ -1,5 +1,5 @@
 import { conditionOf, isTrue, setCondition } from '../../model/conditions.ts'
-import type { Gang } from '../../model/kinds/workloads.ts'
+import type { Gang } from '../../model/kinds/gang.ts'
 import { seatsNow } from '../gangs.ts'
 import { scheduledCondition } from '../scheduling/commit.ts'
 import type { Ending } from './completion.ts'

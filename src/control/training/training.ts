@@ -1,4 +1,5 @@
-import type { Gang, TrainingJob } from '../../model/kinds/workloads.ts'
+import type { Gang } from '../../model/kinds/gang.ts'
+import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { label } from '../../model/names.ts'
 import { keyOf, refOfKey } from '../../model/refs.ts'
 import { equalJson } from '../../store/json.ts'

@@ -1,0 +1,108 @@
+import { z } from 'zod'
+import { base, conditions, count, observedGeneration, seconds, timestamp } from './fields.ts'
+
+export const accelerator = z.strictObject({
+  model: z.string().describe('"cpu" for a slot, else the accelerator model.'),
+  count: z.number().min(0).describe('Accelerators per member; a fraction is a share of one.'),
+})
+
+export const seat = z.strictObject({
+  pod: z.string().describe('The pod that sits here.'),
+  group: z.string().describe('Its group.'),
+  rank: count.describe('RANK: its number in the gang.'),
+  localRank: count.describe('LOCAL_RANK: its number on the node.'),
+  node: z.string().describe('The node.'),
+  devices: z
+    .array(
+      z.strictObject({
+        id: z.string().describe('Device of the node.'),
+        milli: z.number().int().min(1).max(1000).describe('Share of it in thousandths.'),
+      }),
+    )
+    .describe('What it may use.'),
+  ports: z.array(z.number().int()).describe('Ports of the node that are its own.'),
+})
+
+export const gang = z
+  .strictObject({
+    ...base('Gang'),
+    spec: z
+      .strictObject({
+        attempt: z.number().int().min(1).describe('Raised for each new incarnation; seats of an older one are void.'),
+        queue: z.string().describe('The Queue whose share it uses.'),
+        priority: z.number().int().describe('Higher goes first.'),
+        preemptible: z.boolean().default(true).describe('Whether its seats may be taken.'),
+        suspend: z.boolean().default(false).describe('Wants no seats.'),
+        groups: z
+          .array(
+            z.strictObject({
+              name: z.string().describe('Name of the group.'),
+              min: z.number().int().min(1).describe('Fewest members that are of use.'),
+              max: z.number().int().min(1).describe('Most members that are of use.'),
+              accelerators: z.array(accelerator).min(1).describe('Alternatives in order of preference.'),
+              cpuMilli: z.number().min(0).default(0).describe('Thousandths of a core per member.'),
+              memoryBytes: z.number().min(0).default(0).describe('Memory per member.'),
+              ports: z.number().int().min(0).default(1).describe('Ports of its node that each member needs.'),
+              nodeSelector: z.record(z.string(), z.string()).default({}).describe('Labels that the node must have.'),
+              tolerations: z.array(z.looseObject({})).default([]).describe('Taints that members put up with.'),
+            }),
+          )
+          .min(1)
+          .describe('Members of one shape each; all are seated together.'),
+        topology: z.looseObject({}).optional().describe('How close together members sit.'),
+        checkpointRequest: z
+          .strictObject({
+            step: count.describe('The step to checkpoint at, the same for all ranks.'),
+            stop: z.boolean().default(false).describe('Stop once it is written.'),
+          })
+          .optional()
+          .describe('A checkpoint asked of all ranks.'),
+        expectedSeconds: seconds.optional().describe('Declared running time.'),
+      })
+      .describe('What to seat.'),
+    status: z
+      .strictObject({
+        observedGeneration,
+        conditions,
+        seats: z
+          .strictObject({
+            attempt: count.describe('The attempt that they are for.'),
+            epoch: count.describe('Epoch of the leader that decided.'),
+            at: timestamp.describe('When they were committed.'),
+            masterAddr: z.string().describe('MASTER_ADDR: where rank 0 listens.'),
+            masterPort: z.number().int().describe('MASTER_PORT.'),
+            members: z.array(seat).describe('One seat a member.'),
+          })
+          .optional()
+          .describe('Where each member sits; void unless the attempt is spec.attempt.'),
+        hold: z.looseObject({}).optional().describe('Capacity kept for it while victims leave.'),
+        epoch: count
+          .optional()
+          .describe('Leader epoch that last touched this gang: a new leader writes its own before it decides.'),
+        checkpoint: z
+          .strictObject({
+            step: count.describe('Step that it holds.'),
+            attempt: count.describe('Attempt that wrote it.'),
+            at: timestamp.describe('When it was committed.'),
+            digest: z.string().describe('Digest over its manifests.'),
+            bytes: z.number().default(0).describe('Its size.'),
+            manifests: z.array(z.string()).describe('Blob keys of the manifests, by rank.'),
+            seconds: z.number().optional().describe('Stall per checkpoint.'),
+          })
+          .optional()
+          .describe('The last committed checkpoint.'),
+        checkpoints: z
+          .array(z.strictObject({ step: count, attempt: count, manifests: z.array(z.string()) }))
+          .default([])
+          .describe('Older committed checkpoints that retention still keeps, newest first.'),
+        stepSeconds: z.number().optional().describe('Mean of the recent steps.'),
+        restartSeconds: z.number().optional().describe('Measured time from seats to the first step.'),
+        expectedEnd: timestamp.optional().describe('When it should be done at the present rate.'),
+      })
+      .optional()
+      .describe('What was seen and decided last.'),
+  })
+  .describe('Pods that start together or not at all: what the scheduler seats.')
+
+export type Gang = z.output<typeof gang>
+export type Seat = z.output<typeof seat>

@@ -1,0 +1,49 @@
+import { z } from 'zod'
+import { base, conditions, count, environmentName, line, seconds } from './fields.ts'
+
+export const pool = z
+  .strictObject({
+    ...base('Pool'),
+    spec: z
+      .strictObject({
+        accelerator: z
+          .string()
+          .max(63)
+          .regex(/^[A-Za-z][A-Za-z0-9._-]*$/, 'a model such as H100, or cpu')
+          .default('cpu')
+          .describe('Model of its accelerators; cpu: slots.'),
+        minNodes: count.default(0).describe('Fewest nodes.'),
+        maxNodes: count.default(1).describe('Most nodes.'),
+        capacityType: z
+          .enum(['reserved', 'on-demand', 'spot'])
+          .default('reserved')
+          .describe('How it is paid for; spot nodes may be taken away.'),
+        pricePerSlotHour: z
+          .number()
+          .min(0)
+          .max(100_000)
+          .optional()
+          .describe("USD per accelerator (or slot) and hour; the price book's when left out."),
+        zone: z.string().max(63).optional().describe('Zone of its nodes.'),
+        provisioningSeconds: seconds.default(0).describe('How long a new node takes.'),
+        allowEnv: z
+          .array(environmentName)
+          .max(256)
+          .default([])
+          .describe('Names such as LD_PRELOAD or NODE_OPTIONS that jobs here may set.'),
+        hostPaths: z.array(line(4096).startsWith('/')).max(256).default([]).describe('Host paths that pods may mount.'),
+      })
+      .describe('What the nodes are like.'),
+    status: z
+      .strictObject({
+        conditions,
+        nodes: count.optional().describe('Nodes that exist.'),
+        readyNodes: count.optional().describe('Nodes that can take work.'),
+        slots: count.optional().describe('Accelerators (or slots) of all nodes.'),
+      })
+      .optional()
+      .describe('What was seen last.'),
+  })
+  .describe('Nodes of one shape, with their price.')
+
+export type Pool = z.output<typeof pool>

@@ -1,0 +1,42 @@
+import { z } from 'zod'
+import { dnsLabel } from '../metadata.ts'
+import { base, conditions, count, perModel } from './fields.ts'
+
+export const queue = z
+  .strictObject({
+    ...base('Queue'),
+    spec: z
+      .strictObject({
+        namespaces: z
+          .array(z.union([dnsLabel, z.literal('*')]))
+          .max(1000)
+          .default(['default'])
+          .describe('Namespaces that may use it; "*" for all.'),
+        parent: dnsLabel.optional().describe('The Queue that it is a part of.'),
+        weight: z.number().min(0).max(1_000_000).default(1).describe('Its share of what others leave unused.'),
+        nominalQuota: perModel.optional().describe('Accelerators by model; unlimited when left out.'),
+        borrowingLimit: perModel.optional().describe('How much more it may borrow, by model; unlimited when left out.'),
+        lendingLimit: perModel.optional().describe('How much of its quota others may borrow, by model.'),
+        stopPolicy: z
+          .enum(['None', 'Hold', 'HoldAndDrain'])
+          .default('None')
+          .describe('Hold: nothing new starts. HoldAndDrain: what runs is also stopped, after a checkpoint.'),
+        budget: z
+          .strictObject({ usdPerMonth: z.number().min(0).max(1e12).describe('USD per calendar month.') })
+          .optional()
+          .describe('What it may spend.'),
+      })
+      .describe('How big the share is.'),
+    status: z
+      .strictObject({
+        conditions,
+        running: count.optional().describe('Gangs that hold seats.'),
+        waiting: count.optional().describe('Gangs that wait for seats.'),
+        usage: perModel.optional().describe('Accelerators in use, by model.'),
+      })
+      .optional()
+      .describe('What was seen last.'),
+  })
+  .describe("A tenant's share of the factory.")
+
+export type Queue = z.output<typeof queue>

@@ -1,0 +1,92 @@
+import { z } from 'zod'
+import { base, count, timestamp } from './fields.ts'
+
+/** One writer: the agent (of a pod) or a gateway (of a service). Named `pod.<pod>` or `service.<service>`. */
+export const report = z
+  .strictObject({
+    ...base('Report'),
+    spec: z
+      .strictObject({
+        pod: z.strictObject({ name: z.string(), uid: z.string() }).optional().describe('The pod that it is of.'),
+        service: z
+          .strictObject({ name: z.string(), uid: z.string() })
+          .optional()
+          .describe('The service that it is of.'),
+        gang: z.string().optional().describe('The gang of the pod.'),
+        attempt: count.optional().describe('The attempt of the pod.'),
+        node: z.string().optional().describe('The node of the pod.'),
+      })
+      .describe('What it is a report of.'),
+    status: z
+      .strictObject({
+        at: timestamp.optional().describe('When it was written.'),
+        // of a pod
+        rank: count.optional().describe('Rank of the pod.'),
+        pid: count.optional().describe('Process of the pod on its node.'),
+        startedAtMs: z.number().optional().describe('When its process started.'),
+        firstStepAtMs: z.number().optional().describe('When its first step was done.'),
+        restoredStep: count.optional().describe('Step of the checkpoint that it started from.'),
+        step: count.optional().describe('Last step that it finished.'),
+        stepAtMs: z.number().optional().describe('When its last step was done.'),
+        loss: z.number().optional().describe('Loss at that step.'),
+        stepSeconds: z.number().optional().describe('Mean of the recent steps.'),
+        samplesPerSecond: z.number().optional().describe('Samples a second.'),
+        tokensPerSecond: z.number().optional().describe('Tokens a second.'),
+        checkpoints: z
+          .array(
+            z.strictObject({
+              step: count.describe('Step that it holds.'),
+              rank: count.describe('Rank that wrote it.'),
+              manifest: z.string().describe('Blob key of its manifest.'),
+              digest: z.string().describe('sha256 of its manifest.'),
+              bytes: z.number().describe('Its size.'),
+              stallSeconds: z.number().optional().describe('How long it kept the job from working.'),
+              persistSeconds: z.number().optional().describe('How long shipping took.'),
+              writtenAtMs: z.number().describe('When the job had written it.'),
+            }),
+          )
+          .default([])
+          .describe('Shipped and verified; the newest few.'),
+        stopped: z.boolean().optional().describe('The job said that it stopped because it was asked to.'),
+        ended: z
+          .strictObject({
+            atMs: z.number().describe("When, by the shim's clock."),
+            exitCode: z.number().int().optional().describe('Exit code, if it exited.'),
+            signal: z.string().optional().describe('Signal, if one ended it.'),
+            reason: z.string().describe('In one CamelCase word.'),
+            message: z.string().describe('In a sentence.'),
+            byAgent: z.boolean().default(false).describe('The agent ended it (stop, kill), not the job itself.'),
+          })
+          .optional()
+          .describe('How its process ended.'),
+        output: z
+          .strictObject({
+            manifest: z.string().describe('Blob key of its manifest.'),
+            digest: z.string().describe('sha256 of its manifest.'),
+            bytes: z.number().describe('Its size.'),
+            files: z.number().describe('How many files.'),
+            metrics: z.record(z.string(), z.unknown()).optional().describe('What the job said of it (metrics.json).'),
+          })
+          .optional()
+          .describe('Shipped output of rank 0.'),
+        logTail: z.string().optional().describe('Last lines of the log, when it failed or hung.'),
+        hungSinceMs: z.number().optional().describe('Since when no step was done for three mean steps.'),
+        // of a service
+        inFlight: count.optional().describe('Requests being served.'),
+        held: count.optional().describe('Requests waiting for a replica.'),
+        heldSinceMs: z.number().optional().describe('Since when the oldest of them waits.'),
+        lastRequestAtMs: z.number().optional().describe('When the last request came.'),
+        requestsPerSecond: z.number().optional().describe('Rate over the last seconds.'),
+        concurrency: z.number().optional().describe('Mean number of requests under way since the report before.'),
+        ttftSeconds: z.number().optional().describe('Mean time to the first token of late.'),
+        promptTokens: z.number().optional().describe('Since the gateway started.'),
+        completionTokens: z.number().optional().describe('Since the gateway started.'),
+        requests: z.number().optional().describe('Since the gateway started.'),
+        perReplica: z.record(z.string(), z.number()).optional().describe('In-flight requests by pod.'),
+      })
+      .optional()
+      .describe('What was seen last.'),
+  })
+  .describe('What an agent says of a pod, or a gateway of a service.')
+
+export type Report = z.output<typeof report>

@@ -1,0 +1,167 @@
+import { z } from 'zod'
+import { readDuration } from '../duration.ts'
+import { dnsLabel } from '../metadata.ts'
+import { base, conditions, count, line, observedGeneration, seconds, sugar, timestamp } from './fields.ts'
+import { podTemplate } from './kubernetes.ts'
+
+export const trainingJob = z
+  .strictObject({
+    ...base('TrainingJob'),
+    spec: z
+      .strictObject({
+        queue: dnsLabel.default('default').describe('The Queue whose share it uses.'),
+        priority: z.number().int().min(-1_000_000_000).max(1_000_000_000).default(0).describe('Higher goes first.'),
+        preemptible: z
+          .boolean()
+          .default(true)
+          .describe('Whether its seats may be taken for more urgent work, after a checkpoint.'),
+        suspend: z.boolean().default(false).describe('true: checkpoint, stop and give the seats back.'),
+        workers: z
+          .number()
+          .int()
+          .min(1)
+          .max(100_000)
+          .optional()
+          .describe('Members of the one group (sugar for groups).'),
+        ...sugar,
+        groups: z
+          .array(
+            z.strictObject({
+              name: dnsLabel.default('worker').describe('Name of the group, unique in the job.'),
+              replicas: z.number().int().min(1).max(100_000).default(1).describe('Members of this group.'),
+              template: podTemplate.describe("Kubernetes' whole PodTemplateSpec."),
+            }),
+          )
+          .min(1)
+          .max(32)
+          .optional()
+          .describe('Member groups of one shape each; all of them start together.'),
+        dataset: line(2000).optional().describe('Name of a Dataset, or a URI (file:///path).'),
+        checkpoint: z
+          .strictObject({
+            interval: z
+              .string()
+              .max(64)
+              .superRefine((value, context) => {
+                if (value === 'auto') return
+                const read = readDuration(value)
+                if ('problem' in read) context.addIssue({ code: 'custom', message: `${read.problem}, or auto` })
+                else if (read.ms < 1000) context.addIssue({ code: 'custom', message: 'must be at least 1s' })
+              })
+              .optional()
+              .describe(
+                "How often a checkpoint is asked for: 30s, 10m, or auto (the exact optimum from measured cost and failure rate). Left out: the job's own rhythm.",
+              ),
+            ranks: z.enum(['first', 'all']).default('first').describe('Which ranks write a part of each checkpoint.'),
+            keep: z.number().int().min(1).max(1000).default(2).describe('Committed checkpoints kept.'),
+          })
+          .prefault({})
+          .describe('When the job is asked for a checkpoint, who writes it, and how many are kept.'),
+        progress: z
+          .strictObject({
+            pattern: z.string().max(1000).describe('For example: step (?<step>[0-9]+) loss (?<loss>[0-9.]+)'),
+          })
+          .optional()
+          .describe('Regular expression over the log with the named groups step, loss, samples, tokens.'),
+        maxRestarts: z
+          .number()
+          .int()
+          .min(0)
+          .max(10_000)
+          .default(5)
+          .describe('Failed attempts allowed without a new durable checkpoint between them.'),
+        failurePolicy: z
+          .strictObject({
+            failExitCodes: z
+              .array(z.number().int().min(1).max(255))
+              .max(255)
+              .optional()
+              .describe('Exit codes that fail the job at once.'),
+            restartExitCodes: z
+              .array(z.number().int().min(1).max(255))
+              .max(255)
+              .optional()
+              .describe('Exit codes that always restart.'),
+          })
+          .prefault({})
+          .describe('Which exit codes are a bug of the job (fail at once) and which are bad luck (restart).'),
+        activeDeadlineSeconds: seconds.optional().describe('Fails the job when it has run this long.'),
+        ttlSecondsAfterFinished: seconds.optional().describe('Deletes the job this long after its end.'),
+        terminationGracePeriodSeconds: seconds
+          .default(30)
+          .describe('How long a worker may take to checkpoint and stop before it is killed.'),
+        output: z
+          .strictObject({ model: dnsLabel.describe('Name of the Model to publish.') })
+          .optional()
+          .describe("Publish rank 0's output as a version of this Model."),
+        topology: z
+          .strictObject({
+            required: z.string().max(317).optional().describe('Node label whose value all members must share.'),
+            preferred: z.string().max(317).optional().describe('Node label whose value members should share.'),
+          })
+          .optional()
+          .describe(
+            'How close together members sit, by node label (millwright.dev/rack, topology.kubernetes.io/zone).',
+          ),
+        expectedSeconds: seconds.optional().describe('Declared running time; used to predict starts of others.'),
+      })
+      .describe('What to run, on what, and what to do when it fails.'),
+    status: z
+      .strictObject({
+        observedGeneration,
+        phase: z
+          .enum([
+            'Pending',
+            'Waiting',
+            'Starting',
+            'Running',
+            'Suspending',
+            'Suspended',
+            'Restarting',
+            'Succeeded',
+            'Failed',
+          ])
+          .optional()
+          .describe('Where it stands, in one word.'),
+        conditions,
+        attempt: count.optional().describe('The running number of its incarnations.'),
+        restarts: count.optional().describe('Failed attempts so far.'),
+        restartsSinceProgress: count.optional().describe('Failed attempts since the last durable checkpoint.'),
+        workers: count.optional().describe('Members that run now.'),
+        step: count.optional().describe('The last step that all ranks finished.'),
+        loss: z.number().optional().describe('Loss at that step.'),
+        samplesPerSecond: z.number().optional().describe('Samples a second, all ranks together.'),
+        tokensPerSecond: z.number().optional().describe('Tokens a second, all ranks together.'),
+        stepSeconds: z.number().optional().describe('Mean of the recent steps.'),
+        checkpoint: z
+          .looseObject({ step: count, attempt: count, at: timestamp })
+          .optional()
+          .describe('The last durable checkpoint.'),
+        lostSeconds: z.number().optional().describe('GPU- or slot-seconds of work lost to failures.'),
+        expectedEnd: timestamp.optional().describe('When it should be done at the present rate.'),
+        startTime: timestamp.optional().describe('When it first got its seats.'),
+        completionTime: timestamp.optional().describe('When it ended.'),
+        lastFailure: z
+          .looseObject({
+            attempt: count,
+            reason: z.string(),
+            message: z.string(),
+            pod: z.string().optional(),
+            at: timestamp,
+            logTail: z.string().optional(),
+          })
+          .optional()
+          .describe('Why the last attempt failed: the first pod that ended, and its last words.'),
+        model: z.string().optional().describe('The Model version that it published.'),
+        output: z
+          .looseObject({ manifest: z.string(), digest: z.string() })
+          .optional()
+          .describe("Rank 0's output, once it is durable."),
+        message: z.string().optional().describe('One sentence for people.'),
+      })
+      .optional()
+      .describe('What was seen last.'),
+  })
+  .describe('A gang of workers that runs to completion, checkpoints and recovers.')
+
+export type TrainingJob = z.output<typeof trainingJob>
