@@ -1,11 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { OperatingError } from '../base/errors.ts'
+import type { LogOptions } from '../model/kinds/kubernetes.ts'
 import type { KindMap, KindName, Resource } from '../model/registry.ts'
 import type { DeleteOptions, Listed, ListOptions, Ref, Selectors, WatchEvent } from '../store/contract.ts'
 import { columnsOf } from './columns.ts'
 import type { Status } from './failure.ts'
 import { pathOfAll, pathOfOne } from './places.ts'
-import type { LogOptions } from './ports.ts'
 import type { Table } from './table.ts'
 import { nodeTransport, type Transport, type WireResponse } from './transport.ts'
 

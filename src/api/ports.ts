@@ -1,4 +1,4 @@
-import type { Pod } from '../model/kinds/kubernetes.ts'
+import type { LogOptions, Pod } from '../model/kinds/kubernetes.ts'
 
 /** What the API serves but cannot reach itself; `runtime` plugs it in. */
 export interface ApiPorts {
@@ -8,16 +8,4 @@ export interface ApiPorts {
   metrics(): Promise<string>
   /** Why a gang waits or runs where it does; undefined where nothing is known of it. */
   why?(namespace: string, name: string): Promise<object | undefined>
-}
-
-/** As the query parameters of Kubernetes' log subresource. */
-export interface LogOptions {
-  follow?: boolean | undefined
-  timestamps?: boolean | undefined
-  previous?: boolean | undefined
-  tailLines?: number | undefined
-  sinceSeconds?: number | undefined
-  limitBytes?: number | undefined
-  /** Aborted when the reader has gone. */
-  signal?: AbortSignal | undefined
 }

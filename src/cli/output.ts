@@ -35,20 +35,3 @@ export function dump(value: unknown, format: 'json' | 'yaml'): string {
 export function plain(text: string): string {
   return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '\ufffd')
 }
-
-export function age(fromIso: string | null | undefined, nowMs: number): string {
-  if (!fromIso) return '<unknown>'
-  return span(nowMs - Date.parse(fromIso))
-}
-
-/** 850ms, 12s, 5m3s, 2h7m, 3d4h. */
-export function span(ms: number): string {
-  if (!Number.isFinite(ms)) return '-'
-  if (ms < 1000) return `${Math.max(0, Math.round(ms))}ms`
-  const seconds = Math.floor(ms / 1000)
-  if (seconds < 120) return `${seconds}s`
-  const minutes = Math.floor(seconds / 60)
-  if (minutes < 60) return `${minutes}m${seconds % 60}s`
-  const hours = Math.floor(minutes / 60)
-  return hours < 48 ? `${hours}h${minutes % 60}m` : `${Math.floor(hours / 24)}d${hours % 24}h`
-}

@@ -31,7 +31,7 @@ function report(error: unknown): number {
   }
   const code = (error as { code?: unknown }).code
   const status = (error as { status?: { message?: string; code?: number } }).status
-  if (code === 'ECONNREFUSED' || code === 'ECONNRESET' || code === 'ENOENT') {
+  if (code === 'ECONNREFUSED' || code === 'ECONNRESET') {
     process.stderr.write('millwright: the factory does not answer; is `millwright up` running?\n')
     return exit.unreachable
   }
@@ -41,7 +41,7 @@ function report(error: unknown): number {
   }
   if (error instanceof OperatingError) {
     process.stderr.write(`millwright: ${error.message}\n`)
-    return exit.failed
+    return error.code === 'unreachable' ? exit.unreachable : exit.failed
   }
   process.stderr.write(`millwright: ${error instanceof Error ? error.message : String(error)}\n`)
   if (process.env['MILLWRIGHT_DEBUG'] && error instanceof Error) process.stderr.write(`${error.stack}\n`)

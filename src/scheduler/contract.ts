@@ -35,6 +35,7 @@ export interface Why {
   state: 'waiting' | 'seated' | 'suspended' | 'unknown'
   reason: string
   message: string
+  /** `accelerators`: of all members together, for each alternative. */
   asked: { members: number; accelerators: { model: string; count: number }[] }
   free: { model: string; count: number; total: number }[]
   /** Who holds what is missing. */

@@ -24,7 +24,7 @@ describe('a factory on this machine', () => {
     expect([good.status, good.stdout]).toEqual([0, 'hello\n'])
     expect(millwright('run', '--', 'sh', '-c', 'exit 7').status).toBe(7)
     const missing = millwright('run', '--', 'no-such-command')
-    expect(missing.status).not.toBe(0)
+    expect(missing.status).toBe(127)
     expect(missing.stderr).toContain('command not found: no-such-command')
   })
 
@@ -39,6 +39,7 @@ describe('a factory on this machine', () => {
     const starts = () => read(join(dir, 'starts')).split('\n').filter(Boolean).length
     await until(() => starts() === 2 && phase('survivor') === 'Running')
     await stop('SIGKILL')
+    expect(millwright('get', 'jobs').status).toBe(4)
     await up()
     await until(() => phase('survivor') === 'Running')
     writeFileSync(join(dir, 'finish'), '')
@@ -86,6 +87,24 @@ describe('a factory on this machine', () => {
       { encoding: 'utf8' },
     )
     expect([busy.status, busy.stderr]).toEqual([1, expect.stringContaining('in use')])
+  })
+
+  it('applies nothing of files when one change in them would be refused, and says what to do first', async () => {
+    await up()
+    const file = join(dir, 'changing.yaml')
+    const write = (seconds: number, more = '') =>
+      writeFileSync(
+        file,
+        `apiVersion: millwright.dev/v1alpha1\nkind: TrainingJob\nmetadata: {name: changing}\nspec: {command: [sleep, "${seconds}"]}\n${more}`,
+      )
+    write(1000)
+    expect(millwright('apply', '-f', file).status).toBe(0)
+    await until(() => phase('changing') === 'Running')
+    write(2000, '---\napiVersion: millwright.dev/v1alpha1\nkind: Queue\nmetadata: {name: another}\nspec: {}\n')
+    const refused = millwright('apply', '--yes', '-f', file)
+    expect([refused.status, refused.stderr]).toEqual([1, expect.stringContaining('millwright suspend changing')])
+    expect(millwright('get', 'queue', 'another').status).toBe(3)
+    expect(millwright('delete', 'job', 'changing').status).toBe(0)
   })
 
   it('says what to do when no factory runs', () => {

@@ -20,7 +20,7 @@ export function checkCommand(command: readonly string[], path: string, workingDi
     if (problem.message.includes('not found')) continue
     best ??= problem
   }
-  return best ?? refuse(`command not found: ${program}; it is not in PATH (${path})`)
+  return best ?? refuse(`command not found: ${program}; it is not in the PATH of pods here`)
 }
 
 function checkFile(program: string, file: string): Refusal | undefined {

@@ -1,18 +1,8 @@
 import { appendFileSync, readFileSync, renameSync, statSync } from 'node:fs'
 import { copyFile, open, stat, truncate } from 'node:fs/promises'
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Pod } from '../../model/kinds/kubernetes.ts'
+import type { LogOptions, Pod } from '../../model/kinds/kubernetes.ts'
 import { type PodFolder, podFolder } from './folders.ts'
-
-export interface LogOptions {
-  follow?: boolean | undefined
-  timestamps?: boolean | undefined
-  previous?: boolean | undefined
-  tailLines?: number | undefined
-  sinceSeconds?: number | undefined
-  limitBytes?: number | undefined
-  signal?: AbortSignal | undefined
-}
 
 /** The output of a pod of this machine, whoever runs it now. `dir` is the agent's folder. */
 export function readPodLog(dir: string, pod: Pod, options: LogOptions = {}): AsyncIterable<Uint8Array> {

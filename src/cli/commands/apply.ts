@@ -28,6 +28,7 @@ export async function applyFiles(options: FileOptions, global: Global): Promise<
   const wanted = readAll(options.file, global.namespace)
   const { client } = connect(global)
   const changes = await planAgainst(client, wanted)
+  refuseBlocked(changes)
   const destroying = changes.filter((change) => change.disturbs === 'destroys')
   if (destroying.length > 0 && options.yes !== true) await confirm(destroying)
   for (const change of changes) {
@@ -36,6 +37,14 @@ export async function applyFiles(options: FileOptions, global: Global): Promise<
     if (output === 'json') console.log(JSON.stringify(object))
     else console.log(`${info.singular}/${change.name}${output === 'name' ? '' : ` ${words[change.action]}`}`)
   }
+}
+
+/** Nothing is applied when a part of it is known to be refused. */
+function refuseBlocked(changes: Change[]): void {
+  const blocked = changes.filter((change) => change.blocked !== undefined)
+  if (blocked.length === 0) return
+  const reasons = blocked.map((change) => `${change.kind}/${change.name}: ${change.blocked}`)
+  throw new Exit(exit.failed, `nothing was applied\n${reasons.join('\n')}`)
 }
 
 const words = { create: 'created', update: 'changed', unchanged: 'unchanged' } as const

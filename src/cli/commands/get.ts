@@ -1,10 +1,11 @@
+import { humanAge } from '../../api/age.ts'
 import type { Client } from '../../api/client.ts'
-import { apiVersionOf, type KindInfo, kinds } from '../../model/registry.ts'
+import { apiVersionOf, type KindInfo, kinds, type Resource } from '../../model/registry.ts'
 import { kindNamed, oneOf } from '../arguments.ts'
 import { connect } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
 import type { Global } from '../global.ts'
-import { age, dump, paint, plain, table } from '../output.ts'
+import { dump, paint, plain, table } from '../output.ts'
 
 interface GetOptions {
   output: string
@@ -169,7 +170,7 @@ export async function describe(word: string, name: string, global: Global): Prom
   const namespace = info.namespaced ? global.namespace : undefined
   const object = await client.get(info.kind, { name, namespace })
   if (object === undefined) throw notFound(info, name, namespace)
-  console.log(plain(readable(object as unknown as Record<string, unknown>)))
+  console.log(plain(readable(info, object)))
   const events = await client.list('Event', {
     namespace: namespace ?? 'default',
     fields: `involvedObject.kind=${info.kind},involvedObject.name=${name}`,
@@ -177,7 +178,7 @@ export async function describe(word: string, name: string, global: Global): Prom
   console.log(paint.bold('Events:'))
   if (events.items.length === 0) return console.log('  none')
   const rows = events.items.map((event) => [
-    age(event.lastTimestamp, Date.now()),
+    humanAge(event.lastTimestamp, Date.now()),
     event.type ?? '',
     event.reason ?? '',
     `${event.count && event.count > 1 ? `(x${event.count}) ` : ''}${plain(event.message ?? '')}`,
@@ -188,12 +189,12 @@ export async function describe(word: string, name: string, global: Global): Prom
       rows.map((row) => [`  ${row[0]}`, ...row.slice(1)]),
     ),
   )
+}
 
-  function readable(whole: Record<string, unknown>): string {
-    const { metadata, spec, status } = whole as { metadata: Record<string, unknown>; spec: unknown; status: unknown }
-    const meta = { ...metadata }
-    delete meta['managedFields']
-    const head = `${paint.bold(`${info.kind}/${name}`)}  (${apiVersionOf(info)}, ${age(String(metadata['creationTimestamp']), Date.now())} old)`
-    return [head, dump({ metadata: meta, spec, status }, 'yaml')].join('\n')
-  }
+function readable(info: KindInfo, object: Resource): string {
+  const { managedFields: _, ...metadata } = object.metadata
+  const { apiVersion: _version, kind, metadata: _whole, ...rest } = object
+  const age = humanAge(metadata.creationTimestamp, Date.now())
+  const head = `${paint.bold(`${kind}/${metadata.name}`)}  (${apiVersionOf(info)}, ${age} old)`
+  return [head, dump({ metadata, ...rest }, 'yaml')].join('\n')
 }

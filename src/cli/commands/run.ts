@@ -1,5 +1,6 @@
 import { basename } from 'node:path'
 import type { Client } from '../../api/client.ts'
+import type { Pod } from '../../model/kinds/kubernetes.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { millwrightVersion } from '../../model/metadata.ts'
 import { label } from '../../model/names.ts'
@@ -177,7 +178,7 @@ async function print(
   if (rest !== '') process.stdout.write(`${prefix}${rest}\n`)
 }
 
-/** 0 when the job succeeded, else the exit code of the worker that failed (128 + n for a signal). */
+/** 0 when the job succeeded, else the exit code of the worker that failed (128 + n for a signal, 127 as a shell's for one that could not start). */
 async function codeOf(client: Client, job: TrainingJob): Promise<number> {
   if (job.status?.phase === 'Succeeded') return exit.ok
   const pods = await client.list('Pod', {
@@ -185,8 +186,11 @@ async function codeOf(client: Client, job: TrainingJob): Promise<number> {
     labels: `${label.job}=${job.metadata.name}`,
   })
   const named = pods.items.find((pod) => pod.metadata.name === job.status?.lastFailure?.pod)
-  const codes = (named === undefined ? pods.items : [named, ...pods.items]).map(
-    (pod) => pod.status?.containerStatuses?.[0]?.state?.terminated?.exitCode ?? 0,
-  )
+  const codes = (named === undefined ? pods.items : [named, ...pods.items]).map(exitCodeIn)
   return codes.find((code) => code !== 0) ?? exit.failed
+}
+
+function exitCodeIn(pod: Pod): number {
+  const ended = pod.status?.containerStatuses?.[0]?.state?.terminated
+  return ended?.reason === 'StartError' ? 127 : (ended?.exitCode ?? 0)
 }

@@ -1,10 +1,11 @@
+import { humanAge, humanDuration } from '../../api/age.ts'
 import type { Client } from '../../api/client.ts'
 import { conditionOf } from '../../model/conditions.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import { oneOf } from '../arguments.ts'
 import { connect } from '../connect.ts'
 import type { Global } from '../global.ts'
-import { age, paint, plain, span, table } from '../output.ts'
+import { paint, plain, table } from '../output.ts'
 
 export async function status(options: { watch?: boolean; output?: string }, global: Global): Promise<void> {
   const output = oneOf('--output', options.output, ['text', 'json'], 'text')
@@ -83,8 +84,8 @@ function draw(seen: Seen, url: string, gatewayUrl: string | undefined): string {
           job.status?.lostSeconds === undefined ? '-' : `${job.status.lostSeconds.toFixed(1)}s`,
           job.status?.expectedEnd === undefined || job.status.phase !== 'Running'
             ? '-'
-            : span(Date.parse(job.status.expectedEnd) - now),
-          age(job.metadata.creationTimestamp, now),
+            : humanDuration(Math.max(0, Date.parse(job.status.expectedEnd) - now)),
+          humanAge(job.metadata.creationTimestamp, now),
         ]),
       ),
     )
@@ -98,7 +99,7 @@ function draw(seen: Seen, url: string, gatewayUrl: string | undefined): string {
           service.status?.phase ?? 'Pending',
           `${service.status?.readyReplicas ?? 0}/${service.status?.wantedReplicas ?? service.spec.minReplicas}`,
           service.status?.model ?? '-',
-          age(service.metadata.creationTimestamp, now),
+          humanAge(service.metadata.creationTimestamp, now),
         ]),
       ),
     )

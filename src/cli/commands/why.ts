@@ -35,7 +35,7 @@ export async function why(name: string, options: { output?: string }, global: Gl
     console.log(plain(`  ${answer.reason}: ${answer.message}`))
     if (answer.state !== 'waiting') continue
     console.log(
-      `  asked  ${answer.asked.members} × ${asked}; free ${answer.free.map((free) => `${free.count} of ${free.total} ${free.model}`).join(', ') || 'none'}`,
+      `  asked  ${answer.asked.members} member${answer.asked.members === 1 ? '' : 's'}, ${asked} in all; free ${answer.free.map((free) => `${free.count} of ${free.total} ${free.model}`).join(', ') || 'none'}`,
     )
     if (answer.holders.length > 0) {
       console.log(

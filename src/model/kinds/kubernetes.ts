@@ -214,3 +214,15 @@ export interface Device {
   healthy: boolean
   reason?: string
 }
+
+/** Kubernetes' PodLogOptions, as far as we read them. */
+export interface LogOptions {
+  follow?: boolean | undefined
+  timestamps?: boolean | undefined
+  previous?: boolean | undefined
+  tailLines?: number | undefined
+  sinceSeconds?: number | undefined
+  limitBytes?: number | undefined
+  /** Aborted when the reader has gone. */
+  signal?: AbortSignal | undefined
+}
