@@ -1,46 +1,16 @@
-import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { createClient } from '../src/api/client.ts'
+import { type ChildProcess, execFileSync, spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { bin, type FactoryProcess, found, median, trainingJob, withFactory } from './factory-process.ts'
 import type { Row } from './row.ts'
 
 /** The built command line against a factory of its own, from outside, as a user meets it. */
-const bin = 'dist/bin/millwright.js'
-
-export async function rows(): Promise<Row[]> {
-  const dir = mkdtempSync(join(tmpdir(), 'bench-factory-'))
-  const factory = await up(dir)
-  try {
-    return [
-      { row: 'up to ready', value: factory.readyMs, unit: 'ms', bar: '<= 1500 ms', ok: factory.readyMs <= 1500 },
-      get(dir),
-      ...idle(factory.child),
-      ...(await shortJobs(dir, factory.child, 1000)),
-      ...(await killed(dir, 100)),
-    ]
-  } finally {
-    factory.child.kill('SIGINT')
-    await new Promise((done) => factory.child.once('exit', done))
-    rmSync(dir, { recursive: true, force: true })
-  }
-}
-
-async function up(dir: string): Promise<{ child: ChildProcess; readyMs: number }> {
-  const started = performance.now()
-  const child = spawn(process.execPath, [bin, '--dir', dir, 'up', '--port', '0', '--gateway-port', '0'], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  let output = ''
-  await new Promise<void>((done, failed) => {
-    child.once('exit', () => failed(new Error('the factory ended at its start')))
-    child.stdout?.on('data', (chunk) => {
-      output += chunk
-      if (output.includes('Next:')) done()
-    })
-  })
-  child.removeAllListeners('exit')
-  return { child, readyMs: performance.now() - started }
+export function rows(): Promise<Row[]> {
+  return withFactory([], async (factory) => [
+    { row: 'up to ready', value: factory.readyMs, unit: 'ms', bar: '<= 1500 ms', ok: factory.readyMs <= 1500 },
+    get(factory.dir),
+    ...idle(factory.child),
+    ...(await shortJobs(factory, 1000)),
+  ])
 }
 
 function get(dir: string): Row {
@@ -88,24 +58,21 @@ function idle(child: ChildProcess): Row[] {
   ]
 }
 
-async function shortJobs(dir: string, child: ChildProcess, count: number): Promise<Row[]> {
-  const client = clientOf(dir)
+async function shortJobs({ client, child }: FactoryProcess, count: number): Promise<Row[]> {
   const started = performance.now()
   const wave = Array.from({ length: count }, (_, index) => index)
   await Promise.all(
     Array.from({ length: 16 }, async () => {
       for (let index = wave.pop(); index !== undefined; index = wave.pop()) {
-        await client.create('TrainingJob', job(`short-${index}`, ['true'], 1))
+        await client.create('TrainingJob', trainingJob(`short-${index}`, ['true'], 1))
       }
     }),
   )
-  for (;;) {
+  await found('every short job done', 300, async () => {
     const { items } = await client.list('TrainingJob', { namespace: 'default' })
-    const done = items.filter((one) => one.status?.phase === 'Succeeded').length
     if (items.some((one) => one.status?.phase === 'Failed')) throw new Error('a job failed')
-    if (done === count) break
-    await new Promise((next) => setTimeout(next, 100))
-  }
+    return items.filter((one) => one.status?.phase === 'Succeeded').length === count ? true : undefined
+  })
   const rate = count / ((performance.now() - started) / 1000)
   const rowsOut: Row[] = [
     {
@@ -123,59 +90,6 @@ async function shortJobs(dir: string, child: ChildProcess, count: number): Promi
   return rowsOut
 }
 
-/** SIGKILL of a rank of a gang of two, until both ranks run again as the next attempt. */
-async function killed(dir: string, times: number): Promise<Row[]> {
-  const client = clientOf(dir)
-  const spec = job('victims', ['sleep', '100000'], 2)
-  await client.create('TrainingJob', { ...spec, spec: { ...spec.spec, maxRestarts: 10_000 } })
-  const took: number[] = []
-  const ranks = async (attempt: number) => {
-    const { items } = await client.list('Report', { namespace: 'default' })
-    return items.filter(
-      (one) =>
-        one.spec.gang === 'victims' &&
-        one.spec.attempt === attempt &&
-        one.status?.pid !== undefined &&
-        one.status.ended === undefined,
-    )
-  }
-  for (let attempt = 1; attempt <= times; attempt++) {
-    let running = await ranks(attempt)
-    while (running.length < 2) running = await ranks(attempt)
-    const startedAt = performance.now()
-    process.kill(running[0]?.status?.pid ?? 0, 'SIGKILL')
-    while ((await ranks(attempt + 1)).length < 2);
-    took.push(performance.now() - startedAt)
-  }
-  await client.delete('TrainingJob', { namespace: 'default', name: 'victims' })
-  took.sort((a, b) => a - b)
-  const p99 = took[Math.ceil(times * 0.99) - 1] ?? 0
-  return [
-    {
-      row: `SIGKILL of a rank, both ranks spawned again, p99 of ${times}`,
-      value: p99,
-      unit: 'ms',
-      bar: '<= 500 ms',
-      ok: p99 <= 500,
-      peer: `median ${median(took).toFixed(0)} ms; without a checkpoint to restore`,
-    },
-  ]
-}
-
-function job(name: string, command: string[], workers: number) {
-  return {
-    apiVersion: 'millwright.dev/v1alpha1',
-    kind: 'TrainingJob',
-    metadata: { name, namespace: 'default' },
-    spec: { command, workers, resources: { accelerators: 'cpu:1' } },
-  }
-}
-
-function clientOf(dir: string) {
-  const { url } = JSON.parse(readFileSync(join(dir, 'factory.json'), 'utf8')) as { url: string }
-  return createClient({ server: url, token: readFileSync(join(dir, 'token'), 'utf8').trim() })
-}
-
 function cpuMs(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
   return (Number(fields[11]) + Number(fields[12])) * 10 // clock ticks of 10 ms on Linux
@@ -183,9 +97,4 @@ function cpuMs(pid: number): number {
 
 function residentMb(pid: number): number {
   return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  return sorted[Math.floor(sorted.length / 2)] ?? 0
 }

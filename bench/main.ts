@@ -5,6 +5,8 @@ const benches: Record<string, () => Promise<{ rows(): Promise<Row[]> }>> = {
   store: () => import('./store.ts'),
   checkpoints: () => import('./agent.ts'),
   factory: () => import('./factory.ts'),
+  recovery: () => import('./recovery.ts'),
+  serving: () => import('./serving.ts'),
 }
 
 const words = process.argv.slice(2)
