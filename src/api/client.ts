@@ -7,16 +7,15 @@ import { columnsOf } from './columns.ts'
 import type { Status } from './failure.ts'
 import { pathOfAll, pathOfOne } from './places.ts'
 import type { Table } from './table.ts'
-import { nodeTransport, type Transport, type WireResponse } from './transport.ts'
+import { nodeTransport, type Transport, type Trust, type WireResponse } from './transport.ts'
 
 export type { ColumnDefinition, Table } from './table.ts'
 
-export interface ClientOptions {
+export interface ClientOptions extends Trust {
   /** `http://127.0.0.1:PORT`, or `https://…` elsewhere. */
   server: string
-  token: string
-  /** PEM of who signed the server's certificate. */
-  certificateAuthority?: string | undefined
+  /** Left out where a client certificate says who we are. */
+  token?: string | undefined
   /** Ends everything that the client does. */
   signal?: AbortSignal | undefined
   /** Another way to the server than Node's HTTP. */
@@ -92,7 +91,7 @@ export class ApiError extends Error {
 }
 
 export function createClient(options: ClientOptions): Client {
-  const transport = options.transport ?? nodeTransport(options.server, options.certificateAuthority)
+  const transport = options.transport ?? nodeTransport(options.server, options)
   const caller = new Caller(transport, options.token, options.signal)
   return {
     get: async (kind, ref) => missingIsFine(caller.json(pathOfOne(kind, ref))),
@@ -136,10 +135,10 @@ const asTable = 'application/json;as=Table;v=v1;g=meta.k8s.io,application/json'
 
 class Caller {
   readonly #transport: Transport
-  readonly #token: string
+  readonly #token: string | undefined
   readonly #signal: AbortSignal | undefined
 
-  constructor(transport: Transport, token: string, signal: AbortSignal | undefined) {
+  constructor(transport: Transport, token: string | undefined, signal: AbortSignal | undefined) {
     this.#transport = transport
     this.#token = token
     this.#signal = signal
@@ -173,7 +172,7 @@ class Caller {
       method: options.method ?? 'GET',
       path,
       headers: {
-        authorization: `Bearer ${this.#token}`,
+        ...(this.#token !== undefined && { authorization: `Bearer ${this.#token}` }),
         accept: options.accept ?? 'application/json',
         'user-agent': 'millwright',
         ...(body !== undefined && { 'content-type': options.contentType ?? 'application/json' }),

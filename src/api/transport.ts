@@ -4,8 +4,11 @@ import {
   Agent as HttpAgent,
   request as httpRequest,
   type IncomingMessage,
+  type RequestOptions,
 } from 'node:http'
+import { isIP } from 'node:net'
 import { OperatingError } from '../base/errors.ts'
+import type { Identity } from './certificate.ts'
 
 export interface WireRequest {
   method: string
@@ -24,43 +27,84 @@ export interface Transport {
   close(): void
 }
 
+/** Whom to trust at the other end of TLS, and who we are to it. */
+export interface Trust {
+  /** PEM of who signed the server's certificate, or of the certificate itself; left out, whom Node trusts. */
+  certificateAuthority?: string | undefined
+  /** The name that the certificate must be for, where that is not the URL's. */
+  serverName?: string | undefined
+  /** Anyone may answer: the token goes to whoever does. */
+  insecureSkipTlsVerify?: boolean | undefined
+  /** For servers that ask who we are. */
+  clientCertificate?: Identity | undefined
+  /** Where to connect to, where that is not where the URL's name leads. */
+  address?: string | undefined
+}
+
 /** Node's own HTTP: it is loaded in two milliseconds, undici in seventy. */
-export function nodeTransport(server: string, certificateAuthority?: string): Transport {
-  if (!URL.canParse(server))
-    throw new OperatingError('bad-server', 'give-up', `"${server}" is not an address; write http://127.0.0.1:PORT`)
-  const url = new URL(server)
-  const tools = url.protocol === 'https:' ? overTls(certificateAuthority) : Promise.resolve(plain())
+export function nodeTransport(server: string, trust: Trust = {}): Transport {
+  const url = URL.canParse(server) ? new URL(server) : undefined
+  if (url === undefined || !/^https?:$/.test(url.protocol))
+    throw new OperatingError(
+      'bad-server',
+      'give-up',
+      `"${server}" is not an address; write http://127.0.0.1:PORT or https://NAME:PORT`,
+    )
+  const line = lineTo(url, trust)
+  line.catch(() => undefined) // whoever sends is told
   return {
-    send: async (wanted) => send(url, await tools, wanted),
-    close: () => void tools.then(({ agent }) => agent.destroy()),
+    send: async (wanted) => send(url, await line, wanted),
+    close: () => void line.then(({ agent }) => agent.destroy()),
   }
 }
 
-interface Tools {
-  agent: Agent
+/** The way to a server: what every request to it has in common. */
+export interface Line {
   request: typeof httpRequest
+  agent: Agent
+  options: RequestOptions
 }
 
-function plain(): Tools {
-  return { agent: new HttpAgent({ keepAlive: true }), request: httpRequest }
+export async function lineTo(url: URL, trust: Trust): Promise<Line> {
+  const hostname = bare(url.hostname)
+  const options: RequestOptions = {
+    protocol: url.protocol,
+    hostname: trust.address ?? hostname,
+    port: url.port,
+    ...(trust.address !== undefined && { headers: { host: url.host } }),
+  }
+  if (url.protocol === 'http:') return { request: httpRequest, agent: new HttpAgent({ keepAlive: true }), options }
+  return { ...(await overTls(trust.serverName ?? hostname, trust)), options }
 }
 
 /** TLS is loaded only where it is spoken. */
-async function overTls(ca: string | undefined): Promise<Tools> {
-  const { Agent: HttpsAgent, request } = await import('node:https')
-  return { agent: new HttpsAgent({ keepAlive: true, ...(ca !== undefined && { ca }) }), request }
+async function overTls(name: string, trust: Trust): Promise<Omit<Line, 'options'>> {
+  const [{ Agent: HttpsAgent, request }, { checkServerIdentity }] = await Promise.all([
+    import('node:https'),
+    import('node:tls'),
+  ])
+  const agent = new HttpsAgent({
+    keepAlive: true,
+    minVersion: 'TLSv1.2',
+    servername: isIP(name) === 0 ? name : '',
+    checkServerIdentity: (_connected, certificate) => checkServerIdentity(name, certificate),
+    rejectUnauthorized: trust.insecureSkipTlsVerify !== true,
+    // As in Go, and so in kubectl: what is trusted need not have signed itself.
+    ...(trust.certificateAuthority !== undefined && { ca: trust.certificateAuthority, allowPartialTrustChain: true }),
+    ...trust.clientCertificate,
+  })
+  return { agent, request }
 }
 
-function send(url: URL, { agent, request }: Tools, wanted: WireRequest): Promise<WireResponse> {
+function send(url: URL, { agent, request, options }: Line, wanted: WireRequest): Promise<WireResponse> {
   return new Promise((resolve, reject) => {
     const base = url.pathname.replace(/\/$/, '')
     const sent: ClientRequest = request({
-      protocol: url.protocol,
-      hostname: url.hostname.replace(/^\[|\]$/g, ''),
-      port: url.port,
+      ...options,
       method: wanted.method,
       path: `${base}${wanted.path}`,
       headers: {
+        ...options.headers,
         ...wanted.headers,
         ...(wanted.body !== undefined && { 'content-length': Buffer.byteLength(wanted.body) }),
       },
@@ -73,14 +117,37 @@ function send(url: URL, { agent, request }: Tools, wanted: WireRequest): Promise
   })
 }
 
-function unreachable(url: URL, error: NodeJS.ErrnoException): Error {
+/** What a failed connection says to a person; an abort stays what it is. */
+export function unreachable(url: URL, error: NodeJS.ErrnoException, what = 'the factory'): Error {
   if (error.name === 'AbortError') return error
-  const refused = error.code === 'ECONNREFUSED'
-  const why = refused ? 'nothing listens there; start the factory with `millwright up`' : error.message
   return new OperatingError(
     'unreachable',
     { retryAfterMs: 1000 },
-    `cannot reach the factory at ${url.origin}: ${why}`,
+    `cannot reach ${what} at ${url.origin}: ${reasonOf(url, error)}`,
     { cause: error },
   )
+}
+
+function reasonOf(url: URL, { code = '', message }: NodeJS.ErrnoException): string {
+  if (code === 'ECONNREFUSED') return 'nothing listens there; start the factory with `millwright up`'
+  if (unknownIssuer.has(code))
+    return `its certificate is signed by nobody that is trusted here (${message}); name who signed it with --certificate-authority FILE or a kubeconfig`
+  if (code === 'EPROTO' && url.protocol === 'https:') return 'it does not speak TLS as we do; is it http://?'
+  if (code === 'ECONNRESET' && url.protocol === 'http:') return `${message}; does it speak TLS (https://)?`
+  return message
+}
+
+/** OpenSSL's names for a chain that ends nowhere. */
+const unknownIssuer: ReadonlySet<string> = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'CERT_SIGNATURE_FAILURE',
+])
+
+/** Without the brackets of an IPv6 address. */
+function bare(hostname: string): string {
+  return hostname.replace(/^\[|\]$/g, '')
 }
