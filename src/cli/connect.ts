@@ -1,52 +1,155 @@
 import { readFileSync } from 'node:fs'
 import { type Client, createClient } from '../api/client.ts'
-import { factoryDir, pathsIn } from '../runtime/paths.ts'
+import type { Trust } from '../api/transport.ts'
+import { type Connection, factoryDir, pathsIn } from '../runtime/paths.ts'
 import { Exit, exit } from './exit.ts'
+import type { Global } from './global.ts'
+import { readText } from './read-text.ts'
 
-export interface ConnectOptions {
-  dir?: string | undefined
-  server?: string | undefined
-  token?: string | undefined
+/** The factory that a command would talk to. Whether anything answers there is not known yet. */
+export interface Choice {
+  /** How it came to be this one, for people. */
+  how: string
+  namespace: string
+  /** Of a factory's folder; undefined where a URL was named. */
+  dir: string | undefined
+  /** Throws, with a sentence, where no factory runs in the folder. */
+  reach(): Reached
 }
 
-/** The factory that a command talks to: --server, else $MILLWRIGHT_SERVER, else the one running in --dir. */
-export function connect(options: ConnectOptions): {
-  client: Client
-  gatewayUrl: string | undefined
+export interface Reached {
   url: string
-  token: string
-} {
-  const server = options.server ?? process.env['MILLWRIGHT_SERVER']
-  if (server !== undefined) {
-    const token = options.token ?? process.env['MILLWRIGHT_TOKEN'] ?? ''
-    return {
-      client: createClient({ server, token }),
-      gatewayUrl: process.env['MILLWRIGHT_GATEWAY'],
-      url: server,
-      token,
-    }
+  token: string | undefined
+  trust: Trust
+  gateway: {
+    /** Undefined: as the services say it. */
+    url: string | undefined
+    trust: Trust
   }
-  const dir = factoryDir(options.dir)
+}
+
+export interface Connected extends Reached {
+  client: Client
+  namespace: string
+}
+
+/** The one way from the command line to a factory. */
+export async function connect(options: Global): Promise<Connected> {
+  return connectTo(await choose(options))
+}
+
+export function connectTo(choice: Choice): Connected {
+  const reached = choice.reach()
+  const client = createClient({ server: reached.url, token: reached.token, ...reached.trust })
+  return { ...reached, client, namespace: choice.namespace }
+}
+
+/**
+ * What the command line names goes before what the environment names; at last, the folder. Two that contradict each
+ * other are an error: nobody should find out afterwards which factory it was.
+ */
+export async function choose(options: Global): Promise<Choice> {
+  const { server, kubeconfig, dir } = options
+  if (server !== undefined && kubeconfig !== undefined)
+    throw new Exit(exit.usage, '--server and --kubeconfig both name a factory; give one of them.')
+  if (kubeconfig !== undefined) return await ofKubeconfig(kubeconfig, `--kubeconfig ${kubeconfig}`, options)
+  if (server !== undefined) return await ofServer(server, '--server', options)
+  if (dir !== undefined) return ofFolder(dir, '--dir', options)
+  const [named, config] = [variable('MILLWRIGHT_SERVER'), variable('MILLWRIGHT_KUBECONFIG')]
+  if (named !== undefined && config !== undefined)
+    throw new Exit(exit.usage, 'MILLWRIGHT_SERVER and MILLWRIGHT_KUBECONFIG both name a factory; unset one of them.')
+  if (config !== undefined) return await ofKubeconfig(config, `MILLWRIGHT_KUBECONFIG=${config}`, options)
+  if (named !== undefined) return await ofServer(named, 'MILLWRIGHT_SERVER', options)
+  return ofFolder(
+    undefined,
+    variable('MILLWRIGHT_DIR') === undefined ? 'the default folder' : 'MILLWRIGHT_DIR',
+    options,
+  )
+}
+
+async function ofKubeconfig(file: string, how: string, options: Global): Promise<Choice> {
+  const { readKubeconfig } = await import('./read-kubeconfig.ts')
+  const context = readKubeconfig(file, { context: options.context, token: options.token })
+  const { server: url, token } = context
+  const named = await authorityFor(url, options.certificateAuthority, '--certificate-authority')
+  const trust =
+    named === undefined
+      ? context.trust
+      : { ...context.trust, certificateAuthority: named, insecureSkipTlsVerify: false }
+  const { certificateAuthority, insecureSkipTlsVerify } = trust
+  // The name in the kubeconfig is that of the API; what the gateway may know of us is its key alone.
+  const gateway = { url: variable('MILLWRIGHT_GATEWAY'), trust: { certificateAuthority, insecureSkipTlsVerify } }
+  return {
+    how: `${how}, context ${context.name}`,
+    namespace: options.namespace ?? context.namespace ?? 'default',
+    dir: undefined,
+    reach: () => ({ url, token, trust, gateway }),
+  }
+}
+
+async function ofServer(url: string, how: string, options: Global): Promise<Choice> {
+  refuse(options.context, '--context', 'a kubeconfig; name it with --kubeconfig FILE')
+  const option = options.certificateAuthority
+  // The variable may be there for another factory; what was said for this one has to make sense.
+  const inherited = url.startsWith('https:') ? variable('MILLWRIGHT_CERTIFICATE_AUTHORITY') : undefined
+  const certificateAuthority =
+    option === undefined
+      ? await authorityFor(url, inherited, 'MILLWRIGHT_CERTIFICATE_AUTHORITY')
+      : await authorityFor(url, option, '--certificate-authority')
+  const trust = { certificateAuthority }
+  const token = options.token ?? variable('MILLWRIGHT_TOKEN')
+  return {
+    how,
+    namespace: options.namespace ?? 'default',
+    dir: undefined,
+    reach: () => ({ url, token, trust, gateway: { url: variable('MILLWRIGHT_GATEWAY'), trust } }),
+  }
+}
+
+function ofFolder(folder: string | undefined, how: string, options: Global): Choice {
+  refuse(options.context, '--context', 'a kubeconfig; name it with --kubeconfig FILE')
+  refuse(options.certificateAuthority, '--certificate-authority', '--server or --kubeconfig')
+  const dir = factoryDir(folder)
+  return { how, namespace: options.namespace ?? 'default', dir, reach: () => reachIn(dir, options.token) }
+}
+
+function reachIn(dir: string, given: string | undefined): Reached {
   const connection = readConnection(dir)
-  if (connection === undefined) {
+  if (connection === undefined)
     throw new Exit(
       exit.unreachable,
-      `No factory runs in ${dir}. Start one with \`millwright up\`, or name another with --dir or MILLWRIGHT_SERVER.`,
+      `No factory runs in ${dir}. Start one with \`millwright up\`, or name another with --dir, --server or --kubeconfig.`,
     )
-  }
-  const token = readFileSync(pathsIn(dir).token, 'utf8').trim()
-  return {
-    client: createClient({ server: connection.url, token }),
-    gatewayUrl: connection.gatewayUrl,
-    url: connection.url,
-    token,
-  }
+  const token = given ?? readText(pathsIn(dir).token, `the token of the factory, ${pathsIn(dir).token}`).trim()
+  const trust = connection.tls ?? {}
+  return { url: connection.url, token, trust, gateway: { url: connection.gatewayUrl, trust } }
 }
 
-export function readConnection(dir: string): { url: string; gatewayUrl: string; pid: number } | undefined {
+export function readConnection(dir: string): Connection | undefined {
   try {
     return JSON.parse(readFileSync(pathsIn(dir).connection, 'utf8'))
   } catch {
     return undefined
   }
+}
+
+/** PEM that a file, named by an option or a variable, holds. */
+async function authorityFor(server: string, file: string | undefined, named: string): Promise<string | undefined> {
+  if (file === undefined) return undefined
+  if (!server.startsWith('https:'))
+    throw new Exit(exit.usage, `${named}: ${server} speaks no TLS; write https://, or leave the authority out.`)
+  const pem = readText(file, `${file} (${named})`)
+  const { readCertificate } = await import('../api/pem.ts')
+  const read = readCertificate(pem)
+  if (typeof read === 'string') throw new Exit(exit.usage, `${named}: ${file} ${read}.`)
+  return pem
+}
+
+function refuse(value: string | undefined, option: string, goesWith: string): void {
+  if (value !== undefined) throw new Exit(exit.usage, `${option} goes with ${goesWith}.`)
+}
+
+/** A variable that is set to nothing is not set. */
+function variable(name: string): string | undefined {
+  return process.env[name] || undefined
 }

@@ -1,7 +1,10 @@
-/** Options that every command takes. */
+/** Options that every command takes, before or after its name. */
 export interface Global {
   dir?: string
   server?: string
   token?: string
-  namespace: string
+  certificateAuthority?: string
+  kubeconfig?: string
+  context?: string
+  namespace?: string
 }

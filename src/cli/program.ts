@@ -52,19 +52,33 @@ function build(): Command {
   const program = new Command('millwright')
     .description('An AI factory as code: trains, survives, serves and accounts.')
     .version(version, '-V, --version')
-    .option('--dir <folder>', 'the factory of this folder (default: $MILLWRIGHT_DIR or ~/.millwright)')
-    .option('--server <url>', 'another factory ($MILLWRIGHT_SERVER)')
-    .addOption(new Option('--token <token>', 'its token ($MILLWRIGHT_TOKEN)').hideHelp())
-    .option('-n, --namespace <name>', 'namespace', 'default')
     .showSuggestionAfterError(true)
     .showHelpAfterError('(`millwright --help` lists the commands)')
     .enablePositionalOptions()
     .exitOverride()
     .addHelpText('after', footer)
+  for (const option of globalOptions()) program.addOption(option)
   for (const add of commands) add(program)
-  for (const command of program.commands) command.exitOverride()
+  for (const command of program.commands) finish(command)
   return program
 }
+
+/** Every command takes the global options after its name too, except the demo, which hands its own on. */
+function finish(command: Command): void {
+  command.exitOverride()
+  for (const inner of command.commands) finish(inner)
+  if (command.name() !== 'demo') for (const option of globalOptions()) command.addOption(option.hideHelp())
+}
+
+const globalOptions = () => [
+  new Option('--dir <folder>', 'the factory of this folder (default: $MILLWRIGHT_DIR or ~/.millwright)'),
+  new Option('--server <url>', 'the factory at this address ($MILLWRIGHT_SERVER)'),
+  new Option('--token <token>', 'its token ($MILLWRIGHT_TOKEN)').hideHelp(),
+  new Option('--certificate-authority <file>', 'PEM of who signed its certificate ($MILLWRIGHT_CERTIFICATE_AUTHORITY)'),
+  new Option('--kubeconfig <file>', 'the factory of a kubeconfig ($MILLWRIGHT_KUBECONFIG)'),
+  new Option('--context <name>', 'a context of it (default: its current-context)'),
+  new Option('-n, --namespace <name>', "namespace (default: the kubeconfig's, else default)"),
+]
 
 type Add = (program: Command) => void
 
@@ -246,7 +260,6 @@ const commands: Add[] = [
       .action(async (_options, command: Command) =>
         (await import('./commands/get.ts')).get('models', [], { output: 'table' }, globals(command)),
       )
-    for (const command of model.commands) command.exitOverride()
   },
   (program) =>
     program
@@ -315,8 +328,10 @@ const commands: Add[] = [
       ),
 ]
 
+/** What stands nearer to the command wins. */
 function globals(command: Command): Global {
-  return command.optsWithGlobals<Global>()
+  const own = command.opts<Global>()
+  return command.parent === null ? own : { ...globals(command.parent), ...own }
 }
 
 function collect(value: string, previous: string[]): string[] {

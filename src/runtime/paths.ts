@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path'
 
 /** The folder of a factory: `--dir`, else $MILLWRIGHT_DIR, else ~/.millwright. */
 export function factoryDir(option?: string): string {
-  return resolve(option ?? process.env['MILLWRIGHT_DIR'] ?? join(homedir(), '.millwright'))
+  return resolve(option ?? (process.env['MILLWRIGHT_DIR'] || join(homedir(), '.millwright')))
 }
 
 /** Where things lie in a factory's folder. */
@@ -26,4 +26,6 @@ export interface Connection {
   pid: number
   startedAt: string
   version: string
+  /** Where TLS is spoken: whom commands on this machine trust, and where they find the names of the URLs. */
+  tls?: { certificateAuthority: string; address: string } | undefined
 }

@@ -1,14 +1,14 @@
-import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline/promises'
 import type { Client } from '../../api/client.ts'
 import { formatErrors, readDocuments, type Written } from '../../compile/documents.ts'
 import { type Change, formatPlan, plan } from '../../compile/plan.ts'
 import { type KindName, kinds, type Resource } from '../../model/registry.ts'
 import { oneOf } from '../arguments.ts'
-import { connect } from '../connect.ts'
+import { choose, connectTo } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
 import type { Global } from '../global.ts'
 import { useColor } from '../output.ts'
+import { readText } from '../read-text.ts'
 
 interface FileOptions {
   file: string[]
@@ -18,15 +18,17 @@ interface FileOptions {
 
 export async function planFiles(options: FileOptions, global: Global): Promise<void> {
   const output = oneOf('--output', options.output, ['text', 'json'], 'text')
-  const wanted = readAll(options.file, global.namespace)
-  const changes = await planAgainst(connect(global).client, wanted)
+  const choice = await choose(global)
+  const wanted = readAll(options.file, choice.namespace)
+  const changes = await planAgainst(connectTo(choice).client, wanted)
   console.log(output === 'json' ? JSON.stringify(changes, null, 2) : formatPlan(changes, { color: useColor() }))
 }
 
 export async function applyFiles(options: FileOptions, global: Global): Promise<void> {
   const output = oneOf('--output', options.output, ['text', 'json', 'name'], 'text')
-  const wanted = readAll(options.file, global.namespace)
-  const { client } = connect(global)
+  const choice = await choose(global)
+  const wanted = readAll(options.file, choice.namespace)
+  const { client } = connectTo(choice)
   const changes = await planAgainst(client, wanted)
   refuseBlocked(changes)
   const destroying = changes.filter((change) => change.disturbs === 'destroys')
@@ -62,17 +64,6 @@ export function readAll(files: string[], namespace: string): Written[] {
     )
   }
   return read.documents.map((document) => document.object)
-}
-
-function readText(name: string): string {
-  try {
-    return readFileSync(name === '-' ? 0 : name, 'utf8')
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code
-    const why =
-      code === 'ENOENT' ? 'there is no such file' : code === 'EISDIR' ? 'it is a folder; name its files' : String(code)
-    throw new Exit(exit.usage, `cannot read ${name}: ${why}.`)
-  }
 }
 
 async function planAgainst(client: Client, wanted: Written[]): Promise<Change[]> {

@@ -1,5 +1,5 @@
-import { request } from 'node:http'
 import { createInterface } from 'node:readline/promises'
+import { type Line, lineTo, type Trust, unreachable } from '../../api/transport.ts'
 import { wholeNumber } from '../arguments.ts'
 import { connect } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
@@ -14,11 +14,11 @@ interface ChatOptions {
 }
 
 export async function chat(service: string, prompt: string, options: ChatOptions, global: Global): Promise<void> {
-  const { client, gatewayUrl } = connect(global)
-  const found = await client.get('InferenceService', { namespace: global.namespace, name: service })
+  const { client, namespace, gateway } = await connect(global)
+  const found = await client.get('InferenceService', { namespace, name: service })
   if (found === undefined)
     throw new Exit(exit.notFound, `there is no InferenceService "${service}"; \`millwright get isvc\` lists them.`)
-  const url = gatewayUrl ?? found.status?.url
+  const url = gateway.url ?? found.status?.url
   if (url === undefined)
     throw new Exit(exit.unreachable, 'the gateway is not known; set MILLWRIGHT_GATEWAY to its URL.')
   const key = options.apiKey ?? process.env['MILLWRIGHT_API_KEY']
@@ -28,15 +28,13 @@ export async function chat(service: string, prompt: string, options: ChatOptions
     temperature: Number(options.temperature),
     stream: true,
   }
+  const endpoint = endpointIn(url, options.raw === true)
+  const line = lineTo(endpoint, await widened(gateway.trust))
   const messages: { role: string; content: string }[] = []
   const ask = async (text: string) => {
     messages.push({ role: 'user', content: text })
     const body = options.raw ? { ...settings, prompt: text } : { ...settings, messages }
-    const answer = await stream(
-      `${url.replace(/\/v1\/?$/, '')}/v1/${options.raw ? 'completions' : 'chat/completions'}`,
-      body,
-      key,
-    )
+    const answer = await stream(endpoint, await line, body, key)
     messages.push({ role: 'assistant', content: answer })
   }
   if (prompt !== '') return await ask(prompt)
@@ -48,14 +46,37 @@ export async function chat(service: string, prompt: string, options: ChatOptions
   }
 }
 
+function endpointIn(base: string, raw: boolean): URL {
+  if (!/^https?:\/\//.test(base) || !URL.canParse(base))
+    throw new Exit(
+      exit.usage,
+      `the gateway's address "${base}" is not one; write http://NAME:PORT or https://NAME:PORT.`,
+    )
+  return new URL(`${base.replace(/\/+$/, '').replace(/\/v1$/, '')}/v1/${raw ? 'completions' : 'chat/completions'}`)
+}
+
+/** Where the API shows a certificate of one's own, the gateway may show one of the public authorities. */
+async function widened(trust: Trust): Promise<Trust> {
+  if (trust.certificateAuthority === undefined) return trust
+  const { rootCertificates } = await import('node:tls')
+  return { ...trust, certificateAuthority: [trust.certificateAuthority, ...rootCertificates].join('\n') }
+}
+
 /** Writes the answer as it comes and returns it whole. */
-function stream(url: string, body: object, key: string | undefined): Promise<string> {
+function stream(url: URL, line: Line, body: object, key: string | undefined): Promise<string> {
   return new Promise((resolve, reject) => {
-    const sent = request(url, {
+    const sent = line.request({
+      ...line.options,
+      agent: line.agent,
       method: 'POST',
-      headers: { 'content-type': 'application/json', ...(key === undefined ? {} : { authorization: `Bearer ${key}` }) },
+      path: url.pathname,
+      headers: {
+        ...line.options.headers,
+        'content-type': 'application/json',
+        ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
+      },
     })
-    sent.on('error', reject)
+    sent.on('error', (error) => reject(unreachable(url, error, 'the gateway')))
     sent.on('response', (response) => {
       let rest = ''
       let whole = ''

@@ -1,7 +1,7 @@
 import type { Client } from '../../api/client.ts'
 import { type KindInfo, type KindName, kinds } from '../../model/registry.ts'
 import { kindNamed } from '../arguments.ts'
-import { connect } from '../connect.ts'
+import { choose, connectTo } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
 import type { Global } from '../global.ts'
 import { readAll } from './apply.ts'
@@ -12,8 +12,9 @@ export async function remove(
   options: { file: string[]; wait: boolean },
   global: Global,
 ): Promise<void> {
-  const targets = wanted(word, names, options.file, global.namespace)
-  const { client } = connect(global)
+  const choice = await choose(global)
+  const targets = wanted(word, names, options.file, choice.namespace)
+  const { client } = connectTo(choice)
   for (const target of targets) {
     const done = await client.delete(target.info.kind, target.ref)
     if (done === 'missing') throw new Exit(exit.notFound, `there is no ${target.info.kind} "${target.ref.name}".`)

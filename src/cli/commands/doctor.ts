@@ -2,11 +2,11 @@ import { execFile } from 'node:child_process'
 import { accessSync, constants, existsSync, mkdirSync, statfsSync } from 'node:fs'
 import { availableParallelism, totalmem } from 'node:os'
 import { promisify } from 'node:util'
-import { createClient } from '../../api/client.ts'
+import { messageOf } from '../../base/errors.ts'
 import { factoryDir } from '../../runtime/paths.ts'
 import { version } from '../../runtime/version.ts'
 import { oneOf } from '../arguments.ts'
-import { connect, readConnection } from '../connect.ts'
+import { type Choice, choose, connectTo, readConnection } from '../connect.ts'
 import { exit } from '../exit.ts'
 import type { Global } from '../global.ts'
 import { paint, table } from '../output.ts'
@@ -29,7 +29,7 @@ export async function doctor(options: { output?: string }, global: Global): Prom
       tool('docker', ['version', '--format', '{{.Server.Version}}'], 'containers (image:) run'),
       tool('kubectl', ['version', '--client', '-o', 'name'], 'kubectl works against the factory'),
       engine(),
-      factory(dir, global),
+      factory(global),
     ])),
   ]
   if (output === 'json') console.log(JSON.stringify(findings, null, 2))
@@ -113,20 +113,28 @@ async function engine(): Promise<Finding> {
   }
 }
 
-async function factory(dir: string, global: Global): Promise<Finding> {
-  const running = readConnection(dir)
-  if (running === undefined)
-    return { what: 'factory', state: 'note', detail: `none runs in ${dir}; \`millwright up\` starts one` }
+/** Which factory a command would talk to, why that one, and whether it answers. */
+async function factory(global: Global): Promise<Finding> {
+  const what = 'factory'
+  let choice: Choice
   try {
-    const { url, token } = connect(global)
-    await createClient({ server: url, token }).list('Node', {})
-    return { what: 'factory', state: 'ok', detail: `answers at ${running.url} (pid ${running.pid})` }
-  } catch {
-    const alive = existsSync(`/proc/${running.pid}`)
-    return {
-      what: 'factory',
-      state: 'wrong',
-      detail: `${running.url} does not answer${alive ? '' : `; process ${running.pid} is gone`}. \`millwright up\` starts it again`,
-    }
+    choice = await choose(global)
+  } catch (error) {
+    return { what, state: 'wrong', detail: messageOf(error) }
+  }
+  const { dir, how } = choice
+  const running = dir === undefined ? undefined : readConnection(dir)
+  if (dir !== undefined && running === undefined)
+    return { what, state: 'note', detail: `none runs in ${dir} (chosen by ${how}); \`millwright up\` starts one` }
+  try {
+    const { client, url } = connectTo(choice)
+    await client.list('Node', {})
+    client.close()
+    const process = running === undefined ? '' : ` (pid ${running.pid})`
+    return { what, state: 'ok', detail: `answers at ${url}${process}; chosen by ${how}` }
+  } catch (error) {
+    const gone = running !== undefined && !existsSync(`/proc/${running.pid}`)
+    const hint = gone ? `; process ${running.pid} is gone, \`millwright up\` starts it again` : ''
+    return { what, state: 'wrong', detail: `${messageOf(error)}${hint}; chosen by ${how}` }
   }
 }

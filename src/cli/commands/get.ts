@@ -29,8 +29,9 @@ const everything = [
 export async function get(word: string, names: string[], options: GetOptions, global: Global): Promise<void> {
   const format = oneOf('--output', options.output, ['table', 'wide', 'json', 'yaml', 'name'], 'table')
   const infos = word === 'all' ? everything.map((kind) => kinds[kind]) : word.split(',').map(kindNamed)
-  const { client } = connect(global)
-  const namespace = options.allNamespaces ? undefined : global.namespace
+  const connected = await connect(global)
+  const { client } = connected
+  const namespace = options.allNamespaces ? undefined : connected.namespace
   if (options.watch === true) return await follow(client, infos, names, namespace, options, format)
   if (format === 'table' || format === 'wide')
     return await printTables(client, infos, names, namespace, options, format === 'wide')
@@ -166,8 +167,9 @@ async function follow(
 
 export async function describe(word: string, name: string, global: Global): Promise<void> {
   const info = kindNamed(word)
-  const { client } = connect(global)
-  const namespace = info.namespaced ? global.namespace : undefined
+  const connected = await connect(global)
+  const { client } = connected
+  const namespace = info.namespaced ? connected.namespace : undefined
   const object = await client.get(info.kind, { name, namespace })
   if (object === undefined) throw notFound(info, name, namespace)
   console.log(plain(readable(info, object)))

@@ -7,7 +7,7 @@ import { table } from '../output.ts'
 export async function ledger(options: { by: string; output?: string }, global: Global): Promise<void> {
   const by = oneOf('--by', options.by, ['bucket', 'queue', 'owner', 'node'], 'bucket')
   const output = oneOf('--output', options.output, ['table', 'json'], 'table')
-  const { client } = connect(global)
+  const { client } = await connect(global)
   const pages = (await client.list('LedgerPage', {})).items
   const summary = summarise(pages, by)
   if (output === 'json') return console.log(JSON.stringify(summary, null, 2))

@@ -14,8 +14,8 @@ interface LogOptions {
 }
 
 export async function logs(name: string, options: LogOptions, global: Global): Promise<void> {
-  const { client } = connect(global)
-  const pods = await podsNamed(client, global.namespace, name, options.rank)
+  const { client, namespace } = await connect(global)
+  const pods = await podsNamed(client, namespace, name, options.rank)
   const read = {
     ...(options.follow ? { follow: true } : {}),
     ...(options.tail === undefined ? {} : { tailLines: wholeNumber('--tail', options.tail, 0, 1_000_000) }),

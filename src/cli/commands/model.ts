@@ -8,8 +8,8 @@ import { Exit, exit } from '../exit.ts'
 import type { Global } from '../global.ts'
 
 export async function pull(name: string, folder: string, global: Global): Promise<void> {
-  const { client } = connect(global)
-  const model = await resolveModel(client, global.namespace, name)
+  const { client, namespace } = await connect(global)
+  const model = await resolveModel(client, namespace, name)
   for (const path of await pullModel(factoryDir(global.dir), model, folder)) console.log(path)
 }
 

@@ -28,10 +28,10 @@ interface RunOptions {
 
 /** A TrainingJob from the command line, followed to its end; exits with the job's exit code. */
 export async function runJob(words: string[], options: RunOptions, global: Global): Promise<void> {
-  const { client } = connect(global)
-  const job = jobFrom(words, options, global.namespace)
+  const { client, namespace } = await connect(global)
+  const job = jobFrom(words, options, namespace)
   const created = await client.create('TrainingJob', job)
-  const ref = { namespace: global.namespace, name: created.metadata.name }
+  const ref = { namespace, name: created.metadata.name }
   if (options.detach) return console.log(`trainingjob/${ref.name} created`)
   console.error(paint.dim(`trainingjob/${ref.name} created; Ctrl-C cancels it`))
   const stop = new AbortController()

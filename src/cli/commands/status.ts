@@ -9,11 +9,11 @@ import { paint, plain, table } from '../output.ts'
 
 export async function status(options: { watch?: boolean; output?: string }, global: Global): Promise<void> {
   const output = oneOf('--output', options.output, ['text', 'json'], 'text')
-  const { client, url, gatewayUrl } = connect(global)
+  const { client, url, gateway } = await connect(global)
   const show = async () => {
     const seen = await look(client)
     if (output === 'json') return console.log(JSON.stringify(seen))
-    const screen = draw(seen, url, gatewayUrl)
+    const screen = draw(seen, url, gateway.url)
     process.stdout.write(options.watch && process.stdout.isTTY ? `\u001b[H\u001b[2J${screen}\n` : `${screen}\n`)
   }
   await show()
@@ -121,7 +121,7 @@ function draw(seen: Seen, url: string, gatewayUrl: string | undefined): string {
 const seated = (gang: Gang) => (gang.status?.seats?.attempt === gang.spec.attempt ? gang.status.seats.members : [])
 
 export async function queue(global: Global): Promise<void> {
-  const { client } = connect(global)
+  const { client } = await connect(global)
   const gangs = [...(await client.list('Gang', {})).items].filter((gang) => !gang.spec.suspend)
   gangs.sort(
     (a, b) =>

@@ -3,8 +3,8 @@ import { Exit, exit } from '../exit.ts'
 import type { Global } from '../global.ts'
 
 export async function suspend(name: string, wanted: boolean, global: Global): Promise<void> {
-  const { client } = connect(global)
-  const ref = { namespace: global.namespace, name: name.replace(/^.*\//, '') }
+  const { client, namespace } = await connect(global)
+  const ref = { namespace, name: name.replace(/^.*\//, '') }
   const job = await client.get('TrainingJob', ref)
   const kind = job !== undefined ? 'TrainingJob' : 'InferenceService'
   const found = job ?? (await client.get('InferenceService', ref))

@@ -9,16 +9,16 @@ import { plain } from '../output.ts'
 /** Runs the scheduler here, on a listed snapshot: the same answer in every world. */
 export async function why(name: string, options: { output?: string }, global: Global): Promise<void> {
   const output = oneOf('--output', options.output, ['text', 'json'], 'text')
-  const { client } = connect(global)
-  const gangs = (await client.list('Gang', { namespace: global.namespace })).items
+  const { client, namespace } = await connect(global)
+  const gangs = (await client.list('Gang', { namespace })).items
   const mine = gangs.filter(
     (gang) => gang.metadata.name === name || gang.metadata.labels?.['millwright.dev/service'] === name,
   )
   if (mine.length === 0) {
-    const job = await client.get('TrainingJob', { namespace: global.namespace, name })
+    const job = await client.get('TrainingJob', { namespace, name })
     if (job !== undefined)
       return console.log(`${name}: ${job.status?.phase ?? 'Pending'}. ${job.status?.message ?? ''}`)
-    throw new Exit(exit.notFound, `there is no job, service or gang "${name}" in namespace ${global.namespace}.`)
+    throw new Exit(exit.notFound, `there is no job, service or gang "${name}" in namespace ${namespace}.`)
   }
   const scheduler = await snapshot(client)
   const answers = mine.map((gang) => scheduler.why(`${gang.metadata.namespace}/${gang.metadata.name}`, Date.now()))

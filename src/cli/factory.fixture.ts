@@ -1,0 +1,93 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+export const bin = join(import.meta.dirname, '../../dist/bin/millwright.js')
+
+export interface Answered {
+  status: number | null
+  stdout: string
+  stderr: string
+}
+
+/** The built command line in a folder of its own, with nothing of the environment that could choose a factory. */
+export class TestFactory {
+  readonly dir = mkdtempSync(join(tmpdir(), 'millwright-cli-'))
+  readonly home = join(this.dir, 'home')
+  #child: ChildProcess | undefined
+  #said = ''
+
+  /** All that `up` has printed so far. */
+  get said(): string {
+    return this.#said
+  }
+
+  /** Runs a command to its end. Its folder is the test's; which factory it talks to is up to `words` and `env`. */
+  run(words: readonly string[], env: Record<string, string> = {}): Answered {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [bin, ...words], {
+      encoding: 'utf8',
+      timeout: 60_000,
+      cwd: this.dir,
+      env: { ...this.#environment(), ...env },
+    })
+    return { status, stdout, stderr }
+  }
+
+  /** Against the factory of this folder. */
+  millwright(...words: string[]): Answered {
+    return this.run(['--dir', this.home, ...words])
+  }
+
+  /** The same without blocking this process, which may serve something meanwhile. */
+  async start(words: readonly string[], env: Record<string, string> = {}): Promise<Answered> {
+    const child = spawn(process.execPath, [bin, ...words], { cwd: this.dir, env: { ...this.#environment(), ...env } })
+    const [out, err] = [collected(child.stdout), collected(child.stderr)]
+    const status = await new Promise<number | null>((resolve) => child.once('exit', resolve))
+    return { status, stdout: await out, stderr: await err }
+  }
+
+  async up(...words: string[]): Promise<void> {
+    const ports = ['--port', '0', '--gateway-port', '0']
+    const child = spawn(process.execPath, [bin, '--dir', this.home, 'up', ...ports, ...words], {
+      cwd: this.dir,
+      env: this.#environment(),
+    })
+    this.#child = child
+    this.#said = ''
+    await new Promise<void>((resolve, reject) => {
+      const hear = (chunk: Buffer) => {
+        this.#said += chunk
+        if (this.#said.includes('Next:')) resolve()
+      }
+      child.stdout.on('data', hear)
+      child.stderr.on('data', hear)
+      child.once('close', () => reject(new Error(this.#said)))
+    })
+  }
+
+  async down(): Promise<void> {
+    const child = this.#child
+    this.#child = undefined
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
+    const ended = new Promise((resolve) => child.once('exit', resolve))
+    child.kill('SIGINT')
+    await ended
+  }
+
+  async remove(): Promise<void> {
+    await this.down()
+    rmSync(this.dir, { recursive: true, force: true })
+  }
+
+  #environment(): NodeJS.ProcessEnv {
+    const kept = Object.entries(process.env).filter(([name]) => !name.startsWith('MILLWRIGHT_'))
+    return { ...Object.fromEntries(kept), HOME: this.dir, NO_COLOR: '1' }
+  }
+}
+
+async function collected(stream: NodeJS.ReadableStream): Promise<string> {
+  let text = ''
+  for await (const chunk of stream) text += chunk
+  return text
+}
