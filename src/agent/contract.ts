@@ -38,7 +38,7 @@ export interface PodRun {
   image?: string | undefined
   /** The command is arguments to the image's own entry point. */
   isArguments?: boolean | undefined
-  /** Enforced where the runner can. */
+  /** Memory is enforced, as well as the runner can (see its own words); CPU where it can. */
   limits?: { cpuMilli?: number | undefined; memoryBytes?: number | undefined } | undefined
   volumes: Volume[]
 }
@@ -74,9 +74,16 @@ export interface PodEnd {
   atMs: number
   exitCode?: number | undefined
   signal?: string | undefined
-  outOfMemory?: boolean | undefined
+  /** It was killed for want of memory: the machine's, or its own where `limitBytes` is set. */
+  outOfMemory?: OutOfMemory | undefined
   /** Nobody saw how it ended. */
   lost?: string | undefined
+}
+
+export interface OutOfMemory {
+  limitBytes?: number | undefined
+  /** What its processes held together when it was over the limit, where somebody looked. */
+  seenBytes?: number | undefined
 }
 
 export interface ProbeRun {

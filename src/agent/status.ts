@@ -1,6 +1,7 @@
 import { setCondition } from '../model/conditions.ts'
 import type { Pod } from '../model/kinds/kubernetes.ts'
-import type { PodEnd } from './contract.ts'
+import { formatBytes } from '../model/quantity.ts'
+import type { OutOfMemory, PodEnd } from './contract.ts'
 
 export type PodStatus = NonNullable<Pod['status']>
 
@@ -120,14 +121,22 @@ function startOf(stage: Stage): number | undefined {
 export function causeOf(end: PodEnd): Cause {
   const say = (reason: string, message: string): Cause => ({ reason, message, byAgent: false })
   if (end.lost !== undefined) return say('Lost', `nobody saw it end: ${end.lost}`)
-  if (end.outOfMemory === true)
-    return say(
-      'OOMKilled',
-      'the kernel killed it because the machine ran out of memory; use less memory or a larger node',
-    )
+  if (end.outOfMemory !== undefined) return say('OOMKilled', memoryMessage(end.outOfMemory))
   if (end.signal !== undefined) return say('Error', signalMessage(end.signal))
   if (end.exitCode === 0) return say('Completed', '')
   return say('Error', exitMessage(end.exitCode ?? 1))
+}
+
+function memoryMessage({ limitBytes, seenBytes }: OutOfMemory): string {
+  if (limitBytes === undefined)
+    return 'the kernel killed it because the machine ran out of memory; use less memory or a larger node'
+  const limit = `its memory limit of ${formatBytes(limitBytes)}`
+  const what = seenBytes === undefined ? `it reached ${limit}` : `it held ${readable(seenBytes)}, more than ${limit}`
+  return `${what}, and was killed; raise resources.limits.memory or use less`
+}
+
+function readable(bytes: number): string {
+  return bytes < 10 << 20 ? `${Math.ceil(bytes / 1024)}Ki` : `${Math.ceil(bytes / (1 << 20))}Mi`
 }
 
 function signalMessage(signal: string): string {

@@ -140,7 +140,7 @@ async function signalContainer(docker: string, name: string, signal: PodSignal):
 
 async function inspectEnd(docker: string, name: string, end: PodEnd): Promise<PodEnd> {
   const reply = await call(docker, ['inspect', '--format', '{{.State.OOMKilled}}', name], 10_000)
-  return reply.ok && reply.output.trim() === 'true' ? { ...end, outOfMemory: true } : end
+  return reply.ok && reply.output.trim() === 'true' ? { ...end, outOfMemory: {} } : end
 }
 
 function call(program: string, args: string[], timeoutMs: number): Promise<{ ok: boolean; output: string }> {

@@ -15,6 +15,9 @@ export function podFolder(dir: string, uid: string) {
     log: join(root, 'log'),
     olderLog: join(root, 'log.1'),
     stamps: join(root, 'stamps'),
+    /** Its memory limit and the cgroup that holds it; and that it was killed for it. */
+    limit: join(root, 'limit'),
+    outOfMemory: join(root, 'out-of-memory'),
     /** The job's own part, and its working directory: what it writes there cannot be taken for ours. */
     job,
     progress: join(job, 'progress'),

@@ -48,7 +48,7 @@ function look(pid: number): ProcessId | undefined {
   }
 }
 
-const hasProc = ((): boolean => {
+export const hasProc: boolean = ((): boolean => {
   try {
     return readFileSync('/proc/self/stat', 'utf8').length > 0
   } catch {

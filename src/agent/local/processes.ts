@@ -21,6 +21,7 @@ import type { Log } from '../../base/log.ts'
 import type { PodEnd, PodRun, PodRunner, Refusal, RunningPod } from '../contract.ts'
 import { checkCommand } from './command.ts'
 import { type PodFolder, podFolder } from './folders.ts'
+import { createMemoryLimits, freeCell } from './memory.ts'
 import { probe } from './probe.ts'
 import { bootId, exists, isAlive, outOfMemoryKills, signalGroup, signalName } from './process.ts'
 import { type Claim, parseClaim, shim } from './shim.ts'
@@ -41,6 +42,7 @@ export function createProcessRunner(options: ProcessRunnerOptions): PodRunner {
   const inherited = inheritedFrom(options.environment ?? process.env, ensurePrograms(dir))
   const watcher = createAdoptedWatcher(clock)
   const running = new Map<string, RunningPod>()
+  const memory = createMemoryLimits(clock, log)
   let memoryKills = outOfMemoryKills()
 
   async function start(run: PodRun): Promise<RunningPod | Refusal> {
@@ -51,7 +53,9 @@ export function createProcessRunner(options: ProcessRunnerOptions): PodRunner {
     mkdirSync(folder.job, { recursive: true, mode: 0o700 })
     const refusal = checkVolumes(run) ?? checkCommand(run.command, env['PATH'] ?? '', workingDir)
     if (refusal !== undefined) return refusal
-    const child = launch(folder, run, env, workingDir)
+    const limitBytes = run.limits?.memoryBytes
+    const cell = limitBytes === undefined ? '' : memory.set(folder, run.uid, limitBytes)
+    const child = launch(folder, run, env, workingDir, cell)
     if ('refused' in child) return child
     const startedAtMs = clock.now()
     const exit = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) => {
@@ -62,8 +66,10 @@ export function createProcessRunner(options: ProcessRunnerOptions): PodRunner {
     if (shimPid === undefined)
       return { refused: true, reason: 'StartError', message: 'the system refused to start /bin/sh' }
     let hasEnded = false
+    let letGo: Cancel = () => {}
     const ended = exit.then(({ code, signal }) => {
       hasEnded = true
+      letGo()
       return endOfChild(run.uid, folder, shimPid, code, signal)
     })
     const claim = await claimOf(folder, () => hasEnded)
@@ -71,6 +77,7 @@ export function createProcessRunner(options: ProcessRunnerOptions): PodRunner {
       const found = await find(run.uid)
       if (found !== undefined) return found
     }
+    if (limitBytes !== undefined && !hasEnded) letGo = memory.hold(folder, shimPid, claim?.command?.pid)
     const pod = remember(run.uid, {
       pid: claim?.command?.pid,
       startedAtMs,
@@ -81,10 +88,16 @@ export function createProcessRunner(options: ProcessRunnerOptions): PodRunner {
     return pod
   }
 
-  function launch(folder: PodFolder, run: PodRun, env: Record<string, string>, cwd: string): ChildProcess | Refusal {
+  function launch(
+    folder: PodFolder,
+    run: PodRun,
+    env: Record<string, string>,
+    cwd: string,
+    cell: string,
+  ): ChildProcess | Refusal {
     const output = openSync(folder.log, 'a', 0o600)
     try {
-      return spawn('/bin/sh', ['-c', shim, 'millwright-shim', folder.root, bootId, run.node, ...run.command], {
+      return spawn('/bin/sh', ['-c', shim, 'millwright-shim', folder.root, bootId, run.node, cell, ...run.command], {
         cwd,
         env,
         detached: true,
@@ -114,22 +127,27 @@ export function createProcessRunner(options: ProcessRunnerOptions): PodRunner {
     signal: NodeJS.Signals | null,
   ): PodEnd {
     signalGroup(shimPid, 'SIGKILL') // whatever the command left behind
+    const winner = readClaim(folder)?.shim.pid ?? shimPid
+    if (winner !== shimPid) return { atMs: clock.now(), exitCode: code ?? 128 + 9 } // not the pod's end, only ours
     const recorded = readExit(folder)
-    if (recorded !== undefined) return endOf(recorded.status, recorded.atMs)
-    if (code !== null) return endOf(code, clock.now()) // a full disk: the record is missing, the shim's own status is not
+    if (recorded !== undefined) return endOf(folder, recorded.status, recorded.atMs)
+    if (code !== null) return endOf(folder, code, clock.now()) // a full disk: the record is missing, the shim's own status is not
     // The shim itself was killed with the rest.
     recordExit(folder, 128 + 9)
     log.debug('a pod was killed with its shim', { uid, signal })
-    return endOf(128 + 9, clock.now())
+    return endOf(folder, 128 + 9, clock.now())
   }
 
-  function endOf(status: number, atMs: number): PodEnd {
+  function endOf(folder: PodFolder, status: number, atMs: number): PodEnd {
     const signal = status > 128 ? signalName(status - 128) : undefined
+    const ofMachine = signal === 'SIGKILL' && memoryRanOut() ? {} : undefined
+    const outOfMemory = (status === 0 ? undefined : memory.verdict(folder)) ?? ofMachine
+    void freeCell(folder)
     return {
       atMs,
       exitCode: status,
       ...(signal === undefined ? {} : { signal }),
-      ...(signal === 'SIGKILL' && memoryRanOut() ? { outOfMemory: true } : {}),
+      ...(outOfMemory === undefined ? {} : { outOfMemory }),
     }
   }
 
@@ -160,7 +178,9 @@ export function createProcessRunner(options: ProcessRunnerOptions): PodRunner {
         signal() {},
       })
     }
+    const letGo = memory.hold(folder, claim.shim.pid, claim.command?.pid)
     const ended = watcher.end(folder, claim).then(() => {
+      letGo()
       signalGroup(claim.shim.pid, 'SIGKILL')
       return endFound(folder, claim)
     })
@@ -175,11 +195,14 @@ export function createProcessRunner(options: ProcessRunnerOptions): PodRunner {
 
   function endFound(folder: PodFolder, claim: Claim | undefined): PodEnd {
     const recorded = readExit(folder)
-    if (recorded !== undefined) return endOf(recorded.status, recorded.atMs)
+    if (recorded !== undefined) return endOf(folder, recorded.status, recorded.atMs)
     if (claim !== undefined && claim.boot !== bootId)
       return { atMs: lastSign(folder), lost: 'the machine was restarted while it ran' }
     recordExit(folder, 128 + 9)
-    return { ...endOf(128 + 9, clock.now()), lost: 'it was killed together with its shim, which left no record' }
+    const killed = endOf(folder, 128 + 9, clock.now())
+    return killed.outOfMemory?.limitBytes !== undefined
+      ? killed
+      : { ...killed, lost: 'it was killed together with its shim, which left no record' }
   }
 
   /** A claim is written in one go, but its maker may have been killed in between, or be about to write. */
@@ -215,9 +238,13 @@ export function createProcessRunner(options: ProcessRunnerOptions): PodRunner {
       const claim = readClaim(folder)
       if (claim !== undefined && claim.boot === bootId && isAlive(claim.shim)) signalGroup(claim.shim.pid, 'SIGKILL')
       running.delete(uid)
+      await freeCell(folder)
       await rm(folder.root, { recursive: true, force: true, maxRetries: 3 })
     },
-    close: () => watcher.close(),
+    close() {
+      watcher.close()
+      memory.close()
+    },
   }
 }
 

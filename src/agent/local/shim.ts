@@ -2,13 +2,14 @@
  * The shim between the agent and a pod's command: it outlives the agent, claims the pod so that nobody starts it twice,
  * and records how it ended. A `sh` of a few builtins: one fork, no program of its own.
  *
- * `$1` the pod's folder, `$2` boot id, `$3` node, then the command. Files in the folder:
+ * `$1` the pod's folder, `$2` boot id, `$3` node, `$4` the `cgroup.procs` that bounds its memory, or nothing; then the
+ * command. Files in the folder:
  *   claim  made exclusively; line 1 is the shim's process, line 2 the command's (pid and start time)
  *   exit   the exit status as a shell reports it (128 + n for signal n); its time is the pod's end
  *
  * The command runs in a subshell that writes its own pid and execs, so that pid is the command's. In the foreground,
  * because a shell makes background commands deaf to SIGINT. SIGTERM goes to the whole group; the shim must survive it
- * to record what the command made of it.
+ * to record what the command made of it. Only the command enters the cgroup: what the kernel kills there is not the shim.
  */
 export const shim = `set -C
 _mw() {
@@ -19,8 +20,9 @@ _mw_d=$1
 _mw
 printf '%s\\t%s\\t%s\\n' "$2" "$3" "$_mw_p" >"$_mw_d/claim" || exit 97
 exec 3>&2 2>/dev/null
-( trap - TERM INT HUP; shift 3; _mw; printf '%s\\n' "$_mw_p" >>"$_mw_d/claim"
-set +C; unset _mw_d _mw_p _mw_i; exec 2>&3 3>&-; exec "$@" )
+( trap - TERM INT HUP; _mw_c=$4; shift 4; [ -z "$_mw_c" ] || printf 0 >>"$_mw_c"
+_mw; printf '%s\\n' "$_mw_p" >>"$_mw_d/claim"
+set +C; unset _mw_c _mw_d _mw_p _mw_i; exec 2>&3 3>&-; exec "$@" )
 _mw_s=$?
 printf '%s\\n' "$_mw_s" >"$_mw_d/exit"
 exit "$_mw_s"`

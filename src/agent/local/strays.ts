@@ -1,6 +1,7 @@
 import { readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { podFolder } from './folders.ts'
+import { freeCell } from './memory.ts'
 import { bootId, isAlive, signalGroup } from './process.ts'
 import { parseClaim } from './shim.ts'
 
@@ -18,6 +19,7 @@ export async function endStrays(dir: string, nodes: readonly string[]): Promise<
       signalGroup(claim.shim.pid, 'SIGKILL')
       running += 1
     }
+    await freeCell(folder)
     await rm(folder.root, { recursive: true, force: true, maxRetries: 3 })
   }
   return running
