@@ -15,6 +15,7 @@ export default defineConfig({
           exclude: ['**/*.process.test.ts', 'test/e2e/**', '**/node_modules/**'],
           pool: 'threads',
           isolate: false,
+          testTimeout: 60_000, // far from what any takes: a busy machine fails no test
         },
       },
       {
