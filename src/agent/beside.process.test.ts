@@ -123,40 +123,92 @@ describe('checkpoints', () => {
     expect(await bench.blobs.list('checkpoints/default/r')).toEqual([])
   })
 
-  it('the committed one is restored; a damaged one is skipped with an event and the one before it used', async () => {
-    const keys = await Promise.all(
-      [10, 20].map(async (step) => {
-        const folder = join(bench.dir, `made-${step}`)
-        await mkdir(folder)
-        await writeFile(join(folder, 'model.bin'), `restored-${step}`)
-        const key = `checkpoints/default/old/attempt-1/step-${step}/rank-0/manifest.json`
-        return { step, key, shipped: await shipFolder(bench.blobs, folder, key, { step }) }
-      }),
-    )
-    const [older, newer] = keys
-    const work = {
-      restore: { step: 20, manifests: [newer?.key ?? ''] },
-      restoreElse: [{ step: 10, manifests: [older?.key ?? ''] }],
+  describe('restoring', () => {
+    /** A committed checkpoint of two ranks, as control would name it. */
+    const committed = async (name: string) => {
+      const parts = await Promise.all(
+        [0, 1].map(async (rank) => {
+          const folder = join(bench.dir, `${name}-${rank}`)
+          await mkdir(folder)
+          await writeFile(join(folder, 'model.bin'), `${name} of rank ${rank}`)
+          const key = `checkpoints/default/${name}/attempt-1/step-20/rank-${rank}/manifest.json`
+          return { key, shipped: await shipFolder(bench.blobs, folder, key, { step: 20, rank }) }
+        }),
+      )
+      const restore = {
+        step: 20,
+        attempt: 1,
+        manifests: parts.map(({ key }) => key),
+        digests: parts.map(({ shipped }) => shipped.digest),
+      }
+      const contentOf = (rank: number) => {
+        const sha256 = parts[rank]?.shipped.manifest.files[0]?.sha256 ?? ''
+        return join(bench.dir, 'blobs/sha256', sha256.slice(0, 2), sha256)
+      }
+      return { restore, contentOf }
     }
     const script = 'cat $MILLWRIGHT_CHECKPOINT_DIR/step-*/model.bin >$MILLWRIGHT_OUTPUT_DIR/seen'
-    const seen = async (uid = '') =>
-      await readFile(join(podFolder(join(bench.dir, 'agent'), uid).output, 'seen'), 'utf8')
-    const whole = await bench.run(sh(script), { work })
-    await bench.ended(whole.metadata.name)
-    expect(await seen(whole.metadata.uid)).toBe('restored-20')
-    expect((await bench.report(whole.metadata.name))?.status?.restoredStep).toBe(20)
+    const startRank = async (rank: number, restore: Awaited<ReturnType<typeof committed>>['restore']) => {
+      const { metadata } = await bench.run(sh(script), {
+        annotations: { [annotation.rank]: String(rank) },
+        work: { restore },
+      })
+      const pod = await bench.ended(metadata.name)
+      const { output } = podFolder(join(bench.dir, 'agent'), metadata.uid ?? '')
+      const seen = await readFile(join(output, 'seen'), 'utf8').catch(() => undefined)
+      return { pod, seen, report: (await bench.report(metadata.name))?.status }
+    }
 
-    const sha256 = newer?.shipped.manifest.files[0]?.sha256 ?? ''
-    await writeFile(join(bench.dir, 'blobs/sha256', sha256.slice(0, 2), sha256), 'torn-------')
-    const torn = await bench.run(sh(script), { work })
-    await bench.ended(torn.metadata.name)
-    expect(await seen(torn.metadata.uid)).toBe('restored-10')
-    expect((await bench.report(torn.metadata.name))?.status?.restoredStep).toBe(10)
-    const { items } = await bench.store.list('Event')
-    const event = items.find(
-      (each) => each.involvedObject.uid === torn.metadata.uid && each.reason === 'CheckpointSkipped',
-    )
-    expect(event?.message).toContain('step 20')
+    it('gives each rank its own part, checked', async () => {
+      const { restore } = await committed('whole')
+      const one = await startRank(1, restore)
+      expect(one.seen).toBe('whole of rank 1')
+      expect(one.report).toMatchObject({ restoredStep: 20 })
+      expect(one.report?.damaged).toBeUndefined()
+      const only = { ...restore, manifests: restore.manifests.slice(0, 1), digests: restore.digests.slice(0, 1) }
+      expect((await startRank(1, only)).seen).toBe('whole of rank 0') // of ranks: first there is one part for all
+    })
+
+    it('a rank whose bytes are torn says so and does not start, whatever the others found', async () => {
+      const { restore, contentOf } = await committed('torn')
+      await writeFile(contentOf(1), 'torn of RANK 1')
+      expect((await startRank(0, restore)).seen).toBe('torn of rank 0')
+      const torn = await startRank(1, restore)
+      expect(torn.seen).toBeUndefined()
+      const message = expect.stringMatching(/step 20 \(attempt 1\) is damaged: rank 1: model.bin does not have/)
+      expect(torn.report).toMatchObject({
+        damaged: { attempt: 1, step: 20, message },
+        ended: { reason: 'CheckpointDamaged', byAgent: false },
+      })
+      expect(torn.report?.restoredStep).toBeUndefined()
+      expect(terminatedOf(torn.pod)).toMatchObject({ exitCode: 128, reason: 'CheckpointDamaged' })
+      expect((await startRank(1, restore)).report?.damaged?.message).toContain('is missing from the blob store')
+    })
+
+    it('a manifest that is torn, gone, or not what was committed is damage too', async () => {
+      const { restore } = await committed('manifest')
+      const [first = '', second = ''] = restore.manifests
+      await bench.blobs.put(second, (await bench.blobs.get(first)) ?? new Uint8Array())
+      expect((await startRank(1, restore)).report?.damaged?.message).toContain('is not what was committed')
+      await bench.blobs.put(second, Buffer.from('{"version":1,"fil'))
+      expect((await startRank(1, restore)).report?.damaged?.message).toContain('is not JSON')
+      await bench.blobs.delete(second)
+      expect((await startRank(1, restore)).report?.damaged?.message).toContain(`${second} is missing`)
+    })
+
+    it('an agent that dies before it wrote the end down finds the same again', async () => {
+      const { restore, contentOf } = await committed('again')
+      await writeFile(contentOf(0), 'AGAIN of rank 0')
+      const { pod } = await startRank(0, restore)
+      await bench.agent.stop('leave')
+      // As if it had died between the Report and the phase.
+      const status = { phase: 'Pending', reason: null, message: null, containerStatuses: null }
+      const ref = { name: pod.metadata.name, namespace: 'default' }
+      await bench.store.patch('Pod', ref, { status }, { status: true })
+      bench.agent = await bench.newAgent()
+      expect(terminatedOf(await bench.ended(pod.metadata.name))).toMatchObject({ reason: 'CheckpointDamaged' })
+      expect((await bench.report(pod.metadata.name))?.status?.damaged).toMatchObject({ attempt: 1, step: 20 })
+    })
   })
 
   it('a request of the gang reaches the job of that attempt, and only that', async () => {

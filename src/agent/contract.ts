@@ -55,6 +55,8 @@ export interface Refusal {
   refused: true
   reason: string
   message: string
+  /** The committed checkpoint that it was to start from, where that is what is wrong. */
+  damaged?: { attempt: number; step: number } | undefined
 }
 
 export interface RunningPod {
@@ -137,8 +139,6 @@ export interface PodBeside {
 export interface Prepared {
   env: Record<string, string>
   restoredStep?: number
-  /** What went otherwise than asked, for Events. */
-  notices: Notice[]
 }
 
 export interface Notice {

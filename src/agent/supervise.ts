@@ -122,7 +122,6 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
       if ('refused' in wanted) return wanted
       const prepared = await prepare()
       if ('refused' in prepared) return prepared
-      for (const notice of prepared.notices) kit.event(pod, notice)
       if (prepared.restoredStep !== undefined) report.change({ restoredStep: prepared.restoredStep }, false)
       const resolved = await resolve(prepared.env, policy.allowEnv)
       if ('refused' in resolved) return resolved
@@ -294,13 +293,15 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
     }
   }
 
-  async function refuse({ reason, message }: Refusal): Promise<void> {
+  async function refuse({ reason, message, damaged }: Refusal): Promise<void> {
     if (isGone) return await clean()
     if (killing !== undefined) return await over({ atMs: clock.now(), exitCode: 143 }, killing.cause)
     log.warn('a pod cannot run here', { reason, message })
     kit.event(pod, { type: 'Warning', reason, message })
     const atMs = clock.now()
-    report.change({ rank: place.rank, ended: { atMs, exitCode: 128, reason, message, byAgent: false } }, true)
+    const ended = { atMs, exitCode: 128, reason, message, byAgent: false }
+    const found = damaged === undefined ? {} : { damaged: { ...damaged, message } }
+    report.change({ rank: place.rank, ...found, ended }, true)
     stage = { kind: 'refused', atMs, reason, message }
     await close()
   }

@@ -19,6 +19,16 @@ export function seatsNow(gang: Gang): GangStatus['seats'] {
   return seats !== undefined && seats.attempt === gang.spec.attempt ? seats : undefined
 }
 
+/** Its durable checkpoints that retention keeps, newest first. */
+export function committedOf(gang: Gang): GangStatus['checkpoints'] {
+  const { checkpoint, checkpoints = [] } = gang.status ?? {}
+  return checkpoint === undefined ? checkpoints : [checkpoint, ...checkpoints]
+}
+
+export function isCommitted(gang: Gang, { attempt, step }: { attempt: number; step: number }): boolean {
+  return committedOf(gang).some((one) => one.attempt === attempt && one.step === step)
+}
+
 export function attemptOf(pod: Pod): number {
   return Number(pod.metadata.labels?.[label.attempt] ?? 0)
 }

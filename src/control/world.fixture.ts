@@ -10,7 +10,7 @@ import { type TrainingJob, trainingJob } from '../model/kinds/training-job.ts'
 import { millwrightVersion } from '../model/metadata.ts'
 import { annotation, cpuSlot, label } from '../model/names.ts'
 import { ownerReferenceTo, refOf } from '../model/refs.ts'
-import { podWork } from '../model/work.ts'
+import { type PodWork, podWork } from '../model/work.ts'
 import type { Store } from '../store/contract.ts'
 import { createMemoryStore } from '../store/memory/store.ts'
 import { type Control, type ControlOptions, startControl } from './run.ts'
@@ -134,6 +134,8 @@ async function dump(store: Store): Promise<string> {
 export interface FakeAgent {
   /** What happens to a pod once it runs; left out: it runs on. */
   onStart(act: (pod: Pod) => Promise<void>): void
+  /** What is wrong with the checkpoint that a pod was to start from: it is refused and never runs. */
+  onRestore(check: (pod: Pod, restore: NonNullable<PodWork['restore']>) => string | undefined): void
   report(pod: string, status: Partial<ReportStatus>): Promise<void>
   /** Ends a pod as a process would end: Report first, then the phase. */
   end(
@@ -157,6 +159,7 @@ function createFakeAgent(store: Store, blobs: Blobs, clock: ManualClock): FakeAg
   const reports = new Map<string, ReportStatus>()
   const starts = new Map<string, number>()
   let act: (pod: Pod) => Promise<void> = async () => {}
+  let check: Parameters<FakeAgent['onRestore']>[0] = () => undefined
   let stopped = false
   const stopWatch = store.watch(
     'Pod',
@@ -177,10 +180,25 @@ function createFakeAgent(store: Store, blobs: Blobs, clock: ManualClock): FakeAg
     if (running.get(name)?.metadata.uid === pod.metadata.uid) return
     running.set(name, pod)
     reports.set(name, { checkpoints: [] })
+    const { restore } = workOf(pod)
+    const problem = restore === undefined ? undefined : check(pod, restore)
+    if (restore !== undefined && problem !== undefined) return refuse(pod, restore, problem)
     starts.set(name, (starts.get(name) ?? 0) + 1)
-    await report(name, { rank: Number(pod.metadata.annotations?.[annotation.rank]), pid: 1, startedAtMs: clock.now() })
+    await report(name, { rank: rankOf(pod), pid: 1, startedAtMs: clock.now() })
     await store.patch('Pod', refOf(pod), { status: { phase: 'Running' } }, { status: true, uid: pod.metadata.uid })
     await act(pod)
+  }
+
+  async function refuse(pod: Pod, { attempt, step }: { attempt: number; step: number }, message: string) {
+    const { name } = pod.metadata
+    const reason = 'CheckpointDamaged'
+    const ended = { atMs: clock.now(), exitCode: 128, reason, message, byAgent: false }
+    await report(name, { rank: rankOf(pod), damaged: { attempt, step, message }, ended })
+    running.delete(name)
+    const terminated = { exitCode: 128, reason, message }
+    const containerStatuses = [{ name: 'main', ready: false, restartCount: 0, state: { terminated } }]
+    const status = { phase: 'Failed', reason, message, containerStatuses }
+    await store.patch('Pod', refOf(pod), { status }, { status: true, uid: pod.metadata.uid })
   }
 
   async function terminate(pod: Pod): Promise<void> {
@@ -262,9 +280,8 @@ function createFakeAgent(store: Store, blobs: Blobs, clock: ManualClock): FakeAg
   async function ship(name: string, step: number): Promise<void> {
     const pod = running.get(name)
     if (pod === undefined) return
-    const work = podWork.parse(JSON.parse(pod.metadata.annotations?.[annotation.work] ?? '{}'))
-    const rank = Number(pod.metadata.annotations?.[annotation.rank])
-    const manifest = `${work.checkpoints}/step-${step}/rank-${rank}`
+    const rank = rankOf(pod)
+    const manifest = `${workOf(pod).checkpoints}/step-${step}/rank-${rank}`
     const { bytes, digest } = encodeManifest({
       version: 1,
       files: [],
@@ -287,6 +304,9 @@ function createFakeAgent(store: Store, blobs: Blobs, clock: ManualClock): FakeAg
     onStart: (run) => {
       act = run
     },
+    onRestore: (run) => {
+      check = run
+    },
     report,
     end: (name, how) => end(name, how),
     ship,
@@ -308,6 +328,14 @@ function createFakeAgent(store: Store, blobs: Blobs, clock: ManualClock): FakeAg
       stopWatch()
     },
   }
+}
+
+function workOf(pod: Pod): PodWork {
+  return podWork.parse(JSON.parse(pod.metadata.annotations?.[annotation.work] ?? '{}'))
+}
+
+function rankOf(pod: Pod): number {
+  return Number(pod.metadata.annotations?.[annotation.rank])
 }
 
 function nodeOf(name: string, slots: number, nowMs: number): Node {

@@ -9,10 +9,18 @@ export const podWork = z.object({
   checkpoints: z.string().optional(),
   /** Which ranks write checkpoints. */
   checkpointRanks: z.enum(['first', 'all']).default('first'),
-  /** The committed checkpoint to restore before the start: manifest keys by rank ("first": rank 0's for everyone). */
-  restore: z.object({ step: z.number().int(), manifests: z.array(z.string()) }).optional(),
-  /** Older committed checkpoints, newest first, for when `restore` proves damaged. */
-  restoreElse: z.array(z.object({ step: z.number().int(), manifests: z.array(z.string()) })).default([]),
+  /**
+   * The committed checkpoint to restore before the start, this one or none: manifest keys by rank ("first": rank 0's for
+   * everyone), and their digests. `attempt` is the one that wrote it.
+   */
+  restore: z
+    .object({
+      step: z.number().int(),
+      attempt: z.number().int().default(0),
+      manifests: z.array(z.string()),
+      digests: z.array(z.string()).optional(),
+    })
+    .optional(),
   /** Manifest key of a model to fetch into MILLWRIGHT_MODEL_DIR. */
   model: z.string().optional(),
   /** `file:///path` (linked, not copied) or a manifest key of a dataset to put at MILLWRIGHT_DATA_DIR. */

@@ -92,6 +92,7 @@ export const statusWriters: { readonly [K in WrittenKind]: Writers<K> } = {
     samplesPerSecond: 'agent',
     tokensPerSecond: 'agent',
     checkpoints: 'agent',
+    damaged: 'agent',
     stopped: 'agent',
     ended: 'agent',
     output: 'agent',

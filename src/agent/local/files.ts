@@ -72,12 +72,13 @@ function createBeside(
       if (refusal !== undefined) return refusal
       env[name] = target
     }
-    const { step, notices } = await restoreCheckpoint(tools.blobs, work, place.rank, folder.checkpoints)
-    return { env, notices, ...(step === undefined ? {} : { restoredStep: step }) }
+    if (work.restore === undefined) return { env }
+    const damage = await restoreCheckpoint(tools.blobs, work.restore, place.rank, folder.checkpoints)
+    return damage ?? { env, restoredStep: work.restore.step }
   }
 
   function follow(sink: PodSink, known: readonly number[]): void {
-    const restored = [work.restore, ...work.restoreElse].flatMap((each) => (each === undefined ? [] : [each.step]))
+    const restored = work.restore === undefined ? [] : [work.restore.step]
     shipper = createShipper(folder.checkpoints, place, tools, sink, [...known, ...restored])
     for (const step of requested) shipper.request(step)
     const readLines = progressReader(sink)

@@ -2,8 +2,11 @@ import type { Seat } from '../../model/kinds/gang.ts'
 import type { Pod } from '../../model/kinds/kubernetes.ts'
 import type { ReportStatus } from '../gangs.ts'
 
-/** 'refused': the agent could not start it, or not take over what it left; trying again would end the same. */
-export type EndKind = 'lost' | 'killed' | 'hung' | 'exit' | 'refused' | 'by agent'
+/**
+ * 'refused': the agent could not start it, or not take over what it left; trying again would end the same. 'damaged':
+ * not from that checkpoint.
+ */
+export type EndKind = 'damaged' | 'lost' | 'killed' | 'hung' | 'exit' | 'refused' | 'by agent'
 
 /** How one member ended, or that it must be taken for ended. */
 export interface End {
@@ -17,10 +20,12 @@ export interface End {
   message: string
   exitCode?: number
   logTail?: string
+  damaged?: NonNullable<ReportStatus['damaged']>
 }
 
 /**
- * The end that the others followed from: lost nodes and signals come before exit codes, since a member that loses a peer
+ * The end that the others followed from. A rank that found no whole checkpoint never started, so that the attempt could
+ * not have gone on whatever else happened. Then lost nodes and signals come before exit codes, since a member that loses a peer
  * exits with an error of its own, sometimes before the peer's end is known; within a class the earliest counts. A hung
  * member comes after all that ended: it may only be waiting for one of them.
  */
@@ -28,7 +33,15 @@ export function causeOf(ends: readonly End[]): End | undefined {
   return ends.toSorted((a, b) => weight(a) - weight(b) || a.atMs - b.atMs || a.rank - b.rank)[0]
 }
 
-const weights: Record<End['kind'], number> = { lost: 0, killed: 0, refused: 1, exit: 1, hung: 2, 'by agent': 3 }
+const weights: Record<End['kind'], number> = {
+  damaged: 0,
+  lost: 1,
+  killed: 1,
+  refused: 2,
+  exit: 2,
+  hung: 3,
+  'by agent': 4,
+}
 function weight(end: End): number {
   return weights[end.kind]
 }
@@ -51,6 +64,7 @@ export function endOf(
     node: seat.node,
     ...(report?.logTail === undefined ? {} : { logTail: report.logTail }),
   }
+  if (report?.damaged !== undefined) return damagedEnd(about, report.damaged, report.ended?.atMs ?? nowMs)
   if (report?.ended !== undefined && pod?.status?.reason !== 'NodeLost') return fromReport(about, report.ended)
   if (pod?.status?.phase === 'Failed') return fromPod(about, pod, nowMs)
   if (report?.hungSinceMs === undefined) return undefined
@@ -68,6 +82,10 @@ export function endOf(
 const machineReasons: readonly string[] = ['OOMKilled', 'Lost', 'PrepareFailed', 'AgentError']
 
 type About = Pick<End, 'pod' | 'rank' | 'node' | 'logTail'>
+
+function damagedEnd(about: About, damaged: NonNullable<ReportStatus['damaged']>, atMs: number): End {
+  return { ...about, atMs, kind: 'damaged', reason: 'CheckpointDamaged', message: damaged.message, damaged }
+}
 
 function fromReport(about: About, ended: NonNullable<ReportStatus['ended']>): End | undefined {
   const { atMs, exitCode, signal, reason, message, byAgent } = ended

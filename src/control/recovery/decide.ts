@@ -2,7 +2,7 @@ import type { Gang } from '../../model/kinds/gang.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { priceOfGang } from '../../model/lost-work.ts'
 import type { End } from './cause.ts'
-import { type Failure, progressOf, type RecoveryRecord, recoveryOf } from './record.ts'
+import { type Failure, isNewer, progressOf, type RecoveryRecord, recoveryOf } from './record.ts'
 
 export interface Decision {
   /** What the gang's record becomes; with `failed` set there is no further attempt. */
@@ -19,18 +19,28 @@ const logTailMax = 4_096
 /** The shell's "not found" and "cannot execute", and what the agent cannot even start. */
 const commandExitCodes: readonly number[] = [126, 127]
 
-/** Pure: the end that caused it, the job's policy and what was counted before decide whether there is another attempt. */
+/**
+ * Pure: the end that caused it, the job's policy and what was counted before decide whether there is another attempt. A
+ * damaged checkpoint counts as no restart: the job did nothing wrong, `maxRestarts: 0` must not lose what an older one
+ * holds, and there are only as many to strike as were kept.
+ */
 export function decideRestart(job: TrainingJob, gang: Gang, cause: End, everStepped: boolean, nowMs: number): Decision {
   const before = recoveryOf(gang)
-  const progress = progressOf(gang)
-  const isProgress = progress !== before.progress
-  const restartsSinceProgress = (isProgress ? 0 : before.restartsSinceProgress) + 1
-  const earlyExits = cause.kind === 'exit' && !everStepped ? before.earlyExits + 1 : 0
+  const isProgress = isNewer(progressOf(gang), before.progress)
+  const progress = isProgress ? progressOf(gang) : before.progress
   const lostSeconds = before.lostSeconds + lostBy(gang, nowMs)
+  const strikes = (isProgress ? 0 : before.strikes) + (cause.kind === 'damaged' ? 1 : 0)
+  const restartsBefore = isProgress ? 0 : before.restartsSinceProgress
+  if (cause.kind === 'damaged' && strikes <= job.spec.checkpoint.keep) {
+    const last = failureOf(gang, cause, false, nowMs)
+    return { record: { ...before, progress, strikes, restartsSinceProgress: restartsBefore, lostSeconds, last } }
+  }
+  const restartsSinceProgress = restartsBefore + 1
+  const earlyExits = cause.kind === 'exit' && !everStepped ? before.earlyExits + 1 : 0
   const isNodes = cause.kind === 'killed' || cause.kind === 'lost' || cause.kind === 'hung'
   const nodes = { ...(isProgress ? {} : before.nodes) }
   if (isNodes) nodes[cause.node] = (nodes[cause.node] ?? 0) + 1
-  const counted = { ...before, progress, earlyExits, lostSeconds, nodes }
+  const counted = { ...before, progress, strikes, earlyExits, lostSeconds, nodes }
   const failed = whyNoMore(job, cause, { earlyExits, restartsSinceProgress })
   const last = failureOf(gang, cause, failed !== undefined, nowMs)
   if (failed !== undefined) return { record: { ...counted, last, failed } }

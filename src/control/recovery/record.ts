@@ -20,8 +20,10 @@ const recoveryRecord = z.object({
   restarts: z.number().int().default(0),
   restartsSinceProgress: z.number().int().default(0),
   lostSeconds: z.number().default(0),
-  /** The committed checkpoint at the last failure: a newer one is progress. */
+  /** The newest committed checkpoint at any failure so far: a newer one is progress. */
   progress: z.string().default(''),
+  /** Damaged checkpoints that attempts since then were to start from. */
+  strikes: z.number().int().default(0),
   /** Attempts in a row that ended with an exit code before any step was ever done. */
   earlyExits: z.number().int().default(0),
   /** Failures by node since that checkpoint. */
@@ -43,6 +45,13 @@ export function recoveryOf(gang: Gang | undefined): RecoveryRecord {
   } catch {
     return recoveryRecord.parse({}) // a hand edited it: counting starts anew
   }
+}
+
+/** Whether `one` comes after `other`: a checkpoint that was struck leaves an older one, which is no progress. */
+export function isNewer(one: string, other: string): boolean {
+  const [attempt = 0, step = 0] = one.split('/').map(Number)
+  const [otherAttempt = 0, otherStep = 0] = other.split('/').map(Number)
+  return attempt > otherAttempt || (attempt === otherAttempt && step > otherStep)
 }
 
 /** Which checkpoint a restart would go on from. */

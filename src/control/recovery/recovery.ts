@@ -3,7 +3,7 @@ import type { Node, Pod } from '../../model/kinds/kubernetes.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { label } from '../../model/names.ts'
 import { keyOf, refOf, refOfKey } from '../../model/refs.ts'
-import { attemptOf, gangKeyOf, gangKeyOfReport, hasEnded, type ReportStatus, seatsNow } from '../gangs.ts'
+import { attemptOf, gangKeyOf, gangKeyOfReport, hasEnded, isCommitted, type ReportStatus, seatsNow } from '../gangs.ts'
 import { again, type Context, type Outcome, type Reconciler, settled } from '../reconciler.ts'
 import { isFinished, stopIsAsked } from '../training/job.ts'
 import { causeOf, type End, endOf, mayBeAnEcho } from './cause.ts'
@@ -46,6 +46,8 @@ export function createRecovery(context: Context): Reconciler {
       firstSeenMs.delete(key)
       return settled()
     }
+    // Training strikes it first; that write to the gang brings us back.
+    if (ends.some(({ damaged }) => damaged !== undefined && isCommitted(gang, damaged))) return settled()
     const waitMs = echoWaitMs(key, gang, cause)
     if (waitMs > 0) return again(waitMs)
     await carryOut(gang, job, pods, cause)

@@ -3,7 +3,7 @@ import { readManifest } from '../../blob/manifest.ts'
 import { durationMs } from '../../model/duration.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import { autoInterval } from '../../model/reliability.ts'
-import { type GangStatus, gangStatusOf, type ReportStatus, seatsNow } from '../gangs.ts'
+import { committedOf, type GangStatus, gangStatusOf, type ReportStatus, seatsNow } from '../gangs.ts'
 import { again, type Context, type Outcome, settled } from '../reconciler.ts'
 import { patchGang } from './gang.ts'
 import { rankOf, type Seen, stopIsAsked } from './job.ts'
@@ -64,8 +64,6 @@ async function problemWith({ blobs }: Context, set: readonly Shipped[]): Promise
 function statusWith(seen: Seen, set: readonly Shipped[]): GangStatus {
   const { gang, job } = seen
   const status = gangStatusOf(gang)
-  const { checkpoint: before } = status
-  const older = before === undefined ? status.checkpoints : [listed(before), ...status.checkpoints]
   const stepSeconds = seen.pods
     .map((pod) => seen.reportOf(pod.metadata.name)?.stepSeconds ?? 0)
     .reduce((a, b) => Math.max(a, b), 0)
@@ -73,7 +71,7 @@ function statusWith(seen: Seen, set: readonly Shipped[]): GangStatus {
   return {
     ...status,
     checkpoint: committedFrom(gang, set),
-    checkpoints: older.slice(0, Math.max(0, job.spec.checkpoint.keep - 1)),
+    checkpoints: committedOf(gang).slice(0, Math.max(0, job.spec.checkpoint.keep - 1)),
     ...(stepSeconds > 0 ? { stepSeconds } : {}),
     ...(restartSeconds === undefined ? {} : { restartSeconds }),
   }
@@ -89,6 +87,7 @@ function committedFrom(gang: Gang, set: readonly Shipped[]): Committed {
     digest: digestOf(set),
     bytes: set.reduce((sum, one) => sum + one.bytes, 0),
     manifests: set.map((one) => one.manifest),
+    digests: set.map((one) => one.digest),
     ...(stalls.length === 0 ? {} : { seconds: stalls.reduce((a, b) => a + b, 0) / stalls.length }),
   }
 }
@@ -99,10 +98,6 @@ function digestOf(set: readonly Shipped[]): string {
   const [only] = digests
   if (digests.length === 1 && only !== undefined) return only
   return sha256Of(new TextEncoder().encode(digests.join('\n')))
-}
-
-function listed({ step, attempt, manifests }: Committed): GangStatus['checkpoints'][number] {
-  return { step, attempt, manifests }
 }
 
 /** From committed seats to the last rank's first step. */

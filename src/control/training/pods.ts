@@ -5,6 +5,7 @@ import { annotation, label, podNameOf } from '../../model/names.ts'
 import { groupsOf, rendezvousEnv, withEnv, withLabels } from '../../model/pods.ts'
 import { ownerReferenceTo } from '../../model/refs.ts'
 import type { PodWork } from '../../model/work.ts'
+import { committedOf, type GangStatus } from '../gangs.ts'
 import type { Context } from '../reconciler.ts'
 import { prefixOf } from './job.ts'
 
@@ -54,17 +55,19 @@ export async function makePods(
 
 function workOf(job: TrainingJob, gang: Gang, data: string | undefined): PodWork {
   const { attempt } = gang.spec
-  const { checkpoint, checkpoints = [] } = gang.status ?? {}
-  const older = checkpoints.map(({ step, manifests }) => ({ step, manifests }))
+  const [newest] = committedOf(gang)
   return {
     checkpoints: prefixOf('checkpoints', job, attempt),
     checkpointRanks: job.spec.checkpoint.ranks,
-    ...(checkpoint === undefined ? {} : { restore: { step: checkpoint.step, manifests: checkpoint.manifests } }),
-    restoreElse: older,
+    ...(newest === undefined ? {} : { restore: restoreOf(newest) }),
     ...(data === undefined ? {} : { data }),
     ...(job.spec.output === undefined ? {} : { output: `${prefixOf('outputs', job, attempt)}/manifest.json` }),
     ...(job.spec.progress === undefined ? {} : { progressPattern: job.spec.progress.pattern }),
   }
+}
+
+function restoreOf({ step, attempt, manifests, digests }: GangStatus['checkpoints'][number]): PodWork['restore'] {
+  return { step, attempt, manifests, ...(digests === undefined ? {} : { digests }) }
 }
 
 /** A URI as it is; a name stands for the Dataset of that name in the job's namespace. */

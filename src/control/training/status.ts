@@ -10,7 +10,7 @@ export function statusNow(seen: Seen, ending: Ending, problem: string | undefine
   const { job, gang, status, recovery, nowMs } = seen
   const phase = phaseOf(seen, ending)
   const message = problem ?? messageOf(seen, ending, phase)
-  const { message: _, ...kept } = status
+  const { message: _, checkpoint: _c, ...kept } = status
   const checkpoint = gang.status?.checkpoint
   const startTime = status.startTime ?? startOf(gang)
   const { last, restarts, restartsSinceProgress, lostSeconds } = recovery

@@ -6,6 +6,7 @@ import { equalJson } from '../../store/json.ts'
 import { again, type Context, type Outcome, type Reconciler, settled, sooner } from '../reconciler.ts'
 import { askForCheckpoint, commitCheckpoint } from './checkpoints.ts'
 import { type Ending, endingOf } from './completion.ts'
+import { strikeDamaged } from './damage.ts'
 import { followSpec, gangFor, patchGang } from './gang.ts'
 import { gangOf, isFinished, type JobStatus, jobStatusOf, look, type Seen } from './job.ts'
 import { makePods } from './pods.ts'
@@ -53,6 +54,7 @@ export function createTraining(context: Context): Reconciler {
   }
 
   async function proceed(seen: Seen): Promise<Outcome> {
+    if ((await strikeDamaged(context, seen)) === 'struck') return settled()
     if ((await commitCheckpoint(context, seen)) === 'committed') return settled()
     const ending = endingOf(seen)
     if (ending.kind !== 'not yet') return finish(seen, ending)

@@ -23,6 +23,17 @@ export const seat = z.strictObject({
   ports: z.array(z.number().int()).describe('Ports of the node that are its own.'),
 })
 
+const checkpoint = z.strictObject({
+  step: count.describe('Step that it holds.'),
+  attempt: count.describe('Attempt that wrote it.'),
+  at: timestamp.describe('When it was written.'),
+  digest: z.string().describe('Digest over its manifests.'),
+  bytes: z.number().default(0).describe('Its size.'),
+  manifests: z.array(z.string()).describe('Blob keys of the manifests, by rank.'),
+  digests: z.array(z.string()).optional().describe('sha256 of each manifest: what restoring checks it against.'),
+  seconds: z.number().optional().describe('Stall per checkpoint.'),
+})
+
 export const gang = z
   .strictObject({
     ...base('Gang'),
@@ -79,20 +90,10 @@ export const gang = z
         epoch: count
           .optional()
           .describe('Leader epoch that last touched this gang: a new leader writes its own before it decides.'),
-        checkpoint: z
-          .strictObject({
-            step: count.describe('Step that it holds.'),
-            attempt: count.describe('Attempt that wrote it.'),
-            at: timestamp.describe('When it was committed.'),
-            digest: z.string().describe('Digest over its manifests.'),
-            bytes: z.number().default(0).describe('Its size.'),
-            manifests: z.array(z.string()).describe('Blob keys of the manifests, by rank.'),
-            seconds: z.number().optional().describe('Stall per checkpoint.'),
-          })
-          .optional()
-          .describe('The last committed checkpoint.'),
+        checkpoint: checkpoint.optional().describe('The last committed checkpoint that is not known to be damaged.'),
         checkpoints: z
-          .array(z.strictObject({ step: count, attempt: count, manifests: z.array(z.string()) }))
+          // Before there was a choice of which to go on from, no more of an older one was kept than what restores it.
+          .array(checkpoint.partial({ at: true, digest: true, bytes: true }))
           .default([])
           .describe('Older committed checkpoints that retention still keeps, newest first.'),
         stepSeconds: z.number().optional().describe('Mean of the recent steps.'),

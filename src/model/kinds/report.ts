@@ -47,6 +47,14 @@ export const report = z
           )
           .default([])
           .describe('Shipped and verified; the newest few.'),
+        damaged: z
+          .strictObject({
+            attempt: count.describe('Attempt that wrote it.'),
+            step: count.describe('Step that it was to hold.'),
+            message: z.string().describe('What is wrong with it.'),
+          })
+          .optional()
+          .describe('The committed checkpoint that the pod was to start from and could not; it did not start.'),
         stopped: z.boolean().optional().describe('The job said that it stopped because it was asked to.'),
         ended: z
           .strictObject({
