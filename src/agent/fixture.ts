@@ -1,7 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
+import { build } from 'esbuild'
 import { expect, vi } from 'vitest'
 import { silentLog } from '../base/log.ts'
 import { seededRandom } from '../base/random.ts'
@@ -135,6 +136,22 @@ export async function openBench(env: NodeJS.ProcessEnv = process.env): Promise<B
     },
   }
   return bench
+}
+
+/** The built program of `crash-child.ts`, to be killed. */
+export async function crashChild(): Promise<string> {
+  const program = resolve('node_modules/.cache/millwright', `agent-crash-child-${process.pid}.mjs`)
+  const entryPoints = [resolve(import.meta.dirname, 'crash-child.ts')]
+  await build({
+    entryPoints,
+    outfile: program,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    packages: 'external',
+    logLevel: 'error',
+  })
+  return program
 }
 
 /** How the one container ended. */

@@ -1,12 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdirSync, readFileSync, statSync } from 'node:fs'
-import { join, resolve } from 'node:path'
-import { build } from 'esbuild'
+import { join } from 'node:path'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { silentLog } from '../base/log.ts'
 import { seededRandom } from '../base/random.ts'
 import { realClock } from '../runtime/clock.ts'
-import { type Bench, isRunning, node, openBench, terminatedOf } from './fixture.ts'
+import { type Bench, crashChild, isRunning, node, openBench, terminatedOf } from './fixture.ts'
 import { podFolder } from './local/folders.ts'
 import { createLocalRunner } from './local/runner.ts'
 import { endStrays } from './local/strays.ts'
@@ -141,17 +140,7 @@ describe('two starts of one pod', () => {
 describe('kill -9 of the process that an agent lives in', () => {
   let program: string
   beforeAll(async () => {
-    program = resolve('node_modules/.cache/millwright/agent-crash-child.mjs')
-    const entryPoints = [resolve(import.meta.dirname, 'crash-child.ts')]
-    await build({
-      entryPoints,
-      outfile: program,
-      bundle: true,
-      platform: 'node',
-      format: 'esm',
-      packages: 'external',
-      logLevel: 'error',
-    })
+    program = await crashChild()
   })
 
   it('leaves the pod running, and the next one loses nothing and starts nothing twice', async () => {

@@ -1,27 +1,48 @@
 import { execFile } from 'node:child_process'
-import { mkdirSync, readdirSync, readlinkSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, lstatSync, mkdirSync, readdirSync, readlinkSync, statSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { getgid, getuid } from 'node:process'
+import type { Clock } from '../../base/clock.ts'
 import type { PodEnd, PodRun, PodSignal, ProbeRun, Refusal, RunningPod } from '../contract.ts'
 import { type PodFolder, podFolder } from './folders.ts'
+import { recordOutOfMemory } from './memory.ts'
 
 export interface ContainersOptions {
   dir: string
   node: string
+  clock: Clock
   /** The client program. */
   docker?: string
+  /** The agent's own: DOCKER_HOST and its like say which daemon is meant. Default the process' environment. */
+  environment?: NodeJS.ProcessEnv
 }
 
-/** Pods as containers, through the `docker` client: it forwards output and SIGTERM; the rest is done around it. */
-export function createContainers({ dir, node, docker = 'docker' }: ContainersOptions) {
+/**
+ * Pods as containers, through the `docker` client: it forwards output and SIGTERM; the rest is done around it. What a
+ * `docker exec` started goes on inside when its probe times out: the client cannot end it.
+ */
+export function createContainers({
+  dir,
+  node,
+  clock,
+  docker = 'docker',
+  environment = process.env,
+}: ContainersOptions) {
   let answer: Promise<boolean> | undefined
   const around = new Map<string, RunningPod>()
+  const begun = new Set<string>()
+  const ended = new Set<string>()
+  const clientEnv = clientEnvironment(environment)
+  const used = join(dir, 'containers')
   const marker = (uid: string): string => join(podFolder(dir, uid).root, 'container')
-  const has = (uid: string): boolean => statSync(marker(uid), { throwIfNoEntry: false }) !== undefined
+  /** Found by their labels, at the start. */
+  const listed = new Set<string>()
+  const has = (uid: string): boolean => exists(marker(uid)) || listed.has(uid)
+  const call = (args: string[], timeoutMs: number): Promise<Reply> => ask(docker, args, environment, timeoutMs)
 
   /** The pod as a `docker run`; undefined: no Docker here, so the command runs as a process. */
   async function commandFor(run: PodRun): Promise<PodRun | Refusal | undefined> {
-    answer ??= call(docker, ['version', '--format', '{{.Server.Version}}'], 5000).then((reply) => reply.ok)
+    answer ??= call(['version', '--format', '{{.Server.Version}}'], 5000).then((reply) => reply.ok)
     if (!(await answer)) {
       answer = undefined // it may be started later
       return undefined
@@ -31,8 +52,19 @@ export function createContainers({ dir, node, docker = 'docker' }: ContainersOpt
       return refuse(`environment variable ${name} would be read by Docker itself; give it another name`)
     const folder = podFolder(dir, run.uid)
     mkdirSync(folder.job, { recursive: true, mode: 0o700 })
+    if (getuid?.() === 0) openToAll(folder)
+    writeFileSync(used, '', { mode: 0o600 })
     writeFileSync(marker(run.uid), nameOf(run.uid), { mode: 0o600 })
-    return { ...run, command: [docker, ...dockerRun(run, folder, node)], workingDir: undefined, volumes: [] }
+    const command = [docker, ...dockerRun(run, folder, labels(dir, node))]
+    // The daemon holds the limits, not what holds the client.
+    return {
+      ...run,
+      command,
+      env: envOfClient(run.env, clientEnv),
+      workingDir: undefined,
+      limits: undefined,
+      volumes: [],
+    }
   }
 
   /** A client that is gone takes its container with it, and the daemon knows what the client cannot: why it was killed. */
@@ -45,12 +77,13 @@ export function createContainers({ dir, node, docker = 'docker' }: ContainersOpt
       startedAtMs: client.startedAtMs,
       adopted: client.adopted,
       ended: client.ended.then(async (end) => {
-        const seen = await inspectEnd(docker, name, end)
-        await remove(uid)
+        ended.add(uid)
+        const seen = await inspectEnd(uid, end)
+        await removeContainer(uid)
         return seen
       }),
       signal(signal) {
-        void signalContainer(docker, name, signal).then(() => {
+        void signalContainer(name, signal).then(() => {
           if (signal === 'SIGTERM' || signal === 'SIGKILL') client.signal(signal)
         })
       },
@@ -59,22 +92,123 @@ export function createContainers({ dir, node, docker = 'docker' }: ContainersOpt
     return pod
   }
 
-  async function remove(uid: string): Promise<void> {
+  async function signalContainer(name: string, signal: PodSignal): Promise<void> {
+    const commands = {
+      SIGSTOP: ['pause', name],
+      SIGCONT: ['unpause', name],
+      SIGKILL: ['kill', name],
+      SIGTERM: undefined,
+    }
+    const command = commands[signal]
+    if (command !== undefined) await call(command, 30_000)
+  }
+
+  async function inspectEnd(uid: string, end: PodEnd): Promise<PodEnd> {
+    if (end.exitCode === 0) return end
+    const format = '{{.State.OOMKilled}} {{.HostConfig.Memory}}'
+    const reply = await call(['inspect', '--format', format, nameOf(uid)], 10_000)
+    const [killed, limit] = reply.output.trim().split(' ')
+    if (!reply.ok || killed !== 'true') return end
+    const outOfMemory = Number(limit) > 0 ? { limitBytes: Number(limit) } : {}
+    recordOutOfMemory(podFolder(dir, uid), outOfMemory) // the container is about to go, and its agent may, too
+    return { ...end, outOfMemory }
+  }
+
+  async function removeContainer(uid: string): Promise<void> {
     around.delete(uid)
-    await call(docker, ['rm', '--force', '--volumes', nameOf(uid)], 30_000)
+    await call(['rm', '--force', '--volumes', nameOf(uid)], 30_000)
+  }
+
+  /**
+   * A look at a container that runs. While its image is being fetched there is nothing to look at yet, and that it has
+   * ended is for its end to say: neither is the probe's failure, so the answer waits, in the second case for ever.
+   */
+  async function probeRunning(run: ProbeRun, probe: (run: ProbeRun) => Promise<string | undefined>) {
+    const { containerId } = podFolder(dir, run.uid)
+    for (let waitMs = 20; has(run.uid) && !ended.has(run.uid); waitMs = Math.min(waitMs * 2, 500)) {
+      if (!begun.has(run.uid) && exists(containerId) && (await isRunning(run.uid))) begun.add(run.uid)
+      if (begun.has(run.uid)) {
+        const wrong = await probe(inside(run))
+        if (wrong === undefined || (await isRunning(run.uid))) return wrong
+      }
+      await clock.sleep(waitMs)
+    }
+    return await new Promise<never>(() => {})
+  }
+
+  async function isRunning(uid: string): Promise<boolean> {
+    return (await call(['inspect', '--format', '{{.State.Running}}', nameOf(uid)], 10_000)).output.trim() === 'true'
+  }
+
+  /** A command's environment is the container's own. */
+  function inside(run: ProbeRun): ProbeRun {
+    const { exec } = run.probe
+    if (exec === undefined) return run
+    const command = [docker, 'exec', nameOf(run.uid), ...exec.command]
+    return { ...run, env: clientEnv, probe: { ...run.probe, exec: { command } } }
   }
 
   return {
     has,
     commandFor,
     around: wrap,
-    remove,
-    probeInside(run: ProbeRun): ProbeRun {
-      const { exec } = run.probe
-      if (exec === undefined) return run
-      return { ...run, probe: { ...run.probe, exec: { command: [docker, 'exec', nameOf(run.uid), ...exec.command] } } }
+    async remove(uid: string): Promise<void> {
+      await removeContainer(uid)
+      begun.delete(uid)
+      ended.delete(uid)
+      listed.delete(uid)
+    },
+    probe: probeRunning,
+    /** The uids of this node's containers, also of those whose folder is gone. */
+    async known(): Promise<string[]> {
+      if (!exists(used)) return []
+      const filters = labels(dir, node).flatMap((label) => ['--filter', `label=${label}`])
+      const reply = await call(['ps', '--all', ...filters, '--format', '{{.Names}}'], 10_000)
+      const names = reply.output.split('\n').filter((name) => name.startsWith(nameOf('')))
+      for (const name of names) listed.add(name.slice(nameOf('').length))
+      return [...listed]
     },
   }
+}
+
+/** For pods that no agent will look for: ends the container of a pod's folder, where it has one. */
+export async function endContainer(dir: string, uid: string): Promise<void> {
+  if (!exists(join(podFolder(dir, uid).root, 'container'))) return
+  await ask('docker', ['rm', '--force', '--volumes', nameOf(uid)], process.env, 30_000)
+}
+
+/** Two factories of one machine may call their nodes the same: the folder tells them apart. */
+function labels(dir: string, node: string): string[] {
+  return [`millwright.dev/agent=${resolve(dir)}`, `millwright.dev/node=${node}`]
+}
+
+/** What tells the client of its daemon and its registries, wherever the pod's HOME may be. */
+function clientEnvironment(environment: NodeJS.ProcessEnv): Record<string, string> {
+  const { HOME } = environment
+  const found: Record<string, string> = HOME === undefined ? {} : { DOCKER_CONFIG: join(HOME, '.docker') }
+  for (const [name, value] of Object.entries(environment))
+    if (name.startsWith('DOCKER_') && value !== undefined) found[name] = value
+  return found
+}
+
+/** Variables that mean the container and would lead the client astray: these go in by value. */
+const byValue: readonly string[] = ['PATH', 'HOME']
+
+function envOfClient(env: Record<string, string>, own: Record<string, string>): Record<string, string> {
+  const passed = Object.entries(env).filter(([name]) => !byValue.includes(name))
+  return { ...Object.fromEntries(passed), ...own }
+}
+
+/** An image may run as a user of its own, who must get at the job's folder. Nobody else does: it lies below ours. */
+function openToAll(folder: PodFolder): void {
+  chmodSync(folder.job, 0o777)
+  const open = (path: string): void => {
+    const info = lstatSync(path, { throwIfNoEntry: false })
+    if (info === undefined || info.isSymbolicLink()) return
+    chmodSync(path, info.isDirectory() ? 0o777 : info.mode | 0o666)
+    if (info.isDirectory()) for (const name of readdirSync(path)) open(join(path, name))
+  }
+  for (const path of [folder.checkpoints, folder.output]) open(path)
 }
 
 function nameOf(uid: string): string {
@@ -82,26 +216,32 @@ function nameOf(uid: string): string {
 }
 
 /** Values of variables are taken from the client's environment, by name: they show in no process list and no file. */
-function dockerRun(run: PodRun, folder: PodFolder, node: string): string[] {
+function dockerRun(run: PodRun, folder: PodFolder, labelled: readonly string[]): string[] {
   const { env, limits, image = '', command, isArguments } = run
   const gpus = env['CUDA_VISIBLE_DEVICES']
   const [program, ...rest] = command
   const ownEntry = isArguments !== true && program !== undefined
   return [
     'run',
-    ...['--name', nameOf(run.uid), '--init', '--network', 'host'],
-    ...['--label', `millwright.dev/pod=${run.namespace}/${run.name}`, '--label', `millwright.dev/node=${node}`],
+    ...['--name', nameOf(run.uid), '--init', '--network', 'host', '--cidfile', folder.containerId],
+    ...['--log-driver', 'none'], // the client writes the one copy, which is kept bounded
+    ...[`millwright.dev/pod=${run.namespace}/${run.name}`, ...labelled].flatMap((label) => ['--label', label]),
     ...(getuid !== undefined && getgid !== undefined && getuid() !== 0 ? ['--user', `${getuid()}:${getgid()}`] : []),
     ...(gpus === undefined || gpus === '' ? [] : ['--gpus', `"device=${gpus}"`]),
-    ...(limits?.memoryBytes === undefined ? [] : ['--memory', String(limits.memoryBytes)]),
+    ...(limits?.memoryBytes === undefined ? [] : memoryLimit(limits.memoryBytes)),
     ...(limits?.cpuMilli === undefined ? [] : ['--cpus', String(limits.cpuMilli / 1000)]),
-    ...Object.keys(env).flatMap((name) => ['--env', name]),
+    ...Object.entries(env).flatMap(([name, value]) => ['--env', byValue.includes(name) ? `${name}=${value}` : name]),
     ...mountsOf(run, folder).flatMap((mount) => ['--volume', mount]),
     ...['--workdir', run.workingDir ?? folder.job],
     ...(ownEntry ? ['--entrypoint', program] : []),
     image,
     ...(ownEntry ? rest : command),
   ]
+}
+
+/** With as much for memory and swap together there is no swap to stretch it. */
+function memoryLimit(bytes: number): string[] {
+  return ['--memory', String(bytes), '--memory-swap', String(bytes)]
 }
 
 function mountsOf(run: PodRun, folder: PodFolder): string[] {
@@ -114,7 +254,7 @@ function mountsOf(run: PodRun, folder: PodFolder): string[] {
   return mounts
 }
 
-/** A dataset is linked, not copied: what the links point at must be there inside, too. */
+/** A local dataset or model is linked, not copied: what the links point at must be there inside, too. */
 function linkedData(folder: PodFolder): string[] {
   const linkOf = (path: string): string[] => {
     try {
@@ -123,30 +263,27 @@ function linkedData(folder: PodFolder): string[] {
       return []
     }
   }
-  const whole = linkOf(folder.data)
-  if (whole.length > 0) return whole
-  try {
-    return readdirSync(folder.data).flatMap((name) => linkOf(join(folder.data, name)))
-  } catch {
-    return []
-  }
-}
-
-async function signalContainer(docker: string, name: string, signal: PodSignal): Promise<void> {
-  const commands = { SIGSTOP: ['pause', name], SIGCONT: ['unpause', name], SIGKILL: ['kill', name], SIGTERM: undefined }
-  const command = commands[signal]
-  if (command !== undefined) await call(docker, command, 30_000)
-}
-
-async function inspectEnd(docker: string, name: string, end: PodEnd): Promise<PodEnd> {
-  const reply = await call(docker, ['inspect', '--format', '{{.State.OOMKilled}}', name], 10_000)
-  return reply.ok && reply.output.trim() === 'true' ? { ...end, outOfMemory: {} } : end
-}
-
-function call(program: string, args: string[], timeoutMs: number): Promise<{ ok: boolean; output: string }> {
-  return new Promise((done) => {
-    execFile(program, args, { timeout: timeoutMs }, (error, stdout) => done({ ok: error === null, output: stdout }))
+  return [folder.data, folder.model].flatMap((path) => {
+    const whole = linkOf(path)
+    return whole.length > 0 || !exists(path) ? whole : readdirSync(path).flatMap((name) => linkOf(join(path, name)))
   })
+}
+
+interface Reply {
+  ok: boolean
+  output: string
+}
+
+function ask(program: string, args: string[], env: NodeJS.ProcessEnv, timeoutMs: number): Promise<Reply> {
+  return new Promise((done) => {
+    execFile(program, args, { timeout: timeoutMs, env }, (error, stdout) =>
+      done({ ok: error === null, output: stdout }),
+    )
+  })
+}
+
+function exists(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false }) !== undefined
 }
 
 function refuse(message: string): Refusal {

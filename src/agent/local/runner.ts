@@ -21,11 +21,13 @@ export function createLocalRunner(options: ProcessRunnerOptions): PodRunner {
       const found: RunningPod | undefined = await processes.find(uid)
       return found !== undefined && containers.has(uid) ? containers.around(uid, found) : found
     },
-    probe: (run) => processes.probe(containers.has(run.uid) ? containers.probeInside(run) : run),
-    known: () => processes.known(),
+    probe: (run) => (containers.has(run.uid) ? containers.probe(run, processes.probe) : processes.probe(run)),
+    known: async () => [...new Set([...(await processes.known()), ...(await containers.known())])],
     async remove(uid) {
-      if (containers.has(uid)) await containers.remove(uid)
+      const isContainer = containers.has(uid)
+      // The client first: it may be about to make the container.
       await processes.remove(uid)
+      if (isContainer) await containers.remove(uid)
     },
     close: () => processes.close(),
   }

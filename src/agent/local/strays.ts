@@ -1,5 +1,6 @@
 import { readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { endContainer } from './containers.ts'
 import { podFolder } from './folders.ts'
 import { freeCell } from './memory.ts'
 import { bootId, isAlive, signalGroup } from './process.ts'
@@ -19,6 +20,7 @@ export async function endStrays(dir: string, nodes: readonly string[]): Promise<
       signalGroup(claim.shim.pid, 'SIGKILL')
       running += 1
     }
+    await endContainer(dir, uid)
     await freeCell(folder)
     await rm(folder.root, { recursive: true, force: true, maxRetries: 3 })
   }
