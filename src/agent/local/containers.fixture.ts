@@ -34,6 +34,11 @@ export function containerProblem(): string | undefined {
   }
 }
 
+/** A daemon that cannot limit memory says so and runs the container without. */
+export function canLimitMemory(): boolean {
+  return docker('info', '--format', '{{.MemoryLimit}}') === 'true'
+}
+
 export function removeImages(): void {
   works('docker', ['rmi', '--force', image, userImage])
 }

@@ -1,0 +1,81 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect } from 'vitest'
+
+const bin = join(import.meta.dirname, '../../dist/bin/millwright.js')
+
+/** The built command line against the factory of `dir`, as a user runs them. */
+export function factoryIn(dir: string, { cwd = dir, flags = [] as string[], env = process.env } = {}) {
+  let factory: ChildProcess | undefined
+  let output = ''
+
+  function millwright(...words: string[]) {
+    return spawnSync(process.execPath, [bin, '--dir', dir, ...words], { encoding: 'utf8', timeout: 90_000, cwd, env })
+  }
+
+  /** Resolves once it is up; how it ended, when it ends before that. */
+  async function start(): Promise<{ code: number | null; output: string } | undefined> {
+    const words = ['--dir', dir, 'up', '--port', '0', '--gateway-port', '0', ...flags]
+    const child = spawn(process.execPath, [bin, ...words], { cwd, env })
+    factory = child
+    output = ''
+    for (const stream of [child.stdout, child.stderr])
+      stream.on('data', (chunk) => {
+        output += chunk
+      })
+    const ended = new Promise<number | null>((done) => child.once('close', done))
+    await until(() => child.exitCode !== null || child.signalCode !== null || output.includes('Next:'))
+    if (child.exitCode === null && child.signalCode === null) return undefined
+    return { code: await ended, output }
+  }
+
+  function job(name: string): Job {
+    const answer = millwright('get', 'job', name, '-o', 'json')
+    return answer.status === 0 ? JSON.parse(answer.stdout) : {}
+  }
+
+  return {
+    millwright,
+    start,
+    async up(): Promise<void> {
+      const ended = await start()
+      if (ended !== undefined) throw new Error(`up ended with ${ended.code}: ${ended.output}`)
+    },
+    /** What `up` printed so far. */
+    printed: () => output,
+    pid: () => factory?.pid ?? 0,
+    hasEnded: () => factory?.exitCode !== null || factory?.signalCode !== null,
+    async stop(signal: NodeJS.Signals): Promise<void> {
+      const child = factory
+      factory = undefined
+      if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
+      const ended = new Promise((done) => child.once('exit', done))
+      child.kill(signal)
+      await ended
+    },
+    job,
+    phase: (name: string) => job(name).status?.phase,
+  }
+}
+
+export interface Job {
+  status?: {
+    phase?: string
+    message?: string
+    restarts?: number
+    lastFailure?: { message?: string; pod?: string; node?: string; reason?: string }
+  }
+}
+
+export async function until(done: () => boolean, timeout = 60_000): Promise<void> {
+  await expect.poll(done, { timeout, interval: 50 }).toBe(true)
+}
+
+export function read(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
+}
