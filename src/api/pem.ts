@@ -24,12 +24,11 @@ export function readPrivateKey(pem: string): KeyObject | string {
     return pem.includes(begin)
       ? 'holds a certificate, but no private key'
       : 'holds no private key in PEM form ("-----BEGIN PRIVATE KEY-----")'
+  if (/-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED/m.test(pem))
+    return 'holds a key with a passphrase; write it without one (`openssl pkey -in KEY -out PLAIN`)'
   try {
     return createPrivateKey(pem)
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined
-    if (code === 'ERR_MISSING_PASSPHRASE')
-      return 'holds a key with a passphrase; write it without one (`openssl pkey -in KEY -out PLAIN`)'
+  } catch {
     return 'holds a private key that is damaged'
   }
 }

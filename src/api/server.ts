@@ -27,10 +27,10 @@ export interface ApiOptions {
   port: number
   ports: ApiPorts
   metrics?: RequestMetrics
-  /** Key and certificate for clients elsewhere, as PEM. */
-  tls?: Identity
-  /** Names beside the loopback ones that clients use for this server. */
-  hosts?: readonly string[]
+  /** Key and certificate for clients elsewhere, as PEM. With it, TLS alone is spoken, on loopback too. */
+  tls?: Identity | undefined
+  /** Names beside the loopback ones that clients use for this server; with `tls`, the first stands in the URL. */
+  hosts?: readonly string[] | undefined
 }
 
 export interface RequestMetrics {
@@ -39,7 +39,7 @@ export interface RequestMetrics {
 }
 
 export interface Api {
-  /** For our own clients; on loopback plain HTTP, and HTTPS on the same port for kubectl. */
+  /** For our own clients; without `tls` plain HTTP, and HTTPS on the same port for kubectl. */
   url: string
   close(): Promise<void>
 }
@@ -63,7 +63,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     routerOptions: { maxParamLength: 8192, ignoreTrailingSlash: false },
     frameworkErrors: (_error, _request, reply) => void send(reply, badRequest('the path cannot be read').status),
     serverFactory: (handle) => {
-      listener = createListener(handle, identity, isLoopback(host))
+      listener = createListener(handle, identity, options.tls === undefined)
       return listener.http
     },
   })
@@ -104,9 +104,9 @@ export async function startApi(options: ApiOptions): Promise<Api> {
   await store.create('Namespace', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'default' } })
   const { front, closeConnections } = listener
   const port = await listen(listener, host, options.port)
-  const scheme = isLoopback(host) ? 'http' : 'https'
+  const name = options.tls === undefined ? host : (options.hosts?.[0] ?? host)
   return {
-    url: `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`,
+    url: `${options.tls === undefined ? 'http' : 'https'}://${name.includes(':') ? `[${name}]` : name}:${port}`,
     async close() {
       for (const one of open) one.abort()
       const closed = new Promise<void>((resolve) => front.close(() => resolve()))

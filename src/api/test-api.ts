@@ -8,7 +8,7 @@ import type { Store } from '../store/contract.ts'
 import { createMemoryStore, type MemoryStoreOptions } from '../store/memory/store.ts'
 import { type Client, createClient } from './client.ts'
 import type { ApiPorts } from './ports.ts'
-import { type Api, startApi } from './server.ts'
+import { type Api, type ApiOptions, startApi } from './server.ts'
 
 export const token = 'a-token-of-a-test-0123456789'
 
@@ -30,9 +30,9 @@ export interface Reply {
 
 /** The whole API over real HTTP and a memory store, on a clock that tests move. */
 export async function startTestApi(
-  options: Partial<MemoryStoreOptions> & { ports?: Partial<ApiPorts> } = {},
+  options: Partial<MemoryStoreOptions> & { ports?: Partial<ApiPorts> } & Pick<ApiOptions, 'tls' | 'hosts'> = {},
 ): Promise<TestApi> {
-  const { ports, ...storeOptions } = options
+  const { ports, tls, hosts, ...storeOptions } = options
   const clock = createManualClock()
   const store = createMemoryStore({ clock, random: seededRandom(1), ...storeOptions })
   const api = await startApi({
@@ -42,6 +42,8 @@ export async function startTestApi(
     token,
     host: '127.0.0.1',
     port: 0,
+    tls,
+    hosts,
     ports: { logs: async function* () {}, metrics: async () => '', ...ports },
   })
   const client = createClient({ server: api.url, token })

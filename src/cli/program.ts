@@ -88,12 +88,15 @@ const commands: Add[] = [
     program
       .command('up')
       .description('Run a factory here, in the foreground; Ctrl-C suspends its work, the next `up` resumes it')
-      .option('--host <address>', 'address to listen on', '127.0.0.1')
+      .option('--host <address>', 'address to listen on; beyond this machine only with TLS and --api-key', '127.0.0.1')
       .option('--port <port>', 'port of the API; 0 takes a free one', '7070')
       .option('--gateway-port <port>', 'port of the OpenAI-compatible gateway; 0 takes a free one', '7071')
       .option('--nodes <count>', 'present this machine as several logical nodes', '1')
       .option('--slots <count>', 'CPU slots of the machine (default: max(4, cores))')
       .option('--api-key <key...>', 'keys that the gateway asks for')
+      .option('--tls-cert <file>', 'PEM certificate for API and gateway')
+      .option('--tls-key <file>', 'its key')
+      .option('--tls-host <name...>', "what clients call this machine (default: the certificate's names)", collect, [])
       .option('--log-level <level>', 'debug, info, warn, error', 'info')
       .action(async (options, command: Command) => (await import('./commands/up.ts')).up(options, globals(command))),
   (program) =>

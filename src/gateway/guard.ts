@@ -1,5 +1,31 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { isIP } from 'node:net'
+import { OperatingError } from '../base/errors.ts'
+
+/** On this machine anyone may ask who may run programs here; elsewhere, whoever holds a key, over TLS. */
+export function refuseOpenDoors(gateway: {
+  host: string
+  tls?: object | undefined
+  apiKeys?: readonly string[] | undefined
+}): void {
+  // An empty key would fit a request without one.
+  if (gateway.apiKeys?.some((key) => key === '' || key !== key.trim()))
+    throw new OperatingError(
+      'bad-api-key',
+      'give-up',
+      'a key of the gateway (--api-key) is empty, or begins or ends with a space',
+    )
+  if (isLoopback(gateway.host) || (gateway.tls !== undefined && (gateway.apiKeys ?? []).length > 0)) return
+  throw new OperatingError(
+    'not-loopback',
+    'give-up',
+    `the gateway would be open to the network on ${gateway.host}; listen on 127.0.0.1, or give it a TLS key and certificate, and keys to ask for`,
+  )
+}
+
+function isLoopback(host: string): boolean {
+  return host.toLowerCase() === 'localhost' || host === '::1' || /^127(\.[0-9]{1,3}){3}$/.test(host)
+}
 
 /** Checks a bearer token against all keys, in a time that tells nothing of how much of one was right. */
 export function keyCheck(apiKeys: readonly string[] | undefined): (authorization: string | undefined) => boolean {

@@ -1,4 +1,5 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../base/clock.ts'
@@ -23,7 +24,7 @@ import { listModels } from '../wire/models.ts'
 import { defaultLimits, type Limits } from './decide.ts'
 import { Dispatch } from './dispatch.ts'
 import { answer, answerError, readBody, upstreamBody } from './exchange.ts'
-import { hostAllowed, keyCheck, originAllowed } from './guard.ts'
+import { hostAllowed, keyCheck, originAllowed, refuseOpenDoors } from './guard.ts'
 import { Reporter } from './report.ts'
 import { type Exchange, publicName, Routes } from './routes.ts'
 
@@ -32,13 +33,16 @@ export interface GatewayOptions {
   clock: Clock
   random: Random
   log: Log
+  /** Loopback, or, with `tls` and `apiKeys`, any address. */
   host: string
   /** 0 takes a free one. */
   port: number
   /** When given, requests need one of them as `Authorization: Bearer KEY`. */
-  apiKeys?: readonly string[]
-  /** Names, beside localhost and addresses, that it answers to. */
-  hostNames?: readonly string[]
+  apiKeys?: readonly string[] | undefined
+  /** Names, beside localhost and addresses, that it answers to; with `tls`, the first stands in the URL. */
+  hostNames?: readonly string[] | undefined
+  /** Key and certificate, as PEM. With it, TLS alone is spoken. */
+  tls?: { key: string; cert: string } | undefined
   limits?: Partial<Limits>
 }
 
@@ -51,6 +55,7 @@ export interface Gateway {
 /** The OpenAI-compatible door to all InferenceServices. It owns nothing durable. */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { store, clock, random, log } = options
+  refuseOpenDoors(options)
   const limits = { ...defaultLimits, ...options.limits }
   const reporter = new Reporter({ store, clock, log, everyMs: limits.reportMs })
   const dispatch = new Dispatch({
@@ -63,20 +68,12 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const routes = new Routes((service) => dispatch.wake(service))
   const watches = follow(options, routes, dispatch, reporter)
   const door = new Door({ ...options, limits, routes, dispatch, ready: () => watches.every((watch) => watch.isSynced) })
-  const server = createServer(
-    {
-      maxHeaderSize: limits.headerBytes,
-      headersTimeout: Math.min(60_000, limits.receiveMs),
-      requestTimeout: limits.receiveMs,
-      keepAliveTimeout: 65_000,
-    },
-    (request, response) => void door.open(request, response),
-  )
+  const server = createListener(limits, options, (request, response) => void door.open(request, response))
   server.on('clientError', answerBroken)
   await listening(server, options)
   await Promise.all(watches.map((watch) => watch.synced()))
   return {
-    url: urlOf(server, options.host),
+    url: urlOf(server, options),
     close: async (graceMs) => {
       door.closing = true
       server.close()
@@ -254,6 +251,17 @@ function answerBroken(error: NodeJS.ErrnoException, socket: Duplex): void {
   socket.end(`${head}\r\n\r\n${body}`)
 }
 
+function createListener(limits: Limits, { tls }: GatewayOptions, handle: RequestListener): Server {
+  const settings = {
+    maxHeaderSize: limits.headerBytes,
+    headersTimeout: Math.min(60_000, limits.receiveMs),
+    requestTimeout: limits.receiveMs,
+    keepAliveTimeout: 65_000,
+  }
+  if (tls === undefined) return createServer(settings, handle)
+  return createTlsServer({ ...settings, ...tls, minVersion: 'TLSv1.2', handshakeTimeout: 10_000 }, handle)
+}
+
 function listening(server: Server, { host, port }: GatewayOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => reject(cannotListen(error, host, port)))
@@ -269,8 +277,9 @@ function cannotListen(error: NodeJS.ErrnoException, host: string, port: number):
   return new OperatingError('cannot-listen', 'give-up', why, { cause: error })
 }
 
-function urlOf(server: Server, host: string): string {
+function urlOf(server: Server, { tls, host, hostNames }: GatewayOptions): string {
   const address = server.address()
   const { port } = typeof address === 'object' && address !== null ? address : ({ port: 0 } as AddressInfo)
-  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+  const name = tls === undefined ? host : (hostNames?.[0] ?? host)
+  return `${tls === undefined ? 'http' : 'https'}://${name.includes(':') ? `[${name}]` : name}:${port}`
 }

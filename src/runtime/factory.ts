@@ -6,10 +6,13 @@ import { readPodLog } from '../agent/local/logs.ts'
 import { findMachine, splitNodes } from '../agent/local/machine.ts'
 import { createLocalRunner } from '../agent/local/runner.ts'
 import { endStrays } from '../agent/local/strays.ts'
+import { isLoopback } from '../api/access.ts'
 import { startApi } from '../api/server.ts'
+import { OperatingError } from '../base/errors.ts'
 import { type Log, silentLog } from '../base/log.ts'
 import { createFileBlobs } from '../blob/file/blobs.ts'
 import { startControl } from '../control/run.ts'
+import { refuseOpenDoors as refuseOpenGateway } from '../gateway/guard.ts'
 import { startGateway } from '../gateway/server.ts'
 import type { Pod } from '../model/kinds/kubernetes.ts'
 import { startLedger } from '../observe/ledger.ts'
@@ -20,12 +23,14 @@ import { realClock } from './clock.ts'
 import { type Connection, pathsIn } from './paths.ts'
 import { resumeAll, suspendAll } from './pause.ts'
 import { systemRandom } from './random.ts'
+import { readIdentity, type TlsConfig } from './tls.ts'
 import { ensureToken } from './token.ts'
 import { version } from './version.ts'
 
 export interface FactoryConfig {
   /** Folder of this factory; made when it is not there. */
   dir: string
+  /** Loopback, or, with `tls` and `apiKeys`, any address. */
   host: string
   /** 0 takes a free one. */
   port: number
@@ -36,6 +41,8 @@ export interface FactoryConfig {
   slots?: number | undefined
   /** Keys that the gateway asks for; none on loopback by default. */
   apiKeys?: string[] | undefined
+  /** What API and gateway speak TLS with. */
+  tls?: TlsConfig | undefined
   log?: Log | undefined
 }
 
@@ -46,6 +53,8 @@ export interface Factory {
   nodes: string[]
   /** Jobs of an earlier stop that go on now. */
   resumed: number
+  /** Sentences for whoever started it. */
+  warnings: string[]
   /** Suspends the work, stops everything, leaves no process behind. `hurry` cuts the grace short. */
   stop(options?: { graceMs?: number; hurry?: AbortSignal }): Promise<void>
 }
@@ -53,6 +62,10 @@ export interface Factory {
 /** A whole factory in this process: store, API, control, gateway, ledger and one agent per logical node. */
 export async function startFactory(config: FactoryConfig): Promise<Factory> {
   const log = config.log ?? silentLog
+  refuseOpenDoors(config)
+  const identity = config.tls === undefined ? undefined : readIdentity(config.tls, config.host, realClock.now())
+  const warnings = identity?.warnings ?? []
+  for (const warning of warnings) log.warn(warning)
   const paths = pathsIn(config.dir)
   mkdirSync(config.dir, { recursive: true, mode: 0o700 })
   const token = ensureToken(paths.token)
@@ -92,6 +105,8 @@ export async function startFactory(config: FactoryConfig): Promise<Factory> {
       token,
       host: config.host,
       port: config.port,
+      tls: identity,
+      hosts: identity?.names,
       ports: {
         logs: (pod, options) => readPodLog(paths.agent, pod, isOver(pod) ? { ...options, follow: false } : options),
         metrics: () => metrics.render(),
@@ -105,7 +120,9 @@ export async function startFactory(config: FactoryConfig): Promise<Factory> {
       random: random.split('gateway'),
       host: config.host,
       port: config.gatewayPort,
-      ...(config.apiKeys === undefined ? {} : { apiKeys: config.apiKeys }),
+      apiKeys: config.apiKeys,
+      tls: identity,
+      hostNames: identity?.names,
     })
     stops.push(() => gateway.close(5_000))
     // Agents first: what still runs from before is adopted before anyone decides about it.
@@ -136,6 +153,9 @@ export async function startFactory(config: FactoryConfig): Promise<Factory> {
       pid: process.pid,
       version,
       startedAt: new Date(clock.now()).toISOString(),
+      ...(identity === undefined
+        ? {}
+        : { tls: { certificateAuthority: identity.cert, address: addressHere(config.host) } }),
     }
     writeFileSync(`${paths.connection}.tmp`, `${JSON.stringify(connection, null, 2)}\n`, { mode: 0o600 })
     renameSync(`${paths.connection}.tmp`, paths.connection)
@@ -145,6 +165,7 @@ export async function startFactory(config: FactoryConfig): Promise<Factory> {
       gatewayUrl: gateway.url,
       token,
       resumed,
+      warnings,
       nodes: nodes.map((node) => node.name),
       async stop({ graceMs = 30_000, hurry = new AbortController().signal } = {}) {
         await suspendAll(store, clock, graceMs, hurry)
@@ -155,6 +176,28 @@ export async function startFactory(config: FactoryConfig): Promise<Factory> {
     await unwind(stops)
     throw error
   }
+}
+
+/** Before anything is started: which flags would close the doors that stand open. */
+function refuseOpenDoors(config: FactoryConfig): void {
+  const { host, tls, apiKeys } = config
+  const missing = [
+    ...(tls === undefined ? ['--tls-cert FILE', '--tls-key FILE'] : []),
+    ...(apiKeys === undefined || apiKeys.length === 0 ? ['--api-key KEY'] : []),
+  ]
+  if (!isLoopback(host) && missing.length > 0)
+    throw new OperatingError(
+      'not-loopback',
+      'give-up',
+      `on ${host} the factory would be open to the network; give also ${missing.join(' ')}, or listen on 127.0.0.1`,
+    )
+  refuseOpenGateway(config)
+}
+
+/** Where this machine finds what listens on `host`. */
+function addressHere(host: string): string {
+  if (host === '0.0.0.0') return '127.0.0.1'
+  return host === '::' ? '::1' : host
 }
 
 async function unwind(stops: (() => Promise<void> | void)[]): Promise<void> {

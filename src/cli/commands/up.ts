@@ -1,5 +1,5 @@
-import { messageOf } from '../../base/errors.ts'
-import { type Factory, startFactory } from '../../runtime/factory.ts'
+import { messageOf, OperatingError } from '../../base/errors.ts'
+import { type Factory, type FactoryConfig, startFactory } from '../../runtime/factory.ts'
 import { fileLog } from '../../runtime/log.ts'
 import { factoryDir, pathsIn } from '../../runtime/paths.ts'
 import { wholeNumber } from '../arguments.ts'
@@ -14,6 +14,9 @@ interface UpOptions {
   nodes: string
   slots?: string
   apiKey?: string[]
+  tlsCert?: string
+  tlsKey?: string
+  tlsHost: string[]
   logLevel: string
 }
 
@@ -24,6 +27,7 @@ export async function up(options: UpOptions, global: Global): Promise<void> {
     throw new Exit(exit.usage, `--log-level: found "${options.logLevel}"; allowed are debug, info, warn, error.`)
   }
   const factory = await start(dir, options)
+  for (const warning of factory.warnings) console.error(paint.yellow(`warning: ${warning}`))
   const lines = [
     `${paint.bold('millwright')} is up in ${Math.round(performance.now() - started)} ms`,
     `  API      ${factory.url}`,
@@ -32,6 +36,11 @@ export async function up(options: UpOptions, global: Global): Promise<void> {
     `  folder   ${dir}`,
     ...(factory.resumed > 0
       ? [`  resumed  ${factory.resumed} job${factory.resumed > 1 ? 's' : ''} of the last stop`]
+      : []),
+    ...(factory.url.startsWith('https:')
+      ? [
+          `  TLS      on ${options.host}; \`millwright kubeconfig\` makes what \`millwright --kubeconfig\` needs elsewhere`,
+        ]
       : []),
     '',
     'Next: `millwright run -- echo hello` in another terminal, `millwright status -w` to watch. Ctrl-C suspends and stops.',
@@ -50,7 +59,8 @@ async function start(dir: string, options: UpOptions): Promise<Factory> {
       gatewayPort: wholeNumber('--gateway-port', options.gatewayPort, 0, 65_535),
       nodes: wholeNumber('--nodes', options.nodes, 1, 1000),
       ...(options.slots === undefined ? {} : { slots: wholeNumber('--slots', options.slots, 1, 100_000) }),
-      ...(options.apiKey === undefined ? {} : { apiKeys: options.apiKey }),
+      apiKeys: options.apiKey,
+      tls: tlsIn(options),
       log: fileLog(pathsIn(dir).log, options.logLevel),
     })
   } catch (error) {
@@ -62,8 +72,20 @@ async function start(dir: string, options: UpOptions): Promise<Factory> {
         `port ${port ?? ''} is in use. Is another factory up? Choose another with --port and --gateway-port (0 takes a free one).`,
       )
     }
-    throw new Exit(exit.failed, messageOf(error))
+    const isWrongLine = error instanceof OperatingError && wrongLine.has(error.code)
+    throw new Exit(isWrongLine ? exit.usage : exit.failed, `${messageOf(error)}${isWrongLine ? '.' : ''}`)
   }
+}
+
+/** Failures that another command line mends. */
+const wrongLine: ReadonlySet<string> = new Set(['not-loopback', 'bad-tls', 'bad-api-key'])
+
+function tlsIn({ tlsCert, tlsKey, tlsHost }: UpOptions): FactoryConfig['tls'] {
+  if (tlsCert !== undefined && tlsKey !== undefined) return { certFile: tlsCert, keyFile: tlsKey, names: tlsHost }
+  if (tlsCert !== undefined) throw new Exit(exit.usage, '--tls-cert needs its key; give --tls-key FILE.')
+  if (tlsKey !== undefined) throw new Exit(exit.usage, '--tls-key needs its certificate; give --tls-cert FILE.')
+  if (tlsHost.length > 0) throw new Exit(exit.usage, '--tls-host goes with --tls-cert FILE and --tls-key FILE.')
+  return undefined
 }
 
 /** The first of SIGINT, SIGTERM, SIGHUP. */
