@@ -29,6 +29,20 @@ export function isCommitted(gang: Gang, { attempt, step }: { attempt: number; st
   return committedOf(gang).some((one) => one.attempt === attempt && one.step === step)
 }
 
+/**
+ * Seconds with seats in the attempts before, written with whatever ends one (a failure, a suspension), so that no crash
+ * counts them twice or loses them.
+ */
+export const ranAnnotation = 'millwright.dev/ran-seconds'
+
+/** For how long it has had seats in all. */
+export function ranSecondsOf(gang: Gang, nowMs: number): number {
+  const before = Number(gang.metadata.annotations?.[ranAnnotation] ?? 0)
+  const seats = gang.spec.suspend ? undefined : seatsNow(gang)
+  const now = seats === undefined ? 0 : Math.max(0, nowMs - Date.parse(seats.at)) / 1000
+  return (Number.isFinite(before) ? before : 0) + now
+}
+
 export function attemptOf(pod: Pod): number {
   return Number(pod.metadata.labels?.[label.attempt] ?? 0)
 }

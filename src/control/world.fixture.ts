@@ -143,7 +143,7 @@ export interface FakeAgent {
     end: { exitCode?: number; signal?: string; stopped?: boolean; output?: boolean; atMs?: number; logTail?: string },
   ): Promise<void>
   /** Ships a checkpoint of the pod's rank: manifest, then the Report. */
-  ship(pod: string, step: number): Promise<void>
+  ship(pod: string, step: number, cost?: { stallSeconds?: number; persistSeconds?: number }): Promise<void>
   /** Names of pods that it runs. */
   running(): string[]
   /** How often a pod was started, by name: twice is a bug. */
@@ -277,7 +277,7 @@ function createFakeAgent(store: Store, blobs: Blobs, clock: ManualClock): FakeAg
     await store.patch('Pod', refOf(pod), { status }, { status: true, uid: pod.metadata.uid })
   }
 
-  async function ship(name: string, step: number): Promise<void> {
+  async function ship(name: string, step: number, cost = { stallSeconds: 0.1 }): Promise<void> {
     const pod = running.get(name)
     if (pod === undefined) return
     const rank = rankOf(pod)
@@ -290,7 +290,7 @@ function createFakeAgent(store: Store, blobs: Blobs, clock: ManualClock): FakeAg
       attempt: Number(pod.metadata.labels?.[label.attempt]),
     })
     await blobs.put(manifest, bytes)
-    const shipped = { step, rank, manifest, digest, bytes: 10, stallSeconds: 0.1, writtenAtMs: clock.now() }
+    const shipped = { step, rank, manifest, digest, bytes: 10, ...cost, writtenAtMs: clock.now() }
     const before = reports.get(name)
     await report(name, {
       step,

@@ -57,19 +57,71 @@ test('no other interval does better than the optimum', () => {
 })
 
 describe('auto', () => {
-  const quiet = { stallSeconds: 1, failures: 0, runSeconds: 60, nodes: 1 }
+  const day = 86_400
+  const quiet = { stallSeconds: 1, hasCheckpoint: true, failures: 0, runSeconds: 60, nodes: 1 }
 
-  test('failures tighten the interval, dear checkpoints widen it', () => {
-    const once = autoInterval({ ...quiet, failures: 30 }).seconds
-    expect(once).toBeLessThan(autoInterval(quiet).seconds)
-    expect(autoInterval({ ...quiet, failures: 30, stallSeconds: 20 }).seconds).toBeGreaterThan(once)
-    expect(autoInterval({ ...quiet, nodes: 2048 }).seconds).toBeLessThan(autoInterval(quiet).seconds)
+  test('is the exact optimum of what was measured, inside its bounds', () => {
+    const stalls = fc.double({ min: 0.02, max: 60, noNaN: true })
+    const runs = fc.double({ min: 0, max: 100 * day, noNaN: true })
+    fc.assert(
+      fc.property(stalls, runs, fc.integer({ min: 0, max: 200 }), fc.integer({ min: 1, max: 4096 }), (...given) => {
+        const [stallSeconds, runSeconds, failures, nodes] = given
+        const auto = autoInterval({ stallSeconds, runSeconds, failures, nodes, hasCheckpoint: true })
+        const optimum = optimalInterval(stallSeconds, auto.mtbfSeconds)
+        expect(auto.seconds).toBeCloseTo(Math.min(3600, Math.max(5, optimum)), 9)
+      }),
+    )
+  })
+
+  test('Llama 3, 54 days in: the measured rate has taken over, and gives the interval of facts/reliability.md §2.1', () => {
+    const run = { failures: 419, runSeconds: 54 * day, nodes: 2048, hasCheckpoint: true }
+    const auto = autoInterval({ ...run, stallSeconds: 10 })
+    expect(auto.mtbfSeconds / mtbf).toBeCloseTo(1, 2)
+    expect(auto.seconds).toBeCloseTo(465.3, 0)
+    expect(autoInterval({ ...run, stallSeconds: 2 }).seconds).toBeCloseTo(209.7, 0)
+    expect(autoInterval({ ...run, stallSeconds: 0.5 }).seconds).toBeCloseTo(105.2, 0)
+  })
+
+  test('with no failure known it takes the rate of large fleets, by the nodes that it sits on', () => {
+    const prior = (nodes: number) => autoInterval({ ...quiet, runSeconds: 0, nodes }).mtbfSeconds
+    expect(prior(1) / day).toBeCloseTo(1000 / 6.5, 6)
+    expect(prior(2048) / 3600).toBeCloseTo(1.8, 2) // 16,384 GPUs: Meta projects 1.8 h (facts §1.2)
+    expect(prior(0)).toBe(prior(1))
+    // An hour that goes well makes nobody reckless.
+    expect(autoInterval({ ...quiet, runSeconds: 3600, nodes: 2048 }).mtbfSeconds / prior(2048)).toBeLessThan(1.6)
+    expect(autoInterval({ ...quiet, runSeconds: 3600 }).mtbfSeconds / prior(1)).toBeLessThan(1.001)
+  })
+
+  test('failures of its own outvote the fleet', () => {
+    const failing = (failures: number, runSeconds: number) =>
+      autoInterval({ ...quiet, stallSeconds: 0.1, failures, runSeconds })
+    expect(failing(1, 10).mtbfSeconds).toBe(3610)
+    expect(failing(5, 600).mtbfSeconds).toBe(840)
+    expect(failing(5, 600).seconds).toBeCloseTo(12.89, 2) // Daly: 12.89
+    // A single one long ago is a rate of its own, too: no longer than what was seen, no shorter than that by much.
+    expect(failing(1, 10 * day).mtbfSeconds / day).toBeCloseTo(10, 1)
+    // Where fleets fail more often than this job did, the fleet is still heard.
+    const lucky = autoInterval({ ...quiet, nodes: 2048, failures: 1, runSeconds: 10 * 3600 })
+    expect(lucky.mtbfSeconds / 3600).toBeCloseTo((1.8 + 10) / 2, 1)
+  })
+
+  test('dear checkpoints widen it', () => {
+    const at = (stallSeconds: number) => autoInterval({ ...quiet, failures: 30, stallSeconds }).seconds
+    expect(at(0.1)).toBeLessThan(at(1))
+    expect(at(1)).toBeLessThan(at(20))
   })
 
   test('it stays between five seconds and an hour, and not below what shipping takes', () => {
     expect(autoInterval({ ...quiet, stallSeconds: 1000 }).seconds).toBe(3600)
     expect(autoInterval({ ...quiet, stallSeconds: 0, failures: 1e9 }).seconds).toBe(5)
     expect(autoInterval({ ...quiet, failures: 1e9, persistSeconds: 40 }).seconds).toBe(40)
-    expect(autoInterval({ failures: 0, runSeconds: 0, nodes: 0 }).stallSeconds).toBe(1)
+    expect(autoInterval({ ...quiet, persistSeconds: 5000 }).seconds).toBe(5000)
+  })
+
+  test('the first comes after a minute at the latest, at an assumed cost of a second', () => {
+    const first = { failures: 0, runSeconds: 0, nodes: 1, hasCheckpoint: false }
+    expect(autoInterval(first)).toMatchObject({ seconds: 60, stallSeconds: 1 })
+    expect(autoInterval({ ...first, failures: 9 }).seconds).toBeLessThan(60)
+    expect(autoInterval({ ...first, hasCheckpoint: true }).seconds).toBe(3600)
   })
 })

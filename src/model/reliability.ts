@@ -43,6 +43,8 @@ export interface MeasuredJob {
   stallSeconds?: number | undefined
   /** How long a shipped checkpoint takes to become durable: asking more often than that only queues up. */
   persistSeconds?: number | undefined
+  /** Whether it has a checkpoint already. */
+  hasCheckpoint: boolean
   /** Failures seen while the job ran, and for how long it ran. */
   failures: number
   runSeconds: number
@@ -51,26 +53,41 @@ export interface MeasuredJob {
 }
 
 /**
- * The interval for `interval: auto`, from what was measured. Failures of this job are weighed against the prior of large
- * fleets by adding one failure in the prior's time (a Gamma prior of weight one), so that a first failure tightens the
- * interval at once and a quiet hour doesn't make it reckless.
+ * The interval for `interval: auto`: the exact optimum at the measured stall and failure rate, but
+ * - never below 5 s, nor below what shipping a checkpoint takes;
+ * - else never above an hour: estimates age as hardware does, and nobody should lose more;
+ * - the first after a minute at the latest: it tells what the next ones cost, and most jobs that fail do so early (73 %
+ *   within ten minutes: Aegis, facts/reliability.md §1.2).
  */
 export function autoInterval(job: MeasuredJob): { seconds: number; mtbfSeconds: number; stallSeconds: number } {
-  const priorMtbf = nodeMtbfSeconds / Math.max(1, job.nodes)
-  const mtbfSeconds = (priorMtbf + job.runSeconds) / (1 + job.failures)
+  const mtbfSeconds = mtbfOf(job)
   const stallSeconds = Math.max(stallSecondsMin, job.stallSeconds ?? stallSecondsUnmeasured)
   const optimum = optimalInterval(stallSeconds, mtbfSeconds)
-  const seconds = Math.min(intervalSecondsMax, Math.max(intervalSecondsMin, job.persistSeconds ?? 0, optimum))
+  const longest = job.hasCheckpoint ? intervalSecondsMax : intervalSecondsFirst
+  const seconds = Math.max(intervalSecondsMin, job.persistSeconds ?? 0, Math.min(longest, optimum))
   return { seconds, mtbfSeconds, stallSeconds }
+}
+
+/**
+ * Mean time between failures of the whole job. Without a failure it is that of large fleets, longer with every hour that
+ * goes well (a Gamma prior of weight one). With failures it is no longer than what this job has seen, where the first
+ * hour counts extra: failures come in clusters, and a fleet's rate must not outvote five of them in ten minutes.
+ */
+function mtbfOf({ failures, runSeconds, nodes }: MeasuredJob): number {
+  const prior = nodeMtbfSeconds / Math.max(1, nodes)
+  const weighed = (prior + runSeconds) / (1 + failures)
+  return failures === 0 ? weighed : Math.min(weighed, (clusterSeconds + runSeconds) / failures)
 }
 
 /** 6.50 failures per 1,000 node-days, the higher of Meta's two research clusters (arXiv 2410.21680). */
 const nodeMtbfSeconds = (1000 / 6.5) * 86_400
+/** One failure in the first seconds is no reason to expect one every few seconds. */
+const clusterSeconds = 3600
 /** Free checkpoints would have an optimum of zero; a request, its write and its manifest are never free. */
 const stallSecondsMin = 0.01
 const stallSecondsUnmeasured = 1
 const intervalSecondsMin = 5
-/** Hardware ages, and so do estimates: nobody should lose more than an hour. */
+const intervalSecondsFirst = 60
 const intervalSecondsMax = 3600
 
 /** Principal Lambert W on [−1/e, 0) by Halley's method; `u` = 1 + e·x comes separately because it cancels near −1/e. */

@@ -3,7 +3,17 @@ import type { Node, Pod } from '../../model/kinds/kubernetes.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { label } from '../../model/names.ts'
 import { keyOf, refOf, refOfKey } from '../../model/refs.ts'
-import { attemptOf, gangKeyOf, gangKeyOfReport, hasEnded, isCommitted, type ReportStatus, seatsNow } from '../gangs.ts'
+import {
+  attemptOf,
+  gangKeyOf,
+  gangKeyOfReport,
+  hasEnded,
+  isCommitted,
+  type ReportStatus,
+  ranAnnotation,
+  ranSecondsOf,
+  seatsNow,
+} from '../gangs.ts'
 import { again, type Context, type Outcome, type Reconciler, settled } from '../reconciler.ts'
 import { isFinished, stopIsAsked } from '../training/job.ts'
 import { causeOf, type End, endOf, mayBeAnEcho } from './cause.ts'
@@ -127,7 +137,11 @@ export function createRecovery(context: Context): Reconciler {
   async function raise(gang: Gang, { record }: Decision): Promise<Gang | undefined> {
     const spec =
       record.failed === undefined ? { spec: { attempt: gang.spec.attempt + 1, checkpointRequest: null } } : {}
-    const patch = { metadata: { annotations: { [recoveryAnnotation]: JSON.stringify(record) } }, ...spec }
+    const annotations = {
+      [recoveryAnnotation]: JSON.stringify(record),
+      [ranAnnotation]: String(ranSecondsOf(gang, clock.now())),
+    }
+    const patch = { metadata: { annotations }, ...spec }
     const written = await store.patch('Gang', refOf(gang), patch, { resourceVersion: gang.metadata.resourceVersion })
     return typeof written === 'string' ? undefined : written
   }

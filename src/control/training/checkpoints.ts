@@ -3,7 +3,7 @@ import { readManifest } from '../../blob/manifest.ts'
 import { durationMs } from '../../model/duration.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import { autoInterval } from '../../model/reliability.ts'
-import { committedOf, type GangStatus, gangStatusOf, type ReportStatus, seatsNow } from '../gangs.ts'
+import { committedOf, type GangStatus, gangStatusOf, type ReportStatus, ranSecondsOf, seatsNow } from '../gangs.ts'
 import { again, type Context, type Outcome, settled } from '../reconciler.ts'
 import { patchGang } from './gang.ts'
 import { rankOf, type Seen, stopIsAsked } from './job.ts'
@@ -78,7 +78,7 @@ function statusWith(seen: Seen, set: readonly Shipped[]): GangStatus {
 }
 
 function committedFrom(gang: Gang, set: readonly Shipped[]): Committed {
-  const stalls = set.flatMap((one) => one.stallSeconds ?? [])
+  const seconds = costOf(set, 'stallSeconds')
   const writtenAtMs = set.reduce((latest, one) => Math.max(latest, one.writtenAtMs), 0)
   return {
     step: set[0]?.step ?? 0,
@@ -88,7 +88,7 @@ function committedFrom(gang: Gang, set: readonly Shipped[]): Committed {
     bytes: set.reduce((sum, one) => sum + one.bytes, 0),
     manifests: set.map((one) => one.manifest),
     digests: set.map((one) => one.digest),
-    ...(stalls.length === 0 ? {} : { seconds: stalls.reduce((a, b) => a + b, 0) / stalls.length }),
+    ...(seconds === undefined ? {} : { seconds }),
   }
 }
 
@@ -119,6 +119,8 @@ export async function askForCheckpoint(context: Context, seen: Seen, askedAtMs: 
   const key = gang.metadata.uid ?? ''
   if (interval === undefined || now === undefined || gang.spec.suspend || stopIsAsked(gang)) return settled()
   const everyMs = interval === 'auto' ? autoIntervalMs(seen) : durationMs(interval)
+  // A request that the job has not come to yet stands: moved ahead of slow steps again and again, it would never be met.
+  if ((gang.spec.checkpointRequest?.step ?? 0) > now.step) return again(everyMs)
   const dueMs = Math.max(now.sinceMs, askedAtMs.get(key) ?? 0) + everyMs
   if (nowMs < dueMs) return again(dueMs - nowMs)
   askedAtMs.set(key, nowMs)
@@ -130,6 +132,9 @@ export async function askForCheckpoint(context: Context, seen: Seen, askedAtMs: 
 
 /** Control files reach every rank within this time. */
 const reachSeconds = 1
+
+/** Steps are reported at least this often: a job that said nothing for longer evaluates, or stands still. */
+const silentMsMax = 15_000
 
 function marginOf(stepSeconds: number | undefined): number {
   return stepSeconds === undefined || stepSeconds <= 0 ? 2 : Math.ceil(reachSeconds / stepSeconds) + 1
@@ -149,8 +154,8 @@ export function progressNow({ pods, reportOf, gang, nowMs }: Seen): ProgressNow 
     const report = reportOf(pod.metadata.name)
     if (report?.step === undefined) continue
     const { step, stepSeconds, stepAtMs = nowMs, firstStepAtMs = nowMs, checkpoints } = report
-    const ahead =
-      stepSeconds === undefined || stepSeconds <= 0 ? 0 : Math.floor((nowMs - stepAtMs) / 1000 / stepSeconds)
+    const sinceStepMs = Math.min(nowMs - stepAtMs, silentMsMax)
+    const ahead = stepSeconds === undefined || stepSeconds <= 0 ? 0 : Math.floor(sinceStepMs / 1000 / stepSeconds)
     const reached = step + Math.max(0, ahead)
     const sinceMs = checkpoints.reduce((latest, one) => Math.max(latest, one.writtenAtMs), firstStepAtMs)
     now = {
@@ -171,17 +176,31 @@ export function stopStep(seen: Seen): number {
   return now === undefined ? 0 : now.step + marginOf(now.stepSeconds)
 }
 
-function autoIntervalMs({ gang, pods, reportOf, recovery, status, nowMs }: Seen): number {
-  const seats = seatsNow(gang)
-  const persists = pods.flatMap((pod) =>
-    (reportOf(pod.metadata.name)?.checkpoints ?? []).flatMap((one) => one.persistSeconds ?? []),
-  )
+function autoIntervalMs(seen: Seen): number {
+  const { gang, recovery, nowMs } = seen
+  const shipped = shippedNow(seen)
   const { seconds } = autoInterval({
-    stallSeconds: gang.status?.checkpoint?.seconds,
-    persistSeconds: persists.length === 0 ? undefined : persists.reduce((a, b) => a + b, 0) / persists.length,
+    // The job's word on what a checkpoint cost may come after the checkpoint was committed.
+    stallSeconds: costOf(shipped, 'stallSeconds') ?? gang.status?.checkpoint?.seconds,
+    persistSeconds: costOf(shipped, 'persistSeconds'),
+    hasCheckpoint: shipped.length > 0 || gang.status?.checkpoint !== undefined,
     failures: recovery.restarts,
-    runSeconds: status.startTime === undefined ? 0 : Math.max(0, (nowMs - Date.parse(status.startTime)) / 1000),
-    nodes: new Set(seats?.members.map((member) => member.node)).size,
+    runSeconds: ranSecondsOf(gang, nowMs),
+    nodes: new Set(seatsNow(gang)?.members.map((member) => member.node)).size,
   })
   return seconds * 1000
+}
+
+/** The newest few of each rank. */
+function shippedNow({ pods, reportOf }: Seen): Shipped[] {
+  return pods.flatMap((pod) => reportOf(pod.metadata.name)?.checkpoints ?? [])
+}
+
+/** Mean over the steps; within a step all ranks wait for the slowest. */
+function costOf(shipped: readonly Shipped[], cost: 'stallSeconds' | 'persistSeconds'): number | undefined {
+  const byStep = new Map<number, number>()
+  for (const { step, [cost]: seconds } of shipped) {
+    if (seconds !== undefined) byStep.set(step, Math.max(byStep.get(step) ?? 0, seconds))
+  }
+  return byStep.size === 0 ? undefined : [...byStep.values()].reduce((a, b) => a + b, 0) / byStep.size
 }

@@ -1,5 +1,5 @@
 import { refOf } from '../../model/refs.ts'
-import { hasEnded } from '../gangs.ts'
+import { hasEnded, ranAnnotation, ranSecondsOf } from '../gangs.ts'
 import { again, type Context, type Outcome, settled } from '../reconciler.ts'
 import { stopStep } from './checkpoints.ts'
 import { patchGang } from './gang.ts'
@@ -57,7 +57,8 @@ function graceLeftMs({ job, gang, nowMs }: Seen): number {
 
 /** The gang first, so that nobody starts or restarts it; then its pods. */
 async function takeSeats(context: Context, seen: Seen, graceMs: number): Promise<Outcome> {
-  await patchGang(context, seen.gang, { spec: { suspend: true } })
+  const annotations = { [ranAnnotation]: String(ranSecondsOf(seen.gang, seen.nowMs)) }
+  await patchGang(context, seen.gang, { metadata: { annotations }, spec: { suspend: true } })
   context.events.record(seen.job, 'Normal', 'Suspended', 'its seats are given back')
   await evictAll(context, seen, Math.ceil(graceMs / 1000))
   return settled()

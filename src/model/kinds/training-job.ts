@@ -50,7 +50,7 @@ export const trainingJob = z
               })
               .optional()
               .describe(
-                "How often a checkpoint is asked for: 30s, 10m, or auto (the exact optimum from measured cost and failure rate). Left out: the job's own rhythm.",
+                "How often a checkpoint is asked for: 30s, 10m, or auto (the exact optimum from measured cost and failure rate, between 5s and 1h, never below what shipping takes, the first after 1m at the latest). Left out: the job's own rhythm.",
               ),
             ranks: z.enum(['first', 'all']).default('first').describe('Which ranks write a part of each checkpoint.'),
             keep: z.number().int().min(1).max(1000).default(2).describe('Committed checkpoints kept.'),
