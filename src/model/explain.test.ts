@@ -15,7 +15,8 @@ TYPE:     object
 FIELDS:
   interval  <string>
       How often a checkpoint is asked for: 30s, 10m, or auto (the exact optimum from
-      measured cost and failure rate). Left out: the job's own rhythm.
+      measured cost and failure rate, between 5s and 1h, never below what shipping takes,
+      the first after 1m at the latest). Left out: the job's own rhythm.
   ranks  <first | all>, default "first"
       Which ranks write a part of each checkpoint.
   keep  <integer from 1 to 1000>, default 2
