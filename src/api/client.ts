@@ -63,6 +63,8 @@ export interface Client {
   ): AsyncIterable<WatchEvent<KindMap[K]>>
   /** Of a pod; with `job: true`, of rank 0 of a training job. */
   logs(ref: Ref, options?: LogOptions & { job?: boolean | undefined }, signal?: AbortSignal): AsyncIterable<Uint8Array>
+  /** A file of a model, by its checksum, as it comes: whoever reads it compares the checksum. */
+  modelFile(ref: Ref, sha256: string, signal?: AbortSignal): AsyncIterable<Uint8Array>
   /** Any path; the body as text, whatever the status. */
   raw(
     path: string,
@@ -118,6 +120,7 @@ export function createClient(options: ClientOptions): Client {
     delete: (kind, ref, options) => deleteOne(caller, kind, ref, options),
     watch: (kind, options, signal) => watch(caller, kind, options ?? {}, signal),
     logs: (ref, options, signal) => logs(caller, ref, options ?? {}, signal),
+    modelFile: (ref, sha256, signal) => modelFile(caller, ref, sha256, signal),
     raw: (path, request) => caller.text(path, request ?? {}),
     close: () => transport.close(),
   }
@@ -237,16 +240,33 @@ async function* logs(
     const { body } = await caller.stream(`${path}?${query}`, { signal: until })
     yield* body
   } catch (error) {
-    if (caller.signalWith(until)?.aborted !== true) throw cutShort(error)
+    if (caller.signalWith(until)?.aborted !== true) throw cutShort(error, 'the log')
   }
 }
 
-function cutShort(error: unknown): unknown {
+/** Unlike a log, a part of a file is worth nothing: an abort throws. */
+async function* modelFile(
+  caller: Caller,
+  ref: Ref,
+  sha256: string,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array> {
+  const path = `${pathOfOne('Model', ref, 'files')}/${encodeURIComponent(sha256)}`
+  try {
+    const { body } = await caller.stream(path, { accept: '*/*', signal })
+    yield* body
+  } catch (error) {
+    if (caller.signalWith(signal)?.aborted === true) throw error
+    throw cutShort(error, 'the file')
+  }
+}
+
+function cutShort(error: unknown, what: string): unknown {
   if (error instanceof ApiError || error instanceof OperatingError) return error
   return new OperatingError(
     'cut',
     { retryAfterMs: 1000 },
-    'the connection to the factory was cut while reading the log',
+    `the connection to the factory was cut while reading ${what}`,
     { cause: error },
   )
 }

@@ -30,7 +30,7 @@ export async function throughDoor(
   call: Call,
 ): Promise<Answer> {
   const door = subresourcesOf(target.info).find((sub) => sub.name === target.subresource)
-  if (door === undefined) throw unknownPath()
+  if (door === undefined || (target.part !== undefined) !== (door.hasParts === true)) throw unknownPath()
   const verb = verbs.get(call.method)
   if (verb === undefined || !door.verbs.includes(verb)) throw methodNotAllowed(call.method)
   switch (door.name) {
@@ -41,6 +41,8 @@ export async function throughDoor(
       return json(200, await scale(reading.store, target, name, call))
     case 'log':
       return logs(reading.store, ports, target, name, call)
+    case 'files':
+      return fileOf(reading.store, ports, target, name)
     case 'binding':
       return bind(reading.store, target, name, call)
     case 'eviction':
@@ -170,6 +172,18 @@ async function podOf(store: Store, target: Target, name: string, rank: number): 
       ? `trainingjob "${name}" has no pods yet: it is ${job.status?.phase ?? 'Pending'}`
       : `no pod of trainingjob "${name}" has rank ${rank} yet; millwright why ${name} says what it waits for`
   throw new ApiFailure(404, 'NotFound', message)
+}
+
+/** Content of a model, by its checksum; only what the model names. */
+async function fileOf(store: Store, ports: ApiPorts, target: Target, name: string): Promise<Answer> {
+  const model = await store.get('Model', { name, namespace: target.namespace })
+  if (model === undefined) throw notFound(target.info, name)
+  const file = model.spec.files.find(({ sha256 }) => sha256 === target.part)
+  if (file === undefined)
+    throw new ApiFailure(404, 'NotFound', `model "${name}" has no file with that sha256; its spec.files lists them`)
+  if (ports.content === undefined) throw unknownPath()
+  const chunks = ports.content(file.sha256, file.size)
+  return { kind: 'stream', type: 'application/octet-stream', chunks, waits: true }
 }
 
 async function bind(store: Store, target: Target, name: string, call: Call): Promise<Answer> {

@@ -10,6 +10,8 @@ export interface Target {
   /** Left out: the collection. */
   name?: string
   subresource?: string
+  /** What of the subresource, where it holds several. */
+  part?: string
 }
 
 /** The decoded segments of a path. `..%2f` decodes to a segment with a slash in it, which no name can match. */
@@ -27,12 +29,12 @@ export function segmentsOf(path: string): string[] {
 
 /**
  * `/api/v1/…` and `/apis/GROUP/VERSION/…` in Kubernetes' layout:
- * `[namespaces/NAMESPACE/]PLURAL[/NAME[/SUBRESOURCE]]`.
+ * `[namespaces/NAMESPACE/]PLURAL[/NAME[/SUBRESOURCE[/PART]]]`.
  */
 export function targetOf(segments: readonly string[]): Target {
   const [groupVersion, rest] = split(segments)
   const inNamespace = rest[0] === 'namespaces' && rest.length >= 3 && !namespaceDoors.has(rest[2] ?? '')
-  const [plural, name, subresource, more] = inNamespace ? rest.slice(2) : rest
+  const [plural, name, subresource, part, more] = inNamespace ? rest.slice(2) : rest
   const info = resources.get(`${groupVersion}/${plural}`)
   if (info === undefined || more !== undefined || (inNamespace && !info.namespaced)) throw unknownPath()
   // A namespaced resource is named with its namespace, always.
@@ -44,6 +46,7 @@ export function targetOf(segments: readonly string[]): Target {
     ...(inNamespace && { namespace: rest[1] ?? '' }),
     ...(name !== undefined && { name }),
     ...(subresource !== undefined && { subresource }),
+    ...(part !== undefined && { part }),
   }
 }
 

@@ -4,6 +4,8 @@ import type { KindName } from '../model/registry.ts'
 export interface Subresource {
   name: string
   verbs: readonly string[]
+  /** It holds several, each with a path of its own below it, and is nothing by itself. */
+  hasParts?: true
   /** What goes through it, where that is not the resource itself. */
   kind?: { group: string; version: string; kind: string }
 }
@@ -15,6 +17,7 @@ const scale: Subresource = {
 }
 const log: Subresource = { name: 'log', verbs: ['get'] }
 const why: Subresource = { name: 'why', verbs: ['get'] }
+const files: Subresource = { name: 'files', verbs: ['get'], hasParts: true }
 const status: Subresource = { name: 'status', verbs: ['get', 'patch', 'update'] }
 
 export function subresourcesOf(info: { kind: KindName; hasStatus: boolean }): readonly Subresource[] {
@@ -25,6 +28,7 @@ const special: { readonly [K in KindName]?: readonly Subresource[] } = {
   TrainingJob: [scale, log, why],
   InferenceService: [scale, why],
   Gang: [why],
+  Model: [files],
   Pod: [
     log,
     { name: 'binding', verbs: ['create'], kind: { group: '', version: 'v1', kind: 'Binding' } },

@@ -39,14 +39,6 @@ export class TestFactory {
     return this.run(['--dir', this.home, ...words])
   }
 
-  /** The same without blocking this process, which may serve something meanwhile. */
-  async start(words: readonly string[], env: Record<string, string> = {}): Promise<Answered> {
-    const child = spawn(process.execPath, [bin, ...words], { cwd: this.dir, env: { ...this.#environment(), ...env } })
-    const [out, err] = [collected(child.stdout), collected(child.stderr)]
-    const status = await new Promise<number | null>((resolve) => child.once('exit', resolve))
-    return { status, stdout: await out, stderr: await err }
-  }
-
   async up(...words: string[]): Promise<void> {
     const ports = ['--port', '0', '--gateway-port', '0']
     const child = spawn(process.execPath, [bin, '--dir', this.home, 'up', ...ports, ...words], {
@@ -84,10 +76,4 @@ export class TestFactory {
     const kept = Object.entries(process.env).filter(([name]) => !name.startsWith('MILLWRIGHT_'))
     return { ...Object.fromEntries(kept), HOME: this.dir, NO_COLOR: '1' }
   }
-}
-
-async function collected(stream: NodeJS.ReadableStream): Promise<string> {
-  let text = ''
-  for await (const chunk of stream) text += chunk
-  return text
 }

@@ -20,6 +20,7 @@ import { createMetrics } from '../observe/metrics.ts'
 import { createLmdbStore } from '../store/lmdb/store.ts'
 import { bootstrap } from './bootstrap.ts'
 import { realClock } from './clock.ts'
+import { readContent } from './content.ts'
 import { type Connection, pathsIn } from './paths.ts'
 import { resumeAll, suspendAll } from './pause.ts'
 import { systemRandom } from './random.ts'
@@ -110,6 +111,7 @@ export async function startFactory(config: FactoryConfig): Promise<Factory> {
       ports: {
         logs: (pod, options) => readPodLog(paths.agent, pod, isOver(pod) ? { ...options, follow: false } : options),
         metrics: () => metrics.render(),
+        content: (sha256, size) => readContent(paths.blobs, sha256, size),
       },
     })
     stops.push(() => api.close())

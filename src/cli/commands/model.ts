@@ -1,16 +1,35 @@
+import { join } from 'node:path'
 import type { Client } from '../../api/client.ts'
 import type { Model } from '../../model/kinds/model.ts'
 import { label } from '../../model/names.ts'
-import { factoryDir } from '../../runtime/paths.ts'
-import { pullModel } from '../../runtime/pull.ts'
 import { connect } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
+import { fetchFile, partsOf } from '../fetch-file.ts'
 import type { Global } from '../global.ts'
+import { plain } from '../output.ts'
+import { createProgress } from '../progress.ts'
 
 export async function pull(name: string, folder: string, global: Global): Promise<void> {
   const { client, namespace } = await connect(global)
   const model = await resolveModel(client, namespace, name)
-  for (const path of await pullModel(factoryDir(global.dir), model, folder)) console.log(path)
+  // All of its paths are looked at before any of its bytes.
+  const places = model.spec.files.map(({ path }) => join(folder, ...partsOf(path)))
+  const stop = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort())
+  for (const [i, file] of model.spec.files.entries()) {
+    const progress = createProgress(plain(file.path), file.size, process.stderr, () => performance.now())
+    const content = client.modelFile({ namespace, name: model.metadata.name }, file.sha256, stop.signal)
+    try {
+      await fetchFile(file, folder, content, progress.heard)
+    } catch (error) {
+      throw stop.signal.aborted
+        ? new Exit(exit.interrupted, `${plain(file.path)} was not fetched; nothing of it is kept.`)
+        : error
+    } finally {
+      progress.end()
+    }
+    console.log(plain(places[i] ?? ''))
+  }
 }
 
 /** The version called `name`, or the newest version of the model called `name`. */
