@@ -88,6 +88,17 @@ describe('a kubeconfig of a factory on this machine', () => {
   })
 })
 
+it('an address that is none, and one where nobody answers, are told apart', () => {
+  expect(factory.run(['--server', 'localhost:7070', 'get', 'jobs'])).toMatchObject({
+    status: 2,
+    stderr: expect.stringContaining('"localhost:7070" is not an address'),
+  })
+  expect(factory.run(['--server', 'https://127.0.0.1:1', 'get', 'jobs'])).toMatchObject({
+    status: 4,
+    stderr: expect.stringContaining('nothing listens there'),
+  })
+})
+
 describe('doctor', () => {
   const factoryLine = (words: string[], env: Record<string, string> = {}) => {
     const answer = factory.run(['doctor', '-o', 'json', ...words], env)

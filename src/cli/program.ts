@@ -6,6 +6,7 @@ import type { Global } from './global.ts'
 
 const footer = `
 Exit codes: 0 done, 1 refused or failed, 2 wrong command line or file, 3 not found, 4 no factory answers, 130 interrupted.
+Which factory: --kubeconfig, --server or --dir, else MILLWRIGHT_KUBECONFIG or MILLWRIGHT_SERVER, else a folder; \`doctor\` says.
 Start with \`millwright up\` in one terminal and \`millwright run -- echo hello\` in another.`
 
 /** Runs one command line and returns its exit code. Nothing but a sentence ever reaches stderr. */
@@ -41,6 +42,7 @@ function report(error: unknown): number {
   }
   if (error instanceof OperatingError) {
     process.stderr.write(`millwright: ${error.message}\n`)
+    if (error.code === 'bad-server') return exit.usage
     return error.code === 'unreachable' ? exit.unreachable : exit.failed
   }
   process.stderr.write(`millwright: ${error instanceof Error ? error.message : String(error)}\n`)
@@ -251,7 +253,7 @@ const commands: Add[] = [
     const model = program.command('model').description('Published models')
     model
       .command('pull')
-      .description('Copy a version into a folder, verified')
+      .description('Fetch a version into a folder, verified; what is there already is not fetched again')
       .argument('<name>', 'NAME (newest) or NAME-vN')
       .argument('<folder>')
       .action(async (name: string, folder: string, _options, command: Command) =>

@@ -23,6 +23,7 @@ describe('progress', () => {
     expect(written.at(-2)).toBe('\r96 %  96 of 100 MiB  20 MiB/s  0s left  model.gguf\u001b[K')
     expect(written.at(-1)).toBe('\r\u001b[K')
     expect(drawn({ isTTY: true, columns: 20 }, 100 * MiB).at(0)).toBe('\r0 %  0 of 100 MiB  \u001b[K')
+    expect(drawn({ isTTY: true, columns: 0 }, 100 * MiB).at(0)).toBe(written.at(0))
   })
 
   it('is nothing for small files, in a pipe and in a file', () => {

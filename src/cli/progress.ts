@@ -2,6 +2,7 @@ import { humanDuration } from '../api/age.ts'
 
 export interface Screen {
   isTTY?: boolean | undefined
+  /** 0 where the terminal does not say. */
   columns?: number | undefined
   write(text: string): unknown
 }
@@ -27,7 +28,7 @@ export function createProgress(name: string, size: number, screen: Screen, now: 
       if (nowMs - drawnMs < drawMs) return
       drawnMs = nowMs
       const line = progressLine(name, bytes, size, nowMs - startedMs)
-      screen.write(`\r${line.slice(0, (screen.columns ?? 80) - 1)}\u001b[K`)
+      screen.write(`\r${line.slice(0, (screen.columns || 80) - 1)}\u001b[K`)
     },
     end: () => void screen.write('\r\u001b[K'),
   }
