@@ -1,5 +1,6 @@
+import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { shipFolder } from '../blob/file/folder.ts'
@@ -299,6 +300,91 @@ describe('data, models and output', () => {
   it('a dataset that is not there is named', async () => {
     const { metadata } = await bench.run(['true'], { work: { data: 'file:///no/such/book.txt' } })
     expect(terminatedOf(await bench.ended(metadata.name))?.message).toContain('/no/such/book.txt is not there')
+  })
+
+  describe('the data that a model is made from', () => {
+    const set = async (name: string) => {
+      const folder = join(bench.dir, name)
+      await mkdir(folder)
+      await writeFile(join(folder, 'a.txt'), 'once')
+      await writeFile(join(folder, 'b.txt'), 'upon')
+      for (const path of ['a.txt', 'b.txt', '.']) await utimes(join(folder, path), longAgo, longAgo)
+      return { folder, data: `file://${folder}`, output: `outputs/${name}/manifest.json` }
+    }
+    const longAgo = new Date('2026-01-01')
+    const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
+    const make = (more = '') => sh(`${more} cat $MILLWRIGHT_DATA_DIR/* >$MILLWRIGHT_OUTPUT_DIR/model`)
+    const dataOf = async (name: string) => (await bench.report(name))?.status?.output?.data
+    const wait = 'while [ ! -e $GO ]; do sleep 0.02; done;'
+
+    it('is reported with its digest, as a folder and as a file', async () => {
+      const { data, output } = await set('data-whole')
+      const { metadata } = await bench.run(make(), { work: { data, output } })
+      await bench.ended(metadata.name)
+      const digest = sha256(`${sha256('once')}  a.txt\n${sha256('upon')}  b.txt\n`)
+      expect(await dataOf(metadata.name)).toEqual({ uri: data, digest, bytes: 8, files: 2 })
+      const one = await bench.run(make(), { work: { data: `${data}/a.txt`, output } })
+      await bench.ended(one.metadata.name)
+      expect(await dataOf(one.metadata.name)).toMatchObject({ digest: sha256('once'), bytes: 4, files: 1 })
+    })
+
+    it('has no digest when it changed while the job ran, and that is said', async () => {
+      const { folder, data, output } = await set('data-changed')
+      const go = join(bench.dir, 'go-changed')
+      const { metadata } = await bench.run(make(wait.replace('$GO', go)), { work: { data, output } })
+      await until(metadata.name).report((status) => status.pid !== undefined)
+      await writeFile(join(folder, 'b.txt'), 'UPON')
+      await writeFile(go, '')
+      expect((await bench.ended(metadata.name)).status?.phase).toBe('Succeeded')
+      expect((await bench.report(metadata.name))?.status?.output).toMatchObject({ manifest: output })
+      expect(await dataOf(metadata.name)).toBeUndefined()
+      const said = await bench.until(async () =>
+        (await bench.store.list('Event')).items.find(
+          ({ involvedObject, reason }) => involvedObject.uid === metadata.uid && reason === 'DatasetDigestUnknown',
+        ),
+      )
+      expect(said.message).toContain('changed while the job ran')
+    })
+
+    it('has none either when a file went, or an older one was put in its place', async () => {
+      const { folder, data, output } = await set('data-moved')
+      await writeFile(join(bench.dir, 'older'), 'ONCE')
+      await utimes(join(bench.dir, 'older'), longAgo, longAgo)
+      const go = join(bench.dir, 'go-moved')
+      const pods = await Promise.all(
+        [data, `${data}/a.txt`].map((from) =>
+          bench.run(make(wait.replace('$GO', go)), { work: { data: from, output } }),
+        ),
+      )
+      for (const { metadata } of pods) await until(metadata.name).report((status) => status.pid !== undefined)
+      await rm(join(folder, 'b.txt'))
+      await rename(join(bench.dir, 'older'), join(folder, 'a.txt'))
+      await writeFile(go, '')
+      for (const { metadata } of pods) {
+        expect((await bench.ended(metadata.name)).status?.phase).toBe('Succeeded')
+        expect(await dataOf(metadata.name)).toBeUndefined()
+      }
+    })
+
+    it('is known to an agent that came back while the job ran', async () => {
+      const { data, output } = await set('data-back')
+      const go = join(bench.dir, 'go-back')
+      const { metadata } = await bench.run(make(wait.replace('$GO', go)), { work: { data, output } })
+      await until(metadata.name).report((status) => status.pid !== undefined)
+      await bench.agent.stop('leave')
+      bench.agent = await bench.newAgent()
+      await writeFile(go, '')
+      await bench.ended(metadata.name)
+      expect(await dataOf(metadata.name)).toMatchObject({ bytes: 8, files: 2 })
+    })
+  })
+
+  it('data that this machine cannot fetch is refused by name', async () => {
+    const { metadata } = await bench.run(['true'], { work: { data: 's3://bucket/book' } })
+    expect(terminatedOf(await bench.ended(metadata.name))).toMatchObject({
+      reason: 'FetchFailed',
+      message: expect.stringContaining('s3://bucket/book cannot be fetched on this machine'),
+    })
   })
 
   it('output is shipped before the pod counts as succeeded, with its metrics', async () => {

@@ -8,6 +8,7 @@ import { silentLog } from '../base/log.ts'
 import { seededRandom } from '../base/random.ts'
 import type { Blobs } from '../blob/contract.ts'
 import { createFileBlobs } from '../blob/file/blobs.ts'
+import { createFileSources } from '../blob/file/sources.ts'
 import type { Container, Pod } from '../model/kinds/kubernetes.ts'
 import type { Report } from '../model/kinds/report.ts'
 import { annotation, label } from '../model/names.ts'
@@ -66,6 +67,7 @@ export async function openBench(env: NodeJS.ProcessEnv = process.env): Promise<B
   const clock = realClock
   const store = createMemoryStore({ clock, random: seededRandom(1) })
   const blobs = createFileBlobs({ dir: join(dir, 'blobs') })
+  const sources = createFileSources({ dir: join(dir, 'sources') })
   const agents: Agent[] = []
   let count = 0
   const newAgent = async (): Promise<Agent> => {
@@ -79,7 +81,7 @@ export async function openBench(env: NodeJS.ProcessEnv = process.env): Promise<B
       log: silentLog,
       reportEveryMs: 200,
       runner: createLocalRunner({ dir: agentDir, node: node.name, clock, log: silentLog, environment: env }),
-      files: localFiles({ dir: agentDir }),
+      files: localFiles({ dir: agentDir, sources }),
     })
     agents.push(agent)
     await agent.start()
@@ -132,6 +134,7 @@ export async function openBench(env: NodeJS.ProcessEnv = process.env): Promise<B
       }),
     async close() {
       await Promise.all(agents.map((agent) => agent.stop('kill', 0)))
+      sources.close()
       await rm(dir, { recursive: true, force: true, maxRetries: 5 })
     },
   }

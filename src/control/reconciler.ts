@@ -2,6 +2,7 @@ import type { Clock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import type { Blobs } from '../blob/contract.ts'
+import type { Sources } from '../blob/sources.ts'
 import type { KindMap, KindName } from '../model/registry.ts'
 import type { Store } from '../store/contract.ts'
 import type { Change } from '../store/informer.ts'
@@ -55,6 +56,8 @@ export interface Context {
   /** Shared informers: what is known of each kind, a moment behind the store. Ask for all that you read when you are made. */
   views: Views
   blobs: Blobs
+  /** Reads data that lies on this machine; undefined where nothing does. */
+  sources?: Sources | undefined
   clock: Clock
   random: Random
   log: Log

@@ -1,3 +1,4 @@
+import { createDatasets } from './datasets/datasets.ts'
 import { createBlobSweep, createDroppedCheckpoints } from './garbage/blobs.ts'
 import { createHistory, createTtl } from './garbage/history.ts'
 import { createOwners } from './garbage/owners.ts'
@@ -24,6 +25,7 @@ export const builtInReconcilers: readonly ReconcilerFactory[] = [
   createTtl,
   createQueues,
   createPools,
+  createDatasets,
   createDroppedCheckpoints,
   createBlobSweep,
 ]

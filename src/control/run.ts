@@ -4,6 +4,7 @@ import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import { createWorkQueue, type WorkQueue } from '../base/work-queue.ts'
 import type { Blobs } from '../blob/contract.ts'
+import type { Sources } from '../blob/sources.ts'
 import type { KindMap, KindName } from '../model/registry.ts'
 import type { Store } from '../store/contract.ts'
 import { createLeaseHolder, type LeaseHolder } from '../store/lease.ts'
@@ -16,6 +17,7 @@ import { createViews, type Views } from './views.ts'
 export interface ControlOptions {
   store: Store
   blobs: Blobs
+  sources?: Sources | undefined
   clock: Clock
   random: Random
   log: Log
@@ -109,13 +111,13 @@ interface Term {
 }
 
 function startTerm(options: ControlOptions, lease: LeaseHolder, epoch: number): Term {
-  const { clock, random, blobs } = options
+  const { clock, random, blobs, sources, gatewayUrl } = options
   const over = new AbortController()
   const log = options.log.with({ epoch })
   const store = fenced(options.store, () => (over.signal.aborted ? undefined : lease.fence()))
   const views = createViews({ store, clock, random: random.split(`views ${epoch}`), log })
   const events = createEvents({ store, clock, log, component: 'millwright-control' })
-  const context: Context = { store, views, blobs, clock, random, log, events, epoch, gatewayUrl: options.gatewayUrl }
+  const context: Context = { store, views, blobs, sources, clock, random, log, events, epoch, gatewayUrl }
   const loops = (options.reconcilers ?? builtInReconcilers).map((factory) =>
     createLoop(factory(context), { views, clock, random: random.split(`queues ${epoch}`), log, over }),
   )

@@ -11,6 +11,7 @@ export type Writer =
   | 'control/scheduling'
   | 'control/recovery'
   | 'control/publishing'
+  | 'control/datasets'
   | 'control/nodes'
   | 'agent'
   | 'gateway'
@@ -112,11 +113,12 @@ export const statusWriters: { readonly [K in WrittenKind]: Writers<K> } = {
   },
   Model: { conditions: 'control/publishing' },
   Dataset: {
-    conditions: 'control/training',
-    digest: 'control/training',
-    bytes: 'control/training',
-    files: 'control/training',
-    observedGeneration: 'control/training',
+    conditions: 'control/datasets',
+    digest: 'control/datasets',
+    previousDigest: 'control/datasets',
+    bytes: 'control/datasets',
+    files: 'control/datasets',
+    observedGeneration: 'control/datasets',
   },
   Pool: {
     conditions: 'control/nodes',

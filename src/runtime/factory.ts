@@ -1,5 +1,6 @@
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
+import { join } from 'node:path'
 import { type Agent, createAgent } from '../agent/agent.ts'
 import { localFiles } from '../agent/local/files.ts'
 import { readPodLog } from '../agent/local/logs.ts'
@@ -11,6 +12,7 @@ import { startApi } from '../api/server.ts'
 import { OperatingError } from '../base/errors.ts'
 import { type Log, silentLog } from '../base/log.ts'
 import { createFileBlobs } from '../blob/file/blobs.ts'
+import { createFileSources } from '../blob/file/sources.ts'
 import { startControl } from '../control/run.ts'
 import { refuseOpenDoors as refuseOpenGateway } from '../gateway/guard.ts'
 import { startGateway } from '../gateway/server.ts'
@@ -83,7 +85,9 @@ export async function startFactory(config: FactoryConfig): Promise<Factory> {
       nodes: config.nodes,
       ...(config.slots === undefined ? {} : { slots: config.slots }),
     })
-    const files = localFiles({ dir: paths.agent })
+    const sources = createFileSources({ dir: join(paths.agent, 'sources') })
+    stops.push(() => sources.close())
+    const files = localFiles({ dir: paths.agent, sources })
     const agents: Agent[] = nodes.map((node) =>
       createAgent({
         store,
@@ -139,6 +143,7 @@ export async function startFactory(config: FactoryConfig): Promise<Factory> {
     const control = startControl({
       store,
       blobs,
+      sources,
       clock,
       log,
       random: random.split('control'),

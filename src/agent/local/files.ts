@@ -2,8 +2,10 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Cancel, Clock } from '../../base/clock.ts'
 import { messageOf } from '../../base/errors.ts'
+import type { Sources } from '../../blob/sources.ts'
 import type { PodBeside, PodFiles, PodPlace, PodSink, PodTools, Prepared, ProgressLine, Refusal } from '../contract.ts'
 import { askForCheckpoint } from '../pod/control.ts'
+import { type DataRead, dataRead, readAhead } from '../pod/data.ts'
 import { provide } from '../pod/fetch.ts'
 import { createLineReader } from '../pod/lines.ts'
 import { shipOutput } from '../pod/output.ts'
@@ -15,7 +17,7 @@ import { podFolder } from './folders.ts'
 import { createLogKeeper, tailOf } from './logs.ts'
 
 /** What happens beside the pods of this machine, in this process. `dir` is the agent's folder. */
-export function localFiles({ dir }: { dir: string }): PodFiles {
+export function localFiles({ dir, sources }: { dir: string; sources?: Sources | undefined }): PodFiles {
   const looks = new Map<object, () => void>()
   let beat: Cancel | undefined
 
@@ -34,7 +36,7 @@ export function localFiles({ dir }: { dir: string }): PodFiles {
     }
   }
 
-  return { beside: (place, tools) => createBeside(dir, place, tools, lookOften) }
+  return { beside: (place, tools) => createBeside(dir, place, tools, lookOften, sources) }
 }
 
 const lookMs = 100
@@ -44,6 +46,7 @@ function createBeside(
   place: PodPlace,
   tools: PodTools,
   lookOften: (clock: Clock, look: () => void) => Cancel,
+  sources: Sources | undefined,
 ): PodBeside {
   const folder = podFolder(dir, place.uid)
   const { work } = place
@@ -51,6 +54,7 @@ function createBeside(
   const keeper = createLogKeeper(folder)
   const requested: number[] = []
   let look: (() => void) | undefined
+  let tell: PodSink['notice'] = () => {}
   let shipper: Shipper | undefined
   let stopLooking: Cancel = () => {}
 
@@ -92,6 +96,11 @@ function createBeside(
       if (looked % 5 === 0) keeper.look(nowMs)
     }
     stopLooking = lookOften(clock, safely(look))
+    tell = (notice) => sink.notice(notice)
+    if (sources === undefined || work.data === undefined || work.output === undefined || place.rank > 0) return
+    readAhead(sources, work.data).catch((error: unknown) =>
+      log.warn('the data of a pod could not be looked at', { error: messageOf(error) }),
+    )
   }
 
   function progressReader(sink: PodSink): () => ProgressLine[] {
@@ -132,6 +141,15 @@ function createBeside(
     }
   }
 
+  /** The model is published without it, too. */
+  async function dataOrNothing(): Promise<DataRead | undefined> {
+    if (sources === undefined || work.data === undefined) return undefined
+    const read = await dataRead(sources, tools.blobs, work.data, folder.data, clock).catch(messageOf)
+    if (typeof read !== 'string') return read
+    tell({ type: 'Warning', reason: 'DatasetDigestUnknown', message: read })
+    return undefined
+  }
+
   function close(): void {
     stopLooking()
     shipper?.close()
@@ -158,9 +176,9 @@ function createBeside(
       }
       await shipper?.drain()
       close()
-      return output && work.output !== undefined
-        ? await shipOutput(folder.output, work.output, place, tools)
-        : undefined
+      if (!output || work.output === undefined) return undefined
+      const [shipped, data] = await Promise.all([shipOutput(folder.output, work.output, place, tools), dataOrNothing()])
+      return { ...shipped, ...(data === undefined ? {} : { data }) }
     },
     tail: () => tailOf(folder),
     writingAtMs: async () => writingAtMs(folder.checkpoints),

@@ -20,6 +20,7 @@ import { messageOf } from '../../base/errors.ts'
 import type { Blobs, Manifest } from '../../blob/contract.ts'
 import { fetchManifest } from '../../blob/file/folder.ts'
 import { readManifest } from '../../blob/manifest.ts'
+import { schemeOf } from '../../blob/sources.ts'
 import type { Refusal } from '../contract.ts'
 
 /**
@@ -34,6 +35,8 @@ export async function provide(
   what: string,
 ): Promise<Refusal | undefined> {
   if (source.startsWith('file://')) return await linkLocal(source, target, what)
+  if (schemeOf(source) !== undefined)
+    return refuse(`the ${what} ${source} cannot be fetched on this machine; bring it here and name it file:///path`)
   const cached = await fetchCached(blobs, cacheDir, source, what)
   if ('refused' in cached) return cached
   await mkdir(target, { recursive: true })

@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { silentLog } from '../../base/log.ts'
 import { encodeManifest } from '../../blob/manifest.ts'
+import { millwrightVersion } from '../../model/metadata.ts'
+import { label } from '../../model/names.ts'
 import { createWorld, type World } from '../world.fixture.ts'
 import { createPublishing } from './publishing.ts'
 
@@ -13,6 +15,22 @@ afterEach(() => world.close())
 
 const models = async () => (await world.store.list('Model')).items
 const sha256 = 'a'.repeat(64)
+
+/** What rank 0's agent reported of the output. */
+async function reported(name: string, output: Record<string, unknown>): Promise<void> {
+  const manifest = `outputs/default/${name}/attempt-1/manifest.json`
+  await world.store.create(
+    'Report',
+    {
+      apiVersion: millwrightVersion,
+      kind: 'Report',
+      metadata: { name: `pod.${name}-0`, namespace: 'default', labels: { [label.job]: name } },
+      spec: { pod: { name: `${name}-0`, uid: name }, gang: name },
+      status: { checkpoints: [], output: { manifest, digest: 'd', bytes: 10, files: 1, ...output } },
+    },
+    { withStatus: true },
+  )
+}
 
 /** What a job that ended well has left: its status names the manifest of rank 0's output. */
 async function succeeded(name: string, manifest = `outputs/default/${name}/attempt-1/manifest.json`): Promise<void> {
@@ -54,6 +72,57 @@ test('a job that succeeded becomes the next version of its model, with lineage, 
     metrics: { loss: 1.5 },
   })
   expect((await world.store.list('Event')).items.map((event) => event.message)).toContain('published tiny-v2')
+})
+
+test('the lineage names the data as the agent saw the job read it; where it could not, as the job did', async () => {
+  const data = (digest: string) => ({ uri: 'file:///book.txt', digest, bytes: 1, files: 1 })
+  await reported('seen', { data: data('agents'), metrics: { datasetSha256: 'trainers', loss: 0.5 } })
+  await reported('told', { metrics: { datasetSha256: 'trainers' } })
+  await reported('unknown', {})
+  // Of an attempt before, on other data.
+  await world.store.create(
+    'Report',
+    {
+      apiVersion: millwrightVersion,
+      kind: 'Report',
+      metadata: { name: 'pod.an-older', namespace: 'default', labels: { [label.job]: 'seen' } },
+      spec: { pod: { name: 'an-older', uid: 'old' }, gang: 'seen' },
+      status: {
+        checkpoints: [],
+        output: {
+          manifest: 'outputs/default/seen/attempt-0/manifest.json',
+          digest: 'd',
+          bytes: 1,
+          files: 1,
+          data: data('old'),
+        },
+      },
+    },
+    { withStatus: true },
+  )
+  // What the Dataset has become meanwhile says nothing of what was read.
+  await world.store.create(
+    'Dataset',
+    {
+      apiVersion: millwrightVersion,
+      kind: 'Dataset',
+      metadata: { name: 'book', namespace: 'default' },
+      spec: { uri: 'file:///book.txt' },
+      status: { conditions: [], digest: 'later' },
+    },
+    { withStatus: true },
+  )
+  for (const name of ['seen', 'told', 'unknown']) await succeeded(name)
+  world.control({ reconcilers: [createPublishing] })
+  await world.until(async () => (await models()).length === 3, 'three models')
+  const digests = (await models()).map(({ spec }) => [spec.lineage?.job, spec.lineage?.datasetDigest]).sort()
+  expect(digests).toEqual([
+    ['seen', 'agents'],
+    ['told', 'trainers'],
+    ['unknown', undefined],
+  ])
+  const seen = (await models()).find(({ spec }) => spec.lineage?.job === 'seen')
+  expect(seen?.spec.lineage?.metrics).toEqual({ loss: 0.5, datasetSha256: 'trainers' })
 })
 
 test('a crash between the two writes makes no second version', async () => {

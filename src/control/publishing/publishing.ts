@@ -3,6 +3,7 @@ import type { Manifest } from '../../blob/contract.ts'
 import { bytesOf, readManifest } from '../../blob/manifest.ts'
 import { setCondition } from '../../model/conditions.ts'
 import type { Model } from '../../model/kinds/model.ts'
+import type { Report } from '../../model/kinds/report.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { millwrightVersion } from '../../model/metadata.ts'
 import { label } from '../../model/names.ts'
@@ -16,9 +17,6 @@ import { type Context, type Outcome, type Reconciler, settled } from '../reconci
 export function createPublishing(context: Context): Reconciler {
   const { store, views, blobs, events } = context
   const jobs = views.of('TrainingJob')
-  views.of('Gang')
-  views.of('Report')
-  views.of('Dataset')
 
   async function reconcile(key: string): Promise<Outcome> {
     const job = jobs.get(refOfKey(key))
@@ -65,9 +63,9 @@ export function createPublishing(context: Context): Reconciler {
       events.record(job, 'Warning', 'PublishFailed', `${model} cannot be published: its manifest was changed`)
       return undefined
     }
-    const created = await store.create('Model', modelFor(context, job, model, output, read.manifest, versions), {
-      withStatus: true,
-    })
+    const said = await reportOf(context, job, output.manifest)
+    const wanted = modelFor(job, { model, output, manifest: read.manifest, said }, versions, context.clock.now())
+    const created = await store.create('Model', wanted, { withStatus: true })
     if (created === 'exists') {
       // Another job took the number, or an unlabelled object has the name: the next look finds the next number.
       throw new OperatingError('taken', { retryAfterMs: 50 }, `a version of model ${model} was published meanwhile`)
@@ -84,22 +82,23 @@ export function createPublishing(context: Context): Reconciler {
   }
 }
 
-function modelFor(
-  context: Context,
-  job: TrainingJob,
-  model: string,
-  output: { manifest: string; digest: string },
-  manifest: Manifest,
-  versions: readonly Model[],
-): Model {
+interface Made {
+  model: string
+  output: { manifest: string; digest: string }
+  manifest: Manifest
+  /** What its agent reported of it. */
+  said: Output | undefined
+}
+
+function modelFor(job: TrainingJob, made: Made, versions: readonly Model[], nowMs: number): Model {
+  const { model, output, manifest, said } = made
   const { name, namespace, uid = '' } = job.metadata
   const newest = versions.reduce<Model | undefined>(
     (best, one) => (best !== undefined && best.spec.version > one.spec.version ? best : one),
     undefined,
   )
   const version = (newest?.spec.version ?? 0) + 1
-  const metrics = metricsOf(context, job, output.manifest)
-  const datasetDigest = textOf(metrics['datasetDigest']) ?? digestOfDataset(context, job)
+  const datasetDigest = datasetDigestOf(said)
   const { step, attempt = 1 } = job.status ?? {}
   const isGguf = manifest.files.some((file) => file.path.endsWith('.gguf'))
   const condition = { type: 'Ready', status: 'True', reason: 'Published', message: `made by job ${name}` } as const
@@ -123,25 +122,34 @@ function modelFor(
         ...(job.spec.dataset === undefined ? {} : { dataset: job.spec.dataset }),
         ...(datasetDigest === undefined ? {} : { datasetDigest }),
         ...(newest === undefined ? {} : { parent: newest.metadata.name }),
-        metrics,
+        metrics: metricsOf(job, said),
       },
     },
-    status: { conditions: setCondition(undefined, condition, context.clock.now()) },
+    status: { conditions: setCondition(undefined, condition, nowMs) },
   }
 }
 
-/** What the job said of its own output, beside the last loss that was seen. */
-function metricsOf({ views }: Context, job: TrainingJob, manifest: string): Record<string, unknown> {
-  const said = views.reportsOfGang(keyOf(job)).find(({ status }) => status?.output?.manifest === manifest)?.status
-    ?.output?.metrics
-  const { loss } = job.status ?? {}
-  return { ...(loss === undefined ? {} : { loss }), ...said }
+type Output = NonNullable<NonNullable<Report['status']>['output']>
+
+/**
+ * What the agent reported of this very output. From the store itself: the job's success may be seen before the report is,
+ * and a Model is written once.
+ */
+async function reportOf({ store }: Context, job: TrainingJob, manifest: string): Promise<Output | undefined> {
+  const { name, namespace } = job.metadata
+  const reports = (await store.list('Report', { namespace, labels: `${label.job}=${name}` })).items
+  return reports.find(({ status }) => status?.output?.manifest === manifest)?.status?.output
 }
 
-function digestOfDataset({ views }: Context, job: TrainingJob): string | undefined {
-  const { dataset } = job.spec
-  const { namespace } = job.metadata
-  return dataset === undefined ? undefined : views.of('Dataset').get({ name: dataset, namespace })?.status?.digest
+/** What the job said of its own output, beside the last loss that was seen. */
+function metricsOf(job: TrainingJob, said: Output | undefined): Record<string, unknown> {
+  const { loss } = job.status ?? {}
+  return { ...(loss === undefined ? {} : { loss }), ...said?.metrics }
+}
+
+/** As its agent read it; else as the job itself did. What the Dataset is by now may be something else. */
+function datasetDigestOf(said: Output | undefined): string | undefined {
+  return said?.data?.digest ?? textOf(said?.metrics?.['datasetDigest']) ?? textOf(said?.metrics?.['datasetSha256'])
 }
 
 function textOf(value: unknown): string | undefined {

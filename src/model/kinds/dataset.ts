@@ -13,7 +13,16 @@ export const dataset = z
     status: z
       .strictObject({
         conditions,
-        digest: z.string().optional().describe('sha256 over its files.'),
+        digest: z
+          .string()
+          .optional()
+          .describe(
+            'sha256 of the file; of a folder, of what sha256sum prints of its files in byte order of their paths.',
+          ),
+        previousDigest: z
+          .string()
+          .optional()
+          .describe('What the digest was before the files changed, until the new one is known.'),
         bytes: z.number().optional().describe('Its size.'),
         files: count.optional().describe('How many files.'),
         observedGeneration,

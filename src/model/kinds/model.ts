@@ -28,7 +28,7 @@ export const model = z
             attempt: count.describe('The attempt that finished.'),
             step: count.optional().describe('The last step.'),
             dataset: z.string().optional().describe('The data that it was trained on.'),
-            datasetDigest: z.string().optional().describe('sha256 of the data.'),
+            datasetDigest: z.string().optional().describe('sha256 of the data as the job read it.'),
             parent: z.string().optional().describe('The model that it was trained from.'),
             metrics: z.record(z.string(), z.unknown()).default({}).describe('What the job said of it.'),
           })

@@ -74,6 +74,15 @@ export const report = z
             bytes: z.number().describe('Its size.'),
             files: z.number().describe('How many files.'),
             metrics: z.record(z.string(), z.unknown()).optional().describe('What the job said of it (metrics.json).'),
+            data: z
+              .strictObject({
+                uri: z.string().describe('Where it lay.'),
+                digest: z.string().describe('sha256 over its files, as in the status of a Dataset.'),
+                bytes: z.number().describe('Its size.'),
+                files: z.number().describe('How many files.'),
+              })
+              .optional()
+              .describe('The data that it was made from; left out when it changed while the job ran.'),
           })
           .optional()
           .describe('Shipped output of rank 0.'),
