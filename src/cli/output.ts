@@ -1,5 +1,3 @@
-import { stringify } from 'yaml'
-
 const color = (code: number) => (text: string) => (useColor() ? `\u001b[${code}m${text}\u001b[0m` : text)
 export const paint = {
   bold: color(1),
@@ -27,8 +25,11 @@ export function table(header: readonly string[], rows: readonly (readonly string
   return [line(header), ...rows.map(line)].join('\n')
 }
 
-export function dump(value: unknown, format: 'json' | 'yaml'): string {
-  return format === 'json' ? JSON.stringify(value, null, 2) : stringify(value, { lineWidth: 0 }).trimEnd()
+/** The YAML library is loaded only by who asks for YAML: a table is there sooner. */
+export async function dump(value: unknown, format: 'json' | 'yaml'): Promise<string> {
+  if (format === 'json') return JSON.stringify(value, null, 2)
+  const { stringify } = await import('yaml')
+  return stringify(value, { lineWidth: 0 }).trimEnd()
 }
 
 /** Names and messages come from others: control characters never reach the terminal. */

@@ -40,7 +40,7 @@ export async function get(word: string, names: string[], options: GetOptions, gl
     for (const item of items) console.log(`${item.kind.toLowerCase()}/${item.metadata.name}`)
   } else {
     const single = names.length === 1 && infos.length === 1
-    console.log(dump(single ? items[0] : { apiVersion: 'v1', kind: 'List', items }, format))
+    console.log(await dump(single ? items[0] : { apiVersion: 'v1', kind: 'List', items }, format))
   }
 }
 
@@ -150,7 +150,7 @@ async function follow(
     const object = event.object as Any
     if (names.length > 0 && !names.includes(object.metadata.name)) continue
     if (format === 'json') console.log(JSON.stringify(event.object))
-    else if (format === 'yaml') console.log(`---\n${dump(event.object, 'yaml')}`)
+    else if (format === 'yaml') console.log(`---\n${await dump(event.object, 'yaml')}`)
     else if (format === 'name') console.log(`${object.kind.toLowerCase()}/${object.metadata.name}`)
     else {
       const row = client.row(info.kind, event.object)
@@ -172,7 +172,7 @@ export async function describe(word: string, name: string, global: Global): Prom
   const namespace = info.namespaced ? connected.namespace : undefined
   const object = await client.get(info.kind, { name, namespace })
   if (object === undefined) throw notFound(info, name, namespace)
-  console.log(plain(readable(info, object)))
+  console.log(plain(await readable(info, object)))
   const events = await client.list('Event', {
     namespace: namespace ?? 'default',
     fields: `involvedObject.kind=${info.kind},involvedObject.name=${name}`,
@@ -193,10 +193,10 @@ export async function describe(word: string, name: string, global: Global): Prom
   )
 }
 
-function readable(info: KindInfo, object: Resource): string {
+async function readable(info: KindInfo, object: Resource): Promise<string> {
   const { managedFields: _, ...metadata } = object.metadata
   const { apiVersion: _version, kind, metadata: _whole, ...rest } = object
   const age = humanAge(metadata.creationTimestamp, Date.now())
   const head = `${paint.bold(`${kind}/${metadata.name}`)}  (${apiVersionOf(info)}, ${age} old)`
-  return [head, dump({ metadata, ...rest }, 'yaml')].join('\n')
+  return [head, await dump({ metadata, ...rest }, 'yaml')].join('\n')
 }
