@@ -56,6 +56,9 @@ describe('a kubeconfig of a factory on this machine', () => {
     const file = join(factory.dir, 'kc-team')
     writeFileSync(file, factory.millwright('-n', 'team', 'kubeconfig').stdout)
     const at = (...words: string[]) => factory.run([...words, '--kubeconfig', file])
+    const team = join(factory.dir, 'team.yaml')
+    writeFileSync(team, 'apiVersion: v1\nkind: Namespace\nmetadata: {name: team}\n')
+    expect(factory.millwright('apply', '-f', team).status).toBe(0)
     const manifest = join(factory.dir, 'job.yaml')
     const text =
       'apiVersion: millwright.dev/v1alpha1\nkind: TrainingJob\nmetadata: {name: there}\nspec: {command: [sleep, "1000"], suspend: true}\n'
