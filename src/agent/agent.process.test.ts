@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -5,6 +6,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { annotation, label } from '../model/names.ts'
 import { type Bench, isRunning, openBench, terminatedOf } from './fixture.ts'
+import { podFolder } from './local/folders.ts'
 import { readPodLog } from './local/logs.ts'
 
 let bench: Bench
@@ -316,5 +318,24 @@ describe('probes', () => {
     await writeFile(flag, '')
     await bench.until(async () => (await bench.pod(metadata.name))?.status?.containerStatuses?.[0]?.ready === true)
     await bench.store.delete('Pod', metadata, { gracePeriodSeconds: 0 })
+  })
+})
+
+describe('a namespace that is being deleted', () => {
+  it('takes no report, and its pods end and go all the same', async () => {
+    const metadata = { name: 'late', namespace: 'tenant', labels: { [label.attempt]: '1' } }
+    const made = await bench.store.create('Pod', {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata,
+      spec: { nodeName: 'n0', containers: [{ name: 'main', command: ['sleep', '600'] }] },
+    })
+    await bench.store.delete('Namespace', { name: 'tenant' }) // before its agent has said a word of it
+    const uid = made === 'exists' ? '' : (made.metadata.uid ?? '')
+    const claim = podFolder(join(bench.dir, 'agent'), uid).claim
+    await bench.until(async () => existsSync(claim))
+    await bench.store.delete('Pod', metadata, { gracePeriodSeconds: 1 })
+    await bench.until(async () => (await bench.store.get('Pod', metadata)) === undefined)
+    expect((await bench.store.list('Report', { namespace: 'tenant' })).items).toEqual([])
   })
 })

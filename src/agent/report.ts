@@ -1,4 +1,5 @@
 import type { Clock } from '../base/clock.ts'
+import { OperatingError } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import type { Pod } from '../model/kinds/kubernetes.ts'
@@ -41,7 +42,17 @@ export function createPodReport(options: ReportOptions): PodReport {
   let writtenAtMs = Number.NEGATIVE_INFINITY
   let isFirst = true
 
-  const writer = createWriter({ clock, random, log, what: `report ${ref.name}`, write })
+  const writer = createWriter({ clock, random, log, what: `report ${ref.name}`, write: writeOrLeave })
+
+  /** In a namespace that is being deleted nobody waits for the report; the pod's end must not wait for it either. */
+  async function writeOrLeave(): Promise<'ok' | 'gone'> {
+    try {
+      return await write()
+    } catch (error) {
+      if (error instanceof OperatingError && namespaceGoes.includes(error.code)) return 'gone'
+      throw error
+    }
+  }
 
   async function write(): Promise<'ok' | 'gone'> {
     writtenAtMs = clock.now()
@@ -106,6 +117,9 @@ export function createPodReport(options: ReportOptions): PodReport {
 }
 
 export const firstMs = 20
+
+/** What the store says to something new in a namespace that is being deleted, or is no more. */
+const namespaceGoes: readonly string[] = ['terminating', 'not-found']
 
 /** The labels by which others find the reports of a job, a service or a gang. */
 function kept(labels: Record<string, string>): Record<string, string> {

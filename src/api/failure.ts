@@ -53,6 +53,11 @@ export function notFound(info: KindInfo, name: string): ApiFailure {
   return new ApiFailure(404, 'NotFound', `${qualified(info)} "${name}" not found`, detailsOf(info, name))
 }
 
+export function namespaceNotFound(name: string): ApiFailure {
+  const message = `namespaces "${name}" not found; make it first: \`kubectl create namespace ${name}\`, or apply {apiVersion: v1, kind: Namespace, metadata: {name: ${name}}}`
+  return new ApiFailure(404, 'NotFound', message, { name, kind: 'namespaces' })
+}
+
 export function alreadyExists(info: KindInfo, name: string): ApiFailure {
   const message = `${qualified(info)} "${name}" already exists`
   return new ApiFailure(409, 'AlreadyExists', message, detailsOf(info, name))
@@ -123,6 +128,8 @@ const reasons: ReadonlyMap<string, readonly [number, string]> = new Map([
   ['fenced', [409, 'Conflict']],
   ['expired', [410, 'Expired']],
   ['not-found', [404, 'NotFound']],
+  ['forbidden', [403, 'Forbidden']],
+  ['terminating', [403, 'Forbidden']],
   ['store-full', [507, 'InsufficientStorage']],
   ['store-closed', [503, 'ServiceUnavailable']],
 ])

@@ -178,8 +178,10 @@ describe.skipIf(!hasKubectl)('stock kubectl', () => {
     await kubectl('create', 'secret', 'generic', 'key', '--from-literal=token=abc')
     expect((await at.client.get('Secret', { name: 'key' }))?.data).toEqual({ token: 'YWJj' })
     await kubectl('create', 'namespace', 'team')
-    await kubectlWith(job(1), 'apply', '-n', 'other', '-f', '-')
-    expect(await kubectl('get', 'ns', '-o', 'name')).toBe('namespace/default\nnamespace/other\nnamespace/team\n')
+    await kubectlWith(job(1), 'apply', '-n', 'team', '-f', '-')
+    expect(await kubectl('get', 'ns', '-o', 'name')).toBe('namespace/default\nnamespace/team\n')
+    await expect(kubectlWith(job(1), 'apply', '-n', 'tema', '-f', '-')).rejects.toThrow(/namespaces "tema" not found/)
+    await expect(kubectl('delete', 'ns', 'default')).rejects.toThrow(/Forbidden.*may not be deleted/)
   })
 
   it('cordons a node', async () => {

@@ -32,6 +32,7 @@ describe('reading', () => {
 
   it('lists by namespace, over all of them, by label and by field', async () => {
     await at.client.create('TrainingJob', { ...job('a'), metadata: { name: 'a', labels: { team: 'x' } } })
+    await at.client.create('Namespace', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'other' } })
     await at.client.create('TrainingJob', job('b', {}, 'other'))
     const names = async (options: object) =>
       (await at.client.list('TrainingJob', options)).items.map((one) => one.metadata.name)

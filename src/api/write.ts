@@ -6,7 +6,7 @@ import { apiVersionOf, type KindInfo, type Resource } from '../model/registry.ts
 import type { Store } from '../store/contract.ts'
 import { type Answer, type Call, json } from './answer.ts'
 import { isObject, type JsonObject } from './body.ts'
-import { alreadyExists, badRequest, conflict, invalid, modified, notFound } from './failure.ts'
+import { alreadyExists, badRequest, conflict, invalid, modified, namespaceNotFound, notFound } from './failure.ts'
 import { patched, patchTypeOf } from './patch.ts'
 import type { Target } from './path.ts'
 import type { Reading } from './read.ts'
@@ -22,6 +22,7 @@ export async function createOne(reading: Reading, target: Target, call: Call): P
     throw badRequest('resourceVersion should not be set on objects to be created')
   const object = admitted(info, fresh(info, asked), target.namespace)
   const ref = { name: object.metadata.name, namespace: object.metadata.namespace }
+  await requireNamespace(store, ref.namespace)
   if (isDryRun(call)) {
     if ((await store.get(info.kind, ref)) !== undefined) throw alreadyExists(info, ref.name)
     return json(201, object)
@@ -29,6 +30,12 @@ export async function createOne(reading: Reading, target: Target, call: Call): P
   const created = await store.create(info.kind, object)
   if (created === 'exists') throw alreadyExists(info, ref.name)
   return json(201, created)
+}
+
+/** A namespace is made on purpose: one that a typo made would hide what is in it. `default` is always there. */
+async function requireNamespace(store: Store, name: string | undefined): Promise<void> {
+  if (name === undefined || name === 'default') return
+  if ((await store.get('Namespace', { name })) === undefined) throw namespaceNotFound(name)
 }
 
 export async function updateOne(reading: Reading, target: Target, name: string, call: Call): Promise<Answer> {

@@ -1,6 +1,7 @@
 import { createDatasets } from './datasets/datasets.ts'
 import { createBlobSweep, createDroppedCheckpoints } from './garbage/blobs.ts'
 import { createHistory, createTtl } from './garbage/history.ts'
+import { createNamespaces } from './garbage/namespaces.ts'
 import { createOwners } from './garbage/owners.ts'
 import { createNodeHealth } from './nodes/health.ts'
 import { createPools } from './nodes/pools.ts'
@@ -21,6 +22,7 @@ export const builtInReconcilers: readonly ReconcilerFactory[] = [
   createPublishing,
   createNodeHealth,
   createOwners,
+  createNamespaces,
   createHistory,
   createTtl,
   createQueues,

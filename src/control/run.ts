@@ -174,6 +174,8 @@ function createLoop(reconciler: Reconciler, kit: LoopKit): { work(): void; close
     if (error instanceof OperatingError && error.code === 'fenced') {
       log.warn('a newer leader exists; this one stops deciding', fields)
       over.abort()
+    } else if (error instanceof OperatingError && error.code === 'terminating') {
+      log.debug('its namespace is being deleted', fields)
     } else if (error instanceof OperatingError && error.policy === 'give-up') {
       log.error('given up until something changes', fields)
     } else if (error instanceof OperatingError && error.policy !== 'give-up') {

@@ -12,6 +12,7 @@ export type Writer =
   | 'control/recovery'
   | 'control/publishing'
   | 'control/datasets'
+  | 'control/garbage'
   | 'control/nodes'
   | 'agent'
   | 'gateway'
@@ -160,7 +161,8 @@ export const statusWriters: { readonly [K in WrittenKind]: Writers<K> } = {
     addresses: 'kubelet',
     nodeInfo: 'kubelet',
   },
-  Namespace: { phase: 'kubelet' },
+  /** The phase is the store's own, as it is the API server's. */
+  Namespace: { phase: 'kubelet', conditions: 'control/garbage' },
 }
 
 /** Condition types of kinds whose conditions have several writers; a type that isn't here is its first writer's. */

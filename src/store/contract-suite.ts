@@ -129,6 +129,18 @@ export function storeContract(name: string, open: OpenStore): void {
         const names = (await store.list('Namespace')).items.map((each) => [each.metadata.name, each.status?.phase])
         expect(names).toEqual([['tenant', 'Active']])
       })
+
+      test('what is of something else brings no namespace into being', async () => {
+        const owner = { apiVersion: 'millwright.dev/v1alpha1', kind: 'Gang', name: 'g', uid: 'u' }
+        const owned = podNamed('a', 'tenant')
+        const metadata = { ...owned.metadata, ownerReferences: [owner] }
+        await expect(store.create('Pod', { ...owned, metadata })).rejects.toMatchObject({ code: 'not-found' })
+        const event = { ...eventNamed('e'), metadata: { name: 'e', namespace: 'tenant' } }
+        await expect(store.create('Event', event)).rejects.toMatchObject({ code: 'not-found' })
+        expect((await store.list('Namespace')).items).toEqual([])
+        await made('Pod', podNamed('b', 'tenant'))
+        await made('Pod', { ...owned, metadata })
+      })
     })
 
     describe('update', () => {
@@ -296,6 +308,40 @@ export function storeContract(name: string, open: OpenStore): void {
         expect(await store.delete('TrainingJob', ref('a'), { uid: job.metadata.uid })).toBe('deleted')
         expect(await store.get('TrainingJob', ref('a'))).toBeUndefined()
         expect(await store.delete('TrainingJob', ref('a'))).toBe('missing')
+      })
+
+      test('a namespace closes at once and stays until it is known to be empty', async () => {
+        await made('Pod', podNamed('a', 'tenant'))
+        const whole = { name: 'tenant' }
+        expect(await store.delete('Namespace', whole)).toBe('deleting')
+        const closing = found(await store.get('Namespace', whole))
+        expect(closing.status?.phase).toBe('Terminating')
+        expect(closing.metadata).toMatchObject({
+          finalizers: ['millwright.dev/contents'],
+          deletionTimestamp: expect.any(String),
+        })
+        await expect(store.create('Pod', podNamed('b', 'tenant'))).rejects.toMatchObject({
+          code: 'terminating',
+          message: /unable to create new content in namespace "tenant" because it is being terminated/,
+        })
+        // What is there can still change and go.
+        found(await store.patch('Pod', ref('a', 'tenant'), { metadata: { labels: { x: 'y' } } }))
+        expect(await store.delete('Namespace', whole)).toBe('deleting')
+        expect(found(await store.get('Namespace', whole))).toBe(closing)
+        expect(await store.delete('Pod', ref('a', 'tenant'))).toBe('deleted')
+        found(await store.patch('Namespace', whole, { metadata: { finalizers: [] } }))
+        expect(await store.get('Namespace', whole)).toBeUndefined()
+        await made('Pod', podNamed('b', 'tenant')) // a new one of that name
+        expect((await store.get('Namespace', whole))?.metadata.uid).not.toBe(closing.metadata.uid)
+      })
+
+      test.each(['default', 'millwright-system'])('namespace %s cannot be deleted', async (name) => {
+        await made('Pod', podNamed('a', name))
+        await expect(store.delete('Namespace', { name })).rejects.toMatchObject({
+          code: 'forbidden',
+          message: /may not be deleted/,
+        })
+        expect((await store.get('Namespace', { name }))?.metadata.deletionTimestamp).toBeUndefined()
       })
 
       test('with finalizers it waits for the last of them', async () => {

@@ -7,8 +7,12 @@ import type { KindMap, KindName } from '../model/registry.ts'
  * reader or watcher sees a write before it is durable; objects handed out are frozen and shared; `resourceVersion` is
  * opaque except that the embedded stores also let it be compared by the watch (`from`).
  *
- * Expected outcomes are returned as words. Thrown: OperatingError 'fenced' (a newer leader exists), 'invalid', and
- * operating failures of the medium ('store-full', 'store-closed', …).
+ * Expected outcomes are returned as words. Thrown: OperatingError 'fenced' (a newer leader exists), 'invalid',
+ * 'terminating' (something new in a namespace that is being deleted), 'not-found' (something of an owner whose namespace
+ * is gone), 'forbidden' (`default` stays), and operating failures of the medium ('store-full', 'store-closed', …).
+ *
+ * A namespace comes into being with the first resource in it that is of nothing else. Its deletion closes it at once; it
+ * stays, Terminating, until its finalizers are gone, the first of which the store adds (`namespaces.ts`).
  */
 export interface Store {
   get<K extends KindName>(kind: K, ref: Ref): Promise<KindMap[K] | undefined>

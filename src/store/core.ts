@@ -19,6 +19,7 @@ import {
   timestamp,
   updated,
 } from './mutations.ts'
+import { admitInto } from './namespaces.ts'
 import { type Predicate, predicateOf } from './selectors.ts'
 import { handedOut, keyOf, revisionOf, type Stored, sinkOf } from './stored.ts'
 import { Table } from './table.ts'
@@ -201,7 +202,8 @@ export function createCore<Prepared>(
   /** A namespace comes into being with the first resource in it. */
   function namespaceFor(kind: KindName, object: Stored): Entry[] {
     const name = object.metadata.namespace
-    if (!kinds[kind].namespaced || name === undefined || head.Namespace.get(`/${name}`) !== undefined) return []
+    if (!kinds[kind].namespaced || name === undefined) return []
+    if (admitInto(head.Namespace.get(`/${name}`), name, kind, object) === 'there') return []
     const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name } }
     return [
       decide('Namespace', `/${name}`, undefined, created('Namespace', namespace, {}, { nowMs: clock.now(), random })),

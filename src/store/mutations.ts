@@ -4,6 +4,7 @@ import { resourceName } from '../model/metadata.ts'
 import { apiVersionOf, type KindName, kinds } from '../model/registry.ts'
 import type { Binding, DeleteOptions, PatchOptions, WriteOptions } from './contract.ts'
 import { equalJson, frozenCopy, invalid, isObject, mergePatch } from './json.ts'
+import { terminating } from './namespaces.ts'
 import { type Stored, type StoredMeta, takeIn } from './stored.ts'
 
 /**
@@ -194,7 +195,9 @@ export function deleted(
   nowMs: number,
 ): Decision<'stale' | 'deleting'> {
   if (!meets(stored, options)) return { word: 'stale' }
-  const old = stored.metadata
+  const isFirst = stored.metadata.deletionTimestamp === undefined
+  const leaving = kind === 'Namespace' && isFirst ? terminating(stored) : stored
+  const old = leaving.metadata
   const graceSeconds = kind === 'Pod' ? podGraceSeconds(stored, options) : 0
   const since = old.deletionTimestamp
   const isShorter = since === undefined || graceSeconds < (old.deletionGracePeriodSeconds ?? 0)
@@ -207,7 +210,7 @@ export function deleted(
       }
     : old
   if (!isKept(kind, metadata)) return { ended: stored }
-  return isShorter ? { next: { ...stored, metadata } } : { word: 'deleting' }
+  return isShorter ? { next: { ...leaving, metadata } } : { word: 'deleting' }
 }
 
 /** Only a pod that an agent may be running needs time to stop. */

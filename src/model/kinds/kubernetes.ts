@@ -147,7 +147,7 @@ export const namespace = z.looseObject({
   kind: z.literal('Namespace'),
   metadata: looseMeta,
   spec: z.looseObject({}).optional(),
-  status: z.looseObject({ phase: z.string().optional() }).optional(),
+  status: z.looseObject({ phase: z.string().optional(), conditions: z.array(condition).optional() }).optional(),
 })
 
 export const secret = z.looseObject({
