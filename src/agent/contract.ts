@@ -14,7 +14,10 @@ import type { PodWork } from '../model/work.ts'
 export interface PodRunner {
   /** The pod of `uid`, when it was started here before, by this agent or an earlier one; its end is watched from now on. */
   find(uid: string): Promise<RunningPod | undefined>
-  /** Starts it once: where an earlier start of the same uid won, that one is given back. */
+  /**
+   * Starts it once: where an earlier start of the same uid won, that one is given back. Throws 'disk-full', with nothing
+   * begun, where there is no room to remember it: whoever waits for room may start it then.
+   */
   start(run: PodRun): Promise<RunningPod | Refusal>
   /** Uids of pods of this node that were started here and not removed. */
   known(): Promise<string[]>
@@ -78,6 +81,8 @@ export interface PodEnd {
   signal?: string | undefined
   /** It was killed for want of memory: the machine's, or its own where `limitBytes` is set. */
   outOfMemory?: OutOfMemory | undefined
+  /** The folder of the agent, where its disk was full at a bad end: a likely cause. */
+  diskFull?: string | undefined
   /** Nobody saw how it ended. */
   lost?: string | undefined
 }

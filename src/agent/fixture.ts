@@ -62,8 +62,9 @@ export interface RunOptions {
   work?: Partial<PodWork>
 }
 
-export async function openBench(env: NodeJS.ProcessEnv = process.env): Promise<Bench> {
-  const dir = await mkdtemp(join(tmpdir(), 'agent-'))
+/** `under`: where its folder is made. */
+export async function openBench(env: NodeJS.ProcessEnv = process.env, under = tmpdir()): Promise<Bench> {
+  const dir = await mkdtemp(join(under, 'agent-'))
   const clock = realClock
   const store = createMemoryStore({ clock, random: seededRandom(1) })
   const blobs = createFileBlobs({ dir: join(dir, 'blobs') })

@@ -6,6 +6,7 @@ import { silentLog } from '../base/log.ts'
 import { seededRandom } from '../base/random.ts'
 import { realClock } from '../runtime/clock.ts'
 import { type Bench, crashChild, isRunning, node, openBench, terminatedOf } from './fixture.ts'
+import { readExit } from './local/exit.ts'
 import { podFolder } from './local/folders.ts'
 import { createLocalRunner } from './local/runner.ts'
 import { endStrays } from './local/strays.ts'
@@ -58,7 +59,7 @@ describe('an agent that comes back', () => {
     await bench.agent.stop('leave')
     const folder = podFolder(join(bench.dir, 'agent'), metadata.uid ?? '')
     mkdirSync(join(bench.dir, 'go'))
-    await bench.until(async () => readFileSync(folder.exit, 'utf8') === '9\n')
+    await bench.until(async () => readExit(folder)?.status === 9)
     await bench.newAgent()
     expect(terminatedOf(await bench.ended(metadata.name))).toMatchObject({ exitCode: 9 })
     expect((await bench.report(metadata.name))?.status?.ended?.atMs).toBe(Math.round(statSync(folder.exit).mtimeMs))

@@ -122,9 +122,13 @@ export function causeOf(end: PodEnd): Cause {
   const say = (reason: string, message: string): Cause => ({ reason, message, byAgent: false })
   if (end.lost !== undefined) return say('Lost', `nobody saw it end: ${end.lost}`)
   if (end.outOfMemory !== undefined) return say('OOMKilled', memoryMessage(end.outOfMemory))
-  if (end.signal !== undefined) return say('Error', signalMessage(end.signal))
   if (end.exitCode === 0) return say('Completed', '')
-  return say('Error', exitMessage(end.exitCode ?? 1))
+  const what = end.signal === undefined ? exitMessage(end.exitCode ?? 1) : signalMessage(end.signal)
+  return say('Error', end.diskFull === undefined ? what : `${what}; ${fullMessage(end.diskFull)}`)
+}
+
+function fullMessage(dir: string): string {
+  return `the disk that holds ${dir} was full then: free some space there`
 }
 
 function memoryMessage({ limitBytes, seenBytes }: OutOfMemory): string {

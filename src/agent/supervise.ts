@@ -1,5 +1,5 @@
 import type { Cancel, Clock } from '../base/clock.ts'
-import { messageOf, OperatingError } from '../base/errors.ts'
+import { isDiskFull, messageOf, OperatingError } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import type { Blobs } from '../blob/contract.ts'
@@ -81,6 +81,7 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
   let env: Promise<Record<string, string>> | undefined
   let asked = ''
   let isHung = false
+  let isFinishing = false
 
   const status = createWriter({
     clock,
@@ -113,8 +114,26 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
     await attend(started)
   }
 
-  /** From a bound pod to a process. Nothing is written unless it takes long enough for somebody to wonder. */
+  /**
+   * From a bound pod to a process. Nothing is written unless it takes long enough for somebody to wonder. On a full disk
+   * it waits for room: a new attempt would find none either.
+   */
   async function begin(): Promise<RunningPod | Refusal> {
+    for (let isFirst = true; ; isFirst = false) {
+      try {
+        return await beginOnce()
+      } catch (error) {
+        if (!isDiskFull(error)) throw error
+        stage = { kind: 'preparing', message: messageOf(error) }
+        status.touch(0)
+        if (isFirst) kit.event(pod, { type: 'Warning', reason: 'DiskFull', message: messageOf(error) })
+        await clock.sleep(1000, left.signal)
+        if (left.signal.aborted || isGone || killing !== undefined) return stoppedFirst
+      }
+    }
+  }
+
+  async function beginOnce(): Promise<RunningPod | Refusal> {
     const cancel = clock.after(300, () => status.touch(0))
     try {
       const policy = await kit.policy()
@@ -150,6 +169,7 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
       try {
         return await beside.prepare()
       } catch (error) {
+        if (isDiskFull(error)) throw error
         const canRetry = error instanceof OperatingError && error.policy !== 'give-up'
         if (!canRetry || tries === 5 || isGone || left.signal.aborted)
           return { refused: true, reason: 'PrepareFailed', message: messageOf(error) }
@@ -285,6 +305,8 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
   }
 
   async function finish(good: boolean, output: boolean) {
+    isFinishing = true
+    arm()
     try {
       return await beside.finish({ good, output: output && progress.now.stopped !== true })
     } catch (error) {
@@ -358,8 +380,10 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
     const { atMs } = killing
     const pod = running
     const restMs = atMs - clock.now()
-    if (restMs <= 0) pod.signal('SIGKILL')
-    else killing.cancel = clock.after(restMs, () => pod.signal('SIGKILL'))
+    // What has ended may still wait for room on a full disk, which may never come.
+    const kill = (): void => (isFinishing ? beside.close() : pod.signal('SIGKILL'))
+    if (restMs <= 0) kill()
+    else killing.cancel = clock.after(restMs, kill)
   }
 
   function update(newer: Pod): void {
@@ -409,6 +433,7 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
     gone() {
       isGone = true
       running?.signal('SIGKILL')
+      if (isFinishing) beside.close()
       // What has ended already has nobody waiting for its end.
       void done.then(() => clean())
     },

@@ -17,6 +17,21 @@ export class OperatingError extends Error {
   }
 }
 
+/** No room on the disk that holds `dir`. It passes when somebody makes some: who can wait, waits. */
+export function diskFull(dir: string, cause: unknown): OperatingError {
+  return new OperatingError(
+    'disk-full',
+    { retryAfterMs: 2000 },
+    `the disk that holds ${dir} is full; free some space there`,
+    { cause },
+  )
+}
+
+export function isDiskFull(error: unknown): boolean {
+  if (typeof error !== 'object' || error === null || !('code' in error)) return false
+  return error.code === 'ENOSPC' || error.code === 'EDQUOT' || error.code === 'disk-full'
+}
+
 /** A broken invariant: a bug of ours. Stays on in production. */
 export class InvariantError extends Error {
   override name = 'InvariantError'

@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Cancel, Clock } from '../../base/clock.ts'
-import { messageOf } from '../../base/errors.ts'
+import { diskFull, isDiskFull, messageOf, OperatingError } from '../../base/errors.ts'
 import type { Sources } from '../../blob/sources.ts'
 import type { PodBeside, PodFiles, PodPlace, PodSink, PodTools, Prepared, ProgressLine, Refusal } from '../contract.ts'
 import { askForCheckpoint } from '../pod/control.ts'
@@ -57,8 +57,18 @@ function createBeside(
   let tell: PodSink['notice'] = () => {}
   let shipper: Shipper | undefined
   let stopLooking: Cancel = () => {}
+  let newestAsk: object | undefined
+  const closed = new AbortController()
 
   async function prepare(): Promise<Prepared | Refusal> {
+    try {
+      return await fill()
+    } catch (error) {
+      throw isDiskFull(error) && !(error instanceof OperatingError) ? diskFull(dir, error) : error
+    }
+  }
+
+  async function fill(): Promise<Prepared | Refusal> {
     for (const path of [folder.checkpoints, folder.output]) await mkdir(path, { recursive: true, mode: 0o700 })
     const env: Record<string, string> = {
       MILLWRIGHT_CHECKPOINT_DIR: folder.checkpoints,
@@ -150,10 +160,30 @@ function createBeside(
     return undefined
   }
 
-  function close(): void {
+  /** On a full disk it is written once there is room, unless something newer was asked for. */
+  async function ask(request: { step: number; stop: boolean }): Promise<void> {
+    const mine = {}
+    newestAsk = mine
+    for (;;) {
+      try {
+        return await askForCheckpoint(folder.control, request)
+      } catch (error) {
+        if (!isDiskFull(error)) throw error
+        await clock.sleep(1000, closed.signal)
+        if (closed.signal.aborted || newestAsk !== mine) throw diskFull(dir, error)
+      }
+    }
+  }
+
+  function rest(): void {
     stopLooking()
     shipper?.close()
     look = undefined
+  }
+
+  function close(): void {
+    rest()
+    closed.abort()
   }
 
   return {
@@ -163,7 +193,7 @@ function createBeside(
     async ask(request) {
       requested.push(request.step)
       shipper?.request(request.step)
-      await askForCheckpoint(folder.control, request)
+      await ask(request)
     },
     async finish({ good, output }) {
       if (look !== undefined) safely(look)()
@@ -175,9 +205,13 @@ function createBeside(
         return undefined
       }
       await shipper?.drain()
-      close()
+      rest()
       if (!output || work.output === undefined) return undefined
-      const [shipped, data] = await Promise.all([shipOutput(folder.output, work.output, place, tools), dataOrNothing()])
+      const waiting = (message: string): void =>
+        tell({ type: 'Warning', reason: 'OutputNotShipped', message: `its output waits to be shipped: ${message}` })
+      const { signal } = closed
+      const shipping = shipOutput({ folder: folder.output, key: work.output, place, tools, signal, waiting })
+      const [shipped, data] = await Promise.all([shipping, dataOrNothing()])
       return { ...shipped, ...(data === undefined ? {} : { data }) }
     },
     tail: () => tailOf(folder),

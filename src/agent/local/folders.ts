@@ -15,6 +15,8 @@ export function podFolder(dir: string, uid: string) {
     log: join(root, 'log'),
     olderLog: join(root, 'log.1'),
     stamps: join(root, 'stamps'),
+    /** Written and removed to see whether there is any. */
+    room: join(root, 'room'),
     /** Of a container: its id, once Docker has made it. */
     containerId: join(root, 'container-id'),
     /** Its memory limit and the cgroup that holds it; and that it was killed for it. */

@@ -1,7 +1,8 @@
 import { appendFileSync, readFileSync, renameSync, statSync } from 'node:fs'
-import { copyFile, open, stat, truncate } from 'node:fs/promises'
+import { copyFile, open, rm, stat, truncate } from 'node:fs/promises'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { LogOptions, Pod } from '../../model/kinds/kubernetes.ts'
+import { readExit } from './exit.ts'
 import { type PodFolder, podFolder } from './folders.ts'
 
 /** The output of a pod of this machine, whoever runs it now. `dir` is the agent's folder. */
@@ -37,7 +38,7 @@ async function* pieces(folder: PodFolder, options: LogOptions): AsyncGenerator<P
   if (starts.older !== undefined) yield* read(folder.olderLog, 'older', starts.older)
   let offset = starts.newer
   for (;;) {
-    const hasEnded = exists(folder.exit) || !exists(folder.root)
+    const hasEnded = readExit(folder) !== undefined || !exists(folder.root)
     for await (const piece of read(folder.log, 'newer', offset)) {
       yield piece
       offset = piece.offset + piece.bytes.length
@@ -187,6 +188,7 @@ export function createLogKeeper(folder: PodFolder, bytesMax = logBytesMax) {
       if (size <= bytesMax) return
       isRotating = true
       rotate()
+        .catch(() => rm(folder.olderLog, { force: true })) // half a copy on a full disk only takes room
         .catch(() => {})
         .finally(() => {
           isRotating = false

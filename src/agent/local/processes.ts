@@ -8,6 +8,8 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  rmSync,
+  statfsSync,
   statSync,
   watch,
   writeFileSync,
@@ -16,15 +18,16 @@ import { rm } from 'node:fs/promises'
 import { delimiter, dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Cancel, Clock } from '../../base/clock.ts'
-import { messageOf } from '../../base/errors.ts'
+import { diskFull, isDiskFull, messageOf, OperatingError } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import type { PodEnd, PodRun, PodRunner, Refusal, RunningPod } from '../contract.ts'
 import { checkCommand } from './command.ts'
+import { readExit, recordExit } from './exit.ts'
 import { type PodFolder, podFolder } from './folders.ts'
 import { createMemoryLimits, freeCell } from './memory.ts'
 import { probe } from './probe.ts'
 import { bootId, exists, isAlive, outOfMemoryKills, signalGroup, signalName } from './process.ts'
-import { type Claim, parseClaim, shim } from './shim.ts'
+import { type Claim, parseClaim, shim, shimCodes } from './shim.ts'
 
 export interface ProcessRunnerOptions {
   /** The agent's folder; several logical nodes share it. */
@@ -73,7 +76,8 @@ export function createProcessRunner(options: ProcessRunnerOptions): PodRunner {
       return endOfChild(run.uid, folder, shimPid, code, signal)
     })
     const claim = await claimOf(folder, () => hasEnded)
-    if (claim !== undefined && claim.shim.pid !== shimPid) {
+    if (claim?.command === undefined && (await exit).code === shimCodes.noRoom) throw noRoom(folder)
+    if (claim?.shim.pid !== shimPid) {
       const found = await find(run.uid)
       if (found !== undefined) return found
     }
@@ -86,6 +90,20 @@ export function createProcessRunner(options: ProcessRunnerOptions): PodRunner {
       signal: (name) => signalGroup(shimPid, name),
     })
     return pod
+  }
+
+  /** The shim could not write its files, so nothing ran: another start may follow. */
+  function noRoom(folder: PodFolder): OperatingError {
+    forgetStart(folder)
+    try {
+      writeFileSync(folder.room, Buffer.alloc(4096), { mode: 0o600 })
+      return diskFull(dir, undefined) // it was a moment ago
+    } catch (error) {
+      if (isDiskFull(error)) return diskFull(dir, error)
+      return new OperatingError('not-writable', 'give-up', `cannot write into ${folder.root}: ${messageOf(error)}`)
+    } finally {
+      rmSync(folder.room, { force: true })
+    }
   }
 
   function launch(
@@ -146,6 +164,7 @@ export function createProcessRunner(options: ProcessRunnerOptions): PodRunner {
     return {
       atMs,
       exitCode: status,
+      ...(status !== 0 && isFullAt(folder.root) ? { diskFull: dir } : {}),
       ...(signal === undefined ? {} : { signal }),
       ...(outOfMemory === undefined ? {} : { outOfMemory }),
     }
@@ -165,6 +184,7 @@ export function createProcessRunner(options: ProcessRunnerOptions): PodRunner {
     const folder = podFolder(dir, uid)
     if (statSync(folder.claim, { throwIfNoEntry: false }) === undefined) return undefined
     const claim = await settledClaim(folder)
+    if (claim?.command === undefined && (await neverBegan(folder, claim))) return undefined
     const startedAtMs = timeOf(folder.claim) ?? clock.now()
     const recorded = readExit(folder)
     if (recorded !== undefined || claim === undefined || claim.boot !== bootId || !isAlive(claim.shim)) {
@@ -214,6 +234,20 @@ export function createProcessRunner(options: ProcessRunnerOptions): PodRunner {
       await clock.sleep(25)
     }
     return readClaim(folder)
+  }
+
+  /** A start that got stuck before its command ran, on a full disk or by a kill, is forgotten: the next one is the first. */
+  async function neverBegan(folder: PodFolder, claim: Claim | undefined): Promise<boolean> {
+    // Between making a claim and writing it is an instant, however busy the machine.
+    if (claim === undefined && clock.now() - (timeOf(folder.claim) ?? 0) < 10_000) return false
+    if (claim !== undefined && claim.boot === bootId) {
+      if (isAlive(claim.shim)) return false
+      if (!exists(claim.shim.pid)) signalGroup(claim.shim.pid, 'SIGKILL')
+      await clock.sleep(25)
+      if (readClaim(folder)?.command !== undefined) return false // its child was about to
+    }
+    forgetStart(folder)
+    return true
   }
 
   function remember(uid: string, pod: RunningPod): RunningPod {
@@ -298,24 +332,13 @@ function watchFolder(path: string, changed: () => void): FSWatcher | undefined {
   }
 }
 
+function forgetStart(folder: PodFolder): void {
+  for (const path of [folder.exit, folder.claim]) rmSync(path, { force: true })
+}
+
 function readClaim(folder: PodFolder): Claim | undefined {
   const text = readText(folder.claim)
   return text === undefined ? undefined : parseClaim(text)
-}
-
-function readExit(folder: PodFolder): { status: number; atMs: number } | undefined {
-  const text = readText(folder.exit)
-  const match = /^(\d{1,3})\n$/.exec(text ?? '')
-  if (match === null) return undefined
-  return { status: Number(match[1]), atMs: timeOf(folder.exit) ?? 0 }
-}
-
-function recordExit(folder: PodFolder, status: number): void {
-  try {
-    writeFileSync(folder.exit, `${status}\n`, { mode: 0o600 })
-  } catch {
-    // A full disk, or the folder is gone: the next look comes to the same end.
-  }
 }
 
 function lastSign(folder: PodFolder): number {
@@ -325,6 +348,16 @@ function lastSign(folder: PodFolder): number {
 function timeOf(path: string): number | undefined {
   const info = statSync(path, { throwIfNoEntry: false })
   return info === undefined ? undefined : Math.round(info.mtimeMs)
+}
+
+/** Root may still write into what is kept for it. */
+function isFullAt(path: string): boolean {
+  try {
+    const { bsize, bfree, bavail } = statfsSync(path)
+    return (process.getuid?.() === 0 ? bfree : bavail) * bsize < 16 << 10
+  } catch {
+    return false
+  }
 }
 
 function readText(path: string): string | undefined {

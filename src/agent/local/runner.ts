@@ -1,3 +1,4 @@
+import { diskFull, isDiskFull, OperatingError } from '../../base/errors.ts'
 import type { PodRunner, RunningPod } from '../contract.ts'
 import { createContainers } from './containers.ts'
 import { createProcessRunner, type ProcessRunnerOptions } from './processes.ts'
@@ -11,11 +12,15 @@ export function createLocalRunner(options: ProcessRunnerOptions): PodRunner {
   const containers = createContainers(options)
   return {
     async start(run) {
-      const asContainer = run.image === undefined ? undefined : await containers.commandFor(run)
-      if (asContainer === undefined) return await processes.start(run)
-      if ('refused' in asContainer) return asContainer
-      const started = await processes.start(asContainer)
-      return 'refused' in started ? started : containers.around(run.uid, started)
+      try {
+        const asContainer = run.image === undefined ? undefined : await containers.commandFor(run)
+        if (asContainer === undefined) return await processes.start(run)
+        if ('refused' in asContainer) return asContainer
+        const started = await processes.start(asContainer)
+        return 'refused' in started ? started : containers.around(run.uid, started)
+      } catch (error) {
+        throw isDiskFull(error) && !(error instanceof OperatingError) ? diskFull(options.dir, error) : error
+      }
     },
     async find(uid) {
       const found: RunningPod | undefined = await processes.find(uid)

@@ -4,8 +4,11 @@
  *
  * `$1` the pod's folder, `$2` boot id, `$3` node, `$4` the `cgroup.procs` that bounds its memory, or nothing; then the
  * command. Files in the folder:
- *   claim  made exclusively; line 1 is the shim's process, line 2 the command's (pid and start time)
- *   exit   the exit status as a shell reports it (128 + n for signal n); its time is the pod's end
+ *   claim  made exclusively; line 1 is the shim's process, line 2 the command's (pid and start time): without it the
+ *          command never ran
+ *   exit   the exit status as a shell reports it (128 + n for signal n); its time is the pod's end. Its place is taken
+ *          before the command runs, so that a disk which is full at the end has room for it
+ * The shim itself exits with 97 where somebody else has the claim, with 98 where there is no room for these files.
  *
  * The command runs in a subshell that writes its own pid and execs, so that pid is the command's. In the foreground,
  * because a shell makes background commands deaf to SIGINT. SIGTERM goes to the whole group; the shim must survive it
@@ -18,14 +21,17 @@ else _mw_i=$(exec sh -c 'echo $PPID'); _mw_p="$_mw_i $(LC_ALL=C ps -o lstart= -p
 trap : TERM INT HUP
 _mw_d=$1
 _mw
-printf '%s\\t%s\\t%s\\n' "$2" "$3" "$_mw_p" >"$_mw_d/claim" || exit 97
 exec 3>&2 2>/dev/null
+true >"$_mw_d/claim" || exit 97
+printf '%s\\t%s\\t%s\\n' "$2" "$3" "$_mw_p" >>"$_mw_d/claim" && printf '   \\n' >"$_mw_d/exit" || exit 98
 ( trap - TERM INT HUP; _mw_c=$4; shift 4; [ -z "$_mw_c" ] || printf 0 >>"$_mw_c"
-_mw; printf '%s\\n' "$_mw_p" >>"$_mw_d/claim"
+_mw; printf '%s\\n' "$_mw_p" >>"$_mw_d/claim" || exit 98
 set +C; unset _mw_c _mw_d _mw_p _mw_i; exec 2>&3 3>&-; exec "$@" )
 _mw_s=$?
-printf '%s\\n' "$_mw_s" >"$_mw_d/exit"
+printf '%3s\\n' "$_mw_s" 1<>"$_mw_d/exit"
 exit "$_mw_s"`
+
+export const shimCodes = { claimed: 97, noRoom: 98 } as const
 
 export interface Claim {
   boot: string

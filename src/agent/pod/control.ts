@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { rename, writeFile } from 'node:fs/promises'
+import { rename, rm, writeFile } from 'node:fs/promises'
 
 /**
  * Tells the job at which step to write a checkpoint, and whether to stop there. The job reads whole files only, perhaps as
@@ -9,6 +9,11 @@ export async function askForCheckpoint(path: string, request: { step: number; st
   const { step } = request
   const text = JSON.stringify({ checkpoint: { step }, ...(request.stop ? { stop: { step } } : {}) })
   const fresh = `${path}.${randomUUID()}`
-  await writeFile(fresh, `${text}\n`, { mode: 0o644 })
-  await rename(fresh, path)
+  try {
+    await writeFile(fresh, `${text}\n`, { mode: 0o644 })
+    await rename(fresh, path)
+  } catch (error) {
+    await rm(fresh, { force: true })
+    throw error
+  }
 }

@@ -89,11 +89,13 @@ async function fetchCached(
   const fetched = await fetchManifest(blobs, key, fresh)
   if (fetched.kind === 'missing') return refuse(`the ${what} is incomplete: ${fetched.file} is not in the blob store`)
   if (fetched.kind === 'damaged') return refuse(`the ${what} is damaged: ${fetched.message}; publish it again`)
-  await markVerified(fresh, fetched.manifest)
-  await rename(fresh, folder).catch(async (error: unknown) => {
+  try {
+    await markVerified(fresh, fetched.manifest)
+    await rename(fresh, folder)
+  } catch (error) {
     await rm(fresh, { recursive: true, force: true })
     if (!(await isIntact(folder, read.manifest))) throw error
-  })
+  }
   await evict(cacheDir, read.digest)
   return { folder, manifest: read.manifest }
 }

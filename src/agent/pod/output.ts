@@ -1,11 +1,22 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { OperatingError } from '../../base/errors.ts'
+import { isDiskFull, messageOf, OperatingError } from '../../base/errors.ts'
 import { shipFolder } from '../../blob/file/folder.ts'
 import type { Output, PodPlace, PodTools } from '../contract.ts'
 
+export interface ShipOutputOptions {
+  folder: string
+  key: string
+  place: PodPlace
+  tools: PodTools
+  /** Waiting for room on a full disk, however long, ends with it. */
+  signal: AbortSignal
+  /** What it waits for, once. */
+  waiting(message: string): void
+}
+
 /** Ships what the job left in MILLWRIGHT_OUTPUT_DIR; `metrics.json` in it is read for the Report. */
-export async function shipOutput(folder: string, key: string, place: PodPlace, tools: PodTools): Promise<Output> {
+export async function shipOutput({ folder, key, place, tools, signal, waiting }: ShipOutputOptions): Promise<Output> {
   if ((await readdir(folder)).length === 0)
     throw new OperatingError(
       'no-output',
@@ -25,9 +36,11 @@ export async function shipOutput(folder: string, key: string, place: PodPlace, t
         ...(metrics === undefined ? {} : { metrics }),
       }
     } catch (error) {
+      const isFull = isDiskFull(error)
       const canRetry = error instanceof OperatingError && error.policy !== 'give-up'
-      if (!canRetry || tries === 10) throw error
-      await tools.clock.sleep(500 * tries)
+      if (!canRetry || (tries >= 10 && !isFull) || signal.aborted) throw error
+      if (isFull && tries === 1) waiting(messageOf(error))
+      await tools.clock.sleep(Math.min(500 * tries, 5000), signal)
     }
   }
 }

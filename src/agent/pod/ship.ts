@@ -1,7 +1,7 @@
 import { readdirSync, statSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { messageOf, OperatingError } from '../../base/errors.ts'
+import { isDiskFull, messageOf, OperatingError } from '../../base/errors.ts'
 import { shipFolder } from '../../blob/file/folder.ts'
 import type { PodPlace, PodSink, PodTools } from '../contract.ts'
 
@@ -59,12 +59,18 @@ export function createShipper(
         if (statSync(join(folder, `step-${step}`), { throwIfNoEntry: false }) === undefined) return // the job took it away
         const message = `the checkpoint of step ${step} could not be shipped: ${messageOf(error)}`
         if (tries === 1) sink.notice({ type: 'Warning', reason: 'CheckpointNotShipped', message })
-        const canRetry = !(error instanceof OperatingError) || error.policy !== 'give-up'
-        if (!canRetry || tries === 20 || closed.signal.aborted) return
+        // A full disk is waited for, however long, unless the job wrote a newer one meanwhile.
+        const isFull = isDiskFull(error)
+        const canRetry = isFull ? !isOutdated(step) : !(error instanceof OperatingError) || error.policy !== 'give-up'
+        if (!canRetry || (tries >= 20 && !isFull) || closed.signal.aborted) return
         log.warn(message, { tries })
         await clock.sleep(Math.min(250 * tries, 5000), closed.signal)
       }
     }
+  }
+
+  function isOutdated(step: number): boolean {
+    return !requested.has(step) && completeSteps(folder).some((each) => each > step)
   }
 
   async function ship(step: number): Promise<void> {

@@ -57,10 +57,11 @@ export function createFileBlobs(options: FileBlobsOptions): Blobs {
     const key = contentKey(sha256)
     const source = await folder.path(key)
     if ((await sizeOf(source)) === undefined) return 'missing'
-    await mkdir(dirname(path), { recursive: true })
     const temporaryPath = `${path}.${randomUUID()}.tmp`
-    const file = await open(temporaryPath, 'wx', 0o600)
+    let file: FileHandle | undefined
     try {
+      await mkdir(dirname(path), { recursive: true })
+      file = await open(temporaryPath, 'wx', 0o600)
       const copied = await copyHashing(source, file)
       await file.datasync()
       await file.close()
@@ -73,9 +74,9 @@ export function createFileBlobs(options: FileBlobsOptions): Blobs {
       await syncFolder(dirname(path))
       return 'ok'
     } catch (error) {
-      await file.close().catch(() => {})
+      await file?.close().catch(() => {})
       await unlink(temporaryPath).catch(() => {})
-      throw failed(error, `fetch content ${sha256} into ${path}`)
+      throw failed(error, `fetch content ${sha256} into ${path}`, dirname(path))
     }
   }
 
@@ -138,7 +139,7 @@ function createFolder(dir: string) {
     const base = await root()
     const at = join(base, temporaryFolder, `${process.pid}-${randomUUID()}`)
     const file = await open(at, 'wx', 0o600).catch((error) => {
-      throw failed(error, `write into ${dir}`)
+      throw failed(error, `write into ${dir}`, dir)
     })
     return {
       path: at,
@@ -146,7 +147,7 @@ function createFolder(dir: string) {
       async discard(error, doing) {
         await file.close().catch(() => {})
         await unlink(at).catch(() => {})
-        return failed(error, doing ?? 'discard')
+        return failed(error, doing ?? 'discard', dir)
       },
     }
   }
@@ -244,7 +245,7 @@ async function prepare(dir: string): Promise<string> {
     for (const name of await readdir(temporaries)) await removeStale(join(temporaries, name), name)
     return root
   } catch (error) {
-    throw failed(error, `use ${dir} for blobs`)
+    throw failed(error, `use ${dir} for blobs`, dir)
   }
 }
 
@@ -331,17 +332,15 @@ function codeOf(error: unknown): unknown {
   return typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined
 }
 
-function failed(error: unknown, doing: string): Error {
+function failed(error: unknown, doing: string, dir: string): Error {
   if (error instanceof OperatingError) return error
   const code = codeOf(error)
   if (code === 'ENOSPC' || code === 'EDQUOT')
     return new OperatingError(
       'disk-full',
       { retryAfterMs: 5000 },
-      `cannot ${doing}: the disk is full; free some space`,
-      {
-        cause: error,
-      },
+      `cannot ${doing}: the disk that holds ${dir} is full; free some space there`,
+      { cause: error },
     )
   if (code === 'EROFS' || code === 'EACCES' || code === 'EPERM')
     return new OperatingError('not-writable', 'give-up', `cannot ${doing}: no permission to write there`, {

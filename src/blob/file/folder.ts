@@ -47,17 +47,24 @@ export async function fetchManifest(blobs: Blobs, key: string, folder: string): 
   const read = await readManifest(blobs, key)
   if (read.kind === 'missing') return { kind: 'missing', file: key }
   if (read.kind === 'damaged') return { kind: 'damaged', file: key, message: read.message }
-  await mkdir(folder, { recursive: true })
-  const outcomes = await inParallel(read.manifest.files, async (file) => ({
-    file: file.path,
-    outcome: await blobs.getFile(file.sha256, join(folder, file.path)),
-  }))
-  const bad = outcomes.find(({ outcome }) => outcome !== 'ok')
+  const bad = await fetchFiles(blobs, read.manifest, folder).catch(async (error: unknown) => {
+    await rm(folder, { recursive: true, force: true }) // half of it on a full disk only takes room
+    throw error
+  })
   if (bad === undefined) return read
   await rm(folder, { recursive: true, force: true })
   return bad.outcome === 'missing'
     ? { kind: 'missing', file: bad.file }
     : { kind: 'damaged', file: bad.file, message: `${bad.file} does not have the checksum that its manifest names` }
+}
+
+async function fetchFiles(blobs: Blobs, manifest: Manifest, folder: string) {
+  await mkdir(folder, { recursive: true })
+  const outcomes = await inParallel(manifest.files, async (file) => ({
+    file: file.path,
+    outcome: await blobs.getFile(file.sha256, join(folder, file.path)),
+  }))
+  return outcomes.find(({ outcome }) => outcome !== 'ok')
 }
 
 /** Files below `folder`, as `/`-separated paths, sorted. A symbolic link is an error: what it points at may change. */
@@ -80,16 +87,23 @@ async function isFile(path: string): Promise<boolean> {
   )
 }
 
-/** Several at once, as each waits for the disk; results in order. */
+/** Several at once, as each waits for the disk; results in order. When one fails, none is under way any more. */
 async function inParallel<A, B>(items: readonly A[], work: (item: A) => Promise<B>): Promise<B[]> {
   const results: B[] = []
   let next = 0
   const worker = async (): Promise<void> => {
     for (let index = next++; index < items.length; index = next++) {
       const item = items[index]
-      if (item !== undefined) results[index] = await work(item)
+      if (item === undefined) continue
+      try {
+        results[index] = await work(item)
+      } catch (error) {
+        next = items.length
+        throw error
+      }
     }
   }
-  await Promise.all(Array.from({ length: Math.min(4, items.length) }, worker))
+  const workers = await Promise.allSettled(Array.from({ length: Math.min(4, items.length) }, worker))
+  for (const each of workers) if (each.status === 'rejected') throw each.reason
   return results
 }
