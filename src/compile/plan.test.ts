@@ -32,6 +32,42 @@ function patchIn({ patch }: Change | undefined = change('Queue', '{}', '{}')): u
 const words = ({ disturbs, disturbance, blocked }: Change) =>
   [disturbs, disturbance, ...(blocked === undefined ? [] : [`refused: ${blocked}`])].join('; ')
 
+describe('what others need', () => {
+  const documents = () =>
+    read(
+      `${head('TrainingJob').replace('{name: x}', '{name: x, namespace: team}')}spec: {command: a, queue: q}
+---
+${head('Queue').replace('name: x', 'name: q')}spec: {namespaces: [team]}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: team}
+`,
+    ).map(({ object }) => object)
+  const none = () => undefined
+
+  test('comes first, whatever the order of the file', () => {
+    const changes = plan(documents(), none, () => false)
+    expect(changes.map(({ kind, blocked }) => [kind, blocked])).toEqual([
+      ['Namespace', undefined],
+      ['Queue', undefined],
+      ['TrainingJob', undefined],
+    ])
+  })
+
+  test('is asked for before anything is applied', () => {
+    const [queue, job] = plan(documents().slice(0, 2), none, () => false)
+    expect([queue?.blocked, job?.blocked]).toEqual([
+      undefined,
+      'namespace team does not exist; write a Namespace into the file, too',
+    ])
+    expect(formatPlan(job === undefined ? [] : [job], { color: false })).toContain(
+      '    ! will be refused: namespace team does not exist',
+    )
+    expect(plan(documents().slice(0, 1), none, (name) => name === 'team')[0]?.blocked).toBeUndefined()
+  })
+})
+
 describe('differences', () => {
   test('what is not there is created, with all that the file says', () => {
     const wanted = read(`${head('TrainingJob')}spec: {workers: 2, command: [a, b]}`).map(({ object }) => object)

@@ -25,11 +25,29 @@ export interface Change {
 }
 
 /**
- * The changes that make the factory what the files say, as `kubectl apply` merges: fields that the files name, and those
+ * The changes that make the factory what the files say, in an order in which they can be made, as `kubectl apply` merges: fields that the files name, and those
  * that they named when last applied and no longer do. What others set is left alone. Pure, and changes nothing.
  */
-export function plan(wanted: readonly Written[], live: (object: Written) => Resource | undefined): Change[] {
-  return wanted.map((object) => changeOf(object, live(object)))
+export function plan(
+  wanted: readonly Written[],
+  live: (object: Written) => Resource | undefined,
+  hasNamespace: (name: string) => boolean = () => true,
+): Change[] {
+  const made = new Set(wanted.flatMap(({ kind, metadata }) => (kind === 'Namespace' ? [metadata.name] : [])))
+  return wanted
+    .toSorted((a, b) => rankOf(a.kind) - rankOf(b.kind))
+    .map((object) => {
+      const change = changeOf(object, live(object))
+      const { namespace } = change
+      if (namespace === undefined || made.has(namespace) || hasNamespace(namespace)) return change
+      return { ...change, blocked: `namespace ${namespace} does not exist; write a Namespace into the file, too` }
+    })
+}
+
+/** What others live in or draw on is there before them. */
+function rankOf(kind: KindName): number {
+  if (kind === 'Namespace') return 0
+  return ['Pool', 'Queue', 'Secret', 'Dataset'].includes(kind) ? 1 : 2
 }
 
 function changeOf(written: Written, live: Resource | undefined): Change {
@@ -61,8 +79,10 @@ function changeLines(change: Change, paint: Paint): string[] {
   const title = `${change.kind} ${change.namespace === undefined ? '' : `${change.namespace}/`}${change.name}`
   if (change.action === 'unchanged') return [paint(`= ${title} is unchanged`, 'dim')]
   const fields = change.differences.map((difference) => differenceLine(difference, change.action))
-  if (change.action === 'create') return [`${paint('+', 'green')} ${paint(title, 'bold')} will be created`, ...fields]
-  const lines = [`${paint('~', 'yellow')} ${paint(title, 'bold')} will be changed`, ...fields]
+  const lines =
+    change.action === 'create'
+      ? [`${paint('+', 'green')} ${paint(title, 'bold')} will be created`, ...fields]
+      : [`${paint('~', 'yellow')} ${paint(title, 'bold')} will be changed`, ...fields]
   if (change.disturbance !== '') {
     lines.push(
       paint(`    ! ${change.disturbs}: ${change.disturbance}`, change.disturbs === 'destroys' ? 'red' : 'yellow'),

@@ -75,7 +75,15 @@ async function planAgainst(client: Client, wanted: Written[]): Promise<Change[]>
     })
     if (found !== undefined) live.set(keyOf(object), found)
   }
-  return plan(wanted, (object) => live.get(keyOf(object)))
+  const namespaces = new Set<string>()
+  for (const name of new Set(wanted.flatMap(({ metadata }) => metadata.namespace ?? []))) {
+    if ((await client.get('Namespace', { name })) !== undefined) namespaces.add(name)
+  }
+  return plan(
+    wanted,
+    (object) => live.get(keyOf(object)),
+    (name) => namespaces.has(name),
+  )
 }
 
 const keyOf = (object: { kind: string; metadata: { namespace?: string | undefined; name: string } }) =>

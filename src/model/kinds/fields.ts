@@ -14,6 +14,9 @@ export const seconds = z.number().min(0).max(315_360_000)
 
 export const count = z.number().int().min(0).max(1_000_000)
 
+/** A training step: small models do millions of them. */
+export const step = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER)
+
 export const timestamp = z.string()
 
 export const conditions = z.array(condition).default([]).describe('What is true of it now, and since when.')

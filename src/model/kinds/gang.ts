@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { base, conditions, count, observedGeneration, seconds, timestamp } from './fields.ts'
+import { base, conditions, count, observedGeneration, seconds, step, timestamp } from './fields.ts'
 
 export const accelerator = z.strictObject({
   model: z.string().describe('"cpu" for a slot, else the accelerator model.'),
@@ -24,7 +24,7 @@ export const seat = z.strictObject({
 })
 
 const checkpoint = z.strictObject({
-  step: count.describe('Step that it holds.'),
+  step: step.describe('Step that it holds.'),
   attempt: count.describe('Attempt that wrote it.'),
   at: timestamp.describe('When it was written.'),
   digest: z.string().describe('Digest over its manifests.'),
@@ -63,7 +63,7 @@ export const gang = z
         topology: z.looseObject({}).optional().describe('How close together members sit.'),
         checkpointRequest: z
           .strictObject({
-            step: count.describe('The step to checkpoint at, the same for all ranks.'),
+            step: step.describe('The step to checkpoint at, the same for all ranks.'),
             stop: z.boolean().default(false).describe('Stop once it is written.'),
           })
           .optional()

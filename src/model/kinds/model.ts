@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { base, conditions, count } from './fields.ts'
+import { base, conditions, count, step } from './fields.ts'
 
 export const model = z
   .strictObject({
@@ -26,7 +26,7 @@ export const model = z
             job: z.string().describe('The TrainingJob that made it.'),
             jobUid: z.string().describe('Its uid.'),
             attempt: count.describe('The attempt that finished.'),
-            step: count.optional().describe('The last step.'),
+            step: step.optional().describe('The last step.'),
             dataset: z.string().optional().describe('The data that it was trained on.'),
             datasetDigest: z.string().optional().describe('sha256 of the data as the job read it.'),
             parent: z.string().optional().describe('The model that it was trained from.'),

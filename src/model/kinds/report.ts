@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { base, count, timestamp } from './fields.ts'
+import { base, count, step, timestamp } from './fields.ts'
 
 /** One writer: the agent (of a pod) or a gateway (of a service). Named `pod.<pod>` or `service.<service>`. */
 export const report = z
@@ -25,8 +25,8 @@ export const report = z
         pid: count.optional().describe('Process of the pod on its node.'),
         startedAtMs: z.number().optional().describe('When its process started.'),
         firstStepAtMs: z.number().optional().describe('When its first step was done.'),
-        restoredStep: count.optional().describe('Step of the checkpoint that it started from.'),
-        step: count.optional().describe('Last step that it finished.'),
+        restoredStep: step.optional().describe('Step of the checkpoint that it started from.'),
+        step: step.optional().describe('Last step that it finished.'),
         stepAtMs: z.number().optional().describe('When its last step was done.'),
         loss: z.number().optional().describe('Loss at that step.'),
         stepSeconds: z.number().optional().describe('Mean of the recent steps.'),
@@ -35,7 +35,7 @@ export const report = z
         checkpoints: z
           .array(
             z.strictObject({
-              step: count.describe('Step that it holds.'),
+              step: step.describe('Step that it holds.'),
               rank: count.describe('Rank that wrote it.'),
               manifest: z.string().describe('Blob key of its manifest.'),
               digest: z.string().describe('sha256 of its manifest.'),
@@ -50,7 +50,7 @@ export const report = z
         damaged: z
           .strictObject({
             attempt: count.describe('Attempt that wrote it.'),
-            step: count.describe('Step that it was to hold.'),
+            step: step.describe('Step that it was to hold.'),
             message: z.string().describe('What is wrong with it.'),
           })
           .optional()

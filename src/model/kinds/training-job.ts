@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { readDuration } from '../duration.ts'
 import { dnsLabel } from '../metadata.ts'
-import { base, conditions, count, line, observedGeneration, seconds, sugar, timestamp } from './fields.ts'
+import { base, conditions, count, line, observedGeneration, seconds, step, sugar, timestamp } from './fields.ts'
 import { podTemplate } from './kubernetes.ts'
 
 export const trainingJob = z
@@ -128,13 +128,13 @@ export const trainingJob = z
         restarts: count.optional().describe('Failed attempts so far.'),
         restartsSinceProgress: count.optional().describe('Failed attempts since the last durable checkpoint.'),
         workers: count.optional().describe('Members that run now.'),
-        step: count.optional().describe('The last step that all ranks finished.'),
+        step: step.optional().describe('The last step that all ranks finished.'),
         loss: z.number().optional().describe('Loss at that step.'),
         samplesPerSecond: z.number().optional().describe('Samples a second, all ranks together.'),
         tokensPerSecond: z.number().optional().describe('Tokens a second, all ranks together.'),
         stepSeconds: z.number().optional().describe('Mean of the recent steps.'),
         checkpoint: z
-          .looseObject({ step: count, attempt: count, at: timestamp })
+          .looseObject({ step: step, attempt: count, at: timestamp })
           .optional()
           .describe('The last durable checkpoint.'),
         lostSeconds: z.number().optional().describe('GPU- or slot-seconds of work lost to failures.'),
