@@ -41,7 +41,14 @@ export interface Reply {
   end(): void
 }
 
-export async function answerChat(desk: Desk, body: Uint8Array, reply: Reply): Promise<void> {
+/** What answers each path that takes a body. */
+export const answers = {
+  '/v1/chat/completions': answerChat,
+  '/v1/completions': answerCompletion,
+  '/v1/embeddings': answerEmbedding,
+} as const
+
+async function answerChat(desk: Desk, body: Uint8Array, reply: Reply): Promise<void> {
   const request = parseRequest(chatRequest, body)
   checkModel(desk, request.model)
   refuseUnsupported(request, ['tools', 'functions', 'logprobs', 'logit_bias', 'audio'])
@@ -58,7 +65,7 @@ export async function answerChat(desk: Desk, body: Uint8Array, reply: Reply): Pr
   await answer(desk, call, reply)
 }
 
-export async function answerCompletion(desk: Desk, body: Uint8Array, reply: Reply): Promise<void> {
+async function answerCompletion(desk: Desk, body: Uint8Array, reply: Reply): Promise<void> {
   const request = parseRequest(completionRequest, body)
   checkModel(desk, request.model)
   refuseUnsupported(request, ['echo', 'suffix', 'logprobs', 'logit_bias'])
@@ -74,7 +81,7 @@ export async function answerCompletion(desk: Desk, body: Uint8Array, reply: Repl
   await answer(desk, call, reply)
 }
 
-export async function answerEmbedding(desk: Desk, body: Uint8Array, reply: Reply): Promise<void> {
+async function answerEmbedding(desk: Desk, body: Uint8Array, reply: Reply): Promise<void> {
   const request = parseRequest(embeddingRequest, body)
   checkModel(desk, request.model)
   const inputs = embeddingInputs(desk.model, request)

@@ -13,7 +13,8 @@ import { doneEvent, encodeEvent, eventStreamType } from '../wire/sse.ts'
 import type { Desk, Reply } from './answers.ts'
 
 /** The part of the server that is loaded while the model is: nothing before it needs a schema. */
-export type Answers = typeof import('./answers.ts')
+export type Answers = typeof import('./answers.ts').answers
+type WritePath = keyof Answers
 
 export interface EngineOptions {
   host: string
@@ -96,7 +97,7 @@ export class EngineServer {
     if (this.#state.kind === 'loading') throw new WireFailure(notYet())
     const { desk, answers } = this.#state
     const body = await bodyOf(request, this.#options.bodyBytesMax)
-    await answers[writes[path]](desk, body, replyOn(response, signal))
+    await answers[path](desk, body, replyOn(response, signal))
   }
 
   #reads(): Record<string, () => [status: number, body: unknown]> {
@@ -126,14 +127,15 @@ export class EngineServer {
   }
 }
 
-const writes = {
-  '/v1/chat/completions': 'answerChat',
-  '/v1/completions': 'answerCompletion',
-  '/v1/embeddings': 'answerEmbedding',
-} as const
+const writePaths: readonly string[] = [
+  '/v1/chat/completions',
+  '/v1/completions',
+  '/v1/embeddings',
+] satisfies WritePath[]
 
-function isWritePath(path: string): path is keyof typeof writes {
-  return Object.hasOwn(writes, path)
+/** Known before what answers them is loaded. */
+function isWritePath(path: string): path is WritePath {
+  return writePaths.includes(path)
 }
 
 function notYet(): WireError {

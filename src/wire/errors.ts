@@ -64,11 +64,6 @@ export function bodyTooLarge(limitBytes: number): WireError {
   return wireError(413, 'invalid_request_error', message, null, 'request_too_large')
 }
 
-/** 429: this client asked too much of its own share. */
-export function rateLimited(message: string, retryAfterSeconds: number): WireError {
-  return { ...wireError(429, 'rate_limit_error', message, null, 'rate_limit_exceeded'), retryAfterSeconds }
-}
-
 export function serverError(message: string, code: string | null = null): WireError {
   return wireError(500, 'server_error', message, null, code)
 }

@@ -32,14 +32,6 @@ export function glanceAt(bodyBytes: Uint8Array): Glance | undefined {
   }
 }
 
-export function modelOf(bodyBytes: Uint8Array): string | undefined {
-  return glanceAt(bodyBytes)?.model
-}
-
-export function streamOf(bodyBytes: Uint8Array): boolean {
-  return glanceAt(bodyBytes)?.stream ?? false
-}
-
 const wantedKeys: ReadonlySet<string> = new Set([
   'model',
   'stream',

@@ -16,7 +16,7 @@ export async function runLlamaCpp(args: readonly string[], env: Readonly<Record<
   console.log(`llama.cpp engine on http://${hostInUrl(options.host)}:${port}, loading ${options.modelPath}`)
   const opening = openModel(await importLlama(), options)
   opening.catch(() => {}) // awaited below; until then its failure is not unhandled
-  const answers = await import('../answers.ts')
+  const { answers } = await import('../answers.ts')
   const model = await opening
   const seats = new Seats(model.seats, options.queue)
   server.ready({ model, seats, names: options.names, counters: { promptTokens: 0, tokensGenerated: 0 } }, answers)
