@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { Log } from '../../base/log.ts'
 import type { Loaded } from '../core.ts'
@@ -23,6 +23,7 @@ export async function openDirectory(dir: string, log: Log): Promise<OpenDirector
   try {
     checkFormat(dir)
     checkFile(dir)
+    ensureRoom(dir)
     database = openDatabase(join(dir, storeFile))
     await migrate(database, dir, log)
     if (readFormat(dir) !== formatNow) writeFormat(dir)
@@ -42,6 +43,25 @@ export function lockDirectory(dir: string): () => void {
     throw explained(dir, error)
   }
   return takeLock(dir)
+}
+
+/**
+ * LMDB begins its file and writes its lock through a memory map: where a page of either finds no room, the process dies
+ * of a signal (lmdb-js 3.5.6). What is there already has its pages.
+ */
+function ensureRoom(dir: string): void {
+  if ([storeFile, `${storeFile}-lock`].every((name) => hasItsPages(join(dir, name)))) return
+  const file = join(dir, 'room')
+  try {
+    writeFileSync(file, Buffer.alloc(64 << 10))
+  } finally {
+    rmSync(file, { force: true })
+  }
+}
+
+function hasItsPages(file: string): boolean {
+  const info = statSync(file, { throwIfNoEntry: false })
+  return info !== undefined && info.size > 0 && info.blocks * 512 >= info.size
 }
 
 function checkFormat(dir: string): void {

@@ -28,8 +28,8 @@ interface Holder {
 function take(dir: string): () => void {
   const mine: Holder = { pid: process.pid, start: startOf(process.pid) ?? '', boot: bootId(), host: hostname() }
   const draft = join(dir, `lock-draft-${process.pid}-${Math.random().toString(36).slice(2)}`)
-  writeFileSync(draft, `${JSON.stringify(mine)}\n`)
   try {
+    writeFileSync(draft, `${JSON.stringify(mine)}\n`)
     for (;;) {
       const highest = highestLock(dir)
       const holder = highest === 0 ? undefined : holderOf(join(dir, lockName(highest)))

@@ -18,7 +18,8 @@ export interface Reserve {
   close(): void
 }
 
-const stepBytes = 128 << 10
+/** Enough for hundreds of small writes: on a full disk work can still end, be told of, and be deleted. */
+const stepBytes = 1 << 20
 const zeros = Buffer.alloc(stepBytes)
 
 export function openReserve(file: string, pageBytes: number, usedBytes: () => number): Reserve {
@@ -29,9 +30,15 @@ export function openReserve(file: string, pageBytes: number, usedBytes: () => nu
     const used = usedBytes()
     const size = fstatSync(handle).size
     if (size - used >= needBytes) return size - used
-    const wanted = used + needBytes + stepBytes
-    grow(handle, Math.max(size, used), wanted)
-    return wanted - used
+    const begin = Math.max(size, used)
+    const wanted = used + needBytes
+    try {
+      grow(handle, begin, wanted + stepBytes)
+      return needBytes + stepBytes
+    } catch {
+      grow(handle, begin, wanted)
+      return needBytes
+    }
   }
 
   return {
