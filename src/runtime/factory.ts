@@ -1,4 +1,4 @@
-import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { type Agent, createAgent } from '../agent/agent.ts'
@@ -29,6 +29,7 @@ import { systemRandom } from './random.ts'
 import { readIdentity, type TlsConfig } from './tls.ts'
 import { ensureToken } from './token.ts'
 import { version } from './version.ts'
+import { writePrivate } from './write.ts'
 
 export interface FactoryConfig {
   /** Folder of this factory; made when it is not there. */
@@ -164,8 +165,7 @@ export async function startFactory(config: FactoryConfig): Promise<Factory> {
         ? {}
         : { tls: { certificateAuthority: identity.cert, address: addressHere(config.host) } }),
     }
-    writeFileSync(`${paths.connection}.tmp`, `${JSON.stringify(connection, null, 2)}\n`, { mode: 0o600 })
-    renameSync(`${paths.connection}.tmp`, paths.connection)
+    writePrivate(paths.connection, `${JSON.stringify(connection, null, 2)}\n`)
     stops.push(() => rmSync(paths.connection, { force: true }))
     return {
       url: api.url,

@@ -1,4 +1,4 @@
-import { messageOf, OperatingError } from '../../base/errors.ts'
+import { diskFull, isDiskFull, messageOf, OperatingError } from '../../base/errors.ts'
 import { type Factory, type FactoryConfig, startFactory } from '../../runtime/factory.ts'
 import { fileLog } from '../../runtime/log.ts'
 import { factoryDir, pathsIn } from '../../runtime/paths.ts'
@@ -72,6 +72,8 @@ async function start(dir: string, options: UpOptions): Promise<Factory> {
         `port ${port ?? ''} is in use. Is another factory up? Choose another with --port and --gateway-port (0 takes a free one).`,
       )
     }
+    if (isDiskFull(error) && !(error instanceof OperatingError))
+      throw new Exit(exit.failed, diskFull(dir, error).message)
     const isWrongLine = error instanceof OperatingError && wrongLine.has(error.code)
     throw new Exit(isWrongLine ? exit.usage : exit.failed, `${messageOf(error)}${isWrongLine ? '.' : ''}`)
   }
