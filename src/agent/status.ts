@@ -7,7 +7,7 @@ export type PodStatus = NonNullable<Pod['status']>
 
 /** Where a pod stands, as its agent knows it. */
 export type Stage =
-  | { kind: 'preparing'; message: string }
+  | { kind: 'preparing'; message: string; reason?: string | undefined }
   | { kind: 'running'; startedAtMs: number; ready: boolean; notReady?: string | undefined }
   | { kind: 'ended'; startedAtMs?: number | undefined; end: PodEnd; cause: Cause }
   | { kind: 'refused'; atMs: number; reason: string; message: string }
@@ -69,7 +69,7 @@ type ContainerState = NonNullable<NonNullable<PodStatus['containerStatuses']>[nu
 function stateOf(stage: Stage): ContainerState {
   switch (stage.kind) {
     case 'preparing':
-      return { waiting: { reason: 'ContainerCreating', message: stage.message } }
+      return { waiting: { reason: stage.reason ?? 'ContainerCreating', message: stage.message } }
     case 'running':
       return { running: { startedAt: iso(stage.startedAtMs) } }
     case 'refused': {

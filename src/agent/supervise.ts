@@ -124,7 +124,7 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
         return await beginOnce()
       } catch (error) {
         if (!isDiskFull(error)) throw error
-        stage = { kind: 'preparing', message: messageOf(error) }
+        stage = { kind: 'preparing', reason: 'DiskFull', message: messageOf(error) }
         status.touch(0)
         if (isFirst) kit.event(pod, { type: 'Warning', reason: 'DiskFull', message: messageOf(error) })
         await clock.sleep(1000, left.signal)

@@ -14,6 +14,17 @@ export function factoryIn(dir: string, { cwd = dir, flags = [] as string[], env 
     return spawnSync(process.execPath, [bin, '--dir', dir, ...words], { encoding: 'utf8', timeout: 90_000, cwd, env })
   }
 
+  /** A command that goes on. */
+  function begin(...words: string[]) {
+    const child = spawn(process.execPath, [bin, '--dir', dir, ...words], { cwd, env })
+    let text = ''
+    for (const stream of [child.stdout, child.stderr])
+      stream.on('data', (chunk) => {
+        text += chunk
+      })
+    return { text: () => text, code: new Promise<number | null>((done) => child.once('close', done)) }
+  }
+
   /** Resolves once it is up; how it ended, when it ends before that. */
   async function start(): Promise<{ code: number | null; output: string } | undefined> {
     const words = ['--dir', dir, 'up', '--port', '0', '--gateway-port', '0', ...flags]
@@ -37,6 +48,7 @@ export function factoryIn(dir: string, { cwd = dir, flags = [] as string[], env 
 
   return {
     millwright,
+    begin,
     start,
     async up(): Promise<void> {
       const ended = await start()
@@ -48,7 +60,6 @@ export function factoryIn(dir: string, { cwd = dir, flags = [] as string[], env 
     hasEnded: () => factory?.exitCode !== null || factory?.signalCode !== null,
     async stop(signal: NodeJS.Signals): Promise<void> {
       const child = factory
-      factory = undefined
       if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
       const ended = new Promise((done) => child.once('exit', done))
       child.kill(signal)

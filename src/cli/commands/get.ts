@@ -1,5 +1,7 @@
 import { humanAge } from '../../api/age.ts'
 import type { Client } from '../../api/client.ts'
+import type { Event } from '../../model/kinds/kubernetes.ts'
+import { label } from '../../model/names.ts'
 import { apiVersionOf, type KindInfo, kinds, type Resource } from '../../model/registry.ts'
 import { kindNamed, oneOf } from '../arguments.ts'
 import { connect } from '../connect.ts'
@@ -165,6 +167,25 @@ async function follow(
   }
 }
 
+/** A job's and a service's pods speak of them, too: what holds up one member holds up all. */
+async function eventsOf(client: Client, kind: string, name: string, namespace = 'default'): Promise<readonly Event[]> {
+  const owner = kind === 'TrainingJob' ? label.job : kind === 'InferenceService' ? label.service : undefined
+  if (owner === undefined) {
+    const fields = `involvedObject.kind=${kind},involvedObject.name=${name}`
+    return (await client.list('Event', { namespace, fields })).items
+  }
+  const [events, pods] = await Promise.all([
+    client.list('Event', { namespace }),
+    client.list('Pod', { namespace, labels: `${owner}=${name}` }),
+  ])
+  const names = new Set(pods.items.map((pod) => pod.metadata.name))
+  return events.items
+    .filter(({ involvedObject: of }) =>
+      of.kind === 'Pod' ? names.has(of.name ?? '') : of.kind === kind && of.name === name,
+    )
+    .toSorted((a, b) => Date.parse(a.lastTimestamp ?? '') - Date.parse(b.lastTimestamp ?? ''))
+}
+
 export async function describe(word: string, name: string, global: Global): Promise<void> {
   const info = kindNamed(word)
   const connected = await connect(global)
@@ -173,17 +194,14 @@ export async function describe(word: string, name: string, global: Global): Prom
   const object = await client.get(info.kind, { name, namespace })
   if (object === undefined) throw notFound(info, name, namespace)
   console.log(plain(await readable(info, object)))
-  const events = await client.list('Event', {
-    namespace: namespace ?? 'default',
-    fields: `involvedObject.kind=${info.kind},involvedObject.name=${name}`,
-  })
+  const events = await eventsOf(client, info.kind, name, namespace)
   console.log(paint.bold('Events:'))
-  if (events.items.length === 0) return console.log('  none')
-  const rows = events.items.map((event) => [
+  if (events.length === 0) return console.log('  none')
+  const rows = events.map((event) => [
     humanAge(event.lastTimestamp, Date.now()),
     event.type ?? '',
     event.reason ?? '',
-    `${event.count && event.count > 1 ? `(x${event.count}) ` : ''}${plain(event.message ?? '')}`,
+    `${event.involvedObject.name === name ? '' : `${event.involvedObject.name}: `}${event.count && event.count > 1 ? `(x${event.count}) ` : ''}${plain(event.message ?? '')}`,
   ])
   console.log(
     table(

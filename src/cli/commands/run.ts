@@ -120,8 +120,10 @@ async function follow(
       status?.phase === 'Waiting'
         ? `waiting: ${status.message ?? ''}`
         : status?.phase === 'Restarting'
-          ? `restarting (${status.lastFailure?.message ?? ''})`
-          : ''
+          ? `restarting (${status.message ?? status.lastFailure?.message ?? ''})`
+          : status?.phase === 'Starting' && status.message !== undefined
+            ? `starting: ${status.message}`
+            : ''
     if (line !== '' && line !== said) console.error(paint.yellow(`${ref.name} ${line}`))
     said = line
     const over = status?.phase === 'Succeeded' || status?.phase === 'Failed'

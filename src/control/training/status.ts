@@ -1,5 +1,6 @@
 import { conditionOf, isTrue, setCondition } from '../../model/conditions.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
+import type { Pod } from '../../model/kinds/kubernetes.ts'
 import { seatsNow } from '../gangs.ts'
 import { scheduledCondition } from '../scheduling/commit.ts'
 import type { Ending } from './completion.ts'
@@ -79,7 +80,18 @@ function wasSeated(gang: Gang): boolean {
 function messageOf(seen: Seen, ending: Ending, phase: JobStatus['phase']): string | undefined {
   if (ending.kind === 'failed') return ending.message
   if (phase === 'Waiting') return conditionOf(seen.gang.status?.conditions, scheduledCondition)?.message
-  if (phase === 'Restarting') return seen.recovery.last?.message
+  if (phase === 'Starting') return startMessage(seen.pods)
+  if (phase === 'Restarting') return startMessage(seen.pods) ?? seen.recovery.last?.message
+  return undefined
+}
+
+/** What a member cannot start for, in its agent's words: a full disk, or on Kubernetes an image that cannot be pulled. */
+function startMessage(pods: readonly Pod[]): string | undefined {
+  for (const { metadata, status } of pods) {
+    const waiting = status?.containerStatuses?.[0]?.state?.waiting
+    if (waiting?.message !== undefined && waiting.reason !== 'ContainerCreating')
+      return `${metadata.name} waits: ${waiting.message}`
+  }
   return undefined
 }
 
