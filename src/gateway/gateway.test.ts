@@ -1,7 +1,10 @@
 import { request } from 'node:http'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { seededRandom } from '../base/random.ts'
+import type { Store } from '../store/contract.ts'
+import { createMemoryStore } from '../store/memory/store.ts'
 import { type Engine, json, startEngine } from './engine.fixture.ts'
-import { type Bench, startBench } from './gateway.fixture.ts'
+import { type Bench, realClock, startBench } from './gateway.fixture.ts'
 
 let bench: Bench
 let engine: Engine
@@ -297,6 +300,21 @@ test('reports are written at most once a second, and not at all while nothing ha
   for (let i = 0; i < 40; i++) await ask()
   await bench.untilReport('chat', (status) => status.requests === 40 && status.requestsPerSecond === 0)
   expect(bench.reportWrites()).toBeLessThanOrEqual(5)
+})
+
+test('where the port is taken it says which flag to change, and nothing goes on following the store', async () => {
+  const store = createMemoryStore({ clock: realClock, random: seededRandom(1) })
+  let watches = 0
+  const watch: Store['watch'] = (...asked) => {
+    watches++
+    return store.watch(...asked)
+  }
+  const port = Number(new URL(bench.gateway.url).port)
+  await expect(startBench({ store: { ...store, watch }, port })).rejects.toThrow(
+    `port ${port} on 127.0.0.1 is taken; choose another with --gateway-port, or 0 for a free one`,
+  )
+  expect(watches).toBe(0)
+  await store.close()
 })
 
 test('closing lets streams end within the grace, refuses what is new, and answers what waits', async () => {

@@ -66,11 +66,14 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     changed: (service, urgent) => reporter.changed(service, urgent),
   })
   const routes = new Routes((service) => dispatch.wake(service))
-  const watches = follow(options, routes, dispatch, reporter)
-  const door = new Door({ ...options, limits, routes, dispatch, ready: () => watches.every((watch) => watch.isSynced) })
+  const watches: Watch[] = []
+  const isReady = () => watches.length > 0 && watches.every((watch) => watch.isSynced)
+  const door = new Door({ ...options, limits, routes, dispatch, ready: isReady })
   const server = createListener(limits, options, (request, response) => void door.open(request, response))
   server.on('clientError', answerBroken)
+  // First of all: where it cannot listen, nothing may be left that goes on following the store.
   await listening(server, options)
+  watches.push(...follow(options, routes, dispatch, reporter))
   await Promise.all(watches.map((watch) => watch.synced()))
   return {
     url: urlOf(server, options),
@@ -86,7 +89,9 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   }
 }
 
-function follow(options: GatewayOptions, routes: Routes, dispatch: Dispatch, reporter: Reporter) {
+type Watch = Pick<Informer<unknown>, 'start' | 'stop' | 'synced' | 'isSynced'>
+
+function follow(options: GatewayOptions, routes: Routes, dispatch: Dispatch, reporter: Reporter): Watch[] {
   const handles = { store: options.store, clock: options.clock, log: options.log, random: options.random }
   const services = createInformer({ ...handles, kind: 'InferenceService' })
   services.onChange(({ type, object }) => {
@@ -103,7 +108,7 @@ function follow(options: GatewayOptions, routes: Routes, dispatch: Dispatch, rep
   })
   const pods = createInformer({ ...handles, kind: 'Pod', selectors: { labels: label.service } })
   pods.onChange(({ type, object }) => (type === 'DELETED' ? routes.removePod(keyOf(object)) : routes.setPod(object)))
-  const watches: Pick<Informer<unknown>, 'start' | 'stop' | 'synced' | 'isSynced'>[] = [services, pods]
+  const watches: Watch[] = [services, pods]
   for (const watch of watches) watch.start()
   return watches
 }
@@ -272,7 +277,7 @@ function listening(server: Server, { host, port }: GatewayOptions): Promise<void
 function cannotListen(error: NodeJS.ErrnoException, host: string, port: number): OperatingError {
   const why =
     error.code === 'EADDRINUSE'
-      ? `port ${port} on ${host} is taken by another program; choose another with --gateway-port`
+      ? `port ${port} on ${host} is taken; choose another with --gateway-port, or 0 for a free one`
       : `the gateway cannot listen on ${host}:${port}: ${error.message}`
   return new OperatingError('cannot-listen', 'give-up', why, { cause: error })
 }
