@@ -19,7 +19,7 @@ import type { Target } from './path.ts'
 import type { ApiPorts } from './ports.ts'
 import { getOne, isTrue, type Reading, wholeNumber } from './read.ts'
 import { subresourcesOf } from './subresources.ts'
-import { patchOne, replace, updateOne } from './write.ts'
+import { isDryRun, patchOne, replace, updateOne } from './write.ts'
 
 /** What is served beside a resource: `…/NAME/SUBRESOURCE`. */
 export async function throughDoor(
@@ -206,10 +206,16 @@ async function bind(store: Store, target: Target, name: string, call: Call): Pro
   return json(201, succeeded(201))
 }
 
+/** `kubectl drain` names no uid: it means the pod that has the name now. */
 async function evict(store: Store, target: Target, name: string, call: Call): Promise<Answer> {
   const body = isObject(call.body) ? call.body : {}
-  const options = deleteOptionsOf({ ...call, body: body['deleteOptions'] })
-  const outcome = await store.evict({ name, namespace: target.namespace }, options)
+  const asked: Call = { ...call, method: 'DELETE', body: body['deleteOptions'] }
+  const options = deleteOptionsOf(asked)
+  const ref = { name, namespace: target.namespace }
+  const uid = options.uid ?? (await store.get('Pod', ref))?.metadata.uid
+  if (uid === undefined) throw notFound(target.info, name)
+  if (isDryRun(asked)) return json(201, succeeded(201))
+  const outcome = await store.evict(ref, { ...options, uid })
   if (outcome === 'missing') throw notFound(target.info, name)
   if (outcome === 'stale') throw conflict(target.info, name, modified)
   return json(201, succeeded(201))

@@ -191,6 +191,34 @@ describe.skipIf(!hasKubectl)('stock kubectl', () => {
     expect((await at.client.get('Node', { name: 'n' }))?.spec?.unschedulable).toBe(true)
   })
 
+  it('drains a node: cordons it, evicts its pods and waits until they are gone', async () => {
+    await at.client.create('Node', { apiVersion: 'v1', kind: 'Node', metadata: { name: 'leaving' }, spec: {} })
+    for (const name of ['d-0', 'd-1']) {
+      const spec = { nodeName: 'leaving', containers: [{ name: 'main', command: ['sleep', '9'] }] }
+      await at.client.create('Pod', { apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace: 'default' }, spec })
+    }
+    const drain = ['drain', 'leaving', '--ignore-daemonsets', '--force', '--timeout=30s']
+    expect(await kubectl(...drain, '--dry-run=server')).toContain('drained (server dry run)')
+    expect((await at.client.get('Pod', { name: 'd-0' }))?.metadata.deletionTimestamp).toBeUndefined()
+    // What the node's agent does: a pod that is asked to go ends, and is taken away.
+    const stop = at.store.watch(
+      'Pod',
+      { from: '0' },
+      {
+        event: ({ object: { metadata } }) => {
+          const { name, namespace, uid, deletionTimestamp } = metadata
+          if (deletionTimestamp !== undefined)
+            void at.store.delete('Pod', { name, namespace }, { uid, gracePeriodSeconds: 0 })
+        },
+        ended: () => {},
+      },
+    )
+    expect(await kubectl(...drain)).toContain('node/leaving drained')
+    stop()
+    expect((await at.client.get('Node', { name: 'leaving' }))?.spec?.unschedulable).toBe(true)
+    expect(await kubectl('get', 'pods', '-o', 'name')).toBe('pod/p\n')
+  })
+
   it('deletes, and waits for the last finalizer', async () => {
     await at.client.patch('TrainingJob', { name: 'train' }, { metadata: { finalizers: ['millwright.dev/training'] } })
     const gone = start('delete', 'job', 'train', '--wait')
