@@ -11,6 +11,7 @@ import type { Store } from '../store/contract.ts'
 import { createInformer } from '../store/informer.ts'
 import type { NodeDescription, Notice, PodFiles, PodRunner, PodSignal } from './contract.ts'
 import { heartbeat, registerNode } from './node.ts'
+import { isOver } from './status.ts'
 import { type Kit, type Supervisor, supervise } from './supervise.ts'
 
 export interface AgentOptions {
@@ -172,9 +173,14 @@ export function createAgent(options: AgentOptions): Agent {
 
   const failedTo = (doing: string) => (error: unknown) => log.warn(`could not ${doing}`, { error: messageOf(error) })
 
+  /** What an earlier agent left: files of pods that are gone, and processes of pods that were given up meanwhile. */
   async function sweep(): Promise<void> {
-    const present = new Set(pods.list().map((pod) => pod.metadata.uid))
-    for (const uid of await runner.known()) if (!present.has(uid)) await runner.remove(uid)
+    const present = new Map(pods.list().map((pod) => [pod.metadata.uid, pod]))
+    for (const uid of await runner.known()) {
+      const pod = present.get(uid)
+      if (pod === undefined) await runner.remove(uid)
+      else if (isOver(pod) && !supervisors.has(uid)) (await runner.find(uid))?.signal('SIGKILL')
+    }
   }
 
   async function sign(): Promise<void> {
@@ -216,10 +222,6 @@ export function createAgent(options: AgentOptions): Agent {
       for (const supervisor of supervisors.values()) supervisor.signal(signal)
     },
   }
-}
-
-function isOver(pod: Pod): boolean {
-  return pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed'
 }
 
 const heartbeatMs = 10_000

@@ -108,6 +108,11 @@ function phaseOf(stage: Stage): 'Pending' | 'Running' | 'Succeeded' | 'Failed' {
   }
 }
 
+/** As the store has it. */
+export function isOver({ status }: Pod): boolean {
+  return status?.phase === 'Succeeded' || status?.phase === 'Failed'
+}
+
 export function isGood(end: PodEnd): boolean {
   return end.exitCode === 0 && end.lost === undefined
 }

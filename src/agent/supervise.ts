@@ -25,7 +25,7 @@ import { resolveCommand } from './env.ts'
 import { startProbes } from './probes.ts'
 import { createProgress } from './progress.ts'
 import { createPodReport, firstMs } from './report.ts'
-import { type Cause, causeOf, isGood, type Stage, statusOf } from './status.ts'
+import { type Cause, causeOf, isGood, isOver, type Stage, statusOf } from './status.ts'
 import { whatToRun } from './support.ts'
 import { createWriter } from './writer.ts'
 
@@ -388,6 +388,7 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
 
   function update(newer: Pod): void {
     pod = newer
+    if (isOver(newer) && (stage.kind === 'preparing' || stage.kind === 'running')) terminate(0, givenUp(newer))
     if (pod.metadata.deletionTimestamp !== undefined) terminate(graceOf(pod), deleted)
   }
 
@@ -451,6 +452,11 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
     leave,
     done,
   }
+}
+
+/** Nobody but its agent ends a pod, unless that was taken for dead: then the gang went on without it. */
+function givenUp({ status }: Pod): Cause {
+  return { reason: status?.reason ?? 'NodeLost', message: status?.message ?? 'its node was lost', byAgent: true }
 }
 
 /** Checkpoints that a Report keeps: enough for a reader who was away for a while. */

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { chmodSync, lstatSync, mkdirSync, readdirSync, readlinkSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, lstatSync, mkdirSync, readdirSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { getgid, getuid } from 'node:process'
 import type { Clock } from '../../base/clock.ts'
@@ -79,7 +79,8 @@ export function createContainers({
       ended: client.ended.then(async (end) => {
         ended.add(uid)
         const seen = await inspectEnd(uid, end)
-        await removeContainer(uid)
+        // Without the marker, whoever finds the pod again need not ask Docker about it.
+        if (await removeContainer(uid)) rmSync(marker(uid), { force: true })
         return seen
       }),
       signal(signal) {
@@ -114,9 +115,9 @@ export function createContainers({
     return { ...end, outOfMemory }
   }
 
-  async function removeContainer(uid: string): Promise<void> {
+  async function removeContainer(uid: string): Promise<boolean> {
     around.delete(uid)
-    await call(['rm', '--force', '--volumes', nameOf(uid)], 30_000)
+    return (await call(['rm', '--force', '--volumes', nameOf(uid)], 30_000)).ok
   }
 
   /**
