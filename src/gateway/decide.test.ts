@@ -51,10 +51,14 @@ test('a request is sent again only where it cannot have been worked on', () => {
 })
 
 test('admission says what is too much, and when to come back', () => {
-  const load = { suspended: false, inFlight: 0, held: 0, heldBytes: 0, requestBytes: 10 }
+  const load = { suspended: false, broken: undefined, inFlight: 0, held: 0, heldBytes: 0, requestBytes: 10 }
   expect(admit('chat', load, defaultLimits)).toEqual({ kind: 'admit' })
   expect(admit('chat', { ...load, suspended: true }, defaultLimits)).toMatchObject({ status: 503 })
   expect(admit('chat', { ...load, inFlight: 4096 }, defaultLimits)).toMatchObject({ status: 429, retryAfterSeconds: 1 })
+  expect(admitHeld('chat', { ...load, broken: 'its model is gone' }, defaultLimits)).toMatchObject({
+    status: 503,
+    message: 'chat cannot answer: its model is gone. See: millwright describe service chat',
+  })
   expect(admitHeld('chat', { ...load, held: 512 }, defaultLimits)).toMatchObject({ status: 429 })
   expect(admitHeld('chat', { ...load, heldBytes: 134_217_720 }, defaultLimits)).toMatchObject({ status: 429 })
 })

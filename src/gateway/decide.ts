@@ -1,4 +1,6 @@
 import type { Random } from '../base/random.ts'
+import { conditionOf } from '../model/conditions.ts'
+import type { InferenceService } from '../model/kinds/inference-service.ts'
 
 /**
  * Everything that the gateway decides, as pure functions: the twin routes with the same ones. Work in flight is counted
@@ -102,6 +104,8 @@ export const defaultLimits: Limits = {
 
 export interface Load {
   suspended: boolean
+  /** Why no replica will come as things stand; undefined while one may. */
+  broken: string | undefined
   inFlight: number
   held: number
   /** Bytes of all held requests, of every service. */
@@ -109,19 +113,19 @@ export interface Load {
   requestBytes: number
 }
 
-export type Admission =
-  | { kind: 'admit' }
-  | { kind: 'refuse'; status: 429 | 503; code: string; message: string; retryAfterSeconds: number }
+export type Admission = { kind: 'admit' } | Refused
+
+export interface Refused {
+  kind: 'refuse'
+  status: 429 | 503
+  code: string
+  message: string
+  retryAfterSeconds: number
+}
 
 /** Whether a request may enter at all. */
 export function admit(service: string, load: Load, limits: Limits): Admission {
-  if (load.suspended)
-    return refusal(
-      503,
-      'service_suspended',
-      `${service} is suspended; resume it with: millwright resume ${service}`,
-      30,
-    )
+  if (load.suspended) return suspended(service)
   if (load.inFlight >= limits.inFlight)
     return refusal(429, 'too_many_requests', `${service} has ${load.inFlight} requests under way; try again later`, 1)
   return { kind: 'admit' }
@@ -129,6 +133,8 @@ export function admit(service: string, load: Load, limits: Limits): Admission {
 
 /** Whether a request that no replica can take now may wait for one. */
 export function admitHeld(service: string, load: Load, limits: Limits): Admission {
+  const vain = inVain(service, load)
+  if (vain !== undefined) return vain
   if (load.held >= limits.held)
     return refusal(429, 'too_many_held', `${load.held} requests already wait for a replica of ${service}`, 5)
   if (load.heldBytes + load.requestBytes > limits.heldBytes)
@@ -136,7 +142,44 @@ export function admitHeld(service: string, load: Load, limits: Limits): Admissio
   return { kind: 'admit' }
 }
 
-function refusal(status: 429 | 503, code: string, message: string, retryAfterSeconds: number): Admission {
+/** Nothing will come that could take a request: whoever waits is told so at once. */
+export function inVain(service: string, load: Pick<Load, 'suspended' | 'broken'>): Refused | undefined {
+  if (load.suspended) return suspended(service)
+  if (load.broken === undefined) return undefined
+  const message = `${service} cannot answer: ${load.broken}. See: millwright describe service ${service}`
+  return refusal(503, 'service_failed', message, 10)
+}
+
+/**
+ * Why waiting for a first replica is in vain, in the service's own words. What was said of an older spec does not count,
+ * and neither does a missing model while what served last can be woken.
+ */
+export function brokenBecause({ metadata, spec, status }: InferenceService): string | undefined {
+  const ready = conditionOf(status?.conditions, 'Ready')
+  if (ready?.status !== 'False' || (ready.observedGeneration ?? 0) < (metadata.generation ?? 0)) return undefined
+  if (ready.reason === 'ModelMissing' && status?.lastGood !== undefined) return undefined
+  const known = hopeless.get(ready.reason ?? '')
+  return known === undefined ? undefined : (status?.message ?? known(spec))
+}
+
+/** Reasons of the Ready condition that no waiting mends, and what they mean where the service has no sentence. */
+const hopeless: ReadonlyMap<string, (spec: InferenceService['spec']) => string> = new Map<
+  string,
+  (spec: InferenceService['spec']) => string
+>([
+  ['CrashLoop', () => 'its replicas fail again and again'],
+  ['ModelMissing', ({ model }) => `its model ${model ?? ''} is not there`],
+  [
+    'ProgressDeadlineExceeded',
+    (spec) => `no replica became ready within progressDeadlineSeconds: ${spec.progressDeadlineSeconds}`,
+  ],
+])
+
+function suspended(service: string): Refused {
+  return refusal(503, 'service_suspended', `${service} is suspended; resume it with: millwright resume ${service}`, 30)
+}
+
+function refusal(status: 429 | 503, code: string, message: string, retryAfterSeconds: number): Refused {
   return { kind: 'refuse', status, code, message, retryAfterSeconds }
 }
 

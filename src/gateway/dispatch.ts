@@ -9,11 +9,14 @@ import {
   admit,
   admitHeld,
   afterFailure,
+  brokenBecause,
   chooseReplica,
   type Failure,
+  inVain,
   type Limits,
   type Load,
   probing,
+  type Refused,
   refused,
 } from './decide.ts'
 import { answer, answerError } from './exchange.ts'
@@ -69,6 +72,17 @@ export class Dispatch {
       if (exchange === undefined) return
       this.#heldBytes -= exchange.body.length
       this.#send(exchange, replica)
+    }
+  }
+
+  /** The service is told of anew: where nothing will come any more, those that wait are answered at once. */
+  review(service: Service): void {
+    for (const exchange of [...service.waiting]) {
+      const vain = inVain(service.object.metadata.name, this.#loadFor(exchange))
+      if (vain === undefined) return
+      this.#stop(exchange, new Error(vain.message))
+      refuse(exchange, vain)
+      this.#finish(exchange)
     }
   }
 
@@ -272,6 +286,7 @@ export class Dispatch {
   #loadFor({ service, body }: Exchange): Load {
     return {
       suspended: service.object.spec.suspend,
+      broken: service.replicas.size > 0 ? undefined : brokenBecause(service.object),
       inFlight: service.inFlight.size,
       held: service.waiting.length,
       heldBytes: this.#heldBytes,
@@ -280,10 +295,7 @@ export class Dispatch {
   }
 }
 
-function refuse(
-  exchange: Exchange,
-  refusal: { status: 429 | 503; code: string; message: string; retryAfterSeconds: number },
-) {
+function refuse(exchange: Exchange, refusal: Refused) {
   const type = refusal.status === 429 ? 'rate_limit_error' : 'server_error'
   const { code, message, status, retryAfterSeconds } = refusal
   answer(

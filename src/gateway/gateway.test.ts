@@ -302,6 +302,44 @@ test('reports are written at most once a second, and not at all while nothing ha
   expect(bench.reportWrites()).toBeLessThanOrEqual(5)
 })
 
+test('a service that is known to be broken answers at once with its own words, and so do those that wait for it', async () => {
+  const made = await bench.serve('chat')
+  const tell = (status: 'True' | 'False', reason: string, message?: string, observedGeneration = 1) =>
+    bench.store.patch(
+      'InferenceService',
+      { name: 'chat', namespace: 'default' },
+      { status: { conditions: [{ type: 'Ready', status, reason, observedGeneration }], message: message ?? null } },
+      { status: true },
+    )
+  expect(made.metadata.generation).toBe(1)
+  const held = failureOf(ask())
+  await bench.untilReport('chat', ({ held }) => held === 1)
+  await tell('False', 'CrashLoop', 'chat-0 failed 3 times in a row: exit code 1')
+  const failed = { status: 503, code: 'service_failed', type: 'server_error' }
+  const words =
+    /chat cannot answer: chat-0 failed 3 times in a row: exit code 1\. See: millwright describe service chat\./
+  expect(await held).toMatchObject({ ...failed, message: expect.stringMatching(words) })
+  expect(await failureOf(ask())).toMatchObject({ ...failed, message: expect.stringMatching(words) })
+  await tell('False', 'ProgressDeadlineExceeded')
+  const late = 'no replica became ready within progressDeadlineSeconds: 120'
+  expect(await failureOf(ask())).toMatchObject({ ...failed, message: expect.stringContaining(late) })
+
+  // What was said of an older spec is no reason to give up; a replica that is there answers, whatever is said.
+  await tell('False', 'CrashLoop', 'failed', 0)
+  const hopes = ask()
+  await bench.untilReport('chat', ({ held }) => held === 1)
+  await bench.replica('chat', 'r1', engine.port)
+  expect((await hopes).choices).toHaveLength(1)
+  await tell('False', 'CrashLoop', 'failed')
+  expect((await ask()).choices).toHaveLength(1)
+
+  await bench.serve('off', { minReplicas: 0 })
+  const waits = failureOf(ask('off'))
+  await bench.untilReport('off', ({ held }) => held === 1)
+  await bench.store.patch('InferenceService', { name: 'off', namespace: 'default' }, { spec: { suspend: true } })
+  expect(await waits).toMatchObject({ status: 503, code: 'service_suspended' })
+})
+
 test('where the port is taken it says which flag to change, and nothing goes on following the store', async () => {
   const store = createMemoryStore({ clock: realClock, random: seededRandom(1) })
   let watches = 0

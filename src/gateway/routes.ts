@@ -78,12 +78,13 @@ export class Routes {
     return this.#services.values()
   }
 
-  setService(object: InferenceService): void {
+  setService(object: InferenceService): Service {
     const key = keyOf(object)
-    const known = this.#services.get(key)
-    if (known !== undefined) known.object = object
-    else this.#services.set(key, newService(key, object))
+    const service = this.#services.get(key) ?? newService(key, object)
+    service.object = object
+    this.#services.set(key, service)
     for (const pod of this.#pods.values()) if (serviceKeyOf(pod) === key) this.#place(pod)
+    return service
   }
 
   /** The service as it was, so that what waits for it can be answered. */

@@ -96,9 +96,9 @@ function follow(options: GatewayOptions, routes: Routes, dispatch: Dispatch, rep
   const services = createInformer({ ...handles, kind: 'InferenceService' })
   services.onChange(({ type, object }) => {
     if (type !== 'DELETED') {
-      routes.setService(object)
-      if (type === 'ADDED')
-        for (const service of routes.services) if (service.object === object) reporter.changed(service, false)
+      const service = routes.setService(object)
+      if (type === 'ADDED') reporter.changed(service, false)
+      dispatch.review(service)
       return
     }
     const gone = routes.removeService(keyOf(object))
