@@ -15,7 +15,7 @@ it('the jobs of README and examples, made as they say, find their scripts', () =
   for (const command of [`cat ${heredoc}`, pipe ?? '']) {
     const made = readDocuments([{ name: 'job.yaml', text: inShell(command) }])
     if ('errors' in made) throw new Error(JSON.stringify(made.errors))
-    const { command: words = [], workingDir = '' } = (made.documents[0]?.admitted as TrainingJob).spec
+    const { command: words = [], workingDir = '' } = (made.documents[0] as { admitted: TrainingJob }).admitted.spec
     expect(isAbsolute(workingDir)).toBe(true)
     expect(existsSync(resolve(workingDir, words[1] ?? ''))).toBe(true)
   }

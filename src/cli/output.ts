@@ -36,3 +36,9 @@ export async function dump(value: unknown, format: 'json' | 'yaml'): Promise<str
 export function plain(text: string): string {
   return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '\ufffd')
 }
+
+/** The first few names, and how many more there are. */
+export function shortList(names: readonly string[], max = 5): string {
+  const more = names.length - max
+  return names.slice(0, max).join(', ') + (more > 0 ? ` and ${more} more` : '')
+}

@@ -1,9 +1,10 @@
-import type { Client } from '../../api/client.ts'
-import { type KindInfo, type KindName, kinds } from '../../model/registry.ts'
+import { type KindName, kinds } from '../../model/registry.ts'
 import { kindNamed } from '../arguments.ts'
 import { choose, connectTo } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
 import type { Global } from '../global.ts'
+import { type Family, familyOf, type Target, whenGone } from '../gone.ts'
+import { plain, shortList } from '../output.ts'
 import { readAll } from './apply.ts'
 
 export async function remove(
@@ -15,17 +16,53 @@ export async function remove(
   const choice = await choose(global)
   const targets = wanted(word, names, options.file, choice.namespace)
   const { client } = connectTo(choice)
+  // All are asked for before one is awaited: they end at the same time.
+  const deleted: Family[] = []
+  const missing: Target[] = []
   for (const target of targets) {
+    const family = options.wait ? await familyOf(client, target) : { ...target, uids: new Set<string>() }
     const done = await client.delete(target.info.kind, target.ref)
-    if (done === 'missing') throw new Exit(exit.notFound, `there is no ${target.info.kind} "${target.ref.name}".`)
-    if (options.wait) await gone(client, target)
+    if (done === 'missing') missing.push(target)
+    else deleted.push(family)
+  }
+  const said = sayWhatIsAwaited(deleted)
+  for (const target of deleted) {
+    if (options.wait) await whenGone(client, target, said.waiting, said.signal)
+    if (said.signal.aborted) return
     console.log(`${target.info.singular}/${target.ref.name} deleted`)
   }
+  said.end()
+  if (missing.length > 0)
+    throw new Exit(
+      exit.notFound,
+      missing.map((target) => `there is no ${target.info.kind} "${target.ref.name}".`).join(' '),
+    )
 }
 
-interface Target {
-  info: KindInfo
-  ref: { name: string; namespace?: string | undefined }
+const patienceMs = 2000
+
+/** On a terminal, what is awaited, once that takes a while; Ctrl-C leaves it to end by itself. */
+function sayWhatIsAwaited(deleted: readonly Target[]) {
+  const stop = new AbortController()
+  const sinceMs = performance.now()
+  let said = ''
+  const interrupted = () => {
+    const names = deleted.map((target) => `${target.info.singular}/${target.ref.name}`).join(', ')
+    console.error(`\n${names}: the deletion goes on without this command.`)
+    process.exitCode = exit.interrupted
+    stop.abort()
+  }
+  process.once('SIGINT', interrupted)
+  return {
+    signal: stop.signal,
+    waiting(names: readonly string[]) {
+      if (process.stderr.isTTY !== true || performance.now() - sinceMs < patienceMs) return
+      const text = shortList(names)
+      if (text !== said) console.error(plain(`waiting for ${text} to end; Ctrl-C leaves it to go on`))
+      said = text
+    },
+    end: () => process.off('SIGINT', interrupted),
+  }
 }
 
 function wanted(word: string | undefined, names: string[], files: string[], namespace: string): Target[] {
@@ -41,15 +78,4 @@ function wanted(word: string | undefined, names: string[], files: string[], name
   if (all.length === 0) throw new Exit(exit.usage, `name the ${word} to delete; nothing is deleted unless named.`)
   const info = kindNamed(kind ?? word)
   return all.map((name) => ({ info, ref: { name, namespace: info.namespaced ? namespace : undefined } }))
-}
-
-async function gone(client: Client, target: Target): Promise<void> {
-  const stop = new AbortController()
-  const scope = target.info.namespaced ? target.ref.namespace : undefined
-  if ((await client.get(target.info.kind, target.ref)) === undefined) return
-  const fields = `metadata.name=${target.ref.name}`
-  for await (const event of client.watch(target.info.kind, { namespace: scope, fields }, stop.signal)) {
-    if (event.type === 'DELETED' || (await client.get(target.info.kind, target.ref)) === undefined) break
-  }
-  stop.abort()
 }

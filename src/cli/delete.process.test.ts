@@ -1,0 +1,62 @@
+import { spawn } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, it, vi } from 'vitest'
+import { bin, TestFactory } from './factory.fixture.ts'
+
+const factory = new TestFactory()
+beforeAll(() => factory.up())
+afterAll(() => factory.remove())
+
+/** A job whose worker needs `seconds` after SIGTERM, once it runs. */
+async function slowJob(name: string, seconds: number): Promise<void> {
+  const script = `trap 'sleep ${seconds}; exit 0' TERM; echo ready; while :; do sleep 0.1; done`
+  writeFileSync(
+    join(factory.dir, `${name}.json`),
+    JSON.stringify({
+      apiVersion: 'millwright.dev/v1alpha1',
+      kind: 'TrainingJob',
+      metadata: { name },
+      spec: { command: ['sh', '-c', script] },
+    }),
+  )
+  expect(factory.millwright('apply', '-f', `${name}.json`)).toMatchObject({ status: 0 })
+  await vi.waitUntil(() => factory.millwright('logs', name).stdout === 'ready\n', 30_000)
+}
+
+it('delete returns when the last pod has ended', async () => {
+  await slowJob('slow', 1)
+  expect(factory.millwright('delete', 'job', 'slow')).toMatchObject({ status: 0, stdout: 'trainingjob/slow deleted\n' })
+  expect(factory.millwright('get', 'pods,gangs', '-o', 'name').stdout).toBe('')
+})
+
+it('delete --no-wait returns before', async () => {
+  await slowJob('later', 2)
+  expect(factory.millwright('delete', 'job', 'later', '--no-wait')).toMatchObject({ status: 0 })
+  expect(factory.millwright('get', 'pods', '-o', 'name').stdout).toBe('pod/later-worker-0-1\n')
+})
+
+it('Ctrl-C of delete leaves it to go on', async () => {
+  await slowJob('left', 2)
+  const child = spawn(process.execPath, [bin, '--dir', factory.home, 'delete', 'job', 'left'], { stdio: 'pipe' })
+  let said = ''
+  child.stderr.on('data', (chunk) => {
+    said += chunk
+  })
+  const ended = new Promise((resolve) => child.once('close', resolve))
+  const isLeaving = () => factory.millwright('get', 'pod', 'left-worker-0-1', '-o', 'json').stdout.includes('deletionT')
+  await vi.waitUntil(isLeaving, 30_000)
+  child.kill('SIGINT')
+  expect(await ended).toBe(130)
+  expect(said).toContain('trainingjob/left: the deletion goes on without this command.')
+  await vi.waitUntil(() => factory.millwright('get', 'pods', '-o', 'name').stdout === '', 30_000)
+})
+
+it('delete of several deletes those that there are and names the others', async () => {
+  await slowJob('one', 0)
+  expect(factory.millwright('delete', 'job', 'none', 'one')).toMatchObject({
+    status: 3,
+    stdout: 'trainingjob/one deleted\n',
+    stderr: 'millwright: there is no TrainingJob "none".\n',
+  })
+})
