@@ -1,7 +1,7 @@
 import type { Clock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
-import { label } from '../model/names.ts'
+import { keyOf } from '../model/refs.ts'
 import type { KindMap, KindName } from '../model/registry.ts'
 import type { Store } from '../store/contract.ts'
 import { createInformer, type Informer } from '../store/informer.ts'
@@ -9,11 +9,11 @@ import { createInformer, type Informer } from '../store/informer.ts'
 /** Informers of one term, one per kind, made when first asked for. Every kind is also filed under its owners' uids. */
 export interface Views {
   of<K extends KindName>(kind: K): Informer<KindMap[K]>
-  /** Pods of a gang (`namespace/name`), of any attempt. */
-  podsOfGang(key: string): KindMap['Pod'][]
+  /** Pods of this very gang, of any attempt; those of an older one of its name may still be ending. */
+  podsOf(gang: KindMap['Gang']): KindMap['Pod'][]
   podsOnNode(node: string): KindMap['Pod'][]
-  /** Reports of a gang's pods (`namespace/name`), of any attempt. */
-  reportsOfGang(key: string): KindMap['Report'][]
+  /** Reports of those pods. */
+  reportsOf(gang: KindMap['Gang']): KindMap['Report'][]
   /** Starts all and waits until each has listed once. */
   start(): Promise<void>
   stop(): void
@@ -42,6 +42,10 @@ export function createViews({ store, clock, random, log }: ViewsOptions): Views 
     return informer
   }
 
+  function podsOf({ metadata: { uid } }: KindMap['Gang']): KindMap['Pod'][] {
+    return uid === undefined ? [] : of('Pod').by('owner', uid)
+  }
+
   function remember<K extends KindName>(kind: K, informer: Informer<KindMap[K]>): void {
     const slot: { [P in K]?: Informer<KindMap[P]> } = made
     slot[kind] = informer
@@ -49,9 +53,13 @@ export function createViews({ store, clock, random, log }: ViewsOptions): Views 
 
   return {
     of,
-    podsOfGang: (key) => of('Pod').by('gang', key),
+    podsOf,
     podsOnNode: (node) => of('Pod').by('node', node),
-    reportsOfGang: (key) => of('Report').by('gang', key),
+    reportsOf: (gang) => {
+      const uids = new Set(podsOf(gang).map((pod) => pod.metadata.uid))
+      const named = of('Report').by('gang', keyOf(gang))
+      return named.filter(({ spec }) => spec.pod !== undefined && uids.has(spec.pod.uid))
+    },
     start: async () => {
       started = true
       for (const informer of informers.values()) informer.start()
@@ -71,7 +79,6 @@ const ownerIndex = {
 type Indexes<K extends KindName> = Record<string, (object: KindMap[K]) => string[]>
 
 const podIndexes: Indexes<'Pod'> = {
-  gang: (pod) => inNamespace(pod.metadata.namespace, pod.metadata.labels?.[label.gang]),
   node: (pod) => (pod.spec.nodeName === undefined ? [] : [pod.spec.nodeName]),
 }
 const reportIndexes: Indexes<'Report'> = {

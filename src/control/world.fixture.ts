@@ -137,6 +137,8 @@ export interface FakeAgent {
   onStart(act: (pod: Pod) => Promise<void>): void
   /** What is wrong with the checkpoint that a pod was to start from: it is refused and never runs. */
   onRestore(check: (pod: Pod, restore: NonNullable<PodWork['restore']>) => string | undefined): void
+  /** What a pod does between SIGTERM and the end of its object; left out: it ends at once. */
+  onStop(act: (pod: Pod) => Promise<void>): void
   report(pod: string, status: Partial<ReportStatus>): Promise<void>
   /** Ends a pod as a process would end: Report first, then the phase. */
   end(
@@ -160,6 +162,8 @@ function createFakeAgent(store: Store, blobs: Blobs, clock: ManualClock): FakeAg
   const reports = new Map<string, ReportStatus>()
   const starts = new Map<string, number>()
   let act: (pod: Pod) => Promise<void> = async () => {}
+  let stop: ((pod: Pod) => Promise<void>) | undefined
+  const stopping = new Set<string>()
   let check: Parameters<FakeAgent['onRestore']>[0] = () => undefined
   let stopped = false
   const stopWatch = store.watch(
@@ -203,7 +207,15 @@ function createFakeAgent(store: Store, blobs: Blobs, clock: ManualClock): FakeAg
   }
 
   async function terminate(pod: Pod): Promise<void> {
-    if (running.get(pod.metadata.name) !== undefined) await end(pod.metadata.name, { signal: 'SIGTERM' }, true)
+    const { uid = '' } = pod.metadata
+    if (stopping.has(uid)) return
+    if (stop !== undefined) {
+      stopping.add(uid)
+      await stop(pod)
+      stopping.delete(uid)
+    }
+    if (running.get(pod.metadata.name)?.metadata.uid === pod.metadata.uid)
+      await end(pod.metadata.name, { signal: 'SIGTERM' }, true)
     await store.delete('Pod', refOf(pod), { uid: pod.metadata.uid, gracePeriodSeconds: 0 })
   }
 
@@ -308,6 +320,9 @@ function createFakeAgent(store: Store, blobs: Blobs, clock: ManualClock): FakeAg
     },
     onRestore: (run) => {
       check = run
+    },
+    onStop: (run) => {
+      stop = run
     },
     report,
     end: (name, how) => end(name, how),

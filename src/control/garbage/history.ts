@@ -15,7 +15,7 @@ export function createHistory({ store, views }: Context): Reconciler {
     reconcile: async (key) => {
       const gang = gangs.get(refOfKey(key))
       if (gang === undefined || gang.spec.attempt <= 2) return settled()
-      const past = views.podsOfGang(key).filter((pod) => attemptOf(pod) < gang.spec.attempt - 1 && hasEnded(pod))
+      const past = views.podsOf(gang).filter((pod) => attemptOf(pod) < gang.spec.attempt - 1 && hasEnded(pod))
       await Promise.all(
         past.map((pod) => store.delete('Pod', refOf(pod), { uid: pod.metadata.uid, gracePeriodSeconds: 0 })),
       )

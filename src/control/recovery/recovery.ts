@@ -2,7 +2,7 @@ import type { Gang } from '../../model/kinds/gang.ts'
 import type { Node, Pod } from '../../model/kinds/kubernetes.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { label } from '../../model/names.ts'
-import { keyOf, refOf, refOfKey } from '../../model/refs.ts'
+import { isOwnedBy, keyOf, refOf, refOfKey } from '../../model/refs.ts'
 import {
   attemptOf,
   gangKeyOf,
@@ -23,6 +23,15 @@ import { recoveryAnnotation, recoveryOf } from './record.ts'
 /** How long an ordinary error waits for the report of a peer's death that may have caused it. */
 const echoMs = 300
 
+/** Of one gang, not of its name: a job made again under the name of another starts from nothing. */
+interface Remembered {
+  uid: string
+  /** When the end that may be an echo was first seen. */
+  firstSeenMs: number | undefined
+  /** Bound pods of the present attempt: one that is gone again was taken from a running gang. */
+  bound: Map<string, { uid: string; attempt: number }>
+}
+
 /**
  * The one owner of a failed attempt. Finds the cause, decides once, in one write to the gang: another attempt, or none;
  * then ends what is left of the old one. Nothing here waits but for an echo.
@@ -32,33 +41,31 @@ export function createRecovery(context: Context): Reconciler {
   const gangs = views.of('Gang')
   const jobs = views.of('TrainingJob')
   const nodes = views.of('Node')
-  const firstSeenMs = new Map<string, number>()
-  /** Bound pods of the present attempt by gang: one that is gone again was taken from a running gang. */
-  const boundSeen = new Map<string, Map<string, { uid: string; attempt: number }>>()
+  const remembered = new Map<string, Remembered>()
 
   async function reconcile(key: string): Promise<Outcome> {
     const gang = gangs.get(refOfKey(key))
-    const pods = views.podsOfGang(key)
     const job = gang === undefined ? undefined : jobOf(gang)
     if (gang === undefined || job === undefined) {
-      firstSeenMs.delete(key)
-      boundSeen.delete(key)
+      remembered.delete(key)
       return settled()
     }
+    const pods = views.podsOf(gang)
+    const memory = memoryOf(gang)
     await endOlderAttempts(gang, pods)
     if (gang.spec.suspend || stopIsAsked(gang) || isFinished(job) || recoveryOf(gang).failed !== undefined) {
-      boundSeen.delete(key)
+      memory.bound.clear()
       return settled()
     }
-    const ends = endsOf(key, gang, pods)
+    const ends = endsOf(memory, gang, pods)
     const cause = causeOf(ends)
     if (cause === undefined) {
-      firstSeenMs.delete(key)
+      memory.firstSeenMs = undefined
       return settled()
     }
     // Training strikes it first; that write to the gang brings us back.
     if (ends.some(({ damaged }) => damaged !== undefined && isCommitted(gang, damaged))) return settled()
-    const waitMs = echoWaitMs(key, gang, cause)
+    const waitMs = echoWaitMs(memory, gang, cause)
     if (waitMs > 0) return again(waitMs)
     await carryOut(gang, job, pods, cause)
     return settled()
@@ -66,18 +73,27 @@ export function createRecovery(context: Context): Reconciler {
 
   function jobOf(gang: Gang): TrainingJob | undefined {
     const name = gang.metadata.labels?.[label.job]
-    return name === undefined ? undefined : jobs.get({ name, namespace: gang.metadata.namespace })
+    const job = name === undefined ? undefined : jobs.get({ name, namespace: gang.metadata.namespace })
+    return job !== undefined && isOwnedBy(gang, job) ? job : undefined
   }
 
-  function endsOf(key: string, gang: Gang, pods: readonly Pod[]): End[] {
+  function memoryOf(gang: Gang): Remembered {
+    const { uid = '' } = gang.metadata
+    const before = remembered.get(keyOf(gang))
+    if (before?.uid === uid) return before
+    const memory: Remembered = { uid, firstSeenMs: undefined, bound: new Map() }
+    remembered.set(keyOf(gang), memory)
+    return memory
+  }
+
+  function endsOf(memory: Remembered, gang: Gang, pods: readonly Pod[]): End[] {
     const byName = new Map(pods.map((pod) => [pod.metadata.name, pod]))
     const reports = new Map<string, ReportStatus | undefined>()
-    for (const { spec, status } of views.reportsOfGang(key))
-      if (spec.pod !== undefined) reports.set(spec.pod.uid, status)
+    for (const { spec, status } of views.reportsOf(gang)) if (spec.pod !== undefined) reports.set(spec.pod.uid, status)
     return (seatsNow(gang)?.members ?? []).flatMap((seat) => {
       const pod = byName.get(seat.pod)
       const uid = pod?.metadata.uid ?? ''
-      const taken = wasTaken(key, gang, seat.pod, pod)
+      const taken = wasTaken(memory, gang, seat.pod, pod)
       if (taken) {
         const message = 'was deleted while its gang ran'
         return {
@@ -94,35 +110,32 @@ export function createRecovery(context: Context): Reconciler {
     })
   }
 
-  function wasTaken(key: string, gang: Gang, name: string, pod: Pod | undefined): boolean {
-    const seen = boundSeen.get(key) ?? new Map<string, { uid: string; attempt: number }>()
-    boundSeen.set(key, seen)
-    const before = seen.get(name)
+  function wasTaken({ bound }: Remembered, gang: Gang, name: string, pod: Pod | undefined): boolean {
+    const before = bound.get(name)
     if (before !== undefined && before.uid !== pod?.metadata.uid) return true
     if (pod?.spec.nodeName !== undefined) {
-      for (const [other, { attempt }] of seen) if (attempt !== gang.spec.attempt) seen.delete(other)
-      seen.set(name, { uid: pod.metadata.uid ?? '', attempt: gang.spec.attempt })
+      for (const [other, { attempt }] of bound) if (attempt !== gang.spec.attempt) bound.delete(other)
+      bound.set(name, { uid: pod.metadata.uid ?? '', attempt: gang.spec.attempt })
     }
     return false
   }
 
-  function echoWaitMs(key: string, gang: Gang, cause: End): number {
+  function echoWaitMs(memory: Remembered, gang: Gang, cause: End): number {
     if (!mayBeAnEcho(cause, seatsNow(gang)?.members.length ?? 1)) return 0
-    const since = firstSeenMs.get(key) ?? clock.now()
-    firstSeenMs.set(key, since)
+    const since = memory.firstSeenMs ?? clock.now()
+    memory.firstSeenMs = since
     return since + echoMs - clock.now()
   }
 
   /** The decision is the write to the gang; before it only what may be done twice, after it only what follows from it. */
   async function carryOut(gang: Gang, job: TrainingJob, pods: readonly Pod[], cause: End): Promise<void> {
     const everStepped =
-      job.status?.step !== undefined ||
-      views.reportsOfGang(keyOf(gang)).some(({ status }) => status?.step !== undefined)
+      job.status?.step !== undefined || views.reportsOf(gang).some(({ status }) => status?.step !== undefined)
     const decision = decideRestart(job, gang, cause, everStepped, clock.now())
     if (decision.cordon !== undefined) await cordon(decision.cordon, cause)
     const raised = await raise(gang, decision)
     if (raised === undefined) return
-    firstSeenMs.delete(keyOf(gang))
+    memoryOf(gang).firstSeenMs = undefined
     const { last, failed } = decision.record
     log.info('an attempt failed', {
       gang: keyOf(gang),
@@ -154,9 +167,7 @@ export function createRecovery(context: Context): Reconciler {
     const old = pods.filter((pod) => attemptOf(pod) < gang.spec.attempt && !hasEnded(pod))
     if (old.length === 0) return
     const ended = new Set(
-      views
-        .reportsOfGang(keyOf(gang))
-        .flatMap(({ spec, status }) => (status?.ended === undefined ? [] : [spec.pod?.uid])),
+      views.reportsOf(gang).flatMap(({ spec, status }) => (status?.ended === undefined ? [] : [spec.pod?.uid])),
     )
     const running = old.filter((pod) => !ended.has(pod.metadata.uid))
     await Promise.all(running.map((pod) => store.evict(refOf(pod), { uid: pod.metadata.uid, gracePeriodSeconds: 0 })))

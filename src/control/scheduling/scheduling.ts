@@ -53,7 +53,7 @@ export function createScheduling(
     const verdict = verdicts.get(key)
     const written = verdict === undefined ? undefined : await commit(verdict)
     const gang = written ?? gangs.get(refOfKey(key))
-    if (gang !== undefined) await bindMembers(store, gang, views.podsOfGang(key), (name) => nodes.get({ name }))
+    if (gang !== undefined) await bindMembers(store, gang, views.podsOf(gang), (name) => nodes.get({ name }))
     return verdict === undefined ? settled() : { ...settled(), wake: [fleetKey] }
   }
 

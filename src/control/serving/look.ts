@@ -3,7 +3,6 @@ import type { Gang } from '../../model/kinds/gang.ts'
 import type { InferenceService } from '../../model/kinds/inference-service.ts'
 import type { Pod } from '../../model/kinds/kubernetes.ts'
 import { label } from '../../model/names.ts'
-import { keyOf } from '../../model/refs.ts'
 import { attemptOf, hasEnded, isLive, seatsNow } from '../gangs.ts'
 import type { Context } from '../reconciler.ts'
 import { scheduledCondition } from '../scheduling/commit.ts'
@@ -55,7 +54,7 @@ export function look({ views }: Context, service: InferenceService): Seen {
     .by('owner', uid)
     .sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))
   return {
-    replicas: gangs.map((gang) => replicaOf(gang, views.podsOfGang(keyOf(gang)), ours?.perReplica ?? {})),
+    replicas: gangs.map((gang) => replicaOf(gang, views.podsOf(gang), ours?.perReplica ?? {})),
     demand: {
       inFlight: ours?.inFlight ?? 0,
       held: ours?.held ?? 0,

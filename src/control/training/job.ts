@@ -4,7 +4,7 @@ import type { Pod } from '../../model/kinds/kubernetes.ts'
 import type { Report } from '../../model/kinds/report.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { annotation } from '../../model/names.ts'
-import { isOwnedBy, keyOf } from '../../model/refs.ts'
+import { isOwnedBy } from '../../model/refs.ts'
 import { attemptOf, isLive, type ReportStatus } from '../gangs.ts'
 import type { Context } from '../reconciler.ts'
 import { type RecoveryRecord, recoveryOf } from '../recovery/record.ts'
@@ -31,12 +31,11 @@ export const stopAskedAt = 'millwright.dev/stop-asked-at'
 
 export function look(context: Context, job: TrainingJob, gang: Gang): Seen {
   const { views, clock } = context
-  const key = keyOf(gang)
-  const ofGang = views.podsOfGang(key)
+  const ofGang = views.podsOf(gang)
   const pods = ofGang.filter((pod) => attemptOf(pod) === gang.spec.attempt)
   const uids = new Set(pods.map((pod) => pod.metadata.uid))
   const reports = new Map<string, Report>()
-  for (const report of views.reportsOfGang(key)) {
+  for (const report of views.reportsOf(gang)) {
     if (report.spec.pod !== undefined && uids.has(report.spec.pod.uid)) reports.set(report.spec.pod.name, report)
   }
   return {

@@ -3,13 +3,16 @@ import type { Pod } from '../../model/kinds/kubernetes.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { annotation, label, podNameOf } from '../../model/names.ts'
 import { groupsOf, rendezvousEnv, withEnv, withLabels } from '../../model/pods.ts'
-import { ownerReferenceTo } from '../../model/refs.ts'
+import { isOwnedBy, ownerReferenceTo } from '../../model/refs.ts'
 import type { PodWork } from '../../model/work.ts'
 import { committedOf, type GangStatus } from '../gangs.ts'
 import type { Context } from '../reconciler.ts'
 import { prefixOf } from './job.ts'
 
-/** The pods of the present attempt that are missing. Made again under the same name they are the same: 'exists' is fine. */
+/**
+ * The pods of the present attempt that are missing. Made again under the same name they are the same: 'exists' is fine.
+ * Where a pod of an older job of this name still ends, its last change brings us back to make ours.
+ */
 export async function makePods(
   context: Context,
   job: TrainingJob,
@@ -25,6 +28,8 @@ export async function makePods(
   )
   const missing = members.filter((member) => !known.has(member.name))
   if (missing.length === 0) return 'all there'
+  const taken = missing.find((member) => isAnothers(context, gang, member.name))
+  if (taken !== undefined) return { problem: `waits for pod ${taken.name} of an older job of this name to end` }
   const data = dataOf(context, job)
   if (typeof data === 'object') return data
   const work = JSON.stringify(workOf(job, gang, data))
@@ -51,6 +56,11 @@ export async function makePods(
     }),
   )
   return 'made'
+}
+
+function isAnothers(context: Context, gang: Gang, name: string): boolean {
+  const pod = context.views.of('Pod').get({ name, namespace: gang.metadata.namespace })
+  return pod !== undefined && !isOwnedBy(pod, gang)
 }
 
 function workOf(job: TrainingJob, gang: Gang, data: string | undefined): PodWork {

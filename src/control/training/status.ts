@@ -1,10 +1,11 @@
 import { conditionOf, isTrue, setCondition } from '../../model/conditions.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { Pod } from '../../model/kinds/kubernetes.ts'
+import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { seatsNow } from '../gangs.ts'
 import { scheduledCondition } from '../scheduling/commit.ts'
 import type { Ending } from './completion.ts'
-import { type JobStatus, memberCount, rankOf, type Seen } from './job.ts'
+import { type JobStatus, jobStatusOf, memberCount, rankOf, type Seen } from './job.ts'
 
 /** The job's status as it is now. Fields of other writers are kept. */
 export function statusNow(seen: Seen, ending: Ending, problem: string | undefined): JobStatus {
@@ -37,22 +38,18 @@ export function statusNow(seen: Seen, ending: Ending, problem: string | undefine
   }
 }
 
-/** Where a job without a gang stands: suspended from the start, or not there yet. */
-export function statusWithoutGang(
-  before: JobStatus,
-  generation: number | undefined,
-  suspended: boolean,
-  nowMs: number,
-): JobStatus {
-  const observedGeneration = generation
-  const suspension = {
-    type: 'Suspended',
-    status: suspended ? ('True' as const) : ('False' as const),
-    reason: suspended ? 'Suspended' : 'NotSuspended',
-    observedGeneration,
-  }
-  const conditions = suspended ? setCondition(before.conditions, suspension, nowMs) : before.conditions
-  return { ...before, observedGeneration, phase: suspended ? 'Suspended' : 'Pending', conditions }
+/** Where a job without a gang stands, and why it has none. */
+export interface Stand {
+  phase: 'Pending' | 'Suspended'
+  message?: string
+}
+
+export function statusWithoutGang(job: TrainingJob, { phase, message }: Stand, nowMs: number): JobStatus {
+  const { message: _, ...before } = jobStatusOf(job)
+  const observedGeneration = job.metadata.generation
+  const suspended = { type: 'Suspended', status: 'True' as const, reason: 'Suspended', observedGeneration }
+  const conditions = phase === 'Suspended' ? setCondition(before.conditions, suspended, nowMs) : before.conditions
+  return { ...before, observedGeneration, phase, conditions, ...(message === undefined ? {} : { message }) }
 }
 
 function phaseOf(seen: Seen, ending: Ending): NonNullable<JobStatus['phase']> {

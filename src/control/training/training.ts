@@ -8,9 +8,9 @@ import { askForCheckpoint, commitCheckpoint } from './checkpoints.ts'
 import { type Ending, endingOf } from './completion.ts'
 import { strikeDamaged } from './damage.ts'
 import { followSpec, gangFor, patchGang } from './gang.ts'
-import { gangOf, isFinished, type JobStatus, jobStatusOf, look, type Seen } from './job.ts'
+import { gangOf, isFinished, type JobStatus, look, type Seen } from './job.ts'
 import { makePods } from './pods.ts'
-import { statusNow, statusWithoutGang, withoutProgress } from './status.ts'
+import { type Stand, statusNow, statusWithoutGang, withoutProgress } from './status.ts'
 import { evictAll, suspendOrResume } from './suspend.ts'
 
 /** Progress is shown this often; whatever somebody waits for is written at once. */
@@ -34,7 +34,7 @@ export function createTraining(context: Context): Reconciler {
       return settled() // what it owned goes with it
     }
     const gang = gangOf(context, job)
-    if (gang === 'of another') return again(100) // an older job of this name has not been cleared away yet
+    if (gang === 'of another') return waitForName(job)
     if (gang === undefined) return isFinished(job) ? settled() : begin(job)
     const seen = look(context, job, gang)
     return isFinished(job) ? close(seen) : proceed(seen)
@@ -43,14 +43,19 @@ export function createTraining(context: Context): Reconciler {
   /** Gang and pods in one go: nobody waits for a watch to come round. */
   async function begin(job: TrainingJob): Promise<Outcome> {
     if (job.spec.suspend) {
-      const status = statusWithoutGang(jobStatusOf(job), job.metadata.generation, true, context.clock.now())
-      if (!equalJson(status, job.status)) await store.updateStatus('TrainingJob', { ...job, status })
+      await showWithoutGang(job, { phase: 'Suspended' })
       return settled()
     }
     const gang = await store.create('Gang', gangFor(job))
     if (gang === 'exists') return again(100)
     await makePods(context, job, gang, [])
     return settled()
+  }
+
+  /** An older job of this name has not been cleared away yet; the end of its gang brings us back. */
+  async function waitForName(job: TrainingJob): Promise<Outcome> {
+    await showWithoutGang(job, { phase: 'Pending', message: 'waits for an older job of this name to be cleared away' })
+    return again(1_000)
   }
 
   async function proceed(seen: Seen): Promise<Outcome> {
@@ -90,6 +95,11 @@ export function createTraining(context: Context): Reconciler {
     if (!gang.spec.suspend) await patchGang(context, gang, { spec: { suspend: true, checkpointRequest: null } })
     await evictAll(context, seen, job.spec.terminationGracePeriodSeconds)
     return settled()
+  }
+
+  async function showWithoutGang(job: TrainingJob, stand: Stand): Promise<void> {
+    const status = statusWithoutGang(job, stand, context.clock.now())
+    if (!equalJson(status, job.status)) await store.updateStatus('TrainingJob', { ...job, status })
   }
 
   async function show(seen: Seen, ending: Ending, problem: string | undefined): Promise<Outcome> {
