@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process'
+import { type ExecFileException, execFile } from 'node:child_process'
 import { chmodSync, lstatSync, mkdirSync, readdirSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { getgid, getuid } from 'node:process'
@@ -28,7 +28,8 @@ export function createContainers({
   docker = 'docker',
   environment = process.env,
 }: ContainersOptions) {
-  let answer: Promise<boolean> | undefined
+  /** Why Docker does not answer; empty: it does. */
+  let answer: Promise<string> | undefined
   const around = new Map<string, RunningPod>()
   const begun = new Set<string>()
   const ended = new Set<string>()
@@ -40,11 +41,17 @@ export function createContainers({
   const has = (uid: string): boolean => exists(marker(uid)) || listed.has(uid)
   const call = (args: string[], timeoutMs: number): Promise<Reply> => ask(docker, args, environment, timeoutMs)
 
-  /** The pod as a `docker run`; undefined: no Docker here, so the command runs as a process. */
+  /** The pod as a `docker run`; undefined: no Docker here, so the command runs as a process, and its log says so. */
   async function commandFor(run: PodRun): Promise<PodRun | Refusal | undefined> {
-    answer ??= call(['version', '--format', '{{.Server.Version}}'], 5000).then((reply) => reply.ok)
-    if (!(await answer)) {
+    answer ??= call(['version', '--format', '{{.Server.Version}}'], 5000).then((reply) => (reply.ok ? '' : reply.why))
+    const problem = await answer
+    if (problem !== '') {
       answer = undefined // it may be started later
+      if (run.isArguments === true || run.command.length === 0)
+        return refuse(
+          `the pod has no command, and image ${run.image} cannot be run for its own: ${problem}; start Docker, or give the command`,
+        )
+      sayIgnored(run, problem)
       return undefined
     }
     const name = Object.keys(run.env).find((each) => each.startsWith('DOCKER_'))
@@ -65,6 +72,14 @@ export function createContainers({
       limits: undefined,
       volumes: [],
     }
+  }
+
+  /** The first line of the pod's log, which whoever started it reads. A pod that is started again has it already. */
+  function sayIgnored(run: PodRun, problem: string): void {
+    const { root, log } = podFolder(dir, run.uid)
+    mkdirSync(root, { recursive: true, mode: 0o700 })
+    const line = `millwright: image ${run.image} is ignored, the command runs as a process of ${node}: ${problem}\n`
+    if (!exists(log)) writeFileSync(log, line, { mode: 0o600 })
   }
 
   /** A client that is gone takes its container with it, and the daemon knows what the client cannot: why it was killed. */
@@ -273,14 +288,22 @@ function linkedData(folder: PodFolder): string[] {
 interface Reply {
   ok: boolean
   output: string
+  /** Where it is not ok: what the client says of it, on one line. */
+  why: string
 }
 
 function ask(program: string, args: string[], env: NodeJS.ProcessEnv, timeoutMs: number): Promise<Reply> {
   return new Promise((done) => {
-    execFile(program, args, { timeout: timeoutMs, env }, (error, stdout) =>
-      done({ ok: error === null, output: stdout }),
+    execFile(program, args, { timeout: timeoutMs, env }, (error, stdout, stderr) =>
+      done({ ok: error === null, output: stdout, why: error === null ? '' : whyFailed(program, error, stderr) }),
     )
   })
+}
+
+function whyFailed(program: string, { code, killed }: ExecFileException, stderr: string): string {
+  if (code === 'ENOENT') return `no program ${program} is here`
+  if (killed === true) return 'Docker does not answer in time'
+  return stderr.trim().split('\n').at(-1)?.slice(0, 300) || 'Docker does not answer'
 }
 
 function exists(path: string): boolean {
