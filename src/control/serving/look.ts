@@ -2,6 +2,7 @@ import { isTrue } from '../../model/conditions.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { InferenceService } from '../../model/kinds/inference-service.ts'
 import type { Pod } from '../../model/kinds/kubernetes.ts'
+import type { Condition } from '../../model/metadata.ts'
 import { label } from '../../model/names.ts'
 import { attemptOf, hasEnded, isLive, seatsNow } from '../gangs.ts'
 import type { Context } from '../reconciler.ts'
@@ -20,7 +21,7 @@ export interface Replica {
   /** When it was first given seats: what it is measured against from then on. */
   seatedSinceMs: number | undefined
   /** Why it has no seats, if the scheduler said so. */
-  waitsFor: string | undefined
+  waitsFor: { reason: string; message: string } | undefined
 }
 
 /** Kept on the gang, in the write that raises its attempt. */
@@ -78,8 +79,12 @@ function replicaOf(gang: Gang, pods: readonly Pod[], perReplica: Record<string, 
     inFlight: pod === undefined ? 0 : (perReplica[pod.metadata.name] ?? 0),
     record,
     seatedSinceMs: record.seatedSinceMs ?? (seats === undefined ? undefined : Date.parse(seats.at)),
-    waitsFor: seats === undefined && scheduled?.status === 'False' ? scheduled.message : undefined,
+    waitsFor: seats === undefined && scheduled?.status === 'False' ? waitOf(scheduled) : undefined,
   }
+}
+
+function waitOf({ reason = 'Waiting', message = '' }: Condition): Replica['waitsFor'] {
+  return { reason, message }
 }
 
 function stateOf(gang: Gang, pod: Pod | undefined): Replica['state'] {

@@ -3,7 +3,9 @@ import type { InferenceService } from '../../model/kinds/inference-service.ts'
 import { label } from '../../model/names.ts'
 import { keyOf, refOfKey } from '../../model/refs.ts'
 import { equalJson } from '../../store/json.ts'
+import { seatsNow } from '../gangs.ts'
 import { again, type Context, type Outcome, type Reconciler, settled, sooner } from '../reconciler.ts'
+import { drains, whenQueueStops } from '../stop-policy.ts'
 import { look, type Replica, type Seen } from './look.ts'
 import { deadlineMissed, type Plan, planReplicas } from './plan.ts'
 import {
@@ -27,7 +29,8 @@ import { statusNow } from './status.ts'
 export function createServing(context: Context): Reconciler {
   const { views, clock, events } = context
   const services = views.of('InferenceService')
-  views.of('Gang')
+  const gangs = views.of('Gang')
+  views.of('Queue')
   views.of('Report')
   views.of('Model')
   const history = new Map<string, PastDemand[]>()
@@ -48,6 +51,7 @@ export function createServing(context: Context): Reconciler {
       // Without a goal nothing is known that could replace what runs.
       goal: goal?.id ?? seen.replicas.find((replica) => replica.state !== 'leaving')?.revision ?? '',
       wanted: scaled.wanted,
+      yields: ({ gang, live }) => (live.length > 0 || seatsNow(gang) !== undefined) && drains(views, gang.spec.queue),
       nowMs,
     })
     await carryOut(service, goal, plan, seen)
@@ -149,6 +153,7 @@ export function createServing(context: Context): Reconciler {
         keys: ({ spec, metadata }) =>
           spec.service === undefined ? [] : [`${metadata.namespace ?? 'default'}/${spec.service.name}`],
       },
+      whenQueueStops((queue) => gangs.list().flatMap((gang) => (gang.spec.queue === queue ? ofService(gang) : []))),
       { kind: 'Model', keys: (model) => servicesOf(model.metadata.namespace, [model.spec.model, model.metadata.name]) },
     ],
     reconcile,

@@ -102,7 +102,8 @@ function readiness(
   if (overdue) return { status: 'False', reason: 'ProgressDeadlineExceeded' } as const
   // It answers: a request wakes it.
   if (wanted === 0) return { status: 'True', reason: 'ScaledToZero' } as const
-  return { status: 'False', reason: 'NoReplicaReady' } as const
+  const isStopped = active.some(({ waitsFor }) => waitsFor?.reason === 'QueueStopped')
+  return { status: 'False', reason: isStopped ? 'QueueStopped' : 'NoReplicaReady' } as const
 }
 
 function progress({ goal, wanted, failedRevision, overdue }: Scene, active: readonly Replica[]) {
@@ -130,7 +131,9 @@ function messageOf(scene: Scene, active: readonly Replica[], phase: Phase): stri
   if (scene.failedRevision !== undefined)
     return `revision ${scene.failedRevision} did not become ready in time and was rolled back; change the spec to try again`
   const waiting = active.find((replica) => replica.waitsFor !== undefined)
-  return waiting?.waitsFor === undefined ? undefined : `${waiting.gang.metadata.name} waits: ${waiting.waitsFor}`
+  return waiting?.waitsFor === undefined
+    ? undefined
+    : `${waiting.gang.metadata.name} waits: ${waiting.waitsFor.message}`
 }
 
 function loops(replica: Replica): boolean {

@@ -8,6 +8,7 @@ import { isOwnedBy } from '../../model/refs.ts'
 import { attemptOf, isLive, type ReportStatus } from '../gangs.ts'
 import type { Context } from '../reconciler.ts'
 import { type RecoveryRecord, recoveryOf } from '../recovery/record.ts'
+import { type Hold, holdOf } from './hold.ts'
 
 export type JobStatus = NonNullable<TrainingJob['status']>
 
@@ -21,6 +22,8 @@ export interface Seen {
   /** Bound and not ended, of any attempt. */
   live: readonly Pod[]
   recovery: RecoveryRecord
+  /** Why it is to have no seats, if so. */
+  hold: Hold | undefined
   /** What the agent says of a pod of the present attempt. */
   reportOf(pod: string): ReportStatus | undefined
   nowMs: number
@@ -38,12 +41,14 @@ export function look(context: Context, job: TrainingJob, gang: Gang): Seen {
   for (const report of views.reportsOf(gang)) {
     if (report.spec.pod !== undefined && uids.has(report.spec.pod.uid)) reports.set(report.spec.pod.name, report)
   }
+  const live = ofGang.filter(isLive)
   return {
     job,
     status: jobStatusOf(job),
     gang,
     pods,
-    live: ofGang.filter(isLive),
+    live,
+    hold: holdOf(context, job, gang, live.length > 0),
     recovery: recoveryOf(gang),
     reportOf: (pod) => reports.get(pod)?.status,
     nowMs: clock.now(),

@@ -53,10 +53,12 @@ export function statusWithoutGang(job: TrainingJob, { phase, message }: Stand, n
 }
 
 function phaseOf(seen: Seen, ending: Ending): NonNullable<JobStatus['phase']> {
-  const { job, gang, pods, live, recovery } = seen
+  const { job, gang, pods, live, hold, recovery } = seen
   if (ending.kind === 'succeeded') return 'Succeeded'
   if (ending.kind === 'failed') return 'Failed'
-  if (job.spec.suspend || gang.spec.suspend) return gang.spec.suspend && live.length === 0 ? 'Suspended' : 'Suspending'
+  if (hold?.reason === 'QueueStopped') return 'Suspending'
+  if (job.spec.suspend) return gang.spec.suspend && live.length === 0 ? 'Suspended' : 'Suspending'
+  if (gang.spec.suspend) return live.length === 0 ? 'Pending' : 'Suspending' // it is on its way back into the line
   const failed = recovery.last !== undefined && recovery.last.attempt === gang.spec.attempt - 1
   if (seatsNow(gang) === undefined) {
     if (conditionOf(gang.status?.conditions, scheduledCondition)?.status === 'False' && !wasSeated(gang))
@@ -76,6 +78,7 @@ function wasSeated(gang: Gang): boolean {
 
 function messageOf(seen: Seen, ending: Ending, phase: JobStatus['phase']): string | undefined {
   if (ending.kind === 'failed') return ending.message
+  if (phase === 'Suspending' && seen.hold?.reason === 'QueueStopped') return seen.hold.message
   if (phase === 'Waiting') return conditionOf(seen.gang.status?.conditions, scheduledCondition)?.message
   if (phase === 'Starting') return startMessage(seen.pods)
   if (phase === 'Restarting') return startMessage(seen.pods) ?? seen.recovery.last?.message
@@ -106,10 +109,17 @@ function conditionsOf(seen: Seen, ending: Ending, phase: JobStatus['phase']): Jo
   if (phase === 'Suspended') set('Suspended', true, 'Suspended')
   else if (phase !== 'Suspending' && isTrue(conditions, 'Suspended')) set('Suspended', false, 'Resumed')
   if (phase === 'Running') set('Running', true, 'AllMembersRun')
-  else if (conditionOf(conditions, 'Running') !== undefined) set('Running', false, phase ?? 'Unknown')
+  else if (conditionOf(conditions, 'Running') !== undefined || phase === 'Waiting')
+    set('Running', false, waitReason(seen, phase) ?? phase ?? 'Unknown')
   if (ending.kind === 'succeeded') set('Complete', true, 'Succeeded', 'every member ended well')
   if (ending.kind === 'failed') set('Failed', true, ending.reason, ending.message)
   return conditions
+}
+
+/** In one word, what keeps it from its seats. */
+function waitReason({ gang, hold }: Seen, phase: JobStatus['phase']): string | undefined {
+  if (phase === 'Waiting') return conditionOf(gang.status?.conditions, scheduledCondition)?.reason
+  return phase === 'Suspending' ? hold?.reason : undefined
 }
 
 function startOf(gang: Gang): string | undefined {

@@ -9,18 +9,18 @@ import { type Seen, stopAskedAt, stopIsAsked } from './job.ts'
 const termMsMax = 5_000
 
 /**
- * Stops a job for a suspension, or starts it again: ask every rank for a checkpoint at one step and to stop there; when
- * all have ended, or the grace period is nearly over, take the seats away and evict what still lives. Undefined when
- * neither is wanted.
+ * Stops a job that is to have no seats (its suspension, its queue's), or starts it again: ask every rank for a checkpoint
+ * at one step and to stop there; when all have ended, or the grace period is nearly over, take the seats away and evict
+ * what still lives. Undefined when neither is wanted. A job whose queue drains stands in line again at once.
  */
 export async function suspendOrResume(context: Context, seen: Seen): Promise<Outcome | undefined> {
-  const { job, gang, live } = seen
+  const { job, gang, live, hold } = seen
   // A stop that was asked for cannot be taken back: some ranks may have heeded it. It is finished, then resumed.
-  const stops = job.spec.suspend || stopIsAsked(gang)
+  const stops = hold !== undefined || stopIsAsked(gang)
   if (stops && !gang.spec.suspend) return stop(context, seen)
   if (!gang.spec.suspend) return undefined
   await evictAll(context, seen, Math.ceil(graceLeftMs(seen) / 1000))
-  if (job.spec.suspend) return undefined
+  if (hold?.reason === 'Suspended') return undefined
   if (live.length > 0) return settled() // each pod that ends brings us back
   const { attempt } = gang.spec
   await patchGang(context, gang, {
@@ -59,7 +59,8 @@ function graceLeftMs({ job, gang, nowMs }: Seen): number {
 async function takeSeats(context: Context, seen: Seen, graceMs: number): Promise<Outcome> {
   const annotations = { [ranAnnotation]: String(ranSecondsOf(seen.gang, seen.nowMs)) }
   await patchGang(context, seen.gang, { metadata: { annotations }, spec: { suspend: true } })
-  context.events.record(seen.job, 'Normal', 'Suspended', 'its seats are given back')
+  const { reason, message } = seen.hold ?? { reason: 'Suspended', message: 'its seats are given back' }
+  context.events.record(seen.job, 'Normal', reason, message)
   await evictAll(context, seen, Math.ceil(graceMs / 1000))
   return settled()
 }

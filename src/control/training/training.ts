@@ -4,6 +4,7 @@ import { label } from '../../model/names.ts'
 import { keyOf, refOfKey } from '../../model/refs.ts'
 import { equalJson } from '../../store/json.ts'
 import { again, type Context, type Outcome, type Reconciler, settled, sooner } from '../reconciler.ts'
+import { whenQueueStops } from '../stop-policy.ts'
 import { askForCheckpoint, commitCheckpoint } from './checkpoints.ts'
 import { type Ending, endingOf } from './completion.ts'
 import { strikeDamaged } from './damage.ts'
@@ -24,6 +25,7 @@ export function createTraining(context: Context): Reconciler {
   const { store, views } = context
   const jobs = views.of('TrainingJob')
   views.of('Dataset')
+  views.of('Queue')
   const checkpointAskedAtMs = new Map<string, number>()
   const shownAtMs = new Map<string, number>()
 
@@ -122,14 +124,18 @@ export function createTraining(context: Context): Reconciler {
       { kind: 'Pod', keys: (pod) => ofJob(pod) },
       { kind: 'Report', keys: (report) => ofJob(report) },
       { kind: 'Dataset', keys: (dataset) => waitingFor(dataset.metadata) },
+      whenQueueStops((queue) => unfinished().flatMap((job) => (job.spec.queue === queue ? [keyOf(job)] : []))),
     ],
     workers: 32,
     reconcile,
   }
 
   function waitingFor(dataset: { name: string; namespace?: string | undefined }): string[] {
-    const waiting = jobs.list(dataset.namespace).filter((job) => job.spec.dataset === dataset.name && !isFinished(job))
-    return waiting.map(keyOf)
+    return unfinished(dataset.namespace).flatMap((job) => (job.spec.dataset === dataset.name ? [keyOf(job)] : []))
+  }
+
+  function unfinished(namespace?: string): TrainingJob[] {
+    return jobs.list(namespace).filter((job) => !isFinished(job))
   }
 }
 
