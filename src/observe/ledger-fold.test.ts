@@ -16,15 +16,45 @@ function training(ms: number): Books {
   return books.after(ms)
 }
 
-test('what nobody uses is idle, and fragmented while somebody waits', () => {
+test('what nobody uses is idle; it is fragmented while a gang that as much is free for cannot use it', () => {
   const books = openBooks()
   books.node('a', 4)
+  books.node('b', 4)
   books.after(10 * second)
-  books.gang('w', { waits: true })
+  expect(books.buckets()).toEqual({ idle: 80 * second })
+  // Six on one node: eight are free, four on each.
+  books.gang('w', { waits: true, asks: { count: 6 } })
   books.after(5 * second)
-  books.gang('w', { waits: true, suspend: true })
+  expect(books.buckets()).toEqual({ idle: 80 * second, fragmented: 40 * second })
+  // Another takes what was free: from now on it is slots that are short.
+  books.gang('j', { seats: [{ node: 'a', devices: ['cpu-0', 'cpu-1', 'cpu-2'] }] })
   books.after(1 * second)
-  expect(books.buckets()).toEqual({ idle: 44 * second, fragmented: 20 * second })
+  expect(books.buckets()).toMatchObject({ idle: 85 * second, fragmented: 40 * second })
+  books.drop('Gang', 'j')
+  books.after(1 * second)
+  expect(books.buckets()).toMatchObject({ fragmented: 48 * second })
+  books.gang('w', { waits: true, asks: { count: 6 }, suspend: true })
+  books.after(1 * second)
+  expect(books.buckets()).toMatchObject({ idle: 93 * second, fragmented: 48 * second })
+})
+
+test.each([
+  ['never fits', { waits: 'NeverFits', asks: { count: 6 } }],
+  ['has no queue', { waits: 'QueueMissing' }],
+  ['has its queue stopped', { waits: 'QueueStopped' }],
+  ['is over its quota', { waits: 'OverQuota' }],
+  ['waits for nodes', { waits: 'NodesUnavailable' }],
+  ['is not the next', { waits: 'BehindOthers' }],
+  ['asks for another model', { waits: true, asks: { model: 'H100' } }],
+  ['asks for other nodes', { waits: true, asks: { nodeSelector: { rack: 'z' } } }],
+  ['asks for more than is free in all', { waits: true, asks: { count: 3, min: 3 } }],
+])('a gang that %s fragments nothing', (_, gang) => {
+  const books = openBooks()
+  books.node('a', 4)
+  books.node('b', 4)
+  books.gang('w', gang)
+  books.after(1 * second)
+  expect(books.buckets()).toEqual({ idle: 8 * second })
 })
 
 test('training is provisional, and productive with the next durable checkpoint, up to when that was written', () => {
@@ -191,7 +221,8 @@ test('whatever happens, every slot-millisecond is in exactly one bucket', () => 
       devices: fc.array(device, { maxLength: 3 }),
       milli: fc.constantFrom(1000, 333, 500),
       checkpoint: fc.integer({ min: 0, max: 3 }),
-      waits: fc.boolean(),
+      waits: fc.constantFrom<boolean | string>(true, false, 'NeverFits', 'InsufficientMemory'),
+      asks: fc.record({ count: fc.constantFrom(1, 2, 0.5), min: fc.integer({ min: 1, max: 3 }) }),
     }),
     fc.record({
       do: fc.constant('pod' as const),
@@ -255,6 +286,7 @@ test('whatever happens, every slot-millisecond is in exactly one bucket', () => 
         suspend: one.suspend,
         seats: one.devices.map((id) => ({ node: one.node, devices: [id], milli: one.milli })),
         waits: one.waits,
+        asks: one.asks,
         ...(one.name === 'r' ? { service: 'chat' } : {}),
         ...(one.checkpoint === 0 ? {} : { checkpoint: at }),
       })

@@ -7,6 +7,7 @@ import type { Report } from '../model/kinds/report.ts'
 import type { TrainingJob } from '../model/kinds/training-job.ts'
 import { label } from '../model/names.ts'
 import { keyOf } from '../model/refs.ts'
+import { type Demand, demandOf, fragmentedRooms } from './ledger-demand.ts'
 import { hourMs, Page, pageKey, provisionalKey } from './ledger-page.ts'
 import { type Bucket, hasEnded, ownerOf, type Scene, type Share, type Slot, sharesOf, slotsOf } from './ledger-use.ts'
 
@@ -29,6 +30,8 @@ interface Bank {
   slots: Slot[]
   atMs: number
   shares: Share[] | undefined
+  /** What is idle of it counts as fragmented. */
+  isFragmented: boolean
 }
 
 /**
@@ -46,7 +49,7 @@ export class LedgerFold {
   readonly #gangsByNode = new Grouped()
   readonly #podsByNode = new Grouped()
   readonly #podsByGang = new Grouped()
-  readonly #waiting = new Set<string>()
+  readonly #demands = new Map<string, Demand>()
   /** Gangs whose present attempt was seen to step: `uid attempt`. */
   readonly #stepping = new Set<string>()
   readonly #pages = new Map<string, Page>()
@@ -86,6 +89,7 @@ export class LedgerFold {
     else if (kind === 'Report') this.#setReport(object, deleted, nowMs)
     else if (kind === 'TrainingJob') this.#setJob(object, deleted, nowMs)
     else this.#setPool(object, deleted, nowMs)
+    if (kind === 'Node' || kind === 'Pod' || kind === 'Gang') this.#judge(nowMs)
   }
 
   /**
@@ -173,7 +177,8 @@ export class LedgerFold {
     const key = `${node} ${accelerator}`
     const throughMs = this.#throughMs.get(key)
     this.#throughMs.delete(key)
-    const bank: Bank = { node, accelerator, slots, atMs: Math.min(nowMs, throughMs ?? nowMs), shares: undefined }
+    const atMs = Math.min(nowMs, throughMs ?? nowMs)
+    const bank: Bank = { node, accelerator, slots, atMs, shares: undefined, isFragmented: false }
     this.#pageAt(bank, bank.atMs) // from here on a later life knows that the node was there
     this.#unobserved(bank, nowMs)
     return bank
@@ -208,7 +213,9 @@ export class LedgerFold {
     const key = keyOf(gang)
     const before = this.#gangs.get(key)
     for (const node of new Set([...nodesOf(before), ...nodesOf(gang)])) this.#touch(node, nowMs, true)
-    this.#setWaiting(key, !deleted && waits(gang), nowMs)
+    const demand = deleted ? undefined : demandOf(gang)
+    if (demand === undefined) this.#demands.delete(key)
+    else this.#demands.set(key, demand)
     this.#gangsByNode.move(key, deleted ? [] : nodesOf(gang))
     if (deleted) {
       this.#gangs.delete(key)
@@ -221,12 +228,26 @@ export class LedgerFold {
     if (this.#isSynced) this.#settleGang(gang, () => nowMs)
   }
 
-  /** Who waits makes free slots fragmented, everywhere. */
-  #setWaiting(key: string, waits: boolean, nowMs: number): void {
-    const before = this.#waiting.size > 0
-    if (waits) this.#waiting.add(key)
-    else this.#waiting.delete(key)
-    if (before !== this.#waiting.size > 0) for (const name of this.#banks.keys()) this.#touch(name, nowMs, true)
+  /** From now on, what is free in vain is fragmented, and nothing else is. */
+  #judge(nowMs: number): void {
+    const banks = [...this.#banks.values()].flat()
+    if (this.#demands.size === 0 && !banks.some((bank) => bank.isFragmented)) return
+    const rooms = banks.flatMap((bank) => {
+      const node = this.#nodes.get(bank.node)
+      return node === undefined ? [] : [{ bank, node, model: bank.accelerator, freeMilli: this.#freeMilli(bank) }]
+    })
+    const fragmented = new Set([...fragmentedRooms(this.#demands.values(), rooms)].map((room) => room.bank))
+    for (const bank of banks) {
+      const isFragmented = fragmented.has(bank)
+      if (isFragmented === bank.isFragmented) continue
+      this.#account(bank, nowMs)
+      bank.isFragmented = isFragmented
+    }
+  }
+
+  #freeMilli(bank: Bank): number {
+    bank.shares ??= this.#sharesOf(bank)
+    return bank.shares.reduce((sum, { use, milli }) => sum + (use.bucket === 'idle' ? milli : 0), 0)
   }
 
   #setJob(job: TrainingJob, deleted: boolean, nowMs: number): void {
@@ -420,12 +441,15 @@ export class LedgerFold {
   /** Accounts for a node up to `nowMs`, as it was; `changes`: from now on it may be used in another way. */
   #touch(name: string, nowMs: number, changes: boolean): void {
     for (const bank of this.#banks.get(name) ?? []) {
-      if (nowMs > bank.atMs) {
-        bank.shares ??= this.#sharesOf(bank)
-        this.#spend(bank, nowMs, bank.shares)
-      }
+      this.#account(bank, nowMs)
       if (changes) bank.shares = undefined
     }
+  }
+
+  #account(bank: Bank, nowMs: number): void {
+    if (nowMs <= bank.atMs) return
+    bank.shares ??= this.#sharesOf(bank)
+    this.#spend(bank, nowMs, bank.shares)
   }
 
   #sharesOf(bank: Bank): Share[] {
@@ -438,7 +462,6 @@ export class LedgerFold {
       podOf: (gang, pod) => this.#pods.get(`${gang.metadata.namespace ?? 'default'}/${pod}`),
       inFlightOf: (pod) => this.#inFlightOf(pod),
       steps: (gang) => this.#stepping.has(stepKey(gang)),
-      somebodyWaits: this.#waiting.size > 0,
     }
     return merged(sharesOf(bank.slots, scene))
   }
@@ -466,7 +489,7 @@ export class LedgerFold {
         const part = Math.floor((share.milli * (untilMs - bank.atMs)) / 1000)
         const slotMs = index === shares.length - 1 ? left : part
         left -= slotMs
-        this.#put(page, share, slotMs)
+        this.#put(page, share, slotMs, bank.isFragmented)
       })
       if (shares.length === 0 && left > 0) page.add('unobserved', '', '', left)
       page.throughMs = untilMs
@@ -475,8 +498,9 @@ export class LedgerFold {
     }
   }
 
-  #put(page: Page, { use }: Share, slotMs: number): void {
-    const { bucket, queue, owner, gang, stepping } = use
+  #put(page: Page, { use }: Share, slotMs: number, isFragmented: boolean): void {
+    const { queue, owner, gang, stepping } = use
+    const bucket = use.bucket === 'idle' && isFragmented ? 'fragmented' : use.bucket
     if (bucket !== 'provisional' || gang === undefined) {
       page.add(bucket, queue, owner, slotMs)
       return
@@ -547,11 +571,6 @@ function nodesOf(gang: Gang | undefined): string[] {
 function slotsMilliOn(gang: Gang, node: string): number {
   const members = (gang.status?.seats?.members ?? []).filter((member) => member.node === node)
   return members.flatMap(({ devices }) => devices).reduce((sum, device) => sum + device.milli, 0)
-}
-
-function waits(gang: Gang): boolean {
-  const scheduled = gang.status?.conditions?.find((condition) => condition.type === 'Scheduled')
-  return !gang.spec.suspend && scheduled?.status === 'False'
 }
 
 function gangKeyOf(pod: Pod): string[] {

@@ -55,8 +55,6 @@ export interface Scene {
   inFlightOf(pod: Pod): number
   /** Whether some member of the gang was seen to step in its present attempt. */
   steps(gang: Gang): boolean
-  /** Somebody waits for more than is free. */
-  somebodyWaits: boolean
 }
 
 /** The node's slots as the scheduler names them: listed by the agent, or counted where only counts are known. */
@@ -139,7 +137,8 @@ function useOf(gang: Gang, pod: Pod | undefined, scene: Scene): Use {
   return { bucket: 'provisional', ...who, gang, stepping: scene.steps(gang) }
 }
 
-function freeUse(slot: Slot, { node, somebodyWaits }: Scene): Use {
+/** Whether what is idle is fragmented cannot be told of one node alone. */
+function freeUse(slot: Slot, { node }: Scene): Use {
   const nobody = { queue: '', owner: '' }
   const ready = conditionOf(node.status?.conditions, 'Ready')
   if (!slot.healthy || (ready !== undefined && ready.status !== 'True')) return { bucket: 'unhealthy', ...nobody }
@@ -147,7 +146,7 @@ function freeUse(slot: Slot, { node, somebodyWaits }: Scene): Use {
     const suspect = node.metadata.annotations?.['millwright.dev/cordoned-because'] !== undefined
     return { bucket: suspect ? 'unhealthy' : 'reserved', ...nobody }
   }
-  return { bucket: somebodyWaits ? 'fragmented' : 'idle', ...nobody }
+  return { bucket: 'idle', ...nobody }
 }
 
 export function hasEnded(pod: Pod): boolean {

@@ -33,7 +33,10 @@ export interface GangState {
   service?: string
   seats?: { node: string; devices: string[]; milli?: number }[]
   checkpoint?: { step: number; attempt: number; at: number }
-  waits?: boolean
+  /** For want of accelerators, or the reason. */
+  waits?: boolean | string
+  /** Accelerators of its one member, cpu slots by default. */
+  asks?: { count?: number; min?: number; nodeSelector?: Record<string, string>; model?: string }
 }
 export interface PodState {
   gang?: string
@@ -85,7 +88,9 @@ export function openBooks(): Books {
       books.fold.apply({ kind: 'Node', object, deleted: false }, books.nowMs)
     },
     gang: (name, more = {}) => {
-      const { attempt = 1, suspend = false, service, seats, checkpoint, waits } = more
+      const { attempt = 1, suspend = false, service, seats, checkpoint, waits, asks = {} } = more
+      const { count = 1, min = 1, model = 'cpu', nodeSelector = {} } = asks
+      const reason = waits === true ? 'InsufficientAccelerators' : waits || 'Seated'
       const labels = service === undefined ? { [label.job]: name } : { [label.service]: service }
       const object = gang.parse({
         apiVersion: millwrightVersion,
@@ -96,10 +101,12 @@ export function openBooks(): Books {
           suspend,
           queue: 'default',
           priority: 0,
-          groups: [{ name: 'worker', min: 1, max: 1, accelerators: [{ model: 'cpu', count: 1 }] }],
+          groups: [{ name: 'worker', min, max: min, accelerators: [{ model, count }], nodeSelector }],
         },
         status: {
-          ...(waits === undefined ? {} : { conditions: [{ type: 'Scheduled', status: waits ? 'False' : 'True' }] }),
+          ...(waits === undefined
+            ? {}
+            : { conditions: [{ type: 'Scheduled', status: waits ? 'False' : 'True', reason }] }),
           ...(seats === undefined ? {} : { seats: seatsOf(name, attempt, seats) }),
           ...(checkpoint === undefined
             ? {}
