@@ -33,12 +33,15 @@ export interface Agent {
   start(): Promise<void>
   /** 'leave': the pods run on and the next agent finds them. 'kill': they end, with `graceSeconds` to do it in. */
   stop(mode: 'leave' | 'kill', graceSeconds?: number): Promise<void>
+  /** The node is another than it was: a card was lost, or is back. */
+  describe(node: NodeDescription): void
   /** For drills: freeze (SIGSTOP), thaw (SIGCONT) or kill all pods of the node behind its back. */
   signalAll(signal: PodSignal): void
 }
 
 export function createAgent(options: AgentOptions): Agent {
   const { store, clock, random, runner, node } = options
+  let described = node
   const log = options.log.with({ node: node.name })
   const pods = createInformer({
     store,
@@ -185,7 +188,8 @@ export function createAgent(options: AgentOptions): Agent {
 
   async function sign(): Promise<void> {
     try {
-      if ((await heartbeat(store, node.name, clock.now())) === 'missing') await registerNode(store, node, clock.now())
+      if ((await heartbeat(store, node.name, clock.now())) === 'missing')
+        await registerNode(store, described, clock.now())
     } catch (error) {
       failedTo('send the heartbeat')(error)
     }
@@ -193,7 +197,7 @@ export function createAgent(options: AgentOptions): Agent {
 
   return {
     async start() {
-      await registerNode(store, node, clock.now())
+      await registerNode(store, described, clock.now())
       gangs.start()
       await gangs.synced()
       cancels.push(gangs.onChange(({ type, object }) => type !== 'DELETED' && onGang(object)))
@@ -217,6 +221,10 @@ export function createAgent(options: AgentOptions): Agent {
       pods.stop()
       gangs.stop()
       runner.close()
+    },
+    describe(now) {
+      described = now
+      registerNode(store, now, clock.now()).catch(failedTo('tell what the node is now'))
     },
     signalAll(signal) {
       for (const supervisor of supervisors.values()) supervisor.signal(signal)

@@ -186,6 +186,8 @@ export interface NodeDescription {
   slots: number
   podsMax: number
   gpus: Device[]
+  /** Why no card can be asked about, where there is a driver that does not answer. */
+  gpuProblem?: string | undefined
   ports: { from: number; to: number }
   address: string
   info: Record<string, string>

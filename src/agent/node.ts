@@ -20,7 +20,8 @@ export async function registerNode(store: Store, node: NodeDescription, nowMs: n
       [annotation.portRange]: `${node.ports.from}-${node.ports.to}`,
     },
   }
-  const status = { ...statusOf(node), conditions: conditions(undefined, nowMs) }
+  const conditionsFor = (known: Node | undefined) => withGpus(conditions(known, nowMs), node, nowMs)
+  const status = { ...statusOf(node), conditions: conditionsFor(undefined) }
   const object: Node = { apiVersion: 'v1', kind: 'Node', metadata, spec: {}, status }
   const made = await store.create('Node', object, { withStatus: true })
   if (made !== 'exists') return
@@ -33,7 +34,7 @@ export async function registerNode(store: Store, node: NodeDescription, nowMs: n
     ...status,
     capacity: { ...status.capacity, ...none },
     allocatable: { ...status.allocatable, ...none },
-    conditions: conditions(known, nowMs),
+    conditions: conditionsFor(known),
   }
   await store.patch('Node', ref, { status: patch }, { status: true })
 }
@@ -61,6 +62,19 @@ function conditions(
   const at = new Date(nowMs).toISOString()
   return list.map((each) => (each.type === 'Ready' ? { ...each, lastHeartbeatTime: at } : each))
 }
+
+/** Beside Ready, which is the agent's: whether all its cards can be used. Not there where there is no card. */
+function withGpus(list: ReturnType<typeof conditions>, node: NodeDescription, nowMs: number): typeof list {
+  if (node.gpus.length === 0 && node.gpuProblem === undefined) return list.filter(({ type }) => type !== gpusHealthy)
+  const broken = node.gpus.filter((gpu) => !gpu.healthy)
+  const isHealthy = broken.length === 0 && node.gpuProblem === undefined
+  const reason = isHealthy ? 'AllUsable' : node.gpuProblem === undefined ? 'GPUBroken' : 'DriverProblem'
+  const words = broken.map((gpu) => `${gpu.id} (${gpu.model}): ${gpu.reason ?? 'unhealthy'}`)
+  const message = isHealthy ? '' : (node.gpuProblem ?? words.join('; '))
+  return setCondition(list, { type: gpusHealthy, status: isHealthy ? 'True' : 'False', reason, message }, nowMs)
+}
+
+const gpusHealthy = 'GPUsHealthy'
 
 function statusOf(node: NodeDescription): NonNullable<Node['status']> {
   const healthy = node.gpus.filter((gpu) => gpu.healthy).length

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { type Agent, createAgent } from '../agent/agent.ts'
 import { localFiles } from '../agent/local/files.ts'
 import { readPodLog } from '../agent/local/logs.ts'
-import { findMachine, splitNodes } from '../agent/local/machine.ts'
+import { findMachine, splitNodes, watchGpus } from '../agent/local/machine.ts'
 import { createLocalRunner } from '../agent/local/runner.ts'
 import { endStrays } from '../agent/local/strays.ts'
 import { isLoopback } from '../api/access.ts'
@@ -81,11 +81,8 @@ export async function startFactory(config: FactoryConfig): Promise<Factory> {
     await bootstrap(store)
     const blobs = createFileBlobs({ dir: paths.blobs })
     const machine = await findMachine()
-    const nodes = splitNodes(machine, {
-      ports: portsOf(config.dir),
-      nodes: config.nodes,
-      ...(config.slots === undefined ? {} : { slots: config.slots }),
-    })
+    const split = { ports: portsOf(config.dir), nodes: config.nodes, slots: config.slots }
+    const nodes = splitNodes(machine, split)
     const sources = createFileSources({ dir: join(paths.agent, 'sources') })
     stops.push(() => sources.close())
     const files = localFiles({ dir: paths.agent, sources })
@@ -138,6 +135,16 @@ export async function startFactory(config: FactoryConfig): Promise<Factory> {
       nodes.map((node) => node.name),
     )
     for (const agent of agents) await agent.start()
+    stops.push(
+      watchGpus({
+        clock,
+        machine,
+        changed(now) {
+          log.warn('the cards of this machine are others than before', { problem: now.gpuProblem })
+          for (const [index, node] of splitNodes(now, split).entries()) agents[index]?.describe(node)
+        },
+      }),
+    )
     stops.push(async () => {
       await Promise.all(agents.map((agent) => agent.stop('kill', 5)))
     })

@@ -1,23 +1,30 @@
 import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { arch, availableParallelism, hostname, platform, release, totalmem } from 'node:os'
-import type { Device } from '../../model/kinds/kubernetes.ts'
+import type { Cancel, Clock } from '../../base/clock.ts'
 import { label } from '../../model/names.ts'
 import type { NodeDescription } from '../contract.ts'
-import { gpuList, gpuQuery, readGpus } from './gpus.ts'
+import { type FoundGpu, type FoundGpus, gpuList, gpuQuery, mergeGpus, readGpus } from './gpus.ts'
 
 export interface Machine {
   hostname: string
   cores: number
   memoryBytes: number
-  gpus: Device[]
+  gpus: FoundGpu[]
   /** Why no GPU could be asked about, where a driver is there but does not answer. */
   gpuProblem?: string
   info: Record<string, string>
 }
 
-export async function findMachine(): Promise<Machine> {
-  const { gpus, problem } = await findGpus()
+export interface LookOptions {
+  /** Where `nvidia-smi` is looked for. */
+  environment?: NodeJS.ProcessEnv
+  /** Eight cards without persistence mode take ten seconds. */
+  timeoutMs?: number
+}
+
+export async function findMachine(options: LookOptions = {}): Promise<Machine> {
+  const { gpus, problem } = await findGpus(options)
   return {
     hostname: hostname(),
     cores: availableParallelism(),
@@ -31,6 +38,42 @@ export async function findMachine(): Promise<Machine> {
       kubeletVersion: `millwright, Node ${process.version}`,
     },
   }
+}
+
+export interface WatchOptions extends LookOptions {
+  clock: Clock
+  machine: Machine
+  everyMs?: number
+  changed(machine: Machine): void
+}
+
+/**
+ * Looks at the cards again once a minute: one falls off the bus while the machine runs, or is back after a reset. Where
+ * no card and no driver was found there is nothing to look at. One answer that does not come in time may be load; the
+ * second is a problem.
+ */
+export function watchGpus({ clock, machine, everyMs = 60_000, changed, ...look }: WatchOptions): Cancel {
+  if (machine.gpus.length === 0 && machine.gpuProblem === undefined) return () => {}
+  let known = machine
+  let isLooking = false
+  let lateBefore = false
+
+  async function lookAgain(): Promise<void> {
+    if (isLooking) return
+    isLooking = true
+    const found = await findGpus(look)
+    isLooking = false
+    const isFirstLate = found.isLate === true && !lateBefore
+    lateBefore = found.isLate === true
+    if (isFirstLate) return
+    const { gpuProblem: _, ...rest } = known
+    const gpus = mergeGpus(known.gpus, found)
+    const now = { ...rest, gpus, ...(found.problem === undefined ? {} : { gpuProblem: found.problem }) }
+    if (JSON.stringify([now.gpus, now.gpuProblem]) === JSON.stringify([known.gpus, known.gpuProblem])) return
+    known = now
+    changed(now)
+  }
+  return clock.every(everyMs, () => void lookAgain())
 }
 
 export interface SplitOptions {
@@ -57,7 +100,10 @@ export function splitNodes(machine: Machine, options: SplitOptions = {}): NodeDe
     memoryBytes: Math.floor(machine.memoryBytes / count),
     slots: Math.max(1, share(slots, count, index)),
     podsMax: 1000,
-    gpus: machine.gpus.filter((_gpu, at) => Math.floor((at * count) / machine.gpus.length) === index),
+    gpus: machine.gpus
+      .filter((_gpu, at) => Math.floor((at * count) / machine.gpus.length) === index)
+      .map(({ bus: _, ...device }) => device),
+    ...(machine.gpuProblem === undefined ? {} : { gpuProblem: machine.gpuProblem }),
     ports: { from: ports.from + index * portsEach, to: ports.from + (index + 1) * portsEach - 1 },
     address: '127.0.0.1',
     info: machine.info,
@@ -77,20 +123,39 @@ function hostLabel(name: string): string {
   return label.slice(0, 40).replace(/-+$/, '') || 'local'
 }
 
-async function findGpus(): Promise<{ gpus: Device[]; problem?: string }> {
-  const query = await ask(gpuQuery)
-  if (query === undefined) return { gpus: [] }
-  const needsList = query.split('\n').some((line) => line.trim().endsWith('Enabled'))
-  return readGpus(query, needsList ? ((await ask(gpuList)) ?? '') : '')
+interface Look extends FoundGpus {
+  isLate?: boolean
 }
 
-/** What it printed, whatever its exit status: a lost card makes it fail and still tell of the others. */
-function ask(args: string[]): Promise<string | undefined> {
+async function findGpus(options: LookOptions): Promise<Look> {
+  const query = await ask(gpuQuery, options)
+  if (query === undefined) return { gpus: [] }
+  if (typeof query !== 'string') return { gpus: [], problem: query.late, isLate: true }
+  const needsList = query.split('\n').some((line) => line.split(',')[4]?.trim() === 'Enabled')
+  const list = needsList ? await ask(gpuList, options) : ''
+  return readGpus(query, typeof list === 'string' ? list : '')
+}
+
+/**
+ * What it printed, whatever its exit status: a lost card makes it fail and still tell of the others. Where the driver
+ * hangs it cannot even be killed, so nobody waits for its end; undefined: there is no such program.
+ */
+function ask(args: string[], options: LookOptions): Promise<string | { late: string } | undefined> {
+  const { environment = process.env, timeoutMs = 20_000 } = options
   return new Promise((resolve) => {
-    execFile('nvidia-smi', args, { timeout: 20_000, maxBuffer: 4 << 20 }, (error, stdout, stderr) => {
+    const child = execFile('nvidia-smi', args, { env: environment, maxBuffer: 4 << 20 }, (error, stdout, stderr) => {
+      clearTimeout(timer)
       if (error !== null && error.code === 'ENOENT') resolve(undefined)
       else resolve(`${stdout}\n${stderr}`)
     })
+    const timer = setTimeout(() => {
+      child.kill('SIGKILL')
+      child.stdout?.destroy()
+      child.stderr?.destroy()
+      child.unref()
+      const seconds = Math.ceil(timeoutMs / 1000)
+      resolve({ late: `nvidia-smi does not answer within ${seconds} s: the driver or a card hangs; see dmesg for Xid` })
+    }, timeoutMs)
   })
 }
 
