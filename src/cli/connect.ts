@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs'
 import { type Client, createClient } from '../api/client.ts'
-import type { Trust } from '../api/transport.ts'
+import { nodeTransport, type Trust } from '../api/transport.ts'
 import { type Connection, factoryDir, pathsIn } from '../runtime/paths.ts'
 import { Exit, exit } from './exit.ts'
 import type { Global } from './global.ts'
+import { paint } from './output.ts'
 import { readText } from './read-text.ts'
+import { followingTransport, type Presence } from './transport.ts'
 
 /** The factory that a command would talk to. Whether anything answers there is not known yet. */
 export interface Choice {
@@ -34,14 +36,53 @@ export interface Connected extends Reached {
 }
 
 /** The one way from the command line to a factory. */
-export async function connect(options: Global): Promise<Connected> {
-  return connectTo(await choose(options))
+export async function connect(options: Global, presence?: Presence): Promise<Connected> {
+  return connectTo(await choose(options), presence)
 }
 
-export function connectTo(choice: Choice): Connected {
+/** `presence`: for commands that go on while the factory is away. */
+export function connectTo(choice: Choice, presence: Presence = { lost: () => {}, back: () => {} }): Connected {
   const reached = choice.reach()
-  const client = createClient({ server: reached.url, token: reached.token, ...reached.trust })
-  return { ...reached, client, namespace: choice.namespace }
+  let now = reached
+  const open = () => {
+    const found = reachedAgain(choice)
+    if (found === undefined || found.url === now.url) return undefined
+    now = found
+    return nodeTransport(found.url, found.trust)
+  }
+  const transport = followingTransport(nodeTransport(reached.url, reached.trust), open, presence)
+  const client = createClient({ server: reached.url, token: reached.token, transport })
+  return {
+    client,
+    namespace: choice.namespace,
+    token: reached.token,
+    get url() {
+      return now.url
+    },
+    get trust() {
+      return now.trust
+    },
+    get gateway() {
+      return now.gateway
+    },
+  }
+}
+
+/** Undefined while no factory runs in the folder. */
+function reachedAgain(choice: Choice): Reached | undefined {
+  try {
+    return choice.reach()
+  } catch {
+    return undefined
+  }
+}
+
+/** Says on stderr that the factory went away, and that it is back. */
+export function sayPresence(): Presence {
+  return {
+    lost: () => console.error(paint.yellow('the factory does not answer; this goes on when it is back')),
+    back: () => console.error(paint.yellow('the factory is back')),
+  }
 }
 
 /**

@@ -1,8 +1,7 @@
-import { spawn } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
-import { bin, TestFactory } from './factory.fixture.ts'
+import { TestFactory } from './factory.fixture.ts'
 
 const factory = new TestFactory()
 beforeAll(() => factory.up())
@@ -38,17 +37,12 @@ it('delete --no-wait returns before', async () => {
 
 it('Ctrl-C of delete leaves it to go on', async () => {
   await slowJob('left', 2)
-  const child = spawn(process.execPath, [bin, '--dir', factory.home, 'delete', 'job', 'left'], { stdio: 'pipe' })
-  let said = ''
-  child.stderr.on('data', (chunk) => {
-    said += chunk
-  })
-  const ended = new Promise((resolve) => child.once('close', resolve))
+  const command = factory.begin('delete', 'job', 'left')
   const isLeaving = () => factory.millwright('get', 'pod', 'left-worker-0-1', '-o', 'json').stdout.includes('deletionT')
   await vi.waitUntil(isLeaving, 30_000)
-  child.kill('SIGINT')
-  expect(await ended).toBe(130)
-  expect(said).toContain('trainingjob/left: the deletion goes on without this command.')
+  command.signal('SIGINT')
+  expect(await command.ended).toBe(130)
+  expect(command.stderr).toContain('trainingjob/left: the deletion goes on without this command.')
   await vi.waitUntil(() => factory.millwright('get', 'pods', '-o', 'name').stdout === '', 30_000)
 })
 

@@ -11,6 +11,14 @@ export interface Answered {
   stderr: string
 }
 
+/** What a command has printed so far, and its code once it has ended. */
+export interface Begun {
+  stdout: string
+  stderr: string
+  ended: Promise<number | null>
+  signal(signal: NodeJS.Signals): void
+}
+
 /** The built command line in a folder of its own, with nothing of the environment that could choose a factory. */
 export class TestFactory {
   readonly dir = mkdtempSync(join(tmpdir(), 'millwright-cli-'))
@@ -58,12 +66,34 @@ export class TestFactory {
     })
   }
 
-  async down(): Promise<void> {
+  /** A command that goes on, against the factory of this folder. */
+  begin(...words: string[]): Begun {
+    const child = spawn(process.execPath, [bin, '--dir', this.home, ...words], {
+      cwd: this.dir,
+      env: this.#environment(),
+    })
+    const begun = { stdout: '', stderr: '' }
+    child.stdout.on('data', (chunk) => {
+      begun.stdout += chunk
+    })
+    child.stderr.on('data', (chunk) => {
+      begun.stderr += chunk
+    })
+    const ended = new Promise<number | null>((resolve) => child.once('close', resolve))
+    return Object.assign(begun, { ended, signal: (signal: NodeJS.Signals) => void child.kill(signal) })
+  }
+
+  /** SIGKILL: the factory dies as in a crash; its pods run on. */
+  async crash(): Promise<void> {
+    await this.down('SIGKILL')
+  }
+
+  async down(signal: NodeJS.Signals = 'SIGINT'): Promise<void> {
     const child = this.#child
     this.#child = undefined
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
     const ended = new Promise((resolve) => child.once('exit', resolve))
-    child.kill('SIGINT')
+    child.kill(signal)
     await ended
   }
 

@@ -4,7 +4,7 @@ import type { Event } from '../../model/kinds/kubernetes.ts'
 import { label } from '../../model/names.ts'
 import { apiVersionOf, type KindInfo, kinds, type Resource } from '../../model/registry.ts'
 import { kindNamed, oneOf } from '../arguments.ts'
-import { connect } from '../connect.ts'
+import { connect, sayPresence } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
 import type { Global } from '../global.ts'
 import { dump, paint, plain, table } from '../output.ts'
@@ -31,7 +31,7 @@ const everything = [
 export async function get(word: string, names: string[], options: GetOptions, global: Global): Promise<void> {
   const format = oneOf('--output', options.output, ['table', 'wide', 'json', 'yaml', 'name'], 'table')
   const infos = word === 'all' ? everything.map((kind) => kinds[kind]) : word.split(',').map(kindNamed)
-  const connected = await connect(global)
+  const connected = await connect(global, options.watch === true ? sayPresence() : undefined)
   const { client } = connected
   const namespace = options.allNamespaces ? undefined : connected.namespace
   if (options.watch === true) return await follow(client, infos, names, namespace, options, format)
@@ -134,12 +134,12 @@ async function follow(
   process.once('SIGINT', () => stop.abort())
   const scope = info.namespaced ? namespace : undefined
   let width: number[] = []
-  const columns =
-    format === 'table'
-      ? (await client.table(info.kind, { namespace: scope, labels: options.selector })).columnDefinitions
-      : []
+  // Asked in any format: where no factory answers now, that is an error rather than something to wait for.
+  const { columnDefinitions } = await client.table(info.kind, { namespace: scope, labels: options.selector })
+  const columns = format === 'table' || format === 'wide' ? columnDefinitions : []
+  const isShown = (column: { priority: number }) => format === 'wide' || column.priority === 0
   if (columns.length > 0) {
-    const header = columns.filter((column) => column.priority === 0).map((column) => column.name.toUpperCase())
+    const header = columns.filter(isShown).map((column) => column.name.toUpperCase())
     width = header.map((title) => Math.max(title.length + 3, 12))
     console.log(
       header
@@ -156,7 +156,7 @@ async function follow(
     else if (format === 'name') console.log(`${object.kind.toLowerCase()}/${object.metadata.name}`)
     else {
       const row = client.row(info.kind, event.object)
-      const cells = columns.map((column, i) => ({ column, cell: row[i] })).filter(({ column }) => column.priority === 0)
+      const cells = columns.map((column, i) => ({ column, cell: row[i] })).filter(({ column }) => isShown(column))
       console.log(
         cells
           .map(({ cell }, i) => plain(String(cell ?? '')).padEnd(width[i] ?? 0))

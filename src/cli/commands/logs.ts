@@ -1,21 +1,24 @@
 import type { Client } from '../../api/client.ts'
-import type { Pod } from '../../model/kinds/kubernetes.ts'
+import type { LogOptions, Pod } from '../../model/kinds/kubernetes.ts'
+import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { annotation, label } from '../../model/names.ts'
 import { wholeNumber } from '../arguments.ts'
-import { connect } from '../connect.ts'
+import { connect, sayPresence } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
 import type { Global } from '../global.ts'
+import { paint } from '../output.ts'
+import { printLog } from '../print-log.ts'
+import { isUnreachable } from '../transport.ts'
 
-interface LogOptions {
+interface Options {
   follow?: boolean
   tail?: string
   rank?: string
   timestamps?: boolean
 }
 
-export async function logs(name: string, options: LogOptions, global: Global): Promise<void> {
-  const { client, namespace } = await connect(global)
-  const pods = await podsNamed(client, namespace, name, options.rank)
+export async function logs(name: string, options: Options, global: Global): Promise<void> {
+  const { client, namespace } = await connect(global, options.follow ? sayPresence() : undefined)
   const read = {
     ...(options.follow ? { follow: true } : {}),
     ...(options.tail === undefined ? {} : { tailLines: wholeNumber('--tail', options.tail, 0, 1_000_000) }),
@@ -23,50 +26,90 @@ export async function logs(name: string, options: LogOptions, global: Global): P
   }
   const stop = new AbortController()
   process.once('SIGINT', () => stop.abort())
-  const prefixed = pods.length > 1
-  await Promise.all(pods.map((pod) => print(client, pod, read, prefixed ? `[${pod.metadata.name}] ` : '', stop.signal)))
+  const pod = await client.get('Pod', { namespace, name })
+  if (pod !== undefined) return await printLog(client, pod, read, '', stop.signal)
+  const job = await client.get('TrainingJob', { namespace, name })
+  if (job !== undefined && options.follow) return await followJob(client, job, read, options.rank, stop.signal)
+  const pods = await podsNamed(client, namespace, name, options.rank)
+  await Promise.all(pods.map((one) => printLog(client, one, read, prefixOf(one, pods.length), stop.signal)))
 }
 
-/** A pod by its name, or the newest attempt's pods of a job or service. */
-export async function podsNamed(client: Client, namespace: string, name: string, rank?: string): Promise<Pod[]> {
-  const pod = await client.get('Pod', { namespace, name })
-  if (pod !== undefined) return [pod]
-  const all = (await client.list('Pod', { namespace })).items.filter(
-    (one) =>
-      one.metadata.labels?.[label.job] === name ||
-      one.metadata.labels?.[label.service] === name ||
-      one.metadata.labels?.[label.gang] === name,
-  )
-  if (all.length === 0)
+const prefixOf = (pod: Pod, count: number) => (count > 1 ? `[${pod.metadata.name}] ` : '')
+
+/** The newest attempt's output, then that of each attempt after it, until the job is over. */
+async function followJob(
+  client: Client,
+  { metadata: { name, namespace = 'default' } }: TrainingJob,
+  read: LogOptions,
+  rank: string | undefined,
+  signal: AbortSignal,
+): Promise<void> {
+  const printing = new Map<string, Promise<void>>()
+  let attempt = 0
+  let options = read
+  const scope = { namespace, fields: `metadata.name=${name}` }
+  for await (const { type, object } of client.watch('TrainingJob', scope, signal)) {
+    // Where the factory has just gone away, the watch brings the job again when it is back.
+    const pods = type === 'DELETED' ? [] : newestOf(await podsOf(client, namespace, name).catch(noneIfAway))
+    if (pods.length > 0 && rank !== undefined && ofRank(pods, rank).length === 0 && pods.every(isSeated))
+      throw noRank(name, rank, pods)
+    const begun = (rank === undefined ? pods : ofRank(pods, rank)).filter(hasBegun)
+    const newest = Math.max(attempt, ...begun.map(attemptOf))
+    if (attempt > 0 && newest > attempt) {
+      await Promise.all(printing.values())
+      console.error(paint.dim(`--- attempt ${newest} ---`))
+      options = { ...read, tailLines: undefined }
+    }
+    attempt = newest
+    for (const pod of begun) {
+      const uid = pod.metadata.uid ?? pod.metadata.name
+      if (!printing.has(uid)) printing.set(uid, printLog(client, pod, options, prefixOf(pod, pods.length), signal))
+    }
+    if (type === 'DELETED' || object.status?.phase === 'Succeeded' || object.status?.phase === 'Failed') break
+  }
+  await Promise.all(printing.values())
+}
+
+function noneIfAway(error: unknown): Pod[] {
+  if (isUnreachable(error)) return []
+  throw error
+}
+
+/** The newest attempt's pods of a job, a service or a gang. */
+async function podsNamed(client: Client, namespace: string, name: string, rank?: string): Promise<Pod[]> {
+  const present = newestOf(await podsOf(client, namespace, name))
+  if (present.length === 0)
     throw new Exit(
       exit.notFound,
       `no pod, job or service "${name}" with pods in namespace ${namespace}; \`millwright get pods\` lists them.`,
     )
-  const attemptOf = (one: Pod) => Number(one.metadata.labels?.[label.attempt] ?? 0)
-  const newest = new Map<string, number>()
-  for (const one of all) {
-    const gang = one.metadata.labels?.[label.gang] ?? ''
-    newest.set(gang, Math.max(newest.get(gang) ?? 0, attemptOf(one)))
-  }
-  const present = all.filter((one) => attemptOf(one) === newest.get(one.metadata.labels?.[label.gang] ?? ''))
-  const wanted =
-    rank === undefined ? present : present.filter((one) => one.metadata.annotations?.[annotation.rank] === rank)
-  if (wanted.length === 0)
-    throw new Exit(exit.notFound, `"${name}" has no rank ${rank}; it has ${present.length} worker(s).`)
+  if (rank === undefined) return present
+  const wanted = ofRank(present, rank)
+  if (wanted.length === 0) throw noRank(name, rank, present)
   return wanted
 }
 
-async function print(client: Client, pod: Pod, read: object, prefix: string, signal: AbortSignal): Promise<void> {
-  const ref = { namespace: pod.metadata.namespace, name: pod.metadata.name }
-  let rest = ''
-  for await (const chunk of client.logs(ref, read, signal)) {
-    if (prefix === '') {
-      process.stdout.write(chunk)
-      continue
-    }
-    const lines = (rest + Buffer.from(chunk).toString('utf8')).split('\n')
-    rest = lines.pop() ?? ''
-    for (const line of lines) process.stdout.write(`${prefix}${line}\n`)
-  }
-  if (rest !== '') process.stdout.write(`${prefix}${rest}\n`)
+async function podsOf(client: Client, namespace: string, name: string): Promise<Pod[]> {
+  const { items } = await client.list('Pod', { namespace })
+  return items.filter(({ metadata: { labels } }) =>
+    [label.job, label.service, label.gang].some((key) => labels?.[key] === name),
+  )
+}
+
+/** Of each gang. */
+function newestOf(pods: readonly Pod[]): Pod[] {
+  const newest = new Map<string, number>()
+  for (const pod of pods) newest.set(gangOf(pod), Math.max(newest.get(gangOf(pod)) ?? 0, attemptOf(pod)))
+  return pods.filter((pod) => attemptOf(pod) === newest.get(gangOf(pod)))
+}
+
+const gangOf = (pod: Pod) => pod.metadata.labels?.[label.gang] ?? ''
+const attemptOf = (pod: Pod) => Number(pod.metadata.labels?.[label.attempt] ?? 0)
+const isSeated = (pod: Pod) => pod.spec.nodeName !== undefined
+const hasBegun = (pod: Pod) => isSeated(pod) && (pod.status?.phase ?? 'Pending') !== 'Pending'
+const ofRank = (pods: readonly Pod[], rank: string) =>
+  pods.filter((pod) => pod.metadata.annotations?.[annotation.rank] === rank)
+
+function noRank(name: string, rank: string, pods: readonly Pod[]): Exit {
+  return new Exit(exit.notFound, `"${name}" has no rank ${rank}; it has ${pods.length} worker(s).`)
 }

@@ -1,15 +1,18 @@
 import { basename } from 'node:path'
 import type { Client } from '../../api/client.ts'
+import { messageOf } from '../../base/errors.ts'
 import type { Pod } from '../../model/kinds/kubernetes.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { millwrightVersion } from '../../model/metadata.ts'
-import { label } from '../../model/names.ts'
+import { annotation, label } from '../../model/names.ts'
 import { kinds } from '../../model/registry.ts'
 import { wholeNumber } from '../arguments.ts'
-import { connect } from '../connect.ts'
+import { connect, sayPresence } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
 import type { Global } from '../global.ts'
-import { paint } from '../output.ts'
+import { paint, plain } from '../output.ts'
+import { printLog } from '../print-log.ts'
+import { isUnreachable } from '../transport.ts'
 
 interface RunOptions {
   name?: string
@@ -28,29 +31,49 @@ interface RunOptions {
 
 /** A TrainingJob from the command line, followed to its end; exits with the job's exit code. */
 export async function runJob(words: string[], options: RunOptions, global: Global): Promise<void> {
-  const { client, namespace } = await connect(global)
+  const { client, namespace } = await connect(global, options.detach ? undefined : sayPresence())
   const job = jobFrom(words, options, namespace)
   const created = await client.create('TrainingJob', job)
   const ref = { namespace, name: created.metadata.name }
   if (options.detach) return console.log(`trainingjob/${ref.name} created`)
   console.error(paint.dim(`trainingjob/${ref.name} created; Ctrl-C cancels it`))
   const stop = new AbortController()
-  let cancelled = false
-  process.on('SIGINT', () => {
-    if (cancelled) process.exit(exit.interrupted)
-    cancelled = true
-    console.error(`\ncancelling ${ref.name}; once more leaves it running`)
-    void client.delete('TrainingJob', ref).finally(() => {
-      stop.abort()
-      process.exit(exit.interrupted)
-    })
-  })
+  cancelOnInterrupt(client, ref, stop)
   const ended = await follow(client, ref, stop.signal)
   process.exitCode = await codeOf(client, ended)
   if (ended.status?.phase === 'Failed')
     console.error(
       `millwright: ${ref.name} failed: ${ended.status.message ?? ended.status.lastFailure?.message ?? 'see millwright describe job'}`,
     )
+}
+
+interface JobRef {
+  namespace: string
+  name: string
+}
+
+/** Never says that a job was cancelled when nobody heard it. */
+function cancelOnInterrupt(client: Client, ref: JobRef, stop: AbortController): void {
+  let isCancelling = false
+  const failed = (why: string, code: number) => {
+    const scope = ref.namespace === 'default' ? '' : ` -n ${ref.namespace}`
+    console.error(
+      `millwright: ${ref.name} could not be cancelled and may go on running: ${why}. Once the factory answers, \`millwright delete job ${ref.name}${scope}\` cancels it.`,
+    )
+    process.exit(code)
+  }
+  process.on('SIGINT', () => {
+    if (isCancelling) return failed('the factory has not answered yet', exit.interrupted)
+    isCancelling = true
+    console.error(`\ncancelling ${ref.name}; Ctrl-C again does not wait for the answer`)
+    client.delete('TrainingJob', ref).then(
+      () => {
+        stop.abort()
+        process.exit(exit.interrupted)
+      },
+      (error) => failed(messageOf(error), isUnreachable(error) ? exit.unreachable : exit.failed),
+    )
+  })
 }
 
 function jobFrom(words: string[], options: RunOptions, namespace: string): TrainingJob {
@@ -102,32 +125,23 @@ function assignment(text: string): [string, string] {
 }
 
 /** Prints phases and the workers' output until the job is over. */
-async function follow(
-  client: Client,
-  ref: { namespace: string; name: string },
-  signal: AbortSignal,
-): Promise<TrainingJob> {
+async function follow(client: Client, ref: JobRef, signal: AbortSignal): Promise<TrainingJob> {
   const printing = new Map<string, Promise<void>>()
-  let said = ''
+  let said: string | undefined
   for await (const { type, object } of client.watch(
     'TrainingJob',
     { namespace: ref.namespace, fields: `metadata.name=${ref.name}` },
     signal,
   )) {
     if (type === 'DELETED') throw new Exit(exit.failed, `${ref.name} was deleted.`)
-    const status = object.status
-    const line =
-      status?.phase === 'Waiting'
-        ? `waiting: ${status.message ?? ''}`
-        : status?.phase === 'Restarting'
-          ? `restarting (${status.message ?? status.lastFailure?.message ?? ''})`
-          : status?.phase === 'Starting' && status.message !== undefined
-            ? `starting: ${status.message}`
-            : ''
-    if (line !== '' && line !== said) console.error(paint.yellow(`${ref.name} ${line}`))
-    said = line
-    const over = status?.phase === 'Succeeded' || status?.phase === 'Failed'
-    if (over || status?.phase === 'Running' || status?.phase === 'Starting')
+    const phase = object.status?.phase
+    const line = wordsFor(object)
+    // That it runs is worth a word only after something kept it from running.
+    if (line !== undefined && line !== said && (phase !== 'Running' || said !== undefined))
+      console.error(paint.yellow(plain(`${ref.name} ${line}`)))
+    said = line ?? said
+    const over = phase === 'Succeeded' || phase === 'Failed'
+    if (over || phase === 'Running' || phase === 'Starting')
       await printNew(client, ref, printing, (object.spec.workers ?? 1) > 1, signal)
     if (over) {
       await Promise.all(printing.values())
@@ -137,47 +151,56 @@ async function follow(
   throw new Exit(exit.interrupted, '')
 }
 
+/** What whoever waits for it should know of where it stands; undefined: nothing new. */
+function wordsFor({ metadata: { name, annotations }, status }: TrainingJob): string | undefined {
+  const withFactory = annotations?.[annotation.suspendedBy] !== undefined
+  switch (status?.phase) {
+    case 'Waiting':
+      return `waiting: ${status.message ?? ''}`
+    case 'Starting':
+      return status.message === undefined ? undefined : `starting: ${status.message}`
+    case 'Restarting':
+      return `restarting (${status.message ?? status.lastFailure?.message ?? ''})`
+    case 'Suspending':
+      return `checkpoints and stops, because ${withFactory ? 'the factory stops' : 'it is suspended'}`
+    case 'Suspended':
+      return withFactory
+        ? 'is suspended; the next `millwright up` lets it go on'
+        : `is suspended; \`millwright resume ${name}\` lets it go on`
+    case 'Running':
+      return `runs (attempt ${status.attempt ?? 1})`
+    default:
+      return undefined
+  }
+}
+
 async function printNew(
   client: Client,
-  ref: { namespace: string; name: string },
+  ref: JobRef,
   printing: Map<string, Promise<void>>,
   prefixed: boolean,
   signal: AbortSignal,
 ): Promise<void> {
-  const pods = await client.list('Pod', { namespace: ref.namespace, labels: `${label.job}=${ref.name}` })
+  const pods = await client
+    .list('Pod', { namespace: ref.namespace, labels: `${label.job}=${ref.name}` })
+    .catch(nothingYet)
   for (const pod of pods.items) {
     const uid = pod.metadata.uid ?? pod.metadata.name
     if (printing.has(uid) || pod.spec.nodeName === undefined) continue
     if ((pod.status?.phase ?? 'Pending') === 'Pending') continue
+    // A pod that is gone with its log was of an attempt that was replaced; the next attempt's is followed.
+    const prefix = prefixed ? `[${pod.metadata.name}] ` : ''
     printing.set(
       uid,
-      print(
-        client,
-        { namespace: ref.namespace, name: pod.metadata.name },
-        prefixed ? `[${pod.metadata.name}] ` : '',
-        signal,
-      ),
+      printLog(client, pod, { follow: true }, prefix, signal).catch(() => undefined),
     )
   }
 }
 
-async function print(
-  client: Client,
-  ref: { namespace: string; name: string },
-  prefix: string,
-  signal: AbortSignal,
-): Promise<void> {
-  let rest = ''
-  try {
-    for await (const chunk of client.logs(ref, { follow: true }, signal)) {
-      const lines = (rest + Buffer.from(chunk).toString('utf8')).split('\n')
-      rest = lines.pop() ?? ''
-      for (const line of lines) process.stdout.write(`${prefix}${line}\n`)
-    }
-  } catch {
-    // The pod is gone with its log (an attempt that was replaced); the next attempt's is followed.
-  }
-  if (rest !== '') process.stdout.write(`${prefix}${rest}\n`)
+/** The factory has just gone away: the watch brings the job again when it is back. */
+function nothingYet(error: unknown): { items: Pod[] } {
+  if (isUnreachable(error)) return { items: [] }
+  throw error
 }
 
 /** 0 when the job succeeded, else the exit code of the worker that failed (128 + n for a signal, 127 as a shell's for one that could not start). */

@@ -1,19 +1,21 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { humanAge, humanDuration } from '../../api/age.ts'
 import type { Client } from '../../api/client.ts'
 import { conditionOf } from '../../model/conditions.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import { oneOf } from '../arguments.ts'
-import { connect } from '../connect.ts'
+import { connect, sayPresence } from '../connect.ts'
 import type { Global } from '../global.ts'
 import { paint, plain, table } from '../output.ts'
+import { isUnreachable } from '../transport.ts'
 
 export async function status(options: { watch?: boolean; output?: string }, global: Global): Promise<void> {
   const output = oneOf('--output', options.output, ['text', 'json'], 'text')
-  const { client, url, gateway } = await connect(global)
+  const factory = await connect(global, options.watch ? sayPresence() : undefined)
   const show = async () => {
-    const seen = await look(client)
+    const seen = await look(factory.client)
     if (output === 'json') return console.log(JSON.stringify(seen))
-    const screen = draw(seen, url, gateway.url)
+    const screen = draw(seen, factory.url, factory.gateway.url)
     process.stdout.write(options.watch && process.stdout.isTTY ? `\u001b[H\u001b[2J${screen}\n` : `${screen}\n`)
   }
   await show()
@@ -21,19 +23,14 @@ export async function status(options: { watch?: boolean; output?: string }, glob
   const stop = new AbortController()
   process.once('SIGINT', () => stop.abort())
   while (!stop.signal.aborted) {
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, 1000)
-      stop.signal.addEventListener(
-        'abort',
-        () => {
-          clearTimeout(timer)
-          resolve()
-        },
-        { once: true },
-      )
-    })
-    if (!stop.signal.aborted) await show()
+    await pause(1000, undefined, { signal: stop.signal }).catch(() => undefined)
+    if (!stop.signal.aborted) await show().catch(unlessAway)
   }
+}
+
+/** It said so already; the next look may find it again. */
+function unlessAway(error: unknown): void {
+  if (!isUnreachable(error)) throw error
 }
 
 async function look(client: Client) {

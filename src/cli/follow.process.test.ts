@@ -1,0 +1,76 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, it, vi } from 'vitest'
+import { TestFactory } from './factory.fixture.ts'
+
+const factory = new TestFactory()
+beforeAll(() => factory.up())
+afterAll(() => factory.remove())
+
+const countTo = (last: string) => `i=0; while [ $i -lt ${last} ]; do i=$((i+1)); echo $i; sleep 0.1; done`
+const has = (text: () => string, part: string) => vi.waitUntil(() => text().includes(part), 30_000)
+
+it('logs -f goes on with the next attempts until the job is over', async () => {
+  const go = join(factory.dir, 'go')
+  const script = `echo begun; while [ ! -e ${go} ]; do sleep 0.05; done; echo "$(cat ${go})"; echo x >> ${go}; [ "$(wc -l < ${go})" -gt 2 ]`
+  factory.millwright('run', '--detach', '--name', 'twice', '--max-restarts', '1', '--', 'sh', '-c', script)
+  const logs = factory.begin('logs', '-f', 'twice')
+  await has(() => logs.stdout, 'begun')
+  writeFileSync(go, 'first\n')
+  expect(await logs.ended).toBe(0)
+  expect(logs.stdout).toBe('begun\nfirst\nbegun\nfirst\nx\n')
+  expect(logs.stderr).toBe('--- attempt 2 ---\n')
+})
+
+it('run says once when its job is suspended and when it runs again', async () => {
+  const stop = join(factory.dir, 'stop')
+  const run = factory.begin('run', '--name', 'long', '--', 'sh', '-c', `until [ -e ${stop} ]; do sleep 0.05; done`)
+  await vi.waitUntil(() => factory.millwright('get', 'job', 'long').stdout.includes('Running'), 30_000)
+  factory.millwright('suspend', 'long')
+  await has(() => run.stderr, 'long is suspended; `millwright resume long` lets it go on\n')
+  writeFileSync(stop, '')
+  factory.millwright('resume', 'long')
+  expect(await run.ended).toBe(0)
+  const lines = run.stderr.split('\n')
+  expect(lines.filter((line) => line.includes('is suspended;'))).toHaveLength(1)
+  expect(lines.filter((line) => line === 'long runs (attempt 2)').length).toBeLessThanOrEqual(1)
+})
+
+it('run, logs -f, get -w and status -w outlive a factory that comes back at another port', async () => {
+  const run = factory.begin('run', '--name', 'count', '--', 'sh', '-c', countTo('80'))
+  await has(() => run.stdout, '5\n')
+  const [logs, get, status] = [
+    ['logs', '-f', 'count'],
+    ['get', 'jobs', '-w'],
+    ['status', '-w'],
+  ].map((words) => factory.begin(...words)) as [typeof run, typeof run, typeof run]
+  for (const follower of [logs, get, status]) await vi.waitUntil(() => follower.stdout !== '', 30_000)
+  await factory.crash()
+  const lost = 'the factory does not answer; this goes on when it is back\n'
+  for (const follower of [run, logs, get, status]) await has(() => follower.stderr, lost)
+  await factory.up()
+  expect(await run.ended).toBe(0)
+  expect(await logs.ended).toBe(0)
+  const whole = Array.from({ length: 80 }, (_, i) => `${i + 1}\n`).join('')
+  expect(run.stdout).toBe(whole)
+  expect(logs.stdout).toBe(whole)
+  await has(() => get.stdout, 'Succeeded')
+  for (const follower of [get, status]) follower.signal('SIGINT')
+  for (const follower of [logs, get, status]) {
+    expect(await follower.ended).toBe(0)
+    expect(follower.stderr).toBe(`${lost}the factory is back\n`)
+  }
+}, 120_000)
+
+it('Ctrl-C of run does not claim to have cancelled what it could not reach', async () => {
+  const run = factory.begin('run', '--name', 'on', '--', 'sh', '-c', 'sleep 60')
+  await vi.waitUntil(() => factory.millwright('get', 'job', 'on').stdout.includes('Running'), 30_000)
+  await factory.crash()
+  run.signal('SIGINT')
+  expect(await run.ended).toBe(4)
+  expect(run.stderr).toContain('on could not be cancelled and may go on running: cannot reach the factory')
+  expect(run.stderr).toContain('`millwright delete job on` cancels it.')
+  await factory.up()
+  expect(factory.millwright('get', 'job', 'on').stdout).toContain('Running')
+  expect(factory.millwright('delete', 'job', 'on').status).toBe(0)
+})
