@@ -107,7 +107,7 @@ const columns: { readonly [K in KindName]: readonly Column<KindMap[K]>[] } = {
   LedgerPage: [
     text('Node', 'The node.', (page) => page.spec.node),
     text('Pool', 'Its pool.', (page) => page.spec.pool),
-    text('From', 'The hour.', (page) => new Date(page.spec.fromMs).toISOString()),
+    text('From', 'The hour, or when in it the price changed.', (page) => new Date(page.spec.fromMs).toISOString()),
     number('Slots', 'Slots accounted for.', (page) => page.status?.slots),
   ],
   Namespace: [text('Status', 'Its phase.', (namespace) => namespace.status?.phase ?? 'Active')],

@@ -196,7 +196,34 @@ test('hours have pages of their own, and a summary of all adds up to slots × ti
   expect(books.buckets()).toMatchObject({ productive: 2 * 7205 * second })
 })
 
-test('whatever happens, every slot-millisecond is in exactly one bucket', () => {
+test('a price holds from when it changes: what came before keeps its own, across a restart too', () => {
+  const books = openBooks()
+  const usd = () => summarise(books.pages(), 'bucket').totalUsd
+  books.price(2)
+  books.node('a', 4)
+  books.after(1800 * second)
+  expect(usd()).toBeCloseTo(4)
+  books.price(10)
+  books.price(8)
+  expect(usd()).toBeCloseTo(4)
+  books.after(900 * second)
+  expect(usd()).toBeCloseTo(4 + 8)
+  books.crash(60 * second)
+  books.after(840 * second)
+  expect(usd()).toBeCloseTo(4 + 16)
+  books.after(3600 * second)
+  books.price(1)
+  expect(usd()).toBeCloseTo(4 + 16 + 32)
+  expect(books.pages().map(({ spec, status }) => [spec.fromMs - startMs, status?.pricePerSlotHour])).toEqual([
+    [0, 2],
+    [1800 * second, 8],
+    [3600 * second, 8],
+    [7200 * second, 1],
+  ])
+  expect(books.buckets()).toEqual({ idle: 4 * 7140 * second, unobserved: 240 * second })
+})
+
+test('whatever happens, every slot-millisecond is in exactly one bucket, at the price of its time', () => {
   const gangName = fc.constantFrom('j', 'k', 'r')
   const nodeName = fc.constantFrom('a', 'b')
   const device = fc.constantFrom('cpu-0', 'cpu-1', 'cpu-2')
@@ -246,6 +273,7 @@ test('whatever happens, every slot-millisecond is in exactly one bucket', () => 
       name: gangName,
       phase: fc.constantFrom('Running', 'Succeeded', 'Failed'),
     }),
+    fc.record({ do: fc.constant('price' as const), usd: fc.integer({ min: 0, max: 3 }) }),
     fc.record({ do: fc.constant('crash' as const), ms: fc.nat(100_000) }),
     fc.record({ do: fc.constant('sleep' as const), ms: fc.nat(90_000) }),
   )
@@ -253,9 +281,11 @@ test('whatever happens, every slot-millisecond is in exactly one bucket', () => 
     fc.property(fc.array(fc.tuple(step, fc.nat(2_000_000)), { maxLength: 40 }), (steps) => {
       const books = openBooks()
       const slots = new Map<string, number>()
-      let capacity = 0
+      let [capacity, price, usd] = [0, 0, 0]
       const pass = (from: number) => {
-        for (const count of slots.values()) capacity += count * (books.nowMs - from)
+        const all = [...slots.values()].reduce((sum, count) => sum + count * (books.nowMs - from), 0)
+        capacity += all
+        usd += (all / 3_600_000) * price
       }
       for (const [one, ms] of steps) {
         const from = books.nowMs
@@ -263,6 +293,7 @@ test('whatever happens, every slot-millisecond is in exactly one bucket', () => 
         pass(from)
         if (one.do === 'node') slots.set(one.name, one.slots)
         if (one.do === 'drop' && one.kind === 'Node') slots.delete(one.name)
+        if (one.do === 'price') price = one.usd
         const then = books.nowMs
         books.after(ms % 4 === 0 ? ms : ms % 5000)
         pass(then)
@@ -270,6 +301,7 @@ test('whatever happens, every slot-millisecond is in exactly one bucket', () => 
       const summary = summarise(books.pages(), 'bucket')
       expect(summary.totalSlotMs).toBe(summary.capacitySlotMs)
       expect(summary.capacitySlotMs).toBe(capacity)
+      expect(summary.totalUsd).toBeCloseTo(usd, 6)
     }),
     { numRuns: 300 },
   )
@@ -308,6 +340,7 @@ test('whatever happens, every slot-millisecond is in exactly one bucket', () => 
       books.report(`${one.gang}-worker-0-${one.attempt}`, { step: one.step, checkpoints }, one.attempt)
     } else if (one.do === 'job')
       books.job(one.name, one.phase === 'Running' ? 'Running' : one.phase === 'Failed' ? 'Failed' : 'Succeeded')
+    else if (one.do === 'price') books.price(one.usd)
     else if (one.do === 'crash') books.crash(one.ms)
     else if (one.do === 'sleep') books.nowMs += one.ms
   }

@@ -8,7 +8,7 @@ import type { TrainingJob } from '../model/kinds/training-job.ts'
 import { label } from '../model/names.ts'
 import { keyOf } from '../model/refs.ts'
 import { type Demand, demandOf, fragmentedRooms } from './ledger-demand.ts'
-import { hourMs, Page, pageKey, provisionalKey } from './ledger-page.ts'
+import { hourMs, hourOf, Page, pageKey, provisionalKey } from './ledger-page.ts'
 import { type Bucket, hasEnded, ownerOf, type Scene, type Share, type Slot, sharesOf, slotsOf } from './ledger-use.ts'
 
 /** What the fold is told, in the order that it was seen. */
@@ -53,6 +53,10 @@ export class LedgerFold {
   /** Gangs whose present attempt was seen to step: `uid attempt`. */
   readonly #stepping = new Set<string>()
   readonly #pages = new Map<string, Page>()
+  /** The newest page of each bank. */
+  readonly #newest = new Map<string, Page>()
+  /** Opened before all pools were known. */
+  readonly #unpriced = new Map<Page, Bank>()
   /** Where each node's bank was last accounted for, from the pages of an earlier life. */
   readonly #throughMs = new Map<string, number>()
   /** Pages that may hold provisional time of a gang. */
@@ -67,13 +71,14 @@ export class LedgerFold {
     this.#awakeAtMs = nowMs
     for (const { spec, status } of pages) {
       if (status === undefined) continue
-      const bank = `${spec.node} ${spec.accelerator}`
+      const bank = bankKey(spec)
       this.#throughMs.set(bank, Math.max(this.#throughMs.get(bank) ?? 0, status.throughMs))
       this.#seenBeforeMs.set(spec.node, Math.max(this.#seenBeforeMs.get(spec.node) ?? 0, status.throughMs))
       const isOpen = status.provisional.length > 0 || spec.fromMs + hourMs > nowMs - hourMs
       if (isOpen) {
         const page = new Page(spec, status)
         this.#pages.set(page.key, page)
+        if (spec.fromMs >= (this.#newest.get(bank)?.fromMs ?? 0)) this.#newest.set(bank, page)
         for (const { gang } of status.provisional) this.#opened(gang, page)
       }
     }
@@ -100,6 +105,9 @@ export class LedgerFold {
     this.#wake(nowMs)
     this.#isSynced = true
     this.#throughMs.clear() // a node that comes later was not there meanwhile
+    for (const [page, bank] of this.#unpriced) page.pricePerSlotHour = this.#priceOf(bank)
+    this.#unpriced.clear()
+    this.#reprice([...this.#banks.values()].flat(), nowMs)
     for (const id of [...this.#open.keys()]) {
       const [key = '', uid] = id.split(' ')
       const known = this.#gangs.get(key)
@@ -137,7 +145,9 @@ export class LedgerFold {
   forget(nowMs: number): void {
     for (const [key, page] of this.#pages) {
       const closed = page.fromMs + 2 * hourMs < nowMs
-      if (closed && !page.dirty && page.provisional.size === 0) this.#pages.delete(key)
+      if (!closed || page.dirty || page.provisional.size > 0) continue
+      this.#pages.delete(key)
+      if (this.#newest.get(bankKey(page)) === page) this.#newest.delete(bankKey(page))
     }
   }
 
@@ -170,11 +180,12 @@ export class LedgerFold {
       return this.#openBank(name, accelerator, own, nowMs)
     })
     this.#banks.set(name, banks)
+    this.#reprice(banks, nowMs)
   }
 
   /** A node that was accounted for before goes on from there: what lies between was not observed. */
   #openBank(node: string, accelerator: string, slots: Slot[], nowMs: number): Bank {
-    const key = `${node} ${accelerator}`
+    const key = bankKey({ node, accelerator })
     const throughMs = this.#throughMs.get(key)
     this.#throughMs.delete(key)
     const atMs = Math.min(nowMs, throughMs ?? nowMs)
@@ -191,10 +202,29 @@ export class LedgerFold {
   }
 
   #setPool(pool: Pool, deleted: boolean, nowMs: number): void {
-    if (deleted) this.#pools.delete(pool.metadata.name)
-    else this.#pools.set(pool.metadata.name, pool)
-    for (const [name, node] of this.#nodes) {
-      if (node.metadata.labels?.[label.pool] === pool.metadata.name) this.#touch(name, nowMs, true)
+    const { name } = pool.metadata
+    if (deleted) this.#pools.delete(name)
+    else this.#pools.set(name, pool)
+    this.#reprice(
+      [...this.#banks.values()].flat().filter((bank) => this.#poolOf(bank.node) === name),
+      nowMs,
+    )
+  }
+
+  /**
+   * A price holds from when it is seen to change: what came before keeps its own, on a page of its own. Until everything
+   * is known that there was at the start, a pool that is not seen yet is no change.
+   */
+  #reprice(banks: readonly Bank[], nowMs: number): void {
+    if (!this.#isSynced) return
+    for (const bank of banks) {
+      const price = this.#priceOf(bank)
+      const page = this.#newest.get(bankKey(bank))
+      if (page === undefined || page.pricePerSlotHour === price) continue
+      this.#account(bank, nowMs)
+      const present = this.#pageAt(bank, bank.atMs)
+      if (present.isEmpty) Object.assign(present, { pricePerSlotHour: price, dirty: true })
+      else this.#openPage(bank, bank.atMs)
     }
   }
 
@@ -435,7 +465,9 @@ export class LedgerFold {
     if (usage.requests + usage.promptTokens + usage.completionTokens === 0) return
     const gang = [...this.#gangs.values()].find((one) => ownerOf(one) === owner && nodesOf(one).length > 0)
     const bank = this.#banks.get(nodesOf(gang)[0] ?? '')?.[0] ?? [...this.#banks.values()][0]?.[0]
-    if (bank !== undefined) this.#pageAt(bank, nowMs).addUsage({ ...usage, queue: gang?.spec.queue ?? '' })
+    if (bank === undefined) return
+    this.#account(bank, nowMs)
+    this.#pageAt(bank, bank.atMs).addUsage({ ...usage, queue: gang?.spec.queue ?? '' })
   }
 
   /** Accounts for a node up to `nowMs`, as it was; `changes`: from now on it may be used in another way. */
@@ -481,7 +513,7 @@ export class LedgerFold {
   #spend(bank: Bank, toMs: number, shares: readonly Share[]): void {
     while (bank.atMs < toMs) {
       const page = this.#pageAt(bank, bank.atMs)
-      const untilMs = Math.min(toMs, page.fromMs + hourMs)
+      const untilMs = Math.min(toMs, hourOf(bank.atMs) + hourMs)
       const total = bank.slots.length * (untilMs - bank.atMs)
       let left = total
       shares.forEach((share, index) => {
@@ -511,24 +543,42 @@ export class LedgerFold {
     this.#opened(id, page)
   }
 
+  /** The bank's page of that hour, its last one where the price changed meanwhile. */
   #pageAt(bank: Bank, atMs: number): Page {
-    const { node, accelerator, slots } = bank
-    const fromMs = Math.floor(atMs / hourMs) * hourMs
-    const key = pageKey({ node, accelerator, fromMs })
-    const pool = this.#nodes.get(node)?.metadata.labels?.[label.pool] ?? ''
-    const page = this.#pages.get(key) ?? new Page({ node, pool, accelerator, fromMs })
-    if (!this.#pages.has(key)) page.throughMs = atMs
-    this.#pages.set(key, page)
-    page.slots = slots.length
-    page.pricePerSlotHour = slotPrice(accelerator, this.#poolPrice(pool, accelerator))?.usdPerHour ?? 0
+    const fromMs = hourOf(atMs)
+    const newest = this.#newest.get(bankKey(bank))
+    const known = newest !== undefined && hourOf(newest.fromMs) === fromMs ? newest : undefined
+    const page = known ?? this.#pages.get(pageKey({ ...bank, fromMs })) ?? this.#openPage(bank, fromMs)
+    page.slots = bank.slots.length
     return page
   }
 
-  /** A pool's price is of its own accelerator: the CPU slots beside its GPUs have none of it. */
-  #poolPrice(name: string, accelerator: string): number | undefined {
-    const pool = this.#pools.get(name)
-    return pool?.spec.accelerator.toLowerCase() === accelerator.toLowerCase() ? pool.spec.pricePerSlotHour : undefined
+  #openPage(bank: Bank, fromMs: number): Page {
+    const { node, accelerator } = bank
+    const page = new Page({ node, pool: this.#poolOf(node), accelerator, fromMs })
+    page.slots = bank.slots.length
+    page.pricePerSlotHour = this.#priceOf(bank)
+    page.throughMs = Math.max(fromMs, bank.atMs)
+    this.#pages.set(page.key, page)
+    if (fromMs >= (this.#newest.get(bankKey(bank))?.fromMs ?? 0)) this.#newest.set(bankKey(bank), page)
+    if (!this.#isSynced) this.#unpriced.set(page, bank)
+    return page
   }
+
+  #poolOf(node: string): string {
+    return this.#nodes.get(node)?.metadata.labels?.[label.pool] ?? ''
+  }
+
+  /** A pool's price is of its own accelerator: the CPU slots beside its GPUs have none of it. */
+  #priceOf({ node, accelerator }: Bank): number {
+    const pool = this.#pools.get(this.#poolOf(node))
+    const isItsOwn = pool?.spec.accelerator.toLowerCase() === accelerator.toLowerCase()
+    return slotPrice(accelerator, isItsOwn ? pool.spec.pricePerSlotHour : undefined)?.usdPerHour ?? 0
+  }
+}
+
+function bankKey({ node, accelerator }: { node: string; accelerator: string }): string {
+  return `${node} ${accelerator}`
 }
 
 type Open = { gang: string; attempt: number; checkpoint: string }

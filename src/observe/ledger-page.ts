@@ -12,7 +12,7 @@ export type PageStatus = NonNullable<LedgerPage['status']>
 type Provisional = PageStatus['provisional'][number]
 export type Usage = PageStatus['usage'][number]
 
-/** One node, one accelerator, one hour. All amounts are whole slot-milliseconds; what goes in equals what there was. */
+/** One node, one accelerator, one hour, or the part of it since its price changed. All amounts are whole slot-milliseconds; what goes in equals what there was. */
 export class Page {
   readonly node: string
   readonly pool: string
@@ -41,6 +41,10 @@ export class Page {
     for (const entry of status.entries) this.#entries.set(entryKey(entry), { ...entry })
     for (const each of status.provisional) this.provisional.set(provisionalKey(each), { ...each })
     for (const each of status.usage) this.#usage.set(each.owner, { ...each })
+  }
+
+  get isEmpty(): boolean {
+    return this.#capacityMs === 0
   }
 
   get key(): string {
@@ -170,7 +174,13 @@ function othersOf(owner: string): string {
 
 export function pageKey(page: { node: string; accelerator: string; fromMs: number }): string {
   const accelerator = page.accelerator.toLowerCase().replace(/[^a-z0-9]+/g, '-')
-  return `${page.node}.${accelerator}.${page.fromMs / hourMs}`
+  const intoHourMs = page.fromMs % hourMs
+  const since = intoHourMs === 0 ? '' : `-${intoHourMs}`
+  return `${page.node}.${accelerator}.${Math.floor(page.fromMs / hourMs)}${since}`
+}
+
+export function hourOf(atMs: number): number {
+  return Math.floor(atMs / hourMs) * hourMs
 }
 
 /** One record per gang, attempt and the checkpoint that the time came after. */

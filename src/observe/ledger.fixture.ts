@@ -1,6 +1,7 @@
 import { type Gang, gang } from '../model/kinds/gang.ts'
 import type { Node, Pod } from '../model/kinds/kubernetes.ts'
 import type { LedgerPage } from '../model/kinds/ledger-page.ts'
+import { type Pool, pool } from '../model/kinds/pool.ts'
 import { type Report, report } from '../model/kinds/report.ts'
 import { type TrainingJob, trainingJob } from '../model/kinds/training-job.ts'
 import { millwrightVersion } from '../model/metadata.ts'
@@ -14,6 +15,8 @@ export interface Books {
   fold: LedgerFold
   after(ms: number): Books
   node(name: string, slots: number, more?: Partial<Node['spec']> & { ready?: boolean }): void
+  /** What a slot of all nodes costs from now on, in USD per hour. */
+  price(pricePerSlotHour: number): void
   gang(name: string, more?: GangState): void
   pod(name: string, more?: PodState): void
   report(pod: string, status: Partial<NonNullable<Report['status']>>, attempt?: number): void
@@ -57,6 +60,7 @@ export function openBooks(): Books {
   const reports = new Map<string, Report>()
   const jobs = new Map<string, TrainingJob>()
   const written = new Map<string, LedgerPage>()
+  let local: Pool | undefined
 
   function take(): void {
     books.fold.advance(books.nowMs)
@@ -86,6 +90,15 @@ export function openBooks(): Books {
       }
       nodes.set(name, object)
       books.fold.apply({ kind: 'Node', object, deleted: false }, books.nowMs)
+    },
+    price: (pricePerSlotHour) => {
+      local = pool.parse({
+        apiVersion: millwrightVersion,
+        kind: 'Pool',
+        metadata: { name: 'local' },
+        spec: { accelerator: 'cpu', pricePerSlotHour },
+      })
+      books.fold.apply({ kind: 'Pool', object: local, deleted: false }, books.nowMs)
     },
     gang: (name, more = {}) => {
       const { attempt = 1, suspend = false, service, seats, checkpoint, waits, asks = {} } = more
@@ -202,6 +215,7 @@ export function openBooks(): Books {
       for (const object of gangs.values()) fold.apply({ kind: 'Gang', object, ...tell }, books.nowMs)
       for (const object of pods.values()) fold.apply({ kind: 'Pod', object, ...tell }, books.nowMs)
       for (const object of reports.values()) fold.apply({ kind: 'Report', object, ...tell }, books.nowMs)
+      if (local !== undefined) fold.apply({ kind: 'Pool', object: local, ...tell }, books.nowMs)
       fold.synced(books.nowMs)
     },
     pages: () => {
