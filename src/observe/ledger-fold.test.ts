@@ -196,6 +196,17 @@ test('hours have pages of their own, and a summary of all adds up to slots × ti
   expect(books.buckets()).toMatchObject({ productive: 2 * 7205 * second })
 })
 
+test('by namespace, the time of nobody is under "-"; every bucket is explained', () => {
+  const summary = summarise(training(1 * second).pages(), 'namespace')
+  expect(summary.rows.map(({ key, slotMs }) => [...key, slotMs])).toEqual([
+    ['-', 'idle', 2 * second],
+    ['default', 'provisional', 2 * second],
+  ])
+  expect(summary.header).toEqual(['namespace', 'bucket'])
+  expect(summary.fromMs).toBe(startMs)
+  for (const { meaning } of summary.buckets) expect(meaning).toMatch(/^[a-z].{20,110}$/)
+})
+
 test('a price holds from when it changes: what came before keeps its own, across a restart too', () => {
   const books = openBooks()
   const usd = () => summarise(books.pages(), 'bucket').totalUsd

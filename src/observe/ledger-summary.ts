@@ -1,14 +1,18 @@
 import type { LedgerPage } from '../model/kinds/ledger-page.ts'
 import { hourMs } from './ledger-page.ts'
-import { buckets } from './ledger-use.ts'
+import { buckets, meanings } from './ledger-use.ts'
 
-export type LedgerBy = 'bucket' | 'queue' | 'owner' | 'node'
+export type LedgerBy = 'bucket' | 'queue' | 'namespace' | 'owner' | 'node'
 
 export interface LedgerSummary {
   /** Names of the parts of each row's key. */
   header: string[]
   rows: { key: string[]; slotMs: number; usd: number }[]
+  /** What each bucket means, in the order of the rows. */
+  buckets: { name: string; meaning: string }[]
   nodes: number
+  /** Where the first page begins; undefined without any. */
+  fromMs: number | undefined
   /** What there was: slots × time. The rows add up to it. */
   capacitySlotMs: number
   totalSlotMs: number
@@ -45,6 +49,11 @@ export function summarise(pages: readonly LedgerPage[], by: LedgerBy = 'bucket')
   return {
     header: by === 'bucket' ? ['bucket'] : [by, 'bucket'],
     rows: sorted,
+    buckets: buckets.map((name) => ({ name, meaning: meanings[name] })),
+    fromMs:
+      pages.length === 0
+        ? undefined
+        : pages.reduce((first, { spec }) => Math.min(first, spec.fromMs), Number.POSITIVE_INFINITY),
     nodes: new Set(pages.map((page) => page.spec.node)).size,
     capacitySlotMs,
     totalSlotMs: sorted.reduce((sum, row) => sum + row.slotMs, 0),
@@ -54,7 +63,10 @@ export function summarise(pages: readonly LedgerPage[], by: LedgerBy = 'bucket')
 }
 
 function keyFor(by: LedgerBy, of: { queue: string; owner: string; bucket: string; node: string }): string[] {
-  return by === 'bucket' ? [of.bucket] : [of[by] || '-', of.bucket]
+  if (by === 'bucket') return [of.bucket]
+  // `TrainingJob/namespace/name`
+  const value = by === 'namespace' ? of.owner.split('/')[1] : of[by]
+  return [value || '-', of.bucket]
 }
 
 /** By name, then in the order that the buckets have everywhere. */

@@ -24,6 +24,23 @@ export const buckets = [
 ] as const
 export type Bucket = (typeof buckets)[number]
 
+/** What a slot was doing in each, for people. */
+export const meanings: Readonly<Record<Bucket, string>> = {
+  productive: 'training that is in a durable checkpoint or in a job that succeeded',
+  provisional: 'training since the last durable checkpoint: productive with the next one, lost if it fails first',
+  checkpointing: 'training stood still while a checkpoint was written',
+  starting: 'taken by a pod that does not work yet: preparing, loading, before its first step or not ready',
+  lost: 'training that a failure threw away, or of a job that failed or was deleted',
+  serving: 'a replica with requests under way',
+  headroom: 'a replica that is ready and has none',
+  draining: 'taken by a pod on its way out',
+  reserved: 'free, on a node that somebody closed to new work',
+  fragmented: 'free, and enough for a gang that waits, but lying where its members do not fit',
+  unhealthy: 'on a node or device that is broken, silent or suspected',
+  idle: 'free, and nobody that could use it waits',
+  unobserved: 'nobody looked: the control plane was down or stopped',
+}
+
 export interface Use {
   bucket: Bucket
   queue: string
