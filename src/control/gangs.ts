@@ -43,6 +43,10 @@ export function ranSecondsOf(gang: Gang, nowMs: number): number {
   return (Number.isFinite(before) ? before : 0) + now
 }
 
+export function memberCount(gang: Gang): number {
+  return gang.spec.groups.reduce((sum, group) => sum + group.min, 0)
+}
+
 export function attemptOf(pod: Pod): number {
   return Number(pod.metadata.labels?.[label.attempt] ?? 0)
 }

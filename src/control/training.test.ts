@@ -121,7 +121,9 @@ test('a job that is active for too long fails', async () => {
 test('a dataset that does not exist is said, and waited for', async () => {
   await world.job('x', { dataset: 'text' })
   await world.settle()
-  expect((await world.getJob('x')).status?.message).toBe('dataset text does not exist in namespace default; create it')
+  expect((await world.getJob('x')).status?.message).toBe(
+    'dataset text does not exist in namespace default; create it (kind: Dataset, spec.uri: file:///path)',
+  )
   await world.store.create('Dataset', {
     apiVersion: 'millwright.dev/v1alpha1',
     kind: 'Dataset',

@@ -143,7 +143,15 @@ export interface FakeAgent {
   /** Ends a pod as a process would end: Report first, then the phase. */
   end(
     pod: string,
-    end: { exitCode?: number; signal?: string; stopped?: boolean; output?: boolean; atMs?: number; logTail?: string },
+    end: {
+      exitCode?: number
+      signal?: string
+      stopped?: boolean
+      output?: boolean
+      atMs?: number
+      logTail?: string
+      reason?: string
+    },
   ): Promise<void>
   /** Ships a checkpoint of the pod's rank: manifest, then the Report. */
   ship(pod: string, step: number, cost?: { stallSeconds?: number; persistSeconds?: number }): Promise<void>
@@ -259,7 +267,7 @@ function createFakeAgent(store: Store, blobs: Blobs, clock: ManualClock): FakeAg
     if (pod === undefined) return
     const { exitCode, signal, output, stopped: asked, logTail } = how
     const good = exitCode === 0
-    const reason = good ? 'Completed' : 'Error'
+    const reason = how.reason ?? (good ? 'Completed' : 'Error')
     const message = signal === undefined ? `exit code ${exitCode}` : `killed by ${signal}`
     await report(name, {
       ended: {

@@ -4,9 +4,9 @@ import type { ReportStatus } from '../gangs.ts'
 
 /**
  * 'refused': the agent could not start it, or not take over what it left; trying again would end the same. 'damaged':
- * not from that checkpoint.
+ * not from that checkpoint. 'unready': something that it names is not there yet, or no more.
  */
-export type EndKind = 'damaged' | 'lost' | 'killed' | 'hung' | 'exit' | 'refused' | 'by agent'
+export type EndKind = 'damaged' | 'unready' | 'lost' | 'killed' | 'hung' | 'exit' | 'refused' | 'by agent'
 
 /** How one member ended, or that it must be taken for ended. */
 export interface End {
@@ -38,6 +38,7 @@ const weights: Record<End['kind'], number> = {
   lost: 1,
   killed: 1,
   refused: 2,
+  unready: 2,
   exit: 2,
   hung: 3,
   'by agent': 4,
@@ -81,6 +82,9 @@ export function endOf(
 /** What the machine did to it, whatever the exit code says. */
 const machineReasons: readonly string[] = ['OOMKilled', 'Lost', 'PrepareFailed', 'AgentError']
 
+/** What an agent says, as a kubelet does, of a pod whose Secret lacks what its environment names. */
+const unreadyReason = 'CreateContainerConfigError'
+
 type About = Pick<End, 'pod' | 'rank' | 'node' | 'logTail'>
 
 function damagedEnd(about: About, damaged: NonNullable<ReportStatus['damaged']>, atMs: number): End {
@@ -91,6 +95,7 @@ function fromReport(about: About, ended: NonNullable<ReportStatus['ended']>): En
   const { atMs, exitCode, signal, reason, message, byAgent } = ended
   const end = { ...about, atMs, reason, message, ...(exitCode === undefined ? {} : { exitCode }) }
   if (byAgent) return { ...end, kind: 'by agent' }
+  if (reason === unreadyReason) return { ...end, kind: 'unready' }
   if (signal !== undefined || machineReasons.includes(reason)) return { ...end, kind: 'killed' }
   if (exitCode === undefined || exitCode === 0)
     return exitCode === 0 && reason === 'Completed' ? undefined : { ...end, kind: 'refused' }
@@ -107,6 +112,7 @@ function fromPod(about: About, pod: Pod, nowMs: number): End {
   if (terminated === undefined) return { ...about, atMs, kind: 'by agent', reason, message }
   const { exitCode, signal } = terminated
   const end = { ...about, atMs, reason, message, exitCode }
+  if (reason === unreadyReason) return { ...end, kind: 'unready' }
   if ((signal ?? 0) > 0 || machineReasons.includes(reason)) return { ...end, kind: 'killed' }
   if (exitCode === 0 || (exitCode === 128 && reason !== 'Error')) return { ...end, kind: 'refused' }
   return { ...end, kind: 'exit' }

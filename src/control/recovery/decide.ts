@@ -22,7 +22,7 @@ const commandExitCodes: readonly number[] = [126, 127]
 /**
  * Pure: the end that caused it, the job's policy and what was counted before decide whether there is another attempt. A
  * damaged checkpoint counts as no restart: the job did nothing wrong, `maxRestarts: 0` must not lose what an older one
- * holds, and there are only as many to strike as were kept.
+ * holds, and there are only as many to strike as were kept. Nor does what it names and is not there, however often.
  */
 export function decideRestart(job: TrainingJob, gang: Gang, cause: End, everStepped: boolean, nowMs: number): Decision {
   const before = recoveryOf(gang)
@@ -35,12 +35,19 @@ export function decideRestart(job: TrainingJob, gang: Gang, cause: End, everStep
     const last = failureOf(gang, cause, false, nowMs)
     return { record: { ...before, progress, strikes, restartsSinceProgress: restartsBefore, lostSeconds, last } }
   }
+  if (cause.kind === 'unready') {
+    const last = failureOf(gang, cause, false, nowMs)
+    const unready = before.unready + 1
+    return {
+      record: { ...before, progress, strikes, restartsSinceProgress: restartsBefore, lostSeconds, unready, last },
+    }
+  }
   const restartsSinceProgress = restartsBefore + 1
   const earlyExits = cause.kind === 'exit' && !everStepped ? before.earlyExits + 1 : 0
   const isNodes = cause.kind === 'killed' || cause.kind === 'lost' || cause.kind === 'hung'
   const nodes = { ...(isProgress ? {} : before.nodes) }
   if (isNodes) nodes[cause.node] = (nodes[cause.node] ?? 0) + 1
-  const counted = { ...before, progress, strikes, earlyExits, lostSeconds, nodes }
+  const counted = { ...before, progress, strikes, unready: 0, earlyExits, lostSeconds, nodes }
   const failed = whyNoMore(job, cause, { earlyExits, restartsSinceProgress })
   const last = failureOf(gang, cause, failed !== undefined, nowMs)
   if (failed !== undefined) return { record: { ...counted, last, failed } }

@@ -26,6 +26,8 @@ const recoveryRecord = z.object({
   strikes: z.number().int().default(0),
   /** Attempts in a row that ended with an exit code before any step was ever done. */
   earlyExits: z.number().int().default(0),
+  /** Attempts in a row that could not start because something that they name was not there; no failures of the job. */
+  unready: z.number().int().default(0),
   /** Failures by node since that checkpoint. */
   nodes: z.record(z.string(), z.number()).default({}),
   last: failure.optional(),

@@ -26,7 +26,7 @@ const echoMs = 300
 /** Of one gang, not of its name: a job made again under the name of another starts from nothing. */
 interface Remembered {
   uid: string
-  /** When the end that may be an echo was first seen. */
+  /** When the end that is waited on (for its echo, or before the next try) was first seen. */
   firstSeenMs: number | undefined
   /** Bound pods of the present attempt: one that is gone again was taken from a running gang. */
   bound: Map<string, { uid: string; attempt: number }>
@@ -34,7 +34,7 @@ interface Remembered {
 
 /**
  * The one owner of a failed attempt. Finds the cause, decides once, in one write to the gang: another attempt, or none;
- * then ends what is left of the old one. Nothing here waits but for an echo.
+ * then ends what is left of the old one. Nothing here waits but for an echo, or before it tries again what was not ready.
  */
 export function createRecovery(context: Context): Reconciler {
   const { store, views, clock, events, log } = context
@@ -65,7 +65,7 @@ export function createRecovery(context: Context): Reconciler {
     }
     // Training strikes it first; that write to the gang brings us back.
     if (ends.some(({ damaged }) => damaged !== undefined && isCommitted(gang, damaged))) return settled()
-    const waitMs = echoWaitMs(memory, gang, cause)
+    const waitMs = waitMsFor(memory, gang, cause)
     if (waitMs > 0) return again(waitMs)
     await carryOut(gang, job, pods, cause)
     return settled()
@@ -120,11 +120,12 @@ export function createRecovery(context: Context): Reconciler {
     return false
   }
 
-  function echoWaitMs(memory: Remembered, gang: Gang, cause: End): number {
-    if (!mayBeAnEcho(cause, seatsNow(gang)?.members.length ?? 1)) return 0
+  function waitMsFor(memory: Remembered, gang: Gang, cause: End): number {
+    if (cause.kind !== 'unready' && !mayBeAnEcho(cause, seatsNow(gang)?.members.length ?? 1)) return 0
     const since = memory.firstSeenMs ?? clock.now()
     memory.firstSeenMs = since
-    return since + echoMs - clock.now()
+    const waitMs = cause.kind === 'unready' ? backoffMs(recoveryOf(gang).unready) : echoMs
+    return since + waitMs - clock.now()
   }
 
   /** The decision is the write to the gang; before it only what may be done twice, after it only what follows from it. */
@@ -203,6 +204,11 @@ export function createRecovery(context: Context): Reconciler {
     workers: 32,
     reconcile,
   }
+}
+
+/** Before the next try of what was not ready: 1 s, 2 s, 4 s, … 60 s. */
+function backoffMs(before: number): number {
+  return Math.min(60_000, 1_000 << Math.min(before, 6))
 }
 
 const cordonedBecause = 'millwright.dev/cordoned-because'

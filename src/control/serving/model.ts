@@ -1,5 +1,6 @@
 import type { InferenceService } from '../../model/kinds/inference-service.ts'
 import type { Model } from '../../model/kinds/model.ts'
+import type { Missing } from '../missing.ts'
 import type { Context } from '../reconciler.ts'
 
 /** What a service serves. `source` is for `agent/pod`: a manifest key, or a URI. Nothing where the server brings its own. */
@@ -9,7 +10,7 @@ export interface Served {
   /** Changes when the content does. */
   digest: string
 }
-export type Resolved = { served: Served | undefined } | { problem: string }
+export type Resolved = { served: Served | undefined } | { problem: Missing }
 
 /** The newest version of a Model, one exact version of it, or a URI as it is. */
 export function resolveModel({ views }: Context, service: InferenceService): Resolved {
@@ -23,7 +24,8 @@ export function resolveModel({ views }: Context, service: InferenceService): Res
     const { manifest, digest } = found.spec
     return { served: { name: found.metadata.name, source: manifest, digest } }
   }
-  return { problem: `model ${model} has no version in namespace ${namespace ?? 'default'} yet` }
+  const message = `model ${model} has no version in namespace ${namespace ?? 'default'} yet; train one that has it as spec.output.model, or name a file (file:///path)`
+  return { problem: { reason: 'ModelMissing', message } }
 }
 
 export function newestVersion(models: readonly Model[], name: string): Model | undefined {

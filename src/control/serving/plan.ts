@@ -18,6 +18,8 @@ export interface PlanInput {
   replicas: readonly Replica[]
   goal: string
   wanted: number
+  /** Whether a replica of the goal can be made; else those that have no process wait for that without a seat. */
+  canMake: boolean
   /** Replicas whose seats are asked back; new ones wait in line in their place. */
   yields(replica: Replica): boolean
   nowMs: number
@@ -27,9 +29,9 @@ export interface PlanInput {
  * Brings the number of replicas to `wanted`, all of the goal's revision. While others exist, one more than wanted may:
  * a new one is ready before an old one drains, so that the ready ones never fall below what is wanted.
  */
-export function planReplicas({ replicas, goal, wanted, yields, nowMs }: PlanInput): Plan {
+export function planReplicas({ replicas, goal, wanted, canMake, yields, nowMs }: PlanInput): Plan {
   const staying = replicas.filter((replica) => replica.state !== 'leaving')
-  const yielding = staying.filter(yields)
+  const yielding = staying.filter((replica) => yields(replica) || (!canMake && replica.live.length === 0))
   const active = staying.filter((replica) => !yielding.includes(replica))
   const fresh = active.filter((replica) => replica.revision === goal)
   const old = active.filter((replica) => replica.revision !== goal)
@@ -38,7 +40,7 @@ export function planReplicas({ replicas, goal, wanted, yields, nowMs }: PlanInpu
   const leaveOld = dispensable(old).slice(0, old.length - oldStay)
   const leaveFresh = dispensable(fresh).slice(0, Math.max(0, fresh.length - wanted))
   const roof = oldStay === 0 ? wanted : wanted + 1
-  const create = Math.max(0, Math.min(wanted - fresh.length, roof - oldStay - fresh.length))
+  const create = !canMake ? 0 : Math.max(0, Math.min(wanted - fresh.length, roof - oldStay - fresh.length))
   const gone = new Set([...yielding, ...leaveOld, ...leaveFresh])
   const ended = active.filter((replica) => replica.state === 'ended' && !gone.has(replica))
   const restart = ended.filter((replica) => restartDueMs(replica, nowMs) <= nowMs)

@@ -1,6 +1,7 @@
 import { type InferenceService, inferenceService } from '../../model/kinds/inference-service.ts'
 import type { PodTemplate } from '../../model/kinds/kubernetes.ts'
 import { templateOf, withEnv } from '../../model/pods.ts'
+import type { Missing } from '../missing.ts'
 import type { Context } from '../reconciler.ts'
 import { resolveModel, type Served } from './model.ts'
 
@@ -14,7 +15,7 @@ export interface Revision {
 }
 
 /** Counts, limits, queue and priority are not part of it: changing those restarts nothing. */
-export function revisionOf(context: Context, service: InferenceService): Revision | { problem: string } {
+export function revisionOf(context: Context, service: InferenceService): Revision | { problem: Missing } {
   const resolved = resolveModel(context, service)
   if ('problem' in resolved) return resolved
   const { served } = resolved

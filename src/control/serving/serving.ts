@@ -4,6 +4,7 @@ import { label } from '../../model/names.ts'
 import { keyOf, refOfKey } from '../../model/refs.ts'
 import { equalJson } from '../../store/json.ts'
 import { seatsNow } from '../gangs.ts'
+import { type Missing, missingSecret } from '../missing.ts'
 import { again, type Context, type Outcome, type Reconciler, settled, sooner } from '../reconciler.ts'
 import { drains, whenQueueStops } from '../stop-policy.ts'
 import { look, type Replica, type Seen } from './look.ts'
@@ -20,7 +21,7 @@ import {
   restartReplica,
 } from './replicas.ts'
 import { lastGoodOf, type Revision, revisionOf } from './revision.ts'
-import { statusNow } from './status.ts'
+import { type ServiceStatus, statusNow } from './status.ts'
 
 /**
  * An inference service's life: one gang of one pod per replica, as many as its demand asks for, all of one revision.
@@ -31,6 +32,7 @@ export function createServing(context: Context): Reconciler {
   const services = views.of('InferenceService')
   const gangs = views.of('Gang')
   views.of('Queue')
+  views.of('Secret')
   views.of('Report')
   views.of('Model')
   const history = new Map<string, PastDemand[]>()
@@ -43,7 +45,10 @@ export function createServing(context: Context): Reconciler {
     }
     const nowMs = clock.now()
     const seen = look(context, service)
-    const target = chooseGoal(context, service, seen, nowMs)
+    const chosen = chooseGoal(context, service, seen, nowMs)
+    const missing =
+      chosen.goal === undefined ? undefined : missingSecret(views, chosen.goal.template, service.metadata.namespace)
+    const target = { ...chosen, problem: chosen.problem ?? missing }
     const scaled = scale(key, service, seen, nowMs)
     const { goal } = target
     const plan = planReplicas({
@@ -51,6 +56,7 @@ export function createServing(context: Context): Reconciler {
       // Without a goal nothing is known that could replace what runs.
       goal: goal?.id ?? seen.replicas.find((replica) => replica.state !== 'leaving')?.revision ?? '',
       wanted: scaled.wanted,
+      canMake: missing === undefined,
       yields: ({ gang, live }) => (live.length > 0 || seatsNow(gang) !== undefined) && drains(views, gang.spec.queue),
       nowMs,
     })
@@ -63,15 +69,17 @@ export function createServing(context: Context): Reconciler {
       nowMs,
       ...target,
     })
-    if (!equalJson(status, service.status)) await write(service, status)
+    if (!equalJson(status, service.status)) await write(service, status, target.problem)
     const due = [scaled.againAtMs, target.lookAgainAtMs, plan.restartAtMs].filter((atMs) => atMs !== undefined)
     return due.map((atMs) => again(Math.max(1, atMs - nowMs))).reduce<Outcome>(sooner, settled())
   }
 
-  async function write(service: InferenceService, status: NonNullable<InferenceService['status']>): Promise<void> {
+  async function write(service: InferenceService, status: ServiceStatus, problem: Missing | undefined): Promise<void> {
     const before = service.status
     const written = await context.store.updateStatus('InferenceService', { ...service, status })
     if (typeof written === 'string') return // the newer one comes through the watch
+    if (problem !== undefined && status.message === problem.message && before?.message !== problem.message)
+      events.record(service, 'Warning', problem.reason, problem.message)
     if (status.failedRevision !== undefined && status.failedRevision !== before?.failedRevision)
       events.record(
         service,
@@ -154,6 +162,7 @@ export function createServing(context: Context): Reconciler {
           spec.service === undefined ? [] : [`${metadata.namespace ?? 'default'}/${spec.service.name}`],
       },
       whenQueueStops((queue) => gangs.list().flatMap((gang) => (gang.spec.queue === queue ? ofService(gang) : []))),
+      { kind: 'Secret', keys: ({ metadata }) => services.list(metadata.namespace).map(keyOf) },
       { kind: 'Model', keys: (model) => servicesOf(model.metadata.namespace, [model.spec.model, model.metadata.name]) },
     ],
     reconcile,
@@ -171,7 +180,7 @@ interface Goal {
   goal: Revision | undefined
   failedRevision: string | undefined
   overdue: boolean
-  problem: string | undefined
+  problem: Missing | undefined
   lookAgainAtMs?: number
 }
 

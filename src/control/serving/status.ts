@@ -1,5 +1,6 @@
 import { setCondition } from '../../model/conditions.ts'
 import type { InferenceService } from '../../model/kinds/inference-service.ts'
+import type { Missing } from '../missing.ts'
 import type { Replica } from './look.ts'
 import type { Revision } from './revision.ts'
 
@@ -16,7 +17,7 @@ export interface Scene {
   failedRevision: string | undefined
   /** The goal never served and had its time. */
   overdue: boolean
-  problem: string | undefined
+  problem: Missing | undefined
   url: string | undefined
   nowMs: number
 }
@@ -97,7 +98,7 @@ function readiness(
 ) {
   if (service.spec.suspend) return { status: 'False', reason: 'Suspended' } as const
   if (ready.length > 0) return { status: 'True', reason: 'ReplicasReady' } as const
-  if (problem !== undefined) return { status: 'False', reason: 'ModelMissing' } as const
+  if (problem !== undefined) return { status: 'False', reason: problem.reason } as const
   if (active.some(loops)) return { status: 'False', reason: 'CrashLoop' } as const
   if (overdue) return { status: 'False', reason: 'ProgressDeadlineExceeded' } as const
   // It answers: a request wakes it.
@@ -123,7 +124,7 @@ function progress({ goal, wanted, failedRevision, overdue }: Scene, active: read
 /** The one thing that a person should know, most pressing first. */
 function messageOf(scene: Scene, active: readonly Replica[], phase: Phase): string | undefined {
   if (phase === 'Suspended') return undefined
-  if (scene.problem !== undefined) return scene.problem
+  if (scene.problem !== undefined) return scene.problem.message
   const looping = active.find(loops)
   if (looping?.record.last !== undefined) {
     return `${looping.gang.metadata.name} failed ${looping.record.failures} times in a row: ${looping.record.last}`

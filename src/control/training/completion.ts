@@ -1,5 +1,6 @@
+import { memberCount } from '../gangs.ts'
 import type { Seen } from './job.ts'
-import { memberCount, rankOf } from './job.ts'
+import { rankOf } from './job.ts'
 
 /** How a job ends, or 'not yet'; `untilMs`: look again then at the latest. */
 export type Ending =

@@ -1,23 +1,38 @@
 import type { Gang } from '../../model/kinds/gang.ts'
+import type { Pod } from '../../model/kinds/kubernetes.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
-import { seatsNow } from '../gangs.ts'
+import { hasEnded, memberCount, seatsNow } from '../gangs.ts'
+import { dataOf, type Missing, missingSecretOfJob } from '../missing.ts'
 import type { Context } from '../reconciler.ts'
 import { drainMessage, drains } from '../stop-policy.ts'
 
 /** Why a job that has not ended is to have no seats now. It goes on by itself when that is no longer so. */
 export interface Hold {
-  reason: 'Suspended' | 'QueueStopped'
+  reason: 'Suspended' | 'QueueStopped' | Missing['reason']
   message: string
 }
 
 /**
- * `isLive`: some of it runs. A job that holds nothing of a stopped queue needs no hold: it stands in line, where the
- * scheduler passes it over and says so.
+ * A job that holds nothing of a stopped queue needs no hold: it stands in line, where the scheduler passes it over and
+ * says so. What is missing stops nothing that runs; an attempt that ended is recovery's first. `pods`: of the present
+ * attempt.
  */
-export function holdOf({ views }: Context, job: TrainingJob, gang: Gang, isLive: boolean): Hold | undefined {
+export function holdOf(
+  context: Context,
+  job: TrainingJob,
+  gang: Gang,
+  { pods, live }: { pods: readonly Pod[]; live: readonly Pod[] },
+): Hold | undefined {
   if (job.spec.suspend) return { reason: 'Suspended', message: 'its seats are given back' }
   const { queue } = job.spec
-  const holdsSeats = isLive || seatsNow(gang) !== undefined
-  if (holdsSeats && drains(views, queue)) return { reason: 'QueueStopped', message: drainMessage(queue) }
-  return undefined
+  const holdsSeats = live.length > 0 || seatsNow(gang) !== undefined
+  if (holdsSeats && drains(context.views, queue)) return { reason: 'QueueStopped', message: drainMessage(queue) }
+  if (live.length > 0 || pods.some(hasEnded)) return undefined
+  return missingFor(context, job, pods.length < memberCount(gang))
+}
+
+/** What the job names and is not there; of data only while pods are still to be made: those that are made know theirs. */
+export function missingFor({ views }: Context, job: TrainingJob, arePodsToMake: boolean): Missing | undefined {
+  const data = arePodsToMake ? dataOf(views, job) : undefined
+  return data !== undefined && 'reason' in data ? data : missingSecretOfJob(views, job)
 }

@@ -48,7 +48,7 @@ export function look(context: Context, job: TrainingJob, gang: Gang): Seen {
     gang,
     pods,
     live,
-    hold: holdOf(context, job, gang, live.length > 0),
+    hold: holdOf(context, job, gang, { pods, live }),
     recovery: recoveryOf(gang),
     reportOf: (pod) => reports.get(pod)?.status,
     nowMs: clock.now(),
@@ -77,10 +77,6 @@ export function rankOf(pod: Pod): number | undefined {
 
 export function stopIsAsked(gang: Gang): boolean {
   return gang.spec.checkpointRequest?.stop === true
-}
-
-export function memberCount(gang: Gang): number {
-  return gang.spec.groups.reduce((sum, group) => sum + group.min, 0)
 }
 
 /** Where blobs of the job go. */

@@ -6,6 +6,7 @@ import { groupsOf, rendezvousEnv, withEnv, withLabels } from '../../model/pods.t
 import { isOwnedBy, ownerReferenceTo } from '../../model/refs.ts'
 import type { PodWork } from '../../model/work.ts'
 import { committedOf, type GangStatus } from '../gangs.ts'
+import { dataOf } from '../missing.ts'
 import type { Context } from '../reconciler.ts'
 import { prefixOf } from './job.ts'
 
@@ -30,9 +31,9 @@ export async function makePods(
   if (missing.length === 0) return 'all there'
   const taken = missing.find((member) => isAnothers(context, gang, member.name))
   if (taken !== undefined) return { problem: `waits for pod ${taken.name} of an older job of this name to end` }
-  const data = dataOf(context, job)
-  if (typeof data === 'object') return data
-  const work = JSON.stringify(workOf(job, gang, data))
+  const data = dataOf(context.views, job)
+  if ('reason' in data) return { problem: data.message }
+  const work = JSON.stringify(workOf(job, gang, data.uri))
   const marks = {
     [label.job]: job.metadata.name,
     [label.gang]: gang.metadata.name,
@@ -78,17 +79,4 @@ function workOf(job: TrainingJob, gang: Gang, data: string | undefined): PodWork
 
 function restoreOf({ step, attempt, manifests, digests }: GangStatus['checkpoints'][number]): PodWork['restore'] {
   return { step, attempt, manifests, ...(digests === undefined ? {} : { digests }) }
-}
-
-/** A URI as it is; a name stands for the Dataset of that name in the job's namespace. */
-function dataOf(context: Context, job: TrainingJob): string | undefined | { problem: string } {
-  const { dataset } = job.spec
-  const { namespace } = job.metadata
-  if (dataset === undefined || /^[a-z][a-z0-9+.-]*:/.test(dataset)) return dataset
-  const found = context.views.of('Dataset').get({ name: dataset, namespace })
-  return (
-    found?.spec.uri ?? {
-      problem: `dataset ${dataset} does not exist in namespace ${namespace ?? 'default'}; create it`,
-    }
-  )
 }

@@ -2,10 +2,11 @@ import { conditionOf, isTrue, setCondition } from '../../model/conditions.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { Pod } from '../../model/kinds/kubernetes.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
-import { seatsNow } from '../gangs.ts'
+import { memberCount, seatsNow } from '../gangs.ts'
 import { scheduledCondition } from '../scheduling/commit.ts'
 import type { Ending } from './completion.ts'
-import { type JobStatus, jobStatusOf, memberCount, rankOf, type Seen } from './job.ts'
+import type { Hold } from './hold.ts'
+import { type JobStatus, jobStatusOf, rankOf, type Seen } from './job.ts'
 
 /** The job's status as it is now. Fields of other writers are kept. */
 export function statusNow(seen: Seen, ending: Ending, problem: string | undefined): JobStatus {
@@ -21,7 +22,7 @@ export function statusNow(seen: Seen, ending: Ending, problem: string | undefine
     ...progressOf(seen),
     observedGeneration: job.metadata.generation,
     phase,
-    conditions: conditionsOf(seen, ending, phase),
+    conditions: conditionsOf(seen, ending, phase, message),
     attempt: gang.spec.attempt,
     workers: memberCount(gang),
     restarts,
@@ -40,15 +41,18 @@ export function statusNow(seen: Seen, ending: Ending, problem: string | undefine
 
 /** Where a job without a gang stands, and why it has none. */
 export interface Stand {
-  phase: 'Pending' | 'Suspended'
+  phase: 'Pending' | 'Waiting' | 'Suspended'
   message?: string
+  reason?: string
 }
 
-export function statusWithoutGang(job: TrainingJob, { phase, message }: Stand, nowMs: number): JobStatus {
+export function statusWithoutGang(job: TrainingJob, { phase, message, reason }: Stand, nowMs: number): JobStatus {
   const { message: _, ...before } = jobStatusOf(job)
   const observedGeneration = job.metadata.generation
   const suspended = { type: 'Suspended', status: 'True' as const, reason: 'Suspended', observedGeneration }
-  const conditions = phase === 'Suspended' ? setCondition(before.conditions, suspended, nowMs) : before.conditions
+  const waiting = { type: 'Running', status: 'False' as const, reason: reason ?? phase, message, observedGeneration }
+  const condition = phase === 'Suspended' ? suspended : phase === 'Waiting' ? waiting : undefined
+  const conditions = condition === undefined ? before.conditions : setCondition(before.conditions, condition, nowMs)
   return { ...before, observedGeneration, phase, conditions, ...(message === undefined ? {} : { message }) }
 }
 
@@ -58,6 +62,7 @@ function phaseOf(seen: Seen, ending: Ending): NonNullable<JobStatus['phase']> {
   if (ending.kind === 'failed') return 'Failed'
   if (hold?.reason === 'QueueStopped') return 'Suspending'
   if (job.spec.suspend) return gang.spec.suspend && live.length === 0 ? 'Suspended' : 'Suspending'
+  if (hold !== undefined) return 'Waiting' // for what is missing; none of it runs
   if (gang.spec.suspend) return live.length === 0 ? 'Pending' : 'Suspending' // it is on its way back into the line
   const failed = recovery.last !== undefined && recovery.last.attempt === gang.spec.attempt - 1
   if (seatsNow(gang) === undefined) {
@@ -78,7 +83,8 @@ function wasSeated(gang: Gang): boolean {
 
 function messageOf(seen: Seen, ending: Ending, phase: JobStatus['phase']): string | undefined {
   if (ending.kind === 'failed') return ending.message
-  if (phase === 'Suspending' && seen.hold?.reason === 'QueueStopped') return seen.hold.message
+  const held = holdIn(seen, phase)
+  if (held !== undefined) return held.message
   if (phase === 'Waiting') return conditionOf(seen.gang.status?.conditions, scheduledCondition)?.message
   if (phase === 'Starting') return startMessage(seen.pods)
   if (phase === 'Restarting') return startMessage(seen.pods) ?? seen.recovery.last?.message
@@ -95,7 +101,12 @@ function startMessage(pods: readonly Pod[]): string | undefined {
   return undefined
 }
 
-function conditionsOf(seen: Seen, ending: Ending, phase: JobStatus['phase']): JobStatus['conditions'] {
+function conditionsOf(
+  seen: Seen,
+  ending: Ending,
+  phase: JobStatus['phase'],
+  message: string | undefined,
+): JobStatus['conditions'] {
   const { job, status, nowMs } = seen
   const observedGeneration = job.metadata.generation
   let conditions = status.conditions
@@ -110,16 +121,22 @@ function conditionsOf(seen: Seen, ending: Ending, phase: JobStatus['phase']): Jo
   else if (phase !== 'Suspending' && isTrue(conditions, 'Suspended')) set('Suspended', false, 'Resumed')
   if (phase === 'Running') set('Running', true, 'AllMembersRun')
   else if (conditionOf(conditions, 'Running') !== undefined || phase === 'Waiting')
-    set('Running', false, waitReason(seen, phase) ?? phase ?? 'Unknown')
+    set('Running', false, waitReason(seen, phase) ?? phase ?? 'Unknown', phase === 'Waiting' ? message : '')
   if (ending.kind === 'succeeded') set('Complete', true, 'Succeeded', 'every member ended well')
   if (ending.kind === 'failed') set('Failed', true, ending.reason, ending.message)
   return conditions
 }
 
+/** What keeps it from its seats though its user wants it to run, if the phase is about that. */
+function holdIn({ hold }: Seen, phase: JobStatus['phase']): Hold | undefined {
+  return hold?.reason !== 'Suspended' && (phase === 'Waiting' || phase === 'Suspending') ? hold : undefined
+}
+
 /** In one word, what keeps it from its seats. */
-function waitReason({ gang, hold }: Seen, phase: JobStatus['phase']): string | undefined {
-  if (phase === 'Waiting') return conditionOf(gang.status?.conditions, scheduledCondition)?.reason
-  return phase === 'Suspending' ? hold?.reason : undefined
+function waitReason(seen: Seen, phase: JobStatus['phase']): string | undefined {
+  const held = holdIn(seen, phase)
+  if (held !== undefined) return held.reason
+  return phase === 'Waiting' ? conditionOf(seen.gang.status?.conditions, scheduledCondition)?.reason : undefined
 }
 
 function startOf(gang: Gang): string | undefined {

@@ -9,7 +9,7 @@ import { type Seen, stopAskedAt, stopIsAsked } from './job.ts'
 const termMsMax = 5_000
 
 /**
- * Stops a job that is to have no seats (its suspension, its queue's), or starts it again: ask every rank for a checkpoint
+ * Stops a job that is to have no seats (its suspension, its queue's, something missing), or starts it again: ask every rank for a checkpoint
  * at one step and to stop there; when all have ended, or the grace period is nearly over, take the seats away and evict
  * what still lives. Undefined when neither is wanted. A job whose queue drains stands in line again at once.
  */
@@ -20,7 +20,7 @@ export async function suspendOrResume(context: Context, seen: Seen): Promise<Out
   if (stops && !gang.spec.suspend) return stop(context, seen)
   if (!gang.spec.suspend) return undefined
   await evictAll(context, seen, Math.ceil(graceLeftMs(seen) / 1000))
-  if (hold?.reason === 'Suspended') return undefined
+  if (hold !== undefined && hold.reason !== 'QueueStopped') return undefined
   if (live.length > 0) return settled() // each pod that ends brings us back
   const { attempt } = gang.spec
   await patchGang(context, gang, {
@@ -60,7 +60,8 @@ async function takeSeats(context: Context, seen: Seen, graceMs: number): Promise
   const annotations = { [ranAnnotation]: String(ranSecondsOf(seen.gang, seen.nowMs)) }
   await patchGang(context, seen.gang, { metadata: { annotations }, spec: { suspend: true } })
   const { reason, message } = seen.hold ?? { reason: 'Suspended', message: 'its seats are given back' }
-  context.events.record(seen.job, 'Normal', reason, message)
+  const isProblem = reason !== 'Suspended' && reason !== 'QueueStopped'
+  context.events.record(seen.job, isProblem ? 'Warning' : 'Normal', reason, message)
   await evictAll(context, seen, Math.ceil(graceMs / 1000))
   return settled()
 }

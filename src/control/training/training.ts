@@ -1,14 +1,17 @@
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { label } from '../../model/names.ts'
+import { groupsOf } from '../../model/pods.ts'
 import { keyOf, refOfKey } from '../../model/refs.ts'
 import { equalJson } from '../../store/json.ts'
+import { namesSecret } from '../missing.ts'
 import { again, type Context, type Outcome, type Reconciler, settled, sooner } from '../reconciler.ts'
 import { whenQueueStops } from '../stop-policy.ts'
 import { askForCheckpoint, commitCheckpoint } from './checkpoints.ts'
 import { type Ending, endingOf } from './completion.ts'
 import { strikeDamaged } from './damage.ts'
 import { followSpec, gangFor, patchGang } from './gang.ts'
+import { missingFor } from './hold.ts'
 import { gangOf, isFinished, type JobStatus, look, type Seen } from './job.ts'
 import { makePods } from './pods.ts'
 import { type Stand, statusNow, statusWithoutGang, withoutProgress } from './status.ts'
@@ -26,6 +29,7 @@ export function createTraining(context: Context): Reconciler {
   const jobs = views.of('TrainingJob')
   views.of('Dataset')
   views.of('Queue')
+  views.of('Secret')
   const checkpointAskedAtMs = new Map<string, number>()
   const shownAtMs = new Map<string, number>()
 
@@ -46,6 +50,13 @@ export function createTraining(context: Context): Reconciler {
   async function begin(job: TrainingJob): Promise<Outcome> {
     if (job.spec.suspend) {
       await showWithoutGang(job, { phase: 'Suspended' })
+      return settled()
+    }
+    const missing = missingFor(context, job, true)
+    if (missing !== undefined) {
+      if (job.status?.message !== missing.message)
+        context.events.record(job, 'Warning', missing.reason, missing.message)
+      await showWithoutGang(job, { phase: 'Waiting', ...missing })
       return settled()
     }
     const gang = await store.create('Gang', gangFor(job))
@@ -124,6 +135,7 @@ export function createTraining(context: Context): Reconciler {
       { kind: 'Pod', keys: (pod) => ofJob(pod) },
       { kind: 'Report', keys: (report) => ofJob(report) },
       { kind: 'Dataset', keys: (dataset) => waitingFor(dataset.metadata) },
+      { kind: 'Secret', keys: ({ metadata }) => thatName(metadata) },
       whenQueueStops((queue) => unfinished().flatMap((job) => (job.spec.queue === queue ? [keyOf(job)] : []))),
     ],
     workers: 32,
@@ -132,6 +144,11 @@ export function createTraining(context: Context): Reconciler {
 
   function waitingFor(dataset: { name: string; namespace?: string | undefined }): string[] {
     return unfinished(dataset.namespace).flatMap((job) => (job.spec.dataset === dataset.name ? [keyOf(job)] : []))
+  }
+
+  function thatName(secret: { name: string; namespace?: string | undefined }): string[] {
+    const names = (job: TrainingJob) => groupsOf(job).some(({ template }) => namesSecret(template, secret.name))
+    return unfinished(secret.namespace).flatMap((job) => (names(job) ? [keyOf(job)] : []))
   }
 
   function unfinished(namespace?: string): TrainingJob[] {
