@@ -90,11 +90,14 @@ export class TestFactory {
 
   async down(signal: NodeJS.Signals = 'SIGINT'): Promise<void> {
     const child = this.#child
-    this.#child = undefined
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
-    const ended = new Promise((resolve) => child.once('exit', resolve))
+    const ended = new Promise((resolve) => child.once('close', resolve))
     child.kill(signal)
     await ended
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child?.kill(signal)
   }
 
   async remove(): Promise<void> {

@@ -1,14 +1,20 @@
 import { mkdirSync, rmSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { type Agent, createAgent } from '../agent/agent.ts'
+import { readExit } from '../agent/local/exit.ts'
 import { localFiles } from '../agent/local/files.ts'
+import { podFolder } from '../agent/local/folders.ts'
 import { readPodLog } from '../agent/local/logs.ts'
 import { findMachine, splitNodes, watchGpus } from '../agent/local/machine.ts'
+import { bootId, isAlive } from '../agent/local/process.ts'
 import { createLocalRunner } from '../agent/local/runner.ts'
+import { parseClaim } from '../agent/local/shim.ts'
 import { endStrays } from '../agent/local/strays.ts'
 import { isLoopback } from '../api/access.ts'
 import { startApi } from '../api/server.ts'
+import type { Cancel, Clock } from '../base/clock.ts'
 import { OperatingError } from '../base/errors.ts'
 import { type Log, silentLog } from '../base/log.ts'
 import { createFileBlobs } from '../blob/file/blobs.ts'
@@ -19,12 +25,13 @@ import { startGateway } from '../gateway/server.ts'
 import type { Pod } from '../model/kinds/kubernetes.ts'
 import { startLedger } from '../observe/ledger.ts'
 import { createMetrics } from '../observe/metrics.ts'
+import type { Store } from '../store/contract.ts'
 import { createLmdbStore } from '../store/lmdb/store.ts'
 import { bootstrap } from './bootstrap.ts'
 import { realClock } from './clock.ts'
 import { readContent } from './content.ts'
 import { type Connection, pathsIn } from './paths.ts'
-import { resumeAll, suspendAll } from './pause.ts'
+import { livePods, resumeAll, suspendAll } from './pause.ts'
 import { systemRandom } from './random.ts'
 import { readIdentity, type TlsConfig } from './tls.ts'
 import { ensureToken } from './token.ts'
@@ -59,8 +66,18 @@ export interface Factory {
   resumed: number
   /** Sentences for whoever started it. */
   warnings: string[]
-  /** Suspends the work, stops everything, leaves no process behind. `hurry` cuts the grace short. */
-  stop(options?: { graceMs?: number; hurry?: AbortSignal }): Promise<void>
+  /** Pods that ran on while no factory was there and are looked after again. */
+  adopted: number
+  /** Suspends the work, stops everything, leaves no process behind. */
+  stop(options?: StopOptions): Promise<void>
+}
+
+export interface StopOptions {
+  graceMs?: number | undefined
+  /** Cuts every grace short: what still runs is killed at once. */
+  hurry?: AbortSignal | undefined
+  /** Hears, now and then, the names of the pods that have not ended yet. */
+  waiting?: ((pods: readonly string[]) => void) | undefined
 }
 
 /** A whole factory in this process: store, API, control, gateway, ledger and one agent per logical node. */
@@ -77,6 +94,7 @@ export async function startFactory(config: FactoryConfig): Promise<Factory> {
   const random = systemRandom()
   const store = await createLmdbStore({ dir: paths.store, clock, random: random.split('store'), log })
   const stops: (() => Promise<void> | void)[] = [() => store.close()]
+  const hurry = new AbortController()
   try {
     await bootstrap(store)
     const blobs = createFileBlobs({ dir: paths.blobs })
@@ -128,12 +146,13 @@ export async function startFactory(config: FactoryConfig): Promise<Factory> {
       tls: identity,
       hostNames: identity?.names,
     })
-    stops.push(() => gateway.close(5_000))
+    stops.push(() => gateway.close(hurry.signal.aborted ? 0 : 5_000))
     // Agents first: what still runs from before is adopted before anyone decides about it.
     await endStrays(
       paths.agent,
       nodes.map((node) => node.name),
     )
+    const adopted = await countRunning(paths.agent, store)
     for (const agent of agents) await agent.start()
     stops.push(
       watchGpus({
@@ -145,9 +164,7 @@ export async function startFactory(config: FactoryConfig): Promise<Factory> {
         },
       }),
     )
-    stops.push(async () => {
-      await Promise.all(agents.map((agent) => agent.stop('kill', 5)))
-    })
+    stops.push(() => endAll(agents, hurry.signal))
     const control = startControl({
       store,
       blobs,
@@ -179,10 +196,14 @@ export async function startFactory(config: FactoryConfig): Promise<Factory> {
       gatewayUrl: gateway.url,
       token,
       resumed,
+      adopted,
       warnings,
       nodes: nodes.map((node) => node.name),
-      async stop({ graceMs = 30_000, hurry = new AbortController().signal } = {}) {
-        await suspendAll(store, clock, graceMs, hurry)
+      async stop({ graceMs = 30_000, hurry: asked, waiting } = {}) {
+        if (asked?.aborted === true) hurry.abort()
+        asked?.addEventListener('abort', () => hurry.abort(), { once: true })
+        if (waiting !== undefined) stops.splice(1, 0, tellWhoRuns(store, clock, waiting)) // until the store closes
+        await suspendAll(store, clock, graceMs, hurry.signal)
         await unwind(stops)
       },
     }
@@ -212,6 +233,40 @@ function refuseOpenDoors(config: FactoryConfig): void {
 function addressHere(host: string): string {
   if (host === '0.0.0.0') return '127.0.0.1'
   return host === '::' ? '::1' : host
+}
+
+/** Ends every pod: in a few seconds, or at once, also when the hurry comes only while they end. */
+async function endAll(agents: readonly Agent[], hurry: AbortSignal): Promise<void> {
+  const end = (graceSeconds: number) => Promise.all(agents.map((agent) => agent.stop('kill', graceSeconds)))
+  if (hurry.aborted) return void (await end(0))
+  let atOnce: Promise<unknown> | undefined
+  const kill = () => {
+    atOnce = end(0)
+  }
+  hurry.addEventListener('abort', kill, { once: true })
+  await end(5)
+  hurry.removeEventListener('abort', kill)
+  await atOnce
+}
+
+function tellWhoRuns(store: Store, clock: Clock, waiting: (pods: readonly string[]) => void): Cancel {
+  return clock.every(250, () => {
+    livePods(store).then(
+      (pods) => pods.length > 0 && waiting(pods.map((pod) => pod.metadata.name)),
+      () => undefined, // it is only told
+    )
+  })
+}
+
+/** Pods whose processes an earlier factory, killed before it could end them, has left running. */
+async function countRunning(dir: string, store: Store): Promise<number> {
+  let running = 0
+  for (const pod of await livePods(store)) {
+    const folder = podFolder(dir, pod.metadata.uid ?? '')
+    const claim = parseClaim(await readFile(folder.claim, 'utf8').catch(() => ''))
+    if (claim?.boot === bootId && isAlive(claim.shim) && readExit(folder) === undefined) running += 1
+  }
+  return running
 }
 
 async function unwind(stops: (() => Promise<void> | void)[]): Promise<void> {

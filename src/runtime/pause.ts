@@ -1,4 +1,5 @@
 import type { Clock } from '../base/clock.ts'
+import type { Pod } from '../model/kinds/kubernetes.ts'
 import type { TrainingJob } from '../model/kinds/training-job.ts'
 import { annotation } from '../model/names.ts'
 import type { Store } from '../store/contract.ts'
@@ -41,6 +42,12 @@ export async function resumeAll(store: Store): Promise<number> {
     resumed += 1
   }
   return resumed
+}
+
+/** Pods that a node has and that have not ended. */
+export async function livePods(store: Store): Promise<Pod[]> {
+  const { items } = await store.list('Pod')
+  return items.filter((pod) => pod.spec.nodeName !== undefined && !over.has(pod.status?.phase ?? ''))
 }
 
 async function unfinished(store: Store): Promise<TrainingJob[]> {

@@ -5,7 +5,7 @@ import { factoryDir, pathsIn } from '../../runtime/paths.ts'
 import { wholeNumber } from '../arguments.ts'
 import { Exit, exit } from '../exit.ts'
 import type { Global } from '../global.ts'
-import { paint } from '../output.ts'
+import { paint, shortList } from '../output.ts'
 
 interface UpOptions {
   host: string
@@ -36,6 +36,11 @@ export async function up(options: UpOptions, global: Global): Promise<void> {
     `  folder   ${dir}`,
     ...(factory.resumed > 0
       ? [`  resumed  ${factory.resumed} job${factory.resumed > 1 ? 's' : ''} of the last stop`]
+      : []),
+    ...(factory.adopted > 0
+      ? [
+          `  adopted  ${factory.adopted} pod${factory.adopted > 1 ? 's' : ''} that ran on since the last factory was killed`,
+        ]
       : []),
     ...(factory.url.startsWith('https:')
       ? [
@@ -97,11 +102,25 @@ function stopSignal(): Promise<void> {
   })
 }
 
+const patienceMs = 2000
+
 async function stop(factory: Factory): Promise<void> {
   console.log('\nstopping: running jobs checkpoint and are suspended; press Ctrl-C again to stop at once')
   const hurry = new AbortController()
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => hurry.abort())
-  await factory.stop({ hurry: hurry.signal })
+  const sinceMs = performance.now()
+  let said = ''
+  const waiting = (pods: readonly string[]) => {
+    if (hurry.signal.aborted || performance.now() - sinceMs < patienceMs) return
+    const text = shortList(pods)
+    if (text !== said) console.log(`waiting for ${text} to end; Ctrl-C again kills ${pods.length > 1 ? 'them' : 'it'}`)
+    said = text
+  }
+  const kill = () => {
+    if (!hurry.signal.aborted) console.log('\nkilling what still runs')
+    hurry.abort()
+  }
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, kill)
+  await factory.stop({ hurry: hurry.signal, waiting })
   console.log('stopped; the next `millwright up` resumes')
   process.exit(exit.ok)
 }

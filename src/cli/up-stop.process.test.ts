@@ -1,0 +1,49 @@
+import { spawnSync } from 'node:child_process'
+import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import { TestFactory } from './factory.fixture.ts'
+
+let factory = new TestFactory()
+beforeEach(async () => {
+  factory = new TestFactory()
+  await factory.up()
+})
+afterEach(() => factory.remove())
+
+/** A job whose worker heeds no SIGTERM. */
+async function stubborn(name: string): Promise<void> {
+  const script = 'trap "" TERM; echo ready; while :; do sleep 0.1; done'
+  factory.millwright('run', '--detach', '--name', name, '--', 'sh', '-c', script)
+  await vi.waitUntil(() => factory.millwright('logs', name).stdout === 'ready\n', 30_000)
+}
+
+/** A killed process may stay as a zombie until its new parent has a moment. */
+function isRunning(pid: number): boolean {
+  const state = spawnSync('ps', ['-o', 'stat=', '-p', String(pid)], { encoding: 'utf8' }).stdout.trim()
+  return state !== '' && !state.startsWith('Z')
+}
+
+it('Ctrl-C of up names the pods that it waits for, and a second one kills them at once', async () => {
+  await stubborn('deaf')
+  const pid = JSON.parse(factory.millwright('get', 'reports', '-o', 'json').stdout).items[0].status.pid
+  const ended = factory.down()
+  const named = 'waiting for deaf-worker-0-1 to end; Ctrl-C again kills it'
+  await vi.waitUntil(() => factory.said.includes(named), 30_000)
+  const before = performance.now()
+  factory.signal('SIGINT')
+  await ended
+  expect(performance.now() - before).toBeLessThan(4000) // the shortest grace is 5 s
+  expect(factory.said).toMatch(/killing what still runs\nstopped; /)
+  expect(isRunning(pid)).toBe(false)
+})
+
+it('up says how many pods ran on since the last factory was killed', async () => {
+  expect(factory.said).not.toContain('adopted')
+  await stubborn('deaf')
+  await factory.crash()
+  await factory.up()
+  expect(factory.said).toContain('adopted  1 pod that ran on since the last factory was killed')
+  expect(factory.millwright('delete', 'job', 'deaf', '--no-wait').status).toBe(0)
+  const ended = factory.down()
+  factory.signal('SIGINT')
+  await ended
+})
