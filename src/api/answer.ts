@@ -1,6 +1,9 @@
-/** What a handler gives back; the server writes it. A stream that `waits` is not begun before its first chunk is there. */
+/**
+ * What a handler gives back; the server writes it. A `warning`, of plain ASCII, is what kubectl prints beside its answer.
+ * A stream that `waits` is not begun before its first chunk is there.
+ */
 export type Answer =
-  | { kind: 'json'; code: number; body: object; type?: string }
+  | { kind: 'json'; code: number; body: object; type?: string; warning?: string }
   | { kind: 'text'; code: number; body: string; type: string }
   | { kind: 'stream'; type: string; chunks: AsyncIterable<Uint8Array | string>; waits?: boolean }
 

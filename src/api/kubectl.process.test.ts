@@ -184,6 +184,21 @@ describe.skipIf(!hasKubectl)('stock kubectl', () => {
     await expect(kubectl('delete', 'ns', 'default')).rejects.toThrow(/Forbidden.*may not be deleted/)
   })
 
+  it('is told of what is not served as everywhere, and of a pod that nobody will start', async () => {
+    await expect(kubectl('create', 'configmap', 'x', '--from-literal=a=b')).rejects.toThrow(
+      'the server could not find the requested resource',
+    )
+    const run = start('run', 'bare', '--image=alpine', '--', 'sleep', '9')
+    let warned = ''
+    run.child.stderr.on('data', (chunk) => {
+      warned += chunk
+    })
+    expect(await run.output).toBe('pod/bare created\n')
+    expect(warned).toMatch(/^Warning: no gang owns this pod, so nothing will ever start it here; use a TrainingJob/)
+    expect(await kubectl('describe', 'pod', 'bare')).toMatch(/Warning +NoGang .*no gang owns this pod/)
+    await kubectl('delete', 'pod', 'bare')
+  })
+
   it('cordons a node', async () => {
     const node = { apiVersion: 'v1', kind: 'Node', metadata: { name: 'n' }, spec: {} }
     await at.client.create('Node', node)

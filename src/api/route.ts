@@ -30,11 +30,21 @@ export function isOpen(path: string): boolean {
   return ['/healthz', '/livez', '/readyz', '/version'].includes(path)
 }
 
+/** Before a body is read: one for a resource that is not served is not read in vain, nor refused for how it is written. */
+export function refuseUnknown(method: string, path: string): void {
+  const segments = segmentsOf(path)
+  if (method !== 'GET' && !isReview(segments)) targetOf(segments)
+}
+
+function isReview(segments: readonly string[]): boolean {
+  return segments.slice(1).join('/') === `${reviewVersion}/${reviewPlural}`
+}
+
 export async function route(served: Served, path: string, call: Call): Promise<Answer> {
   const segments = segmentsOf(path)
   const about = call.method === 'GET' ? await aboutItself(served, segments, call) : undefined
   if (about !== undefined) return about
-  if (segments.slice(1).join('/') === `${reviewVersion}/${reviewPlural}` && call.method === 'POST') return review(call)
+  if (isReview(segments) && call.method === 'POST') return review(call)
   const target = targetOf(segments)
   if (target.name === undefined) return onCollection(served, target, call)
   if (target.subresource !== undefined) return throughDoor(served, served.ports, target, target.name, call)

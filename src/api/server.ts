@@ -12,7 +12,7 @@ import { badRequest, failed, type Status, statusOf, tooLarge, unsupported } from
 import { createListener, type Listener } from './listener.ts'
 import type { ApiPorts } from './ports.ts'
 import { parseProtobuf, protobufType } from './protobuf.ts'
-import { isOpen, route } from './route.ts'
+import { isOpen, refuseUnknown, route } from './route.ts'
 import { writeStream } from './write-stream.ts'
 
 export interface ApiOptions {
@@ -74,6 +74,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
   app.addHook('onRequest', async (request) => {
     checkOrigin(request.headers, access)
     if (!isOpen(pathOf(request))) checkToken(request.headers, access)
+    refuseUnknown(request.method, pathOf(request))
   })
   app.setErrorHandler((error, request, reply) => {
     const status = statusFor(error, request.method)
@@ -198,6 +199,7 @@ async function write(reply: FastifyReply, answer: Answer, signal: AbortSignal): 
   if (answer.kind === 'text') return reply.code(answer.code).type(answer.type).send(answer.body)
   if (answer.kind === 'json') {
     const text = JSON.stringify(answer.body)
+    if (answer.warning !== undefined) reply.header('warning', `299 - ${JSON.stringify(answer.warning)}`)
     return reply
       .code(answer.code)
       .header('content-type', answer.type ?? 'application/json')

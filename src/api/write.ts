@@ -5,6 +5,7 @@ import { type FieldError, formatFieldError } from '../model/field-error.ts'
 import { apiVersionOf, type KindInfo, type Resource } from '../model/registry.ts'
 import type { Store } from '../store/contract.ts'
 import { type Answer, type Call, json } from './answer.ts'
+import { recordBare, warningOf } from './bare-pod.ts'
 import { isObject, type JsonObject } from './body.ts'
 import { alreadyExists, badRequest, conflict, invalid, modified, namespaceNotFound, notFound } from './failure.ts'
 import { patched, patchTypeOf } from './patch.ts'
@@ -25,11 +26,18 @@ export async function createOne(reading: Reading, target: Target, call: Call): P
   await requireNamespace(store, ref.namespace)
   if (isDryRun(call)) {
     if ((await store.get(info.kind, ref)) !== undefined) throw alreadyExists(info, ref.name)
-    return json(201, object)
+    return warned(object)
   }
   const created = await store.create(info.kind, object)
   if (created === 'exists') throw alreadyExists(info, ref.name)
-  return json(201, created)
+  // The pod is made, and the answer says it already: an event that cannot be written is no failure of this request.
+  if (created.kind === 'Pod' && warningOf(created) !== undefined) await recordBare(reading, created).catch(() => {})
+  return warned(created)
+}
+
+function warned(created: Resource): Answer {
+  const warning = warningOf(created)
+  return { kind: 'json', code: 201, body: created, ...(warning === undefined ? {} : { warning }) }
 }
 
 /** A namespace is made on purpose: one that a typo made would hide what is in it. `default` is always there. */
