@@ -1,7 +1,8 @@
-import { isTrue } from '../../model/conditions.ts'
+import { conditionOf, isTrue } from '../../model/conditions.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { InferenceService } from '../../model/kinds/inference-service.ts'
 import type { Pod } from '../../model/kinds/kubernetes.ts'
+import type { Report } from '../../model/kinds/report.ts'
 import type { Condition } from '../../model/metadata.ts'
 import { label } from '../../model/names.ts'
 import { attemptOf, hasEnded, isLive, seatsNow } from '../gangs.ts'
@@ -20,6 +21,10 @@ export interface Replica {
   record: ReplicaRecord
   /** When it was first given seats: what it is measured against from then on. */
   seatedSinceMs: number | undefined
+  /** How its pod ended, with its exit code and the last line of its log; undefined while it has not. */
+  ending: string | undefined
+  /** What its pod lacks to serve, in its agent's words: what the probe saw last, or what it cannot start for. */
+  lacks: string | undefined
   /** Why it has no seats, if the scheduler said so. */
   waitsFor: { reason: string; message: string } | undefined
 }
@@ -55,7 +60,7 @@ export function look({ views }: Context, service: InferenceService): Seen {
     .by('owner', uid)
     .sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))
   return {
-    replicas: gangs.map((gang) => replicaOf(gang, views.podsOf(gang), ours?.perReplica ?? {})),
+    replicas: gangs.map((gang) => replicaOf(gang, views.podsOf(gang), views.reportsOf(gang), ours?.perReplica ?? {})),
     demand: {
       inFlight: ours?.inFlight ?? 0,
       held: ours?.held ?? 0,
@@ -65,7 +70,12 @@ export function look({ views }: Context, service: InferenceService): Seen {
   }
 }
 
-function replicaOf(gang: Gang, pods: readonly Pod[], perReplica: Record<string, number>): Replica {
+function replicaOf(
+  gang: Gang,
+  pods: readonly Pod[],
+  reports: readonly Report[],
+  perReplica: Record<string, number>,
+): Replica {
   const pod = pods.find((one) => attemptOf(one) === gang.spec.attempt)
   const record = recordOf(gang)
   const seats = seatsNow(gang)
@@ -76,6 +86,8 @@ function replicaOf(gang: Gang, pods: readonly Pod[], perReplica: Record<string, 
     pod,
     live: pods.filter(isLive),
     state: stateOf(gang, pod),
+    ending: pod === undefined ? undefined : endingOf(pod, reports),
+    lacks: pod === undefined || hasEnded(pod) ? undefined : lacksOf(pod),
     inFlight: pod === undefined ? 0 : (perReplica[pod.metadata.name] ?? 0),
     record,
     seatedSinceMs: record.seatedSinceMs ?? (seats === undefined ? undefined : Date.parse(seats.at)),
@@ -115,7 +127,7 @@ function recordOf(gang: Gang): ReplicaRecord {
 
 /** How a replica's pod ended, in a sentence's words. */
 export function endOf(pod: Pod): { message: string; atMs: number | undefined; startedAtMs: number | undefined } {
-  const terminated = pod.status?.containerStatuses?.map((status) => status.state?.terminated).find((state) => state)
+  const terminated = terminatedOf(pod)
   const message =
     terminated?.message ??
     pod.status?.message ??
@@ -126,6 +138,29 @@ export function endOf(pod: Pod): { message: string; atMs: number | undefined; st
     atMs: timeOf(terminated?.finishedAt),
     startedAtMs: timeOf(terminated?.startedAt ?? pod.status?.startTime),
   }
+}
+
+function endingOf(pod: Pod, reports: readonly Report[]): string | undefined {
+  if (!hasEnded(pod) && pod.metadata.deletionTimestamp === undefined) return undefined
+  const { message } = endOf(pod)
+  const exitCode = terminatedOf(pod)?.exitCode
+  const code = exitCode === undefined || /exit code|SIG/.test(message) ? '' : ` (exit code ${exitCode})`
+  const report = reports.find(({ spec }) => spec.pod?.uid === pod.metadata.uid)
+  const lastLine = report?.status?.logTail?.trimEnd().split('\n').at(-1)?.trim().slice(0, lastLineMax)
+  return `${message}${code}${lastLine ? `; its log ends: ${lastLine}` : ''}`
+}
+
+const lastLineMax = 200
+
+function lacksOf({ status }: Pod): string | undefined {
+  const waiting = status?.containerStatuses?.[0]?.state?.waiting
+  if (waiting?.message !== undefined && waiting.reason !== 'ContainerCreating') return waiting.message
+  const ready = conditionOf(status?.conditions, 'Ready')
+  return ready?.status === 'False' && ready.message !== '' ? ready.message : undefined
+}
+
+function terminatedOf(pod: Pod) {
+  return pod.status?.containerStatuses?.map((status) => status.state?.terminated).find((state) => state)
 }
 
 function timeOf(timestamp: string | undefined): number | undefined {

@@ -6,7 +6,7 @@ import { gangGroups, type PodGroup, rendezvousEnv, withEnv, withLabels } from '.
 import { ownerReferenceTo, refOf } from '../../model/refs.ts'
 import { seatsNow } from '../gangs.ts'
 import type { Context } from '../reconciler.ts'
-import { endOf, type Replica, type ReplicaRecord, replicaAnnotation } from './look.ts'
+import { type Replica, type ReplicaRecord, replicaAnnotation } from './look.ts'
 import { failuresOf } from './plan.ts'
 import type { Revision } from './revision.ts'
 
@@ -93,7 +93,7 @@ export async function restartReplica(context: Context, replica: Replica): Promis
   const record: ReplicaRecord = {
     failures: deleted ? replica.record.failures : failuresOf(replica),
     ...(replica.seatedSinceMs === undefined ? {} : { seatedSinceMs: replica.seatedSinceMs }),
-    ...(pod === undefined ? {} : { last: endOf(pod).message.slice(0, 500) }),
+    ...(replica.ending === undefined ? {} : { last: replica.ending.slice(0, 500) }),
   }
   const patch = {
     metadata: { annotations: { [replicaAnnotation]: JSON.stringify(record) } },

@@ -226,3 +226,58 @@ async function publish(version: number): Promise<void> {
     },
   })
 }
+
+const eventsOf = async (reason: string) =>
+  (await world.store.list('Event')).items.filter((one) => one.reason === reason).map((one) => one.message)
+
+const refused = 'GET /health on port 20000: connect ECONNREFUSED 127.0.0.1:20000'
+async function neverReady(pod: Pod): Promise<void> {
+  const status = { conditions: [{ type: 'Ready', status: 'False', reason: 'ContainersNotReady', message: refused }] }
+  await world.store.patch('Pod', refOf(pod), { status }, { status: true, uid: pod.metadata.uid })
+}
+
+test('a service that never becomes ready says what its probe saw, while it starts and when its time is over', async () => {
+  world.agent.onStart(neverReady)
+  await serve({ progressDeadlineSeconds: 20 })
+  world.control()
+  await world.until(async () => (await service()).status?.message !== undefined, 'it says why')
+  expect((await service()).status).toMatchObject({ phase: 'Starting' })
+  expect((await service()).status?.message).toContain(`is not ready: ${refused}`)
+  await world.until(async () => (await phase()) === 'Failed', 'failed')
+  const { status } = await service()
+  expect(status?.message).toMatch(/^not ready within progressDeadlineSeconds: 20: chat-.*-0 is not ready: GET/)
+  expect(conditionOf(status?.conditions, 'Ready')?.message).toBe(status?.message)
+  expect(conditionOf(status?.conditions, 'Progressing')).toMatchObject({
+    reason: 'ProgressDeadlineExceeded',
+    message: status?.message,
+  })
+  await world.settle(5_000)
+  expect(await eventsOf('ProgressDeadlineExceeded')).toEqual([status?.message])
+})
+
+test('a revision that was rolled back keeps saying why, after its replicas have gone', async () => {
+  await serve({ progressDeadlineSeconds: 20 })
+  world.control()
+  await world.until(async () => (await readyReplicas()) === 1, 'ready')
+  world.agent.onStart(neverReady)
+  await change({ env: { V: '2' } })
+  await world.until(async () => (await service()).status?.failedRevision !== undefined, 'rolled back')
+  await world.settle(10_000)
+  const { status } = await service()
+  expect(status).toMatchObject({ phase: 'Ready', replicas: 1 })
+  expect(status?.message).toContain(refused)
+  expect((await eventsOf('RolledBack')).join()).toContain(refused)
+})
+
+test("a replica's crash is told with its exit code and the last line of its log", async () => {
+  await serve({})
+  world.control()
+  await world.until(async () => (await readyReplicas()) === 1, 'ready')
+  world.agent.onStart(neverReady)
+  await world.agent.end(world.agent.running()[0] ?? '', { exitCode: 3, logTail: 'loading\nno such file: m.gguf\n' })
+  await world.until(async () => (await eventsOf('ReplicaRestarting')).length === 1, 'it starts again')
+  const said = 'exit code 3; its log ends: no such file: m.gguf'
+  expect((await eventsOf('ReplicaRestarting'))[0]).toContain(`starts again: ${said}`)
+  await world.settle(1_000)
+  expect((await service()).status?.message).toContain(said)
+})

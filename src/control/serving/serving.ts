@@ -1,4 +1,5 @@
 import { type Demand as PastDemand, wantedReplicas } from '../../autoscaler/replicas.ts'
+import { conditionOf } from '../../model/conditions.ts'
 import type { InferenceService } from '../../model/kinds/inference-service.ts'
 import { label } from '../../model/names.ts'
 import { keyOf, refOfKey } from '../../model/refs.ts'
@@ -21,7 +22,7 @@ import {
   restartReplica,
 } from './replicas.ts'
 import { lastGoodOf, type Revision, revisionOf } from './revision.ts'
-import { type ServiceStatus, statusNow } from './status.ts'
+import { overdueReason, type ServiceStatus, statusNow } from './status.ts'
 
 /**
  * An inference service's life: one gang of one pod per replica, as many as its demand asks for, all of one revision.
@@ -85,8 +86,14 @@ export function createServing(context: Context): Reconciler {
         service,
         'Warning',
         'RolledBack',
-        `revision ${status.failedRevision} was not ready within progressDeadlineSeconds: ${service.spec.progressDeadlineSeconds}; ${before?.lastGood?.revision ?? 'none'} serves`,
+        `${conditionOf(status.conditions, 'Progressing')?.message}; ${before?.lastGood?.revision ?? 'none'} serves`,
       )
+    const progressing = conditionOf(status.conditions, 'Progressing')
+    if (
+      progressing?.reason === overdueReason &&
+      conditionOf(before?.conditions, 'Progressing')?.reason !== overdueReason
+    )
+      events.record(service, 'Warning', overdueReason, progressing.message ?? '')
     if (status.wantedReplicas !== (before?.wantedReplicas ?? 0))
       events.record(
         service,
@@ -136,7 +143,8 @@ export function createServing(context: Context): Reconciler {
 
   async function restart(service: InferenceService, replica: Replica): Promise<void> {
     if ((await restartReplica(context, replica)) === 'stale') return
-    const message = `${replica.pod?.metadata.name ?? replica.gang.metadata.name} ended and starts again`
+    const name = replica.pod?.metadata.name ?? replica.gang.metadata.name
+    const message = `${name} starts again: ${replica.ending ?? 'it ended'}`
     events.record(service, 'Warning', 'ReplicaRestarting', message)
   }
 

@@ -1,4 +1,4 @@
-import { setCondition } from '../../model/conditions.ts'
+import { conditionOf, setCondition } from '../../model/conditions.ts'
 import type { InferenceService } from '../../model/kinds/inference-service.ts'
 import type { Missing } from '../missing.ts'
 import type { Replica } from './look.ts'
@@ -100,20 +100,21 @@ function readiness(
   if (ready.length > 0) return { status: 'True', reason: 'ReplicasReady' } as const
   if (problem !== undefined) return { status: 'False', reason: problem.reason } as const
   if (active.some(loops)) return { status: 'False', reason: 'CrashLoop' } as const
-  if (overdue) return { status: 'False', reason: 'ProgressDeadlineExceeded' } as const
+  if (overdue) return { status: 'False', reason: overdueReason } as const
   // It answers: a request wakes it.
   if (wanted === 0) return { status: 'True', reason: 'ScaledToZero' } as const
   const isStopped = active.some(({ waitsFor }) => waitsFor?.reason === 'QueueStopped')
   return { status: 'False', reason: isStopped ? 'QueueStopped' : 'NoReplicaReady' } as const
 }
 
-function progress({ goal, wanted, failedRevision, overdue }: Scene, active: readonly Replica[]) {
+function progress(scene: Scene, active: readonly Replica[]) {
+  const { goal, wanted, failedRevision, overdue } = scene
   const fresh = active.filter((replica) => replica.revision === goal?.id && replica.state === 'ready').length
   if (failedRevision !== undefined) {
-    const message = `revision ${failedRevision} did not become ready in time; the one before it serves`
-    return { status: 'False', reason: 'RolledBack', message } as const
+    const message = rolledBackMessage(scene, failedRevision)
+    return { status: 'False', reason: rolledBackReason, message } as const
   }
-  if (overdue) return { status: 'False', reason: 'ProgressDeadlineExceeded' } as const
+  if (overdue) return { status: 'False', reason: overdueReason, message: overdueMessage(scene, active) } as const
   if (active.some((replica) => replica.revision !== goal?.id))
     return { status: 'True', reason: 'RollingUpdate' } as const
   return fresh >= wanted
@@ -130,11 +131,42 @@ function messageOf(scene: Scene, active: readonly Replica[], phase: Phase): stri
     return `${looping.gang.metadata.name} failed ${looping.record.failures} times in a row: ${looping.record.last}`
   }
   if (scene.failedRevision !== undefined)
-    return `revision ${scene.failedRevision} did not become ready in time and was rolled back; change the spec to try again`
+    return `${rolledBackMessage(scene, scene.failedRevision)}; change the spec to try again`
+  if (scene.overdue && phase === 'Failed') return overdueMessage(scene, active)
   const waiting = active.find((replica) => replica.waitsFor !== undefined)
-  return waiting?.waitsFor === undefined
-    ? undefined
-    : `${waiting.gang.metadata.name} waits: ${waiting.waitsFor.message}`
+  if (waiting?.waitsFor === undefined) return phase === 'Ready' ? undefined : whyNotReady(active)
+  return `${waiting.gang.metadata.name} waits: ${waiting.waitsFor.message}`
+}
+
+export const overdueReason = 'ProgressDeadlineExceeded'
+const rolledBackReason = 'RolledBack'
+
+function overdueMessage({ service }: Scene, active: readonly Replica[]): string {
+  return withWhy(`not ready within progressDeadlineSeconds: ${service.spec.progressDeadlineSeconds}`, active)
+}
+
+/** Why it failed is known while its replicas are there; then only from what was said. */
+function rolledBackMessage({ service, replicas }: Scene, revision: string): string {
+  const { status, spec } = service
+  const said = conditionOf(status?.conditions, 'Progressing')
+  if (status?.failedRevision === revision && said?.reason === rolledBackReason && said.message) return said.message
+  const failed = replicas.filter((replica) => replica.revision === revision)
+  const what = `revision ${revision} was not ready within progressDeadlineSeconds: ${spec.progressDeadlineSeconds}`
+  return `${withWhy(what, failed)}; rolled back`
+}
+
+function withWhy(what: string, replicas: readonly Replica[]): string {
+  const why = whyNotReady(replicas)
+  return why === undefined ? what : `${what}: ${why}`
+}
+
+/** A crash says more than what its probe saw. */
+function whyNotReady(replicas: readonly Replica[]): string | undefined {
+  const unready = replicas.filter((replica) => replica.state !== 'ready')
+  const ended = unready.find(({ ending, record }) => (ending ?? record.last) !== undefined)
+  if (ended !== undefined) return `${ended.gang.metadata.name} ended: ${ended.ending ?? ended.record.last}`
+  const lacking = unready.find(({ lacks }) => lacks !== undefined)
+  return lacking === undefined ? undefined : `${lacking.gang.metadata.name} is not ready: ${lacking.lacks}`
 }
 
 function loops(replica: Replica): boolean {
