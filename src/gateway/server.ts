@@ -162,7 +162,7 @@ class Door {
     const glance = glanceAt(body)
     if (glance === undefined) return answerError(response, badRequest('The request body is not a JSON object.'))
     if (glance.model === undefined || glance.model === '')
-      return answerError(response, badRequest('The field "model" is missing.', 'model', 'missing_model'))
+      return answerError(response, badRequest('model is required.', 'model', 'missing_model'))
     const service = routes.find(glance.model)
     if (service === undefined) return answerError(response, modelNotFound(glance.model, this.#served()))
     const exchange: Exchange = {

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { badRequest, WireFailure } from './errors.ts'
+import { wrongIn } from './sentences.ts'
 
 /**
  * Requests are read loosely: a field that we don't know is kept, because clients send many and newer ones appear.
@@ -77,12 +78,11 @@ export type EmbeddingRequest = z.infer<typeof embeddingRequest>
 
 /** Parses a body, or throws a WireFailure (400) that names the first wrong field. */
 export function parseRequest<T>(schema: z.ZodType<T>, bodyBytes: Uint8Array): T {
-  const parsed = schema.safeParse(jsonOf(bodyBytes))
+  const body = jsonOf(bodyBytes)
+  const parsed = schema.safeParse(body)
   if (parsed.success) return parsed.data
-  const issue = parsed.error.issues[0]
-  const param = issue === undefined || issue.path.length === 0 ? null : pathOf(issue.path)
-  const message = issue?.message ?? 'Invalid request'
-  throw new WireFailure(badRequest(param === null ? `${message}.` : `"${param}": ${message}.`, param, 'invalid_value'))
+  const { message, param, code } = wrongIn(body, parsed.error.issues)
+  throw new WireFailure(badRequest(message, param, code))
 }
 
 /** The text of a message's content; undefined when it holds something other than text. */
@@ -105,8 +105,4 @@ function jsonOf(bodyBytes: Uint8Array): unknown {
   } catch {
     throw new WireFailure(badRequest('The request body is not valid JSON in UTF-8.', null, 'invalid_json'))
   }
-}
-
-function pathOf(path: readonly PropertyKey[]): string {
-  return path.map((key, i) => (typeof key === 'number' ? `[${key}]` : `${i === 0 ? '' : '.'}${String(key)}`)).join('')
 }

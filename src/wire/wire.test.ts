@@ -47,6 +47,59 @@ describe('requests', () => {
     }
   })
 
+  test.each<[object, string, string | null]>([
+    [{ temperature: 9 }, 'temperature must be at most 2, found 9.', 'temperature'],
+    [{ temperature: 'hot' }, 'temperature must be a number, found "hot".', 'temperature'],
+    [{ max_tokens: 0 }, 'max_tokens must be at least 1, found 0.', 'max_tokens'],
+    [{ max_tokens: 1.5 }, 'max_tokens must be a whole number, found 1.5.', 'max_tokens'],
+    [{ messages: undefined }, 'messages is required.', 'messages'],
+    [{ messages: null }, 'messages must be a list, found null.', 'messages'],
+    [{ messages: [] }, 'messages must not be empty.', 'messages'],
+    [{ messages: ['hi'] }, 'messages[0] must be an object, found "hi".', 'messages[0]'],
+    [{ messages: [{ content: 'hi' }] }, 'messages[0].role is required.', 'messages[0].role'],
+    [
+      { messages: [{ role: 'wizard' }] },
+      'messages[0].role must be "system", "developer", "user", "assistant", "tool" or "function", found "wizard".',
+      'messages[0].role',
+    ],
+    [
+      { messages: [{ role: 'user', content: 7 }] },
+      'messages[0].content must be a string or a list, found 7.',
+      'messages[0].content',
+    ],
+    [
+      { messages: [{ role: 'user', content: [{ text: 'hi' }] }] },
+      'messages[0].content[0].type is required.',
+      'messages[0].content[0].type',
+    ],
+    [{ stream: 'yes' }, 'stream must be true or false, found "yes".', 'stream'],
+    [{ stop: [''] }, 'stop[0] must not be empty.', 'stop[0]'],
+    [{ stop: Array(17).fill('x') }, 'stop must have at most 16 entries, found 17.', 'stop'],
+    [{ stop: 3 }, 'stop must be a string or a list, found 3.', 'stop'],
+    [{ model: 'x'.repeat(600) }, 'model must have at most 512 characters, found 600.', 'model'],
+    [{ user: ['x'] }, 'user must be a string, found a list.', 'user'],
+  ])('%j: %s', (wrong, message, param) => {
+    const { error } = failure({ model: 'm', messages: [{ role: 'user', content: 'hi' }], ...wrong }).body
+    const code = message.endsWith('is required.') ? 'missing_required_parameter' : 'invalid_value'
+    expect(error).toEqual({ type: 'invalid_request_error', message, param, code })
+  })
+
+  test('a prompt is text or tokens; what is no object at all is said', () => {
+    const said = (value: unknown) => {
+      try {
+        return parseRequest(completionRequest, json(value))
+      } catch (error) {
+        return error instanceof WireFailure ? error.answer.body.error.message : error
+      }
+    }
+    expect(said({ model: 'm' })).toBe('prompt is required.')
+    expect(said({ model: 'm', prompt: true })).toBe('prompt must be a string or a list, found true.')
+    expect(said({ model: 'm', prompt: [-1] })).toBe('prompt[0] must be at least 0, found -1.')
+    expect(said({ model: 'm', prompt: [{}] })).toBe('prompt[0] must be a string, a number or a list, found an object.')
+    expect(said({ model: 'm', prompt: [] })).toBe('prompt must not be empty.')
+    expect(said([])).toBe('The request body must be a JSON object.')
+  })
+
   test('bytes that are not JSON are a 400', () => {
     expect(() => parseRequest(completionRequest, bytes('{'))).toThrow(WireFailure)
     expect(() => parseRequest(completionRequest, new Uint8Array([0x22, 0xff, 0x22]))).toThrow(WireFailure)
