@@ -1,14 +1,23 @@
+import { setCondition } from '../../model/conditions.ts'
 import type { Queue } from '../../model/kinds/queue.ts'
+import { controllerOf, keyOf } from '../../model/refs.ts'
 import { seatsNow } from '../gangs.ts'
-import { again, type Context, type Reconciler, settled } from '../reconciler.ts'
+import { again, type Context, type Outcome, type Reconciler, settled, sooner } from '../reconciler.ts'
+import { isFinished } from '../training/job.ts'
 
 /** A queue's numbers are for people: no need to write them for each of a thousand short jobs. */
 const everyMs = 1_000
 
-/** How many gangs of each queue run and wait, and what they hold. */
+/** Keeps a queue that is being deleted for as long as work names it: without it all of that would wait for ever. */
+export const queueFinalizer = 'millwright.dev/in-use'
+const namedMax = 5
+
+/** How many gangs of each queue run and wait, and what they hold; and that none goes while it is in use. */
 export function createQueues({ store, views, clock }: Context): Reconciler {
   const queues = views.of('Queue')
   const gangs = views.of('Gang')
+  const jobs = views.of('TrainingJob')
+  const services = views.of('InferenceService')
   const writtenAtMs = new Map<string, number>()
 
   function statusFor(queue: Queue): NonNullable<Queue['status']> {
@@ -28,7 +37,57 @@ export function createQueues({ store, views, clock }: Context): Reconciler {
         usage[model] = (usage[model] ?? 0) + held
       }
     }
-    return { ...queue.status, conditions: queue.status?.conditions ?? [], running, waiting, usage }
+    return { ...queue.status, conditions: conditionsOf(queue), running, waiting, usage }
+  }
+
+  function conditionsOf({ metadata, status }: Queue): NonNullable<Queue['status']>['conditions'] {
+    const conditions = status?.conditions ?? []
+    if (metadata.deletionTimestamp === undefined) return conditions
+    const users = usersOf(metadata.name)
+    const more = users.length > namedMax ? `, and ${users.length - namedMax} more` : ''
+    const message = `it goes when these have ended or name another queue: ${users.slice(0, namedMax).join(', ')}${more}`
+    return setCondition(conditions, { type: 'InUse', status: 'True', reason: 'WorkRemains', message }, clock.now())
+  }
+
+  /** Jobs that have not ended, services, and whoever still holds seats that are charged to it. */
+  function usersOf(name: string): string[] {
+    const working = jobs.list().filter((job) => job.spec.queue === name && !isFinished(job))
+    const serving = services.list().filter((service) => service.spec.queue === name)
+    const users = [...working, ...serving].map((one) => `${one.kind} ${keyOf(one)}`)
+    for (const gang of gangs.list()) {
+      if (gang.spec.queue !== name || seatsNow(gang) === undefined) continue
+      const owner = controllerOf(gang)
+      const { namespace = 'default' } = gang.metadata
+      users.push(owner === undefined ? `Gang ${keyOf(gang)}` : `${owner.kind} ${namespace}/${owner.name}`)
+    }
+    return [...new Set(users)].toSorted()
+  }
+
+  /** Every queue carries the finalizer from its first moment, so that no work comes into it unseen before it goes. */
+  async function protect({ metadata }: Queue): Promise<'kept' | 'changed'> {
+    const { name, finalizers = [], deletionTimestamp, resourceVersion } = metadata
+    const has = finalizers.includes(queueFinalizer)
+    if (deletionTimestamp === undefined ? has : !has || usersOf(name).length > 0) return 'kept'
+    const others = finalizers.filter((finalizer) => finalizer !== queueFinalizer)
+    const after = deletionTimestamp === undefined ? [...others, queueFinalizer] : others
+    await store.patch('Queue', { name }, { metadata: { finalizers: after } }, { resourceVersion })
+    return 'changed'
+  }
+
+  async function tell(queue: Queue): Promise<Outcome> {
+    const { name } = queue.metadata
+    const restMs = (writtenAtMs.get(name) ?? Number.NEGATIVE_INFINITY) + everyMs - clock.now()
+    if (restMs > 0) return again(restMs)
+    const status = statusFor(queue)
+    if (JSON.stringify(status) === JSON.stringify(queue.status)) return settled()
+    writtenAtMs.set(name, clock.now())
+    await store.updateStatus('Queue', { ...queue, status })
+    return settled()
+  }
+
+  /** Jobs change with every step; only a queue that waits for them wants to hear of it. */
+  function leaving(name: string): string[] {
+    return queues.get({ name })?.metadata.deletionTimestamp === undefined ? [] : [name]
   }
 
   return {
@@ -36,6 +95,8 @@ export function createQueues({ store, views, clock }: Context): Reconciler {
     watches: [
       { kind: 'Queue', keys: (queue, type) => (type === 'DELETED' ? [] : [queue.metadata.name]) },
       { kind: 'Gang', keys: (gang) => [gang.spec.queue] },
+      { kind: 'TrainingJob', keys: (job) => leaving(job.spec.queue) },
+      { kind: 'InferenceService', keys: (service) => leaving(service.spec.queue) },
     ],
     workers: 1,
     reconcile: async (name) => {
@@ -44,13 +105,10 @@ export function createQueues({ store, views, clock }: Context): Reconciler {
         writtenAtMs.delete(name)
         return settled()
       }
-      const restMs = (writtenAtMs.get(name) ?? Number.NEGATIVE_INFINITY) + everyMs - clock.now()
-      if (restMs > 0) return again(restMs)
-      const status = statusFor(queue)
-      if (JSON.stringify(status) === JSON.stringify(queue.status)) return settled()
-      writtenAtMs.set(name, clock.now())
-      await store.updateStatus('Queue', { ...queue, status })
-      return settled()
+      if ((await protect(queue)) === 'changed') return settled()
+      // Whoever names another queue now brings that one here, not this one.
+      const isLeaving = queue.metadata.deletionTimestamp !== undefined
+      return sooner(await tell(queue), isLeaving ? again(everyMs) : settled())
     },
   }
 }

@@ -1,0 +1,80 @@
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { conditionOf } from '../../model/conditions.ts'
+import { createCrashing } from '../crashing.fixture.ts'
+import { createWorld, type World } from '../world.fixture.ts'
+
+let world: World
+beforeEach(async () => {
+  world = await createWorld()
+  await world.node('a', 2)
+})
+afterEach(() => world.close())
+
+const ref = { name: 'default' }
+const queue = (of = world) => of.store.get('Queue', ref)
+const gone = (of = world) => of.until(async () => (await queue(of)) === undefined, 'the queue is gone')
+const phase = (name: string, wanted: string) =>
+  world.until(async () => (await world.getJob(name)).status?.phase === wanted, `${name} is ${wanted}`)
+
+test('a queue that nobody uses goes at once', async () => {
+  world.control()
+  await world.settle(2_000)
+  await world.store.delete('Queue', ref)
+  await gone()
+})
+
+test('a queue in use stays until the last of its jobs has ended, says who uses it, and its work goes on', async () => {
+  world.control()
+  await world.job('runs')
+  const { metadata } = await world.job('rests', { suspend: true })
+  await phase('runs', 'Running')
+  expect(await world.store.delete('Queue', ref)).toBe('deleting')
+  await world.settle(2_000)
+  expect(conditionOf((await queue())?.status?.conditions, 'InUse')).toMatchObject({
+    status: 'True',
+    reason: 'WorkRemains',
+    message: 'it goes when these have ended or name another queue: TrainingJob default/rests, TrainingJob default/runs',
+  })
+  await world.agent.end('runs-worker-0-1', { signal: 'SIGKILL' })
+  await world.until(() => world.agent.running().includes('runs-worker-0-2'), 'it has seats again')
+  await world.agent.end('runs-worker-0-2', { exitCode: 0 })
+  await phase('runs', 'Succeeded')
+  await world.settle(2_000)
+  expect(conditionOf((await queue())?.status?.conditions, 'InUse')?.message).toMatch(
+    /queue: TrainingJob default.rests$/,
+  )
+  await world.store.patch('TrainingJob', metadata, { spec: { queue: 'other' } })
+  await gone()
+})
+
+test('a control plane that dies after any of its writes keeps it and lets it go all the same', async () => {
+  world.control()
+  const writes = await life()
+  for (let n = 1; n <= writes; n++) await life(n)
+}, 60_000)
+
+async function life(crashAfter = Number.POSITIVE_INFINITY): Promise<number> {
+  const own = await createWorld({ seed: 3 })
+  await own.node('a', 1)
+  const crashing = createCrashing(own.store, crashAfter)
+  own.control({ store: crashing.store, leaseSeconds: 1 })
+  let restarted = false
+  const until = (holds: () => Promise<boolean> | boolean, what: string) =>
+    own.until(() => {
+      if (crashing.dead() && !restarted) {
+        restarted = true
+        own.control({ store: own.store, leaseSeconds: 1 })
+      }
+      return holds()
+    }, `${what} (crashed after write ${crashAfter})`)
+  await own.job('x')
+  await until(() => own.agent.running().length === 1, 'it runs')
+  await until(async () => (await queue(own))?.metadata.finalizers?.length === 1, 'the queue is kept')
+  await own.store.delete('Queue', ref)
+  await until(async () => conditionOf((await queue(own))?.status?.conditions, 'InUse') !== undefined, 'it says why')
+  await own.agent.end('x-worker-0-1', { exitCode: 0 })
+  await until(async () => (await queue(own)) === undefined, 'it is gone')
+  expect((await own.getJob('x')).status?.phase).toBe('Succeeded')
+  await own.close()
+  return crashing.writes()
+}
