@@ -1,58 +1,133 @@
 import type { Client } from '../../api/client.ts'
+import { conditionOf } from '../../model/conditions.ts'
+import type { InferenceService } from '../../model/kinds/inference-service.ts'
+import type { TrainingJob } from '../../model/kinds/training-job.ts'
+import { annotation, label } from '../../model/names.ts'
+import type { Why } from '../../scheduler/contract.ts'
 import { createScheduler } from '../../scheduler/scheduler.ts'
 import { oneOf } from '../arguments.ts'
 import { connect } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
 import type { Global } from '../global.ts'
-import { plain } from '../output.ts'
+import { plain, shortList } from '../output.ts'
 
-/** Runs the scheduler here, on a listed snapshot: the same answer in every world. */
-export async function why(name: string, options: { output?: string }, global: Global): Promise<void> {
+/**
+ * Where a job or a service stands, in its own words, and, where a gang of it waits for seats, why: the scheduler runs
+ * here, on a listed snapshot, so that the answer is the same in every world.
+ */
+export async function why(word: string, options: { output?: string }, global: Global): Promise<void> {
   const output = oneOf('--output', options.output, ['text', 'json'], 'text')
   const { client, namespace } = await connect(global)
+  const name = word.replace(/^.*\//, '')
   const gangs = (await client.list('Gang', { namespace })).items
-  const mine = gangs.filter(
-    (gang) => gang.metadata.name === name || gang.metadata.labels?.['millwright.dev/service'] === name,
-  )
-  if (mine.length === 0) {
-    const job = await client.get('TrainingJob', { namespace, name })
-    if (job !== undefined)
-      return console.log(`${name}: ${job.status?.phase ?? 'Pending'}. ${job.status?.message ?? ''}`)
+  const mine = gangs.filter((gang) => gang.metadata.name === name || gang.metadata.labels?.[label.service] === name)
+  const standing = await standingOf(client, namespace, name)
+  if (mine.length === 0 && standing === undefined)
     throw new Exit(exit.notFound, `there is no job, service or gang "${name}" in namespace ${namespace}.`)
+  const asked = standing?.isOver === true ? [] : mine
+  const scheduler = asked.length > 0 ? await snapshot(client) : undefined
+  const answers = asked.flatMap(
+    (gang) => scheduler?.why(`${gang.metadata.namespace}/${gang.metadata.name}`, Date.now()) ?? [],
+  )
+  if (output === 'json') {
+    const whole = answers.length === 0 ? standing : answers.length === 1 ? answers[0] : answers
+    return console.log(JSON.stringify(whole, null, 2))
   }
-  const scheduler = await snapshot(client)
-  const answers = mine.map((gang) => scheduler.why(`${gang.metadata.namespace}/${gang.metadata.name}`, Date.now()))
-  if (output === 'json') return console.log(JSON.stringify(answers.length === 1 ? answers[0] : answers, null, 2))
+  // Of a job that waits for seats, the scheduler's answer is the same with more in it.
+  const isSaidBelow = standing?.phase === 'Waiting' && answers.some((answer) => answer.state === 'waiting')
+  if (standing !== undefined)
+    for (const line of linesOf(isSaidBelow ? { ...standing, message: undefined } : standing)) console.log(plain(line))
   for (const answer of answers) {
-    const asked = answer.asked.accelerators
-      .map((accelerator) => `${accelerator.model}:${accelerator.count}`)
-      .join(' or ')
-    console.log(
-      plain(
-        `${answer.gang}: ${answer.state}${answer.placeInLine === undefined ? '' : `, number ${answer.placeInLine} in line`}`,
-      ),
-    )
-    console.log(plain(`  ${answer.reason}: ${answer.message}`))
-    if (answer.state !== 'waiting') continue
-    console.log(
-      `  asked  ${answer.asked.members} member${answer.asked.members === 1 ? '' : 's'}, ${asked} in all; free ${answer.free.map((free) => `${free.count} of ${free.total} ${free.model}`).join(', ') || 'none'}`,
-    )
-    if (answer.holders.length > 0) {
-      console.log(
-        plain(
-          `  held   ${answer.holders
-            .slice(0, 4)
-            .map(
-              (holder) => `${holder.gang} ${holder.accelerators} (queue ${holder.queue}, priority ${holder.priority})`,
-            )
-            .join(', ')}`,
-        ),
-      )
-    }
-    console.log(
-      `  starts now with: ${answer.fixes.length > 0 ? answer.fixes.join('; or ') : 'nothing smaller than waiting was found'}`,
-    )
+    // Its owner has said already how it does with its seats, or without.
+    if (standing === undefined || answer.state === 'waiting') print(answer)
+    else if (answer.state === 'seated') console.log(plain(`  ${answer.gang}: ${answer.message}`))
   }
+}
+
+/** What the status of a job or service says. */
+interface Standing {
+  kind: 'TrainingJob' | 'InferenceService'
+  name: string
+  phase: string
+  reason?: string | undefined
+  message?: string | undefined
+  lastFailure?: { attempt: number; message: string; logTail?: string | undefined } | undefined
+  hint?: string | undefined
+  isOver: boolean
+}
+
+async function standingOf(client: Client, namespace: string, name: string): Promise<Standing | undefined> {
+  const job = await client.get('TrainingJob', { namespace, name })
+  if (job !== undefined) return standingOfJob(job)
+  const service = await client.get('InferenceService', { namespace, name })
+  return service === undefined ? undefined : standingOfService(service)
+}
+
+function standingOfJob({ metadata: { name, annotations }, spec, status }: TrainingJob): Standing {
+  const phase = status?.phase ?? 'Pending'
+  const isOver = phase === 'Succeeded' || phase === 'Failed'
+  const { message, lastFailure } = status ?? {}
+  const standing = { kind: 'TrainingJob' as const, name, phase, message, isOver }
+  if (phase === 'Succeeded') return standing
+  if (phase === 'Suspended' || spec.suspend) {
+    const withFactory = annotations?.[annotation.suspendedBy] !== undefined
+    return { ...standing, hint: withFactory ? 'the next `millwright up` lets it go on' : resumeHint(name) }
+  }
+  if (phase === 'Pending' && message === undefined)
+    return { ...standing, message: 'its gang is not made yet; if it stays so, the factory may be busy or stopped' }
+  return { ...standing, lastFailure, hint: isOver ? `\`millwright logs ${name}\` shows its output` : undefined }
+}
+
+function standingOfService({ metadata: { name }, status }: InferenceService): Standing {
+  const phase = status?.phase ?? 'Pending'
+  const ready = conditionOf(status?.conditions, 'Ready')
+  const standing = { kind: 'InferenceService' as const, name, phase, message: status?.message, isOver: false }
+  if (phase === 'Suspended') return { ...standing, hint: resumeHint(name) }
+  if (phase === 'Zero') return { ...standing, hint: 'no requests; the next one wakes it' }
+  if (ready?.status === 'True' || ready === undefined) return standing
+  const hint =
+    ready.reason === 'CrashLoop' || ready.reason === 'ProgressDeadlineExceeded'
+      ? `\`millwright logs ${name}\` shows its output`
+      : undefined
+  return { ...standing, reason: ready.reason, message: status?.message ?? meaning[ready.reason ?? ''], hint }
+}
+
+const resumeHint = (name: string) => `\`millwright resume ${name}\` lets it go on`
+/** Of reasons that come without a message. */
+const meaning: Record<string, string> = {
+  NoReplicaReady: 'no replica is ready yet: its probe has not succeeded',
+  ProgressDeadlineExceeded: 'no replica became ready in time (progressDeadlineSeconds): its probe never succeeded',
+}
+
+function linesOf({ name, phase, reason, message, lastFailure, hint }: Standing): string[] {
+  const lines = [`${name}: ${phase}${reason === undefined ? '' : ` (${reason})`}`]
+  if (message !== undefined) lines.push(`  ${message}`)
+  if (lastFailure !== undefined && lastFailure.message !== message)
+    lines.push(`  attempt ${lastFailure.attempt} failed: ${lastFailure.message}`)
+  const tail = lastFailure?.logTail?.trimEnd().split('\n').slice(-5) ?? []
+  if (tail.join('') !== '') lines.push('  its last words:', ...tail.map((line) => `    ${line}`))
+  if (hint !== undefined) lines.push(`  ${hint}`)
+  return lines
+}
+
+function print(answer: Why): void {
+  const asked = answer.asked.accelerators.map((accelerator) => `${accelerator.model}:${accelerator.count}`).join(' or ')
+  const place = answer.placeInLine === undefined ? '' : `, number ${answer.placeInLine} in line`
+  console.log(plain(`${answer.gang}: ${answer.state}${place}`))
+  console.log(plain(`  ${answer.reason}: ${answer.message}`))
+  if (answer.state !== 'waiting') return
+  const free = answer.free.map((one) => `${one.count} of ${one.total} ${one.model}`).join(', ') || 'none'
+  const members = `${answer.asked.members} member${answer.asked.members === 1 ? '' : 's'}`
+  console.log(`  asked  ${members}, ${asked} in all; free ${free}`)
+  if (answer.holders.length > 0) {
+    const held = answer.holders.map(
+      (holder) => `${holder.gang} ${holder.accelerators} (queue ${holder.queue}, priority ${holder.priority})`,
+    )
+    console.log(plain(`  held   ${shortList(held, 4)}`))
+  }
+  console.log(
+    `  starts now with: ${answer.fixes.length > 0 ? answer.fixes.join('; or ') : 'nothing smaller than waiting was found'}`,
+  )
 }
 
 async function snapshot(client: Client) {
