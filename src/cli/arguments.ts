@@ -1,3 +1,4 @@
+import { nearest } from '../model/nearest.ts'
 import { type KindInfo, kindNames, kindOf, kinds } from '../model/registry.ts'
 import { Exit, exit } from './exit.ts'
 
@@ -26,36 +27,9 @@ export function kindNamed(word: string): KindInfo {
   const info = kindOf(word)
   if (info !== undefined) return info
   const names = kindNames.flatMap((kind) => [kinds[kind].plural, kinds[kind].singular, ...kinds[kind].shortNames])
-  const near = nearest(word.toLowerCase(), names)
+  const near = nearest(word, names)
   throw new Exit(
     exit.usage,
-    `no kind is called "${word}"${near === undefined ? '' : `; did you mean "${near}"?`} Kinds: ${kindNames.map((kind) => kinds[kind].plural).join(', ')}.`,
+    `no kind is called "${word}"${near === undefined ? '.' : `; did you mean "${near}"?`} Kinds: ${kindNames.map((kind) => kinds[kind].plural).join(', ')}.`,
   )
-}
-
-export function nearest(word: string, names: readonly string[]): string | undefined {
-  let best: string | undefined
-  let least = Math.max(2, Math.floor(word.length / 3)) + 1
-  for (const name of names) {
-    const edits = distance(word, name)
-    if (edits < least) {
-      least = edits
-      best = name
-    }
-  }
-  return best
-}
-
-/** Levenshtein distance, one row at a time. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const replace = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      next.push(Math.min(replace, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
-    }
-    row = next
-  }
-  return row[b.length] ?? 0
 }

@@ -1,5 +1,6 @@
 import { Command, CommanderError, Option } from 'commander'
 import { OperatingError } from '../base/errors.ts'
+import { nearest } from '../model/nearest.ts'
 import { version } from '../runtime/version.ts'
 import { Exit, exit } from './exit.ts'
 import type { Global } from './global.ts'
@@ -51,11 +52,12 @@ function report(error: unknown): number {
 }
 
 function build(): Command {
-  const program = new Command('millwright')
+  const program: Command = new Command('millwright')
     .description('An AI factory as code: trains, survives, serves and accounts.')
     .version(version, '-V, --version')
     .showSuggestionAfterError(true)
     .showHelpAfterError('(`millwright --help` lists the commands)')
+    .configureOutput({ outputError: (text, write) => write(withNearCommand(text, program)) })
     .enablePositionalOptions()
     .exitOverride()
     .addHelpText('after', footer)
@@ -63,6 +65,17 @@ function build(): Command {
   for (const add of commands) add(program)
   for (const command of program.commands) finish(command)
   return program
+}
+
+/** The parser's own guesses at a command are far off: half of the letters may differ. */
+function withNearCommand(text: string, program: Command): string {
+  const word = /unknown command '(.*)'/.exec(text)?.[1]
+  if (word === undefined) return text
+  const near = nearest(
+    word,
+    program.commands.map((command) => command.name()),
+  )
+  return `error: unknown command '${word}'${near === undefined ? '' : `; did you mean '${near}'?`}\n`
 }
 
 /** Every command takes the global options after its name too, except the demo, which hands its own on. */

@@ -88,7 +88,7 @@ export const kinds: { readonly [K in KindName]: KindInfo } = {
   Pool: ours('Pool', 'pools', [], pool, false),
   Queue: ours('Queue', 'queues', ['q'], queue, false),
   TrainingJob: ours('TrainingJob', 'trainingjobs', ['job', 'jobs', 'tj'], trainingJob),
-  InferenceService: ours('InferenceService', 'inferenceservices', ['isvc', 'service'], inferenceService),
+  InferenceService: ours('InferenceService', 'inferenceservices', ['isvc', 'service', 'services'], inferenceService),
   Gang: ours('Gang', 'gangs', [], gang),
   Report: ours('Report', 'reports', [], report),
   Model: ours('Model', 'models', [], model),

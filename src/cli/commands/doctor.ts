@@ -27,7 +27,7 @@ export async function doctor(options: { output?: string }, global: Global): Prom
     ...(await Promise.all([
       gpus(),
       tool('docker', ['version', '--format', '{{.Server.Version}}'], 'containers (image:) run'),
-      tool('kubectl', ['version', '--client', '-o', 'name'], 'kubectl works against the factory'),
+      tool('kubectl', ['version', '--client', '-o', 'json'], 'kubectl works against the factory', clientVersion),
       engine(),
       factory(global),
     ])),
@@ -84,13 +84,20 @@ function folder(dir: string): Finding {
   }
 }
 
-async function tool(name: string, args: string[], use: string): Promise<Finding> {
+async function tool(name: string, args: string[], use: string, read = firstLine): Promise<Finding> {
   try {
     const { stdout } = await promisify(execFile)(name, args, { timeout: 5000 })
-    return { what: name, state: 'ok', detail: `${stdout.trim().split('\n')[0]}; ${use}` }
+    return { what: name, state: 'ok', detail: `${read(stdout)}; ${use}` }
   } catch {
     return { what: name, state: 'note', detail: `does not answer; with it ${use}` }
   }
+}
+
+const firstLine = (text: string) => text.trim().split('\n')[0] ?? ''
+
+function clientVersion(text: string): string {
+  const { clientVersion } = JSON.parse(text) as { clientVersion?: { gitVersion?: string } }
+  return clientVersion?.gitVersion ?? 'of an unknown version'
 }
 
 async function gpus(): Promise<Finding> {

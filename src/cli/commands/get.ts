@@ -1,7 +1,7 @@
 import { humanAge } from '../../api/age.ts'
-import type { Client } from '../../api/client.ts'
-import type { Event } from '../../model/kinds/kubernetes.ts'
-import { label } from '../../model/names.ts'
+import type { Client, TableRow } from '../../api/client.ts'
+import type { Event, Secret } from '../../model/kinds/kubernetes.ts'
+import { annotation, label } from '../../model/names.ts'
 import { apiVersionOf, type KindInfo, kinds, type Resource } from '../../model/registry.ts'
 import { kindNamed, oneOf } from '../arguments.ts'
 import { connect, sayPresence } from '../connect.ts'
@@ -94,7 +94,8 @@ async function printTables(
   for (const info of infos) {
     const scope = info.namespaced ? namespace : undefined
     const result = await client.table(info.kind, { namespace: scope, labels: options.selector })
-    const rows = result.rows.filter((row) => names.length === 0 || names.includes(row.object.metadata.name))
+    const all = await inOrder(client, info, result.rows, scope)
+    const rows = all.filter((row) => names.length === 0 || names.includes(row.object.metadata.name))
     for (const name of names)
       if (!rows.some((row) => row.object.metadata.name === name)) throw notFound(info, name, namespace)
     if (rows.length === 0) continue
@@ -117,6 +118,27 @@ async function printTables(
     console.error(
       `No ${infos.length === 1 ? infos[0]?.plural : 'resources'} in ${namespace === undefined ? 'any namespace' : `namespace ${namespace}`}.`,
     )
+}
+
+/** Jobs as they were made, events as they happened; the newest is nearest to the prompt. */
+async function inOrder(
+  client: Client,
+  info: KindInfo,
+  rows: readonly TableRow[],
+  namespace: string | undefined,
+): Promise<readonly TableRow[]> {
+  if (info.kind !== 'TrainingJob' && info.kind !== 'Event') return rows
+  const objects = (await client.list(info.kind, { namespace })).items
+  const key = ({ metadata }: Any) => `${metadata.namespace}/${metadata.name}`
+  const atMs = new Map(objects.map((object) => [key(object), timeOf(object)]))
+  const rowAtMs = ({ object }: TableRow) => atMs.get(key({ kind: info.kind, ...object })) ?? 0
+  return rows.toSorted((a, b) => rowAtMs(a) - rowAtMs(b))
+}
+
+function timeOf(object: Event | Resource): number {
+  const last = object.kind === 'Event' && 'lastTimestamp' in object ? object.lastTimestamp : undefined
+  const text = typeof last === 'string' ? last : object.metadata.creationTimestamp
+  return Date.parse(text ?? '') || 0
 }
 
 /** One line per change; with json, one object per line. */
@@ -172,7 +194,7 @@ async function eventsOf(client: Client, kind: string, name: string, namespace = 
   const owner = kind === 'TrainingJob' ? label.job : kind === 'InferenceService' ? label.service : undefined
   if (owner === undefined) {
     const fields = `involvedObject.kind=${kind},involvedObject.name=${name}`
-    return (await client.list('Event', { namespace, fields })).items
+    return (await client.list('Event', { namespace, fields })).items.toSorted((a, b) => timeOf(a) - timeOf(b))
   }
   const [events, pods] = await Promise.all([
     client.list('Event', { namespace }),
@@ -183,7 +205,7 @@ async function eventsOf(client: Client, kind: string, name: string, namespace = 
     .filter(({ involvedObject: of }) =>
       of.kind === 'Pod' ? names.has(of.name ?? '') : of.kind === kind && of.name === name,
     )
-    .toSorted((a, b) => Date.parse(a.lastTimestamp ?? '') - Date.parse(b.lastTimestamp ?? ''))
+    .toSorted((a, b) => timeOf(a) - timeOf(b))
 }
 
 export async function describe(word: string, name: string, global: Global): Promise<void> {
@@ -212,9 +234,22 @@ export async function describe(word: string, name: string, global: Global): Prom
 }
 
 async function readable(info: KindInfo, object: Resource): Promise<string> {
-  const { managedFields: _, ...metadata } = object.metadata
+  const { managedFields: _, annotations, ...others } = object.metadata
+  const { [annotation.lastApplied]: applied, ...shownAnnotations } = annotations ?? {}
+  const isSecret = object.kind === 'Secret' && applied !== undefined
+  const metadata = { ...others, ...(annotations && { annotations: isSecret ? shownAnnotations : annotations }) }
   const { apiVersion: _version, kind, metadata: _whole, ...rest } = object
   const age = humanAge(metadata.creationTimestamp, Date.now())
   const head = `${paint.bold(`${kind}/${metadata.name}`)}  (${apiVersionOf(info)}, ${age} old)`
-  return [head, await dump({ metadata, ...rest }, 'yaml')].join('\n')
+  const shown = object.kind === 'Secret' ? withoutValues(rest) : rest
+  return [head, await dump({ metadata, ...shown }, 'yaml')].join('\n')
+}
+
+/** Of a Secret: its keys, and how long their values are. What was applied last holds them as well. */
+function withoutValues({ data = {}, stringData = {}, ...rest }: Partial<Secret>): object {
+  const sizes = [
+    ...Object.entries(data).map(([key, value]) => [key, Buffer.byteLength(value, 'base64')] as const),
+    ...Object.entries(stringData).map(([key, value]) => [key, Buffer.byteLength(value)] as const),
+  ]
+  return { ...rest, data: Object.fromEntries(sizes.map(([key, bytes]) => [key, `${bytes} bytes`])) }
 }

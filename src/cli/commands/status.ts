@@ -3,6 +3,7 @@ import { humanAge, humanDuration } from '../../api/age.ts'
 import type { Client } from '../../api/client.ts'
 import { conditionOf } from '../../model/conditions.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
+import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { oneOf } from '../arguments.ts'
 import { connect, sayPresence } from '../connect.ts'
 import type { Global } from '../global.ts'
@@ -65,11 +66,12 @@ function draw(seen: Seen, url: string, gatewayUrl: string | undefined): string {
       ]),
     ),
   )
-  if (seen.jobs.length > 0) {
+  const { jobs, hidden } = shownJobs(seen.jobs)
+  if (jobs.length > 0) {
     blocks.push(
       table(
         ['JOB', 'PHASE', 'WORKERS', 'STEP', 'LOSS', 'TOKENS/S', 'CHECKPOINT', 'RESTARTS', 'LOST', 'ENDS IN', 'AGE'],
-        seen.jobs.map((job) => [
+        jobs.map((job) => [
           job.metadata.name,
           job.status?.phase ?? 'Pending',
           String(job.status?.workers ?? job.spec.workers ?? ''),
@@ -84,7 +86,7 @@ function draw(seen: Seen, url: string, gatewayUrl: string | undefined): string {
             : humanDuration(Math.max(0, Date.parse(job.status.expectedEnd) - now)),
           humanAge(job.metadata.creationTimestamp, now),
         ]),
-      ),
+      ) + (hidden > 0 ? `\nand ${hidden} more finished` : ''),
     )
   }
   if (seen.services.length > 0) {
@@ -113,6 +115,21 @@ function draw(seen: Seen, url: string, gatewayUrl: string | undefined): string {
   if (seen.jobs.length + seen.services.length === 0)
     blocks.push('No work yet. `millwright run -- echo hello` or `millwright apply -f FILE`.')
   return blocks.join('\n\n')
+}
+
+const finishedMax = 10
+
+/** What runs and what waits, as it was made; then what finished last. */
+export function shownJobs(jobs: readonly TrainingJob[]): { jobs: TrainingJob[]; hidden: number } {
+  const isOver = (job: TrainingJob) => job.status?.phase === 'Succeeded' || job.status?.phase === 'Failed'
+  const madeMs = (job: TrainingJob) => Date.parse(job.metadata.creationTimestamp ?? '') || 0
+  const endedMs = (job: TrainingJob) => Date.parse(job.status?.completionTime ?? '') || madeMs(job)
+  const unfinished = jobs.filter((job) => !isOver(job)).toSorted((a, b) => madeMs(a) - madeMs(b))
+  const finished = jobs.filter(isOver).toSorted((a, b) => endedMs(b) - endedMs(a))
+  return {
+    jobs: [...unfinished, ...finished.slice(0, finishedMax)],
+    hidden: Math.max(0, finished.length - finishedMax),
+  }
 }
 
 const seated = (gang: Gang) => (gang.status?.seats?.attempt === gang.spec.attempt ? gang.status.seats.members : [])

@@ -1,0 +1,60 @@
+import { writeFileSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { TestFactory } from './factory.fixture.ts'
+
+const factory = new TestFactory()
+beforeAll(() => factory.up())
+afterAll(() => factory.remove())
+
+function apply(...items: object[]): void {
+  writeFileSync(join(factory.dir, 'list.json'), JSON.stringify({ apiVersion: 'v1', kind: 'List', items }))
+  expect(factory.millwright('apply', '-f', 'list.json')).toMatchObject({ status: 0, stderr: '' })
+}
+
+it('describe shows the keys of a Secret and never a value, also not of what was applied', () => {
+  const data = { token: Buffer.from('hunter2').toString('base64') }
+  apply({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'keys' }, data })
+  const { stdout } = factory.millwright('describe', 'secret', 'keys')
+  expect(stdout).toContain('token: 7 bytes')
+  expect(stdout).not.toContain(data.token)
+  expect(JSON.parse(factory.millwright('get', 'secret', 'keys', '-o', 'json').stdout).data).toEqual(data)
+})
+
+it('events are listed as they happened', () => {
+  const event = (name: string, minutesAgo: number) => ({
+    apiVersion: 'v1',
+    kind: 'Event',
+    metadata: { name, namespace: 'default' },
+    involvedObject: { kind: 'Node', name: 'n', namespace: 'default' },
+    reason: name,
+    lastTimestamp: new Date(Date.now() - minutesAgo * 60_000).toISOString(),
+  })
+  apply(event('a-third', 1), event('b-first', 3), event('c-second', 2))
+  const reasons = factory.millwright('get', 'events').stdout.match(/a-third|b-first|c-second/g)
+  expect(reasons).toEqual(['b-first', 'c-second', 'a-third'])
+})
+
+it('get knows services by their plural, and suggests only what is near', () => {
+  expect(factory.millwright('get', 'services').stderr).toBe('No inferenceservices in namespace default.\n')
+  expect(factory.millwright('get', 'nosuchkind')).toMatchObject({
+    status: 2,
+    stderr: expect.stringContaining('no kind is called "nosuchkind". Kinds: pools, '),
+  })
+  expect(factory.millwright('get', 'trainingjbs').stderr).toContain('did you mean "trainingjobs"? Kinds: ')
+  expect(factory.millwright('bogus').stderr).toMatch(/^error: unknown command 'bogus'\n/)
+  expect(factory.millwright('bogus').stderr).not.toMatch(/did you mean/i)
+  expect(factory.millwright('aply').stderr).toContain("unknown command 'aply'; did you mean 'apply'?\n")
+})
+
+it('doctor says which kubectl there is', () => {
+  const kubectl = `#!/bin/sh
+case "$*" in "version --client -o json") echo '{"clientVersion": {"gitVersion": "v1.99.0"}}';; *) exit 1;; esac
+`
+  writeFileSync(join(factory.dir, 'kubectl'), kubectl, { mode: 0o755 })
+  const found = factory.run(['--dir', factory.home, 'doctor', '-o', 'json'], {
+    PATH: `${factory.dir}${delimiter}${process.env['PATH']}`,
+  })
+  const detail = 'v1.99.0; kubectl works against the factory'
+  expect(JSON.parse(found.stdout)).toContainEqual({ what: 'kubectl', state: 'ok', detail })
+})

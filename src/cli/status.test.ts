@@ -1,0 +1,18 @@
+import { expect, it } from 'vitest'
+import type { TrainingJob } from '../model/kinds/training-job.ts'
+import { shownJobs } from './commands/status.ts'
+
+const at = (minute: number) => new Date(minute * 60_000).toISOString()
+const job = (name: string, phase: string, minute: number) =>
+  ({
+    metadata: { name, creationTimestamp: at(minute) },
+    status: { phase, completionTime: at(minute) },
+  }) as unknown as TrainingJob
+
+it('status shows what runs and waits first, then the last ten that finished, and counts the others', () => {
+  const finished = Array.from({ length: 12 }, (_, i) => job(`f${i}`, i % 2 === 0 ? 'Succeeded' : 'Failed', i))
+  const { jobs, hidden } = shownJobs([...finished, job('new', 'Waiting', 30), job('old', 'Running', 20)])
+  expect(jobs.map((one) => one.metadata.name).slice(0, 4)).toEqual(['old', 'new', 'f11', 'f10'])
+  expect(jobs).toHaveLength(12)
+  expect(hidden).toBe(2)
+})
