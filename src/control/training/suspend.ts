@@ -1,6 +1,7 @@
 import { refOf } from '../../model/refs.ts'
 import { hasEnded, ranAnnotation, ranSecondsOf } from '../gangs.ts'
 import { again, type Context, type Outcome, settled } from '../reconciler.ts'
+import { drains } from '../stop-policy.ts'
 import { stopStep } from './checkpoints.ts'
 import { patchGang } from './gang.ts'
 import { type Seen, stopAskedAt, stopIsAsked } from './job.ts'
@@ -27,7 +28,8 @@ export async function suspendOrResume(context: Context, seen: Seen): Promise<Out
     metadata: { annotations: { [stopAskedAt]: null } },
     spec: { suspend: false, attempt: attempt + 1, checkpointRequest: null },
   })
-  context.events.record(job, 'Normal', 'Resumed', `goes on as attempt ${attempt + 1}`)
+  const [reason, does] = drains(context.views, job.spec.queue) ? ['Requeued', 'waits in line'] : ['Resumed', 'goes on']
+  context.events.record(job, 'Normal', reason, `${does} as attempt ${attempt + 1}`)
   return settled()
 }
 
