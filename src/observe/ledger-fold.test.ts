@@ -38,6 +38,18 @@ test('what nobody uses is idle; it is fragmented while a gang that as much is fr
   expect(books.buckets()).toMatchObject({ idle: 93 * second, fragmented: 48 * second })
 })
 
+test('what was idle before somebody waited stays idle, on nodes too where nothing else happens', () => {
+  const books = openBooks()
+  books.node('a', 4)
+  books.node('b', 4)
+  books.nowMs += 3 * second // nobody asks for pages meanwhile
+  books.gang('w', { waits: true, asks: { count: 6 } })
+  books.nowMs += 2 * second
+  books.gang('w')
+  books.after(1 * second)
+  expect(books.buckets()).toEqual({ idle: 32 * second, fragmented: 16 * second })
+})
+
 test.each([
   ['never fits', { waits: 'NeverFits', asks: { count: 6 } }],
   ['has no queue', { waits: 'QueueMissing' }],
