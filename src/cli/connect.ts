@@ -156,6 +156,11 @@ function ofFolder(folder: string | undefined, how: string, options: Global): Cho
 
 function reachIn(dir: string, given: string | undefined): Reached {
   const connection = readConnection(dir)
+  if (connection === undefined && isClosedToUs(dir))
+    throw new Exit(
+      exit.unreachable,
+      `a factory may run in ${dir}, but its files may not be read by this user; ask its owner for a kubeconfig (\`millwright kubeconfig\`).`,
+    )
   if (connection === undefined)
     throw new Exit(
       exit.unreachable,
@@ -171,6 +176,16 @@ export function readConnection(dir: string): Connection | undefined {
     return JSON.parse(readFileSync(pathsIn(dir).connection, 'utf8'))
   } catch {
     return undefined
+  }
+}
+
+function isClosedToUs(dir: string): boolean {
+  try {
+    readFileSync(pathsIn(dir).connection)
+    return false
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    return code === 'EACCES' || code === 'EPERM'
   }
 }
 

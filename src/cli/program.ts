@@ -150,7 +150,12 @@ const commands: Add[] = [
     program
       .command('plan')
       .description('Show what applying files would change and disturb; changes nothing')
-      .requiredOption('-f, --file <path...>', 'YAML or JSON files; - reads standard input', collect, [])
+      .requiredOption(
+        '-f, --file <path...>',
+        'YAML or JSON files, or folders of them; - reads standard input',
+        collect,
+        [],
+      )
       .option('-o, --output <format>', 'json')
       .action(async (options, command: Command) =>
         (await import('./commands/apply.ts')).planFiles(options, globals(command)),
@@ -159,7 +164,12 @@ const commands: Add[] = [
     program
       .command('apply')
       .description('Create or change resources from files')
-      .requiredOption('-f, --file <path...>', 'YAML or JSON files; - reads standard input', collect, [])
+      .requiredOption(
+        '-f, --file <path...>',
+        'YAML or JSON files, or folders of them; - reads standard input',
+        collect,
+        [],
+      )
       .option('--yes', 'do not ask before running work is destroyed')
       .option('-o, --output <format>', 'json, name')
       .action(async (options, command: Command) =>
@@ -225,7 +235,7 @@ const commands: Add[] = [
   (program) =>
     program
       .command('suspend')
-      .description('Checkpoint a job and give its seats back')
+      .description('Checkpoint a job, or drain a service, and give its seats back')
       .argument('<name>')
       .action(async (name: string, _options, command: Command) =>
         (await import('./commands/suspend.ts')).suspend(name, true, globals(command)),
@@ -233,7 +243,7 @@ const commands: Add[] = [
   (program) =>
     program
       .command('resume')
-      .description('Let a suspended job go on from its last checkpoint')
+      .description('Let a suspended job go on from its last checkpoint, or a service serve again')
       .argument('<name>')
       .action(async (name: string, _options, command: Command) =>
         (await import('./commands/suspend.ts')).suspend(name, false, globals(command)),

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 /** A service that answers every question with the same words, as OpenAI streams them; the path of its file. */
-export function writeEchoService(dir: string, name: string, namespace = 'default'): string {
+export function writeEchoService(dir: string, name: string, namespace = 'default', answer = 'well met'): string {
   const script = join(dir, `${name}.mjs`)
   writeFileSync(
     script,
@@ -11,7 +11,7 @@ createServer((request, response) => {
   request.resume()
   if (request.url === '/health') return response.end('ok')
   response.writeHead(200, { 'content-type': 'text/event-stream' })
-  const piece = { id: 'x', object: 'chat.completion.chunk', choices: [{ index: 0, delta: { content: 'well met' } }] }
+  const piece = { id: 'x', object: 'chat.completion.chunk', choices: [{ index: 0, delta: { content: ${JSON.stringify(answer)} } }] }
   response.end('data: ' + JSON.stringify(piece) + '\\n\\ndata: [DONE]\\n\\n')
 }).listen(Number(process.argv[2]), '127.0.0.1')
 `,

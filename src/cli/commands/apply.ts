@@ -1,3 +1,5 @@
+import { readdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline/promises'
 import type { Client } from '../../api/client.ts'
 import { formatErrors, readDocuments, type Written } from '../../compile/documents.ts'
@@ -54,7 +56,9 @@ const words = { create: 'created', update: 'changed', unchanged: 'unchanged' } a
 /** All files, all documents, all errors at once; nothing was changed when this throws. */
 export function readAll(files: string[], namespace: string): Written[] {
   if (files.length === 0) throw new Exit(exit.usage, 'name at least one file with -f (or - for standard input).')
-  const texts = files.map((name) => ({ name: name === '-' ? 'standard input' : name, text: readText(name) }))
+  const texts = files
+    .flatMap(filesIn)
+    .map((name) => ({ name: name === '-' ? 'standard input' : name, text: readText(name) }))
   const read = readDocuments(texts, { namespace })
   if ('errors' in read) {
     const count = read.errors.length
@@ -64,6 +68,16 @@ export function readAll(files: string[], namespace: string): Written[] {
     )
   }
   return read.documents.map((document) => document.object)
+}
+
+/** Of a folder: its YAML and JSON files, by name; what lies in folders below it is not read. */
+function filesIn(name: string): string[] {
+  if (name === '-' || statSync(name, { throwIfNoEntry: false })?.isDirectory() !== true) return [name]
+  const found = readdirSync(name, { withFileTypes: true }).filter(
+    (entry) => !entry.isDirectory() && /\.(ya?ml|json)$/.test(entry.name),
+  )
+  if (found.length === 0) throw new Exit(exit.usage, `${name} holds no *.yaml, *.yml or *.json.`)
+  return found.map((entry) => join(name, entry.name)).toSorted()
 }
 
 async function planAgainst(client: Client, wanted: Written[]): Promise<Change[]> {

@@ -1,3 +1,4 @@
+import { relative, resolve } from 'node:path'
 import { backupStore, restoreStore } from '../../runtime/backup.ts'
 import { factoryDir, pathsIn } from '../../runtime/paths.ts'
 import { readConnection } from '../connect.ts'
@@ -6,6 +7,11 @@ import type { Global } from '../global.ts'
 
 export async function backup(folder: string, global: Global): Promise<void> {
   const dir = factoryDir(global.dir)
+  if (!relative(dir, resolve(folder)).startsWith('..'))
+    throw new Exit(
+      exit.usage,
+      `${folder} is inside the factory's own folder ${dir}, and would be lost with it; name one outside.`,
+    )
   await backupStore(pathsIn(dir).store, folder)
   console.log(
     `backed up the store of ${dir} to ${folder}; blobs are plain files in ${pathsIn(dir).blobs} (copy them with any tool)`,
@@ -17,4 +23,7 @@ export async function restore(folder: string, global: Global): Promise<void> {
   if (readConnection(dir) !== undefined) throw new Exit(exit.failed, `a factory runs in ${dir}; stop it first.`)
   const kept = await restoreStore(folder, pathsIn(dir).store)
   console.log(`restored the store of ${dir}${kept === undefined ? '' : `; what was there is kept in ${kept}`}`)
+  console.log(
+    `Models and checkpoints are not in a backup: ${pathsIn(dir).blobs} must hold what the folder blobs of the backed-up factory held. Copy it from there if this is another machine or disk.`,
+  )
 }

@@ -38,11 +38,15 @@ export async function chat(service: string, prompt: string, options: ChatOptions
     messages.push({ role: 'assistant', content: answer })
   }
   if (prompt !== '') return await ask(prompt)
-  const lines = createInterface({ input: process.stdin, output: process.stderr, prompt: paint.cyan('> ') })
-  lines.prompt()
+  const isTalk = process.stdin.isTTY === true
+  const lines = createInterface({
+    input: process.stdin,
+    ...(isTalk ? { output: process.stderr, prompt: paint.cyan('> ') } : {}),
+  })
+  if (isTalk) lines.prompt()
   for await (const line of lines) {
     if (line.trim() !== '') await ask(line)
-    lines.prompt()
+    if (isTalk) lines.prompt()
   }
 }
 
@@ -86,10 +90,15 @@ function stream(url: URL, line: Line, body: object, key: string | undefined): Pr
         const lines = rest.split('\n')
         if (response.statusCode === 200) rest = lines.pop() ?? ''
         else return
-        for (const line of lines) {
-          const piece = pieceOf(line)
-          whole += piece
-          process.stdout.write(piece)
+        try {
+          for (const line of lines) {
+            const piece = pieceOf(line)
+            whole += piece
+            process.stdout.write(piece)
+          }
+        } catch (error) {
+          reject(error)
+          sent.destroy()
         }
       })
       response.on('aborted', () => reject(new Exit(exit.failed, 'the answer was cut; the replica is gone.')))
@@ -97,6 +106,7 @@ function stream(url: URL, line: Line, body: object, key: string | undefined): Pr
         if (response.statusCode !== 200)
           return reject(new Exit(exit.failed, messageIn(rest) ?? `the gateway answered ${response.statusCode}`))
         process.stdout.write('\n')
+        if (whole === '') console.error(paint.dim('(the model ended at once)'))
         resolve(whole)
       })
     })

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { accessSync, constants, existsSync, mkdirSync, statfsSync } from 'node:fs'
+import { existsSync, statfsSync } from 'node:fs'
 import { availableParallelism, totalmem } from 'node:os'
 import { promisify } from 'node:util'
 import { messageOf } from '../../base/errors.ts'
@@ -8,6 +8,7 @@ import { version } from '../../runtime/version.ts'
 import { oneOf } from '../arguments.ts'
 import { type Choice, choose, connectTo, readConnection } from '../connect.ts'
 import { exit } from '../exit.ts'
+import { makeFolder } from '../folder.ts'
 import type { Global } from '../global.ts'
 import { paint, table } from '../output.ts'
 
@@ -66,8 +67,7 @@ function machine(): Finding {
 
 function folder(dir: string): Finding {
   try {
-    mkdirSync(dir, { recursive: true, mode: 0o700 })
-    accessSync(dir, constants.W_OK)
+    makeFolder(dir)
     const disk = statfsSync(dir)
     const free = (disk.bavail * disk.bsize) / 2 ** 30
     return {
@@ -76,11 +76,7 @@ function folder(dir: string): Finding {
       detail: `${dir}, ${free.toFixed(1)} GiB free${free < 1 ? '; make room or choose another with --dir' : ''}`,
     }
   } catch (error) {
-    return {
-      what: 'folder',
-      state: 'wrong',
-      detail: `${dir} cannot be written (${(error as NodeJS.ErrnoException).code}); choose another with --dir`,
-    }
+    return { what: 'folder', state: 'wrong', detail: messageOf(error) }
   }
 }
 

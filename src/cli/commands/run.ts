@@ -1,4 +1,5 @@
-import { basename } from 'node:path'
+import { existsSync } from 'node:fs'
+import { basename, resolve } from 'node:path'
 import type { Client } from '../../api/client.ts'
 import { messageOf } from '../../base/errors.ts'
 import type { Pod } from '../../model/kinds/kubernetes.ts'
@@ -31,6 +32,7 @@ interface RunOptions {
 
 /** A TrainingJob from the command line, followed to its end; exits with the job's exit code. */
 export async function runJob(words: string[], options: RunOptions, global: Global): Promise<void> {
+  refuseShellText(words, options.workdir ?? process.cwd())
   const { client, namespace } = await connect(global, options.detach ? undefined : sayPresence())
   const job = jobFrom(words, options, namespace)
   const created = await client.create('TrainingJob', job)
@@ -45,6 +47,15 @@ export async function runJob(words: string[], options: RunOptions, global: Globa
     console.error(
       `millwright: ${ref.name} failed: ${ended.status.message ?? ended.status.lastFailure?.message ?? 'see millwright describe job'}`,
     )
+}
+
+/** One word that only a shell could read: no program is called that. */
+function refuseShellText([word = '', ...others]: string[], workingDir: string): void {
+  if (others.length > 0 || !/[\s|&;<>`]/.test(word) || existsSync(resolve(workingDir, word))) return
+  throw new Exit(
+    exit.usage,
+    `no program is called ${JSON.stringify(word)}: a command is run as it is, by no shell. For a shell's language: millwright run -- sh -c '${word.replaceAll("'", "'\\''")}'`,
+  )
 }
 
 interface JobRef {

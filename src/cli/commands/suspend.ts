@@ -19,9 +19,14 @@ export async function suspend(name: string, wanted: boolean, global: Global): Pr
   if (found.spec.suspend === wanted)
     return console.log(`${ref.name} is ${wanted ? 'suspended' : 'not suspended'} already`)
   await client.patch(kind, ref, { spec: { suspend: wanted } })
-  console.log(
-    wanted
-      ? `${ref.name}: checkpoints and stops; \`millwright resume ${ref.name}\` lets it go on`
-      : `${ref.name}: goes on when it has seats`,
-  )
+  const hint = wanted ? `; \`millwright resume ${ref.name}\` lets it go on` : ''
+  console.log(`${ref.name}: ${words[kind][wanted ? 'suspended' : 'resumed']}${hint}`)
 }
+
+const words = {
+  TrainingJob: { suspended: 'checkpoints and stops', resumed: 'goes on when it has seats' },
+  InferenceService: {
+    suspended: 'takes no new requests, finishes those that it has, and stops',
+    resumed: 'serves again when its replicas are ready',
+  },
+} as const

@@ -4,6 +4,7 @@ import { fileLog } from '../../runtime/log.ts'
 import { factoryDir, pathsIn } from '../../runtime/paths.ts'
 import { wholeNumber } from '../arguments.ts'
 import { Exit, exit } from '../exit.ts'
+import { makeFolder, whyUnusable } from '../folder.ts'
 import type { Global } from '../global.ts'
 import { paint, shortList } from '../output.ts'
 
@@ -26,6 +27,7 @@ export async function up(options: UpOptions, global: Global): Promise<void> {
   if (!['debug', 'info', 'warn', 'error'].includes(options.logLevel)) {
     throw new Exit(exit.usage, `--log-level: found "${options.logLevel}"; allowed are debug, info, warn, error.`)
   }
+  makeFolder(dir)
   const factory = await start(dir, options)
   for (const warning of factory.warnings) console.error(paint.yellow(`warning: ${warning}`))
   const lines = [
@@ -77,6 +79,9 @@ async function start(dir: string, options: UpOptions): Promise<Factory> {
         `port ${port ?? ''} is in use. Is another factory up? Choose another with --port and --gateway-port (0 takes a free one).`,
       )
     }
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS')
+      throw new Exit(exit.failed, `${whyUnusable((error as NodeJS.ErrnoException).path ?? dir, error)}.`)
     if (isDiskFull(error) && !(error instanceof OperatingError))
       throw new Exit(exit.failed, diskFull(dir, error).message)
     const isWrongLine = error instanceof OperatingError && wrongLine.has(error.code)

@@ -1,0 +1,104 @@
+import { spawnSync } from 'node:child_process'
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, it, vi } from 'vitest'
+import { bin, TestFactory } from './factory.fixture.ts'
+import { whyUnusable } from './folder.ts'
+import { writeEchoService } from './serve.fixture.ts'
+
+const factory = new TestFactory()
+beforeAll(() => factory.up())
+afterAll(() => factory.remove())
+
+const queue = (name: string) =>
+  `{apiVersion: millwright.dev/v1alpha1, kind: Queue, metadata: {name: ${name}}, spec: {}}`
+
+it('apply -f of a folder reads its YAML and JSON files in the order of their names', () => {
+  const folder = join(factory.dir, 'several')
+  mkdirSync(join(folder, 'below'), { recursive: true })
+  expect(factory.millwright('apply', '-f', folder)).toMatchObject({
+    status: 2,
+    stderr: expect.stringContaining('holds no *.yaml'),
+  })
+  writeFileSync(join(folder, '2.yaml'), queue('second'))
+  writeFileSync(join(folder, '1.yml'), queue('first'))
+  writeFileSync(
+    join(folder, '3.json'),
+    JSON.stringify({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'n' } }),
+  )
+  writeFileSync(join(folder, 'notes.txt'), 'not a resource')
+  writeFileSync(join(folder, 'below', 'not.yaml'), queue('not-read'))
+  const made = factory.millwright('apply', '-f', folder, '-o', 'name').stdout.trim().split('\n')
+  expect(made.filter((name) => name.startsWith('queue/'))).toEqual(['queue/first', 'queue/second'])
+  expect(made).toHaveLength(3)
+})
+
+it('chat prints no prompts for piped lines, and says that an answer is empty', async () => {
+  const file = writeEchoService(factory.dir, 'mute', 'default', '')
+  factory.millwright('apply', '-f', file)
+  await vi.waitUntil(() => factory.millwright('get', 'isvc', 'mute').stdout.includes('Ready'), 30_000)
+  const piped = spawnSync(process.execPath, [bin, '--dir', factory.home, 'chat', 'mute'], {
+    input: 'one\ntwo\n',
+    encoding: 'utf8',
+  })
+  expect(piped).toMatchObject({ status: 0, stdout: '\n\n' })
+  expect(piped.stderr).toBe('(the model ended at once)\n(the model ended at once)\n')
+})
+
+it('suspend of a service says that it drains', () => {
+  factory.millwright('apply', '-f', writeEchoService(factory.dir, 'drained'))
+  const said = factory.millwright('suspend', 'drained').stdout
+  expect(said).toContain('finishes those that it has')
+  expect(said).not.toContain('checkpoint')
+})
+
+it('run says how a shell reads what only a shell can', () => {
+  const refused = factory.millwright('run', '--', "echo $HOME | tr a-z 'A-Z'")
+  expect(refused).toMatchObject({ status: 2, stdout: '' })
+  expect(refused.stderr).toContain("millwright run -- sh -c 'echo $HOME | tr a-z '\\''A-Z'\\'''\n")
+  const program = join(factory.dir, 'my program')
+  writeFileSync(program, '#!/bin/sh\necho it runs\n')
+  chmodSync(program, 0o755)
+  expect(factory.millwright('run', '--', program)).toMatchObject({ status: 0, stdout: 'it runs\n' })
+})
+
+it('a backup is not made inside the factory that it is of, and a restore says what is not in it', () => {
+  const other = (...words: string[]) => factory.run(['--dir', join(factory.dir, 'other'), ...words])
+  expect(other('backup', join(factory.dir, 'other', 'backup'))).toMatchObject({
+    status: 2,
+    stderr: expect.stringContaining('name one outside'),
+  })
+})
+
+it('a restore says that models and checkpoints are not in a backup', async () => {
+  await factory.down()
+  expect(factory.millwright('backup', 'kept')).toMatchObject({ status: 0 })
+  const { stdout } = factory.millwright('restore', 'kept')
+  expect(stdout).toContain(`Models and checkpoints are not in a backup: ${join(factory.home, 'blobs')} must hold`)
+  await factory.up()
+})
+
+it.each([
+  ['a file', () => 'file', 'is not a folder'],
+  ['below a file', () => 'file/below', 'is not a folder'],
+  ['in /proc', () => '/proc/millwright', '/proc/millwright'],
+])('up in what is %s is a sentence', (_, dir, sentence) => {
+  writeFileSync(join(factory.dir, 'file'), '')
+  const { status, stderr } = factory.run(['--dir', dir(), 'up', '--port', '0', '--gateway-port', '0'])
+  expect(status).toBe(1)
+  expect(stderr).toContain(sentence)
+  expect(stderr).toMatch(/^millwright: .*; choose another folder with --dir\.\n$/)
+})
+
+it('says of a folder why it cannot be used', () => {
+  expect(whyUnusable('/d', { code: 'EROFS' })).toBe('/d is on a disk that is mounted read-only')
+  expect(whyUnusable('/d', { code: 'EACCES' })).toBe('/d may not be used by this user')
+})
+
+it.skipIf(process.getuid?.() !== 0)('a folder that may not be read is not one in which no factory runs', () => {
+  chmodSync(factory.dir, 0o755)
+  const nobody = { uid: 65534, gid: 65534, encoding: 'utf8' as const, cwd: '/' }
+  const { status, stderr } = spawnSync(process.execPath, [bin, '--dir', factory.home, 'status'], nobody)
+  expect(status).toBe(4)
+  expect(stderr).toContain('its files may not be read by this user')
+})
