@@ -67,6 +67,8 @@ export interface RunningPod {
   readonly pid: number | undefined
   readonly startedAtMs: number
   readonly adopted: boolean
+  /** What whoever looks at the pod should know of how it was started. */
+  readonly notice?: Notice | undefined
   readonly ended: Promise<PodEnd>
   /** To everything that the pod started. */
   signal(signal: PodSignal): void

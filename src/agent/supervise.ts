@@ -111,6 +111,7 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
     const started = await begin()
     if (left.signal.aborted) return
     if ('refused' in started) return await refuse(started)
+    if (started.notice !== undefined) kit.event(pod, started.notice)
     await attend(started)
   }
 

@@ -293,7 +293,9 @@ const commands: Add[] = [
     program
       .command('ledger')
       .description('Where every slot-second went, and what it cost')
-      .option('--by <what>', 'bucket, queue, owner, node', 'bucket')
+      .option('--by <what>', 'bucket, queue, namespace, owner, node', 'bucket')
+      .option('--since <time>', 'hours that go beyond it: 1h, 2d ago or 2026-01-01T00:00Z')
+      .option('--explain', 'what each bucket means')
       .option('-o, --output <format>', 'json')
       .action(async (options, command: Command) =>
         (await import('./commands/ledger.ts')).ledger(options, globals(command)),

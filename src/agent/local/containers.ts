@@ -3,7 +3,7 @@ import { chmodSync, lstatSync, mkdirSync, readdirSync, readlinkSync, rmSync, sta
 import { join, resolve } from 'node:path'
 import { getgid, getuid } from 'node:process'
 import type { Clock } from '../../base/clock.ts'
-import type { PodEnd, PodRun, PodSignal, ProbeRun, Refusal, RunningPod } from '../contract.ts'
+import type { Notice, PodEnd, PodRun, PodSignal, ProbeRun, Refusal, RunningPod } from '../contract.ts'
 import { type PodFolder, podFolder } from './folders.ts'
 import { recordOutOfMemory } from './memory.ts'
 
@@ -32,6 +32,8 @@ export function createContainers({
   let answer: Promise<string> | undefined
   const around = new Map<string, RunningPod>()
   const begun = new Set<string>()
+  /** Of pods that run as processes all the same: why. */
+  const ignored = new Map<string, string>()
   const ended = new Set<string>()
   const clientEnv = clientEnvironment(environment)
   const used = join(dir, 'containers')
@@ -52,6 +54,7 @@ export function createContainers({
           `the pod has no command, and image ${run.image} cannot be run for its own: ${problem}; start Docker, or give the command`,
         )
       sayIgnored(run, problem)
+      ignored.set(run.uid, `image ${run.image} is ignored, the command runs as a process of ${node}: ${problem}`)
       return undefined
     }
     const name = Object.keys(run.env).find((each) => each.startsWith('DOCKER_'))
@@ -167,6 +170,12 @@ export function createContainers({
   return {
     has,
     commandFor,
+    /** Once for each pod. */
+    ignoredImage(uid: string): Notice | undefined {
+      const message = ignored.get(uid)
+      ignored.delete(uid)
+      return message === undefined ? undefined : { type: 'Warning', reason: 'ImageIgnored', message }
+    },
     around: wrap,
     async remove(uid: string): Promise<void> {
       await removeContainer(uid)

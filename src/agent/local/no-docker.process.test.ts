@@ -19,6 +19,13 @@ it('where no Docker answers, a command runs as a process, and its log says so fi
   const { metadata } = await bench.run(['/bin/sh', '-c', 'echo hello'], { container: { image: 'alpine' } })
   expect(terminatedOf(await bench.ended(metadata.name))).toMatchObject({ exitCode: 0 })
   const log = readFileSync(podFolder(join(bench.dir, 'agent'), metadata.uid ?? '').log, 'utf8')
+  const events = await bench.until(async () => {
+    const { items } = await bench.store.list('Event')
+    return items.length > 0 && items
+  })
+  expect(events).toMatchObject([
+    { type: 'Warning', reason: 'ImageIgnored', message: expect.stringContaining('image alpine is ignored') },
+  ])
   expect(log).toMatch(/^millwright: image alpine is ignored, the command runs as a process of n0: .+\nhello\n$/)
 })
 

@@ -14,7 +14,11 @@ export function createLocalRunner(options: ProcessRunnerOptions): PodRunner {
     async start(run) {
       try {
         const asContainer = run.image === undefined ? undefined : await containers.commandFor(run)
-        if (asContainer === undefined) return await processes.start(run)
+        if (asContainer === undefined) {
+          const started = await processes.start(run)
+          const notice = containers.ignoredImage(run.uid)
+          return 'refused' in started || started.adopted ? started : Object.assign(started, { notice })
+        }
         if ('refused' in asContainer) return asContainer
         const started = await processes.start(asContainer)
         return 'refused' in started ? started : containers.around(run.uid, started)
