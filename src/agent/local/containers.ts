@@ -148,7 +148,9 @@ export function createContainers({
       if (!begun.has(run.uid) && exists(containerId) && (await isRunning(run.uid))) begun.add(run.uid)
       if (begun.has(run.uid)) {
         const wrong = await probe(inside(run))
-        if (wrong === undefined || (await isRunning(run.uid))) return wrong
+        if (wrong === undefined) return undefined
+        await clock.sleep(endingMs)
+        if (!ended.has(run.uid) && (await isRunning(run.uid))) return wrong
       }
       await clock.sleep(waitMs)
     }
@@ -195,6 +197,9 @@ export function createContainers({
     },
   }
 }
+
+/** What a container that is ending takes with it fails a moment before Docker says so. */
+const endingMs = 300
 
 /** For pods that no agent will look for: ends the container of a pod's folder, where it has one. */
 export async function endContainer(dir: string, uid: string): Promise<void> {
