@@ -41,8 +41,8 @@ describe('a namespace of a team', () => {
     const dataset = { apiVersion: ours, kind: 'Dataset', metadata, spec: { uri: `file://${book}` } }
     const refused = apply('alone.yaml', dataset)
     expect([refused.status, refused.stderr]).toEqual([
-      3,
-      expect.stringContaining('namespaces "team" not found; make it'),
+      1,
+      expect.stringContaining('nothing was applied\nDataset/book: namespace team does not exist'),
     ])
     const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'team' } }
     expect(apply('both.yaml', namespace, dataset).status).toBe(0)
