@@ -65,12 +65,17 @@ export function trainingJob(name: string, command: string[], workers: number, mo
 }
 
 /** Asks until `look` finds something; throws when that takes longer than `secondsMax`. */
-export async function found<T>(what: string, secondsMax: number, look: () => Promise<T | undefined>): Promise<T> {
+export async function found<T>(
+  what: string,
+  secondsMax: number,
+  look: () => Promise<T | undefined>,
+  everyMs = 20,
+): Promise<T> {
   const until = performance.now() + secondsMax * 1000
   while (performance.now() < until) {
     const value = await look()
     if (value !== undefined) return value
-    await new Promise((next) => setTimeout(next, 20))
+    await new Promise((next) => setTimeout(next, everyMs))
   }
   throw new Error(`${what}: not within ${secondsMax} s`)
 }
