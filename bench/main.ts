@@ -7,6 +7,7 @@ const benches: Record<string, () => Promise<{ rows(): Promise<Row[]> }>> = {
   factory: () => import('./factory.ts'),
   recovery: () => import('./recovery.ts'),
   serving: () => import('./serving.ts'),
+  scheduler: () => import('./scheduler.ts'),
 }
 
 const words = process.argv.slice(2)

@@ -61,9 +61,7 @@ test('a waiting job says what it waits for', async () => {
   await phase('big', 'Running')
   await world.job('next', { workers: 2 })
   await phase('next', 'Waiting')
-  expect((await world.getJob('next')).status?.message).toBe(
-    'needs 2 × cpu:1, 1 free of 4; job/big (queue default, priority 0) holds 3',
-  )
+  expect((await world.getJob('next')).status?.message).toBe('needs 2 × cpu:1 at once; fewer are free')
 })
 
 test('suspending asks for one checkpoint step of all ranks, then gives the seats back; resuming counts no restart', async () => {

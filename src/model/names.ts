@@ -14,6 +14,7 @@ export const label = {
   accelerator: 'millwright.dev/accelerator',
   hostname: 'kubernetes.io/hostname',
   zone: 'topology.kubernetes.io/zone',
+  block: 'millwright.dev/block',
   rack: 'millwright.dev/rack',
   /** On Model versions: the model that they are versions of. By control/publishing. */
   model: 'millwright.dev/model',

@@ -61,6 +61,7 @@ export function gangGroups(groups: readonly PodGroup[]): GangGroup[] {
       ports: Math.max(1, sum(spec.containers.map((container) => container.ports?.length ?? 0))),
       nodeSelector: spec.nodeSelector ?? {},
       tolerations: spec.tolerations ?? [],
+      ...(spec.affinity === undefined ? {} : { affinity: spec.affinity }),
     }
   })
 }

@@ -1,10 +1,22 @@
 import { assert } from '../base/errors.ts'
 import { anyGpu, cpuModel } from '../model/accelerators.ts'
 import type { Gang } from '../model/kinds/gang.ts'
-import { type Claim, type Fleet, give, type NodeState, take } from './fleet.ts'
+import { requiredTerms } from './affinity.ts'
+import { type Domain, levelNamed } from './fabric.ts'
+import type { Fleet } from './fleet.ts'
+import type { Claim, DeviceState, NodeState } from './nodes.ts'
+import { bankFor, type Demand, type Rooms, roomFor } from './rooms.ts'
+import { type OpenRoom, openRoom, spread } from './spread.ts'
 
-/** Nodes that a gang further up the line waits for, by accelerator model, and that gang. */
-export type Reserved = ReadonlyMap<string, ReadonlyMap<string, string>>
+/** Nodes that a gang further up the line waits for, by accelerator model. */
+export interface Reserved {
+  of(model: string): Reservation | undefined
+}
+
+export interface Reservation {
+  gang: string
+  nodes: ReadonlySet<NodeState>
+}
 
 export interface FitRequest {
   gang: string
@@ -28,44 +40,67 @@ export type Alternative = Group['accelerators'][number]
 
 /** What kept a group out, by the last thing that would have had to be different. */
 export interface Shortage {
-  kind: 'accelerators' | 'cpu' | 'memory' | 'ports' | 'nodes' | 'quota' | 'behind' | 'never'
+  kind: 'accelerators' | 'cpu' | 'memory' | 'ports' | 'topology' | 'nodes' | 'quota' | 'behind' | 'never'
   group: Group
   alternative: Alternative
-  /** Members of the group that would fit now. */
+  demand: Demand
+  /** Members of the group that would fit now; with a required topology, in its best domain. */
   membersFit: number
-  /** Nodes that members could sit on if they were empty: what the gang waits for. */
-  nodes: ReadonlySet<string>
+  /** The domain that all members must share, by what it is called. */
+  within?: string | undefined
   /** For 'behind': the gang further up the line. */
   ahead?: string | undefined
 }
 
 /**
  * Seats every member or none: half a gang burns accelerators waiting for its other half. Groups are placed in order,
- * each on the first of its alternatives that holds at least `min` members, on as few nodes as possible. Leaves the
- * fleet as it was; the caller claims what it takes.
+ * each on the first of its alternatives that holds at least `min` members, as close together as the fabric allows. Leaves
+ * the fleet as it was; the caller claims what it takes.
  */
 export function fitGang(fleet: Fleet, request: FitRequest): Fit {
-  const placed: Placed[] = []
-  const quotaLeft = new Map(request.quotaLeft)
-  let shortage: Shortage | undefined
-  for (const [index, group] of request.object.spec.groups.entries()) {
-    const choice = chooseNodes(fleet, request.reserved, group, quotaLeft)
-    if ('shortage' in choice) {
-      shortage = choice.shortage
-      break
-    }
-    for (const node of choice.nodes) {
-      const claim = claimOn(node, request, group, choice.alternative)
-      take(node, scratchPod(placed.length), claim)
-      placed.push({ group: index, node, claim })
-    }
+  const topology = topologyOf(request.object)
+  if (topology.required === undefined && topology.preferred === undefined) return fitWithin(fleet, request, undefined)
+  const tried: Fit[] = []
+  for (const within of domainsFor(fleet, request, topology)) {
+    const fit = fitWithin(fleet, request, within)
+    if (fit.fits) return fit
+    tried.push(fit)
   }
-  for (const [index, { node, claim }] of placed.entries()) give(node, scratchPod(index), claim)
-  return shortage === undefined ? { fits: true, placed } : { fits: false, shortage }
+  return tooFarApart(fleet, request, topology, tried)
 }
 
-/** No pod is called that: a claim under it lasts only while a gang is being fitted. */
-const scratchPod = (index: number) => `\u0000${index}`
+/** Where all members sit together: a domain of the fabric, or the nodes that share a label's value. */
+export type Within = { domain: Domain } | { label: string; value: string; nodes: ReadonlySet<NodeState> }
+
+function fitWithin(fleet: Fleet, request: FitRequest, within: Within | undefined): Fit {
+  const quotaLeft = new Map(request.quotaLeft)
+  return fleet.attempt((): Fit => {
+    const placed: Placed[] = []
+    for (const [index, group] of request.object.spec.groups.entries()) {
+      const choice = chooseNodes(fleet, request.reserved, group, quotaLeft, within)
+      if ('shortage' in choice) return { fits: false, shortage: choice.shortage }
+      for (const node of choice.nodes) {
+        const claim = claimOn(fleet, node, request, group, choice.alternative, choice.demand)
+        fleet.try(claim)
+        placed.push({ group: index, node, claim })
+      }
+    }
+    return { fits: true, placed }
+  })
+}
+
+export function demandOf(group: Group, { model, count }: Alternative): Demand {
+  const whole = Math.floor(count)
+  const milli = Math.ceil((count - whole) * 1000 - 1e-9)
+  const { cpuMilli, memoryBytes, ports, nodeSelector, tolerations, affinity } = group
+  const isPlain = tolerations.length === 0 && affinity === undefined && Object.keys(nodeSelector).length === 0
+  const where = isPlain ? '' : JSON.stringify([nodeSelector, tolerations, affinity])
+  const terms = requiredTerms(affinity)
+  const key = `${model} ${whole} ${milli} ${cpuMilli} ${memoryBytes} ${ports} ${where}`
+  return { key, model, whole, milli, cpuMilli, memoryBytes, ports, nodeSelector, tolerations, terms }
+}
+
+type Choice = { nodes: NodeState[]; alternative: Alternative; demand: Demand } | { shortage: Shortage }
 
 /** The node of each member and the alternative taken, or why the most preferred alternative that could ever fit does not. */
 function chooseNodes(
@@ -73,156 +108,195 @@ function chooseNodes(
   reserved: Reserved,
   group: Group,
   quotaLeft: Map<string, number>,
-): { nodes: NodeState[]; alternative: Alternative } | { shortage: Shortage } {
+  within: Within | undefined,
+): Choice {
   const shortages: Shortage[] = []
-  for (const alternative of group.accelerators.flatMap((one) => concrete(fleet, one))) {
-    const perMember = Math.ceil(alternative.count * 1000)
+  for (const alternative of alternativesOf(fleet, group)) {
+    const demand = demandOf(group, alternative)
+    const perMember = demand.whole * 1000 + demand.milli
     const quota = quotaLeft.get(alternative.model)
     const byQuota = quota === undefined || perMember === 0 ? group.max : Math.max(0, Math.floor(quota / perMember))
-    const survey = surveyNodes(fleet, group, alternative, reserved.get(alternative.model))
-    const members = Math.min(group.max, survey.members, byQuota)
+    const kept = reserved.of(alternative.model)
+    const room = roomWithin(fleet, demand, kept, within)
+    const members = Math.min(group.max, room.total, byQuota)
     if (members >= group.min) {
       if (quota !== undefined) quotaLeft.set(alternative.model, quota - members * perMember)
-      return { nodes: spread(survey.rooms, members), alternative }
+      return { nodes: nodesFor(fleet, demand, room, members, kept, within), alternative, demand }
     }
-    shortages.push(shortageOf(fleet, group, alternative, survey, byQuota))
+    shortages.push(shortageOf(fleet, group, alternative, demand, Math.min(room.total, byQuota), byQuota, kept))
   }
   const shortage = shortages.find((one) => one.kind !== 'never') ?? shortages[0]
   assert(shortage !== undefined, 'a group names at least one accelerator')
   return { shortage }
 }
 
-/** "Any GPU" means one model for all members of the group, whichever has room. */
-function concrete(fleet: Fleet, alternative: Alternative): Alternative[] {
-  if (alternative.model !== anyGpu) return [alternative]
-  const models = fleet.models().filter((model) => model !== cpuModel)
-  return models.length === 0 ? [alternative] : models.map((model) => ({ ...alternative, model }))
+type Kept = Reservation | undefined
+
+function roomWithin(fleet: Fleet, demand: Demand, kept: Kept, within: Within | undefined): OpenRoom {
+  const open = openRoom(fleet, fleet.rooms(demand), kept?.nodes)
+  if (within === undefined) return open
+  if ('domain' in within) return { ...open, total: open.in(within.domain) }
+  let total = 0
+  for (const node of within.nodes) total += open.on(node)
+  return { ...open, total }
 }
 
-interface Survey {
-  rooms: { node: NodeState; members: number }[]
-  members: number
-  /** Members that would fit if no node were kept for a gang further up the line. */
-  membersUnreserved: number
-  /** Nodes where at least one member would fit were they empty, and how many members in all. */
-  could: Set<string>
-  couldMembers: number
-  /** The gang that the first of those nodes is kept for. */
-  ahead: string | undefined
-}
-
-function surveyNodes(
+function nodesFor(
   fleet: Fleet,
+  demand: Demand,
+  room: OpenRoom,
+  members: number,
+  kept: Kept,
+  within: Within | undefined,
+): NodeState[] {
+  if (members === 1) {
+    const isOpen = (node: NodeState) => kept?.nodes.has(node) !== true && isWithin(node, within)
+    const best = fleet.best(demand, kept === undefined && within === undefined ? undefined : isOpen)
+    assert(best !== undefined, 'a node has the room that was counted')
+    return [best]
+  }
+  if (within === undefined) return spread(fleet, room, members)
+  if ('domain' in within) return spread(fleet, room, members, within.domain)
+  const inside = (node: NodeState) => (within.nodes.has(node) ? room.on(node) : 0)
+  const sums = new Map<Domain, number>()
+  const sumOf = (domain: Domain): number => {
+    const known = sums.get(domain)
+    if (known !== undefined) return known
+    let sum = 0
+    for (let at = domain.from; at < domain.to; at++) {
+      const node = fleet.order[at]
+      if (node !== undefined) sum += inside(node)
+    }
+    sums.set(domain, sum)
+    return sum
+  }
+  return spread(fleet, { total: room.total, on: inside, in: sumOf }, members)
+}
+
+function isWithin(node: NodeState, within: Within | undefined): boolean {
+  if (within === undefined) return true
+  if ('nodes' in within) return within.nodes.has(node)
+  return node.index >= within.domain.from && node.index < within.domain.to
+}
+
+/** "Any GPU" means one model for all members of the group, whichever has room; a single member takes the best there is. */
+function alternativesOf(fleet: Fleet, group: Group): Alternative[] {
+  return group.accelerators.flatMap((alternative) => {
+    if (alternative.model !== anyGpu || group.max === 1) return [alternative]
+    const models = fleet.models().filter((model) => model !== cpuModel)
+    return models.length === 0 ? [alternative] : models.map((model) => ({ ...alternative, model }))
+  })
+}
+
+// ---- together ----
+
+export interface Topology {
+  required: string | undefined
+  preferred: string | undefined
+}
+
+export function topologyOf({ spec }: Gang): Topology {
+  const { required, preferred } = spec.topology ?? {}
+  return {
+    required: typeof required === 'string' ? required : undefined,
+    preferred: typeof preferred === 'string' ? preferred : undefined,
+  }
+}
+
+/**
+ * Domains to try, in order: of the preferred level inside the required one, then of each wider level up to the required
+ * one, then, where nothing is required, anywhere. Of a level, only those whose counters leave it possible; the one that
+ * takes most members first, then the tightest.
+ */
+function* domainsFor(fleet: Fleet, request: FitRequest, topology: Topology): Iterable<Within | undefined> {
+  const { required, preferred } = topology
+  const widest = required === undefined ? undefined : levelNamed(required)
+  const narrowest = preferred === undefined ? undefined : levelNamed(preferred)
+  if (preferred !== undefined && narrowest === undefined) yield* possible(request, fleet, valuesOf(fleet, preferred))
+  if (narrowest !== undefined) {
+    for (let level = narrowest; level > (widest ?? -1); level--) yield* possible(request, fleet, atLevel(fleet, level))
+  }
+  if (widest !== undefined) yield* possible(request, fleet, atLevel(fleet, widest))
+  else if (required !== undefined) yield* possible(request, fleet, valuesOf(fleet, required))
+  else yield undefined
+}
+
+function atLevel(fleet: Fleet, level: number): Within[] {
+  return (fleet.fabric.domains[level] ?? []).filter(({ isReal }) => isReal).map((domain) => ({ domain }))
+}
+
+/** A label that is no level of the fabric: nodes that share a value of it, wherever they are. */
+function valuesOf(fleet: Fleet, label: string): Within[] {
+  const byValue = new Map<string, Set<NodeState>>()
+  for (const node of fleet.order) {
+    const value = node.labels[label]
+    if (value === undefined) continue
+    const nodes = byValue.get(value)
+    if (nodes === undefined) byValue.set(value, new Set([node]))
+    else nodes.add(node)
+  }
+  return [...byValue].map(([value, nodes]) => ({ label, value, nodes }))
+}
+
+/** Each group alone must fit, by the counters; whether all do together only trying tells. */
+function possible(request: FitRequest, fleet: Fleet, domains: readonly Within[]): Within[] {
+  const { groups } = request.object.spec
+  const rooms = groups.map((group) =>
+    alternativesOf(fleet, group).map((alternative) => {
+      const demand = demandOf(group, alternative)
+      const open = openRoom(fleet, fleet.rooms(demand), request.reserved.of(alternative.model)?.nodes)
+      return (within: Within) => {
+        if ('domain' in within) return open.in(within.domain)
+        let total = 0
+        for (const node of within.nodes) total += open.on(node)
+        return total
+      }
+    }),
+  )
+  return domains
+    .flatMap((within) => {
+      let [members, room] = [0, 0]
+      for (const [index, group] of groups.entries()) {
+        const most = (rooms[index] ?? []).reduce((best, roomIn) => Math.max(best, roomIn(within)), 0)
+        if (most < group.min) return []
+        members += Math.min(group.max, most)
+        room += most
+      }
+      return [{ within, members, room }]
+    })
+    .sort((a, b) => b.members - a.members || a.room - b.room)
+    .map(({ within }) => within)
+}
+
+/** No domain holds it: either it would fit nowhere, or only because it must stay together. */
+function tooFarApart(fleet: Fleet, request: FitRequest, { required }: Topology, tried: readonly Fit[]): Fit {
+  const anywhere = fitWithin(fleet, request, undefined)
+  if (!anywhere.fits || required === undefined) return anywhere.fits ? (tried[0] ?? anywhere) : anywhere
+  const [group] = request.object.spec.groups
+  const [alternative] = group === undefined ? [] : alternativesOf(fleet, group)
+  assert(group !== undefined && alternative !== undefined, 'a gang has groups and they name accelerators')
+  const demand = demandOf(group, alternative)
+  const level = levelNamed(required)
+  const domains = level === undefined ? valuesOf(fleet, required) : atLevel(fleet, level)
+  const kept = request.reserved.of(alternative.model)
+  const membersFit = domains.reduce((most, within) => Math.max(most, roomWithin(fleet, demand, kept, within).total), 0)
+  return { fits: false, shortage: { kind: 'topology', group, alternative, demand, membersFit, within: required } }
+}
+
+// ---- claims ----
+
+function claimOn(
+  fleet: Fleet,
+  node: NodeState,
+  request: FitRequest,
   group: Group,
   alternative: Alternative,
-  reserved: ReadonlyMap<string, string> | undefined,
-): Survey {
-  const survey: Survey = {
-    rooms: [],
-    members: 0,
-    membersUnreserved: 0,
-    could: new Set(),
-    couldMembers: 0,
-    ahead: undefined,
-  }
-  for (const node of fleet.nodes.values()) {
-    if (!admits(node, group)) continue
-    const whenEmpty = roomOn(node, group, alternative, true)
-    if (whenEmpty === 0) continue
-    survey.could.add(node.name)
-    survey.couldMembers += whenEmpty
-    const members = roomOn(node, group, alternative, false)
-    if (members === 0) continue
-    survey.membersUnreserved += members
-    const ahead = reserved?.get(node.name)
-    if (ahead !== undefined) {
-      survey.ahead ??= ahead
-      continue
-    }
-    survey.rooms.push({ node, members })
-    survey.members += members
-  }
-  return survey
-}
-
-/** Whether new members of the group may go to the node at all, however full it is. */
-export function admits(node: NodeState, group: Group): boolean {
-  if (node.closed !== undefined) return false
-  for (const [key, value] of Object.entries(group.nodeSelector)) if (node.labels[key] !== value) return false
-  return (node.object.spec?.taints ?? []).every(
-    (taint) => taint.effect === 'PreferNoSchedule' || group.tolerations.some((one) => tolerates(one, taint)),
-  )
-}
-
-function tolerates(
-  toleration: Record<string, unknown>,
-  taint: { key: string; value?: string | undefined; effect: string },
-): boolean {
-  const { key, operator, value, effect } = toleration
-  if (effect !== undefined && effect !== '' && effect !== taint.effect) return false
-  if (key === undefined || key === '') return operator === 'Exists'
-  if (key !== taint.key) return false
-  return operator === 'Exists' || (value ?? '') === (taint.value ?? '')
-}
-
-/** How many members the node has room for, now or were it empty. */
-export function roomOn(node: NodeState, group: Group, alternative: Alternative, empty: boolean): number {
-  let room = alternative.count === 0 ? group.max : devicesRoom(node, alternative, empty)
-  const limit = (free: number, each: number) => {
-    if (each > 0) room = Math.min(room, Math.floor(free / each))
-  }
-  limit(empty ? node.cpuMilli : node.cpuMilliFree, group.cpuMilli)
-  limit(empty ? node.memoryBytes : node.memoryBytesFree, group.memoryBytes)
-  if (node.ports !== undefined) {
-    limit(node.ports.to - node.ports.from + 1 - (empty ? 0 : node.portsUsed.size), group.ports)
-  }
-  return Math.max(0, Math.min(room, group.max))
-}
-
-function devicesRoom(node: NodeState, alternative: Alternative, empty: boolean): number {
-  const { whole, milli } = shares(alternative)
-  let free = 0
-  let pieces = 0
-  for (const device of node.devices.values()) {
-    if (device.model !== alternative.model || !device.healthy) continue
-    const used = empty ? 0 : device.usedMilli
-    if (used <= 0) free++
-    if (milli > 0) pieces += Math.floor((1000 - Math.min(1000, used)) / milli)
-  }
-  if (whole === 0) return pieces
-  if (milli === 0) return Math.floor(free / whole)
-  return Math.floor(free / (whole + 1)) // first form: the fraction beside whole ones gets a device of its own
-}
-
-function shares(alternative: Alternative): { whole: number; milli: number } {
-  const whole = Math.floor(alternative.count)
-  return { whole, milli: Math.ceil((alternative.count - whole) * 1000 - 1e-9) }
-}
-
-/** Node of each member: the node that holds all that remain most tightly, else the roomiest first. */
-function spread(rooms: { node: NodeState; members: number }[], members: number): NodeState[] {
-  const open = rooms.toSorted((a, b) => b.members - a.members || compare(a.node.place, b.node.place))
-  const chosen: NodeState[] = []
-  for (let remaining = members; remaining > 0; ) {
-    const tightest = open.findLast((room) => room.members >= remaining)?.members
-    const [room] = open.splice(
-      Math.max(
-        0,
-        open.findIndex((one) => one.members === tightest),
-      ),
-      1,
-    )
-    assert(room !== undefined, 'the survey counted room that is not there')
-    for (let taken = Math.min(room.members, remaining); taken > 0; taken--, remaining--) chosen.push(room.node)
-  }
-  return chosen
-}
-
-function claimOn(node: NodeState, request: FitRequest, group: Group, alternative: Alternative): Claim {
+  demand: Demand,
+): Claim {
   return {
     node: node.name,
-    model: alternative.model,
-    devices: pickDevices(node, alternative),
+    model: bankFor(node, alternative.model)[0]?.model ?? alternative.model,
+    devices: pickDevices(fleet, node, demand),
     cpuMilli: group.cpuMilli,
     memoryBytes: group.memoryBytes,
     ports: pickPorts(node, group.ports),
@@ -231,20 +305,23 @@ function claimOn(node: NodeState, request: FitRequest, group: Group, alternative
   }
 }
 
-/** Whole devices in the node's order; a share goes to the fullest device that still holds it. */
-function pickDevices(node: NodeState, alternative: Alternative): Claim['devices'] {
-  const { whole, milli } = shares(alternative)
-  const devices = [...node.devices.values()].filter((one) => one.model === alternative.model && one.healthy)
-  const picked = devices
-    .filter((one) => one.usedMilli <= 0)
-    .slice(0, whole)
-    .map(({ id }) => ({ id, milli: 1000 }))
+/** Whole devices in the node's order; a share goes where packing wants it, the first of those. */
+function pickDevices(fleet: Fleet, node: NodeState, demand: Demand): Claim['devices'] {
+  const { whole, milli, model } = demand
+  const devices = bankFor(node, model).filter(({ healthy }) => healthy)
+  const picked: { id: string; milli: number }[] = []
+  for (const one of devices) {
+    if (picked.length === whole) break
+    if (one.usedMilli <= 0) picked.push({ id: one.id, milli: 1000 })
+  }
   assert(picked.length === whole, `node ${node.name} has fewer free devices than were counted`)
   if (milli === 0) return picked
-  const open = devices.filter((one) => one.usedMilli + milli <= 1000 && !picked.some((taken) => taken.id === one.id))
-  const fullest = open.toSorted((a, b) => b.usedMilli - a.usedMilli)[0]
-  assert(fullest !== undefined, `node ${node.name} has no device left for a share that was counted`)
-  return [...picked, { id: fullest.id, milli }]
+  const isOpen = (one: DeviceState) => one.usedMilli + milli <= 1000 && !picked.some((taken) => taken.id === one.id)
+  const holes = whole > 0 ? undefined : fleet.holesFor(node, demand)
+  const share =
+    devices.find((one) => isOpen(one) && holes?.includes(1000 - Math.max(0, one.usedMilli))) ?? devices.find(isOpen)
+  assert(share !== undefined, `node ${node.name} has no device left for a share that was counted`)
+  return [...picked, { id: share.id, milli }]
 }
 
 function pickPorts(node: NodeState, count: number): number[] {
@@ -261,36 +338,95 @@ function pickPorts(node: NodeState, count: number): number[] {
   return ports
 }
 
-function shortageOf(fleet: Fleet, group: Group, alternative: Alternative, survey: Survey, byQuota: number): Shortage {
-  const shortage = { group, alternative, membersFit: Math.min(survey.members, byQuota), nodes: survey.could }
-  if (survey.couldMembers < group.min) return { ...shortage, kind: neverOrClosed(fleet, group, alternative) }
+// ---- why not ----
+
+function shortageOf(
+  fleet: Fleet,
+  group: Group,
+  alternative: Alternative,
+  demand: Demand,
+  membersFit: number,
+  byQuota: number,
+  kept: Kept,
+): Shortage {
+  const shortage = { group, alternative, demand, membersFit }
+  if (fleet.emptyRoom(demand) < group.min) return { ...shortage, kind: neverOrClosed(fleet, group, demand) }
   if (byQuota < group.min) return { ...shortage, kind: 'quota' }
-  if (survey.membersUnreserved >= group.min) return { ...shortage, kind: 'behind', ahead: survey.ahead }
-  return { ...shortage, kind: scarceOn(fleet, survey.could, group, alternative) }
+  if (fleet.rooms(demand).total >= group.min && kept !== undefined) {
+    return { ...shortage, kind: 'behind', ahead: kept.gang }
+  }
+  return { ...shortage, kind: scarce(fleet, group, demand) }
 }
 
 /** What is scarce: the first thing without which the members would fit. */
-function scarceOn(fleet: Fleet, could: ReadonlySet<string>, group: Group, alternative: Alternative): Shortage['kind'] {
-  const fits = (relaxed: Group, count: number) => {
-    let members = 0
-    for (const name of could) {
-      const node = fleet.nodes.get(name)
-      if (node !== undefined) members += roomOn(node, relaxed, { ...alternative, count }, false)
-    }
-    return members >= group.min
+function scarce(fleet: Fleet, group: Group, demand: Demand): Shortage['kind'] {
+  const fits = (without: Partial<Demand>) => {
+    const name = Object.keys(without).join()
+    return fleet.rooms({ ...demand, ...without, key: `${demand.key} -${name}` }).total >= group.min
   }
-  if (!fits({ ...group, cpuMilli: 0, memoryBytes: 0, ports: 0 }, alternative.count)) return 'accelerators'
-  if (fits({ ...group, cpuMilli: 0 }, alternative.count)) return 'cpu'
-  if (fits({ ...group, memoryBytes: 0 }, alternative.count)) return 'memory'
-  if (fits({ ...group, ports: 0 }, alternative.count)) return 'ports'
+  if (!fits({ cpuMilli: 0, memoryBytes: 0, ports: 0 })) return 'accelerators'
+  if (fits({ cpuMilli: 0 })) return 'cpu'
+  if (fits({ memoryBytes: 0 })) return 'memory'
+  if (fits({ ports: 0 })) return 'ports'
   return 'cpu'
 }
 
 /** Not even an empty fleet holds it: either the machines are not there, or they are closed, tainted or not selected. */
-function neverOrClosed(fleet: Fleet, group: Group, alternative: Alternative): 'never' | 'nodes' {
+function neverOrClosed(fleet: Fleet, group: Group, demand: Demand): 'never' | 'nodes' {
   let members = 0
-  for (const node of fleet.nodes.values()) members += roomOn(node, group, alternative, true)
+  for (const node of fleet.order) members += roomFor(node, demand, 'empty and open')
   return members >= group.min ? 'nodes' : 'never'
+}
+
+/**
+ * Nodes for a gang to wait for: enough of them that it fits when they are empty, most of whose room is free already. They
+ * are kept for it; on all others those behind it go on.
+ */
+export function nodesToWaitFor(fleet: Fleet, { demand, group, within }: Shortage): Set<NodeState> {
+  const rooms = fleet.rooms(demand)
+  const inside = within === undefined ? fleet.order : roomiestDomain(fleet, rooms, group.min, within)
+  // By tenths of their room that are free, most first.
+  const byShare: NodeState[][] = Array.from({ length: 11 }, () => [])
+  for (const node of inside) {
+    const room = rooms.emptyOn(node)
+    if (room > 0) byShare[10 - Math.floor((10 * rooms.on(node)) / room)]?.push(node)
+  }
+  const kept = new Set<NodeState>()
+  let room = 0
+  for (const nodes of byShare) {
+    for (const node of nodes) {
+      if (room >= group.min) return kept
+      kept.add(node)
+      room += rooms.emptyOn(node)
+    }
+  }
+  return kept
+}
+
+/** Of the domains that could hold the gang, the one with most room free now. */
+function roomiestDomain(fleet: Fleet, rooms: Rooms, members: number, within: string): NodeState[] {
+  const domainOf = domainNames(fleet, within)
+  const domains = new Map<string, { nodes: NodeState[]; room: number; free: number }>()
+  for (const node of fleet.order) {
+    const name = domainOf(node)
+    if (name === undefined) continue
+    const domain = domains.get(name) ?? { nodes: [], room: 0, free: 0 }
+    domains.set(name, domain)
+    domain.nodes.push(node)
+    domain.room += rooms.emptyOn(node)
+    domain.free += rooms.on(node)
+  }
+  const able = [...domains.values()].filter(({ room }) => room >= members)
+  return able.sort((a, b) => b.free - a.free)[0]?.nodes ?? []
+}
+
+function domainNames(fleet: Fleet, within: string): (node: NodeState) => string | undefined {
+  const level = levelNamed(within)
+  if (level === undefined) return (node) => node.labels[within]
+  return (node) => {
+    const domain = fleet.fabric.domains[level]?.[fleet.fabric.domainOf[level]?.[node.index] ?? -1]
+    return domain?.isReal === true ? String(domain.index) : undefined
+  }
 }
 
 export function compare(a: string, b: string): number {

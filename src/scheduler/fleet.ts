@@ -1,18 +1,48 @@
 import { assert } from '../base/errors.ts'
+import { anyGpu, cpuModel } from '../model/accelerators.ts'
 import type { Device, Node, Pod } from '../model/kinds/kubernetes.ts'
 import { annotation, cpuSlot, gpuResource, label } from '../model/names.ts'
 import { bytesOf, milliOf } from '../model/quantity.ts'
+import { type Fabric, fabricOf, inFabricOrder, levelNamed, placeOf } from './fabric.ts'
+import type { Claim, DeviceState, Large, NodeState, Packed } from './nodes.ts'
+import { Packing } from './packing/packing.ts'
+import { pricesOf } from './packing/prices.ts'
+import { packedState, Ranking, shapeOf } from './ranking.ts'
+import { bankFor, type Demand, Rooms } from './rooms.ts'
 
 /**
  * What the nodes have and who holds it. A claim is counted once per pod, whether it is known from committed seats, from
- * the live pod, or from both.
+ * the live pod, or from both. Built once and then changed; what is computed from it (`Rooms`) follows `touched`.
  */
-export class Fleet {
+export class Fleet implements Packed {
   readonly nodes = new Map<string, NodeState>()
   /** Rises whenever something that did not fit before might fit now. */
   generation = 0
+  /** Nodes by their `index`, in the order of the fabric. Renewed, with `layout`, when nodes come, go or move. */
+  #order: readonly NodeState[] = []
+  #fabric: Fabric = fabricOf([])
+  #isLaidOut = true
+  layout = 0
+  /** Every node whose free room changed since the layout, in the order of the changes. */
+  readonly touched: number[] = []
+  /** Devices held, by level and domain. */
+  #used: Int32Array[] = []
+  /** What `attempt` has to take back. */
+  #tried: Claim[] | undefined
   readonly #claims = new Map<string, Sources>()
   #models: readonly string[] | undefined
+  /** How members are packed; replaced when what they mostly ask for changes. */
+  packing: Packing = new Packing([], pricesOf([], 0))
+  /** Sizes of members that whole nodes are kept for, largest first. */
+  large: readonly Large[] = []
+  /** How many of each to expect per free accelerator. */
+  #expected: readonly number[] = []
+  /** Thousandths of accelerators that are held, slots aside. */
+  #heldMilli = 0
+  #accelerators = 0
+  #cpuMilli = 0
+  readonly #rooms = new Map<string, Rooms>()
+  readonly #rankings = new Map<string, Ranking>()
   readonly #usage = new Map<string, Map<string, number>>()
 
   setNode(object: Node): void {
@@ -21,6 +51,7 @@ export class Fleet {
       before.object = object
       return
     }
+    this.#isLaidOut = false
     const node = nodeFrom(object)
     for (const [key, claim] of before?.claims ?? this.#claimsOn(object.metadata.name)) take(node, key, claim)
     if (before !== undefined) node.nextPort = before.nextPort
@@ -32,6 +63,65 @@ export class Fleet {
   removeNode(name: string): void {
     this.nodes.delete(name)
     this.#models = undefined
+    this.#isLaidOut = false
+  }
+
+  /** Nodes near each other are near each other. */
+  get order(): readonly NodeState[] {
+    this.#layOut()
+    return this.#order
+  }
+
+  get fabric(): Fabric {
+    this.#layOut()
+    return this.#fabric
+  }
+
+  #layOut(): void {
+    if (this.#isLaidOut) return
+    this.#isLaidOut = true
+    this.#order = inFabricOrder(this.nodes.values())
+    for (const [index, node] of this.#order.entries()) node.index = index
+    this.#fabric = fabricOf(this.#order)
+    this.#used = this.#fabric.domains.map((domains) => new Int32Array(domains.length))
+    this.#accelerators = 0
+    this.#cpuMilli = 0
+    for (const node of this.#order) {
+      const gpus = bankFor(node, anyGpu).length
+      this.#accelerators += gpus
+      if (gpus > 0) this.#cpuMilli += node.cpuMilli
+      let devices = 0
+      for (const claim of node.claims.values()) devices += claim.devices.length
+      for (const level of levelsKeptWhole) {
+        const used = this.#used[level]
+        const domain = this.#fabric.domainOf[level]?.[node.index] ?? 0
+        if (used !== undefined) used[domain] = (used[domain] ?? 0) + devices
+      }
+    }
+    this.touched.length = 0
+    this.layout++
+  }
+
+  /** Runs `work` and takes back everything that it `tries`: a what-if costs what it changed, not a copy of the fleet. */
+  attempt<T>(work: () => T): T {
+    const outer = this.#tried
+    const { generation } = this
+    const tried: Claim[] = []
+    this.#tried = tried
+    try {
+      return work()
+    } finally {
+      for (const [index, claim] of tried.entries()) this.#giveBack(scratchPod(index), claim)
+      this.generation = generation
+      this.#tried = outer
+    }
+  }
+
+  /** Inside `attempt`: holds what the claim names. */
+  try(claim: Claim): void {
+    assert(this.#tried !== undefined, 'what is tried is taken back')
+    this.#hold(scratchPod(this.#tried.length), claim)
+    this.#tried.push(claim)
   }
 
   /** Sets or clears what `pod` holds according to one source; seats win where both are known. */
@@ -56,6 +146,58 @@ export class Fleet {
     return this.#models
   }
 
+  /** How many members of the demand have room where. */
+  rooms(demand: Demand): Rooms {
+    return kept(this.#rooms, demand.key, () => new Rooms(this, demand))
+  }
+
+  /** How many members would have room in the whole fleet, were it empty. */
+  emptyRoom(demand: Demand): number {
+    return this.rooms(demand).emptyTotal
+  }
+
+  /** The best node for one member of the demand that `isOpen` lets in. */
+  best(demand: Demand, isOpen?: (node: NodeState) => boolean): NodeState | undefined {
+    return kept(this.#rankings, demand.key, () => new Ranking(this, this.rooms(demand))).best(isOpen)
+  }
+
+  /** Nodes are ranked anew only when the sizes are others; how many of each to expect is looked up when one is chosen. */
+  expectLarge(large: readonly Large[]): void {
+    const isSame = large.length === this.large.length && large.every(({ size }, at) => size === this.large[at]?.size)
+    if (!isSame) this.large = large
+    this.#expected = large.map(({ perAccelerator }) => perAccelerator)
+  }
+
+  /** Bits of the sizes in `large` of which no more nodes are left than are expected to be needed. */
+  scarce(): number {
+    if (this.large.length === 0) return 0
+    const free = this.accelerators() - this.#heldMilli / 1000
+    let bits = 0
+    for (const [bit, { size }] of this.large.entries()) {
+      if (this.rooms(wholeDemand(size)).total <= (this.#expected[bit] ?? 0) * free) bits |= 1 << bit
+    }
+    return bits
+  }
+
+  /** What must be free of a device for it to be the best one of the node for a share. */
+  holesFor(node: NodeState, demand: Demand): readonly number[] {
+    const shape = shapeOf(demand)
+    const state = packedState(node, demand.model, this.packing)
+    return this.packing.outcome(state, this.packing.shapeId(shape), shape).devices
+  }
+
+  /** How many accelerators there are, slots aside. */
+  accelerators(): number {
+    this.#layOut()
+    return this.#accelerators
+  }
+
+  /** Cores of the nodes that have accelerators. */
+  cpuMilli(): number {
+    this.#layOut()
+    return this.#cpuMilli
+  }
+
   claimOf(pod: string): Claim | undefined {
     return effective(this.#claims.get(pod) ?? {})
   }
@@ -74,16 +216,56 @@ export class Fleet {
   }
 
   #add(pod: string, claim: Claim): void {
-    const node = this.nodes.get(claim.node)
-    if (node !== undefined) take(node, pod, claim)
+    this.#hold(pod, claim)
     this.#count(claim, 1)
   }
 
   #drop(pod: string, claim: Claim): void {
-    const node = this.nodes.get(claim.node)
-    if (node !== undefined) give(node, pod, claim)
+    this.#giveBack(pod, claim)
     this.#count(claim, -1)
     this.generation++
+  }
+
+  #hold(pod: string, claim: Claim): void {
+    const node = this.nodes.get(claim.node)
+    if (node === undefined) return
+    take(node, pod, claim)
+    this.#heldMilli += milliOfClaim(claim)
+    this.#touch(node, claim.devices.length)
+  }
+
+  #giveBack(pod: string, claim: Claim): void {
+    const node = this.nodes.get(claim.node)
+    if (node === undefined) return
+    give(node, pod, claim)
+    this.#heldMilli -= milliOfClaim(claim)
+    this.#touch(node, -claim.devices.length)
+  }
+
+  /** Also tells everybody in a domain that goes into use, or is whole again. */
+  #touch(node: NodeState, devices: number): void {
+    node.packed = undefined
+    if (!this.#isLaidOut) return
+    this.touched.push(node.index)
+    for (const level of levelsKeptWhole) {
+      const domain = this.#fabric.domains[level]?.[this.#fabric.domainOf[level]?.[node.index] ?? -1]
+      const used = this.#used[level]
+      if (domain === undefined || used === undefined || !domain.isReal || devices === 0) continue
+      const before = used[domain.index] ?? 0
+      used[domain.index] = before + devices
+      if (before !== 0 && before + devices !== 0) continue
+      for (let at = domain.from; at < domain.to; at++) this.touched.push(at)
+    }
+  }
+
+  /** 0 to 3: how little of the fabric is broken open by using the node: 1 for its block, 2 for its rack being in use. */
+  inUse(node: NodeState): number {
+    let bits = 0
+    for (const [bit, level] of levelsKeptWhole.entries()) {
+      const domain = this.#fabric.domains[level]?.[this.#fabric.domainOf[level]?.[node.index] ?? -1]
+      if (domain === undefined || !domain.isReal || (this.#used[level]?.[domain.index] ?? 0) > 0) bits |= 1 << bit
+    }
+    return bits
   }
 
   #count(claim: Claim, sign: 1 | -1): void {
@@ -100,51 +282,46 @@ export class Fleet {
   }
 }
 
-/** What one pod holds of one node. */
-export interface Claim {
-  node: string
-  model: string
-  devices: readonly { id: string; milli: number }[]
-  cpuMilli: number
-  memoryBytes: number
-  ports: readonly number[]
-  gang?: string | undefined
-  queue?: string | undefined
+/** No pod is called that: what is held under it is being tried. */
+const scratchPod = (index: number) => `\u0000${index}`
+
+/** As many demands are followed at once; the one not asked about for longest goes first. */
+const followedMax = 256
+
+function kept<V>(map: Map<string, V>, key: string, make: () => V): V {
+  const known = map.get(key)
+  const value = known ?? make()
+  if (known !== undefined && map.size < followedMax) return known
+  map.delete(key)
+  map.set(key, value)
+  if (map.size <= followedMax) return value
+  const [oldest] = map.keys()
+  if (oldest !== undefined) map.delete(oldest)
+  return value
+}
+
+const levelsKeptWhole = [levelNamed('block') ?? 1, levelNamed('rack') ?? 2]
+
+function milliOfClaim({ model, devices }: Claim): number {
+  return model === cpuModel ? 0 : devices.reduce((sum, { milli }) => sum + milli, 0)
+}
+
+function wholeDemand(size: number): Demand {
+  const nothing = {
+    milli: 0,
+    cpuMilli: 0,
+    memoryBytes: 0,
+    ports: 0,
+    nodeSelector: {},
+    tolerations: [],
+    terms: undefined,
+  }
+  return { key: `any ${size}`, model: anyGpu, whole: size, ...nothing }
 }
 
 interface Sources {
   seat?: Claim
   pod?: Claim
-}
-
-export interface DeviceState {
-  id: string
-  model: string
-  /** What CUDA_VISIBLE_DEVICES calls it. */
-  visible: string
-  healthy: boolean
-  usedMilli: number
-}
-
-export interface NodeState {
-  name: string
-  object: Node
-  /** Nodes near each other sort near each other. */
-  place: string
-  labels: Readonly<Record<string, string>>
-  /** Why nothing new may start here; undefined when it may. */
-  closed: string | undefined
-  address: string
-  devices: Map<string, DeviceState>
-  cpuMilli: number
-  cpuMilliFree: number
-  memoryBytes: number
-  memoryBytesFree: number
-  ports: { from: number; to: number } | undefined
-  portsUsed: Map<number, number>
-  /** Ports are given in turn, so that a port that was just freed rests before it is used again. */
-  nextPort: number
-  claims: Map<string, Claim>
 }
 
 /** Seats win: they are the decision, and the pod's annotations repeat them. */
@@ -185,14 +362,17 @@ function nodeFrom(object: Node): NodeState {
   const cpuMilli = milliOf(allocatable['cpu'] ?? 0)
   const memoryBytes = bytesOf(allocatable['memory'] ?? 0)
   const ports = portRange(object)
+  const devices = devicesOf(object, allocatable)
   return {
     name,
     object,
-    place: [labels[label.zone] ?? '', labels[label.rack] ?? '', name].join('\u0000'),
+    index: -1,
+    place: placeOf(labels),
     labels,
     closed: closedBecause(object),
     address: object.status?.addresses?.find((address) => address.type === 'InternalIP')?.address ?? '127.0.0.1',
-    devices: new Map(devicesOf(object, allocatable).map((device) => [device.id, device])),
+    devices: new Map(devices.map((device) => [device.id, device])),
+    banks: banksOf(devices),
     cpuMilli,
     cpuMilliFree: cpuMilli,
     memoryBytes,
@@ -200,8 +380,19 @@ function nodeFrom(object: Node): NodeState {
     ports,
     portsUsed: new Map(),
     nextPort: ports?.from ?? 0,
+    packed: undefined,
     claims: new Map(),
   }
+}
+
+function banksOf(devices: readonly DeviceState[]): Map<string, DeviceState[]> {
+  const banks = new Map<string, DeviceState[]>()
+  for (const device of devices) {
+    const bank = banks.get(device.model)
+    if (bank === undefined) banks.set(device.model, [device])
+    else bank.push(device)
+  }
+  return banks
 }
 
 /** The agent lists its accelerators; where only counts are known (device plugins), they get numbers. */

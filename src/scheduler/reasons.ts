@@ -3,9 +3,12 @@ import type { Gang } from '../model/kinds/gang.ts'
 import type { Queue } from '../model/kinds/queue.ts'
 import { label } from '../model/names.ts'
 import { formatBytes, formatMilli } from '../model/quantity.ts'
-import { admits, compare, type Shortage } from './fit.ts'
-import type { Claim, Fleet } from './fleet.ts'
+import { matches } from './affinity.ts'
+import { compare, type Shortage } from './fit.ts'
+import type { Fleet } from './fleet.ts'
 import type { Blocked } from './line.ts'
+import type { Claim } from './nodes.ts'
+import { admits, type Demand, roomFor } from './rooms.ts'
 
 export interface Described {
   reason: string
@@ -24,6 +27,7 @@ const reasons = {
   cpu: 'InsufficientCpu',
   memory: 'InsufficientMemory',
   ports: 'InsufficientPorts',
+  topology: 'TopologyTooNarrow',
   nodes: 'NodesUnavailable',
   quota: 'OverQuota',
   behind: 'BehindOthers',
@@ -32,6 +36,31 @@ const reasons = {
 
 export function reasonOf(blocked: Blocked): string {
   return blocked.kind === 'queue' ? blocked.reason : reasons[blocked.shortage.kind]
+}
+
+/**
+ * The binding constraint, in words that stay true until another one binds: a gang's condition is written when it changes,
+ * not whenever somebody comes or goes. `describe` has the numbers and the names.
+ */
+export function constraintOf(blocked: Blocked, gang: Gang, scene: Scene): Described {
+  const reason = reasonOf(blocked)
+  if (blocked.kind === 'queue') return { reason, message: blocked.message }
+  const { shortage } = blocked
+  const { group } = shortage
+  const needs = `needs ${asked(shortage)}`
+  const sentences = {
+    accelerators: () => `${needs} at once; fewer are free`,
+    cpu: () => `${needs} with ${formatMilli(group.cpuMilli)} CPU each; fewer nodes have that much CPU free`,
+    memory: () => `${needs} with ${formatBytes(group.memoryBytes)} memory each; fewer nodes have that much memory free`,
+    ports: () => `${needs} with ${group.ports} ports each; the nodes' port ranges are used up`,
+    topology: () => `${needs} in one ${levelSaid(shortage.within)}; no ${levelSaid(shortage.within)} has so many free`,
+    nodes: () => `${needs}; ${closedNodes(shortage, scene.fleet)}`,
+    quota: () =>
+      `${needs}; queue ${gang.spec.queue} may hold ${quotaOf(shortage, gang, scene)} × ${shortage.alternative.model}`,
+    behind: () => `${needs}; ${aheadClause(shortage, scene)}`,
+    never: () => `${needs}; ${neverClause(shortage, scene.fleet)}`,
+  }
+  return { reason, message: sentences[shortage.kind]() }
 }
 
 /** Names what is missing and who holds it: a person who reads it knows whom to ask or what to change. */
@@ -61,6 +90,10 @@ export function describe(blocked: Blocked, gang: Gang, scene: Scene): Described 
     ],
     ports: () => [
       `needs ${asked(shortage)} with ${shortage.group.ports} ports each; the nodes' port ranges are used up`,
+    ],
+    topology: () => [
+      `needs ${asked(shortage)} in one ${levelSaid(shortage.within)}; the roomiest has room for ${shortage.membersFit}`,
+      ...heldBy(shortage, scene),
     ],
     nodes: () => [`needs ${asked(shortage)}; ${closedNodes(shortage, scene.fleet)}`],
     quota: () => [
@@ -148,7 +181,11 @@ function heldBy(
   show: (amount: number) => string = String,
   queue?: string,
 ): string[] {
-  const here = (claim: Claim) => queue !== undefined || shortage.nodes.has(claim.node)
+  const here = (claim: Claim) => {
+    if (queue !== undefined) return true
+    const node = scene.fleet.nodes.get(claim.node)
+    return node !== undefined && roomFor(node, shortage.demand, 'empty') > 0
+  }
   const holders = holdersOf(scene, (claim) => (here(claim) ? measure(claim) : 0)).filter(
     (holder) => queue === undefined || holder.queue === queue,
   )
@@ -160,6 +197,10 @@ function heldBy(
   const others = holders.slice(holdersNamed)
   if (others.length === 0) return named
   return [...named, `${others.length} others hold ${show(others.reduce((sum, one) => sum + one.held, 0))}`]
+}
+
+function levelSaid(within = ''): string {
+  return within.slice(within.lastIndexOf('/') + 1)
 }
 
 function freeOf({ kind, alternative, group, membersFit }: Shortage, scene: Scene): string {
@@ -176,28 +217,33 @@ function aheadClause({ ahead, alternative }: Shortage, scene: Scene): string {
   return `${titleOf(ahead ?? '', gang)}${priority} is ahead in line for ${alternative.model}`
 }
 
+function quotaOf({ alternative }: Pick<Shortage, 'alternative'>, gang: Gang, scene: Scene): number {
+  return scene.queues.get(gang.spec.queue)?.spec.nominalQuota?.[alternative.model] ?? 0
+}
+
 function quotaClause({ group, alternative }: Shortage, gang: Gang, scene: Scene): string {
   const { queue } = gang.spec
-  const quota = scene.queues.get(queue)?.spec.nominalQuota?.[alternative.model] ?? 0
+  const quota = quotaOf({ alternative }, gang, scene)
   const used = scene.fleet.usage(queue, alternative.model) / 1000
   return `queue ${queue} may hold ${quota} × ${alternative.model} and holds ${used}; needs ${group.min * alternative.count} more`
 }
 
-function closedNodes({ group, alternative }: Shortage, fleet: Fleet): string {
+function closedNodes({ alternative, demand }: Shortage, fleet: Fleet): string {
   const why: string[] = []
   for (const node of fleet.nodes.values()) {
     if (![...node.devices.values()].some((device) => device.model === alternative.model)) continue
     if (node.closed !== undefined) why.push(`node ${node.name} ${node.closed}`)
-    else if (!admits(node, group)) why.push(`node ${node.name} ${notAdmitted(node.labels, group)}`)
+    else if (!admits(node, demand)) why.push(`node ${node.name} ${notAdmitted(node.labels, demand)}`)
   }
   const named = why.slice(0, holdersNamed).join(', ')
   return why.length > holdersNamed ? `${named} and ${why.length - holdersNamed} more` : named
 }
 
-function notAdmitted(labels: Readonly<Record<string, string>>, group: Shortage['group']): string {
-  const missing = Object.entries(group.nodeSelector).find(([key, value]) => labels[key] !== value)
-  if (missing === undefined) return 'has a taint that it does not tolerate'
-  return `does not match its nodeSelector ${missing[0]}=${missing[1]}`
+function notAdmitted(labels: Readonly<Record<string, string>>, { nodeSelector, terms }: Demand): string {
+  const missing = Object.entries(nodeSelector).find(([key, value]) => labels[key] !== value)
+  if (missing !== undefined) return `does not match its nodeSelector ${missing[0]}=${missing[1]}`
+  if (terms !== undefined && !matches(labels, terms)) return 'does not match its node affinity'
+  return 'has a taint that it does not tolerate'
 }
 
 function neverClause({ alternative, group }: Shortage, fleet: Fleet): string {

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { createScheduler } from './scheduler.ts'
 import { Story } from './story.fixture.ts'
 
@@ -19,7 +19,7 @@ test('all members sit, ranks by node then device, each with ports of its node', 
   expect(seats?.members.map((member) => member.pod)).toEqual(['big-worker-0-1', 'big-worker-1-1'])
 })
 
-test('a gang that does not fit is told what is missing and who holds it', () => {
+test('a gang that does not fit is told what it lacks; why says how much, and who holds it', () => {
   const told = story()
   told.node('a', 'cpu:4')
   told.queue('research')
@@ -27,8 +27,9 @@ test('a gang that does not fit is told what is missing and who holds it', () => 
   told.gang('small', '2xcpu:1')
   expect(told.decide()).toEqual([
     'big#1 sits 0@a/cpu-0:20000 1@a/cpu-1:20001 2@a/cpu-2:20002',
-    'small waits: InsufficientAccelerators: needs 2 × cpu:1, 1 free of 4; job/big (queue research, priority 10) holds 3',
+    'small waits: InsufficientAccelerators: needs 2 × cpu:1 at once; fewer are free',
   ])
+  expect(told.why('small')).toBe('needs 2 × cpu:1, 1 free of 4; job/big (queue research, priority 10) holds 3')
 })
 
 test('priority goes first, then age', () => {
@@ -54,8 +55,8 @@ test('a waiting gang keeps its nodes from those behind it, but only for its own 
   told.gang('narrow', '1xH100:1')
   told.gang('slots', '2xcpu:1')
   expect(told.decide()).toEqual([
-    'wide waits: InsufficientAccelerators: needs 2 × H100:1, 1 free of 2; job/first (queue default, priority 0) holds 1',
-    'narrow waits: BehindOthers: needs 1 × H100:1, 1 free of 2; job/wide (queue default, priority 1) is ahead in line for H100',
+    'wide waits: InsufficientAccelerators: needs 2 × H100:1 at once; fewer are free',
+    'narrow waits: BehindOthers: needs 1 × H100:1; job/wide (queue default, priority 1) is ahead in line for H100',
     'slots#1 sits 0@b/cpu-0:20000 1@b/cpu-1:20001',
   ])
   told.change('wide', { suspend: true })
@@ -82,9 +83,10 @@ test('free accelerators on several nodes are not room for one member', () => {
   told.gang('x', '2xH100:3')
   told.decide()
   told.gang('y', '1xH100:2')
-  expect(told.decide()).toEqual([
-    'y waits: InsufficientAccelerators: needs 1 × H100:2, 2 free of 8, but on single nodes there is room for 0; job/x (queue default, priority 0) holds 6',
-  ])
+  expect(told.decide()).toEqual(['y waits: InsufficientAccelerators: needs 1 × H100:2 at once; fewer are free'])
+  expect(told.why('y')).toBe(
+    'needs 1 × H100:2, 2 free of 8, but on single nodes there is room for 0; job/x (queue default, priority 0) holds 6',
+  )
 })
 
 test('alternatives are taken in order of preference, one for the whole group', () => {
@@ -130,6 +132,27 @@ test('cpu, memory, cordons, taints and selectors are stated', () => {
   ])
 })
 
+test('what its affinity requires of nodes is kept, and said when no node has it', () => {
+  const told = story()
+  told.node('a', 'A100:2', { labels: { disk: 'ssd' } })
+  told.node('b', 'H100:2', { labels: { disk: 'nvme', slots: '8' } })
+  const required = (...matchExpressions: object[]) => ({
+    affinity: {
+      nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: [{ matchExpressions }] } },
+    },
+  })
+  told.gang('in', '1xgpu:1', {}, required({ key: 'disk', operator: 'In', values: ['nvme', 'optane'] }))
+  told.gang('not', '1xgpu:1', {}, required({ key: 'disk', operator: 'NotIn', values: ['nvme'] }))
+  told.gang('more', '1xgpu:1', {}, required({ key: 'slots', operator: 'Gt', values: ['7'] }))
+  told.gang('none', '1xH100:1', {}, required({ key: 'disk', operator: 'DoesNotExist' }))
+  expect(told.decide()).toEqual([
+    'in#1 sits 0@b/H100-0:20000',
+    'not#1 sits 0@a/A100-0:20000',
+    'more#1 sits 0@b/H100-1:20001',
+    'none waits: NodesUnavailable: needs 1 × H100:1; node b does not match its node affinity',
+  ])
+})
+
 test('the queue is missing, stopped, closed to the namespace or over its quota', () => {
   const told = story()
   told.node('a', 'cpu:4')
@@ -146,8 +169,11 @@ test('the queue is missing, stopped, closed to the namespace or over its quota',
     'b waits: QueueStopped: queue held is stopped (spec.stopPolicy: Hold)',
     'c waits: NamespaceNotAllowed: queue theirs does not list namespace default in spec.namespaces',
     'd#1 sits 0@a/cpu-0:20000 1@a/cpu-1:20001',
-    'e waits: OverQuota: queue tight may hold 2 × cpu and holds 2; needs 1 more; job/d (queue tight, priority 0) holds 2',
+    'e waits: OverQuota: needs 1 × cpu:1; queue tight may hold 2 × cpu',
   ])
+  expect(told.why('e')).toBe(
+    'queue tight may hold 2 × cpu and holds 2; needs 1 more; job/d (queue tight, priority 0) holds 2',
+  )
   told.queue('tight', { nominalQuota: { cpu: 3 } })
   expect(told.decide()).toEqual(['e#1 sits 0@a/cpu-2:20002'])
 })
@@ -161,9 +187,7 @@ test('a restart waits for its own pods, keeps its place meanwhile, and gets fres
   told.decide()
   told.run('g')
   told.change('next', { suspend: false })
-  expect(told.decide()).toEqual([
-    'next waits: InsufficientAccelerators: needs 1 × cpu:1, 0 free of 2; job/g (queue default, priority 0) holds 2',
-  ])
+  expect(told.decide()).toEqual(['next waits: InsufficientAccelerators: needs 1 × cpu:1 at once; fewer are free'])
   told.end('g-worker-0-1')
   told.change('g', { attempt: 2 })
   expect(told.decide()).toEqual([])
@@ -181,7 +205,7 @@ test('a suspended gang gives its seats back, and its live pods still count', () 
   told.gang('next', '1x')
   expect(told.decide()).toEqual([
     'g gives its seats back',
-    'next waits: InsufficientAccelerators: needs 1 × cpu:1, 0 free of 1; job/g (queue default, priority 0) holds 1',
+    'next waits: InsufficientAccelerators: needs 1 × cpu:1 at once; fewer are free',
   ])
   told.end('g-worker-0-1')
   expect(told.decide()).toEqual(['next#1 sits 0@a/cpu-0:20001'])
@@ -227,4 +251,123 @@ test('why names place, holders and only fixes that were tried', () => {
   expect(why.fixes).toEqual(['ask for 1 worker instead of 2', 'uncordon node b', 'suspend job/big'])
   expect(told.scheduler.why('default/big', 0)).toMatchObject({ state: 'seated', message: '3 members sit on a' })
   expect(told.scheduler.why('default/no', 0).state).toBe('unknown')
+})
+
+describe('fabric', () => {
+  /** Two blocks of two racks of two nodes: b0r0a, b0r0b, b0r1a … */
+  function fabric(told: Story, devices = 'H100:8'): void {
+    for (const block of ['b0', 'b1'])
+      for (const rack of ['r0', 'r1'])
+        for (const node of ['a', 'b'])
+          told.node(`${block}${rack}${node}`, devices, {
+            labels: { 'millwright.dev/block': block, 'millwright.dev/rack': rack },
+          })
+  }
+  const nodesOf = (told: Story, gang: string) =>
+    told.gangs.get(`default/${gang}`)?.status?.seats?.members.map((member) => member.node)
+
+  test('a gang sits on the fewest racks and blocks, its ranks in their order', () => {
+    const told = story()
+    fabric(told)
+    told.gang('one', '1xH100:1')
+    told.gang('three', '3xH100:8')
+    told.gang('four', '4xH100:8')
+    told.decide()
+    expect(nodesOf(told, 'one')).toEqual(['b0r0a'])
+    expect(nodesOf(told, 'four')).toEqual(['b1r0a', 'b1r0b', 'b1r1a', 'b1r1b'])
+    expect(nodesOf(told, 'three')).toEqual(['b0r0b', 'b0r1a', 'b0r1b'])
+  })
+
+  test('a small job breaks open no rack while another place serves it as well', () => {
+    const told = story()
+    fabric(told)
+    told.gang('first', '1xH100:8')
+    told.gang('second', '1xH100:8')
+    told.gang('third', '2xH100:4')
+    told.gang('fourth', '2xH100:8')
+    told.decide()
+    expect(nodesOf(told, 'second')).toEqual(['b0r0b'])
+    expect(nodesOf(told, 'third')).toEqual(['b0r1a', 'b0r1a'])
+    expect(nodesOf(told, 'fourth')).toEqual(['b1r0a', 'b1r0b'])
+  })
+
+  test('a required rack is the tightest that holds all; a level has its own name and its label', () => {
+    const told = story()
+    fabric(told)
+    told.gang('one', '1xH100:8')
+    told.gang('half', '2xH100:4', { topology: { required: 'rack' } })
+    told.gang('pair', '2xH100:8', { topology: { required: 'millwright.dev/rack' } })
+    told.gang('wide', '4xH100:8', { topology: { required: 'block' } })
+    told.decide()
+    expect(nodesOf(told, 'half')).toEqual(['b0r0b', 'b0r0b'])
+    expect(nodesOf(told, 'pair')).toEqual(['b0r1a', 'b0r1b'])
+    expect(nodesOf(told, 'wide')).toEqual(['b1r0a', 'b1r0b', 'b1r1a', 'b1r1b'])
+  })
+
+  test('a rack that no rack is large enough for is said, and so is one that is not free', () => {
+    const told = story()
+    fabric(told)
+    told.gang('a', '1xH100:1', {}, { nodeSelector: { 'millwright.dev/block': 'b0' } })
+    told.decide()
+    for (const rack of ['b0r0', 'b0r1', 'b1r0', 'b1r1'])
+      told.gang(`in-${rack}`, '1xH100:5', {}, { nodeSelector: { at: rack } })
+    told.gang('three', '3xH100:8', { topology: { required: 'rack' } })
+    expect(told.decide().at(-1)).toBe(
+      'three waits: TopologyTooNarrow: needs 3 × H100:8 in one rack; no rack has so many free',
+    )
+    expect(told.why('three')).toBe(
+      'needs 3 × H100:8 in one rack; the roomiest has room for 2; job/a (queue default, priority 0) holds 1',
+    )
+  })
+
+  test('a preferred rack gives way, to the same block first', () => {
+    const told = story()
+    fabric(told)
+    told.gang('a', '1xH100:1', {}, {})
+    told.gang('three', '3xH100:8', { topology: { preferred: 'rack' } })
+    told.gang('strict', '3xH100:8', { topology: { preferred: 'rack', required: 'block' } })
+    told.decide()
+    expect(nodesOf(told, 'three')).toEqual(['b0r0b', 'b0r1a', 'b0r1b'])
+    expect(nodesOf(told, 'strict')).toEqual(['b1r0a', 'b1r0b', 'b1r1a'])
+  })
+
+  test('a label that is no level of the fabric serves as well', () => {
+    const told = story()
+    for (const [name, row] of [
+      ['a', 'x'],
+      ['b', 'y'],
+      ['c', 'x'],
+      ['d', 'y'],
+    ] as const)
+      told.node(name, 'H100:8', { labels: { row } })
+    told.gang('one', '1xH100:8')
+    told.gang('pair', '2xH100:8', { topology: { required: 'row' } })
+    told.decide()
+    expect(nodesOf(told, 'pair')).toEqual(['b', 'd'])
+  })
+
+  test('several groups share the domain', () => {
+    const told = story()
+    fabric(told)
+    told.gang('one', '1xH100:1')
+    const [group] = told.gangs.get('default/one')?.spec.groups ?? []
+    if (group === undefined) throw new Error('no group')
+    const groups = [
+      { ...group, name: 'learner', min: 1, max: 1, accelerators: [{ model: 'H100', count: 8 }] },
+      { ...group, name: 'actor', min: 2, max: 2, accelerators: [{ model: 'H100', count: 4 }] },
+    ]
+    told.gang('two', '1x', { groups, topology: { required: 'rack' } })
+    told.decide()
+    expect(nodesOf(told, 'two')).toEqual(['b0r1a', 'b0r1b', 'b0r1b'])
+  })
+
+  test('the first in line keeps no more nodes than it needs', () => {
+    const told = story()
+    fabric(told)
+    for (let index = 0; index < 8; index++) told.gang(`one-${index}`, '1xH100:5')
+    told.gang('wide', '2xH100:8', { priority: 1 })
+    told.decide()
+    told.gang('small', '1xH100:3')
+    expect(told.decide()).toEqual(['small#1 sits 0@b0r1a/H100-5+H100-6+H100-7:20001'])
+  })
 })

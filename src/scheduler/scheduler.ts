@@ -6,10 +6,11 @@ import type { Queue } from '../model/kinds/queue.ts'
 import { label } from '../model/names.ts'
 import { keyOf } from '../model/refs.ts'
 import type { Change, Scheduler, Seats, Verdict, Why } from './contract.ts'
-import { type Fit, fitGang } from './fit.ts'
+import { type Fit, fitGang, nodesToWaitFor, type Reservation, type Reserved, type Shortage } from './fit.ts'
 import { claimFromPod, Fleet, hasEnded } from './fleet.ts'
 import { type Blocked, goesBefore, type Lane, Line, type Waiting } from './line.ts'
-import { type Described, describe, reasonOf } from './reasons.ts'
+import { Mix } from './mix.ts'
+import { constraintOf, type Described, describe, reasonOf } from './reasons.ts'
 import { claimsOf, seatsOf } from './seats.ts'
 import { type Explained, explain } from './why.ts'
 
@@ -26,8 +27,6 @@ export function createScheduler(): Scheduler {
   return new FirstScheduler()
 }
 
-/** A message names holders, who come and go: the first in each lane hears of that, and no more often than this. */
-const retellMs = 5_000
 /** When a lane's reason changes, so many from its front are told; the others keep what they were told first. */
 const retoldAtOnce = 20
 /** Killed pods are gone in milliseconds: saying so would only cost the restart a write. */
@@ -41,7 +40,6 @@ interface GangState {
   seats: Seats | undefined
   seatPods: string[]
   inFlight: { verdict: Verdict; outcome?: 'committed' | 'stale' } | undefined
-  toldAtMs: number
   /** Since when it waits for pods of its own to end. */
   endingSinceMs: number | undefined
 }
@@ -52,6 +50,7 @@ class FirstScheduler implements Scheduler, Explained {
   readonly queues = new Map<string, Queue>()
   readonly pods = new Map<string, Pod>()
   readonly line = new Line()
+  readonly #mix = new Mix()
   readonly #livePods = new Map<string, Set<string>>()
   readonly #changed = new Set<string>()
 
@@ -67,6 +66,7 @@ class FirstScheduler implements Scheduler, Explained {
     const verdicts: Verdict[] = []
     for (const key of this.#changed) this.#sort(key, verdicts)
     this.#changed.clear()
+    this.#mix.teach(this.fleet)
     this.#walk(nowMs, verdicts)
     return verdicts
   }
@@ -83,11 +83,10 @@ class FirstScheduler implements Scheduler, Explained {
     const copy = new FirstScheduler()
     for (const object of this.queues.values()) copy.apply({ kind: 'Queue', object })
     for (const { object } of this.fleet.nodes.values()) copy.apply({ kind: 'Node', object })
-    for (const { key, object, inFlight, toldAtMs } of this.gangs.values()) {
+    for (const { key, object, inFlight } of this.gangs.values()) {
       copy.apply({ kind: 'Gang', object })
       const state = copy.gangs.get(key)
       if (state === undefined || inFlight === undefined) continue
-      state.toldAtMs = toldAtMs
       if (inFlight.verdict.kind === 'wait') continue
       state.inFlight = inFlight
       copy.#countSeats(state)
@@ -121,6 +120,7 @@ class FirstScheduler implements Scheduler, Explained {
     const state = this.gangs.get(key) ?? newState(key, object)
     this.gangs.set(key, state)
     state.object = object
+    this.#mix.set(key, object)
     this.#land(state)
     this.#countSeats(state)
     this.#changed.add(key)
@@ -179,6 +179,7 @@ class FirstScheduler implements Scheduler, Explained {
       this.#leaveLine(key)
       this.#setSeats(state, undefined)
       this.gangs.delete(key)
+      this.#mix.set(key, undefined)
       this.#changed.delete(key)
     }
   }
@@ -235,7 +236,7 @@ class FirstScheduler implements Scheduler, Explained {
 
   /** Lane by lane in the order of their first gangs: seat it and look at the next, or keep for it what it waits for. */
   #walk(nowMs: number, verdicts: Verdict[]): void {
-    const reserved = new Map<string, Map<string, string>>()
+    const reserved = new Reservations(this.fleet)
     const heads: { lane: Lane; head: Waiting }[] = []
     const enter = (lane: Lane) => {
       const head = lane.waiting[0]
@@ -258,7 +259,7 @@ class FirstScheduler implements Scheduler, Explained {
         this.#block(lane, head.key, blocked)
       }
       if (lane.blocked !== undefined) {
-        reserve(reserved, lane.blocked.verdict, head.key)
+        reserved.add(lane.blocked.verdict, head.key)
         this.#tell(lane, lane.blocked.verdict, nowMs, verdicts)
       }
     }
@@ -276,13 +277,13 @@ class FirstScheduler implements Scheduler, Explained {
     lane.blocked = { generation: this.fleet.generation, head, verdict }
   }
 
-  #try(state: GangState, reserved: Map<string, Map<string, string>>, verdicts: Verdict[]): Blocked | 'seated' {
+  #try(state: GangState, reserved: Reserved, verdicts: Verdict[]): Blocked | 'seated' {
     const { object, key } = state
     const queue = this.#queueBlock(object)
     if (queue !== undefined) return queue
     if (this.#hasLivePodsOf(state)) return ending(object)
     const restarting = state.seats !== undefined
-    const fit = this.#fit(state, restarting ? new Map() : reserved)
+    const fit = this.#fit(state, restarting ? nothingReserved : reserved)
     if (fit.fits) {
       this.#leaveLine(key)
       const seats = seatsOf(object, fit.placed)
@@ -296,7 +297,7 @@ class FirstScheduler implements Scheduler, Explained {
   }
 
   /** The gang's own void seats don't stand in its way; its own live pods do, whatever attempt they are of. */
-  #fit(state: GangState, reserved: Map<string, Map<string, string>>): Fit {
+  #fit(state: GangState, reserved: Reserved): Fit {
     const { object, seats, key } = state
     const { generation } = this.fleet
     this.#setSeats(state, undefined)
@@ -353,11 +354,8 @@ class FirstScheduler implements Scheduler, Explained {
         if (nowMs - state.endingSinceMs < endingToldAfterMs) continue
       } else state.endingSinceMs = undefined
       const told = toldTo(state.object)
-      const retell = key === head && nowMs - state.toldAtMs >= retellMs
-      if (told !== undefined && told.reason === reasonOf(blocked) && !retell) continue
-      described ??= this.describe(state.object, blocked)
+      described ??= constraintOf(blocked, state.object, this)
       if (told?.reason === described.reason && told.message === described.message) continue
-      state.toldAtMs = nowMs
       verdicts.push(this.#send(state, { kind: 'wait', ...about(state), ...described }))
     }
   }
@@ -381,7 +379,6 @@ function newState(key: string, object: Gang): GangState {
     seats: undefined,
     seatPods: [],
     inFlight: undefined,
-    toldAtMs: Number.NEGATIVE_INFINITY,
     endingSinceMs: undefined,
   }
 }
@@ -403,15 +400,34 @@ function ending(gang: Gang): Blocked {
   }
 }
 
-/** What waits only for the fleet's size, its queue or its own end keeps nothing for itself. */
-function reserve(reserved: Map<string, Map<string, string>>, blocked: Blocked, gang: string): void {
-  if (blocked.kind === 'queue') return
-  const { kind, nodes, alternative } = blocked.shortage
-  if (kind === 'quota' || kind === 'never' || kind === 'nodes') return
-  const kept = reserved.get(alternative.model) ?? new Map<string, string>()
-  reserved.set(alternative.model, kept)
-  for (const node of nodes) if (!kept.has(node)) kept.set(node, gang)
+/**
+ * The first in line for a model keeps nodes for itself; what waits only for the fleet's size or its queue keeps none. Which
+ * nodes is worked out only when somebody behind it asks.
+ */
+class Reservations implements Reserved {
+  readonly #fleet: Fleet
+  readonly #waiting = new Map<string, { gang: string; shortage: Shortage; reservation?: Reservation }>()
+
+  constructor(fleet: Fleet) {
+    this.#fleet = fleet
+  }
+
+  add(blocked: Blocked, gang: string): void {
+    if (blocked.kind === 'queue') return
+    const { kind, alternative } = blocked.shortage
+    if (kind === 'quota' || kind === 'never' || kind === 'nodes' || this.#waiting.has(alternative.model)) return
+    this.#waiting.set(alternative.model, { gang, shortage: blocked.shortage })
+  }
+
+  of(model: string): Reservation | undefined {
+    const waiting = this.#waiting.get(model)
+    if (waiting === undefined) return undefined
+    waiting.reservation ??= { gang: waiting.gang, nodes: nodesToWaitFor(this.#fleet, waiting.shortage) }
+    return waiting.reservation
+  }
 }
+
+const nothingReserved: Reserved = { of: () => undefined }
 
 /** A gang that restarts stands in a lane of its own: it has room that others alike have not. */
 function laneKeyOf(state: GangState): string {

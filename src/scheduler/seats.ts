@@ -3,8 +3,8 @@ import type { Gang, Seat } from '../model/kinds/gang.ts'
 import { podNameOf } from '../model/names.ts'
 import { keyOf } from '../model/refs.ts'
 import type { Seats } from './contract.ts'
-import { compare, type Placed } from './fit.ts'
-import type { Claim } from './fleet.ts'
+import type { Placed } from './fit.ts'
+import type { Claim } from './nodes.ts'
 
 /** Where torchrun's rendezvous listens on nodes that have no port range of ours, as torchrun's own default. */
 const defaultMasterPort = 29_500
@@ -12,7 +12,7 @@ const defaultMasterPort = 29_500
 /** Gives ranks: groups in order, within a group by node and then by device, so that neighbours in rank are neighbours. */
 export function seatsOf(gang: Gang, placed: readonly Placed[]): Seats {
   const ordered = placed.toSorted(
-    (a, b) => a.group - b.group || compare(a.node.place, b.node.place) || deviceIndex(a) - deviceIndex(b),
+    (a, b) => a.group - b.group || a.node.index - b.node.index || deviceIndex(a) - deviceIndex(b),
   )
   const inGroup = new Map<number, number>()
   const onNode = new Map<string, number>()

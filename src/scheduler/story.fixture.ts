@@ -157,6 +157,11 @@ export class Story {
     throw new Error(`no rest after 50 rounds:\n${lines.join('\n')}`)
   }
 
+  /** The answer to the question, in a sentence. */
+  why(gang: string): string {
+    return this.scheduler.why(`default/${gang}`, this.nowMs).message
+  }
+
   commit(verdict: Verdict): void {
     const gang = this.gangs.get(verdict.gang)
     if (gang?.metadata.resourceVersion !== verdict.resourceVersion) {

@@ -56,6 +56,10 @@ export const gang = z
               ports: z.number().int().min(0).default(1).describe('Ports of its node that each member needs.'),
               nodeSelector: z.record(z.string(), z.string()).default({}).describe('Labels that the node must have.'),
               tolerations: z.array(z.looseObject({})).default([]).describe('Taints that members put up with.'),
+              affinity: z
+                .looseObject({})
+                .optional()
+                .describe("Kubernetes' affinity; what it requires of nodes counts."),
             }),
           )
           .min(1)

@@ -53,6 +53,7 @@ const podSpec = z.looseObject({
   nodeName: z.string().optional(),
   nodeSelector: z.record(z.string(), z.string()).optional(),
   tolerations: z.array(z.looseObject({})).optional(),
+  affinity: z.looseObject({}).optional(),
   restartPolicy: z.string().optional(),
   schedulerName: z.string().optional(),
   terminationGracePeriodSeconds: z.number().optional(),

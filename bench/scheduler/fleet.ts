@@ -1,0 +1,155 @@
+import type { Gang } from '../../src/model/kinds/gang.ts'
+import type { Node, Pod } from '../../src/model/kinds/kubernetes.ts'
+import type { Queue } from '../../src/model/kinds/queue.ts'
+import { annotation, label } from '../../src/model/names.ts'
+import type { Scheduler, Verdict } from '../../src/scheduler/contract.ts'
+import { createScheduler } from '../../src/scheduler/scheduler.ts'
+
+/** Nodes of 8 H100 in racks of 16, blocks of 32 racks and zones of 10 blocks: 80,000 GPUs are 10,000 nodes. */
+export function nodeOf(index: number): Node {
+  return {
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: {
+      name: `n${String(index).padStart(5, '0')}`,
+      resourceVersion: '1',
+      labels: {
+        [label.zone]: `z${Math.floor(index / 5120)}`,
+        [label.block]: `b${Math.floor(index / 512)}`,
+        [label.rack]: `r${Math.floor(index / 16)}`,
+        [label.accelerator]: 'H100',
+      },
+    },
+    spec: {},
+    status: { allocatable: { cpu: '96', memory: '1Ti', 'nvidia.com/gpu': '8' }, conditions: [] },
+  } as Node
+}
+
+export interface Ask {
+  members: number
+  /** Accelerators of each. */
+  count: number
+  cpuMilli: number
+  topology?: { required?: string; preferred?: string }
+}
+
+/** A scheduler over a fleet of its own, whose verdicts are committed at once. */
+export class World {
+  readonly scheduler: Scheduler = createScheduler()
+  readonly gangs = new Map<string, Gang>()
+  #version = 1
+  #nowMs = 0
+
+  constructor(nodes: number | readonly Node[]) {
+    const queue = { namespaces: ['*'], weight: 1, stopPolicy: 'None' }
+    this.scheduler.apply({
+      kind: 'Queue',
+      object: {
+        apiVersion: 'millwright.dev/v1alpha1',
+        kind: 'Queue',
+        metadata: { name: 'default' },
+        spec: queue,
+      } as Queue,
+    })
+    const objects = typeof nodes === 'number' ? Array.from({ length: nodes }, (_, index) => nodeOf(index)) : nodes
+    for (const object of objects) this.scheduler.apply({ kind: 'Node', object })
+    this.scheduler.decide(0)
+  }
+
+  /** Feeds a gang and decides; the time that the scheduler took, and whether the gang sits now. */
+  ask(name: string, ask: Ask): { ms: number; verdict: Verdict | undefined } {
+    return this.decide(this.gang(name, ask))
+  }
+
+  decide(gang: Gang): { ms: number; verdict: Verdict | undefined } {
+    const startedAt = performance.now()
+    this.scheduler.apply({ kind: 'Gang', object: gang })
+    const verdicts = this.scheduler.decide(this.#nowMs++)
+    const ms = performance.now() - startedAt
+    for (const verdict of verdicts) this.#commit(verdict)
+    return { ms, verdict: verdicts.find((one) => one.gang === `default/${gang.metadata.name}`) }
+  }
+
+  forget(name: string): void {
+    this.gangs.delete(`default/${name}`)
+    this.scheduler.apply({ kind: 'Gang', deleted: `default/${name}` })
+  }
+
+  /** A live pod for each seat of the gang. */
+  run(name: string): void {
+    const gang = this.gangs.get(`default/${name}`)
+    for (const member of gang?.status?.seats?.members ?? []) {
+      const pod = {
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: {
+          name: member.pod,
+          namespace: 'default',
+          labels: { [label.gang]: name, [label.attempt]: '1' },
+          annotations: { [annotation.devices]: member.devices.map(({ id }) => id).join() },
+        },
+        spec: { nodeName: member.node, containers: [{ name: 'main' }] },
+        status: { phase: 'Running' },
+      }
+      this.scheduler.apply({ kind: 'Pod', object: pod as unknown as Pod })
+    }
+  }
+
+  gang(name: string, { members, count, cpuMilli, topology }: Ask): Gang {
+    const gang = {
+      apiVersion: 'millwright.dev/v1alpha1',
+      kind: 'Gang',
+      metadata: {
+        name,
+        namespace: 'default',
+        resourceVersion: String(++this.#version),
+        creationTimestamp: new Date(this.#version).toISOString(),
+      },
+      spec: {
+        attempt: 1,
+        queue: 'default',
+        priority: 0,
+        preemptible: true,
+        suspend: false,
+        ...(topology === undefined ? {} : { topology }),
+        groups: [
+          {
+            name: 'w',
+            min: members,
+            max: members,
+            accelerators: [{ model: 'H100', count }],
+            cpuMilli,
+            memoryBytes: 0,
+            ports: 0,
+            nodeSelector: {},
+            tolerations: [],
+          },
+        ],
+      },
+    } as Gang
+    this.gangs.set(`default/${name}`, gang)
+    return gang
+  }
+
+  #commit(verdict: Verdict): void {
+    this.scheduler.settle(verdict, 'committed')
+    const gang = this.gangs.get(verdict.gang)
+    if (gang === undefined) return
+    const { name } = gang.metadata
+    const scheduled = { type: 'Scheduled', lastTransitionTime: '' }
+    const status =
+      verdict.kind === 'bind'
+        ? { seats: { ...verdict.seats, epoch: 1, at: '1970-01-01T00:00:00Z' }, conditions: [], checkpoints: [] }
+        : verdict.kind === 'wait'
+          ? {
+              conditions: [
+                { ...scheduled, status: 'False' as const, reason: verdict.reason, message: verdict.message },
+              ],
+              checkpoints: [],
+            }
+          : { conditions: [], checkpoints: [] }
+    const object = { ...gang, metadata: { ...gang.metadata, name, resourceVersion: String(++this.#version) }, status }
+    this.gangs.set(verdict.gang, object as Gang)
+    this.scheduler.apply({ kind: 'Gang', object: object as Gang })
+  }
+}
