@@ -4,7 +4,7 @@ import type { Pod } from '../model/kinds/kubernetes.ts'
 import { millwrightVersion } from '../model/metadata.ts'
 import { label } from '../model/names.ts'
 import { refOf } from '../model/refs.ts'
-import { createCrashing } from './crashing.fixture.ts'
+import { mortalControl } from './crashing.fixture.ts'
 import { createWorld, type World } from './world.fixture.ts'
 
 /** A name that is given again while what had it before still ends. */
@@ -80,17 +80,7 @@ async function twoLives(
   const own = await createWorld({ seed: 3 })
   await own.node('a', 2)
   const slow = stopSlowly(own, { exitCode: 1 })
-  const crashing = createCrashing(own.store, crashAfter)
-  own.control({ store: crashing.store, leaseSeconds: 1 })
-  let restarted = false
-  const until = (holds: () => Promise<boolean> | boolean, what: string) =>
-    own.until(() => {
-      if (crashing.dead() && !restarted) {
-        restarted = true
-        own.control({ store: own.store, leaseSeconds: 1 })
-      }
-      return holds()
-    }, `${what} (crashed after write ${crashAfter})`)
+  const { writes, until } = mortalControl(own, crashAfter)
   const is = (wanted: string) => until(async () => (await own.getJob('j')).status?.phase === wanted, wanted)
   const { metadata } = await own.job('j')
   await is('Running')
@@ -105,7 +95,7 @@ async function twoLives(
   await is('Succeeded')
   expect((await own.getJob('j')).status).toMatchObject({ restarts: 0, attempt: 1 })
   await own.close()
-  return { writes: crashing.writes(), starts: own.agent.starts.get('j-worker-0-1') }
+  return { writes: writes(), starts: own.agent.starts.get('j-worker-0-1') }
 }
 
 /** Pods end when told to, and their objects go when told to. */

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { Pod } from '../model/kinds/kubernetes.ts'
 import { label } from '../model/names.ts'
-import { createCrashing } from './crashing.fixture.ts'
+import { mortalControl } from './crashing.fixture.ts'
 import { createWorld, type World } from './world.fixture.ts'
 
 /**
@@ -55,19 +55,8 @@ interface Life {
 async function startLife(crashAfter: number) {
   const world = await createWorld({ seed: 7 })
   await world.node('a', 2)
-  const crashing = createCrashing(world.store, crashAfter)
-  const leaseSeconds = 1
-  world.control({ store: crashing.store, leaseSeconds })
-  let restarted = false
-  const until = (holds: () => Promise<boolean> | boolean, what: string) =>
-    world.until(() => {
-      if (crashing.dead() && !restarted) {
-        restarted = true
-        world.control({ store: world.store, leaseSeconds })
-      }
-      return holds()
-    }, `${what} (crashed after write ${crashAfter})`)
-  return { world, until, writes: crashing.writes }
+  const { writes, until } = mortalControl(world, crashAfter)
+  return { world, until, writes }
 }
 
 async function lifeOf(crashAfter = Number.POSITIVE_INFINITY): Promise<Life> {

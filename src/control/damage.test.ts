@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { annotation } from '../model/names.ts'
 import { podWork } from '../model/work.ts'
-import { createCrashing } from './crashing.fixture.ts'
+import { mortalControl } from './crashing.fixture.ts'
 import { createWorld, type World } from './world.fixture.ts'
 
 let world: World
@@ -161,18 +161,8 @@ async function lifeOf(crashAfter = Number.POSITIVE_INFINITY) {
   await world.close()
   world = await createWorld({ seed: 3 })
   await world.node('a', 2)
-  const crashing = createCrashing(world.store, crashAfter)
-  world.control({ store: crashing.store, leaseSeconds: 1 })
-  let restarted = false
-  const plain = world.until
-  world.until = (holds, what) =>
-    plain(() => {
-      if (crashing.dead() && !restarted) {
-        restarted = true
-        world.control({ store: world.store, leaseSeconds: 1 })
-      }
-      return holds()
-    }, `${what} (crashed after write ${crashAfter})`)
+  const { writes, until } = mortalControl(world, crashAfter)
+  world.until = until
   await world.job('j', { workers: 2, checkpoint: { ranks: 'all', keep: 3 } })
   await commit(1, [5, 10, 15])
   const told = damage(15, 10)
@@ -187,7 +177,7 @@ async function lifeOf(crashAfter = Number.POSITIVE_INFINITY) {
   const gang = await world.getGang('j')
   const said = await events('CheckpointSkipped')
   return {
-    writes: crashing.writes(),
+    writes: writes(),
     state: {
       attempt: gang.spec.attempt,
       checkpoint: gang.status?.checkpoint?.step,

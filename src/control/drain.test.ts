@@ -5,7 +5,7 @@ import type { Pod } from '../model/kinds/kubernetes.ts'
 import { millwrightVersion } from '../model/metadata.ts'
 import { label } from '../model/names.ts'
 import { refOf } from '../model/refs.ts'
-import { createCrashing } from './crashing.fixture.ts'
+import { mortalControl } from './crashing.fixture.ts'
 import { createWorld, type World } from './world.fixture.ts'
 
 /** A queue with `stopPolicy: HoldAndDrain` stops what runs in it, and all goes on when it starts again. */
@@ -115,17 +115,7 @@ test('a control plane that dies after any of its writes drains and starts all th
 async function drainedLife(crashAfter = Number.POSITIVE_INFINITY) {
   const own = await createWorld({ seed: 3 })
   await own.node('a', 2)
-  const crashing = createCrashing(own.store, crashAfter)
-  own.control({ store: crashing.store, leaseSeconds: 1 })
-  let restarted = false
-  const until = (holds: () => Promise<boolean> | boolean, what: string) =>
-    own.until(() => {
-      if (crashing.dead() && !restarted) {
-        restarted = true
-        own.control({ store: own.store, leaseSeconds: 1 })
-      }
-      return holds()
-    }, `${what} (crashed after write ${crashAfter})`)
+  const { writes, until } = mortalControl(own, crashAfter)
   const is = (wanted: string) => until(async () => (await own.getJob('j')).status?.phase === wanted, wanted)
   await own.job('j', { workers: 2, checkpoint: { ranks: 'all' } })
   await until(() => own.agent.running().length === 2, 'it runs')
@@ -144,7 +134,7 @@ async function drainedLife(crashAfter = Number.POSITIVE_INFINITY) {
   const { status } = await own.getJob('j')
   const state = { restarts: status?.restarts, attempt: status?.attempt, step: status?.checkpoint?.step }
   await own.close()
-  return { state, writes: crashing.writes() }
+  return { state, writes: writes() }
 }
 
 async function becomeReady(pod: Pod): Promise<void> {

@@ -5,7 +5,7 @@ import type { Pod } from '../model/kinds/kubernetes.ts'
 import { millwrightVersion } from '../model/metadata.ts'
 import { label } from '../model/names.ts'
 import { refOf } from '../model/refs.ts'
-import { createCrashing } from './crashing.fixture.ts'
+import { mortalControl } from './crashing.fixture.ts'
 import { createWorld, type World } from './world.fixture.ts'
 
 /** What names something that is not there waits for it, without a seat, and says so. */
@@ -152,17 +152,7 @@ test('a control plane that dies after any of its writes waits and starts all the
 async function waitingLife(crashAfter = Number.POSITIVE_INFINITY) {
   const own = await createWorld({ seed: 3 })
   await own.node('a', 1)
-  const crashing = createCrashing(own.store, crashAfter)
-  own.control({ store: crashing.store, leaseSeconds: 1 })
-  let restarted = false
-  const until = (holds: () => Promise<boolean> | boolean, what: string) =>
-    own.until(() => {
-      if (crashing.dead() && !restarted) {
-        restarted = true
-        own.control({ store: own.store, leaseSeconds: 1 })
-      }
-      return holds()
-    }, `${what} (crashed after write ${crashAfter})`)
+  const { writes, until } = mortalControl(own, crashAfter)
   const is = (wanted: string) => until(async () => (await own.getJob('x')).status?.phase === wanted, wanted)
   await own.job('x', { dataset: 'text', env })
   await is('Waiting')
@@ -180,7 +170,7 @@ async function waitingLife(crashAfter = Number.POSITIVE_INFINITY) {
   const { status } = await own.getJob('x')
   const state = { restarts: status?.restarts, phase: status?.phase, starts: [...own.agent.starts.values()] }
   await own.close()
-  return { state, writes: crashing.writes() }
+  return { state, writes: writes() }
 }
 
 async function becomeReady(pod: Pod): Promise<void> {

@@ -3,7 +3,7 @@ import { encodeManifest } from '../../blob/manifest.ts'
 import type { Look, Sources } from '../../blob/sources.ts'
 import type { Dataset } from '../../model/kinds/dataset.ts'
 import { millwrightVersion } from '../../model/metadata.ts'
-import { createCrashing } from '../crashing.fixture.ts'
+import { mortalControl } from '../crashing.fixture.ts'
 import { createWorld, type World } from '../world.fixture.ts'
 import { createDatasets } from './datasets.ts'
 
@@ -198,17 +198,7 @@ async function lifeOf(crashAfter = Number.POSITIVE_INFINITY) {
   await world.close()
   world = await createWorld()
   now = read('d1')
-  const crashing = createCrashing(world.store, crashAfter)
-  world.control({ reconcilers, sources, store: crashing.store, leaseSeconds: 1 })
-  let restarted = false
-  const until = (holds: () => Promise<boolean>, what: string) =>
-    world.until(() => {
-      if (crashing.dead() && !restarted) {
-        restarted = true
-        world.control({ reconcilers, sources, leaseSeconds: 1 })
-      }
-      return holds()
-    }, `${what} (crashed after write ${crashAfter})`)
+  const { writes, until } = mortalControl(world, crashAfter, { reconcilers, sources })
   await create()
   await until(async () => (await status()).digest === 'd1', 'the first digest')
   now = reading(0)
@@ -217,5 +207,5 @@ async function lifeOf(crashAfter = Number.POSITIVE_INFINITY) {
   await until(async () => (await status()).digest === 'd2', 'the second digest')
   await world.settle(5_000)
   const state = { ...(await status()), changed: (await events()).length }
-  return { writes: crashing.writes(), state }
+  return { writes: writes(), state }
 }

@@ -4,7 +4,7 @@ import { inferenceService } from '../../model/kinds/inference-service.ts'
 import { trainingJob } from '../../model/kinds/training-job.ts'
 import { millwrightVersion } from '../../model/metadata.ts'
 import { type KindName, kindNames, kinds } from '../../model/registry.ts'
-import { createCrashing } from '../crashing.fixture.ts'
+import { mortalControl } from '../crashing.fixture.ts'
 import { createWorld, type World } from '../world.fixture.ts'
 
 let world: World
@@ -123,17 +123,7 @@ async function lifeOf(crashAfter = Number.POSITIVE_INFINITY): Promise<number> {
   await world.close()
   world = await createWorld({ seed: 2 })
   await world.node('a', 4)
-  const crashing = createCrashing(world.store, crashAfter)
-  world.control({ store: crashing.store, leaseSeconds: 1 })
-  let restarted = false
-  const until = (holds: () => Promise<boolean> | boolean, what: string) =>
-    world.until(() => {
-      if (crashing.dead() && !restarted) {
-        restarted = true
-        world.control({ store: world.store, leaseSeconds: 1 })
-      }
-      return holds()
-    }, `${what} (crashed after write ${crashAfter})`)
+  const { writes, until } = mortalControl(world, crashAfter)
   await fill()
   await until(() => world.agent.running().length === 3, 'all run')
   await world.store.delete('Namespace', team)
@@ -145,5 +135,5 @@ async function lifeOf(crashAfter = Number.POSITIVE_INFINITY): Promise<number> {
     gone: true,
     running: [],
   })
-  return crashing.writes()
+  return writes()
 }

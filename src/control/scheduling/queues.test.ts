@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { conditionOf } from '../../model/conditions.ts'
-import { createCrashing } from '../crashing.fixture.ts'
+import { mortalControl } from '../crashing.fixture.ts'
 import { createWorld, type World } from '../world.fixture.ts'
 
 let world: World
@@ -56,17 +56,7 @@ test('a control plane that dies after any of its writes keeps it and lets it go 
 async function life(crashAfter = Number.POSITIVE_INFINITY): Promise<number> {
   const own = await createWorld({ seed: 3 })
   await own.node('a', 1)
-  const crashing = createCrashing(own.store, crashAfter)
-  own.control({ store: crashing.store, leaseSeconds: 1 })
-  let restarted = false
-  const until = (holds: () => Promise<boolean> | boolean, what: string) =>
-    own.until(() => {
-      if (crashing.dead() && !restarted) {
-        restarted = true
-        own.control({ store: own.store, leaseSeconds: 1 })
-      }
-      return holds()
-    }, `${what} (crashed after write ${crashAfter})`)
+  const { writes, until } = mortalControl(own, crashAfter)
   await own.job('x')
   await until(() => own.agent.running().length === 1, 'it runs')
   await until(async () => (await queue(own))?.metadata.finalizers?.length === 1, 'the queue is kept')
@@ -76,5 +66,5 @@ async function life(crashAfter = Number.POSITIVE_INFINITY): Promise<number> {
   await until(async () => (await queue(own)) === undefined, 'it is gone')
   expect((await own.getJob('x')).status?.phase).toBe('Succeeded')
   await own.close()
-  return crashing.writes()
+  return writes()
 }

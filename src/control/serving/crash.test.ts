@@ -4,7 +4,7 @@ import type { Pod } from '../../model/kinds/kubernetes.ts'
 import { millwrightVersion } from '../../model/metadata.ts'
 import { label } from '../../model/names.ts'
 import { refOf } from '../../model/refs.ts'
-import { createCrashing } from '../crashing.fixture.ts'
+import { mortalControl } from '../crashing.fixture.ts'
 import { createWorld, type World } from '../world.fixture.ts'
 
 const ref = { name: 'chat', namespace: 'default' }
@@ -34,17 +34,7 @@ async function lifeOf(crashAfter = Number.POSITIVE_INFINITY): Promise<{ states: 
   const world = await createWorld({ seed: 5 })
   await world.node('a', 6)
   world.agent.onStart((pod) => becomeReady(world, pod))
-  const crashing = createCrashing(world.store, crashAfter)
-  world.control({ store: crashing.store, leaseSeconds: 1 })
-  let restarted = false
-  const until = (holds: () => Promise<boolean>, what: string) =>
-    world.until(() => {
-      if (crashing.dead() && !restarted) {
-        restarted = true
-        world.control({ store: world.store, leaseSeconds: 1 })
-      }
-      return holds()
-    }, `${what} (crashed after write ${crashAfter})`)
+  const { writes, until } = mortalControl(world, crashAfter)
   const states: string[] = []
   const change = (spec: object) => world.store.patch('InferenceService', ref, { spec })
   /** Waits until exactly so many replicas run, all ready, all of one revision and none of them leaving. */
@@ -88,7 +78,7 @@ async function lifeOf(crashAfter = Number.POSITIVE_INFINITY): Promise<{ states: 
   await until(async () => (await gangsOf(world)).length === 0, 'no gang is left')
   await until(async () => (await podsOf(world)).length === 0, 'no pod is left')
   await world.close()
-  return { states, writes: crashing.writes() }
+  return { states, writes: writes() }
 }
 
 async function stateOf(world: World): Promise<string> {
