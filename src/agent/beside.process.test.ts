@@ -4,9 +4,8 @@ import { mkdir, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { shipFolder } from '../blob/file/folder.ts'
-import { millwrightVersion } from '../model/metadata.ts'
 import { annotation, label } from '../model/names.ts'
-import { type Bench, openBench, terminatedOf } from './fixture.ts'
+import { type Bench, createGang, openBench, terminatedOf } from './fixture.ts'
 import { podFolder } from './local/folders.ts'
 
 let bench: Bench
@@ -213,32 +212,7 @@ describe('checkpoints', () => {
   })
 
   it('a request of the gang reaches the job of that attempt, and only that', async () => {
-    const gang = await bench.store.create('Gang', {
-      apiVersion: millwrightVersion,
-      kind: 'Gang',
-      metadata: { name: 'g', namespace: 'default' },
-      spec: {
-        attempt: 1,
-        queue: 'default',
-        priority: 0,
-        preemptible: true,
-        suspend: false,
-        groups: [
-          {
-            name: 'worker',
-            min: 1,
-            max: 1,
-            accelerators: [{ model: 'cpu', count: 1 }],
-            cpuMilli: 0,
-            memoryBytes: 0,
-            ports: 1,
-            nodeSelector: {},
-            tolerations: [],
-          },
-        ],
-      },
-    })
-    expect(gang).not.toBe('exists')
+    await createGang(bench.store)
     const script = `${job} while [ ! -e $MILLWRIGHT_CONTROL ]; do sleep 0.02; done; save 7; echo '{"stopped":7}' >>$MILLWRIGHT_PROGRESS; cat $MILLWRIGHT_CONTROL`
     const work = { checkpoints: 'checkpoints/default/g/attempt-1', output: 'outputs/g/manifest.json' }
     const labels = { [label.gang]: 'g' }

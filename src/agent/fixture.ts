@@ -4,13 +4,16 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { build } from 'esbuild'
 import { expect, vi } from 'vitest'
+import { assert } from '../base/errors.ts'
 import { silentLog } from '../base/log.ts'
 import { seededRandom } from '../base/random.ts'
 import type { Blobs } from '../blob/contract.ts'
 import { createFileBlobs } from '../blob/file/blobs.ts'
 import { createFileSources } from '../blob/file/sources.ts'
+import { gang } from '../model/kinds/gang.ts'
 import type { Container, Pod } from '../model/kinds/kubernetes.ts'
 import type { Report } from '../model/kinds/report.ts'
+import { millwrightVersion } from '../model/metadata.ts'
 import { annotation, label } from '../model/names.ts'
 import type { PodWork } from '../model/work.ts'
 import { realClock } from '../runtime/clock.ts'
@@ -159,6 +162,22 @@ export async function crashChild(): Promise<string> {
 }
 
 /** How the one container ended. */
+/** Gang `g`, of which pods are by their label: one member on a slot. */
+export async function createGang(store: Store): Promise<void> {
+  const spec = {
+    attempt: 1,
+    queue: 'default',
+    priority: 0,
+    groups: [{ name: 'worker', min: 1, max: 1, accelerators: [{ model: 'cpu', count: 1 }] }],
+  }
+  const metadata = { name: 'g', namespace: 'default' }
+  const created = await store.create(
+    'Gang',
+    gang.parse({ apiVersion: millwrightVersion, kind: 'Gang', metadata, spec }),
+  )
+  assert(created !== 'exists', 'gang g is new')
+}
+
 export function terminatedOf(pod: Pod | undefined) {
   const state = pod?.status?.containerStatuses?.[0]?.state?.terminated
   expect(state).toBeDefined()

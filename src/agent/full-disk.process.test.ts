@@ -17,11 +17,10 @@ import { type SmallDisk, smallDisk, smallDiskProblem } from '../../test/small-di
 import type { Clock } from '../base/clock.ts'
 import { diskFull } from '../base/errors.ts'
 import { silentLog } from '../base/log.ts'
-import { millwrightVersion } from '../model/metadata.ts'
 import { label } from '../model/names.ts'
 import { podWork } from '../model/work.ts'
 import { realClock } from '../runtime/clock.ts'
-import { type Bench, isRunning, openBench, terminatedOf } from './fixture.ts'
+import { type Bench, createGang, isRunning, openBench, terminatedOf } from './fixture.ts'
 import { readExit } from './local/exit.ts'
 import { podFolder } from './local/folders.ts'
 import { bootId } from './local/process.ts'
@@ -216,31 +215,7 @@ describe.skipIf(smallDiskProblem !== undefined)(title, () => {
 
   it('asks for a checkpoint once there is room, and for the newest alone', async () => {
     const script = 'while [ ! -e $MILLWRIGHT_CONTROL ]; do sleep 0.02; done; cat $MILLWRIGHT_CONTROL >$ASIDE/asked'
-    await bench.store.create('Gang', {
-      apiVersion: millwrightVersion,
-      kind: 'Gang',
-      metadata: { name: 'g', namespace: 'default' },
-      spec: {
-        attempt: 1,
-        queue: 'default',
-        priority: 0,
-        preemptible: true,
-        suspend: false,
-        groups: [
-          {
-            name: 'worker',
-            min: 1,
-            max: 1,
-            accelerators: [{ model: 'cpu', count: 1 }],
-            cpuMilli: 0,
-            memoryBytes: 0,
-            ports: 1,
-            nodeSelector: {},
-            tolerations: [],
-          },
-        ],
-      },
-    })
+    await createGang(bench.store)
     const { metadata } = await run(script, { labels: { [label.gang]: 'g' } })
     await bench.until(async () => (await bench.pod(metadata.name))?.status?.phase === 'Running')
     disk.fill()
