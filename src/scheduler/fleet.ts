@@ -18,12 +18,13 @@ export class Fleet implements Packed {
   readonly nodes = new Map<string, NodeState>()
   /** Rises whenever something that did not fit before might fit now. */
   generation = 0
-  /** Nodes by their `index`, in the order of the fabric. Renewed, with `layout`, when nodes come, go or move. */
+  /** Nodes by their `index`, in the order of the fabric; anew when nodes come, go or move. */
   #order: readonly NodeState[] = []
   #fabric: Fabric = fabricOf([])
   #isLaidOut = true
+  /** Rises with every new order, and with every new journal. */
   layout = 0
-  /** Every node whose free room changed since the layout, in the order of the changes. */
+  /** Every node whose free room changed since `layout` rose, in the order of the changes. */
   readonly touched: number[] = []
   /** Devices held, by level and domain. */
   #used: Int32Array[] = []
@@ -37,7 +38,7 @@ export class Fleet implements Packed {
   large: readonly Large[] = []
   /** How many of each to expect per free accelerator. */
   #expected: readonly number[] = []
-  /** Thousandths of accelerators that are held, slots aside. */
+  /** Thousandths of accelerators that are held on the nodes there are, slots aside; counted anew with the layout. */
   #heldMilli = 0
   #accelerators = 0
   #cpuMilli = 0
@@ -86,18 +87,27 @@ export class Fleet implements Packed {
     this.#used = this.#fabric.domains.map((domains) => new Int32Array(domains.length))
     this.#accelerators = 0
     this.#cpuMilli = 0
+    this.#heldMilli = 0
     for (const node of this.#order) {
       const gpus = bankFor(node, anyGpu).length
       this.#accelerators += gpus
       if (gpus > 0) this.#cpuMilli += node.cpuMilli
       let devices = 0
-      for (const claim of node.claims.values()) devices += claim.devices.length
+      for (const claim of node.claims.values()) {
+        devices += claim.devices.length
+        this.#heldMilli += milliOfClaim(claim)
+      }
       for (const level of levelsKeptWhole) {
         const used = this.#used[level]
         const domain = this.#fabric.domainOf[level]?.[node.index] ?? 0
         if (used !== undefined) used[domain] = (used[domain] ?? 0) + devices
       }
     }
+    this.#renew()
+  }
+
+  /** Begins a new journal: whoever follows it looks at every node again. */
+  #renew(): void {
     this.touched.length = 0
     this.layout++
   }
@@ -242,10 +252,16 @@ export class Fleet implements Packed {
     this.#touch(node, -claim.devices.length)
   }
 
+  /** By then looking at every node again costs no more than reading the journal did. */
+  #journalMax(): number {
+    return Math.max(10_000, 8 * this.#order.length)
+  }
+
   /** Also tells everybody in a domain that goes into use, or is whole again. */
   #touch(node: NodeState, devices: number): void {
     node.packed = undefined
     if (!this.#isLaidOut) return
+    if (this.touched.length >= this.#journalMax()) this.#renew()
     this.touched.push(node.index)
     for (const level of levelsKeptWhole) {
       const domain = this.#fabric.domains[level]?.[this.#fabric.domainOf[level]?.[node.index] ?? -1]

@@ -61,9 +61,9 @@ export interface LaidOut {
   /** Nodes by their `index`, in the order of the fabric. */
   readonly order: readonly NodeState[]
   readonly fabric: Fabric
-  /** Rises with every new order. */
+  /** Rises with every new order, and with every new journal. */
   readonly layout: number
-  /** Every node whose free room changed since the layout, in the order of the changes. */
+  /** Every node whose free room changed since `layout` rose, in the order of the changes. */
   readonly touched: readonly number[]
 }
 

@@ -127,7 +127,8 @@ export function roomFor(node: NodeState, demand: Demand, when: 'now' | 'empty' |
   return Math.max(0, room)
 }
 
-const roomMax = 65_535
+/** Where members ask for nothing that a node has little of. */
+const roomMax = 10_000
 
 function atMost(room: number, free: number, each: number): number {
   return each > 0 ? Math.min(room, Math.floor(free / each)) : room

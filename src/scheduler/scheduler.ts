@@ -81,6 +81,7 @@ class FirstScheduler implements Scheduler, Explained {
 
   fork(): FirstScheduler {
     const copy = new FirstScheduler()
+    copy.fleet.packing = this.fleet.packing
     for (const object of this.queues.values()) copy.apply({ kind: 'Queue', object })
     for (const { object } of this.fleet.nodes.values()) copy.apply({ kind: 'Node', object })
     for (const { key, object, inFlight } of this.gangs.values()) {

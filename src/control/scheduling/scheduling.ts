@@ -10,7 +10,7 @@ import { createDecisionLog, type DecisionLog } from './decisions.ts'
 
 /** The key under which the whole fleet is decided about; all others are gangs. No gang's key lacks a namespace. */
 const fleetKey = 'fleet'
-/** Waiting reasons name holders who come and go; once in a while they are said anew. */
+/** Some reasons are told only once they have lasted, and nothing else may bring us back meanwhile. */
 const redecideMs = 5_000
 
 /**

@@ -89,6 +89,7 @@ export class Packing {
     const known = alike?.find((one) => one.cpuMilli === cpuMilli && one.model === model && equal(one.free, free))
     if (known !== undefined) return known
     const state: PackingState = { model, cpuMilli, free, waste: this.#waste(model, cpuMilli, free), outcomes: [] }
+    if (this.#states.size >= statesMax) this.#states.clear() // they are worked out again
     if (alike === undefined) this.#states.set(hash, [state])
     else alike.push(state)
     return state
@@ -164,6 +165,9 @@ export class Packing {
     return fragments * fragmentsSum + (ofGpus === 0 ? 0 : ofGpus / this.#gpuShare) - 1000 * prices * holes
   }
 }
+
+/** More states than a fleet of ten thousand nodes is in at once. */
+const statesMax = 100_000
 
 function equal(a: readonly number[], b: readonly number[]): boolean {
   if (a.length !== b.length) return false
