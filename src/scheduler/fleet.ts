@@ -1,5 +1,5 @@
 import { assert } from '../base/errors.ts'
-import { anyGpu, cpuModel } from '../model/accelerators.ts'
+import { anyGpu } from '../model/accelerators.ts'
 import type { Device, Node, Pod } from '../model/kinds/kubernetes.ts'
 import { annotation, cpuSlot, gpuResource, label } from '../model/names.ts'
 import { bytesOf, milliOf } from '../model/quantity.ts'
@@ -38,8 +38,6 @@ export class Fleet implements Packed {
   large: readonly Large[] = []
   /** How many of each to expect per free accelerator. */
   #expected: readonly number[] = []
-  /** Thousandths of accelerators that are held on the nodes there are, slots aside; counted anew with the layout. */
-  #heldMilli = 0
   #accelerators = 0
   #cpuMilli = 0
   readonly #rooms = new Map<string, Rooms>()
@@ -87,7 +85,6 @@ export class Fleet implements Packed {
     this.#used = this.#fabric.domains.map((domains) => new Int32Array(domains.length))
     this.#accelerators = 0
     this.#cpuMilli = 0
-    this.#heldMilli = 0
     for (const node of this.#order) {
       const gpus = bankFor(node, anyGpu).length
       this.#accelerators += gpus
@@ -95,7 +92,6 @@ export class Fleet implements Packed {
       let devices = 0
       for (const claim of node.claims.values()) {
         devices += claim.devices.length
-        this.#heldMilli += milliOfClaim(claim)
       }
       for (const level of levelsKeptWhole) {
         const used = this.#used[level]
@@ -181,10 +177,10 @@ export class Fleet implements Packed {
   /** Bits of the sizes in `large` of which no more nodes are left than are expected to be needed. */
   scarce(): number {
     if (this.large.length === 0) return 0
-    const free = this.accelerators() - this.#heldMilli / 1000
+    const free = this.rooms(anyGpuDemand(0, 10)).total / 100
     let bits = 0
     for (const [bit, { size }] of this.large.entries()) {
-      if (this.rooms(wholeDemand(size)).total <= (this.#expected[bit] ?? 0) * free) bits |= 1 << bit
+      if (this.rooms(anyGpuDemand(size, 0)).total <= (this.#expected[bit] ?? 0) * free) bits |= 1 << bit
     }
     return bits
   }
@@ -240,7 +236,6 @@ export class Fleet implements Packed {
     const node = this.nodes.get(claim.node)
     if (node === undefined) return
     take(node, pod, claim)
-    this.#heldMilli += milliOfClaim(claim)
     this.#touch(node, claim.devices.length)
   }
 
@@ -248,7 +243,6 @@ export class Fleet implements Packed {
     const node = this.nodes.get(claim.node)
     if (node === undefined) return
     give(node, pod, claim)
-    this.#heldMilli -= milliOfClaim(claim)
     this.#touch(node, -claim.devices.length)
   }
 
@@ -318,21 +312,10 @@ function kept<V>(map: Map<string, V>, key: string, make: () => V): V {
 
 const levelsKeptWhole = [levelNamed('block') ?? 1, levelNamed('rack') ?? 2]
 
-function milliOfClaim({ model, devices }: Claim): number {
-  return model === cpuModel ? 0 : devices.reduce((sum, { milli }) => sum + milli, 0)
-}
-
-function wholeDemand(size: number): Demand {
-  const nothing = {
-    milli: 0,
-    cpuMilli: 0,
-    memoryBytes: 0,
-    ports: 0,
-    nodeSelector: {},
-    tolerations: [],
-    terms: undefined,
-  }
-  return { key: `any ${size}`, model: anyGpu, whole: size, ...nothing }
+/** Of whatever model: so many whole accelerators of a node, or such a share of one. */
+function anyGpuDemand(whole: number, milli: number): Demand {
+  const nothing = { cpuMilli: 0, memoryBytes: 0, ports: 0, nodeSelector: {}, tolerations: [], terms: undefined }
+  return { key: `any ${whole} ${milli}`, model: anyGpu, whole, milli, ...nothing }
 }
 
 interface Sources {

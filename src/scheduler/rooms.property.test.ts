@@ -69,7 +69,7 @@ test('counters, rankings and whole domains are what a recount says, after any hi
           20,
         ),
       )
-      fleet.expectLarge([{ size: 4, perAccelerator: 0.1 }])
+      fleet.expectLarge([{ size: 4, perAccelerator: 0.2 }])
       for (let index = 0; index < 8; index++) fleet.setNode(nodeOf(index, models[index % 2] ?? '', 8))
       const held: string[] = []
       for (const [at, one] of steps.entries()) {
@@ -135,7 +135,7 @@ function bestByScan(fleet: Fleet, wanted: Demand): NodeState | undefined {
   const { packing, order } = fleet
   const shape = shapeOf(wanted)
   const idle = (node: NodeState) => bankFor(node, 'gpu').filter(({ usedMilli }) => usedMilli <= 0).length
-  const isScarce = isFourScarce(fleet)
+  const isScarce = fleet.large.length > 0 && isFourScarce(fleet)
   const ranked = order
     .filter((node) => roomFor(node, wanted) > 0)
     .map((node) => {
@@ -157,7 +157,7 @@ function isFourScarce({ order }: Fleet): boolean {
     for (const { usedMilli } of bank) free += 1 - usedMilli / 1000
     if (bank.every(({ usedMilli }) => usedMilli <= 0)) fours++
   }
-  return fours <= 0.1 * free + 1e-9
+  return fours <= 0.2 * free + 1e-9
 }
 
 function inUse(fleet: Fleet, node: NodeState): number {
