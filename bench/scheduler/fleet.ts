@@ -22,7 +22,7 @@ export function nodeOf(index: number): Node {
     },
     spec: {},
     status: { allocatable: { cpu: '96', memory: '1Ti', 'nvidia.com/gpu': '8' }, conditions: [] },
-  } as Node
+  }
 }
 
 export interface Ask {
@@ -79,7 +79,7 @@ export class World {
   run(name: string): void {
     const gang = this.gangs.get(`default/${name}`)
     for (const member of gang?.status?.seats?.members ?? []) {
-      const pod = {
+      const pod: Pod = {
         apiVersion: 'v1',
         kind: 'Pod',
         metadata: {
@@ -91,7 +91,7 @@ export class World {
         spec: { nodeName: member.node, containers: [{ name: 'main' }] },
         status: { phase: 'Running' },
       }
-      this.scheduler.apply({ kind: 'Pod', object: pod as unknown as Pod })
+      this.scheduler.apply({ kind: 'Pod', object: pod })
     }
   }
 

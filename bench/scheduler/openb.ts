@@ -58,7 +58,7 @@ function nodeOf({ model, gpus, cpuMilli, memoryMib }: TraceNode, index: number):
       allocatable: { cpu: `${cpuMilli}m`, memory: `${memoryMib}Mi`, 'nvidia.com/gpu': String(gpus) },
       conditions: [],
     },
-  } as unknown as Node
+  }
 }
 
 function gangOf(world: World, name: string, pod: TracePod): Gang {

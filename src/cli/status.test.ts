@@ -1,13 +1,17 @@
 import { expect, it } from 'vitest'
-import type { TrainingJob } from '../model/kinds/training-job.ts'
+import { trainingJob } from '../model/kinds/training-job.ts'
+import { millwrightVersion } from '../model/metadata.ts'
 import { shownJobs } from './commands/status.ts'
 
 const at = (minute: number) => new Date(minute * 60_000).toISOString()
 const job = (name: string, phase: string, minute: number) =>
-  ({
+  trainingJob.parse({
+    apiVersion: millwrightVersion,
+    kind: 'TrainingJob',
     metadata: { name, creationTimestamp: at(minute) },
+    spec: { command: ['true'] },
     status: { phase, completionTime: at(minute) },
-  }) as unknown as TrainingJob
+  })
 
 it('status shows what runs and waits first, then the last ten that finished, and counts the others', () => {
   const finished = Array.from({ length: 12 }, (_, i) => job(`f${i}`, i % 2 === 0 ? 'Succeeded' : 'Failed', i))

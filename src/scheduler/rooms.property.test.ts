@@ -25,7 +25,7 @@ function nodeOf(index: number, model: string, cpu: number): Node {
     },
     spec: {},
     status: { allocatable: { cpu: String(cpu), memory: '8Gi', 'nvidia.com/gpu': '4' }, conditions: [] },
-  } as unknown as Node
+  }
 }
 
 const demand = fc
