@@ -7,9 +7,10 @@ import type { Report } from '../model/kinds/report.ts'
 import type { TrainingJob } from '../model/kinds/training-job.ts'
 import { label } from '../model/names.ts'
 import { keyOf } from '../model/refs.ts'
+import { LedgerBook, ownerKey, type Provisional } from './ledger-book.ts'
 import { type Demand, demandOf, fragmentedRooms } from './ledger-demand.ts'
-import { hourMs, hourOf, Page, pageKey, provisionalKey } from './ledger-page.ts'
-import { type Bucket, hasEnded, ownerOf, type Scene, type Share, type Slot, sharesOf, slotsOf } from './ledger-use.ts'
+import { hourMs, hourOf, Page, provisionalKey } from './ledger-page.ts'
+import { hasEnded, ownerOf, type Scene, type Share, type Slot, sharesOf, slotsOf } from './ledger-use.ts'
 
 /** What the fold is told, in the order that it was seen. */
 export type LedgerChange =
@@ -52,15 +53,11 @@ export class LedgerFold {
   readonly #demands = new Map<string, Demand>()
   /** Gangs whose present attempt was seen to step: `uid attempt`. */
   readonly #stepping = new Set<string>()
-  readonly #pages = new Map<string, Page>()
-  /** The newest page of each bank. */
-  readonly #newest = new Map<string, Page>()
+  readonly #book = new LedgerBook()
   /** Opened before all pools were known. */
   readonly #unpriced = new Map<Page, Bank>()
   /** Where each node's bank was last accounted for, from the pages of an earlier life. */
   readonly #throughMs = new Map<string, number>()
-  /** Pages that may hold provisional time of a gang. */
-  readonly #open = new Map<string, Set<Page>>()
   /** Up to when an earlier life saw each node. */
   readonly #seenBeforeMs = new Map<string, number>()
   #isSynced = false
@@ -71,16 +68,11 @@ export class LedgerFold {
     this.#awakeAtMs = nowMs
     for (const { spec, status } of pages) {
       if (status === undefined) continue
-      const bank = bankKey(spec)
+      const bank = ownerKey(spec)
       this.#throughMs.set(bank, Math.max(this.#throughMs.get(bank) ?? 0, status.throughMs))
       this.#seenBeforeMs.set(spec.node, Math.max(this.#seenBeforeMs.get(spec.node) ?? 0, status.throughMs))
       const isOpen = status.provisional.length > 0 || spec.fromMs + hourMs > nowMs - hourMs
-      if (isOpen) {
-        const page = new Page(spec, status)
-        this.#pages.set(page.key, page)
-        if (spec.fromMs >= (this.#newest.get(bank)?.fromMs ?? 0)) this.#newest.set(bank, page)
-        for (const { gang } of status.provisional) this.#opened(gang, page)
-      }
+      if (isOpen) this.#book.load(spec, status)
     }
   }
 
@@ -108,10 +100,10 @@ export class LedgerFold {
     for (const [page, bank] of this.#unpriced) page.pricePerSlotHour = this.#priceOf(bank)
     this.#unpriced.clear()
     this.#reprice([...this.#banks.values()].flat(), nowMs)
-    for (const id of [...this.#open.keys()]) {
+    for (const id of this.#book.gangs()) {
       const [key = '', uid] = id.split(' ')
       const known = this.#gangs.get(key)
-      if (known === undefined || known.metadata.uid !== uid) this.#settleAll(id, this.#verdictOf(key), undefined)
+      if (known === undefined || known.metadata.uid !== uid) this.#book.settle(id, this.#verdictOf(key))
       else this.#settleGang(known, (node) => this.#seenBeforeMs.get(node) ?? nowMs)
     }
     for (const report of this.#reports.values()) {
@@ -128,27 +120,17 @@ export class LedgerFold {
 
   /** The pages that changed since they were last taken, as they are to be written. */
   take(revision: string): LedgerPage[] {
-    const dirty = [...this.#pages.values()].filter((page) => page.dirty)
-    return dirty.map((page) => {
-      page.dirty = false
-      return page.object(revision)
-    })
+    return this.#book.take(revision)
   }
 
   /** A page could not be written: it is taken again. */
   untake(key: string): void {
-    const page = this.#pages.get(key)
-    if (page !== undefined) page.dirty = true
+    this.#book.untake(key)
   }
 
   /** Lets go of pages that nothing can change any more. */
   forget(nowMs: number): void {
-    for (const [key, page] of this.#pages) {
-      const closed = page.fromMs + 2 * hourMs < nowMs
-      if (!closed || page.dirty || page.provisional.size > 0) continue
-      this.#pages.delete(key)
-      if (this.#newest.get(bankKey(page)) === page) this.#newest.delete(bankKey(page))
-    }
+    this.#book.forget(nowMs)
   }
 
   /** Time in which we were stopped was not seen by anybody. */
@@ -185,7 +167,7 @@ export class LedgerFold {
 
   /** A node that was accounted for before goes on from there: what lies between was not observed. */
   #openBank(node: string, accelerator: string, slots: Slot[], nowMs: number): Bank {
-    const key = bankKey({ node, accelerator })
+    const key = ownerKey({ node, accelerator })
     const throughMs = this.#throughMs.get(key)
     this.#throughMs.delete(key)
     const atMs = Math.min(nowMs, throughMs ?? nowMs)
@@ -219,7 +201,7 @@ export class LedgerFold {
     if (!this.#isSynced) return
     for (const bank of banks) {
       const price = this.#priceOf(bank)
-      const page = this.#newest.get(bankKey(bank))
+      const page = this.#book.newest(bank)
       if (page === undefined || page.pricePerSlotHour === price) continue
       this.#account(bank, nowMs)
       const present = this.#pageAt(bank, bank.atMs)
@@ -250,7 +232,7 @@ export class LedgerFold {
     if (deleted) {
       this.#gangs.delete(key)
       this.#stepping.delete(stepKey(gang))
-      if (this.#isSynced) this.#settleAll(idOf(gang), this.#verdictOf(key), undefined)
+      if (this.#isSynced) this.#book.settle(idOf(gang), this.#verdictOf(key))
       return
     }
     this.#gangs.set(key, gang)
@@ -288,7 +270,7 @@ export class LedgerFold {
     const phase = job.status?.phase
     if (!this.#isSynced || gang === undefined || (phase !== 'Succeeded' && phase !== 'Failed')) return
     for (const node of nodesOf(gang)) this.#touch(node, nowMs, true)
-    this.#settleAll(idOf(gang), phase === 'Succeeded' ? 'productive' : 'lost', undefined)
+    this.#book.settle(idOf(gang), phase === 'Succeeded' ? 'productive' : 'lost')
   }
 
   #setReport(report: Report, deleted: boolean, nowMs: number): void {
@@ -350,44 +332,13 @@ export class LedgerFold {
     if (checkpoint !== undefined) {
       // Work after the checkpoint was written is not in it.
       const writtenMs = this.#writtenAtMs(gang, checkpoint.step) ?? Date.parse(checkpoint.at)
-      const durable = (each: Open) => each.attempt === checkpoint.attempt && each.checkpoint !== present
-      this.#settleBut(id, gang, (node) => Math.max(0, seenUntilMs(node) - writtenMs), durable, present)
+      const durable = (each: Provisional) => each.attempt === checkpoint.attempt && each.checkpoint !== present
+      const after = (node: string) => Math.max(0, seenUntilMs(node) - writtenMs)
+      this.#book.settleBut(id, (node) => (slotsMilliOn(gang, node) * after(node)) / 1000, durable, present)
     }
-    this.#settleAll(id, 'lost', ({ attempt }) => attempt < gang.spec.attempt)
+    this.#book.settle(id, 'lost', ({ attempt }) => attempt < gang.spec.attempt)
     const verdict = this.#verdictOf(keyOf(gang))
-    if (verdict === 'productive') this.#settleAll(id, verdict, undefined)
-  }
-
-  /** Makes durable all but the last milliseconds that were seen on each node: they come after the new checkpoint. */
-  #settleBut(
-    id: string,
-    gang: Gang,
-    lastMs: (node: string) => number,
-    which: (each: Open) => boolean,
-    present: string,
-  ): void {
-    for (const [node, pages] of this.#openPages(id)) {
-      let kept = Math.floor((slotsMilliOn(gang, node) * lastMs(node)) / 1000)
-      for (const page of pages) {
-        for (const each of [...page.provisional.values()]) {
-          if (each.gang !== id || !which(each)) continue
-          const stays = Math.min(kept, each.slotMs)
-          kept -= stays
-          page.settle(provisionalKey(each), 'productive', each.slotMs - stays)
-          page.rename(provisionalKey(each), present)
-        }
-      }
-    }
-  }
-
-  #settleAll(id: string, bucket: Bucket, which: ((each: Open) => boolean) | undefined): void {
-    for (const [, pages] of this.#openPages(id)) {
-      for (const page of pages) {
-        for (const each of [...page.provisional.values()]) {
-          if (each.gang === id && (which?.(each) ?? true)) page.settle(provisionalKey(each), bucket, each.slotMs)
-        }
-      }
-    }
+    if (verdict === 'productive') this.#book.settle(id, verdict)
   }
 
   /** How a gang's job ended; work of one that did not succeed, or that is no more, is lost. */
@@ -406,36 +357,13 @@ export class LedgerFold {
     return undefined
   }
 
-  /** Pages that hold provisional time of a gang, by node, newest first. */
-  #openPages(id: string): Map<string, Page[]> {
-    const found = new Map<string, Page[]>()
-    const pages = this.#open.get(id) ?? []
-    for (const page of pages) {
-      if (!holds(page, id)) this.#closed(id, page)
-      else found.set(page.node, [...(found.get(page.node) ?? []), page])
-    }
-    for (const own of found.values()) own.sort((a, b) => b.fromMs - a.fromMs)
-    return found
-  }
-
-  #opened(id: string, page: Page): void {
-    const pages = this.#open.get(id) ?? new Set()
-    this.#open.set(id, pages.add(page))
-  }
-
-  #closed(id: string, page: Page): void {
-    const pages = this.#open.get(id)
-    pages?.delete(page)
-    if (pages?.size === 0) this.#open.delete(id)
-  }
-
   #eachNode(gang: Gang, run: (pages: Page[], keys: (page: Page) => string[], slotsMilli: number) => void): void {
     const id = idOf(gang)
     const keys = (page: Page) =>
       [...page.provisional.values()]
         .filter((each) => each.gang === id && each.attempt === gang.spec.attempt)
         .map(provisionalKey)
-    for (const [node, pages] of this.#openPages(id)) run(pages, keys, slotsMilliOn(gang, node))
+    for (const [node, pages] of this.#book.pagesOf(id)) run(pages, keys, slotsMilliOn(gang, node))
   }
 
   #touchService({ metadata, spec }: Report, nowMs: number): void {
@@ -539,16 +467,11 @@ export class LedgerFold {
     }
     const id = idOf(gang)
     const of = { owner, queue, gang: id, attempt: gang.spec.attempt, checkpoint: checkpointOf(gang) }
-    page.addProvisional(of, slotMs, stepping !== true)
-    this.#opened(id, page)
+    this.#book.addProvisional(page, of, slotMs, stepping !== true)
   }
 
-  /** The bank's page of that hour, its last one where the price changed meanwhile. */
   #pageAt(bank: Bank, atMs: number): Page {
-    const fromMs = hourOf(atMs)
-    const newest = this.#newest.get(bankKey(bank))
-    const known = newest !== undefined && hourOf(newest.fromMs) === fromMs ? newest : undefined
-    const page = known ?? this.#pages.get(pageKey({ ...bank, fromMs })) ?? this.#openPage(bank, fromMs)
+    const page = this.#book.pageOf(bank, atMs) ?? this.#openPage(bank, hourOf(atMs))
     page.slots = bank.slots.length
     return page
   }
@@ -559,8 +482,7 @@ export class LedgerFold {
     page.slots = bank.slots.length
     page.pricePerSlotHour = this.#priceOf(bank)
     page.throughMs = Math.max(fromMs, bank.atMs)
-    this.#pages.set(page.key, page)
-    if (fromMs >= (this.#newest.get(bankKey(bank))?.fromMs ?? 0)) this.#newest.set(bankKey(bank), page)
+    this.#book.add(page)
     if (!this.#isSynced) this.#unpriced.set(page, bank)
     return page
   }
@@ -575,17 +497,6 @@ export class LedgerFold {
     const isItsOwn = pool?.spec.accelerator.toLowerCase() === accelerator.toLowerCase()
     return slotPrice(accelerator, isItsOwn ? pool.spec.pricePerSlotHour : undefined)?.usdPerHour ?? 0
   }
-}
-
-function bankKey({ node, accelerator }: { node: string; accelerator: string }): string {
-  return `${node} ${accelerator}`
-}
-
-type Open = { gang: string; attempt: number; checkpoint: string }
-
-function holds(page: Page, id: string): boolean {
-  for (const { gang } of page.provisional.values()) if (gang === id) return true
-  return false
 }
 
 /** One share per use. */
