@@ -14,7 +14,8 @@ import type { Row } from './row.ts'
 
 const writers = 64
 const commitsPerRound = 12_800
-const rounds = 5
+const rounds = 15
+const warmUpRounds = 3
 const watchers = 100
 const events = 10_000
 
@@ -55,10 +56,10 @@ async function durableCommits(): Promise<Row[]> {
   try {
     const ours: number[] = []
     const raw: number[] = []
-    for (let round = 0; round <= rounds; round++) {
+    for (let round = 0; round < warmUpRounds + rounds; round++) {
       const { perSecond, batches } = await storeRound(join(root, `store-${round}`))
       const rawPerSecond = await rawRound(join(root, `raw-${round}`), batches)
-      if (round === 0) continue // warms up
+      if (round < warmUpRounds) continue
       ours.push(perSecond)
       raw.push(rawPerSecond)
     }

@@ -138,7 +138,7 @@ export async function openBench(env: NodeJS.ProcessEnv = process.env, under = tm
       }),
     async close() {
       await Promise.all(agents.map((agent) => agent.stop('kill', 0)))
-      sources.close()
+      await sources.close()
       await rm(dir, { recursive: true, force: true, maxRetries: 5 })
     },
   }

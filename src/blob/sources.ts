@@ -8,8 +8,8 @@ export interface Sources {
    * changed is read in the background, one file at a time for all that was ever asked for, and a later look tells.
    */
   look(uri: string): Promise<Look>
-  /** Ends reading in the background. */
-  close(): void
+  /** Ends reading in the background; resolves when what was read until then is remembered. */
+  close(): Promise<void>
 }
 
 export type Look =

@@ -186,18 +186,18 @@ export function createCore<Prepared>(
     requireKind(kind)
     const moment = { nowMs: clock.now(), random }
     let born = created(kind, object, asked, moment)
-    for (let tries = 1; isTaken(kind, born) && !object.metadata.name && tries < 8; tries++) {
+    let key = keyOf(kind, born.metadata)
+    for (let tries = 1; head[kind].has(key) && !object.metadata.name && tries < 8; tries++) {
       born = created(kind, object, asked, moment)
+      key = keyOf(kind, born.metadata)
     }
-    if (isTaken(kind, born)) return durable([], 'exists')
+    if (head[kind].has(key)) return durable([], 'exists')
     const entries = namespaceFor(kind, born)
-    const entry = decide(kind, keyOf(kind, born.metadata), undefined, born)
+    const entry = decide(kind, key, undefined, born)
     entries.push(entry)
     if (kind === 'Event') entries.push(...pruneEvents(entry.key))
     return durable(entries, handedOut(kind, entry.object))
   }
-
-  const isTaken = (kind: KindName, object: Stored) => head[kind].get(keyOf(kind, object.metadata)) !== undefined
 
   /** A namespace comes into being with the first resource in it. */
   function namespaceFor(kind: KindName, object: Stored): Entry[] {

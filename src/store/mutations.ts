@@ -278,7 +278,10 @@ export function disowned(object: Stored, uid: string): Stored | undefined {
   }
 }
 
-/** The state as it is kept: stamped with its revision and frozen, without the fields that are undefined. */
+/**
+ * The state as it is kept: stamped with its revision and frozen, without the fields that are undefined. What is frozen
+ * in it came in through `takeIn` or out of the store, and so is frozen to the leaves.
+ */
 export function stamped(object: Stored, revision: number): Stored {
   const { name } = object.metadata
   const metadata = Object.assign(frozenFields(object.metadata), { name, resourceVersion: String(revision) })
@@ -289,7 +292,7 @@ function frozenFields(object: object): Record<string, unknown> {
   const fields: Record<string, unknown> = {}
   for (const key of Object.keys(object)) {
     const value: unknown = Reflect.get(object, key)
-    if (value !== undefined && key !== 'metadata') fields[key] = typeof value === 'object' ? frozenCopy(value) : value
+    if (value !== undefined && key !== 'metadata') fields[key] = Object.isFrozen(value) ? value : frozenCopy(value)
   }
   return fields
 }

@@ -20,6 +20,10 @@ export class Table {
     return this.objects.get(key)
   }
 
+  has(key: string): boolean {
+    return this.objects.has(key)
+  }
+
   /** In order of creation, or of the last write. */
   entries(): IterableIterator<[string, Stored]> {
     return this.objects.entries()

@@ -27,7 +27,7 @@ beforeEach(async () => {
   sources = createFileSources({ dir: join(dir, 'remembered') })
 })
 afterEach(async () => {
-  sources.close()
+  await sources.close()
   await rm(dir, { recursive: true, force: true })
 })
 
@@ -146,8 +146,8 @@ describe('a change', () => {
     // Behind its back: same size, same time.
     await put('set/a', 'ONE')
     expect(await sources.look(uriOf(join(dir, 'set')))).toMatchObject({ kind: 'read', digest })
-    sources.close()
-    await vi.waitFor(async () => expect(await readdir(join(dir, 'remembered'))).toHaveLength(1))
+    await sources.close()
+    expect(await readdir(join(dir, 'remembered'))).toHaveLength(1)
     const next = createFileSources({ dir: join(dir, 'remembered') })
     expect(await next.look(uriOf(join(dir, 'set')))).toMatchObject({ kind: 'read', digest })
     await writeFile(join(dir, 'remembered', (await readdir(join(dir, 'remembered')))[0] ?? ''), '{"version":1,"pa')

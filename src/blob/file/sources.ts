@@ -125,7 +125,12 @@ export function createFileSources({ dir, filesMax = 1_000_000 }: FileSourcesOpti
     tiredMs = 0
   }
 
-  return { look, close: () => closed.abort() }
+  async function close(): Promise<void> {
+    closed.abort()
+    await tail
+  }
+
+  return { look, close }
 }
 
 interface Source {

@@ -22,7 +22,7 @@ const sources: Sources = {
     looks++
     return now
   },
-  close: () => {},
+  close: async () => {},
 }
 const ref = { name: 'book', namespace: 'default' }
 const reconcilers = [createDatasets]

@@ -1,5 +1,6 @@
 import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
+import { crc32 } from 'node:zlib'
 import { type KindName, kindNames } from '../../model/registry.ts'
 import { freezeInPlace } from '../json.ts'
 import { isStored, type Stored } from '../stored.ts'
@@ -44,33 +45,9 @@ export function unsealed(key: string, bytes: Buffer): string | undefined {
   return bytes.toString('utf8', 9)
 }
 
+/** CRC-32 as in zip, over the key and then the text. */
 function checksum(key: string, bytes: Buffer): string {
-  const crc = ~crc32(keyCrc(key), bytes, 9)
-  return (crc >>> 0).toString(16).padStart(8, '0')
-}
-
-const crcTable = Int32Array.from({ length: 256 }, (_, byte) => {
-  let crc = byte
-  for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1
-  return crc
-})
-
-/** CRC-32 as in zip (node:zlib has it only from Node 22 on). */
-function crc32(start: number, bytes: Buffer, from: number): number {
-  let crc = start
-  for (let i = from; i < bytes.length; i++) crc = (crc >>> 8) ^ (crcTable[(crc ^ (bytes[i] ?? 0)) & 0xff] ?? 0)
-  return crc
-}
-
-/** The checksum so far, over the key's UTF-16 code units: one byte each where they fit in one. */
-function keyCrc(key: string): number {
-  let crc = -1
-  for (let i = 0; i < key.length; i++) {
-    const unit = key.charCodeAt(i)
-    if (unit > 0xff) crc = (crc >>> 8) ^ (crcTable[(crc ^ (unit >>> 8)) & 0xff] ?? 0)
-    crc = (crc >>> 8) ^ (crcTable[(crc ^ unit) & 0xff] ?? 0)
-  }
-  return crc
+  return crc32(bytes.subarray(9), crc32(key)).toString(16).padStart(8, '0')
 }
 
 /** The resource in `text`, checked against the key that it was under. */
