@@ -73,6 +73,7 @@ export const statusWriters: { readonly [K in WrittenKind]: Writers<K> } = {
     conditions: 'by condition type',
     seats: 'control/scheduling',
     hold: 'control/scheduling',
+    eviction: 'control/scheduling',
     epoch: 'control/scheduling',
     checkpoint: 'control/training',
     checkpoints: 'control/training',
@@ -167,7 +168,7 @@ export const statusWriters: { readonly [K in WrittenKind]: Writers<K> } = {
 
 /** Condition types of kinds whose conditions have several writers; a type that isn't here is its first writer's. */
 export const conditionWriters: { readonly [kind: string]: { readonly [type: string]: Writer } } = {
-  Gang: { Scheduled: 'control/scheduling', Evicting: 'control/scheduling' },
+  Gang: { Scheduled: 'control/scheduling' },
   Pod: { PodScheduled: 'control/scheduling', Ready: 'kubelet', ContainersReady: 'kubelet', Initialized: 'kubelet' },
   Node: { Ready: 'kubelet', Healthy: 'control/nodes' },
 }

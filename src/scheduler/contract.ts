@@ -12,8 +12,13 @@ export type Change =
 
 export type Seats = Omit<NonNullable<NonNullable<Gang['status']>['seats']>, 'epoch' | 'at'>
 
+/** Who has to leave, and why it may be asked to. */
+export type Victim = NonNullable<NonNullable<Gang['status']>['hold']>['victims'][number]
+
 export type Verdict =
   | { kind: 'bind'; gang: string; resourceVersion: string; attempt: number; seats: Seats }
+  /** The gang will sit on `seats`, which are kept for it, once all victims have left. */
+  | { kind: 'preempt'; gang: string; resourceVersion: string; attempt: number; seats: Seats; victims: Victim[] }
   | { kind: 'release'; gang: string; resourceVersion: string; attempt: number }
   | { kind: 'wait'; gang: string; resourceVersion: string; attempt: number; reason: string; message: string }
 

@@ -29,7 +29,8 @@ export class Fleet implements Packed {
   /** Devices held, by level and domain. */
   #used: Int32Array[] = []
   /** What `attempt` has to take back. */
-  #tried: Claim[] | undefined
+  #attempted: Attempted | undefined
+  #tries = 0
   readonly #claims = new Map<string, Sources>()
   #models: readonly string[] | undefined
   /** How members are packed; replaced when what they mostly ask for changes. */
@@ -110,24 +111,45 @@ export class Fleet implements Packed {
 
   /** Runs `work` and takes back everything that it `tries`: a what-if costs what it changed, not a copy of the fleet. */
   attempt<T>(work: () => T): T {
-    const outer = this.#tried
+    const outer = this.#attempted
     const { generation } = this
-    const tried: Claim[] = []
-    this.#tried = tried
+    const { tried, lifted } = { tried: new Map<string, Claim>(), lifted: new Map<string, Claim>() }
+    this.#attempted = { tried, lifted }
     try {
       return work()
     } finally {
-      for (const [index, claim] of tried.entries()) this.#giveBack(scratchPod(index), claim)
+      for (const [pod, claim] of tried) this.#giveBack(pod, claim)
+      for (const pod of lifted.keys()) this.putBack(pod)
       this.generation = generation
-      this.#tried = outer
+      this.#attempted = outer
     }
   }
 
   /** Inside `attempt`: holds what the claim names. */
   try(claim: Claim): void {
-    assert(this.#tried !== undefined, 'what is tried is taken back')
-    this.#hold(scratchPod(this.#tried.length), claim)
-    this.#tried.push(claim)
+    assert(this.#attempted !== undefined, 'what is tried is taken back')
+    const pod = `${scratch}${++this.#tries}`
+    this.#hold(pod, claim)
+    this.#attempted.tried.set(pod, claim)
+  }
+
+  /** Inside `attempt`: as if the pod held nothing, also of its queue's share. */
+  lift(pod: string): void {
+    const claim = this.claimOf(pod)
+    assert(this.#attempted !== undefined, 'what is tried is taken back')
+    if (claim === undefined || this.#attempted.lifted.has(pod)) return
+    this.#attempted.lifted.set(pod, claim)
+    this.#giveBack(pod, claim)
+    this.#count(claim, -1)
+  }
+
+  /** Takes one `lift` back before the attempt ends. */
+  putBack(pod: string): void {
+    const claim = this.#attempted?.lifted.get(pod)
+    if (claim === undefined) return
+    this.#attempted?.lifted.delete(pod)
+    this.#hold(pod, claim)
+    this.#count(claim, 1)
   }
 
   /** Sets or clears what `pod` holds according to one source; seats win where both are known. */
@@ -292,8 +314,13 @@ export class Fleet implements Packed {
   }
 }
 
-/** No pod is called that: what is held under it is being tried. */
-const scratchPod = (index: number) => `\u0000${index}`
+/** No pod's name begins like that: what is held under it is being tried. */
+const scratch = '\u0000'
+
+interface Attempted {
+  tried: Map<string, Claim>
+  lifted: Map<string, Claim>
+}
 
 /** As many demands are followed at once; the one not asked about for longest goes first. */
 const followedMax = 256

@@ -23,6 +23,20 @@ export const seat = z.strictObject({
   ports: z.array(z.number().int()).describe('Ports of the node that are its own.'),
 })
 
+const evictionReason = z
+  .enum(['InQueue', 'InCohortReclamation', 'InCohortFairSharing', 'InCohortReclaimWhileBorrowing'])
+  .describe(
+    'Why it may be taken: lower in its own queue; borrowed from the one that wants it back; more than a fair share; lower and borrowed, by one that borrows too.',
+  )
+
+const victim = z.strictObject({
+  gang: z.string().describe('namespace/name.'),
+  uid: z.string().describe('Its uid.'),
+  attempt: count.describe('The attempt that leaves.'),
+  reason: evictionReason,
+  lostSeconds: z.number().min(0).describe('GPU-seconds of work that it loses, as priced then.'),
+})
+
 const checkpoint = z.strictObject({
   step: step.describe('Step that it holds.'),
   attempt: count.describe('Attempt that wrote it.'),
@@ -90,7 +104,26 @@ export const gang = z
           })
           .optional()
           .describe('Where each member sits; void unless the attempt is spec.attempt.'),
-        hold: z.looseObject({}).optional().describe('Capacity kept for it while victims leave.'),
+        hold: z
+          .strictObject({
+            attempt: count.describe('The attempt that it is for; void for another.'),
+            epoch: count.describe('Epoch of the leader that decided.'),
+            at: timestamp.describe('When it was committed.'),
+            members: z.array(seat).describe('Where it will sit.'),
+            victims: z.array(victim).min(1).describe('Whose seats are taken for it.'),
+          })
+          .optional()
+          .describe('Capacity kept for it while victims leave.'),
+        eviction: z
+          .strictObject({
+            attempt: count.describe('The attempt that is to leave; void for another.'),
+            by: z.string().describe('namespace/name of the gang that it leaves for.'),
+            reason: evictionReason,
+            message: z.string().describe('In words.'),
+            at: timestamp.describe('When it was asked.'),
+          })
+          .optional()
+          .describe('Its seats are asked back: it checkpoints, leaves and stands in line again.'),
         epoch: count
           .optional()
           .describe('Leader epoch that last touched this gang: a new leader writes its own before it decides.'),

@@ -17,6 +17,35 @@ export const queue = z
         nominalQuota: perModel.optional().describe('Accelerators by model; unlimited when left out.'),
         borrowingLimit: perModel.optional().describe('How much more it may borrow, by model; unlimited when left out.'),
         lendingLimit: perModel.optional().describe('How much of its quota others may borrow, by model.'),
+        preemption: z
+          .strictObject({
+            withinQueue: z
+              .enum(['Never', 'LowerPriority', 'LowerOrNewerEqualPriority'])
+              .default('LowerPriority')
+              .describe('Whom in the queue itself waiting work may displace.'),
+            reclaimWithinCohort: z
+              .enum(['Never', 'LowerPriority', 'LowerOrNewerEqualPriority', 'Any'])
+              .default('Any')
+              .describe('Whom in other queues of the tree, that hold more than theirs, it may displace.'),
+            borrowWithinCohort: z
+              .strictObject({
+                policy: z
+                  .enum(['Never', 'LowerPriority'])
+                  .default('Never')
+                  .describe('Whether it may also displace them to borrow itself.'),
+                maxPriorityThreshold: z.number().int().optional().describe('Only work of this priority or less.'),
+              })
+              .optional()
+              .describe('Without fair sharing only.'),
+          })
+          .optional()
+          .describe("What its waiting work may displace; semantics are Kueue's."),
+        fairSharing: z
+          .boolean()
+          .optional()
+          .describe(
+            'Of the topmost Queue of a tree: whether borrowed accelerators are shared by weight (the default) or go by priority alone.',
+          ),
         stopPolicy: z
           .enum(['None', 'Hold', 'HoldAndDrain'])
           .default('None')
