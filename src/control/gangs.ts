@@ -69,3 +69,8 @@ export function hasEnded(pod: Pod): boolean {
 export function isLive(pod: Pod): boolean {
   return pod.spec.nodeName !== undefined && !hasEnded(pod)
 }
+
+/** Asked to end, and still in its grace period. */
+export function isLeaving(pod: Pod): boolean {
+  return isLive(pod) && pod.metadata.deletionTimestamp !== undefined
+}

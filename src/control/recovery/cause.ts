@@ -4,9 +4,10 @@ import type { ReportStatus } from '../gangs.ts'
 
 /**
  * 'refused': the agent could not start it, or not take over what it left; trying again would end the same. 'damaged':
- * not from that checkpoint. 'unready': something that it names is not there yet, or no more.
+ * not from that checkpoint. 'unready': something that it names is not there yet, or no more. 'taken': somebody deleted
+ * its pod.
  */
-export type EndKind = 'damaged' | 'unready' | 'lost' | 'killed' | 'hung' | 'exit' | 'refused' | 'by agent'
+export type EndKind = 'damaged' | 'unready' | 'taken' | 'lost' | 'killed' | 'hung' | 'exit' | 'refused' | 'by agent'
 
 /** How one member ended, or that it must be taken for ended. */
 export interface End {
@@ -25,7 +26,7 @@ export interface End {
 
 /**
  * The end that the others followed from. A rank that found no whole checkpoint never started, so that the attempt could
- * not have gone on whatever else happened. Then lost nodes and signals come before exit codes, since a member that loses a peer
+ * not have gone on whatever else happened, nor could it without one that somebody deleted. Then lost nodes and signals come before exit codes, since a member that loses a peer
  * exits with an error of its own, sometimes before the peer's end is known; within a class the earliest counts. A hung
  * member comes after all that ended: it may only be waiting for one of them.
  */
@@ -35,13 +36,14 @@ export function causeOf(ends: readonly End[]): End | undefined {
 
 const weights: Record<End['kind'], number> = {
   damaged: 0,
-  lost: 1,
-  killed: 1,
-  refused: 2,
-  unready: 2,
-  exit: 2,
-  hung: 3,
-  'by agent': 4,
+  taken: 1,
+  lost: 2,
+  killed: 2,
+  refused: 3,
+  unready: 3,
+  exit: 3,
+  hung: 4,
+  'by agent': 5,
 }
 function weight(end: End): number {
   return weights[end.kind]
@@ -52,13 +54,19 @@ export function mayBeAnEcho(cause: End, members: number): boolean {
   return members > 1 && cause.kind === 'exit' && cause.exitCode === 1
 }
 
-/** The member's end by what its agent reports, and by its pod where nobody reports; undefined while it is well. */
+/** The member's end; undefined while it is well. What ended because its pod was deleted did not fail. */
 export function endOf(
   seat: Seat,
   pod: Pod | undefined,
   report: ReportStatus | undefined,
   nowMs: number,
 ): End | undefined {
+  const end = endSeen(seat, pod, report, nowMs)
+  return end === undefined || pod?.metadata.deletionTimestamp === undefined ? end : { ...end, kind: 'taken' }
+}
+
+/** By what its agent reports, and by its pod where nobody reports. */
+function endSeen(seat: Seat, pod: Pod | undefined, report: ReportStatus | undefined, nowMs: number): End | undefined {
   const about = {
     pod: seat.pod,
     rank: seat.rank,

@@ -22,7 +22,8 @@ const commandExitCodes: readonly number[] = [126, 127]
 /**
  * Pure: the end that caused it, the job's policy and what was counted before decide whether there is another attempt. A
  * damaged checkpoint counts as no restart: the job did nothing wrong, `maxRestarts: 0` must not lose what an older one
- * holds, and there are only as many to strike as were kept. Nor does what it names and is not there, however often.
+ * holds, and there are only as many to strike as were kept. Nor does what it names and is not there, however often, nor
+ * that somebody deleted one of its pods.
  */
 export function decideRestart(job: TrainingJob, gang: Gang, cause: End, everStepped: boolean, nowMs: number): Decision {
   const before = recoveryOf(gang)
@@ -35,9 +36,9 @@ export function decideRestart(job: TrainingJob, gang: Gang, cause: End, everStep
     const last = failureOf(gang, cause, false, nowMs)
     return { record: { ...before, progress, strikes, restartsSinceProgress: restartsBefore, lostSeconds, last } }
   }
-  if (cause.kind === 'unready') {
+  if (cause.kind === 'unready' || cause.kind === 'taken') {
     const last = failureOf(gang, cause, false, nowMs)
-    const unready = before.unready + 1
+    const unready = cause.kind === 'unready' ? before.unready + 1 : 0
     return {
       record: { ...before, progress, strikes, restartsSinceProgress: restartsBefore, lostSeconds, unready, last },
     }

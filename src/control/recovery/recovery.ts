@@ -9,6 +9,7 @@ import {
   gangKeyOfReport,
   hasEnded,
   isCommitted,
+  isLeaving,
   type ReportStatus,
   ranAnnotation,
   ranSecondsOf,
@@ -57,6 +58,8 @@ export function createRecovery(context: Context): Reconciler {
       memory.bound.clear()
       return settled()
     }
+    // Training takes the whole gang along; its write to the gang, or an end, brings us back.
+    if (pods.some((pod) => attemptOf(pod) === gang.spec.attempt && isLeaving(pod))) return settled()
     const ends = endsOf(memory, gang, pods)
     const cause = causeOf(ends)
     if (cause === undefined) {
@@ -101,7 +104,7 @@ export function createRecovery(context: Context): Reconciler {
           rank: seat.rank,
           node: seat.node,
           atMs: clock.now(),
-          kind: 'killed' as const,
+          kind: 'taken' as const,
           reason: 'Deleted',
           message,
         }

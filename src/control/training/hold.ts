@@ -1,21 +1,21 @@
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { Pod } from '../../model/kinds/kubernetes.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
-import { hasEnded, memberCount, seatsNow } from '../gangs.ts'
+import { hasEnded, isLeaving, memberCount, seatsNow } from '../gangs.ts'
 import { dataOf, type Missing, missingSecretOfJob } from '../missing.ts'
 import type { Context } from '../reconciler.ts'
 import { drainMessage, drains } from '../stop-policy.ts'
 
 /** Why a job that has not ended is to have no seats now. It goes on by itself when that is no longer so. */
 export interface Hold {
-  reason: 'Suspended' | 'QueueStopped' | Missing['reason']
+  reason: 'Suspended' | 'QueueStopped' | 'Evicted' | Missing['reason']
   message: string
 }
 
 /**
  * A job that holds nothing of a stopped queue needs no hold: it stands in line, where the scheduler passes it over and
- * says so. What is missing stops nothing that runs; an attempt that ended is recovery's first. `pods`: of the present
- * attempt.
+ * says so. A member that somebody evicts (`kubectl drain`) takes its gang along: all of it gets the same grace. What is
+ * missing stops nothing that runs; an attempt that ended is recovery's first. `pods`: of the present attempt.
  */
 export function holdOf(
   context: Context,
@@ -27,6 +27,9 @@ export function holdOf(
   const { queue } = job.spec
   const holdsSeats = live.length > 0 || seatsNow(gang) !== undefined
   if (holdsSeats && drains(context.views, queue)) return { reason: 'QueueStopped', message: drainMessage(queue) }
+  const evicted = pods.find(isLeaving)
+  if (evicted !== undefined)
+    return { reason: 'Evicted', message: `${evicted.metadata.name} was evicted; no restart is counted` }
   if (live.length > 0 || pods.some(hasEnded)) return undefined
   return missingFor(context, job, pods.length < memberCount(gang))
 }

@@ -60,7 +60,7 @@ function phaseOf(seen: Seen, ending: Ending): NonNullable<JobStatus['phase']> {
   const { job, gang, pods, live, hold, recovery } = seen
   if (ending.kind === 'succeeded') return 'Succeeded'
   if (ending.kind === 'failed') return 'Failed'
-  if (hold?.reason === 'QueueStopped') return 'Suspending'
+  if (hold?.reason === 'QueueStopped' || hold?.reason === 'Evicted') return 'Suspending'
   if (job.spec.suspend) return gang.spec.suspend && live.length === 0 ? 'Suspended' : 'Suspending'
   if (hold !== undefined) return 'Waiting' // for what is missing; none of it runs
   if (gang.spec.suspend) return live.length === 0 ? 'Pending' : 'Suspending' // it is on its way back into the line

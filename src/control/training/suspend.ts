@@ -4,13 +4,14 @@ import { again, type Context, type Outcome, settled } from '../reconciler.ts'
 import { drains } from '../stop-policy.ts'
 import { stopStep } from './checkpoints.ts'
 import { patchGang } from './gang.ts'
+import type { Hold } from './hold.ts'
 import { type Seen, stopAskedAt, stopIsAsked } from './job.ts'
 
 /** Kept of the grace period for a SIGTERM, for a job that does not heed the request. */
 const termMsMax = 5_000
 
 /**
- * Stops a job that is to have no seats (its suspension, its queue's, something missing), or starts it again: ask every rank for a checkpoint
+ * Stops a job that is to have no seats (its suspension, its queue's, an eviction, something missing), or starts it again: ask every rank for a checkpoint
  * at one step and to stop there; when all have ended, or the grace period is nearly over, take the seats away and evict
  * what still lives. Undefined when neither is wanted. A job whose queue drains stands in line again at once.
  */
@@ -21,7 +22,7 @@ export async function suspendOrResume(context: Context, seen: Seen): Promise<Out
   if (stops && !gang.spec.suspend) return stop(context, seen)
   if (!gang.spec.suspend) return undefined
   await evictAll(context, seen, Math.ceil(graceLeftMs(seen) / 1000))
-  if (hold !== undefined && hold.reason !== 'QueueStopped') return undefined
+  if (hold !== undefined && !goesBackInLine(hold)) return undefined
   if (live.length > 0) return settled() // each pod that ends brings us back
   const { attempt } = gang.spec
   await patchGang(context, gang, {
@@ -37,7 +38,8 @@ async function stop(context: Context, seen: Seen): Promise<Outcome> {
   const { job, gang, live, nowMs } = seen
   if (live.length === 0) return takeSeats(context, seen, 0)
   const graceMs = job.spec.terminationGracePeriodSeconds * 1000
-  if (!heedsRequests(seen)) return takeSeats(context, seen, graceMs)
+  // Who is evicted has its SIGTERM already; for the others to go on alone is of no use.
+  if (seen.hold?.reason === 'Evicted' || !heedsRequests(seen)) return takeSeats(context, seen, graceMs)
   if (!stopIsAsked(gang) || gang.metadata.annotations?.[stopAskedAt] === undefined) {
     await patchGang(context, gang, {
       metadata: { annotations: { [stopAskedAt]: new Date(nowMs).toISOString() } },
@@ -62,10 +64,15 @@ async function takeSeats(context: Context, seen: Seen, graceMs: number): Promise
   const annotations = { [ranAnnotation]: String(ranSecondsOf(seen.gang, seen.nowMs)) }
   await patchGang(context, seen.gang, { metadata: { annotations }, spec: { suspend: true } })
   const { reason, message } = seen.hold ?? { reason: 'Suspended', message: 'its seats are given back' }
-  const isProblem = reason !== 'Suspended' && reason !== 'QueueStopped'
+  const isProblem = seen.hold !== undefined && reason !== 'Suspended' && !goesBackInLine(seen.hold)
   context.events.record(seen.job, isProblem ? 'Warning' : 'Normal', reason, message)
   await evictAll(context, seen, Math.ceil(graceMs / 1000))
   return settled()
+}
+
+/** It stops, and stands in line again at once. */
+function goesBackInLine({ reason }: Hold): boolean {
+  return reason === 'QueueStopped' || reason === 'Evicted'
 }
 
 /** Repeatable. Pods that never started go at once, those that ended stay for their logs. */
