@@ -54,3 +54,19 @@ it('delete of several deletes those that there are and names the others', async 
     stderr: 'millwright: there is no TrainingJob "none".\n',
   })
 })
+
+it('delete of a queue in use says who is in it and goes when they have ended', async () => {
+  const queue = { apiVersion: 'millwright.dev/v1alpha1', kind: 'Queue', metadata: { name: 'night' } }
+  writeFileSync(join(factory.dir, 'night.json'), JSON.stringify({ ...queue, spec: { namespaces: ['*'] } }))
+  expect(factory.millwright('apply', '-f', 'night.json')).toMatchObject({ status: 0 })
+  const job = ['--name', 'owl', '--queue', 'night', '--detach', '--', 'sleep', '600']
+  expect(factory.millwright('run', ...job)).toMatchObject({ status: 0 })
+  const command = factory.begin('delete', 'queue', 'night')
+  await vi.waitUntil(() => command.stderr.includes('TrainingJob'), 30_000)
+  expect(command.stderr).toContain(
+    'waiting for queue/night (it goes when these have ended or name another queue: TrainingJob default/owl) to end',
+  )
+  expect(factory.millwright('delete', 'job', 'owl')).toMatchObject({ status: 0 })
+  expect(await command.ended).toBe(0)
+  expect(command.stdout).toBe('queue/night deleted\n')
+})

@@ -36,7 +36,7 @@ export async function whenGone(
   for (let waitMs = lookMs.first; !signal.aborted; waitMs = Math.min(lookMs.max, waitMs * 2)) {
     const found = await client.get(family.info.kind, family.ref)
     const isThere = found?.metadata.uid !== undefined && family.uids.has(found.metadata.uid)
-    const left = [...(isThere ? [named(family.info, found)] : []), ...(await membersLeft(client, family))]
+    const left = [...(isThere ? [held(family.info, found)] : []), ...(await membersLeft(client, family))]
     if (left.length === 0) return
     waiting(left)
     await pause(waitMs, undefined, { signal }).catch(() => undefined)
@@ -56,5 +56,14 @@ async function membersLeft(client: Client, { info, ref, uids }: Family): Promise
   }
   return left
 }
+
+/** With what keeps it, where its conditions say so. */
+function held(info: KindInfo, object: Resource): string {
+  const conditions = object.kind === 'Queue' || object.kind === 'Namespace' ? object.status?.conditions : undefined
+  const keeps = conditions?.find(({ type, status }) => status === 'True' && keeping.includes(type))
+  return keeps?.message === undefined ? named(info, object) : `${named(info, object)} (${keeps.message})`
+}
+
+const keeping: readonly string[] = ['InUse', 'NamespaceContentRemaining']
 
 const named = (info: KindInfo, object: Resource) => `${info.singular}/${object.metadata.name}`

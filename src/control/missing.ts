@@ -1,11 +1,12 @@
 import type { PodTemplate } from '../model/kinds/kubernetes.ts'
+import type { Queue } from '../model/kinds/queue.ts'
 import type { TrainingJob } from '../model/kinds/training-job.ts'
 import { groupsOf } from '../model/pods.ts'
 import type { Views } from './views.ts'
 
 /** What a pod cannot start without and that is not there: known before it has a seat, so that it takes none. */
 export interface Missing {
-  reason: 'DatasetMissing' | 'SecretMissing' | 'ModelMissing'
+  reason: 'DatasetMissing' | 'SecretMissing' | 'ModelMissing' | 'QueueLeaving'
   message: string
 }
 
@@ -18,6 +19,23 @@ export function dataOf(views: Views, job: TrainingJob): { uri: string | undefine
   if (found !== undefined) return { uri: found.spec.uri }
   const message = `dataset ${dataset} does not exist in namespace ${namespace}; create it (kind: Dataset, spec.uri: file:///path)`
   return { reason: 'DatasetMissing', message }
+}
+
+interface Queued {
+  metadata: { creationTimestamp?: string | null | undefined }
+  spec: { queue: string }
+}
+
+/** A queue that is being deleted keeps the work that it has; what is made since waits for another. */
+export function leavingQueue(views: Views, work: Queued): Missing | undefined {
+  const { queue } = work.spec
+  if (!isNewIn(views.of('Queue').get({ name: queue }), work)) return undefined
+  return { reason: 'QueueLeaving', message: `queue ${queue} is being deleted; name another (spec.queue)` }
+}
+
+export function isNewIn(queue: Queue | undefined, { metadata }: Queued): boolean {
+  const since = queue?.metadata.deletionTimestamp
+  return since !== undefined && Date.parse(metadata.creationTimestamp ?? '') > Date.parse(since)
 }
 
 export function missingSecretOfJob(views: Views, job: TrainingJob): Missing | undefined {

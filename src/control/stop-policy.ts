@@ -1,4 +1,3 @@
-import type { Queue } from '../model/kinds/queue.ts'
 import type { WatchOf } from './reconciler.ts'
 import type { Views } from './views.ts'
 
@@ -11,16 +10,17 @@ export function drainMessage(queue: string): string {
   return `queue ${queue} is stopped (spec.stopPolicy: HoldAndDrain)`
 }
 
-/** Brings back those who may have seats of a queue when it stops or starts; its numbers change every second. */
+/** Brings back those who are in a queue when it stops, starts or goes; its numbers change every second. */
 export function whenQueueStops(keysOf: (queue: string) => readonly string[]): WatchOf<'Queue'> {
-  const known = new Map<string, Queue['spec']['stopPolicy']>()
+  const known = new Map<string, string>()
+  const here = 'None'
   return {
     kind: 'Queue',
-    keys: ({ metadata: { name }, spec: { stopPolicy } }, type) => {
-      const before = known.get(name) ?? 'None'
+    keys: ({ metadata: { name, deletionTimestamp }, spec: { stopPolicy } }, type) => {
+      const before = known.get(name) ?? here
       if (type === 'DELETED') known.delete(name)
-      else known.set(name, stopPolicy)
-      return before === (known.get(name) ?? 'None') ? [] : keysOf(name)
+      else known.set(name, deletionTimestamp === undefined ? stopPolicy : `${stopPolicy}, leaving`)
+      return before === (known.get(name) ?? here) ? [] : keysOf(name)
     },
   }
 }

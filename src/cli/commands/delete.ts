@@ -41,7 +41,7 @@ export async function remove(
 
 const patienceMs = 2000
 
-/** On a terminal, what is awaited, once that takes a while; Ctrl-C leaves it to end by itself. */
+/** What is awaited, once that takes a while; Ctrl-C leaves it to end by itself. */
 function sayWhatIsAwaited(deleted: readonly Target[]) {
   const stop = new AbortController()
   const sinceMs = performance.now()
@@ -56,7 +56,7 @@ function sayWhatIsAwaited(deleted: readonly Target[]) {
   return {
     signal: stop.signal,
     waiting(names: readonly string[]) {
-      if (process.stderr.isTTY !== true || performance.now() - sinceMs < patienceMs) return
+      if (performance.now() - sinceMs < patienceMs) return
       const text = shortList(names)
       if (text !== said) console.error(plain(`waiting for ${text} to end; Ctrl-C leaves it to go on`))
       said = text

@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { conditionOf } from '../../model/conditions.ts'
+import { inferenceService } from '../../model/kinds/inference-service.ts'
+import { millwrightVersion } from '../../model/metadata.ts'
 import { mortalControl } from '../crashing.fixture.ts'
 import { createWorld, type World } from '../world.fixture.ts'
 
@@ -45,6 +47,39 @@ test('a queue in use stays until the last of its jobs has ended, says who uses i
   )
   await world.store.patch('TrainingJob', metadata, { spec: { queue: 'other' } })
   await gone()
+})
+
+test('new work of a queue that is being deleted waits and says why, keeps it from nothing, and goes on elsewhere', async () => {
+  world.control()
+  await world.job('runs')
+  await phase('runs', 'Running')
+  await world.store.delete('Queue', ref)
+  await world.settle(2_000)
+  const { metadata } = await world.job('late')
+  const serving = { name: 'chat', namespace: 'default' }
+  const object = {
+    apiVersion: millwrightVersion,
+    kind: 'InferenceService',
+    metadata: serving,
+    spec: { command: ['s'] },
+  }
+  await world.store.create('InferenceService', inferenceService.parse(object))
+  await phase('late', 'Waiting')
+  const message = 'queue default is being deleted; name another (spec.queue)'
+  expect((await world.getJob('late')).status?.message).toBe(message)
+  const told = async () => (await world.store.get('InferenceService', serving))?.status?.message
+  await world.until(async () => (await told()) === message, 'the service says so too')
+  await world.agent.end('runs-worker-0-1', { signal: 'SIGKILL' })
+  await world.until(() => world.agent.running().includes('runs-worker-0-2'), 'what it had goes on')
+  expect((await world.store.list('Gang')).items.map((gang) => gang.metadata.name)).toEqual(['runs'])
+  await world.agent.end('runs-worker-0-2', { exitCode: 0 })
+  await gone()
+  const waits = async () => (await world.getJob('late')).status?.message
+  await world.until(async () => (await waits())?.startsWith('queue default does not exist') === true, 'it is missed')
+  const spec = { namespaces: ['*'], weight: 1, stopPolicy: 'None' as const }
+  await world.store.create('Queue', { apiVersion: millwrightVersion, kind: 'Queue', metadata: { name: 'other' }, spec })
+  await world.store.patch('TrainingJob', metadata, { spec: { queue: 'other' } })
+  await phase('late', 'Running')
 })
 
 test('a control plane that dies after any of its writes keeps it and lets it go all the same', async () => {

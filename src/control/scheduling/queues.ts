@@ -1,7 +1,10 @@
 import { setCondition } from '../../model/conditions.ts'
+import type { InferenceService } from '../../model/kinds/inference-service.ts'
 import type { Queue } from '../../model/kinds/queue.ts'
+import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { controllerOf, keyOf } from '../../model/refs.ts'
 import { seatsNow } from '../gangs.ts'
+import { isNewIn } from '../missing.ts'
 import { again, type Context, type Outcome, type Reconciler, settled, sooner } from '../reconciler.ts'
 import { isFinished } from '../training/job.ts'
 
@@ -49,10 +52,12 @@ export function createQueues({ store, views, clock }: Context): Reconciler {
     return setCondition(conditions, { type: 'InUse', status: 'True', reason: 'WorkRemains', message }, clock.now())
   }
 
-  /** Jobs that have not ended, services, and whoever still holds seats that are charged to it. */
+  /** Jobs that have not ended and services, of those that it had, and whoever still holds seats that are charged to it. */
   function usersOf(name: string): string[] {
-    const working = jobs.list().filter((job) => job.spec.queue === name && !isFinished(job))
-    const serving = services.list().filter((service) => service.spec.queue === name)
+    const isOld = (work: TrainingJob | InferenceService) =>
+      work.spec.queue === name && !isNewIn(queues.get({ name }), work)
+    const working = jobs.list().filter((job) => isOld(job) && !isFinished(job))
+    const serving = services.list().filter(isOld)
     const users = [...working, ...serving].map((one) => `${one.kind} ${keyOf(one)}`)
     for (const gang of gangs.list()) {
       if (gang.spec.queue !== name || seatsNow(gang) === undefined) continue

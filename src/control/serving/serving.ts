@@ -5,7 +5,7 @@ import { label } from '../../model/names.ts'
 import { keyOf, refOfKey } from '../../model/refs.ts'
 import { equalJson } from '../../store/json.ts'
 import { seatsNow } from '../gangs.ts'
-import { type Missing, missingSecret } from '../missing.ts'
+import { leavingQueue, type Missing, missingSecret } from '../missing.ts'
 import { again, type Context, type Outcome, type Reconciler, settled, sooner } from '../reconciler.ts'
 import { drains, whenQueueStops } from '../stop-policy.ts'
 import { look, type Replica, type Seen } from './look.ts'
@@ -48,7 +48,8 @@ export function createServing(context: Context): Reconciler {
     const seen = look(context, service)
     const chosen = chooseGoal(context, service, seen, nowMs)
     const missing =
-      chosen.goal === undefined ? undefined : missingSecret(views, chosen.goal.template, service.metadata.namespace)
+      leavingQueue(views, service) ??
+      (chosen.goal === undefined ? undefined : missingSecret(views, chosen.goal.template, service.metadata.namespace))
     const target = { ...chosen, problem: chosen.problem ?? missing }
     const scaled = scale(key, service, seen, nowMs)
     const { goal } = target
@@ -169,7 +170,10 @@ export function createServing(context: Context): Reconciler {
         keys: ({ spec, metadata }) =>
           spec.service === undefined ? [] : [`${metadata.namespace ?? 'default'}/${spec.service.name}`],
       },
-      whenQueueStops((queue) => gangs.list().flatMap((gang) => (gang.spec.queue === queue ? ofService(gang) : []))),
+      whenQueueStops((queue) => [
+        ...gangs.list().flatMap((gang) => (gang.spec.queue === queue ? ofService(gang) : [])),
+        ...services.list().flatMap((service) => (service.spec.queue === queue ? [keyOf(service)] : [])),
+      ]),
       { kind: 'Secret', keys: ({ metadata }) => services.list(metadata.namespace).map(keyOf) },
       { kind: 'Model', keys: (model) => servicesOf(model.metadata.namespace, [model.spec.model, model.metadata.name]) },
     ],

@@ -2,7 +2,7 @@ import type { Gang } from '../../model/kinds/gang.ts'
 import type { Pod } from '../../model/kinds/kubernetes.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { hasEnded, isLeaving, memberCount, seatsNow } from '../gangs.ts'
-import { dataOf, type Missing, missingSecretOfJob } from '../missing.ts'
+import { dataOf, leavingQueue, type Missing, missingSecretOfJob } from '../missing.ts'
 import type { Context } from '../reconciler.ts'
 import { drainMessage, drains } from '../stop-policy.ts'
 
@@ -37,5 +37,5 @@ export function holdOf(
 /** What the job names and is not there; of data only while pods are still to be made: those that are made know theirs. */
 export function missingFor({ views }: Context, job: TrainingJob, arePodsToMake: boolean): Missing | undefined {
   const data = arePodsToMake ? dataOf(views, job) : undefined
-  return data !== undefined && 'reason' in data ? data : missingSecretOfJob(views, job)
+  return data !== undefined && 'reason' in data ? data : (leavingQueue(views, job) ?? missingSecretOfJob(views, job))
 }

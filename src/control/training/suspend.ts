@@ -1,5 +1,5 @@
 import { refOf } from '../../model/refs.ts'
-import { hasEnded, ranAnnotation, ranSecondsOf } from '../gangs.ts'
+import { hasEnded, isLeaving, ranAnnotation, ranSecondsOf } from '../gangs.ts'
 import { again, type Context, type Outcome, settled } from '../reconciler.ts'
 import { drains } from '../stop-policy.ts'
 import { stopStep } from './checkpoints.ts'
@@ -38,8 +38,8 @@ async function stop(context: Context, seen: Seen): Promise<Outcome> {
   const { job, gang, live, nowMs } = seen
   if (live.length === 0) return takeSeats(context, seen, 0)
   const graceMs = job.spec.terminationGracePeriodSeconds * 1000
-  // Who is evicted has its SIGTERM already; for the others to go on alone is of no use.
-  if (seen.hold?.reason === 'Evicted' || !heedsRequests(seen)) return takeSeats(context, seen, graceMs)
+  // Whoever is asked to leave has its SIGTERM already; for the others to go on alone is of no use.
+  if (seen.pods.some(isLeaving) || !heedsRequests(seen)) return takeSeats(context, seen, graceMs)
   if (!stopIsAsked(gang) || gang.metadata.annotations?.[stopAskedAt] === undefined) {
     await patchGang(context, gang, {
       metadata: { annotations: { [stopAskedAt]: new Date(nowMs).toISOString() } },
