@@ -1,16 +1,14 @@
+import { gangOfReplica, replicaGroup } from '../../model/gangs.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { InferenceService } from '../../model/kinds/inference-service.ts'
-import { millwrightVersion } from '../../model/metadata.ts'
 import { annotation, label, podNameOf } from '../../model/names.ts'
-import { gangGroups, type PodGroup, rendezvousEnv, withEnv, withLabels } from '../../model/pods.ts'
+import { rendezvousEnv, withEnv, withLabels } from '../../model/pods.ts'
 import { ownerReferenceTo, refOf } from '../../model/refs.ts'
 import { seatsNow } from '../gangs.ts'
 import type { Context } from '../reconciler.ts'
 import { type Replica, type ReplicaRecord, replicaAnnotation } from './look.ts'
 import { failuresOf } from './plan.ts'
 import type { Revision } from './revision.ts'
-
-const group = 'server'
 
 /** Gang and pod in one go. A name that is taken by a gang that is still leaving is not used again before it is gone. */
 export async function createReplica(
@@ -35,24 +33,10 @@ export function prefixOf(service: InferenceService, revision: Revision): string 
   return `${service.metadata.name}-${revision.id}`
 }
 
-function groupOf(revision: Revision): PodGroup {
-  return { name: group, replicas: 1, template: revision.template }
-}
-
 function gangFor(service: InferenceService, revision: Revision, index: number): Gang {
-  const { name, namespace } = service.metadata
-  const { queue, priority } = service.spec
-  return {
-    apiVersion: millwrightVersion,
-    kind: 'Gang',
-    metadata: {
-      name: `${prefixOf(service, revision)}-${index}`,
-      namespace,
-      labels: { [label.service]: name, [label.revision]: revision.id },
-      ownerReferences: [ownerReferenceTo(service)],
-    },
-    spec: { queue, priority, preemptible: true, suspend: false, attempt: 1, groups: gangGroups([groupOf(revision)]) },
-  }
+  const gang = gangOfReplica(service, `${prefixOf(service, revision)}-${index}`, revision.template)
+  const labels = { ...gang.metadata.labels, [label.revision]: revision.id }
+  return { ...gang, metadata: { ...gang.metadata, labels, ownerReferences: [ownerReferenceTo(service)] } }
 }
 
 /** Made again under the same name it is the same: 'exists' is fine. */
@@ -68,7 +52,7 @@ export async function createPod(
     [label.revision]: revision.id,
     [label.gang]: gang.metadata.name,
     [label.attempt]: String(attempt),
-    [label.group]: group,
+    [label.group]: replicaGroup,
   }
   const work = revision.served === undefined ? {} : { model: revision.served.source }
   const marked = withLabels(revision.template, marks, { [annotation.work]: JSON.stringify(work) })
@@ -78,7 +62,7 @@ export async function createPod(
     kind: 'Pod',
     metadata: {
       ...template.metadata,
-      name: podNameOf(gang.metadata.name, group, 0, attempt),
+      name: podNameOf(gang.metadata.name, replicaGroup, 0, attempt),
       namespace: gang.metadata.namespace,
       ownerReferences: [ownerReferenceTo(gang)],
     },

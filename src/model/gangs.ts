@@ -1,0 +1,53 @@
+import type { Gang } from './kinds/gang.ts'
+import type { InferenceService } from './kinds/inference-service.ts'
+import type { PodTemplate } from './kinds/kubernetes.ts'
+import type { TrainingJob } from './kinds/training-job.ts'
+import { millwrightVersion } from './metadata.ts'
+import { label } from './names.ts'
+import { gangGroups, groupsOf } from './pods.ts'
+
+/** What the scheduler sees of a job or a service. Whoever puts these into a store adds who owns them. */
+
+/** A job is one gang, of its own name. */
+export function gangOfJob(job: TrainingJob): Gang {
+  const { name, namespace } = job.metadata
+  return {
+    apiVersion: millwrightVersion,
+    kind: 'Gang',
+    metadata: { name, namespace, labels: { [label.job]: name } },
+    spec: { ...followedByGang(job), attempt: 1, suspend: false, groups: gangGroups(groupsOf(job)) },
+  }
+}
+
+/** What the gang takes over from the job whenever it changes. */
+export function followedByGang(job: TrainingJob) {
+  const { queue, priority, preemptible, topology, expectedSeconds } = job.spec
+  return {
+    queue,
+    priority,
+    preemptible,
+    ...(topology === undefined ? {} : { topology }),
+    ...(expectedSeconds === undefined ? {} : { expectedSeconds }),
+  }
+}
+
+/** The one group of a replica. */
+export const replicaGroup = 'server'
+
+/** A replica is one gang; `name` is its own. */
+export function gangOfReplica(service: InferenceService, name: string, template: PodTemplate): Gang {
+  const { queue, priority } = service.spec
+  return {
+    apiVersion: millwrightVersion,
+    kind: 'Gang',
+    metadata: { name, namespace: service.metadata.namespace, labels: { [label.service]: service.metadata.name } },
+    spec: {
+      queue,
+      priority,
+      preemptible: true,
+      suspend: false,
+      attempt: 1,
+      groups: gangGroups([{ name: replicaGroup, replicas: 1, template }]),
+    },
+  }
+}
