@@ -8,6 +8,7 @@ const benches: Record<string, () => Promise<{ rows(): Promise<Row[]> }>> = {
   recovery: () => import('./recovery.ts'),
   serving: () => import('./serving.ts'),
   scheduler: () => import('./scheduler.ts'),
+  fidelity: () => import('./scheduler/fidelity.ts'),
 }
 
 const words = process.argv.slice(2)

@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Row } from './row.ts'
-import { rows as fidelityRows } from './scheduler/fidelity.ts'
 import { type ListName, listNames } from './scheduler/lists.ts'
 import { ours } from './scheduler/openb.ts'
 import { speedRows } from './scheduler/speed.ts'
@@ -16,12 +15,8 @@ const bars: Record<ListName, [number, number]> = {
   multigpu50: [2.65, 2.82],
 }
 
-/**
- * `MILLWRIGHT_TRACES` or ../shared/traces; without them the rows that need them are left out, and that is said.
- * With `--fidelity`, FGD's own policies instead of the product's.
- */
+/** `MILLWRIGHT_TRACES` or ../shared/traces; without them the rows that need them are left out, and that is said. */
 export async function rows(): Promise<Row[]> {
-  if (process.argv.includes('--fidelity')) return fidelityRows()
   const traces = process.env['MILLWRIGHT_TRACES'] ?? join('..', 'shared', 'traces')
   const isThere = existsSync(join(traces, 'openb'))
   if (!isThere) console.error(`bench: no public traces in ${traces}; rows over openb are not run`)
