@@ -70,3 +70,17 @@ it('delete of a queue in use says who is in it and goes when they have ended', a
   expect(await command.ended).toBe(0)
   expect(command.stdout).toBe('queue/night deleted\n')
 })
+
+it('delete of a node or a pool with work on it asks first', async () => {
+  expect(factory.millwright('run', '--name', 'held', '--detach', '--', 'sleep', '600')).toMatchObject({ status: 0 })
+  await vi.waitUntil(() => factory.millwright('get', 'job', 'held').stdout.includes('Running'), 30_000)
+  const node = factory.millwright('get', 'nodes', '-o', 'name').stdout.trim().replace('node/', '')
+  const refused =
+    'default/held-worker-0-1 runs on it\nmillwright: this would destroy running work; say --yes to go on.\n'
+  expect(factory.millwright('delete', 'node', node)).toMatchObject({ status: 1, stderr: `Node/${node}: ${refused}` })
+  expect(factory.millwright('delete', 'pool', 'local')).toMatchObject({ status: 1, stderr: `Pool/local: ${refused}` })
+  expect(factory.millwright('get', 'pools,nodes', '-o', 'name').stdout.trim().split('\n')).toHaveLength(2)
+  expect(factory.millwright('delete', 'pool', 'local', '--yes')).toMatchObject({ status: 0 })
+  expect(factory.millwright('delete', 'job', 'held')).toMatchObject({ status: 0 })
+  expect(factory.millwright('delete', 'node', node)).toMatchObject({ status: 0 })
+})

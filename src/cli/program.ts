@@ -256,6 +256,7 @@ const commands: Add[] = [
       .argument('[names...]')
       .option('-f, --file <path...>', 'the resources of these files', collect, [])
       .option('--no-wait', 'do not wait until they are gone')
+      .option('--yes', 'do not ask before running work is destroyed')
       .action(async (kind: string | undefined, names: string[], options, command: Command) =>
         (await import('./commands/delete.ts')).remove(kind, names, options, globals(command)),
       ),

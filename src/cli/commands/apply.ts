@@ -1,11 +1,11 @@
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline/promises'
 import type { Client } from '../../api/client.ts'
 import { formatErrors, readDocuments, type Written } from '../../compile/documents.ts'
 import { type Change, formatPlan, plan } from '../../compile/plan.ts'
 import { type KindName, kinds, type Resource } from '../../model/registry.ts'
 import { oneOf } from '../arguments.ts'
+import { confirmDestruction } from '../confirm.ts'
 import { choose, connectTo } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
 import type { Global } from '../global.ts'
@@ -34,7 +34,8 @@ export async function applyFiles(options: FileOptions, global: Global): Promise<
   const changes = await planAgainst(client, wanted)
   refuseBlocked(changes)
   const destroying = changes.filter((change) => change.disturbs === 'destroys')
-  if (destroying.length > 0 && options.yes !== true) await confirm(destroying)
+  const lines = destroying.map((change) => `${change.kind}/${change.name}: ${change.disturbance}`)
+  if (lines.length > 0 && options.yes !== true) await confirmDestruction(lines)
   for (const change of changes) {
     const object = await carryOut(client, change)
     const info = kinds[change.kind]
@@ -108,13 +109,4 @@ async function carryOut(client: Client, change: Change): Promise<unknown> {
   if (change.action === 'create') return await client.create(change.kind, change.object as never)
   if (change.action === 'update') return await client.patch(change.kind, ref, change.patch)
   return change.object
-}
-
-async function confirm(changes: Change[]): Promise<void> {
-  for (const change of changes) console.error(`${change.kind}/${change.name}: ${change.disturbance}`)
-  if (!process.stdin.isTTY) throw new Exit(exit.failed, 'this would destroy running work; say --yes to go on.')
-  const ask = createInterface({ input: process.stdin, output: process.stderr })
-  const answer = await ask.question('Go on? [y/N] ')
-  ask.close()
-  if (!/^y(es)?$/i.test(answer.trim())) throw new Exit(exit.failed, 'nothing was changed.')
 }

@@ -1,5 +1,10 @@
+import type { Client } from '../../api/client.ts'
+import type { Node } from '../../model/kinds/kubernetes.ts'
+import { label } from '../../model/names.ts'
+import { keyOf } from '../../model/refs.ts'
 import { type KindName, kinds } from '../../model/registry.ts'
 import { kindNamed } from '../arguments.ts'
+import { confirmDestruction } from '../confirm.ts'
 import { choose, connectTo } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
 import type { Global } from '../global.ts'
@@ -10,12 +15,14 @@ import { readAll } from './apply.ts'
 export async function remove(
   word: string | undefined,
   names: string[],
-  options: { file: string[]; wait: boolean },
+  options: { file: string[]; wait: boolean; yes?: boolean },
   global: Global,
 ): Promise<void> {
   const choice = await choose(global)
   const targets = wanted(word, names, options.file, choice.namespace)
   const { client } = connectTo(choice)
+  const destroyed = options.yes === true ? [] : await workOn(client, targets)
+  if (destroyed.length > 0) await confirmDestruction(destroyed)
   // All are asked for before one is awaited: they end at the same time.
   const deleted: Family[] = []
   const missing: Target[] = []
@@ -37,6 +44,27 @@ export async function remove(
       exit.notFound,
       missing.map((target) => `there is no ${target.info.kind} "${target.ref.name}".`).join(' '),
     )
+}
+
+/** One line for each node or pool with something running: by its name nobody can tell. */
+async function workOn(client: Client, targets: readonly Target[]): Promise<string[]> {
+  const places = targets.filter(({ info }) => info.kind === 'Node' || info.kind === 'Pool')
+  if (places.length === 0) return []
+  const [nodes, pods] = [await client.list('Node'), await client.list('Pod')]
+  const running = pods.items.filter(({ spec, status }) => spec.nodeName !== undefined && !isOver(status?.phase))
+  return places.flatMap(({ info, ref }) => {
+    const names = info.kind === 'Node' ? [ref.name] : nodesOf(ref.name, nodes.items)
+    const there = running.filter(({ spec }) => names.includes(spec.nodeName ?? '')).map(keyOf)
+    return there.length === 0
+      ? []
+      : [plain(`${info.kind}/${ref.name}: ${shortList(there)} run${there.length === 1 ? 's' : ''} on it`)]
+  })
+}
+
+const isOver = (phase: string | undefined) => phase === 'Succeeded' || phase === 'Failed'
+
+function nodesOf(pool: string, nodes: readonly Node[]): string[] {
+  return nodes.filter(({ metadata }) => metadata.labels?.[label.pool] === pool).map(({ metadata }) => metadata.name)
 }
 
 const patienceMs = 2000
