@@ -10,7 +10,8 @@ import {
   kinds,
   type Resource,
 } from '../model/registry.ts'
-import { type Position, readTrees, type TextError, type Tree } from './yaml-tree.ts'
+import { readJsonTree } from './json-tree.ts'
+import { type Position, readTrees, type TextError, type Tree, textLimits } from './yaml-tree.ts'
 
 export interface TextFile {
   name: string
@@ -38,6 +39,8 @@ export interface WrittenDocument {
   object: Written
   /** The same with its kind's defaults: what the factory would make of it. */
   admitted: Resource
+  /** Where a field of it stands, or what is nearest above it. */
+  positionOf(at: readonly (string | number)[]): Position
 }
 export interface DocumentError extends FieldError {
   file: string
@@ -46,20 +49,26 @@ export interface DocumentError extends FieldError {
 }
 export type ReadDocuments = { documents: WrittenDocument[] } | { errors: DocumentError[] }
 
+export interface ReadOptions {
+  namespace?: string | undefined
+  /** JSON may be as large as this, in characters: for what programs write. Of YAML more than `textLimits` takes too long. */
+  jsonCharacters?: number
+}
+
 /**
  * Reads resources from YAML or JSON files. Either everything is right, or all that is wrong in all documents of all
  * files comes back at once. Never throws, and is bounded in time and memory, whatever the files hold.
  */
-export function readDocuments(files: readonly TextFile[], options: { namespace?: string } = {}): ReadDocuments {
+export function readDocuments(files: readonly TextFile[], options: ReadOptions = {}): ReadDocuments {
   const places = new Map<string, string>()
-  const read = files.map((file) => readFile(file, places, options.namespace))
+  const read = files.map((file) => readFile(file, places, options))
   const errors = read.flatMap((file) => file.errors)
   return errors.length > 0 ? { errors } : { documents: read.flatMap((file) => file.documents) }
 }
 
-function readFile(file: TextFile, places: Map<string, string>, namespace: string | undefined) {
+function readFile(file: TextFile, places: Map<string, string>, { namespace, jsonCharacters }: ReadOptions) {
   const documents: WrittenDocument[] = []
-  const { trees, errors: unread } = readTrees(file.text)
+  const { trees, errors: unread } = treesOf(file.text, jsonCharacters)
   const errors: DocumentError[] = unread.map((error) => inFile(file, error))
   const sources = trees.flatMap((tree) => resourcesOf(tree))
   if (sources.length === 0 && unread.length === 0) errors.push(inFile(file, { ...empty, line: 1, column: 1 }))
@@ -71,6 +80,19 @@ function readFile(file: TextFile, places: Map<string, string>, namespace: string
     if (repeated !== undefined) errors.push(repeated)
   }
   return { documents, errors: errors.sort((a, b) => a.line - b.line || a.column - b.column) }
+}
+
+function treesOf(text: string, jsonCharacters = 0): ReturnType<typeof readTrees> {
+  if (text.length <= textLimits.characters || jsonCharacters === 0) return readTrees(text)
+  if (!/^\ufeff?\s*[{[]/.test(text)) return tooLarge('is larger than 4 MiB; write it as JSON, of which more is read')
+  if (text.length > jsonCharacters) return tooLarge(`is larger than ${jsonCharacters / mebi} MiB; split it in two`)
+  return readJsonTree(text)
+}
+
+const mebi = 1024 * 1024
+
+function tooLarge(message: string): ReturnType<typeof readTrees> {
+  return { trees: [], errors: [{ ...fieldError([], message), line: 1, column: 1 }] }
 }
 
 /** One line an error: `job.yaml:7:3: spec.worker: unknown field; did you mean "workers"?` */
@@ -122,7 +144,8 @@ function readOne(
       ...(metadata.namespace === undefined ? {} : { namespace: metadata.namespace }),
     },
   }
-  return { line: tree.positionOf(at, 'key').line, object, admitted: admitted.object }
+  const positionOf = (field: readonly (string | number)[]) => tree.positionOf([...at, ...field], 'value')
+  return { line: tree.positionOf(at, 'key').line, object, admitted: admitted.object, positionOf }
 }
 
 /** The kind that the object says it is of, or what is wrong with what it says. */
