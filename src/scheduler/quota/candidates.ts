@@ -1,0 +1,93 @@
+import type { Victim } from '../contract.ts'
+import type { Amounts } from './account.ts'
+import { compare } from './quotas.ts'
+import type { PreemptionPolicy } from './tree.ts'
+
+/** What waits for room, and may displace others to have it. */
+export interface Request {
+  /** `namespace/name`. */
+  gang: string
+  queue: string
+  priority: number
+  /** ISO 8601; empty is the oldest. */
+  createdAt: string
+  /** Milli-accelerators by model, of all members together. */
+  wants: Amounts
+}
+
+/** A gang that holds seats. */
+export interface Candidate {
+  key: string
+  uid: string
+  queue: string
+  priority: number
+  createdAt: string
+  /** When it took its seats. */
+  sinceMs: number
+  /** Its seats have been asked back already. */
+  leaving: boolean
+  preemptible: boolean
+  /** Its minimum run time is not over: nobody takes its seats yet. */
+  spared?: boolean
+  /** Milli-accelerators by model. */
+  holds: Amounts
+  /** GPU-seconds of work that its leaving loses. */
+  price: number
+}
+
+/** The world in which victims are tried. */
+export interface Stage {
+  /** Takes the candidate's devices from the nodes and its usage from the tree, until it is put back. */
+  lift(key: string): void
+  putBack(key: string): void
+  /**
+   * Whether the nodes have room for the request now; asked only when its quota has. The request's own usage is not in
+   * the tree while this runs.
+   */
+  fits(): boolean
+  /** Whether the candidate's leaving can help the request onto nodes. One that cannot is never touched. */
+  helps(key: string): boolean
+}
+
+export interface Chosen {
+  key: string
+  reason: Victim['reason']
+}
+
+/** Work lost is compared in whole accelerator-minutes, so that trifles do not decide. */
+const priceGrain = 60
+
+/**
+ * The order in which candidates are taken: those that leave already, other queues' before the request's own, the lowest
+ * priority, the lowest price of lost work in whole accelerator-minutes (rounded down), the most recent seats, the uid.
+ * Where no checkpoint is known and prices are therefore equal, this is Kueue's order.
+ */
+export function candidateOrder(ownQueue: string): (a: Candidate, b: Candidate) => number {
+  return (a, b) =>
+    Number(b.leaving) - Number(a.leaving) ||
+    Number(a.queue === ownQueue) - Number(b.queue === ownQueue) ||
+    a.priority - b.priority ||
+    Math.floor(a.price / priceGrain) - Math.floor(b.price / priceGrain) ||
+    b.sinceMs - a.sinceMs ||
+    compare(a.uid, b.uid)
+}
+
+/** Whether the policy lets the request take the candidate's seats, as far as priority and age go. */
+export function isAllowed(
+  policy: PreemptionPolicy['withinQueue'] | PreemptionPolicy['reclaimWithinCohort'],
+  request: Request,
+  candidate: Candidate,
+): boolean {
+  if (policy === 'Never') return false
+  if (policy === 'Any' || candidate.priority < request.priority) return true
+  return (
+    policy === 'LowerOrNewerEqualPriority' &&
+    candidate.priority === request.priority &&
+    compare(request.createdAt, candidate.createdAt) < 0
+  )
+}
+
+export function holdsAny(candidate: Candidate, models: ReadonlySet<string>): boolean {
+  for (const [model, milli] of candidate.holds) if (milli > 0 && models.has(model)) return true
+  return false
+}
