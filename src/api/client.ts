@@ -7,7 +7,7 @@ import { columnsOf } from './columns.ts'
 import type { Status } from './failure.ts'
 import { pathOfAll, pathOfOne } from './places.ts'
 import type { Table } from './table.ts'
-import { nodeTransport, type Transport, type Trust, type WireResponse } from './transport.ts'
+import { nodeTransport, type Transport, type Trust, type WireRequest, type WireResponse } from './transport.ts'
 
 export type { ColumnDefinition, Table } from './table.ts'
 
@@ -132,6 +132,7 @@ interface CallOptions {
   accept?: string
   contentType?: string
   signal?: AbortSignal | undefined
+  hurry?: WireRequest['hurry']
 }
 
 const asTable = 'application/json;as=Table;v=v1;g=meta.k8s.io,application/json'
@@ -182,6 +183,7 @@ class Caller {
       },
       body,
       signal: this.signalWith(options.signal),
+      hurry: options.hurry,
     })
   }
 }
@@ -237,7 +239,9 @@ async function* logs(
   const path = pathOfOne(job === true ? 'TrainingJob' : 'Pod', ref, 'log')
   const until = signal ?? inner
   try {
-    const { body } = await caller.stream(`${path}?${query}`, { signal: until })
+    // A pod may be silent for as long as it likes.
+    const hurry = options.follow === true ? 'never' : 'answer'
+    const { body } = await caller.stream(`${path}?${query}`, { signal: until, hurry })
     yield* body
   } catch (error) {
     if (caller.signalWith(until)?.aborted !== true) throw cutShort(error, 'the log')
@@ -351,7 +355,7 @@ async function* changesAfter<T>(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<WireEvent<T>> {
   const query = queryOf(options, { watch: '1', allowWatchBookmarks: 'true', resourceVersion: from })
-  const { body } = await caller.stream(`${pathOfAll(kind, options.namespace)}${query}`, { signal })
+  const { body } = await caller.stream(`${pathOfAll(kind, options.namespace)}${query}`, { signal, hurry: 'head' })
   const decoder = new TextDecoder()
   let rest = ''
   for await (const chunk of body) {

@@ -1,9 +1,10 @@
+import { createServer as createPlainServer, type RequestListener } from 'node:http'
 import { createServer, type ServerOptions } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { afterEach, describe, expect, it } from 'vitest'
 import { createAuthority } from './certificate.fixture.ts'
-import { nodeTransport, type Trust } from './transport.ts'
+import { nodeTransport, type Trust, type WireRequest } from './transport.ts'
 
 const authority = createAuthority()
 const closing: (() => void)[] = []
@@ -61,6 +62,47 @@ describe('TLS to a server', () => {
   it('wants an address, not a name and a port', () => {
     for (const server of ['localhost:7070', 'ftp://factory', 'factory', ''])
       expect(() => nodeTransport(server)).toThrow('is not an address; write http://127.0.0.1:PORT')
+  })
+})
+
+describe('a server that takes connections and says nothing', () => {
+  const silentMs = 50
+  async function send(answer: RequestListener, hurry: WireRequest['hurry']) {
+    const server = createPlainServer(answer)
+    closing.push(() => {
+      server.close()
+      server.closeAllConnections()
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const transport = nodeTransport(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, {}, silentMs)
+    closing.push(() => transport.close())
+    return await transport.send({ method: 'GET', path: '/', headers: {}, hurry })
+  }
+  const said = /^the factory at http:\/\/127.0.0.1:[0-9]+ took the connection but said nothing for 0.05 s; look at/
+
+  it('is not waited for, by a watch neither', async () => {
+    for (const hurry of ['answer', 'head'] as const) {
+      const failure = send(() => {}, hurry)
+      await expect(failure).rejects.toThrow(said)
+      await expect(failure).rejects.toMatchObject({ code: 'unreachable' })
+    }
+  })
+
+  it('nor is one that stops in the middle of its answer', async () => {
+    const { body } = await send((_, response) => void response.write('['), 'answer')
+    const read = async () => {
+      for await (const part of body) expect(String(part)).toBe('[')
+    }
+    await expect(read()).rejects.toThrow(said)
+  })
+
+  it('may be silent once a watch has begun, and before a log has', async () => {
+    const inWatch = await send((_, response) => void response.flushHeaders(), 'head')
+    const later: RequestListener = (_, response) => void setTimeout(() => response.end('late'), 3 * silentMs)
+    expect((await send(later, 'never')).status).toBe(200)
+    const parts = inWatch.body[Symbol.asyncIterator]()
+    const first = await Promise.race([parts.next(), send(later, 'never')])
+    expect(first).toHaveProperty('status')
   })
 })
 

@@ -17,6 +17,8 @@ export interface WireRequest {
   headers: Readonly<Record<string, string>>
   body?: string | undefined
   signal?: AbortSignal | undefined
+  /** What the server may not be silent in for long: the whole answer (default), its head (of a watch), or nothing. */
+  hurry?: 'answer' | 'head' | 'never' | undefined
 }
 export interface WireResponse {
   status: number
@@ -41,8 +43,11 @@ export interface Trust {
   address?: string | undefined
 }
 
-/** Node's own HTTP: it is loaded in two milliseconds, undici in seventy. */
-export function nodeTransport(server: string, trust: Trust = {}): Transport {
+/** A server that takes a connection and then says nothing is as good as none after this long. */
+export const silentMsMax = 30_000
+
+/** Node's own HTTP: it is loaded in two milliseconds, undici in seventy. `silentMs` of 0 waits for ever. */
+export function nodeTransport(server: string, trust: Trust = {}, silentMs = silentMsMax): Transport {
   const url = URL.canParse(server) ? new URL(server) : undefined
   if (url === undefined || !/^https?:$/.test(url.protocol))
     throw new OperatingError(
@@ -53,7 +58,7 @@ export function nodeTransport(server: string, trust: Trust = {}): Transport {
   const line = lineTo(url, trust)
   line.catch(() => undefined) // whoever sends is told
   return {
-    send: async (wanted) => send(url, await line, wanted),
+    send: async (wanted) => send(url, await line, wanted, silentMs),
     close: () => void line.then(({ agent }) => agent.destroy()),
   }
 }
@@ -96,7 +101,14 @@ async function overTls(name: string, trust: Trust): Promise<Omit<Line, 'options'
   return { agent, request }
 }
 
-function send(url: URL, { agent, request, options }: Line, wanted: WireRequest): Promise<WireResponse> {
+function send(
+  url: URL,
+  { agent, request, options }: Line,
+  wanted: WireRequest,
+  silentMs: number,
+): Promise<WireResponse> {
+  const { hurry = 'answer', signal } = wanted
+  const watchdog = (cut: (error: Error) => void) => startWatchdog(silentMs, () => cut(silent(url, silentMs)))
   return new Promise((resolve, reject) => {
     const base = url.pathname.replace(/\/$/, '')
     const sent: ClientRequest = request({
@@ -109,12 +121,63 @@ function send(url: URL, { agent, request, options }: Line, wanted: WireRequest):
         ...(wanted.body !== undefined && { 'content-length': Buffer.byteLength(wanted.body) }),
       },
       agent,
-      ...(wanted.signal !== undefined && { signal: wanted.signal }),
+      ...(signal !== undefined && { signal }),
     })
-    sent.once('response', (response: IncomingMessage) => resolve({ status: response.statusCode ?? 0, body: response }))
-    sent.once('error', (error) => reject(unreachable(url, error)))
+    const called = hurry === 'never' ? undefined : watchdog((error) => sent.destroy(error))
+    sent.once('response', (response: IncomingMessage) => {
+      called?.end()
+      const body = hurry === 'answer' ? lively(response, watchdog) : response
+      resolve({ status: response.statusCode ?? 0, body })
+    })
+    sent.once('error', (error) => {
+      called?.end()
+      reject(error instanceof OperatingError ? error : unreachable(url, error))
+    })
     sent.end(wanted.body)
   })
+}
+
+interface Watchdog {
+  end(): void
+}
+
+/** The reader's own pace is not the server's silence: only while the next part is waited for does time count. */
+async function* lively(
+  response: IncomingMessage,
+  watchdog: (cut: (error: Error) => void) => Watchdog,
+): AsyncGenerator<Uint8Array> {
+  const parts = response[Symbol.asyncIterator]()
+  try {
+    for (;;) {
+      const waiting = watchdog((error) => response.destroy(error))
+      const { done, value } = await parts.next().finally(() => waiting.end())
+      if (done === true) return
+      yield value
+    }
+  } finally {
+    response.destroy()
+  }
+}
+
+function startWatchdog(silentMs: number, bark: () => void): Watchdog {
+  if (silentMs === 0) return { end: () => {} }
+  let isOver = false
+  // Had we slept ourselves, the answer lies there and is read before this is looked at.
+  const timer = setTimeout(() => setImmediate(() => isOver || bark()), silentMs)
+  return {
+    end: () => {
+      isOver = true
+      clearTimeout(timer)
+    },
+  }
+}
+
+function silent(url: URL, silentMs: number): Error {
+  return new OperatingError(
+    'unreachable',
+    { retryAfterMs: 1000 },
+    `the factory at ${url.origin} took the connection but said nothing for ${silentMs / 1000} s; look at the terminal that \`millwright up\` runs in (stopped by Ctrl-Z, it goes on with \`fg\`), or wait longer with --request-timeout`,
+  )
 }
 
 /** What a failed connection says to a person; an abort stays what it is. */

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { type Client, createClient } from '../api/client.ts'
-import { nodeTransport, type Trust } from '../api/transport.ts'
+import { nodeTransport, silentMsMax, type Trust } from '../api/transport.ts'
+import { readDuration } from '../model/duration.ts'
 import { type Connection, factoryDir, pathsIn } from '../runtime/paths.ts'
 import { Exit, exit } from './exit.ts'
 import type { Global } from './global.ts'
@@ -15,6 +16,8 @@ export interface Choice {
   namespace: string
   /** Of a factory's folder; undefined where a URL was named. */
   dir: string | undefined
+  /** After how long it does not answer; 0: never. */
+  silentMs: number
   /** Throws, with a sentence, where no factory runs in the folder. */
   reach(): Reached
 }
@@ -48,9 +51,9 @@ export function connectTo(choice: Choice, presence: Presence = { lost: () => {},
     const found = reachedAgain(choice)
     if (found === undefined || found.url === now.url) return undefined
     now = found
-    return nodeTransport(found.url, found.trust)
+    return nodeTransport(found.url, found.trust, choice.silentMs)
   }
-  const transport = followingTransport(nodeTransport(reached.url, reached.trust), open, presence)
+  const transport = followingTransport(nodeTransport(reached.url, reached.trust, choice.silentMs), open, presence)
   const client = createClient({ server: reached.url, token: reached.token, transport })
   return {
     client,
@@ -124,6 +127,7 @@ async function ofKubeconfig(file: string, how: string, options: Global): Promise
     how: `${how}, context ${context.name}`,
     namespace: options.namespace ?? context.namespace ?? 'default',
     dir: undefined,
+    silentMs: silentMsOf(options),
     reach: () => ({ url, token, trust, gateway }),
   }
 }
@@ -143,6 +147,7 @@ async function ofServer(url: string, how: string, options: Global): Promise<Choi
     how,
     namespace: options.namespace ?? 'default',
     dir: undefined,
+    silentMs: silentMsOf(options),
     reach: () => ({ url, token, trust, gateway: { url: variable('MILLWRIGHT_GATEWAY'), trust } }),
   }
 }
@@ -151,7 +156,15 @@ function ofFolder(folder: string | undefined, how: string, options: Global): Cho
   refuse(options.context, '--context', 'a kubeconfig; name it with --kubeconfig FILE')
   refuse(options.certificateAuthority, '--certificate-authority', '--server or --kubeconfig')
   const dir = factoryDir(folder)
-  return { how, namespace: options.namespace ?? 'default', dir, reach: () => reachIn(dir, options.token) }
+  const namespace = options.namespace ?? 'default'
+  return { how, namespace, dir, silentMs: silentMsOf(options), reach: () => reachIn(dir, options.token) }
+}
+
+function silentMsOf({ requestTimeout }: Global): number {
+  if (requestTimeout === undefined) return silentMsMax
+  const read = readDuration(requestTimeout)
+  if ('problem' in read) throw new Exit(exit.usage, `--request-timeout: "${requestTimeout}" ${read.problem}.`)
+  return read.ms
 }
 
 function reachIn(dir: string, given: string | undefined): Reached {

@@ -74,3 +74,18 @@ it('Ctrl-C of run does not claim to have cancelled what it could not reach', asy
   expect(factory.millwright('get', 'job', 'on').stdout).toContain('Running')
   expect(factory.millwright('delete', 'job', 'on').status).toBe(0)
 })
+
+it('a factory that hangs is not waited for, and a follower goes on once it goes on', async () => {
+  const follower = factory.begin('status', '-w', '--request-timeout', '500ms')
+  await has(() => follower.stdout, 'factory')
+  factory.signal('SIGSTOP')
+  const { status, stderr } = factory.millwright('get', 'jobs', '--request-timeout', '500ms')
+  await has(() => follower.stderr, 'the factory does not answer; this goes on when it is back\n')
+  factory.signal('SIGCONT')
+  await has(() => follower.stderr, 'the factory is back\n')
+  follower.signal('SIGINT')
+  expect(await follower.ended).toBe(0)
+  expect(status).toBe(4)
+  expect(stderr).toMatch(/^millwright: the factory at http.* took the connection but said nothing for 0.5 s; look at /)
+  expect(factory.millwright('get', 'jobs', '--request-timeout', 'soon')).toMatchObject({ status: 2 })
+})

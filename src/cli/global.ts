@@ -7,4 +7,5 @@ export interface Global {
   kubeconfig?: string
   context?: string
   namespace?: string
+  requestTimeout?: string
 }

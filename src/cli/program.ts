@@ -93,6 +93,7 @@ const globalOptions = () => [
   new Option('--kubeconfig <file>', 'the factory of a kubeconfig ($MILLWRIGHT_KUBECONFIG)'),
   new Option('--context <name>', 'a context of it (default: its current-context)'),
   new Option('-n, --namespace <name>', "namespace (default: the kubeconfig's, else default)"),
+  new Option('--request-timeout <time>', 'for how long a factory may be silent, e.g. 5m; 0s: for ever (default: 30s)'),
 ]
 
 type Add = (program: Command) => void
