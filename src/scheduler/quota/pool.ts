@@ -1,0 +1,113 @@
+import { Heap } from '../../base/heap.ts'
+import type { Account } from './account.ts'
+import { type Candidate, candidateOrder, holdsAny, isAllowed, type Request } from './candidates.ts'
+import type { PreemptionPolicy, QuotaTree } from './tree.ts'
+
+/** What one search is about. */
+export interface Contest {
+  /** Models of which the request misses something. */
+  models: ReadonlySet<string>
+  /** Whoever is below may hold what it misses. */
+  scope: Account
+}
+
+/**
+ * What the request misses. First the quota: the models of which its queue may not hold enough, contested among those who
+ * borrow from the same. Then room: quota may suffice and the nodes be full (of what others borrow of the fleet, or
+ * because free room is scattered), so all models that it wants are contested, in the whole fleet.
+ */
+export function contestsOf(tree: QuotaTree, request: Request): Contest[] {
+  const own = tree.accountOf(request.queue)
+  const wanted = new Set([...request.wants].filter(([, milli]) => milli > 0).map(([model]) => model))
+  const lacking = new Set([...wanted].filter((model) => (request.wants.get(model) ?? 0) > own.available(model)))
+  const forRoom = { models: wanted, scope: tree.fleet }
+  if (lacking.size === 0) return [forRoom]
+  const forQuota = { models: lacking, scope: lastLender(own, lacking) }
+  return forQuota.scope === tree.fleet && lacking.size === wanted.size ? [forRoom] : [forQuota, forRoom]
+}
+
+/** Whether the request could fit its quota if nobody else held anything. */
+export function couldFit(tree: QuotaTree, request: Request): boolean {
+  const own = tree.accountOf(request.queue)
+  return [...request.wants].every(
+    ([model, milli]) => milli <= own.potential(model) || own.available(model) === Number.POSITIVE_INFINITY,
+  )
+}
+
+function lastLender(own: Account, models: ReadonlySet<string>): Account {
+  let last = own
+  for (const model of models) {
+    for (let account: Account | undefined = own; account !== undefined; account = account.lender(model)) {
+      if (account.depth < last.depth) last = account
+    }
+  }
+  return last
+}
+
+/** Whether somebody below `above`, or whoever stands between, holds more than is his of what the candidate holds. */
+export function isOverBelow(from: Account, above: Account, candidate: Candidate, models: ReadonlySet<string>): boolean {
+  const held = [...candidate.holds.keys()].filter((model) => models.has(model))
+  for (let account: Account | undefined = from; account !== undefined && account !== above; account = account.parent) {
+    if (!account.isOver(held)) return false
+  }
+  return true
+}
+
+/** Candidates of one queue that the request's policy lets it take, the first to go on top. */
+export class Pool {
+  readonly #heap: Heap<Candidate>
+  readonly #isFine: (candidate: Candidate) => boolean
+
+  /** @param isFine Whether one can still be taken; asked when its turn comes, and it is dropped when not. */
+  constructor(request: Request, candidates: Iterable<Candidate>, isFine: (candidate: Candidate) => boolean) {
+    this.#heap = new Heap(candidateOrder(request.queue))
+    this.#isFine = isFine
+    for (const candidate of candidates) this.#heap.push(candidate)
+  }
+
+  peek(): Candidate | undefined {
+    for (let first = this.#heap.peek(); first !== undefined; first = this.#heap.peek()) {
+      if (this.#isFine(first)) return first
+      this.#heap.pop()
+    }
+    return undefined
+  }
+
+  pop(): Candidate | undefined {
+    return this.peek() === undefined ? undefined : this.#heap.pop()
+  }
+}
+
+/** Those of the account's candidates that the request may take as far as policy, models and the candidates' wishes go. */
+export function* allowed(
+  policy: PreemptionPolicy,
+  request: Request,
+  isOwn: boolean,
+  models: ReadonlySet<string>,
+  candidates: Iterable<Candidate>,
+): Generator<Candidate> {
+  const rule = isOwn ? policy.withinQueue : policy.reclaimWithinCohort
+  if (rule === 'Never') return
+  for (const candidate of candidates) {
+    if (candidate.key === request.gang || !holdsAny(candidate, models)) continue
+    const mayLeave = candidate.leaving || (candidate.preemptible && candidate.spared !== true)
+    if (mayLeave && isAllowed(rule, request, candidate)) yield candidate
+  }
+}
+
+export function lowestCommon(a: Account, b: Account): Account {
+  let [left, right] = [a, b]
+  while (left !== right) {
+    if (left.depth >= right.depth && left.parent !== undefined) left = left.parent
+    else if (right.parent !== undefined) right = right.parent
+    else return left
+  }
+  return left
+}
+
+/** The account on the way up from `from` that stands just below `above`. */
+export function justBelow(from: Account, above: Account): Account {
+  let account = from
+  while (account.parent !== undefined && account.parent !== above) account = account.parent
+  return account
+}
