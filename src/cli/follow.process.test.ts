@@ -1,7 +1,8 @@
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { TestFactory } from './factory.fixture.ts'
+import { writeEchoService } from './serve.fixture.ts'
 
 const factory = new TestFactory()
 beforeAll(() => factory.up())
@@ -88,4 +89,29 @@ it('a factory that hangs is not waited for, and a follower goes on once it goes 
   expect(status).toBe(4)
   expect(stderr).toMatch(/^millwright: the factory at http.* took the connection but said nothing for 0.5 s; look at /)
   expect(factory.millwright('get', 'jobs', '--request-timeout', 'soon')).toMatchObject({ status: 2 })
+})
+
+it('run shows nothing of an older job of its name that is still ending', async () => {
+  const slow =
+    "trap 'sleep 2; exit 0' TERM; [ -e failed ] || { touch failed; exit 1; }; echo old; while :; do sleep 0.1; done"
+  factory.millwright('run', '--detach', '--name', 'again', '--max-restarts', '1', '--', 'sh', '-c', slow)
+  await vi.waitUntil(() => factory.millwright('logs', 'again').stdout === 'old\n', 30_000) // attempt 2
+  factory.millwright('delete', 'job', 'again', '--no-wait')
+  const run = factory.begin('run', '--name', 'again', '--', 'sh', '-c', 'echo new; sleep 1')
+  expect(await run.ended).toBe(0)
+  expect(run.stdout).toBe('new\n')
+})
+
+it('logs -f of a service follows the replicas that come later, until it is deleted', async () => {
+  const file = writeEchoService(factory.dir, 'many')
+  writeFileSync(file, readFileSync(file, 'utf8').replace('maxReplicas: 1', 'maxReplicas: 2'))
+  factory.millwright('apply', '-f', file)
+  const logs = factory.begin('logs', '-f', 'many')
+  const replicas = () => new Set([...logs.stdout.matchAll(/^\[(.*)\] listens$/gm)].map(([, pod]) => pod)).size
+  await vi.waitUntil(() => replicas() === 1, 30_000)
+  writeFileSync(file, readFileSync(file, 'utf8').replace('minReplicas: 1', 'minReplicas: 2'))
+  factory.millwright('apply', '-f', file)
+  await vi.waitUntil(() => replicas() === 2, 30_000)
+  factory.millwright('delete', 'isvc', 'many')
+  expect(await logs.ended).toBe(0)
 })

@@ -13,7 +13,7 @@ createServer((request, response) => {
   response.writeHead(200, { 'content-type': 'text/event-stream' })
   const piece = { id: 'x', object: 'chat.completion.chunk', choices: [{ index: 0, delta: { content: ${JSON.stringify(answer)} } }] }
   response.end('data: ' + JSON.stringify(piece) + '\\n\\ndata: [DONE]\\n\\n')
-}).listen(Number(process.argv[2]), '127.0.0.1')
+}).listen(Number(process.argv[2]), '127.0.0.1', () => console.log('listens'))
 `,
   )
   const file = join(dir, `${name}.yaml`)

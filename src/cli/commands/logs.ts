@@ -1,4 +1,5 @@
-import type { Client } from '../../api/client.ts'
+import { ApiError, type Client } from '../../api/client.ts'
+import type { InferenceService } from '../../model/kinds/inference-service.ts'
 import type { LogOptions, Pod } from '../../model/kinds/kubernetes.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { annotation, label } from '../../model/names.ts'
@@ -7,6 +8,7 @@ import { connect, sayPresence } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
 import type { Global } from '../global.ts'
 import { paint } from '../output.ts'
+import { podsOf } from '../pods-of.ts'
 import { printLog } from '../print-log.ts'
 import { isUnreachable } from '../transport.ts'
 
@@ -30,7 +32,10 @@ export async function logs(name: string, options: Options, global: Global): Prom
   if (pod !== undefined) return await printLog(client, pod, read, '', stop.signal)
   const job = await client.get('TrainingJob', { namespace, name })
   if (job !== undefined && options.follow) return await followJob(client, job, read, options.rank, stop.signal)
-  const pods = await podsNamed(client, namespace, name, options.rank)
+  const service = await client.get('InferenceService', { namespace, name })
+  if (service !== undefined && options.follow) return await followService(client, service, read, stop.signal)
+  const owner = job ?? service ?? (await client.get('Gang', { namespace, name }))
+  const pods = podsNamed(name, namespace, owner === undefined ? [] : await podsOf(client, owner), options.rank)
   await Promise.all(pods.map((one) => printLog(client, one, read, prefixOf(one, pods.length), stop.signal)))
 }
 
@@ -39,18 +44,19 @@ const prefixOf = (pod: Pod, count: number) => (count > 1 ? `[${pod.metadata.name
 /** The newest attempt's output, then that of each attempt after it, until the job is over. */
 async function followJob(
   client: Client,
-  { metadata: { name, namespace = 'default' } }: TrainingJob,
+  job: TrainingJob,
   read: LogOptions,
   rank: string | undefined,
   signal: AbortSignal,
 ): Promise<void> {
+  const { name, namespace = 'default' } = job.metadata
   const printing = new Map<string, Promise<void>>()
   let attempt = 0
   let options = read
   const scope = { namespace, fields: `metadata.name=${name}` }
   for await (const { type, object } of client.watch('TrainingJob', scope, signal)) {
     // Where the factory has just gone away, the watch brings the job again when it is back.
-    const pods = type === 'DELETED' ? [] : newestOf(await podsOf(client, namespace, name).catch(noneIfAway))
+    const pods = type === 'DELETED' ? [] : newestOf(await podsOf(client, object).catch(noneIfAway))
     if (pods.length > 0 && rank !== undefined && ofRank(pods, rank).length === 0 && pods.every(isSeated))
       throw noRank(name, rank, pods)
     const begun = (rank === undefined ? pods : ofRank(pods, rank)).filter(hasBegun)
@@ -62,8 +68,8 @@ async function followJob(
     }
     attempt = newest
     for (const pod of begun) {
-      const uid = pod.metadata.uid ?? pod.metadata.name
-      if (!printing.has(uid)) printing.set(uid, printLog(client, pod, options, prefixOf(pod, pods.length), signal))
+      if (!printing.has(uidOf(pod)))
+        printing.set(uidOf(pod), printLog(client, pod, options, prefixOf(pod, pods.length), signal))
     }
     if (type === 'DELETED' || object.status?.phase === 'Succeeded' || object.status?.phase === 'Failed') break
   }
@@ -75,9 +81,53 @@ function noneIfAway(error: unknown): Pod[] {
   throw error
 }
 
+/**
+ * The output of every replica, those that come later too, until the service is deleted. A line always says of which
+ * replica it is: the next may come any moment.
+ */
+async function followService(
+  client: Client,
+  service: InferenceService,
+  read: LogOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const { name, namespace = 'default' } = service.metadata
+  const present = new Set((await podsOf(client, service)).map(uidOf))
+  const printing = new Map<string, Promise<void>>()
+  const deleted = untilDeleted(client, service, signal)
+  const scope = { namespace, labels: `${label.service}=${name}` }
+  for await (const { type, object: pod } of client.watch('Pod', scope, deleted)) {
+    if (type === 'DELETED' || !hasBegun(pod) || printing.has(uidOf(pod))) continue
+    const options = present.has(uidOf(pod)) ? read : { ...read, tailLines: undefined }
+    printing.set(uidOf(pod), printLog(client, pod, options, `[${pod.metadata.name}] `, signal).catch(nothingIfGone))
+  }
+  await Promise.all(printing.values())
+}
+
+/** Aborts with `signal`, and when the service is no more. */
+function untilDeleted(client: Client, service: InferenceService, signal: AbortSignal): AbortSignal {
+  const { name, namespace = 'default', uid } = service.metadata
+  const over = new AbortController()
+  const until = AbortSignal.any([signal, over.signal])
+  void (async () => {
+    for await (const { type, object } of client.watch(
+      'InferenceService',
+      { namespace, fields: `metadata.name=${name}` },
+      until,
+    ))
+      if (type === 'DELETED' || object.metadata.uid !== uid) over.abort()
+  })().catch(() => over.abort()) // whoever watches its pods hears why
+  return until
+}
+
+/** It went before its output was asked for. */
+function nothingIfGone(error: unknown): void {
+  if (!(error instanceof ApiError) || error.code !== 404) throw error
+}
+
 /** The newest attempt's pods of a job, a service or a gang. */
-async function podsNamed(client: Client, namespace: string, name: string, rank?: string): Promise<Pod[]> {
-  const present = newestOf(await podsOf(client, namespace, name))
+function podsNamed(name: string, namespace: string, pods: readonly Pod[], rank?: string): Pod[] {
+  const present = newestOf(pods)
   if (present.length === 0)
     throw new Exit(
       exit.notFound,
@@ -89,13 +139,6 @@ async function podsNamed(client: Client, namespace: string, name: string, rank?:
   return wanted
 }
 
-async function podsOf(client: Client, namespace: string, name: string): Promise<Pod[]> {
-  const { items } = await client.list('Pod', { namespace })
-  return items.filter(({ metadata: { labels } }) =>
-    [label.job, label.service, label.gang].some((key) => labels?.[key] === name),
-  )
-}
-
 /** Of each gang. */
 function newestOf(pods: readonly Pod[]): Pod[] {
   const newest = new Map<string, number>()
@@ -103,6 +146,7 @@ function newestOf(pods: readonly Pod[]): Pod[] {
   return pods.filter((pod) => attemptOf(pod) === newest.get(gangOf(pod)))
 }
 
+const uidOf = (pod: Pod) => pod.metadata.uid ?? pod.metadata.name
 const gangOf = (pod: Pod) => pod.metadata.labels?.[label.gang] ?? ''
 const attemptOf = (pod: Pod) => Number(pod.metadata.labels?.[label.attempt] ?? 0)
 const isSeated = (pod: Pod) => pod.spec.nodeName !== undefined

@@ -5,13 +5,14 @@ import { messageOf } from '../../base/errors.ts'
 import type { Pod } from '../../model/kinds/kubernetes.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { millwrightVersion } from '../../model/metadata.ts'
-import { annotation, label } from '../../model/names.ts'
+import { annotation } from '../../model/names.ts'
 import { kinds } from '../../model/registry.ts'
 import { wholeNumber } from '../arguments.ts'
 import { connect, sayPresence } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
 import type { Global } from '../global.ts'
 import { paint, plain } from '../output.ts'
+import { podsOf } from '../pods-of.ts'
 import { printLog } from '../print-log.ts'
 import { isUnreachable } from '../transport.ts'
 
@@ -152,8 +153,7 @@ async function follow(client: Client, ref: JobRef, signal: AbortSignal): Promise
       console.error(paint.yellow(plain(`${ref.name} ${line}`)))
     said = line ?? said
     const over = phase === 'Succeeded' || phase === 'Failed'
-    if (over || phase === 'Running' || phase === 'Starting')
-      await printNew(client, ref, printing, (object.spec.workers ?? 1) > 1, signal)
+    if (over || phase === 'Running' || phase === 'Starting') await printNew(client, object, printing, signal)
     if (over) {
       await Promise.all(printing.values())
       return object
@@ -187,20 +187,16 @@ function wordsFor({ metadata: { name, annotations }, status }: TrainingJob): str
 
 async function printNew(
   client: Client,
-  ref: JobRef,
+  job: TrainingJob,
   printing: Map<string, Promise<void>>,
-  prefixed: boolean,
   signal: AbortSignal,
 ): Promise<void> {
-  const pods = await client
-    .list('Pod', { namespace: ref.namespace, labels: `${label.job}=${ref.name}` })
-    .catch(nothingYet)
-  for (const pod of pods.items) {
+  for (const pod of await podsOf(client, job).catch(nothingYet)) {
     const uid = pod.metadata.uid ?? pod.metadata.name
     if (printing.has(uid) || pod.spec.nodeName === undefined) continue
     if ((pod.status?.phase ?? 'Pending') === 'Pending') continue
     // A pod that is gone with its log was of an attempt that was replaced; the next attempt's is followed.
-    const prefix = prefixed ? `[${pod.metadata.name}] ` : ''
+    const prefix = (job.spec.workers ?? 1) > 1 ? `[${pod.metadata.name}] ` : ''
     printing.set(
       uid,
       printLog(client, pod, { follow: true }, prefix, signal).catch(() => undefined),
@@ -209,20 +205,17 @@ async function printNew(
 }
 
 /** The factory has just gone away: the watch brings the job again when it is back. */
-function nothingYet(error: unknown): { items: Pod[] } {
-  if (isUnreachable(error)) return { items: [] }
+function nothingYet(error: unknown): Pod[] {
+  if (isUnreachable(error)) return []
   throw error
 }
 
 /** 0 when the job succeeded, else the exit code of the worker that failed (128 + n for a signal, 127 as a shell's for one that could not start). */
 async function codeOf(client: Client, job: TrainingJob): Promise<number> {
   if (job.status?.phase === 'Succeeded') return exit.ok
-  const pods = await client.list('Pod', {
-    namespace: job.metadata.namespace,
-    labels: `${label.job}=${job.metadata.name}`,
-  })
-  const named = pods.items.find((pod) => pod.metadata.name === job.status?.lastFailure?.pod)
-  const codes = (named === undefined ? pods.items : [named, ...pods.items]).map(exitCodeIn)
+  const pods = await podsOf(client, job)
+  const named = pods.find((pod) => pod.metadata.name === job.status?.lastFailure?.pod)
+  const codes = (named === undefined ? pods : [named, ...pods]).map(exitCodeIn)
   return codes.find((code) => code !== 0) ?? exit.failed
 }
 
