@@ -19,6 +19,18 @@ export function seatsNow(gang: Gang): GangStatus['seats'] {
   return seats !== undefined && seats.attempt === gang.spec.attempt ? seats : undefined
 }
 
+/** What asks for the seats that it has now. */
+export function evictionNow(gang: Gang): GangStatus['eviction'] {
+  const eviction = gang.status?.eviction
+  return eviction !== undefined && eviction.attempt === gang.spec.attempt ? eviction : undefined
+}
+
+/** What is kept for its present attempt while others leave. */
+export function holdNow(gang: Gang): GangStatus['hold'] {
+  const hold = gang.status?.hold
+  return hold !== undefined && hold.attempt === gang.spec.attempt && !gang.spec.suspend ? hold : undefined
+}
+
 /** Its durable checkpoints that retention keeps, newest first. */
 export function committedOf(gang: Gang): GangStatus['checkpoints'] {
   const { checkpoint, checkpoints = [] } = gang.status ?? {}

@@ -29,9 +29,7 @@ export interface Scheduler {
   decide(nowMs: number): Verdict[]
   /** 'stale': the write of a verdict lost; it is undone and decided again after the newer state was applied. */
   settle(verdict: Verdict, outcome: 'committed' | 'stale'): void
-  /** A copy for what-ifs. */
-  fork(): Scheduler
-  /** Why a gang waits or sits where it does, whole. */
+  /** Why a gang waits or sits where it does, whole, as `decide` left it; nothing is changed. */
   why(gang: string, nowMs: number): Why
 }
 
@@ -44,8 +42,19 @@ export interface Why {
   asked: { members: number; accelerators: { model: string; count: number }[] }
   free: { model: string; count: number; total: number }[]
   /** Who holds what is missing. */
-  holders: { gang: string; queue: string; accelerators: number; priority: number }[]
+  holders: {
+    gang: string
+    queue: string
+    model: string
+    accelerators: number
+    /** Of all accelerators of the model: 0 to 1. */
+    share: number
+    priority: number
+  }[]
+  /** 1 is next. */
   placeInLine?: number
-  /** Edits that would start it now, each verified on a fork. */
+  /** Left out when no ends are known that would let it start. */
+  expectedStart?: { earliest: string; basis: string }
+  /** The smallest edits that would start it now, each tried on the state. */
   fixes: string[]
 }

@@ -329,10 +329,10 @@ function pickPorts(node: NodeState, count: number): number[] {
   if (range === undefined) return []
   const size = range.to - range.from + 1
   const ports: number[] = []
+  let port = node.nextPort
   for (let tried = 0; tried < size && ports.length < count; tried++) {
-    const port = node.nextPort
-    node.nextPort = port === range.to ? range.from : port + 1
     if (!node.portsUsed.has(port)) ports.push(port)
+    port = port === range.to ? range.from : port + 1
   }
   assert(ports.length === count, `node ${node.name} has fewer free ports than were counted`)
   return ports

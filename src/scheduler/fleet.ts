@@ -43,7 +43,12 @@ export class Fleet implements Packed {
   #cpuMilli = 0
   readonly #rooms = new Map<string, Rooms>()
   readonly #rankings = new Map<string, Ranking>()
-  readonly #usage = new Map<string, Map<string, number>>()
+  /** Where what a queue's gangs hold is charged. */
+  readonly #accounts: Accounts
+
+  constructor(accounts: Accounts = { add: () => {} }) {
+    this.#accounts = accounts
+  }
 
   setNode(object: Node): void {
     const before = this.nodes.get(object.metadata.name)
@@ -113,13 +118,23 @@ export class Fleet implements Packed {
   attempt<T>(work: () => T): T {
     const outer = this.#attempted
     const { generation } = this
-    const { tried, lifted } = { tried: new Map<string, Claim>(), lifted: new Map<string, Claim>() }
-    this.#attempted = { tried, lifted }
+    const tried: Attempted['tried'] = []
+    const lifted = new Map<string, Claim>()
+    const opened = new Map<NodeState, string>()
+    this.#attempted = { tried, lifted, opened }
     try {
       return work()
     } finally {
-      for (const [pod, claim] of tried) this.#giveBack(pod, claim)
+      for (const { pod, claim, nextPort } of tried.toReversed()) {
+        this.#giveBack(pod, claim)
+        const node = this.nodes.get(claim.node)
+        if (node !== undefined) node.nextPort = nextPort
+      }
       for (const pod of lifted.keys()) this.putBack(pod)
+      for (const [node, closed] of opened) {
+        node.closed = closed
+        this.#touch(node, 0)
+      }
       this.generation = generation
       this.#attempted = outer
     }
@@ -129,8 +144,10 @@ export class Fleet implements Packed {
   try(claim: Claim): void {
     assert(this.#attempted !== undefined, 'what is tried is taken back')
     const pod = `${scratch}${++this.#tries}`
+    const nextPort = this.nodes.get(claim.node)?.nextPort ?? 0
     this.#hold(pod, claim)
-    this.#attempted.tried.set(pod, claim)
+    this.#rest(claim)
+    this.#attempted.tried.push({ pod, claim, nextPort })
   }
 
   /** Inside `attempt`: as if the pod held nothing, also of its queue's share. */
@@ -141,6 +158,15 @@ export class Fleet implements Packed {
     this.#attempted.lifted.set(pod, claim)
     this.#giveBack(pod, claim)
     this.#count(claim, -1)
+  }
+
+  /** Inside `attempt`: as if the node took new work. */
+  open(node: NodeState): void {
+    assert(this.#attempted !== undefined, 'what is tried is taken back')
+    if (node.closed === undefined) return
+    this.#attempted.opened.set(node, node.closed)
+    node.closed = undefined
+    this.#touch(node, 0)
   }
 
   /** Takes one `lift` back before the attempt ends. */
@@ -230,11 +256,6 @@ export class Fleet implements Packed {
     return effective(this.#claims.get(pod) ?? {})
   }
 
-  /** Milli-accelerators of `model` that the gangs of `queue` hold. */
-  usage(queue: string, model: string): number {
-    return this.#usage.get(queue)?.get(model) ?? 0
-  }
-
   /** Every claim, by pod. */
   *claims(): IterableIterator<[string, Claim]> {
     for (const [pod, sources] of this.#claims) {
@@ -245,7 +266,16 @@ export class Fleet implements Packed {
 
   #add(pod: string, claim: Claim): void {
     this.#hold(pod, claim)
+    this.#rest(claim)
     this.#count(claim, 1)
+  }
+
+  /** Ports that were given rest until those after them had their turn. */
+  #rest({ node: name, ports }: Claim): void {
+    const last = ports.at(-1)
+    const node = last === undefined ? undefined : this.nodes.get(name)
+    if (last === undefined || node?.ports === undefined) return
+    node.nextPort = last >= node.ports.to ? node.ports.from : last + 1
   }
 
   #drop(pod: string, claim: Claim): void {
@@ -302,11 +332,9 @@ export class Fleet implements Packed {
 
   #count(claim: Claim, sign: 1 | -1): void {
     if (claim.queue === undefined) return
-    const models = this.#usage.get(claim.queue) ?? new Map<string, number>()
-    this.#usage.set(claim.queue, models)
-    for (const device of claim.devices) {
-      models.set(claim.model, (models.get(claim.model) ?? 0) + sign * device.milli)
-    }
+    let milli = 0
+    for (const device of claim.devices) milli += device.milli
+    if (milli > 0) this.#accounts.add(claim.queue, claim.model, sign * milli)
   }
 
   *#claimsOn(node: string): IterableIterator<[string, Claim]> {
@@ -314,12 +342,18 @@ export class Fleet implements Packed {
   }
 }
 
+/** Milli-accelerators that a queue's gangs come to hold, or give back. */
+export interface Accounts {
+  add(queue: string, model: string, milli: number): void
+}
+
 /** No pod's name begins like that: what is held under it is being tried. */
 const scratch = '\u0000'
 
 interface Attempted {
-  tried: Map<string, Claim>
+  tried: { pod: string; claim: Claim; nextPort: number }[]
   lifted: Map<string, Claim>
+  opened: Map<NodeState, string>
 }
 
 /** As many demands are followed at once; the one not asked about for longest goes first. */

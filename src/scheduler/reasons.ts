@@ -4,10 +4,12 @@ import type { Queue } from '../model/kinds/queue.ts'
 import { label } from '../model/names.ts'
 import { formatBytes, formatMilli } from '../model/quantity.ts'
 import { matches } from './affinity.ts'
+import type { Victim } from './contract.ts'
 import { compare, type Shortage } from './fit.ts'
 import type { Fleet } from './fleet.ts'
 import type { Blocked } from './line.ts'
 import type { Claim } from './nodes.ts'
+import type { QuotaTree } from './quota/tree.ts'
 import { admits, type Demand, roomFor } from './rooms.ts'
 
 export interface Described {
@@ -18,6 +20,7 @@ export interface Described {
 /** What sentences are made from. */
 export interface Scene {
   fleet: Fleet
+  quota: QuotaTree
   gangs: ReadonlyMap<string, { object: Gang }>
   queues: ReadonlyMap<string, Queue>
 }
@@ -104,6 +107,14 @@ export function describe(blocked: Blocked, gang: Gang, scene: Scene): Described 
     never: () => [`needs ${asked(shortage)}; ${neverClause(shortage, scene.fleet)}`],
   }
   return { reason, message: clauses[shortage.kind]().join('; ') }
+}
+
+/** While it waits for those that it displaces. */
+export function preemptingMessage(victims: readonly Victim[]): string {
+  const named = victims.slice(0, holdersNamed).map(({ gang }) => gang)
+  const others = victims.length > holdersNamed ? [`${victims.length - holdersNamed} more`] : []
+  const lost = Math.round(victims.reduce((sum, { lostSeconds }) => sum + lostSeconds, 0))
+  return `it sits when ${[...named, ...others].join(', ')} ${victims.length === 1 ? 'has' : 'have'} left; they lose ${lost} accelerator-seconds of work`
 }
 
 /** `2 × cpu:1`, with the group's name where there are several. */
@@ -224,7 +235,7 @@ function quotaOf({ alternative }: Pick<Shortage, 'alternative'>, gang: Gang, sce
 function quotaClause({ group, alternative }: Shortage, gang: Gang, scene: Scene): string {
   const { queue } = gang.spec
   const quota = quotaOf({ alternative }, gang, scene)
-  const used = scene.fleet.usage(queue, alternative.model) / 1000
+  const used = scene.quota.usage(queue, alternative.model) / 1000
   return `queue ${queue} may hold ${quota} × ${alternative.model} and holds ${used}; needs ${group.min * alternative.count} more`
 }
 

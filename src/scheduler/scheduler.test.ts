@@ -49,7 +49,7 @@ test('a waiting gang keeps its nodes from those behind it, but only for its own 
   const told = story()
   told.node('a', 'H100:2')
   told.node('b', 'cpu:2')
-  told.gang('first', '1xH100:1')
+  told.gang('first', '1xH100:1', { preemptible: false })
   told.decide()
   told.gang('wide', '2xH100:1', { priority: 1 })
   told.gang('narrow', '1xH100:1')
@@ -165,11 +165,11 @@ test('the queue is missing, stopped, closed to the namespace or over its quota',
   told.gang('d', '2x', { queue: 'tight' })
   told.gang('e', '1x', { queue: 'tight' })
   expect(told.decide()).toEqual([
+    'd#1 sits 0@a/cpu-0:20000 1@a/cpu-1:20001',
+    'e waits: OverQuota: needs 1 × cpu:1; queue tight may hold 2 × cpu',
     'a waits: QueueMissing: queue none does not exist; create it or name another',
     'b waits: QueueStopped: queue held is stopped (spec.stopPolicy: Hold)',
     'c waits: NamespaceNotAllowed: queue theirs does not list namespace default in spec.namespaces',
-    'd#1 sits 0@a/cpu-0:20000 1@a/cpu-1:20001',
-    'e waits: OverQuota: needs 1 × cpu:1; queue tight may hold 2 × cpu',
   ])
   expect(told.why('e')).toBe(
     'queue tight may hold 2 × cpu and holds 2; needs 1 more; job/d (queue tight, priority 0) holds 2',
@@ -181,7 +181,7 @@ test('the queue is missing, stopped, closed to the namespace or over its quota',
 test('a restart waits for its own pods, keeps its place meanwhile, and gets fresh ports', () => {
   const told = story()
   told.node('a', 'cpu:2')
-  told.gang('g', '2x')
+  told.gang('g', '2x', { preemptible: false })
   told.gang('next', '1x', { priority: 5 })
   told.change('next', { suspend: true })
   told.decide()
@@ -247,8 +247,21 @@ test('why names place, holders and only fixes that were tried', () => {
   const why = told.scheduler.why('default/mine', 0)
   expect(why).toMatchObject({ state: 'waiting', reason: 'InsufficientAccelerators', placeInLine: 1 })
   expect(why.free).toEqual([{ model: 'cpu', count: 1, total: 5 }])
-  expect(why.holders).toEqual([{ gang: 'default/big', queue: 'default', priority: 1, accelerators: 3 }])
-  expect(why.fixes).toEqual(['ask for 1 worker instead of 2', 'uncordon node b', 'suspend job/big'])
+  const [holder] = why.holders
+  expect(holder).toEqual({
+    gang: 'default/big',
+    queue: 'default',
+    model: 'cpu',
+    priority: 1,
+    accelerators: 3,
+    share: 0.6,
+  })
+  expect(why.fixes).toEqual([
+    'ask for 1 worker instead of 2',
+    'set its priority to 2 (displaces job/big: 90 accelerator-seconds of work)',
+    'uncordon node b',
+    'suspend job/big',
+  ])
   expect(told.scheduler.why('default/big', 0)).toMatchObject({ state: 'seated', message: '3 members sit on a' })
   expect(told.scheduler.why('default/no', 0).state).toBe('unknown')
 })

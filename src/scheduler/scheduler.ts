@@ -5,23 +5,29 @@ import type { Pod } from '../model/kinds/kubernetes.ts'
 import type { Queue } from '../model/kinds/queue.ts'
 import { label } from '../model/names.ts'
 import { keyOf } from '../model/refs.ts'
-import type { Change, Scheduler, Seats, Verdict, Why } from './contract.ts'
-import { type Fit, fitGang, nodesToWaitFor, type Reservation, type Reserved, type Shortage } from './fit.ts'
+import { queueBlock, quotaLeft } from './admission.ts'
+import type { Change, Scheduler, Verdict, Victim, Why } from './contract.ts'
+import { type Fit, fitGang, type Reserved } from './fit.ts'
 import { claimFromPod, Fleet, hasEnded } from './fleet.ts'
-import { type Blocked, goesBefore, type Lane, Line, type Waiting } from './line.ts'
+import { type GangState, type Kept, keptBy, newState, podsOf } from './gangs.ts'
+import { type Blocked, type Lane, Line, type Waiting } from './line.ts'
 import { Mix } from './mix.ts'
-import { constraintOf, type Described, describe, reasonOf } from './reasons.ts'
+import type { Claim } from './nodes.ts'
+import { Order } from './order.ts'
+import { type Displaced, displace, displaceable } from './preemption.ts'
+import { QuotaTree } from './quota/tree.ts'
+import { constraintOf, countOf, type Described, preemptingMessage, reasonOf } from './reasons.ts'
+import { earliestStart, endIfStarted, endOfGang, nothingReserved, Reservations, type Start } from './reservations.ts'
 import { claimsOf, seatsOf } from './seats.ts'
 import { type Explained, explain } from './why.ts'
 
 /**
- * The scheduler's first form.
- *
- * Order: priority, then age, then name. A gang that does not fit keeps, for its accelerator model, every node that it
- * could sit on: whoever comes later in line may not take that model there, so that a large gang is not starved by a
- * stream of small ones. It blocks nobody on other nodes or of another model, and nothing at all while what holds it back
- * is its queue's quota or the size of the fleet. (Passing it where that provably delays nothing comes with expected
- * ends.) A gang that restarts keeps what its void seats name until it sits again.
+ * Order: priority, then fair share, then age, then name. A gang that does not fit displaces whom it may, if it then fits:
+ * what it will sit on is kept for it until they have left. Else it keeps, for its accelerator model, the nodes on which it
+ * can start first (`reservations.ts`): whoever comes later in line may not take that model there unless it ends before, so
+ * that a large gang is not starved by a stream of small ones. It blocks nobody on other nodes or of another model, and
+ * nothing at all while what holds it back is its queue's quota or the size of the fleet. A gang that restarts keeps what
+ * its void seats name until it sits again.
  */
 export function createScheduler(): Scheduler {
   return new FirstScheduler()
@@ -32,27 +38,20 @@ const retoldAtOnce = 20
 /** Killed pods are gone in milliseconds: saying so would only cost the restart a write. */
 const endingToldAfterMs = 1_000
 const endingReason = 'Ending'
-
-interface GangState {
-  key: string
-  object: Gang
-  /** What the fleet currently counts as this gang's seats, and under which pods. */
-  seats: Seats | undefined
-  seatPods: string[]
-  inFlight: { verdict: Verdict; outcome?: 'committed' | 'stale' } | undefined
-  /** Since when it waits for pods of its own to end. */
-  endingSinceMs: number | undefined
-}
+const preemptingReason = 'Preempting'
 
 class FirstScheduler implements Scheduler, Explained {
-  readonly fleet = new Fleet()
+  readonly quota = new QuotaTree()
+  readonly fleet = new Fleet(this.quota)
   readonly gangs = new Map<string, GangState>()
   readonly queues = new Map<string, Queue>()
   readonly pods = new Map<string, Pod>()
   readonly line = new Line()
   readonly #mix = new Mix()
+  readonly #seated = new Map<string, Map<string, GangState>>()
   readonly #livePods = new Map<string, Set<string>>()
   readonly #changed = new Set<string>()
+  #countedAt = -1
 
   apply(change: Change): void {
     if ('deleted' in change) this.#forget(change.kind, change.deleted)
@@ -67,6 +66,7 @@ class FirstScheduler implements Scheduler, Explained {
     for (const key of this.#changed) this.#sort(key, verdicts)
     this.#changed.clear()
     this.#mix.teach(this.fleet)
+    this.#countCapacity()
     this.#walk(nowMs, verdicts)
     return verdicts
   }
@@ -79,34 +79,8 @@ class FirstScheduler implements Scheduler, Explained {
     this.#changed.add(state.key)
   }
 
-  fork(): FirstScheduler {
-    const copy = new FirstScheduler()
-    copy.fleet.packing = this.fleet.packing
-    for (const object of this.queues.values()) copy.apply({ kind: 'Queue', object })
-    for (const { object } of this.fleet.nodes.values()) copy.apply({ kind: 'Node', object })
-    for (const { key, object, inFlight } of this.gangs.values()) {
-      copy.apply({ kind: 'Gang', object })
-      const state = copy.gangs.get(key)
-      if (state === undefined || inFlight === undefined) continue
-      if (inFlight.verdict.kind === 'wait') continue
-      state.inFlight = inFlight
-      copy.#countSeats(state)
-    }
-    for (const object of this.pods.values()) copy.apply({ kind: 'Pod', object })
-    return copy
-  }
-
   why(gang: string, nowMs: number): Why {
     return explain(this, gang, nowMs)
-  }
-
-  /** After `decide`: what keeps a waiting gang out. */
-  blockedOf(key: string): Blocked | undefined {
-    return this.line.laneOf(key)?.blocked?.verdict
-  }
-
-  describe(gang: Gang, blocked: Blocked): Described {
-    return describe(blocked, gang, this)
   }
 
   /** Pods of the gang that are bound and have not ended, of whatever attempt. */
@@ -120,7 +94,9 @@ class FirstScheduler implements Scheduler, Explained {
     const key = keyOf(object)
     const state = this.gangs.get(key) ?? newState(key, object)
     this.gangs.set(key, state)
+    const before = state.object
     state.object = object
+    this.#countSeated(state, before)
     this.#mix.set(key, object)
     this.#land(state)
     this.#countSeats(state)
@@ -129,6 +105,7 @@ class FirstScheduler implements Scheduler, Explained {
 
   #setQueue(object: Queue): void {
     this.queues.set(object.metadata.name, object)
+    this.quota.set(object)
     this.fleet.generation++
   }
 
@@ -169,6 +146,7 @@ class FirstScheduler implements Scheduler, Explained {
     if (kind === 'Node') this.fleet.removeNode(key)
     else if (kind === 'Queue') {
       this.queues.delete(key)
+      this.quota.remove(key)
       this.fleet.generation++
     } else if (kind === 'Pod') {
       const pod = this.pods.get(key)
@@ -179,6 +157,7 @@ class FirstScheduler implements Scheduler, Explained {
       if (state === undefined) return
       this.#leaveLine(key)
       this.#setSeats(state, undefined)
+      this.#seated.get(state.object.spec.queue)?.delete(key)
       this.gangs.delete(key)
       this.#mix.set(key, undefined)
       this.#changed.delete(key)
@@ -199,12 +178,12 @@ class FirstScheduler implements Scheduler, Explained {
   /** Seats that were just decided count from now on; seats that are being taken away count until they are gone. */
   #countSeats(state: GangState): void {
     const { inFlight, object } = state
-    const assumed =
-      inFlight?.outcome !== 'stale' && inFlight?.verdict.kind === 'bind' ? inFlight.verdict.seats : undefined
-    this.#setSeats(state, assumed ?? object.status?.seats)
+    const verdict = inFlight?.outcome === 'stale' ? undefined : inFlight?.verdict
+    const assumed = verdict?.kind === 'bind' || verdict?.kind === 'preempt' ? verdict.seats : undefined
+    this.#setSeats(state, assumed ?? keptBy(object))
   }
 
-  #setSeats(state: GangState, seats: Seats | undefined): void {
+  #setSeats(state: GangState, seats: Kept | undefined): void {
     if (sameSeats(state.seats, seats)) return
     const claims = seats === undefined ? [] : claimsOf(state.object, seats, (node, id) => this.#modelOf(node, id))
     const kept = new Set(claims.map(([pod]) => pod))
@@ -212,6 +191,21 @@ class FirstScheduler implements Scheduler, Explained {
     for (const [pod, claim] of claims) this.fleet.setClaim(pod, 'seat', claim)
     state.seats = seats
     state.seatPods = [...kept]
+    state.holds = sumOf(claims)
+  }
+
+  /** Gangs that hold committed seats of the queue. */
+  seatedIn(queue: string): Iterable<GangState> {
+    return this.#seated.get(queue)?.values() ?? []
+  }
+
+  #countSeated(state: GangState, before: Gang): void {
+    this.#seated.get(before.spec.queue)?.delete(state.key)
+    const { spec, status } = state.object
+    if (spec.suspend || status?.seats?.attempt !== spec.attempt) return
+    const seated = this.#seated.get(spec.queue) ?? new Map<string, GangState>()
+    this.#seated.set(spec.queue, seated)
+    seated.set(state.key, state)
   }
 
   #modelOf(node: string, device: string): string | undefined {
@@ -228,7 +222,7 @@ class FirstScheduler implements Scheduler, Explained {
     if (object.spec.suspend || object.metadata.deletionTimestamp !== undefined) {
       this.#leaveLine(key)
       if (seats !== undefined) verdicts.push(this.#send(state, { kind: 'release', ...about(state) }))
-    } else if (seats?.attempt === object.spec.attempt) {
+    } else if (object.status?.seats?.attempt === object.spec.attempt) {
       this.#leaveLine(key)
     } else {
       this.line.put(key, object, laneKeyOf(state))
@@ -237,24 +231,18 @@ class FirstScheduler implements Scheduler, Explained {
 
   /** Lane by lane in the order of their first gangs: seat it and look at the next, or keep for it what it waits for. */
   #walk(nowMs: number, verdicts: Verdict[]): void {
-    const reserved = new Reservations(this.fleet)
-    const heads: { lane: Lane; head: Waiting }[] = []
-    const enter = (lane: Lane) => {
-      const head = lane.waiting[0]
-      if (head === undefined) return
-      let index = heads.length
-      while (index > 0 && goesBefore(heads[index - 1]?.head ?? head, head)) index--
-      heads.splice(index, 0, { lane, head })
-    }
-    for (const lane of this.line.lanes()) enter(lane)
-    for (let next = heads.pop(); next !== undefined; next = heads.pop()) {
-      const { lane, head } = next
+    const reserved = new Reservations(this.fleet, (key) => this.startOf(key, nowMs))
+    const order = new Order(this.quota, lanesOf(this.line))
+    for (let next = order.next(); next !== undefined; next = order.next()) {
+      const { head } = next
+      const lane = this.line.laneOf(head.key)
+      assert(lane !== undefined, `gang ${head.key} has its turn but no place in line`)
       const state = this.gangs.get(head.key)
       assert(state !== undefined, `gang ${head.key} stands in line but is not known`)
       if (state.inFlight === undefined && this.#mayHaveChanged(lane, head.key)) {
-        const blocked = this.#try(state, reserved, verdicts)
-        if (blocked === 'seated') {
-          enter(lane)
+        const blocked = this.#try(state, reserved, nowMs, verdicts)
+        if (blocked === 'decided') {
+          order.enter(lane.waiting, 0)
           continue
         }
         this.#block(lane, head.key, blocked)
@@ -278,54 +266,90 @@ class FirstScheduler implements Scheduler, Explained {
     lane.blocked = { generation: this.fleet.generation, head, verdict }
   }
 
-  #try(state: GangState, reserved: Reserved, verdicts: Verdict[]): Blocked | 'seated' {
+  #try(state: GangState, reservations: Reservations, nowMs: number, verdicts: Verdict[]): Blocked | 'decided' {
     const { object, key } = state
-    const queue = this.#queueBlock(object)
+    const queue = queueBlock(this.queues, object)
     if (queue !== undefined) return queue
     if (this.#hasLivePodsOf(state)) return ending(object)
-    const restarting = state.seats !== undefined
-    const fit = this.#fit(state, restarting ? nothingReserved : reserved)
+    const isKept = state.seats !== undefined
+    const reserved = isKept ? nothingReserved : reservations.for(endIfStarted(object, nowMs))
+    const fit = this.#fit(state, reserved)
     if (fit.fits) {
-      this.#leaveLine(key)
-      const seats = seatsOf(object, fit.placed)
-      verdicts.push(this.#send(state, { kind: 'bind', ...about(state), seats }))
-      this.#countSeats(state)
-      return 'seated'
+      this.#decide(state, { kind: 'bind', ...about(state), seats: seatsOf(object, fit.placed) }, verdicts)
+      return 'decided'
     }
-    const leftovers = this.livePodsOf(key).size > 0
-    if (restarting && !leftovers) verdicts.push(this.#send(state, { kind: 'release', ...about(state) }))
-    return leftovers ? ending(object) : { kind: 'shortage', shortage: fit.shortage }
+    if (this.livePodsOf(key).size > 0) return ending(object)
+    const leaving = this.#victimsLeaving(object)
+    if (leaving.length > 0) return preempting(leaving)
+    // What was kept for it is of no use any more: it is given back first, and decided about anew after that.
+    if (isKept) verdicts.push(this.#send(state, { kind: 'release', ...about(state) }))
+    else {
+      const displaced = this.#displace(state, fit, reserved, nowMs)
+      if (displaced !== undefined) {
+        const { placed, victims } = displaced
+        this.#decide(state, { kind: 'preempt', ...about(state), seats: seatsOf(object, placed), victims }, verdicts)
+        return 'decided'
+      }
+    }
+    return { kind: 'shortage', shortage: fit.shortage }
+  }
+
+  #decide(state: GangState, verdict: Verdict & { kind: 'bind' | 'preempt' }, verdicts: Verdict[]): void {
+    this.#leaveLine(state.key)
+    verdicts.push(this.#send(state, verdict))
+    this.#countSeats(state)
+  }
+
+  /** Whom it may displace, so that it fits. */
+  #displace(
+    { key, object }: GangState,
+    fit: Fit & { fits: false },
+    reserved: Reserved,
+    nowMs: number,
+  ): Displaced | undefined {
+    if (!displaceable.has(fit.shortage.kind)) return undefined
+    return displace(this, { key, object, reserved }, nowMs)
+  }
+
+  /** Those that were asked to leave for it and have not yet. */
+  #victimsLeaving({ spec, status }: Gang): Victim[] {
+    const { hold } = status ?? {}
+    if (hold?.attempt !== spec.attempt) return []
+    return hold.victims.filter(({ gang, uid, attempt }) => {
+      const victim = this.gangs.get(gang)
+      if (victim?.object.metadata.uid !== uid) return false
+      return victim.object.status?.seats?.attempt === attempt || this.livePodsOf(gang).size > 0
+    })
+  }
+
+  /** When and where a gang that waits would start, by the ends that are known. */
+  startOf(key: string, nowMs: number): Start | undefined {
+    const state = this.gangs.get(key)
+    if (state === undefined) return undefined
+    const endings = [...this.gangs.values()].flatMap((one) => {
+      const atMs = one.key === key ? undefined : endOfGang(one.object)
+      return atMs === undefined ? [] : [{ atMs, pods: podsOf(one, this.livePodsOf(one.key)) }]
+    })
+    if (endings.length === 0) return undefined
+    return earliestStart(this.fleet, endings, nowMs, () => {
+      const fit = this.#fit(state, nothingReserved)
+      return fit.fits ? fit.placed : undefined
+    })
+  }
+
+  #countCapacity(): void {
+    if (this.#countedAt === this.fleet.layout) return
+    this.#countedAt = this.fleet.layout
+    for (const model of this.fleet.models()) this.quota.setCapacity(model, 1000 * countOf(this.fleet, model).total)
   }
 
   /** The gang's own void seats don't stand in its way; its own live pods do, whatever attempt they are of. */
-  #fit(state: GangState, reserved: Reserved): Fit {
-    const { object, seats, key } = state
-    const { generation } = this.fleet
-    this.#setSeats(state, undefined)
-    const fit = fitGang(this.fleet, { gang: key, object, quotaLeft: this.#quotaLeft(object), reserved })
-    this.#setSeats(state, seats)
-    this.fleet.generation = generation
-    return fit
-  }
-
-  #quotaLeft(gang: Gang): Map<string, number> {
-    const quota = this.queues.get(gang.spec.queue)?.spec.nominalQuota ?? {}
-    return new Map(
-      Object.entries(quota).map(([model, count]) => [model, count * 1000 - this.fleet.usage(gang.spec.queue, model)]),
-    )
-  }
-
-  #queueBlock(gang: Gang): Blocked | undefined {
-    const name = gang.spec.queue
-    const queue = this.queues.get(name)
-    const namespace = gang.metadata.namespace ?? 'default'
-    const blocked = (reason: string, message: string): Blocked => ({ kind: 'queue', reason, message })
-    if (queue === undefined) return blocked('QueueMissing', `queue ${name} does not exist; create it or name another`)
-    if (!queue.spec.namespaces.some((one) => one === '*' || one === namespace)) {
-      return blocked('NamespaceNotAllowed', `queue ${name} does not list namespace ${namespace} in spec.namespaces`)
-    }
-    if (queue.spec.stopPolicy === 'None') return undefined
-    return blocked('QueueStopped', `queue ${name} is stopped (spec.stopPolicy: ${queue.spec.stopPolicy})`)
+  #fit({ object, key, seatPods }: GangState, reserved: Reserved): Fit {
+    const live = this.livePodsOf(key)
+    return this.fleet.attempt(() => {
+      for (const pod of seatPods) if (!live.has(pod)) this.fleet.lift(pod)
+      return fitGang(this.fleet, { gang: key, object, quotaLeft: quotaLeft(this.quota, this.fleet, object), reserved })
+    })
   }
 
   /** Pods of this very attempt that still live without seats would be seated a second time. */
@@ -373,17 +397,6 @@ class FirstScheduler implements Scheduler, Explained {
   }
 }
 
-function newState(key: string, object: Gang): GangState {
-  return {
-    key,
-    object,
-    seats: undefined,
-    seatPods: [],
-    inFlight: undefined,
-    endingSinceMs: undefined,
-  }
-}
-
 function isSame(a: Verdict, b: Verdict): boolean {
   return a.kind === b.kind && a.gang === b.gang && a.resourceVersion === b.resourceVersion
 }
@@ -401,34 +414,22 @@ function ending(gang: Gang): Blocked {
   }
 }
 
-/**
- * The first in line for a model keeps nodes for itself; what waits only for the fleet's size or its queue keeps none. Which
- * nodes is worked out only when somebody behind it asks.
- */
-class Reservations implements Reserved {
-  readonly #fleet: Fleet
-  readonly #waiting = new Map<string, { gang: string; shortage: Shortage; reservation?: Reservation }>()
-
-  constructor(fleet: Fleet) {
-    this.#fleet = fleet
-  }
-
-  add(blocked: Blocked, gang: string): void {
-    if (blocked.kind === 'queue') return
-    const { kind, alternative } = blocked.shortage
-    if (kind === 'quota' || kind === 'never' || kind === 'nodes' || this.#waiting.has(alternative.model)) return
-    this.#waiting.set(alternative.model, { gang, shortage: blocked.shortage })
-  }
-
-  of(model: string): Reservation | undefined {
-    const waiting = this.#waiting.get(model)
-    if (waiting === undefined) return undefined
-    waiting.reservation ??= { gang: waiting.gang, nodes: nodesToWaitFor(this.#fleet, waiting.shortage) }
-    return waiting.reservation
-  }
+function* lanesOf(line: Line): Iterable<readonly Waiting[]> {
+  for (const { waiting } of line.lanes()) yield waiting
 }
 
-const nothingReserved: Reserved = { of: () => undefined }
+function preempting(victims: readonly Victim[]): Blocked {
+  return { kind: 'queue', reason: preemptingReason, message: preemptingMessage(victims) }
+}
+
+function sumOf(claims: readonly [string, Claim][]): Map<string, number> {
+  const sums = new Map<string, number>()
+  for (const [, { model, devices }] of claims) {
+    const milli = devices.reduce((sum, device) => sum + device.milli, 0)
+    if (milli > 0) sums.set(model, (sums.get(model) ?? 0) + milli)
+  }
+  return sums
+}
 
 /** A gang that restarts stands in a lane of its own: it has room that others alike have not. */
 function laneKeyOf(state: GangState): string {
@@ -443,7 +444,7 @@ function toldTo(gang: Gang): { reason: string; message: string } | undefined {
   return condition === undefined ? undefined : { reason: condition.reason ?? '', message: condition.message ?? '' }
 }
 
-function sameSeats(a: Seats | undefined, b: Seats | undefined): boolean {
+function sameSeats(a: Kept | undefined, b: Kept | undefined): boolean {
   if (a === b) return true
   if (a === undefined || b === undefined || a.attempt !== b.attempt || a.members.length !== b.members.length)
     return false

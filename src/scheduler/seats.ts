@@ -46,7 +46,7 @@ export function seatsOf(gang: Gang, placed: readonly Placed[]): Seats {
 /** What each member of seats claims, by the pod's key. The same whether the seats were just decided or read back. */
 export function claimsOf(
   gang: Gang,
-  seats: Seats,
+  seats: Pick<Seats, 'members'>,
   model: (node: string, device: string) => string | undefined,
 ): [string, Claim][] {
   return seats.members.map((member) => {

@@ -5,7 +5,7 @@ import { createScheduler } from '../../scheduler/scheduler.ts'
 import { gangKeyOf, gangStatusOf } from '../gangs.ts'
 import { again, type Context, type Outcome, type Reconciler, settled } from '../reconciler.ts'
 import { bindMembers } from './bind.ts'
-import { commitVerdict } from './commit.ts'
+import { askVictims, commitVerdict } from './commit.ts'
 import { createDecisionLog, type DecisionLog } from './decisions.ts'
 
 /** The key under which the whole fleet is decided about; all others are gangs. No gang's key lacks a namespace. */
@@ -54,7 +54,10 @@ export function createScheduling(
     const written = verdict === undefined ? undefined : await commit(verdict)
     const gang = written ?? gangs.get(refOfKey(key))
     if (gang !== undefined) await bindMembers(store, gang, views.podsOf(gang), (name) => nodes.get({ name }))
-    return verdict === undefined ? settled() : { ...settled(), wake: [fleetKey] }
+    const asked =
+      gang === undefined ? 'asked' : await askVictims(store, gang, (other) => gangs.get(refOfKey(other)), clock.now())
+    const outcome = asked === 'asked' ? settled() : again(5)
+    return verdict === undefined ? outcome : { ...outcome, wake: [fleetKey] }
   }
 
   /** A verdict stays until its write has an answer: one that failed for another reason is written again. */

@@ -4,7 +4,7 @@ import type { InferenceService } from '../../model/kinds/inference-service.ts'
 import { label } from '../../model/names.ts'
 import { keyOf, refOfKey } from '../../model/refs.ts'
 import { equalJson } from '../../store/json.ts'
-import { seatsNow } from '../gangs.ts'
+import { evictionNow, seatsNow } from '../gangs.ts'
 import { leavingQueue, type Missing, missingSecret } from '../missing.ts'
 import { again, type Context, type Outcome, type Reconciler, settled, sooner } from '../reconciler.ts'
 import { drains, whenQueueStops } from '../stop-policy.ts'
@@ -59,7 +59,9 @@ export function createServing(context: Context): Reconciler {
       goal: goal?.id ?? seen.replicas.find((replica) => replica.state !== 'leaving')?.revision ?? '',
       wanted: scaled.wanted,
       canMake: missing === undefined,
-      yields: ({ gang, live }) => (live.length > 0 || seatsNow(gang) !== undefined) && drains(views, gang.spec.queue),
+      yields: ({ gang, live }) =>
+        (live.length > 0 || seatsNow(gang) !== undefined) &&
+        (evictionNow(gang) !== undefined || drains(views, gang.spec.queue)),
       nowMs,
     })
     await carryOut(service, goal, plan, seen)

@@ -1,7 +1,7 @@
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { Pod } from '../../model/kinds/kubernetes.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
-import { hasEnded, isLeaving, memberCount, seatsNow } from '../gangs.ts'
+import { evictionNow, hasEnded, isLeaving, memberCount, seatsNow } from '../gangs.ts'
 import { dataOf, leavingQueue, type Missing, missingSecretOfJob } from '../missing.ts'
 import type { Context } from '../reconciler.ts'
 import { drainMessage, drains } from '../stop-policy.ts'
@@ -14,8 +14,8 @@ export interface Hold {
 
 /**
  * A job that holds nothing of a stopped queue needs no hold: it stands in line, where the scheduler passes it over and
- * says so. A member that somebody evicts (`kubectl drain`) takes its gang along: all of it gets the same grace. What is
- * missing stops nothing that runs; an attempt that ended is recovery's first. `pods`: of the present attempt.
+ * says so. So does one whose seats the scheduler asks back. A member that somebody evicts (`kubectl drain`) takes its gang
+ * along: all of it gets the same grace. What is missing stops nothing that runs; an attempt that ended is recovery's first. `pods`: of the present attempt.
  */
 export function holdOf(
   context: Context,
@@ -27,6 +27,8 @@ export function holdOf(
   const { queue } = job.spec
   const holdsSeats = live.length > 0 || seatsNow(gang) !== undefined
   if (holdsSeats && drains(context.views, queue)) return { reason: 'QueueStopped', message: drainMessage(queue) }
+  const eviction = evictionNow(gang)
+  if (holdsSeats && eviction !== undefined) return { reason: 'Evicted', message: eviction.message }
   const evicted = pods.find(isLeaving)
   if (evicted !== undefined)
     return { reason: 'Evicted', message: `${evicted.metadata.name} was evicted; no restart is counted` }

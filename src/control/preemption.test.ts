@@ -1,0 +1,118 @@
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { conditionOf } from '../model/conditions.ts'
+import { mortalControl } from './crashing.fixture.ts'
+import { createWorld, type World } from './world.fixture.ts'
+
+/** Work of higher priority displaces what may be displaced: a checkpoint first, then the line again. */
+
+let world: World
+beforeEach(async () => {
+  world = await createWorld()
+  await world.node('a', 2)
+})
+afterEach(() => world.close())
+
+const phase = (name: string, wanted: string, of = world) =>
+  of.until(async () => (await of.getJob(name)).status?.phase === wanted, `${name} is ${wanted}`)
+const kept = (name: string) =>
+  world.until(async () => (await world.getGang(name)).status?.hold !== undefined, `seats are kept for ${name}`)
+const scheduled = async (name: string, of = world) =>
+  conditionOf((await of.getGang(name)).status?.conditions, 'Scheduled')
+
+test('it checkpoints, leaves, stands in line again and goes on; no restart is counted', async () => {
+  world.control()
+  await world.job('low', { workers: 2, maxRestarts: 0 })
+  await phase('low', 'Running')
+  world.agent.onStop(async (pod) => {
+    await world.agent.ship(pod.metadata.name, 7)
+    await world.clock.sleep(3_000)
+  })
+  await world.job('high', { workers: 1, priority: 10 })
+  await kept('high')
+  expect(await scheduled('high')).toMatchObject({
+    status: 'False',
+    reason: 'Preempting',
+    message: expect.stringContaining('it sits when default/low has left'),
+  })
+  await phase('high', 'Running')
+  await phase('low', 'Waiting')
+  const { status } = await world.getJob('low')
+  expect(status).toMatchObject({ restarts: 0, attempt: 2, checkpoint: { step: 7, attempt: 1 } })
+  const gang = await world.getGang('high')
+  expect(gang.status?.hold).toBeUndefined()
+  await world.agent.end('high-worker-0-1', { exitCode: 0 })
+  await world.until(() => world.agent.running().includes('low-worker-1-2'), 'low goes on')
+  expect((await world.getGang('low')).status?.eviction).toBeUndefined()
+  expect((await world.getJob('low')).status).toMatchObject({ restarts: 0, attempt: 2 })
+})
+
+test('what may not be displaced stays, and so does what is of the same priority', async () => {
+  world.control()
+  await world.job('firm', { workers: 1, preemptible: false })
+  await world.job('equal', { workers: 1, priority: 10 })
+  await phase('firm', 'Running')
+  await phase('equal', 'Running')
+  await world.job('high', { workers: 1, priority: 10 })
+  await phase('high', 'Waiting')
+  await world.settle(5_000)
+  expect(world.agent.running()).toEqual(['equal-worker-0-1', 'firm-worker-0-1'])
+})
+
+test('nobody is displaced when that would not let it start', async () => {
+  world.control()
+  await world.job('low', { workers: 1 })
+  await world.job('firm', { workers: 1, preemptible: false })
+  await phase('low', 'Running')
+  await phase('firm', 'Running')
+  await world.job('wide', { workers: 2, priority: 10 })
+  await phase('wide', 'Waiting')
+  await world.settle(5_000)
+  expect(world.agent.running()).toEqual(['firm-worker-0-1', 'low-worker-0-1'])
+})
+
+test('what leaves is kept for whom it left, also from those who come meanwhile', async () => {
+  world.control()
+  await world.job('low', { workers: 2 })
+  await phase('low', 'Running')
+  world.agent.onStop(() => world.clock.sleep(4_000))
+  await world.job('high', { workers: 2, priority: 10 })
+  await kept('high')
+  await world.job('sneaky', { workers: 1, priority: 5 })
+  await phase('high', 'Running')
+  await phase('sneaky', 'Waiting')
+})
+
+test('one that is displaced and wants no more seats has given them up all the same', async () => {
+  world.control()
+  await world.job('low', { workers: 2 })
+  await phase('low', 'Running')
+  world.agent.onStop(() => world.clock.sleep(4_000))
+  await world.job('high', { workers: 2, priority: 10 })
+  await kept('high')
+  await world.store.patch('TrainingJob', { name: 'high', namespace: 'default' }, { spec: { suspend: true } })
+  await world.until(async () => (await world.getGang('high')).status?.hold === undefined, 'nothing is kept')
+  await world.until(() => world.agent.running().includes('low-worker-1-2'), 'low goes on')
+})
+
+test('a control plane that dies after any of its writes displaces it once, and loses nobody', async () => {
+  const writes = await life()
+  for (let n = 1; n <= writes; n++) await life(n)
+}, 120_000)
+
+async function life(crashAfter = Number.POSITIVE_INFINITY): Promise<number> {
+  const own = await createWorld({ seed: 3 })
+  await own.node('a', 2)
+  own.agent.onStop(() => own.clock.sleep(5_000)) // the next control plane is there by then
+  const { writes, until } = mortalControl(own, crashAfter)
+  await own.job('low', { workers: 2, maxRestarts: 0 })
+  await until(() => own.agent.running().length === 2, 'low runs')
+  await own.job('high', { workers: 1, priority: 10, maxRestarts: 0 })
+  await until(() => own.agent.running().join() === 'high-worker-0-1', 'high runs, and low has left')
+  await own.agent.end('high-worker-0-1', { exitCode: 0 })
+  await until(() => own.agent.running().length === 2, 'low runs again')
+  for (const name of own.agent.running()) await own.agent.end(name, { exitCode: 0 })
+  await until(async () => (await own.getJob('low')).status?.phase === 'Succeeded', 'low ends')
+  expect((await own.getJob('low')).status).toMatchObject({ restarts: 0, attempt: 2 })
+  await own.close()
+  return writes()
+}

@@ -1,0 +1,181 @@
+import type { Gang } from '../model/kinds/gang.ts'
+import type { Why } from './contract.ts'
+import { demandOf, topologyOf } from './fit.ts'
+import type { NodeState } from './nodes.ts'
+import { titleOf } from './reasons.ts'
+import { roomFor } from './rooms.ts'
+import type { Edit, Scene } from './what-if.ts'
+
+/** An edit that may start a gang that waits, in words. */
+export interface Candidate {
+  says: string
+  edit: Edit
+}
+
+/** Edits from the smallest to the largest: where one helps, those after it do too. */
+export interface Family {
+  sizes: readonly Candidate[]
+  /** Where each is made of parts, of which some may not be needed: the same without the part at `index`. */
+  without?(candidate: Candidate, index: number): Candidate | undefined
+}
+
+export function* families(scene: Scene, key: string, gang: Gang, holders: Why['holders']): Iterable<Family> {
+  for (const sizes of plainFamilies(scene, gang)) yield { sizes }
+  yield openNodes(scene, gang)
+  yield suspendedHolders(scene, key, holders)
+}
+
+function* plainFamilies(scene: Scene, gang: Gang): Iterable<readonly Candidate[]> {
+  yield fewerMembers(gang)
+  yield* wider(gang)
+  yield* otherModels(scene, gang)
+  yield* queueEdits(scene, gang)
+  yield* otherQueues(scene, gang)
+  yield higherPriority(scene, gang)
+}
+
+function fewerMembers(gang: Gang): Candidate[] {
+  const [group, ...others] = gang.spec.groups
+  if (group === undefined || others.length > 0) return []
+  return Array.from({ length: group.min - 1 }, (_, less) => group.min - 1 - less).map((members) => ({
+    says: `ask for ${members} ${members === 1 ? 'worker' : 'workers'} instead of ${group.min}`,
+    edit: edited(gang, { groups: [{ ...group, min: members, max: members }] }),
+  }))
+}
+
+/** What is required of the fabric becomes a preference, then nothing. */
+function* wider(gang: Gang): Iterable<Candidate[]> {
+  const { required } = topologyOf(gang)
+  if (required === undefined) return
+  yield [
+    {
+      says: `prefer ${required} instead of requiring it (spec.topology)`,
+      edit: edited(gang, { topology: { preferred: required } }),
+    },
+  ]
+}
+
+function* otherModels({ fleet }: Scene, gang: Gang): Iterable<Candidate[]> {
+  const { groups } = gang.spec
+  for (const model of fleet.models()) {
+    if (groups.every(({ accelerators }) => accelerators.some((one) => one.model === model))) continue
+    const others = groups.map((group) => ({
+      ...group,
+      accelerators: group.accelerators.slice(0, 1).map(({ count }) => ({ model, count })),
+    }))
+    const says = `ask for ${model} instead of ${groups[0]?.accelerators[0]?.model ?? 'its model'}`
+    yield [{ says, edit: edited(gang, { groups: others }) }]
+  }
+}
+
+function* queueEdits({ queues, quota }: Scene, gang: Gang): Iterable<Candidate[]> {
+  const own = queues.get(gang.spec.queue)
+  if (own === undefined) return
+  const { name } = own.metadata
+  const namespace = gang.metadata.namespace ?? 'default'
+  const changed = (says: string, spec: Partial<typeof own.spec>): Candidate[] => [
+    { says, edit: { queue: { ...own, spec: { ...own.spec, ...spec } } } },
+  ]
+  if (own.spec.stopPolicy !== 'None')
+    yield changed(`start queue ${name} again (spec.stopPolicy: None)`, { stopPolicy: 'None' })
+  if (!own.spec.namespaces.some((one) => one === '*' || one === namespace)) {
+    const namespaces = [...own.spec.namespaces, namespace]
+    yield changed(`let namespace ${namespace} use queue ${name} (spec.namespaces)`, { namespaces })
+  }
+  if (own.spec.nominalQuota === undefined) return
+  const needed = { ...own.spec.nominalQuota }
+  for (const { min, accelerators } of gang.spec.groups) {
+    const [one] = accelerators
+    if (one === undefined || needed[one.model] === undefined) continue
+    const lacks = Math.max(0, min * one.count - quota.available(name, one.model) / 1000)
+    needed[one.model] = (needed[one.model] ?? 0) + lacks
+  }
+  const raised = Object.keys(needed).filter((model) => needed[model] !== own.spec.nominalQuota?.[model])
+  if (raised.length === 0) return
+  const counts = raised.map((model) => `${needed[model]} × ${model}`).join(', ')
+  yield changed(`raise spec.nominalQuota of queue ${name} to ${counts}`, { nominalQuota: needed })
+}
+
+/** Of so many queues, those with most of their own left are tried. */
+const queuesTried = 5
+
+function* otherQueues({ queues, quota }: Scene, gang: Gang): Iterable<Candidate[]> {
+  const model = gang.spec.groups[0]?.accelerators[0]?.model ?? ''
+  const others = [...queues.keys()]
+    .filter((name) => name !== gang.spec.queue)
+    .map((name) => ({ name, idle: Math.floor(quota.nominalLeft(name, model) / 1000) }))
+    .toSorted((a, b) => b.idle - a.idle)
+  for (const { name, idle } of others.slice(0, queuesTried)) {
+    const why = idle > 0 ? `, which has ${idle} × ${model} of its own idle` : ''
+    yield [{ says: `use queue ${name}${why}`, edit: edited(gang, { queue: name }) }]
+  }
+}
+
+/** Cordoned nodes that have room for a member, the roomiest first. */
+function openNodes({ fleet }: Scene, { spec }: Gang): Family {
+  const demands = spec.groups.flatMap((group) => group.accelerators.map((one) => demandOf(group, one)))
+  const roomIn = (node: NodeState) =>
+    demands.reduce((most, demand) => Math.max(most, roomFor(node, demand, 'empty and open')), 0)
+  const cordoned = [...fleet.nodes.values()].filter(
+    (node) => node.object.spec?.unschedulable === true && roomIn(node) > 0,
+  )
+  return familyOf(
+    cordoned.toSorted((a, b) => roomIn(b) - roomIn(a)),
+    (open) => ({
+      says: `uncordon ${open.length === 1 ? 'node' : 'nodes'} ${listed(open.map(({ name }) => name))}`,
+      edit: { open },
+    }),
+  )
+}
+
+/** Above the next in line or the next that holds something, and so on. */
+function higherPriority({ line, gangs }: Scene, gang: Gang): Candidate[] {
+  const own = gang.spec.priority
+  const above = new Set<number>()
+  for (const { waiting } of line.lanes()) for (const one of waiting.slice(0, 1)) above.add(one.gang.spec.priority + 1)
+  for (const { object } of gangs.values()) above.add(object.spec.priority + 1)
+  return [...above]
+    .filter((priority) => priority > own)
+    .toSorted((a, b) => a - b)
+    .map((priority) => ({ says: `set its priority to ${priority}`, edit: edited(gang, { priority }) }))
+}
+
+/** The least important ones first, of those the smallest. */
+function suspendedHolders({ gangs }: Scene, key: string, holders: Why['holders']): Family {
+  const least = holders.toSorted((a, b) => a.priority - b.priority || a.accelerators - b.accelerators)
+  const names = new Set(least.map(({ gang }) => gang).filter((gang) => gang !== key && gangs.has(gang)))
+  return familyOf([...names], (without) => ({
+    says: `suspend ${listed(without.map((gang) => titleOf(gang, gangs.get(gang)?.object)))}`,
+    edit: { without },
+  }))
+}
+
+/** The first of the parts, the first two, and so on. */
+function familyOf<T>(parts: readonly T[], of: (some: readonly T[]) => Candidate): Family {
+  const partsOf = new Map<Candidate, readonly T[]>()
+  const make = (some: readonly T[]): Candidate => {
+    const candidate = of(some)
+    partsOf.set(candidate, some)
+    return candidate
+  }
+  return {
+    sizes: parts.map((_, index) => make(parts.slice(0, index + 1))),
+    without: (candidate, index) => {
+      const some = partsOf.get(candidate)
+      return some === undefined || index >= some.length || some.length === 1
+        ? undefined
+        : make(some.toSpliced(index, 1))
+    },
+  }
+}
+
+const namedMax = 3
+
+function listed(names: readonly string[]): string {
+  const named = names.slice(0, namedMax).join(' and ')
+  return names.length > namedMax ? `${named} and ${names.length - namedMax} more` : named
+}
+
+function edited(gang: Gang, spec: Partial<Gang['spec']>): Edit {
+  return { gang: { ...gang, spec: { ...gang.spec, ...spec } } }
+}

@@ -1,0 +1,44 @@
+import type { Gang } from '../model/kinds/gang.ts'
+import type { Seats, Verdict } from './contract.ts'
+
+/** What the scheduler keeps of each gang. */
+export interface GangState {
+  key: string
+  object: Gang
+  /** What the fleet currently counts as this gang's seats (or what is kept for it), and under which pods. */
+  seats: Kept | undefined
+  seatPods: string[]
+  /** What they come to, in milli-accelerators by model. */
+  holds: ReadonlyMap<string, number>
+  inFlight: { verdict: Verdict; outcome?: 'committed' | 'stale' } | undefined
+  /** Since when it waits for pods of its own to end. */
+  endingSinceMs: number | undefined
+}
+
+/** Seats that it has, or that it will have once others have left. */
+export type Kept = Pick<Seats, 'attempt' | 'members'>
+
+export function newState(key: string, object: Gang): GangState {
+  return {
+    key,
+    object,
+    seats: undefined,
+    seatPods: [],
+    holds: new Map(),
+    inFlight: undefined,
+    endingSinceMs: undefined,
+  }
+}
+
+/** Seats that it has, void or not, or what is kept for it. Seats that were asked back are void with their attempt. */
+export function keptBy({ spec, status }: Gang): Kept | undefined {
+  const { seats, hold, eviction } = status ?? {}
+  if (hold !== undefined && hold.attempt === spec.attempt) return hold
+  const isGone = seats !== undefined && seats.attempt !== spec.attempt && eviction?.attempt === seats.attempt
+  return isGone ? undefined : seats
+}
+
+/** Its pods that hold something, by seats or by living. */
+export function podsOf(state: GangState, live: ReadonlySet<string>): Iterable<string> {
+  return live.size === 0 ? state.seatPods : new Set([...state.seatPods, ...live])
+}
