@@ -27,7 +27,7 @@ function probeHttp(run: ProbeRun, path: string, port: number): Promise<string | 
       },
     )
     call.on('timeout', () => call.destroy(new Error(`no answer within ${run.timeoutMs} ms`)))
-    call.on('error', (error) => resolve(`GET ${path} on port ${port}: ${error.message}`))
+    call.on('error', (error) => resolve(`GET ${path}: ${failure(run.host, port, error)}`))
     call.end()
   })
 }
@@ -40,9 +40,25 @@ function probeTcp(run: ProbeRun, port: number): Promise<string | undefined> {
       resolve(problem)
     }
     socket.once('connect', () => done())
-    socket.once('timeout', () => done(`port ${port} did not accept within ${run.timeoutMs} ms`))
-    socket.once('error', (error) => done(`port ${port}: ${error.message}`))
+    socket.once('timeout', () => done(`connection to ${run.host}:${port} was not accepted within ${run.timeoutMs} ms`))
+    socket.once('error', (error) => done(failure(run.host, port, error)))
   })
+}
+
+/** What a person calls it. */
+function failure(host: string, port: number, { code = '', message }: NodeJS.ErrnoException): string {
+  const what = words[code]
+  return what === undefined ? `${host}:${port}: ${message}` : `connection to ${host}:${port} ${what}`
+}
+
+const words: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'was refused',
+  ECONNRESET: 'was cut before there was an answer',
+  EPIPE: 'was cut before there was an answer',
+  ETIMEDOUT: 'timed out',
+  EHOSTUNREACH: 'found no way there',
+  ENETUNREACH: 'found no way there',
+  ENOTFOUND: 'is to a name that nobody knows',
 }
 
 function probeCommand(run: ProbeRun, command: readonly string[]): Promise<string | undefined> {

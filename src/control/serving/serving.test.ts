@@ -230,7 +230,7 @@ async function publish(version: number): Promise<void> {
 const eventsOf = async (reason: string) =>
   (await world.store.list('Event')).items.filter((one) => one.reason === reason).map((one) => one.message)
 
-const refused = 'GET /health on port 20000: connect ECONNREFUSED 127.0.0.1:20000'
+const refused = 'GET /health: connection to 127.0.0.1:20000 was refused'
 async function neverReady(pod: Pod): Promise<void> {
   const status = { conditions: [{ type: 'Ready', status: 'False', reason: 'ContainersNotReady', message: refused }] }
   await world.store.patch('Pod', refOf(pod), { status }, { status: true, uid: pod.metadata.uid })

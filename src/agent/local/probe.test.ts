@@ -1,0 +1,24 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { expect, test } from 'vitest'
+import type { Probe } from '../../model/kinds/kubernetes.ts'
+import { probe } from './probe.ts'
+
+const host = '127.0.0.1'
+const look = (port: number, how: Probe) => probe({ uid: 'u', probe: how, port, host, timeoutMs: 100, env: {} })
+const get: Probe = { httpGet: { path: '/health', port: 1 } }
+const open: Probe = { tcpSocket: { port: 1 } }
+
+test('what is wrong with a connection is said in words', async () => {
+  const server = createServer((request) => void (request.url === '/cut' && request.socket.destroy()))
+  await new Promise<void>((resolve) => server.listen(0, host, resolve))
+  const { port } = server.address() as AddressInfo
+  expect(await look(port, open)).toBeUndefined()
+  expect(await look(port, get)).toBe(`GET /health: ${host}:${port}: no answer within 100 ms`)
+  const cut: Probe = { httpGet: { path: '/cut', port: 1 } }
+  expect(await look(port, cut)).toBe(`GET /cut: connection to ${host}:${port} was cut before there was an answer`)
+  server.closeAllConnections()
+  await new Promise((resolve) => server.close(resolve))
+  expect(await look(port, open)).toBe(`connection to ${host}:${port} was refused`)
+  expect(await look(port, get)).toBe(`GET /health: connection to ${host}:${port} was refused`)
+})
