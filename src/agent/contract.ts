@@ -103,6 +103,8 @@ export interface ProbeRun {
   host: string
   timeoutMs: number
   env: Record<string, string>
+  /** The command that runs the probe's own where the pod is; left out: it runs here. */
+  through?: readonly string[]
 }
 
 /** Where the agent's own half of a pod lives: data in, checkpoints and output out, progress read. */

@@ -20,7 +20,7 @@ export function containerProblem(): string | undefined {
   try {
     const script = [
       'set -e; chmod 755 .; mkdir bin tmp; cp "$(command -v busybox)" bin/busybox',
-      'for c in sh sleep cat echo env test rm id nc tail; do ln -s busybox bin/$c; done',
+      'for c in sh sleep cat echo env test rm id nc tail timeout true; do ln -s busybox bin/$c; done',
       `tar -c . | docker import - ${image}`,
       `tar -c . | docker import --change 'USER 1234:1234' - ${userImage}`,
       `docker run --rm --network host ${image} /bin/test 1`,

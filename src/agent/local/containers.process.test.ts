@@ -143,6 +143,20 @@ describe.skipIf(problem !== undefined)(`containers${problem === undefined ? '' :
     expect(left()).toEqual([])
   })
 
+  it('a probe by command that takes too long is ended inside, too', async () => {
+    const command = sh('echo x >>/begun; sleep 61')
+    const readinessProbe = { exec: { command }, periodSeconds: 0.1, timeoutSeconds: 1, failureThreshold: 100 }
+    const { metadata } = await bench.run(sh('sleep 600'), { container: { image, readinessProbe } })
+    await seesRunning()
+    const inside = (script: string): string => docker('exec', `millwright-${metadata.uid}`, ...sh(script))
+    await bench.until(async () => inside('test ! -e /begun || cat /begun').split('\n').length >= 5)
+    const sleeps = inside('for p in /proc/[0-9]*; do cat $p/cmdline 2>/dev/null; echo; done').match(/^sleep.61/gm) ?? []
+    expect(sleeps.length).toBeLessThan(3) // one runs, one may just be ending
+    const ready = (await bench.pod(metadata.name))?.status?.conditions?.find(({ type }) => type === 'Ready')
+    expect(ready?.message).toBe('/bin/sh: took too long')
+    await remove(metadata.name, 0)
+  })
+
   it('are not probed while their image is still being fetched', async () => {
     const bin = join(bench.dir, 'bin')
     mkdirSync(bin)

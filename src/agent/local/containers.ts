@@ -18,8 +18,7 @@ export interface ContainersOptions {
 }
 
 /**
- * Pods as containers, through the `docker` client: it forwards output and SIGTERM; the rest is done around it. What a
- * `docker exec` started goes on inside when its probe times out: the client cannot end it.
+ * Pods as containers, through the `docker` client: it forwards output and SIGTERM; the rest is done around it.
  */
 export function createContainers({
   dir,
@@ -35,6 +34,8 @@ export function createContainers({
   /** Of pods that run as processes all the same: why. */
   const ignored = new Map<string, string>()
   const ended = new Set<string>()
+  /** Whether commands inside can be bounded there. */
+  const endsItself = new Map<string, Promise<boolean>>()
   const clientEnv = clientEnvironment(environment)
   const used = join(dir, 'containers')
   const marker = (uid: string): string => join(podFolder(dir, uid).root, 'container')
@@ -147,7 +148,7 @@ export function createContainers({
     for (let waitMs = 20; has(run.uid) && !ended.has(run.uid); waitMs = Math.min(waitMs * 2, 500)) {
       if (!begun.has(run.uid) && exists(containerId) && (await isRunning(run.uid))) begun.add(run.uid)
       if (begun.has(run.uid)) {
-        const wrong = await probe(inside(run))
+        const wrong = await probe(await inside(run))
         if (wrong === undefined) return undefined
         await clock.sleep(endingMs)
         if (!ended.has(run.uid) && (await isRunning(run.uid))) return wrong
@@ -161,12 +162,18 @@ export function createContainers({
     return (await call(['inspect', '--format', '{{.State.Running}}', nameOf(uid)], 10_000)).output.trim() === 'true'
   }
 
-  /** A command's environment is the container's own. */
-  function inside(run: ProbeRun): ProbeRun {
-    const { exec } = run.probe
-    if (exec === undefined) return run
-    const command = [docker, 'exec', nameOf(run.uid), ...exec.command]
-    return { ...run, env: clientEnv, probe: { ...run.probe, exec: { command } } }
+  /**
+   * A command's environment is the container's own. What a `docker exec` started goes on inside when its client is gone,
+   * so the image's own `timeout` ends it there. (An image that has none has to bear what its probes leave.)
+   */
+  async function inside(run: ProbeRun): Promise<ProbeRun> {
+    if (run.probe.exec === undefined) return run
+    const exec = ['exec', nameOf(run.uid)]
+    const within = (seconds: number) => ['timeout', '-s', 'KILL', String(seconds)]
+    const ends = endsItself.get(run.uid) ?? call([...exec, ...within(1), 'true'], 10_000).then((reply) => reply.ok)
+    endsItself.set(run.uid, ends)
+    const through = [docker, ...exec, ...((await ends) ? within(Math.ceil(run.timeoutMs / 1000)) : [])]
+    return { ...run, env: clientEnv, through }
   }
 
   return {
@@ -182,6 +189,7 @@ export function createContainers({
     async remove(uid: string): Promise<void> {
       await removeContainer(uid)
       begun.delete(uid)
+      endsItself.delete(uid)
       ended.delete(uid)
       listed.delete(uid)
     },

@@ -22,3 +22,12 @@ test('what is wrong with a connection is said in words', async () => {
   expect(await look(port, open)).toBe(`connection to ${host}:${port} was refused`)
   expect(await look(port, get)).toBe(`GET /health: connection to ${host}:${port} was refused`)
 })
+
+test('of a command its exit code and last words, or that it took too long', async () => {
+  const run = (script: string, timeoutMs = 20_000) =>
+    probe({ uid: 'u', probe: { exec: { command: ['sh', '-c', script] } }, port: undefined, host, timeoutMs, env: {} })
+  expect(await run('true')).toBeUndefined()
+  expect(await run('exit 3')).toBe('sh: exit code 3')
+  expect(await run('echo one >&2; echo no model >&2; exit 4')).toBe('sh: exit code 4: no model')
+  expect(await run('while :; do :; done', 50)).toBe('sh: took too long')
+})

@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process'
+import { type ExecFileException, execFile } from 'node:child_process'
 import { Agent, request } from 'node:http'
 import { connect } from 'node:net'
 import type { ProbeRun } from '../contract.ts'
@@ -63,15 +63,20 @@ const words: Readonly<Record<string, string>> = {
 
 function probeCommand(run: ProbeRun, command: readonly string[]): Promise<string | undefined> {
   return new Promise((resolve) => {
-    const [program = '', ...args] = command
+    const [program = '', ...args] = [...(run.through ?? []), ...command]
     execFile(
       program,
       args,
       { env: run.env, timeout: run.timeoutMs, killSignal: 'SIGKILL', maxBuffer: 65_536 },
-      (error) =>
-        resolve(
-          error === null ? undefined : `${program}: ${error.killed ? 'took too long' : error.message.split('\n')[0]}`,
-        ),
+      (error, _stdout, stderr) =>
+        resolve(error === null ? undefined : `${command[0]}: ${commandFailure(error, stderr)}`),
     )
   })
+}
+
+function commandFailure({ killed, code, message }: ExecFileException, stderr: string): string {
+  if (killed === true) return 'took too long'
+  if (typeof code !== 'number') return message.split('\n')[0] ?? ''
+  const said = stderr.trim().split('\n').at(-1) ?? ''
+  return said === '' ? `exit code ${code}` : `exit code ${code}: ${said}`
 }
