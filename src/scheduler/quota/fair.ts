@@ -55,12 +55,19 @@ function* picksByShare(trial: Trial, contest: Contest, candidatesOf: CandidatesO
   }
 }
 
-/** Whether nobody of the victims could answer in kind: each one's queue, with it back, would have the larger share. */
+/**
+ * Whether none of the victims could answer in kind: its queue, with it alone back, would hold more than its own and have
+ * the larger share.
+ */
 function isLegal(trial: Trial): boolean {
   return trial.taken.every(({ candidate, reason }) => {
     if (reason !== 'InCohortFairSharing') return true
-    const [mine, theirs] = comparedOf(trial.own, trial.tree.accountOf(candidate.queue))
-    return compareShares(mine.share(), shareWith(trial, theirs, candidate, 1)) < 0
+    const account = trial.tree.accountOf(candidate.queue)
+    const [mine, theirs] = comparedOf(trial.own, account)
+    return (
+      account.isOver(candidate.holds.keys(), candidate.holds) &&
+      compareShares(mine.share(), shareWith(trial, theirs, candidate, 1)) < 0
+    )
   })
 }
 
