@@ -1,11 +1,11 @@
 import { assert, InvariantError } from '../base/errors.ts'
-import { setCondition } from '../model/conditions.ts'
 import type { Gang } from '../model/kinds/gang.ts'
 import type { Node, Pod } from '../model/kinds/kubernetes.ts'
 import type { Queue } from '../model/kinds/queue.ts'
 import { label } from '../model/names.ts'
 import { bindingAnnotations } from '../model/pods.ts'
 import { keyOf } from '../model/refs.ts'
+import { evictionOf, statusAfter } from './committed.ts'
 import type { Change, Scheduler, Verdict, Victim } from './contract.ts'
 import { hasEnded } from './fleet.ts'
 
@@ -52,13 +52,16 @@ export class Rehearsal {
 
   // ---- what is told ----
 
-  /** A new or changed object; uid, resourceVersion and creationTimestamp are given where they are missing. */
+  /** Writes a new or changed object, as a store does: it gets a resourceVersion, and a uid and a time where it has none. */
   put(object: Node | Queue | Gang | Pod): void {
-    const named = { ...object, metadata: { ...this.#identity(keyOf(object), object), ...object.metadata } }
-    if (named.kind === 'Node') this.apply({ kind: 'Node', object: named })
-    else if (named.kind === 'Queue') this.apply({ kind: 'Queue', object: named })
-    else if (named.kind === 'Gang') this.apply({ kind: 'Gang', object: named })
-    else this.apply({ kind: 'Pod', object: named })
+    const resourceVersion = this.#next()
+    const uid = `${object.kind.toLowerCase()}-${keyOf(object)}-${resourceVersion}`
+    const creationTimestamp = new Date(this.nowMs).toISOString()
+    const metadata = { uid, creationTimestamp, ...object.metadata, resourceVersion }
+    if (object.kind === 'Node') this.apply({ kind: 'Node', object: { ...object, metadata } })
+    else if (object.kind === 'Queue') this.apply({ kind: 'Queue', object: { ...object, metadata } })
+    else if (object.kind === 'Gang') this.apply({ kind: 'Gang', object: { ...object, metadata } })
+    else this.apply({ kind: 'Pod', object: { ...object, metadata } })
   }
 
   /** A change as the store would tell it. */
@@ -96,19 +99,8 @@ export class Rehearsal {
     this.#podsOf.get((pod === undefined ? undefined : gangKeyOf(pod)) ?? '')?.delete(key)
   }
 
-  #identity(
-    key: string,
-    { kind }: { kind: string },
-  ): { uid: string; resourceVersion: string; creationTimestamp: string } {
-    const resourceVersion = String(++this.#version)
-    const uid = `${kind.toLowerCase()}-${key}-${resourceVersion}`
-    return { uid, resourceVersion, creationTimestamp: new Date(this.nowMs).toISOString() }
-  }
-
-  /** A write: what it was decided on before is stale. */
-  #write(gang: Gang): void {
-    const resourceVersion = String(++this.#version)
-    this.apply({ kind: 'Gang', object: { ...gang, metadata: { ...gang.metadata, resourceVersion } } })
+  #next(): string {
+    return String(++this.#version)
   }
 
   gangOf(key: string): Gang {
@@ -120,7 +112,7 @@ export class Rehearsal {
   edit(key: string, spec: Partial<Gang['spec']>, status: Partial<GangStatus> = {}): void {
     const gang = this.gangOf(key)
     const after = Object.keys(status).length === 0 ? {} : { status: { ...statusOf(gang), ...status } }
-    this.#write({ ...gang, spec: { ...gang.spec, ...spec }, ...after })
+    this.put({ ...gang, spec: { ...gang.spec, ...spec }, ...after })
   }
 
   // ---- what follows ----
@@ -156,9 +148,9 @@ export class Rehearsal {
       this.scheduler.settle(verdict, 'stale')
       return
     }
-    const status = statusAfter(gang, verdict, this.nowMs)
+    const status = statusAfter(gang, verdict, { epoch: gang.status?.epoch ?? 1, nowMs: this.nowMs })
     this.scheduler.settle(verdict, 'committed')
-    this.#write({ ...gang, status })
+    this.put({ ...gang, status })
     if (verdict.kind === 'bind' && this.#runsPods) this.run(verdict.gang)
   }
 
@@ -187,7 +179,7 @@ export class Rehearsal {
   end(key: string, phase: 'Succeeded' | 'Failed' = 'Failed'): void {
     const pod = this.pods.get(key)
     assert(pod !== undefined, `pod ${key} exists`)
-    if (!hasEnded(pod)) this.#writePod({ ...pod, status: { ...pod.status, phase } })
+    if (!hasEnded(pod)) this.put({ ...pod, status: { ...pod.status, phase } })
   }
 
   /** All pods of the gang end. */
@@ -229,16 +221,12 @@ export class Rehearsal {
     return next
   }
 
-  #writePod(pod: Pod): void {
-    const resourceVersion = String(++this.#version)
-    this.apply({ kind: 'Pod', object: { ...pod, metadata: { ...pod.metadata, resourceVersion } } })
-  }
-
   /** What the rest of the control plane would do now; whether there was anything. */
   #moveOn(course: Happening[]): boolean {
     let moved = false
     for (const [key, gang] of this.gangs) {
       if (this.#askVictims(key, gang)) moved = true
+      if (this.#endRest(key, gang)) moved = true
       const why = this.#leaving.get(key)
       const wanted = why ?? this.#whyLeave(gang)
       if (wanted === undefined) continue
@@ -253,20 +241,32 @@ export class Rehearsal {
     return moved
   }
 
+  /** What an older attempt still runs is killed, and so is what is to run no more. */
+  #endRest(key: string, { spec }: Gang): boolean {
+    let ended = false
+    for (const name of this.#podsOf.get(key) ?? []) {
+      const pod = this.pods.get(name)
+      if (pod?.spec.nodeName === undefined || hasEnded(pod)) continue
+      if (!spec.suspend && Number(pod.metadata.labels?.[label.attempt] ?? 0) >= spec.attempt) continue
+      this.end(name)
+      ended = true
+    }
+    return ended
+  }
+
   /** One write to each victim of a hold. */
   #askVictims(by: string, { spec, status }: Gang): boolean {
     const hold = status?.hold
     if (hold === undefined || hold.attempt !== spec.attempt || spec.suspend) return false
-    const asked = hold.victims.filter((victim) => {
+    let asked = false
+    for (const victim of hold.victims) {
       const gang = this.gangs.get(victim.gang)
-      if (gang === undefined || gang.metadata.uid !== victim.uid || !isToBeAsked(gang, victim)) return false
-      const { attempt, reason } = victim
-      const message = `its seats are needed by gang ${by} (${reason})`
-      const at = new Date(this.nowMs).toISOString()
-      this.edit(victim.gang, {}, { eviction: { attempt, by, reason, message, at } })
-      return true
-    })
-    return asked.length > 0
+      const eviction = gang === undefined ? undefined : evictionOf(gang, victim, { by, nowMs: this.nowMs })
+      if (eviction === undefined) continue
+      this.edit(victim.gang, {}, { eviction })
+      asked = true
+    }
+    return asked
   }
 
   #whyLeave({ spec, status }: Gang): Leaving | undefined {
@@ -296,36 +296,6 @@ type GangStatus = NonNullable<Gang['status']>
 
 function statusOf({ status }: Gang): GangStatus {
   return { ...status, conditions: status?.conditions ?? [], checkpoints: status?.checkpoints ?? [] }
-}
-
-/** What a committed verdict writes, as control/scheduling does. */
-function statusAfter(gang: Gang, verdict: Verdict, nowMs: number): GangStatus {
-  const before = statusOf(gang)
-  const at = new Date(nowMs).toISOString()
-  const epoch = before.epoch ?? 1
-  const conditions = (status: 'True' | 'False', reason: string, message: string) =>
-    setCondition(before.conditions, { type: 'Scheduled', status, reason, message }, nowMs)
-  const { seats: _seats, hold: _hold, eviction: _eviction, ...unseated } = before
-  switch (verdict.kind) {
-    case 'wait':
-      return { ...before, conditions: conditions('False', verdict.reason, verdict.message) }
-    case 'bind': {
-      const seats = { ...verdict.seats, epoch, at }
-      return { ...unseated, seats, conditions: conditions('True', 'Seated', `${seats.members.length} members sit`) }
-    }
-    case 'preempt': {
-      const { attempt, victims, seats } = verdict
-      const hold = { attempt, epoch, at, members: seats.members, victims }
-      return { ...unseated, hold, conditions: conditions('False', 'Preempting', 'it sits when others have left') }
-    }
-    case 'release':
-      return { ...unseated, conditions: conditions('False', gang.spec.suspend ? 'Suspended' : 'Released', '') }
-  }
-}
-
-function isToBeAsked({ spec, status }: Gang, { attempt }: Victim): boolean {
-  if (spec.suspend || spec.attempt !== attempt || status?.seats?.attempt !== attempt) return false
-  return status.eviction?.attempt !== attempt
 }
 
 /** When it should be done: as measured, else as declared; undefined while it does not sit, or when nobody knows. */
