@@ -53,6 +53,8 @@ export interface ReadOptions {
   namespace?: string | undefined
   /** JSON may be as large as this, in characters: for what programs write. Of YAML more than `textLimits` takes too long. */
   jsonCharacters?: number
+  /** So many resources of one file. */
+  resources?: number
 }
 
 /**
@@ -66,12 +68,18 @@ export function readDocuments(files: readonly TextFile[], options: ReadOptions =
   return errors.length > 0 ? { errors } : { documents: read.flatMap((file) => file.documents) }
 }
 
-function readFile(file: TextFile, places: Map<string, string>, { namespace, jsonCharacters }: ReadOptions) {
+function readFile(file: TextFile, places: Map<string, string>, options: ReadOptions) {
+  const { namespace, jsonCharacters, resources = Number.POSITIVE_INFINITY } = options
   const documents: WrittenDocument[] = []
   const { trees, errors: unread } = treesOf(file.text, jsonCharacters)
   const errors: DocumentError[] = unread.map((error) => inFile(file, error))
   const sources = trees.flatMap((tree) => resourcesOf(tree))
   if (sources.length === 0 && unread.length === 0) errors.push(inFile(file, { ...empty, line: 1, column: 1 }))
+  if (sources.length > resources) {
+    const message = `holds ${sources.length} resources; ${resources} are read at most`
+    errors.push(inFile(file, { ...fieldError([], message), line: 1, column: 1 }))
+    return { documents, errors }
+  }
   for (const source of sources) {
     const read = readOne(source, namespace)
     if ('errors' in read) for (const error of read.errors) errors.push({ ...error, file: file.name })

@@ -1,0 +1,247 @@
+import { isTrue } from '../model/conditions.ts'
+import { fieldError } from '../model/field-error.ts'
+import { followedByGang, gangOfJob, gangOfReplica } from '../model/gangs.ts'
+import type { Gang } from '../model/kinds/gang.ts'
+import type { InferenceService } from '../model/kinds/inference-service.ts'
+import type { Node, Pod } from '../model/kinds/kubernetes.ts'
+import type { Queue } from '../model/kinds/queue.ts'
+import type { TrainingJob } from '../model/kinds/training-job.ts'
+import { millwrightVersion } from '../model/metadata.ts'
+import { label } from '../model/names.ts'
+import { gangGroups, groupsOf, templateOf } from '../model/pods.ts'
+import { keyOf } from '../model/refs.ts'
+import type { KindName } from '../model/registry.ts'
+import {
+  type DocumentError,
+  type ReadOptions,
+  readDocuments,
+  type TextFile,
+  type WrittenDocument,
+} from './documents.ts'
+import { type Placed, type PlacedState, stateErrors } from './state-errors.ts'
+
+/** All that the scheduler decides from. */
+export interface State {
+  nodes: Node[]
+  queues: Queue[]
+  gangs: Gang[]
+  pods: Pod[]
+  /** The files name no Queue: one called `default`, open to all and without a quota, is taken for granted. */
+  isQueueAssumed: boolean
+  /** What says nothing about seats, by kind. */
+  passedOver: { kind: KindName; count: number }[]
+}
+export type ReadState = { state: State } | { errors: DocumentError[] }
+
+/** What is read at most. A state of this size takes some seconds. */
+export const stateLimits = {
+  /** Of one file. */
+  jsonCharacters: 64 * 1024 * 1024,
+  /** Of one file. */
+  resources: 250_000,
+  /** Of all files. */
+  characters: 128 * 1024 * 1024,
+  /** Gangs, those of jobs and replicas included. */
+  gangs: 250_000,
+} as const
+
+/**
+ * Reads Nodes, Queues, Gangs, TrainingJobs, InferenceServices and bound Pods, as a factory lists them or as a person
+ * writes them. Jobs and services become the gangs that the control plane would make of them. Either everything is right
+ * or all that is wrong comes back with its place. Never throws, and is bounded.
+ */
+export function readState(
+  files: readonly TextFile[],
+  options: Pick<ReadOptions, 'namespace'> & { nowMs: number },
+): ReadState {
+  const characters = files.reduce((sum, file) => sum + file.text.length, 0)
+  const [first] = files
+  if (first !== undefined && characters > stateLimits.characters)
+    return tooLarge(first, `are larger than 128 MiB together`)
+  const read = readDocuments(files, {
+    namespace: options.namespace,
+    jsonCharacters: stateLimits.jsonCharacters,
+    resources: stateLimits.resources,
+  })
+  if ('errors' in read) return read
+  const sorted = sort(read.documents, options.nowMs)
+  const made = withGangsOfWork(sorted)
+  const errors = [...made.errors, ...stateErrors(made)]
+  if (errors.length > 0) return { errors }
+  const objects = <T>(placed: readonly Placed<T>[]) => placed.map(({ object }) => object)
+  const isQueueAssumed = made.queues.length === 0
+  return {
+    state: {
+      nodes: objects(made.nodes),
+      queues: isQueueAssumed ? [anyQueue] : objects(made.queues),
+      gangs: objects(made.gangs),
+      pods: objects(made.pods),
+      isQueueAssumed,
+      passedOver: sorted.passedOver,
+    },
+  }
+}
+
+const anyQueue: Queue = {
+  apiVersion: millwrightVersion,
+  kind: 'Queue',
+  metadata: { name: 'default' },
+  spec: { namespaces: ['*'], weight: 1, stopPolicy: 'None' },
+}
+
+interface Sorted extends PlacedState {
+  jobs: Placed<TrainingJob>[]
+  services: Placed<InferenceService>[]
+  passedOver: State['passedOver']
+}
+
+function sort(documents: readonly WrittenDocument[], nowMs: number): Sorted {
+  const sorted: Sorted = { nodes: [], queues: [], gangs: [], pods: [], jobs: [], services: [], passedOver: [] }
+  for (const [index, document] of documents.entries()) {
+    const object = document.admitted
+    // In the order of the files, behind all that has a time.
+    const creationTimestamp = timeOf(object.metadata.creationTimestamp) ?? new Date(nowMs + index).toISOString()
+    const metadata = { ...object.metadata, creationTimestamp }
+    if (object.kind === 'Node') sorted.nodes.push({ object: { ...object, metadata }, document })
+    else if (object.kind === 'Queue') sorted.queues.push({ object: { ...object, metadata }, document })
+    else if (object.kind === 'Gang') sorted.gangs.push({ object: { ...object, metadata }, document })
+    else if (object.kind === 'Pod') sorted.pods.push({ object: { ...object, metadata }, document })
+    else if (object.kind === 'TrainingJob') sorted.jobs.push({ object: { ...object, metadata }, document })
+    else if (object.kind === 'InferenceService') sorted.services.push({ object: { ...object, metadata }, document })
+    else passOver(sorted.passedOver, object.kind)
+  }
+  return sorted
+}
+
+/** As the store writes it, whatever form it was given in: ages are compared as texts. */
+function timeOf(text: string | null | undefined): string | undefined {
+  const ms = Date.parse(text ?? '')
+  return Number.isNaN(ms) ? undefined : new Date(ms).toISOString()
+}
+
+function passOver(passedOver: State['passedOver'], kind: KindName): void {
+  const known = passedOver.find((one) => one.kind === kind)
+  if (known === undefined) passedOver.push({ kind, count: 1 })
+  else known.count++
+}
+
+// ---- jobs and services ----
+
+interface Made extends PlacedState {
+  errors: DocumentError[]
+}
+
+function withGangsOfWork({ nodes, queues, gangs, pods, jobs, services }: Sorted): Made {
+  const known = new Map(gangs.map((gang) => [keyOf(gang.object), gang]))
+  const holders = new Set(pods.filter(({ object }) => isLive(object)).map(({ object }) => gangKeyOf(object)))
+  const errors: DocumentError[] = []
+  for (const { object: job, document } of jobs) {
+    const key = keyOf(job)
+    const own = known.get(key)
+    if (own !== undefined && own.object.metadata.labels?.[label.job] !== job.metadata.name) {
+      errors.push(
+        errorAt(
+          document,
+          ['metadata', 'name'],
+          `is also the name of the Gang of ${placeOf(own)}, which is not this job's`,
+        ),
+      )
+    } else if (own !== undefined) known.set(key, { ...own, object: followJob(own.object, job, holders.has(key)) })
+    else if (!isFinished(job)) known.set(key, { object: firstGangOf(job), document })
+  }
+  const replicas = new Map<string, number>()
+  for (const { object: gang } of known.values()) {
+    const service = gang.metadata.labels?.[label.service]
+    if (service === undefined || gang.spec.suspend) continue
+    const key = `${gang.metadata.namespace}/${service}`
+    replicas.set(key, (replicas.get(key) ?? 0) + 1)
+  }
+  const wanting = services.map((service) => ({ service, count: missingReplicas(service.object, replicas) }))
+  let total = known.size
+  for (const { service, count } of wanting) {
+    total += count
+    const message = `makes more than ${stateLimits.gangs} gangs of this state`
+    if (total > stateLimits.gangs)
+      return { nodes, queues, gangs, pods, errors: [errorAt(service.document, ['spec', 'minReplicas'], message)] }
+  }
+  for (const { service, count } of wanting) addReplicas(known, service, count)
+  return { nodes, queues, gangs: [...known.values()], pods, errors }
+}
+
+function firstGangOf(job: TrainingJob): Gang {
+  const gang = gangOfJob(job)
+  const { creationTimestamp } = job.metadata
+  return {
+    ...gang,
+    metadata: { ...gang.metadata, creationTimestamp },
+    spec: { ...gang.spec, suspend: job.spec.suspend },
+  }
+}
+
+/** As control/training brings a gang up to its job: its shape only while it holds nothing. */
+function followJob(gang: Gang, job: TrainingJob, hasPods: boolean): Gang {
+  const { topology: _, expectedSeconds: __, ...spec } = gang.spec
+  const isSeated = gang.status?.seats?.attempt === spec.attempt
+  const shape = isSeated || hasPods ? {} : { groups: gangGroups(groupsOf(job)) }
+  const isResumed = job.status?.phase === 'Suspended' && !job.spec.suspend && spec.suspend && !hasPods
+  const resumed = isResumed
+    ? { suspend: false, attempt: spec.attempt + 1 }
+    : { suspend: spec.suspend || job.spec.suspend }
+  return { ...gang, spec: { ...spec, ...followedByGang(job), ...shape, ...resumed } }
+}
+
+function isFinished({ status }: TrainingJob): boolean {
+  return isTrue(status?.conditions, 'Complete') || isTrue(status?.conditions, 'Failed')
+}
+
+/** Those that are wanted and not there. Those that are too many are not the scheduler's to take. */
+function missingReplicas({ metadata, spec, status }: InferenceService, there: ReadonlyMap<string, number>): number {
+  const { minReplicas, maxReplicas, suspend } = spec
+  const wanted = suspend ? 0 : Math.min(maxReplicas, Math.max(minReplicas, status?.wantedReplicas ?? 0))
+  return Math.max(0, wanted - (there.get(`${metadata.namespace}/${metadata.name}`) ?? 0))
+}
+
+function addReplicas(
+  known: Map<string, Placed<Gang>>,
+  { object: service, document }: Placed<InferenceService>,
+  count: number,
+): void {
+  const { name, creationTimestamp } = service.metadata
+  const revision = service.status?.revision
+  const prefix = revision === undefined ? name : `${name}-${revision}`
+  const first = gangOfReplica(service, prefix, templateOf(service))
+  let missing = count
+  for (let index = 0; missing > 0; index++) {
+    const metadata = { ...first.metadata, name: `${prefix}-${index}`, creationTimestamp }
+    const gang = { ...first, metadata }
+    if (known.has(keyOf(gang))) continue
+    known.set(keyOf(gang), { object: gang, document })
+    missing--
+  }
+}
+
+// ---- places ----
+
+function isLive({ spec, status }: Pod): boolean {
+  return spec.nodeName !== undefined && status?.phase !== 'Succeeded' && status?.phase !== 'Failed'
+}
+
+function gangKeyOf({ metadata }: Pod): string {
+  return `${metadata.namespace ?? 'default'}/${metadata.labels?.[label.gang] ?? ''}`
+}
+
+function errorAt(document: WrittenDocument, at: readonly (string | number)[], message: string): DocumentError {
+  return { ...fieldError(at, message), ...where(document, at) }
+}
+
+function where(document: WrittenDocument, at: readonly (string | number)[]) {
+  return { file: document.file, ...document.positionOf(at) }
+}
+
+function placeOf({ document }: Placed<unknown>): string {
+  return `${document.file}:${document.line}`
+}
+
+function tooLarge({ name }: TextFile, message: string): ReadState {
+  return { errors: [{ ...fieldError([], message), file: name, line: 1, column: 1 }] }
+}
