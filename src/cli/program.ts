@@ -209,6 +209,31 @@ const commands: Add[] = [
       ),
   (program) =>
     program
+      .command('schedule')
+      .description('What the scheduler would do with a state in files: seats, victims, waits, quota; needs no factory')
+      .requiredOption(
+        '-f, --file <path...>',
+        'YAML or JSON of Nodes, Queues, jobs, …, or folders; - is standard input',
+        collect,
+        [],
+      )
+      .option('-o, --output <format>', 'table, wide, json, yaml, name', 'table')
+      .option('--until-settled', 'play what follows, too: victims leave, others sit, until nothing more changes')
+      .option('--now <time>', 'the time it is taken to be, e.g. 2026-01-01T00:00Z (default: now)')
+      .addHelpText(
+        'after',
+        `
+Examples:
+  millwright schedule -f nodes.yaml -f jobs.yaml
+  millwright get nodes,queues,gangs,jobs,services,pods -A -o yaml > state.yaml && millwright schedule -f state.yaml
+  millwright schedule -f state.yaml -f one-more-job.yaml --until-settled -o json
+docs/scheduling-state.md describes the files and the answer.`,
+      )
+      .action(async (options, command: Command) =>
+        (await import('./commands/schedule.ts')).schedule(options, globals(command)),
+      ),
+  (program) =>
+    program
       .command('logs')
       .description('Output of a pod, a job or a service')
       .argument('<name>')

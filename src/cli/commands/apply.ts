@@ -1,7 +1,7 @@
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Client } from '../../api/client.ts'
-import { formatErrors, readDocuments, type Written } from '../../compile/documents.ts'
+import { formatErrors, readDocuments, type TextFile, type Written } from '../../compile/documents.ts'
 import { type Change, formatPlan, plan } from '../../compile/plan.ts'
 import { type KindName, kinds, type Resource } from '../../model/registry.ts'
 import { oneOf } from '../arguments.ts'
@@ -56,11 +56,7 @@ const words = { create: 'created', update: 'changed', unchanged: 'unchanged' } a
 
 /** All files, all documents, all errors at once; nothing was changed when this throws. */
 export function readAll(files: string[], namespace: string): Written[] {
-  if (files.length === 0) throw new Exit(exit.usage, 'name at least one file with -f (or - for standard input).')
-  const texts = files
-    .flatMap(filesIn)
-    .map((name) => ({ name: name === '-' ? 'standard input' : name, text: readText(name) }))
-  const read = readDocuments(texts, { namespace })
+  const read = readDocuments(textsOf(files), { namespace })
   if ('errors' in read) {
     const count = read.errors.length
     throw new Exit(
@@ -69,6 +65,11 @@ export function readAll(files: string[], namespace: string): Written[] {
     )
   }
   return read.documents.map((document) => document.object)
+}
+
+export function textsOf(files: string[]): TextFile[] {
+  if (files.length === 0) throw new Exit(exit.usage, 'name at least one file with -f (or - for standard input).')
+  return files.flatMap(filesIn).map((name) => ({ name: name === '-' ? 'standard input' : name, text: readText(name) }))
 }
 
 /** Of a folder: its YAML and JSON files, by name; what lies in folders below it is not read. */
