@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
@@ -91,6 +92,38 @@ it('model pull keeps nothing of what Ctrl-C cut', async () => {
   child.kill('SIGINT')
   expect(await ended).toBe(130)
   expect(readdirSync(join(factory.dir, 'cut'))).toEqual([])
+  await api.close()
+})
+
+it('model pull fetches once more what was cut on its way', async () => {
+  const text = 'whole weights'
+  let asked = 0
+  const content = async function* () {
+    asked += 1
+    yield Buffer.from(text.slice(0, 5))
+    if (asked === 1) throw new Error('the line is dead')
+    yield Buffer.from(text.slice(5))
+  }
+  const api = await startTestApi({ ports: { content } })
+  const sha256 = createHash('sha256').update(text).digest('hex')
+  const spec = {
+    model: 'm',
+    version: 1,
+    manifest: 'k',
+    digest: 'd',
+    bytes: 13,
+    files: [{ path: 'w', size: 13, sha256 }],
+  }
+  await api.client.create('Model', { apiVersion, kind: 'Model', metadata: { name: 'm-v1' }, spec })
+  const words = ['--server', api.api.url, '--token', token, 'model', 'pull', 'm-v1', 'mended']
+  const child = spawn(process.execPath, [bin, ...words], { cwd: factory.dir })
+  let said = ''
+  child.stderr.on('data', (chunk) => {
+    said += chunk
+  })
+  expect(await new Promise((resolve) => child.once('close', resolve))).toBe(0)
+  expect(said).toContain('the connection to the factory was cut while reading the file; it is fetched once more')
+  expect(readFileSync(join(factory.dir, 'mended/w'), 'utf8')).toBe(text)
   await api.close()
 })
 

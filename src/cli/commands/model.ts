@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import type { Client } from '../../api/client.ts'
+import { messageOf, OperatingError } from '../../base/errors.ts'
 import type { Model } from '../../model/kinds/model.ts'
 import { label } from '../../model/names.ts'
 import { connect } from '../connect.ts'
@@ -18,9 +19,12 @@ export async function pull(name: string, folder: string, global: Global): Promis
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort())
   for (const [i, file] of model.spec.files.entries()) {
     const progress = createProgress(plain(file.path), file.size, process.stderr, () => performance.now())
-    const content = client.modelFile({ namespace, name: model.metadata.name }, file.sha256, stop.signal)
+    const fetch = () => {
+      const content = client.modelFile({ namespace, name: model.metadata.name }, file.sha256, stop.signal)
+      return fetchFile(file, folder, content, progress.heard)
+    }
     try {
-      await fetchFile(file, folder, content, progress.heard)
+      await fetch().catch(onceMore(fetch))
     } catch (error) {
       throw stop.signal.aborted
         ? new Exit(exit.interrupted, `${plain(file.path)} was not fetched; nothing of it is kept.`)
@@ -30,6 +34,19 @@ export async function pull(name: string, folder: string, global: Global): Promis
     }
     console.log(plain(places[i] ?? ''))
   }
+}
+
+/** After a connection that was cut: the next may hold. Nothing is kept of the first. */
+function onceMore<T>(fetch: () => Promise<T>): (error: unknown) => Promise<T> {
+  return (error) => {
+    if (!isCut(error)) throw error
+    console.error(`${plain(messageOf(error))}; it is fetched once more`)
+    return fetch()
+  }
+}
+
+function isCut(error: unknown): boolean {
+  return error instanceof OperatingError && (error.code === 'cut' || isCut(error.cause))
 }
 
 /** The version called `name`, or the newest version of the model called `name`. */
