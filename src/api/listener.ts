@@ -12,22 +12,22 @@ import type { Identity } from './certificate.ts'
 const handshake = 0x16
 /** A connection that says nothing for so long is closed; so is one whose headers or body take longer. */
 const firstByteMsMax = 10_000
+const tlsSettings = { minVersion: 'TLSv1.2' } as const
 const limits: ServerOptions = { requestTimeout: 30_000, headersTimeout: 15_000, keepAliveTimeout: 75_000 }
 
 export interface Listener {
   /** Speaks HTTP to whoever handles requests, whatever the connection speaks. */
   http: HttpServer
   front: NetServer
+  /** For handshakes from now on; connections that stand go on. */
+  renew(identity: Identity): void
   closeConnections(): void
 }
 
 /** One port that speaks HTTPS and, where `plain` allows it, HTTP too: the first byte of a connection tells them apart. */
 export function createListener(handle: RequestListener, identity: Identity, plain: boolean): Listener {
   const http = createHttpServer(limits, handle)
-  const https = createHttpsServer(
-    { ...limits, ...identity, minVersion: 'TLSv1.2', handshakeTimeout: firstByteMsMax },
-    handle,
-  )
+  const https = createHttpsServer({ ...limits, ...identity, ...tlsSettings, handshakeTimeout: firstByteMsMax }, handle)
   const sockets = new Set<Socket>()
   const front = createNetServer({ noDelay: true }, (socket) => {
     sockets.add(socket)
@@ -43,6 +43,7 @@ export function createListener(handle: RequestListener, identity: Identity, plai
   return {
     http,
     front,
+    renew: (renewed) => https.setSecureContext({ ...renewed, ...tlsSettings }),
     closeConnections: () => {
       http.closeAllConnections()
       https.closeAllConnections()

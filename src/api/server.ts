@@ -41,6 +41,8 @@ export interface RequestMetrics {
 export interface Api {
   /** For our own clients; without `tls` plain HTTP, and HTTPS on the same port for kubectl. */
   url: string
+  /** With `tls`: what it shows from now on. */
+  renew(identity: Identity): void
   close(): Promise<void>
 }
 
@@ -103,11 +105,12 @@ export async function startApi(options: ApiOptions): Promise<Api> {
   if (listener === undefined) throw new OperatingError('internal', 'give-up', 'the HTTP server was not made')
   // The store makes a namespace with the first thing in it; this one clients look for before there is anything.
   await store.create('Namespace', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'default' } })
-  const { front, closeConnections } = listener
+  const { front, closeConnections, renew } = listener
   const port = await listen(listener, host, options.port)
   const name = options.tls === undefined ? host : (options.hosts?.[0] ?? host)
   return {
     url: `${options.tls === undefined ? 'http' : 'https'}://${name.includes(':') ? `[${name}]` : name}:${port}`,
+    renew,
     async close() {
       for (const one of open) one.abort()
       const closed = new Promise<void>((resolve) => front.close(() => resolve()))

@@ -49,7 +49,7 @@ export function connectTo(choice: Choice, presence: Presence = { lost: () => {},
   let now = reached
   const open = () => {
     const found = reachedAgain(choice)
-    if (found === undefined || found.url === now.url) return undefined
+    if (found === undefined || isSame(found, now)) return undefined
     now = found
     return nodeTransport(found.url, found.trust, choice.silentMs)
   }
@@ -69,6 +69,11 @@ export function connectTo(choice: Choice, presence: Presence = { lost: () => {},
       return now.gateway
     },
   }
+}
+
+/** A factory that comes back may show another certificate. */
+function isSame(one: Reached, other: Reached): boolean {
+  return one.url === other.url && JSON.stringify(one.trust) === JSON.stringify(other.trust)
 }
 
 /** Undefined while no factory runs in the folder. */

@@ -1,7 +1,8 @@
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { request } from 'node:https'
 import { join } from 'node:path'
-import { afterAll, afterEach, describe, expect, it } from 'vitest'
+import { connect } from 'node:tls'
+import { afterAll, afterEach, describe, expect, it, vi } from 'vitest'
 import { createAuthority } from '../api/certificate.fixture.ts'
 import { TestFactory } from './factory.fixture.ts'
 import { writeEchoService } from './serve.fixture.ts'
@@ -18,6 +19,18 @@ const tls = ['--tls-cert', cert, '--tls-key', key]
 
 afterEach(() => factory.down())
 afterAll(() => factory.remove())
+
+/** The fingerprint of what is shown at a URL. */
+function certificateAt(url: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const to = { host: '127.0.0.1', port: Number(new URL(url).port), rejectUnauthorized: false }
+    const socket = connect(to, () => {
+      resolve(socket.getPeerCertificate().fingerprint256)
+      socket.destroy()
+    })
+    socket.once('error', reject)
+  })
+}
 
 /** Writes what `--tls-cert` and `--tls-key` name. */
 function issue(...names: string[]): void {
@@ -75,6 +88,35 @@ describe('up on another address', () => {
     expect(await ask('factory.example', { authorization })).toBe(200)
     expect(await ask('g.w.example', { authorization })).toBe(403)
     expect(await ask('f.w.example')).toBe(401)
+  })
+
+  it('shows a renewed certificate without a restart, once its key is there too', async () => {
+    issue('factory.example')
+    const first = readFileSync(cert, 'utf8')
+    await factory.up('--host', '0.0.0.0', ...tls, '--api-key', apiKey)
+    const { url, gatewayUrl } = connection()
+    const port = new URL(url).port
+    const shown = () => Promise.all([url, gatewayUrl].map(certificateAt))
+    const before = await shown()
+    const follower = factory.begin('status', '-w')
+    await vi.waitUntil(() => follower.stdout.includes('factory'), 30_000)
+    const renewed = authority.issue(['factory.example'])
+    writeFileSync(cert, renewed.cert)
+    await vi.waitUntil(() => readFileSync(join(factory.home, 'millwright.log'), 'utf8').includes('not used'), 30_000)
+    expect(await shown()).toEqual(before)
+    expect(connection().tls.certificateAuthority).toBe(first)
+    writeFileSync(key, renewed.key)
+    await vi.waitUntil(() => connection().tls.certificateAuthority === renewed.cert, 30_000)
+    const after = await shown()
+    expect(after[0]).toBe(after[1])
+    expect(after[0]).not.toBe(before[0])
+    expect(factory.millwright('get', 'nodes', '-o', 'name').status).toBe(0)
+    await factory.crash()
+    await vi.waitUntil(() => follower.stderr.includes('does not answer'), 30_000)
+    await factory.up('--host', '0.0.0.0', ...tls, '--api-key', apiKey, '--port', port)
+    await vi.waitUntil(() => follower.stderr.includes('the factory is back'), 30_000)
+    follower.signal('SIGINT')
+    await follower.ended
   })
 
   it('warns of a key that others can read, and goes on', async () => {

@@ -48,6 +48,8 @@ export interface GatewayOptions {
 
 export interface Gateway {
   url: string
+  /** With `tls`: what it shows from now on. */
+  renew(identity: { key: string; cert: string }): void
   /** Refuses what is new, answers what waits, lets streams run for `graceMs`, then cuts them. */
   close(graceMs: number): Promise<void>
 }
@@ -69,7 +71,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const watches: Watch[] = []
   const isReady = () => watches.length > 0 && watches.every((watch) => watch.isSynced)
   const door = new Door({ ...options, limits, routes, dispatch, ready: isReady })
-  const server = createListener(limits, options, (request, response) => void door.open(request, response))
+  const [server, renew] = createListener(limits, options, (request, response) => void door.open(request, response))
   server.on('clientError', answerBroken)
   // First of all: where it cannot listen, nothing may be left that goes on following the store.
   await listening(server, options)
@@ -77,6 +79,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   await Promise.all(watches.map((watch) => watch.synced()))
   return {
     url: urlOf(server, options),
+    renew,
     close: async (graceMs) => {
       door.closing = true
       server.close()
@@ -256,15 +259,18 @@ function answerBroken(error: NodeJS.ErrnoException, socket: Duplex): void {
   socket.end(`${head}\r\n\r\n${body}`)
 }
 
-function createListener(limits: Limits, { tls }: GatewayOptions, handle: RequestListener): Server {
+/** With `tls`, also how it shows another certificate from now on. */
+function createListener(limits: Limits, { tls }: GatewayOptions, handle: RequestListener): [Server, Gateway['renew']] {
   const settings = {
     maxHeaderSize: limits.headerBytes,
     headersTimeout: Math.min(60_000, limits.receiveMs),
     requestTimeout: limits.receiveMs,
     keepAliveTimeout: 65_000,
   }
-  if (tls === undefined) return createServer(settings, handle)
-  return createTlsServer({ ...settings, ...tls, minVersion: 'TLSv1.2', handshakeTimeout: 10_000 }, handle)
+  if (tls === undefined) return [createServer(settings, handle), () => {}]
+  const minVersion = 'TLSv1.2'
+  const server = createTlsServer({ ...settings, ...tls, minVersion, handshakeTimeout: 10_000 }, handle)
+  return [server, (renewed) => server.setSecureContext({ ...renewed, minVersion })]
 }
 
 function listening(server: Server, { host, port }: GatewayOptions): Promise<void> {

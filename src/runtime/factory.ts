@@ -13,6 +13,7 @@ import { createLocalRunner } from '../agent/local/runner.ts'
 import { parseClaim } from '../agent/local/shim.ts'
 import { endStrays } from '../agent/local/strays.ts'
 import { isLoopback } from '../api/access.ts'
+import type { Identity } from '../api/certificate.ts'
 import { startApi } from '../api/server.ts'
 import type { Cancel, Clock } from '../base/clock.ts'
 import { OperatingError } from '../base/errors.ts'
@@ -33,7 +34,7 @@ import { readContent } from './content.ts'
 import { type Connection, pathsIn } from './paths.ts'
 import { livePods, resumeAll, suspendAll } from './pause.ts'
 import { systemRandom } from './random.ts'
-import { readIdentity, type TlsConfig } from './tls.ts'
+import { readIdentity, type TlsConfig, watchIdentity } from './tls.ts'
 import { ensureToken } from './token.ts'
 import { version } from './version.ts'
 import { writePrivate } from './write.ts'
@@ -179,18 +180,23 @@ export async function startFactory(config: FactoryConfig): Promise<Factory> {
     })
     stops.push(() => control.stop())
     const resumed = await resumeAll(store)
-    const connection: Connection = {
-      url: api.url,
-      gatewayUrl: gateway.url,
-      pid: process.pid,
-      version,
-      startedAt: new Date(clock.now()).toISOString(),
-      ...(identity === undefined
-        ? {}
-        : { tls: { certificateAuthority: identity.cert, address: addressHere(config.host) } }),
+    const startedAt = new Date(clock.now()).toISOString()
+    const tellWhere = (shown: Identity | undefined): void => {
+      const tls = shown && { certificateAuthority: shown.cert, address: addressHere(config.host) }
+      const at = { url: api.url, gatewayUrl: gateway.url, pid: process.pid, version, startedAt }
+      const connection: Connection = tls === undefined ? at : { ...at, tls }
+      writePrivate(paths.connection, `${JSON.stringify(connection, null, 2)}\n`)
     }
-    writePrivate(paths.connection, `${JSON.stringify(connection, null, 2)}\n`)
+    tellWhere(identity)
     stops.push(() => rmSync(paths.connection, { force: true }))
+    if (config.tls !== undefined && identity !== undefined)
+      stops.push(
+        watchIdentity(config.tls, config.host, identity, { clock, log }, (renewed) => {
+          api.renew(renewed)
+          gateway.renew(renewed)
+          tellWhere(renewed)
+        }),
+      )
     return {
       url: api.url,
       gatewayUrl: gateway.url,

@@ -5,7 +5,9 @@ import { createSecureContext } from 'node:tls'
 import { isLoopback } from '../api/access.ts'
 import type { Identity } from '../api/certificate.ts'
 import { identityProblem, readCertificate } from '../api/pem.ts'
-import { OperatingError } from '../base/errors.ts'
+import type { Cancel, Clock } from '../base/clock.ts'
+import { messageOf, OperatingError } from '../base/errors.ts'
+import type { Log } from '../base/log.ts'
 
 export interface TlsConfig {
   /** PEM: the certificate, then who signed it. */
@@ -51,6 +53,39 @@ export function readIdentity(
     names: namesFor(certificate, certFile, host, names),
     warnings: [...warningsOfKey(keyFile), ...warningsOfTime(certificate, certFile, nowMs)],
   }
+}
+
+const lookEveryMs = 2_000
+
+/**
+ * Hears of a renewed certificate, once it and its key can be used under the names that clients know. Until then the one
+ * before goes on: renewals write one file after the other.
+ */
+export function watchIdentity(
+  config: TlsConfig,
+  host: string,
+  { names }: ServerIdentity,
+  { clock, log }: { clock: Clock; log: Log },
+  renewed: (identity: ServerIdentity) => void,
+): Cancel {
+  const stamp = () => [config.certFile, config.keyFile].map(stampOf).join(' ')
+  let seen = stamp()
+  return clock.every(lookEveryMs, () => {
+    const now = stamp()
+    if (now === seen) return
+    seen = now
+    try {
+      renewed(readIdentity({ ...config, names }, host, clock.now()))
+      log.info('the certificate was renewed', { file: config.certFile })
+    } catch (error) {
+      log.warn('certificate and key have changed and are not used', { error: messageOf(error) })
+    }
+  })
+}
+
+function stampOf(file: string): string {
+  const found = statSync(file, { throwIfNoEntry: false })
+  return found === undefined ? 'none' : `${found.mtimeMs} ${found.size} ${found.ino}`
 }
 
 function namesFor(certificate: X509Certificate, file: string, host: string, asked: readonly string[]): string[] {
