@@ -57,8 +57,10 @@ it('displacing and standing in line again comes to rest, whatever the tree and t
   const runs = Number(process.env['CYCLE_RUNS'] ?? 2000)
   let [evictions, most, rests] = [0, 0, 0]
   fc.assert(
-    fc.property(queues, capacity, players, (tree, { H100, T4 }, gangs) => {
+    fc.property(queues, capacity, players, fc.boolean(), (tree, { H100, T4 }, gangs, isUnfair) => {
       const rounds = new Rounds(tree, { H100: H100 * 1000, T4: T4 * 1000 }, gangs)
+      // Whoever came first has it, as if the others' demand, or their quota, had come later.
+      if (isUnfair) for (const { key, sizes } of gangs) rounds.sitIfRoom(key, sizes[0] ?? 0)
       const count = rounds.play(50 * gangs.length)
       rests++
       evictions += count ?? 0

@@ -78,6 +78,12 @@ export class Rounds {
     return undefined
   }
 
+  /** Whatever the quota says. */
+  sitIfRoom(key: string, size: number): void {
+    const player = this.#players.find((one) => one.key === key)
+    if (player !== undefined && size <= this.#free(player.model)) this.sit(key, size)
+  }
+
   sit(key: string, size: number): void {
     const player = this.#players.find((one) => one.key === key)
     if (player === undefined) return
