@@ -68,7 +68,7 @@ export function queueNumbers({ queues, capacity, held, heldAfter, gangs }: Queue
     const rows = [...models].toSorted().map((model): ModelNumbers => {
       const mayHold = treeAfter.available(name, model) + usedAfter.of(name, model)
       const nominal = nominalQuota[model]
-      const share = fair?.get(model)?.get(name)
+      const share = fair === undefined ? undefined : (fair.get(model)?.get(name) ?? 0)
       return {
         model,
         ...(nominal === undefined ? {} : { nominal }),

@@ -8,11 +8,12 @@ import { keyOf } from '../model/refs.ts'
 import { evictionOf, statusAfter } from './committed.ts'
 import type { Change, Scheduler, Verdict, Victim } from './contract.ts'
 import { hasEnded } from './fleet.ts'
+import { endOfGang } from './reservations.ts'
 
 /** What came to pass, in order. */
 export type Happening =
   | { kind: 'decided'; verdict: Verdict }
-  /** Its pods have ended, its seats are gone and it stands in line again, as the next attempt. */
+  /** Its pods have ended; it gives its seats back and stands in line again, as the next attempt. */
   | { kind: 'left'; gang: string; attempt: number; why: Leaving }
   /** Its expected end has come. */
   | { kind: 'ended'; gang: string; attempt: number }
@@ -37,6 +38,8 @@ export class Rehearsal {
   readonly queues = new Map<string, Queue>()
   readonly gangs = new Map<string, Gang>()
   readonly pods = new Map<string, Pod>()
+  /** Gangs that take their time: asked to leave, they stay until they are taken out of here. */
+  readonly slow = new Set<string>()
   nowMs: number
   readonly #runsPods: boolean
   readonly #podsOf = new Map<string, Set<string>>()
@@ -215,7 +218,7 @@ export class Rehearsal {
   #nextEnd(untilMs: number): { key: string; atMs: number } | undefined {
     let next: { key: string; atMs: number } | undefined
     for (const [key, gang] of this.gangs) {
-      const atMs = expectedEndMs(gang)
+      const atMs = gang.spec.suspend ? undefined : endOfGang(gang)
       if (atMs !== undefined && atMs <= untilMs && (next === undefined || atMs < next.atMs)) next = { key, atMs }
     }
     return next
@@ -230,10 +233,12 @@ export class Rehearsal {
       const why = this.#leaving.get(key)
       const wanted = why ?? this.#whyLeave(gang)
       if (wanted === undefined) continue
-      if (why === undefined) this.#leave(key, wanted)
-      else if (gang.status?.seats === undefined) {
+      if (why === undefined && this.slow.has(key)) continue
+      if (why === undefined) {
+        course.push({ kind: 'left', gang: key, attempt: gang.spec.attempt, why: wanted })
+        this.#leave(key, wanted)
+      } else if (gang.status?.seats === undefined) {
         this.#leaving.delete(key)
-        course.push({ kind: 'left', gang: key, attempt: gang.spec.attempt, why })
         this.edit(key, { suspend: false, attempt: gang.spec.attempt + 1 })
       } else continue
       moved = true
@@ -296,14 +301,6 @@ type GangStatus = NonNullable<Gang['status']>
 
 function statusOf({ status }: Gang): GangStatus {
   return { ...status, conditions: status?.conditions ?? [], checkpoints: status?.checkpoints ?? [] }
-}
-
-/** When it should be done: as measured, else as declared; undefined while it does not sit, or when nobody knows. */
-function expectedEndMs({ spec, status }: Gang): number | undefined {
-  const seats = status?.seats
-  if (spec.suspend || seats === undefined || seats.attempt !== spec.attempt) return undefined
-  if (status?.expectedEnd !== undefined) return Date.parse(status.expectedEnd)
-  return spec.expectedSeconds === undefined ? undefined : Date.parse(seats.at) + spec.expectedSeconds * 1000
 }
 
 function gangKeyOf({ metadata }: Pod): string | undefined {

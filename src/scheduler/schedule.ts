@@ -131,11 +131,19 @@ const noVerdict: VerdictOf = (_key, gang) => (gang.spec.suspend ? { kind: 'suspe
 function decidedBy(scheduler: Scheduler, nowMs: number): VerdictOf {
   const said = [...scheduler.decide(nowMs), ...scheduler.decide(nowMs + lastedMs)]
   const verdicts = new Map(said.map((verdict) => [verdict.gang, verdict]))
+  const asked = new Map<string, Leaving>()
+  for (const verdict of said) {
+    if (verdict.kind !== 'preempt') continue
+    for (const { gang, reason } of verdict.victims) if (!asked.has(gang)) asked.set(gang, { by: verdict.gang, reason })
+  }
   return (key, gang) => {
     const verdict = verdicts.get(key)
     switch (verdict?.kind) {
-      case undefined:
-        return standingOf(gang)
+      case undefined: {
+        const standing = standingOf(gang)
+        const leaves = asked.get(key)
+        return standing.kind === 'sits' && leaves !== undefined ? { ...standing, leaves } : standing
+      }
       case 'bind':
         return { kind: 'bind', seats: plainSeats(verdict.seats) }
       case 'preempt':
