@@ -281,7 +281,9 @@ describe('probes', () => {
 
   it('readiness follows HTTP, and liveness ends the pod with its reason', async () => {
     let status = 503
-    const server = createServer((_, response) => response.writeHead(status).end())
+    const server = createServer(({ url }, response) =>
+      response.writeHead(url === '/live' && status === 503 ? 200 : status).end(),
+    )
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     const { port } = server.address() as AddressInfo
     const probe = { httpGet: { path: '/health', port: 'http' }, periodSeconds: 0.05, failureThreshold: 2 }
