@@ -93,7 +93,7 @@ export const judgeVictims =
     return { expected: expectedVictims(one), found: { victims: told(world, chosen ?? []), count: chosen?.length ?? 0 } }
   }
 
-function expectedVictims({ expected }: KueueCase) {
+export function expectedVictims({ expected }: KueueCase): { victims: string[]; count: number } {
   const victims = expected.preempted.map(({ name, reason }) => `${name} ${reasonOf(reason)}`).toSorted()
   return { victims, count: expected.preemptedCount ?? victims.length }
 }
@@ -101,25 +101,28 @@ function expectedVictims({ expected }: KueueCase) {
 /** One round: each queue's first is given its choice of models, then they come in turn. */
 export const judgeCycle: Judge = (one) => {
   const outcome = cycle(one)
-  const { expected } = one
   return {
-    expected: {
-      admitted: expected.admitted
-        .map((gang) => ({
-          gang,
-          models: (expected.assignmentsAfter[gang]?.assigned ?? [])
-            .flatMap(({ flavors }) => Object.entries(flavors).map(([resource, flavor]) => `${flavor}-${resource}`))
-            .toSorted(),
-        }))
-        .toSorted((a, b) => (a.gang < b.gang ? -1 : 1)),
-      victims: expectedVictims(one).victims,
-      waiting: expected.pending.map(({ name }) => name).toSorted(),
-    },
+    expected: expectedOutcome(one),
     found: {
       admitted: outcome.admitted.toSorted((a, b) => (a.gang < b.gang ? -1 : 1)),
       victims: outcome.victims.toSorted(),
       waiting: outcome.waiting.toSorted(),
     },
+  }
+}
+
+export function expectedOutcome(one: KueueCase): Outcome {
+  const { expected } = one
+  const admitted = expected.admitted.map((gang) => ({
+    gang,
+    models: (expected.assignmentsAfter[gang]?.assigned ?? [])
+      .flatMap(({ flavors }) => Object.entries(flavors).map(([resource, flavor]) => `${flavor}-${resource}`))
+      .toSorted(),
+  }))
+  return {
+    admitted: admitted.toSorted((a, b) => (a.gang < b.gang ? -1 : 1)),
+    victims: expectedVictims(one).victims,
+    waiting: expected.pending.map(({ name }) => name).toSorted(),
   }
 }
 
@@ -178,7 +181,7 @@ function told(world: Translated, chosen: readonly Chosen[]): string[] {
     .toSorted()
 }
 
-function reasonOf(reason: string): string {
+export function reasonOf(reason: string): string {
   return reason === 'InClusterQueue' ? 'InQueue' : reason
 }
 

@@ -87,7 +87,7 @@ export function isAllowed(
   )
 }
 
-export function holdsAny(candidate: Candidate, models: ReadonlySet<string>): boolean {
-  for (const [model, milli] of candidate.holds) if (milli > 0 && models.has(model)) return true
+export function holdsAny(candidate: Candidate, models: readonly string[]): boolean {
+  for (const model of models) if ((candidate.holds.get(model) ?? 0) > 0) return true
   return false
 }

@@ -1,7 +1,7 @@
-import { Heap } from '../../base/heap.ts'
 import type { Account } from './account.ts'
 import { type Candidate, type Chosen, candidateOrder, type Request } from './candidates.ts'
 import { allowed, type Contest, isOverBelow } from './pool.ts'
+import { Shortlist } from './shortlist.ts'
 import type { PreemptionPolicy } from './tree.ts'
 import { type Pick, type Trial, takeUntilFits } from './trial.ts'
 
@@ -51,14 +51,14 @@ export class Classical {
 
   *#picks(trial: Trial, mayBorrow: boolean): Generator<Pick> {
     const order = candidateOrder(trial.request.queue)
-    const heap = new Heap<Classified>(
+    const list = new Shortlist(
+      this.#classified,
       (a, b) =>
         Number(b.candidate.leaving) - Number(a.candidate.leaving) ||
         turn[a.claim] - turn[b.claim] ||
         order(a.candidate, b.candidate),
     )
-    for (const one of this.#classified) heap.push(one)
-    for (let one = heap.pop(); one !== undefined; one = heap.pop()) {
+    for (let one = list.pop(); one !== undefined; one = list.pop()) {
       const { candidate, account, common, claim } = one
       if (mayBorrow && claim === 'reclaim') continue
       if (claim !== 'own' && !isOverBelow(account, common, candidate, this.#contest.models)) continue
@@ -105,7 +105,7 @@ function isWithin(account: Account, wants: ReadonlyMap<string, number>): boolean
 }
 
 /** Queues below `account` that hold more than is theirs, through others that do, save those below `but`. */
-function* borrowersBelow(account: Account, but: Account, models: ReadonlySet<string>): Generator<Account> {
+function* borrowersBelow(account: Account, but: Account, models: readonly string[]): Generator<Account> {
   const open = [account]
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
     for (const child of next.children) {

@@ -1,6 +1,7 @@
 import { type Account, compareShares, type Share } from './account.ts'
 import { type Candidate, candidateOrder } from './candidates.ts'
-import { allowed, type Contest, isOverBelow, justBelow, lowestCommon, Pool } from './pool.ts'
+import { allowed, type Contest, isOverBelow, justBelow, lowestCommon } from './pool.ts'
+import { Shortlist } from './shortlist.ts'
 import { giveBackUnneeded, type Pick, type Trial, takeUntilFits } from './trial.ts'
 
 type CandidatesOf = (queue: string) => Iterable<Candidate>
@@ -27,32 +28,43 @@ function* picksByShare(trial: Trial, contest: Contest, candidatesOf: CandidatesO
   const { tree, own } = trial
   // The request is charged already.
   const isEntitled = !own.isOver(contest.models)
-  const spared: Candidate[] = []
+  const spared = new Map<string, Candidate[]>()
   const first = new Tournament(trial, contest, candidatesOf)
   for (let target = first.next(); target !== undefined; target = first.next()) {
-    const pool = first.poolOf(target)
     if (target === own || isEntitled) {
-      const candidate = pool.pop()
+      const candidate = first.pop(target)
       if (candidate !== undefined) yield { candidate, reason: target === own ? 'InQueue' : 'InCohortReclamation' }
       continue
     }
     const [mine, theirs] = comparedOf(own, target)
-    for (let candidate = pool.pop(); candidate !== undefined; candidate = pool.pop()) {
+    // Nobody's leaving makes a share larger.
+    if (compareShares(mine.share(), theirs.share()) > 0) spareAll(sparedOf(spared, target), first.drain(target))
+    for (let candidate = first.pop(target); candidate !== undefined; candidate = first.pop(target)) {
       if (compareShares(mine.share(), shareWithout(trial, theirs, candidate)) <= 0) {
         yield { candidate, reason: 'InCohortFairSharing' }
         break
       }
-      spared.push(candidate)
+      sparedOf(spared, target).push(candidate)
     }
   }
-  const second = new Tournament(trial, contest, (queue) => spared.filter((one) => one.queue === queue))
+  const second = new Tournament(trial, contest, (queue) => spared.get(queue) ?? [])
   for (let target = second.next(); target !== undefined; target = second.next()) {
     const [mine, theirs] = comparedOf(own, target)
-    const candidate = second.poolOf(target).peek()
+    const candidate = second.pop(target)
     second.drop(target)
     if (candidate === undefined || tree.accountOf(candidate.queue) === own) continue
     if (compareShares(mine.share(), theirs.share()) < 0) yield { candidate, reason: 'InCohortFairSharing' }
   }
+}
+
+function spareAll(spared: Candidate[], candidates: readonly Candidate[]): void {
+  for (const candidate of candidates) spared.push(candidate)
+}
+
+function sparedOf(spared: Map<string, Candidate[]>, { queue }: Account): Candidate[] {
+  const known = spared.get(queue) ?? []
+  spared.set(queue, known)
+  return known
 }
 
 /**
@@ -93,7 +105,7 @@ class Tournament {
   readonly #trial: Trial
   readonly #contest: Contest
   readonly #candidatesOf: CandidatesOf
-  readonly #pools = new Map<Account, Pool>()
+  readonly #lists = new Map<Account, Shortlist<Candidate>>()
   readonly #out = new Set<Account>()
   readonly #path = new Set<Account>()
   readonly #order: (a: Candidate, b: Candidate) => number
@@ -110,7 +122,7 @@ class Tournament {
 
   next(): Account | undefined {
     const { scope } = this.#contest
-    if (scope === this.#trial.own) return this.poolOf(scope).peek() === undefined ? undefined : scope
+    if (scope === this.#trial.own) return this.#listOf(scope).isEmpty ? undefined : scope
     while (!this.#out.has(scope)) {
       let account: Account | undefined = scope
       while (account !== undefined && account.children.length > 0) account = this.#largestOf(account)
@@ -123,26 +135,42 @@ class Tournament {
     this.#out.add(target)
   }
 
-  poolOf(target: Account): Pool {
-    const known = this.#pools.get(target)
-    if (known !== undefined) return known
-    const pool = this.#poolOf(target)
-    this.#pools.set(target, pool)
-    return pool
+  /** The first of the target's candidates that can still be taken. */
+  pop(target: Account): Candidate | undefined {
+    const list = this.#listOf(target)
+    for (let first = list.pop(); first !== undefined; first = list.pop()) {
+      if (this.#isFine(target, first)) return first
+    }
+    return undefined
   }
 
-  #poolOf(target: Account): Pool {
+  /** All that are left, in no order. */
+  drain(target: Account): Candidate[] {
+    const list = this.#listOf(target)
+    this.#lists.set(target, new Shortlist([], this.#order))
+    return list.left()
+  }
+
+  #isFine(target: Account, candidate: Candidate): boolean {
+    const { own } = this.#trial
+    const isOver = target === own || isOverBelow(target, lowestCommon(own, target), candidate, this.#contest.models)
+    return isOver && this.#trial.helps(candidate)
+  }
+
+  #listOf(target: Account): Shortlist<Candidate> {
+    const known = this.#lists.get(target)
+    if (known !== undefined) return known
+    const list = new Shortlist(this.#candidatesIn(target), this.#order)
+    this.#lists.set(target, list)
+    return list
+  }
+
+  #candidatesIn(target: Account): Candidate[] {
     const { request, own, tree } = this.#trial
     const { models } = this.#contest
     const isOwn = target === own
-    if (!isOwn && !target.isOver(models)) return new Pool(request, [], () => true)
-    const candidates = allowed(tree.policyOf(request.queue), request, isOwn, models, this.#candidatesOf(target.queue))
-    const common = lowestCommon(own, target)
-    return new Pool(
-      request,
-      candidates,
-      (candidate) => (isOwn || isOverBelow(target, common, candidate, models)) && this.#trial.helps(candidate),
-    )
+    if (!isOwn && !target.isOver(models)) return []
+    return allowed(tree.policyOf(request.queue), request, isOwn, models, this.#candidatesOf(target.queue))
   }
 
   /** Who has nothing to lose, or borrows nothing, is out, and with the last of its children the account itself. */
@@ -160,7 +188,7 @@ class Tournament {
   }
 
   #hasCandidates(leaf: Account, borrows: boolean): boolean {
-    return (borrows || leaf === this.#trial.own) && this.poolOf(leaf).peek() !== undefined
+    return (borrows || leaf === this.#trial.own) && !this.#listOf(leaf).isEmpty
   }
 
   #goesBefore(a: Account, b: Account): boolean {
@@ -168,7 +196,7 @@ class Tournament {
     if (byShare !== 0) return byShare > 0
     const [aIsLeaf, bIsLeaf] = [a.children.length === 0, b.children.length === 0]
     if (!aIsLeaf || !bIsLeaf) return !aIsLeaf && bIsLeaf
-    const [first, second] = [this.poolOf(a).peek(), this.poolOf(b).peek()]
+    const [first, second] = [this.#listOf(a).peek(), this.#listOf(b).peek()]
     return first !== undefined && second !== undefined && this.#order(first, second) < 0
   }
 }

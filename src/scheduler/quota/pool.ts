@@ -1,12 +1,11 @@
-import { Heap } from '../../base/heap.ts'
 import type { Account } from './account.ts'
-import { type Candidate, candidateOrder, holdsAny, isAllowed, type Request } from './candidates.ts'
+import { type Candidate, holdsAny, isAllowed, type Request } from './candidates.ts'
 import type { PreemptionPolicy, QuotaTree } from './tree.ts'
 
 /** What one search is about. */
 export interface Contest {
   /** Models of which the request misses something. */
-  models: ReadonlySet<string>
+  models: readonly string[]
   /** Whoever is below may hold what it misses. */
   scope: Account
 }
@@ -18,12 +17,12 @@ export interface Contest {
  */
 export function contestsOf(tree: QuotaTree, request: Request): Contest[] {
   const own = tree.accountOf(request.queue)
-  const wanted = new Set([...request.wants].filter(([, milli]) => milli > 0).map(([model]) => model))
-  const lacking = new Set([...wanted].filter((model) => (request.wants.get(model) ?? 0) > own.available(model)))
+  const wanted = [...request.wants].filter(([, milli]) => milli > 0).map(([model]) => model)
+  const lacking = wanted.filter((model) => (request.wants.get(model) ?? 0) > own.available(model))
   const forRoom = { models: wanted, scope: tree.fleet }
-  if (lacking.size === 0) return [forRoom]
+  if (lacking.length === 0) return [forRoom]
   const forQuota = { models: lacking, scope: lastLender(own, lacking) }
-  return forQuota.scope === tree.fleet && lacking.size === wanted.size ? [forRoom] : [forQuota, forRoom]
+  return forQuota.scope === tree.fleet && lacking.length === wanted.length ? [forRoom] : [forQuota, forRoom]
 }
 
 /** Whether the request could fit its quota if nobody else held anything. */
@@ -34,7 +33,7 @@ export function couldFit(tree: QuotaTree, request: Request): boolean {
   )
 }
 
-function lastLender(own: Account, models: ReadonlySet<string>): Account {
+function lastLender(own: Account, models: readonly string[]): Account {
   let last = own
   for (const model of models) {
     for (let account: Account | undefined = own; account !== undefined; account = account.lender(model)) {
@@ -44,55 +43,32 @@ function lastLender(own: Account, models: ReadonlySet<string>): Account {
   return last
 }
 
-/** Whether somebody below `above`, or whoever stands between, holds more than is his of what the candidate holds. */
-export function isOverBelow(from: Account, above: Account, candidate: Candidate, models: ReadonlySet<string>): boolean {
-  const held = [...candidate.holds.keys()].filter((model) => models.has(model))
+/** Whether its queue, and whoever stands between that and `above`, holds more than is his of what the candidate holds. */
+export function isOverBelow(from: Account, above: Account, candidate: Candidate, models: readonly string[]): boolean {
+  const held = models.filter((model) => (candidate.holds.get(model) ?? 0) > 0)
   for (let account: Account | undefined = from; account !== undefined && account !== above; account = account.parent) {
     if (!account.isOver(held)) return false
   }
   return true
 }
 
-/** Candidates of one queue that the request's policy lets it take, the first to go on top. */
-export class Pool {
-  readonly #heap: Heap<Candidate>
-  readonly #isFine: (candidate: Candidate) => boolean
-
-  /** @param isFine Whether one can still be taken; asked when its turn comes, and it is dropped when not. */
-  constructor(request: Request, candidates: Iterable<Candidate>, isFine: (candidate: Candidate) => boolean) {
-    this.#heap = new Heap(candidateOrder(request.queue))
-    this.#isFine = isFine
-    for (const candidate of candidates) this.#heap.push(candidate)
-  }
-
-  peek(): Candidate | undefined {
-    for (let first = this.#heap.peek(); first !== undefined; first = this.#heap.peek()) {
-      if (this.#isFine(first)) return first
-      this.#heap.pop()
-    }
-    return undefined
-  }
-
-  pop(): Candidate | undefined {
-    return this.peek() === undefined ? undefined : this.#heap.pop()
-  }
-}
-
 /** Those of the account's candidates that the request may take as far as policy, models and the candidates' wishes go. */
-export function* allowed(
+export function allowed(
   policy: PreemptionPolicy,
   request: Request,
   isOwn: boolean,
-  models: ReadonlySet<string>,
+  models: readonly string[],
   candidates: Iterable<Candidate>,
-): Generator<Candidate> {
+): Candidate[] {
   const rule = isOwn ? policy.withinQueue : policy.reclaimWithinCohort
-  if (rule === 'Never') return
+  const found: Candidate[] = []
+  if (rule === 'Never') return found
   for (const candidate of candidates) {
-    if (candidate.key === request.gang || !holdsAny(candidate, models)) continue
+    if (candidate.key === request.gang || !isAllowed(rule, request, candidate)) continue
     const mayLeave = candidate.leaving || (candidate.preemptible && candidate.spared !== true)
-    if (mayLeave && isAllowed(rule, request, candidate)) yield candidate
+    if (mayLeave && holdsAny(candidate, models)) found.push(candidate)
   }
+  return found
 }
 
 export function lowestCommon(a: Account, b: Account): Account {

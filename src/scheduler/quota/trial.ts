@@ -22,6 +22,7 @@ export class Trial {
   readonly #mayBorrow: boolean
   #isOnStage = false
   #isCharged = false
+  #hasQuota: boolean | undefined
 
   constructor(tree: QuotaTree, request: Request, stage: Stage, mayBorrow: boolean) {
     this.tree = tree
@@ -61,10 +62,11 @@ export class Trial {
   }
 
   hasQuota(): boolean {
-    return this.#uncharged(() => {
+    this.#hasQuota ??= this.#uncharged(() => {
       if (!this.#mayBorrow && this.own.isOver(this.request.wants.keys(), this.request.wants)) return false
       return this.tree.fits(this.request.queue, this.request.wants)
     })
+    return this.#hasQuota
   }
 
   /** Ask only when there is quota. */
@@ -92,11 +94,13 @@ export class Trial {
   }
 
   #lift({ candidate }: Pick): void {
+    this.#hasQuota = undefined
     if (this.#isOnStage) this.#stage.lift(candidate.key)
     else this.#count(candidate, -1)
   }
 
   #putBack({ candidate }: Pick): void {
+    this.#hasQuota = undefined
     if (this.#isOnStage) this.#stage.putBack(candidate.key)
     else this.#count(candidate, 1)
   }
