@@ -40,7 +40,7 @@ export interface QueueScene {
   capacity: ReadonlyMap<string, number>
   held: readonly Claim[]
   heldAfter: readonly Claim[]
-  gangs: readonly { queue: string; asks: readonly Ask[]; verdict: { kind: string } }[]
+  gangs: readonly { queue: string; asks: readonly Ask[]; verdict: { kind: string; leaves?: unknown } }[]
 }
 
 interface Ask {
@@ -53,8 +53,10 @@ export function queueNumbers({ queues, capacity, held, heldAfter, gangs }: Queue
   const used = heldBy(held)
   const usedAfter = heldBy(heldAfter)
   const waiting = new Amounts()
-  for (const { queue, asks, verdict } of gangs)
-    if (verdict.kind === 'wait' || verdict.kind === 'none') waiting.ask(queue, asks)
+  for (const { queue, asks, verdict } of gangs) {
+    const waits = verdict.kind === 'wait' || verdict.kind === 'none' || verdict.leaves !== undefined
+    if (waits) waiting.ask(queue, asks)
+  }
   const tree = treeOf(queues, capacity, used)
   const treeAfter = treeOf(queues, capacity, usedAfter)
   const fair = fairOf(queues, capacity, usedAfter, waiting)

@@ -61,8 +61,8 @@ export type GangVerdict =
   | { kind: 'preempt'; seats: Seats; victims: Victim[] }
   /** It had these seats before and keeps them; `leaves`: they are asked back. */
   | { kind: 'sits'; seats: Seats; leaves?: Leaving }
-  /** Seats are kept for it already, until these have left. */
-  | { kind: 'holds'; victims: Victim[] }
+  /** These seats are kept for it already, until the victims have left. */
+  | { kind: 'holds'; members: Seats['members']; victims: Victim[] }
   | { kind: 'wait'; reason: string; message: string }
   /** It gives its seats back. */
   | { kind: 'release' }
@@ -179,7 +179,9 @@ function standingOf(gang: Gang): GangVerdict {
     const leaves = eviction?.attempt === spec.attempt ? { leaves: { by: eviction.by, reason: eviction.reason } } : {}
     return { kind: 'sits', seats: plainSeats(seats), ...leaves }
   }
-  if (status?.hold?.attempt === spec.attempt) return { kind: 'holds', victims: status.hold.victims }
+  if (status?.hold?.attempt === spec.attempt) {
+    return { kind: 'holds', members: status.hold.members, victims: status.hold.victims }
+  }
   const told = conditionOf(status?.conditions, 'Scheduled')
   const { reason = 'Undecided', message = 'nothing is decided about it yet' } = told ?? {}
   return { kind: 'wait', reason, message }
@@ -268,13 +270,18 @@ function carriedOut(
   const gone = new Set<string>()
   const sits: [string, Claim][] = []
   for (const { gang: key, verdict } of schedules) {
-    if (verdict.kind === 'release') gone.add(key)
-    if (verdict.kind === 'preempt') for (const victim of verdict.victims) gone.add(victim.gang)
+    if (verdict.kind === 'release' || (verdict.kind === 'sits' && verdict.leaves !== undefined)) gone.add(key)
     const gang = gangs.get(key)
-    if (gang === undefined || (verdict.kind !== 'bind' && verdict.kind !== 'preempt')) continue
+    const gets = membersFor(verdict)
+    if (gang === undefined || gets === undefined) continue
     gone.add(key) // what it held for an earlier attempt
-    sits.push(...claimsOf(gang, verdict.seats, modelOf))
+    sits.push(...claimsOf(gang, gets, modelOf))
   }
   const stays = [...held].filter(([, claim]) => claim.gang === undefined || !gone.has(claim.gang))
   return new Map([...stays, ...sits])
+}
+
+function membersFor(verdict: GangVerdict): Pick<Seats, 'members'> | undefined {
+  if (verdict.kind === 'holds') return verdict
+  return verdict.kind === 'bind' || verdict.kind === 'preempt' ? verdict.seats : undefined
 }
