@@ -91,12 +91,18 @@ function readFile(file: TextFile, places: Map<string, string>, options: ReadOpti
 }
 
 function treesOf(text: string, jsonCharacters = 0): ReturnType<typeof readTrees> {
-  if (text.length <= textLimits.characters || jsonCharacters === 0) return readTrees(text)
-  if (!/^\ufeff?\s*[{[]/.test(text)) return tooLarge('is larger than 4 MiB; write it as JSON, of which more is read')
-  if (text.length > jsonCharacters) return tooLarge(`is larger than ${jsonCharacters / mebi} MiB; split it in two`)
-  return readJsonTree(text)
+  const isLarge = text.length > textLimits.characters
+  const isJson = jsonCharacters > 0 && text.length > jsonCharactersMin && /^\ufeff?\s*[{[]/.test(text)
+  if (isJson && text.length > jsonCharacters)
+    return tooLarge(`is larger than ${jsonCharacters / mebi} MiB; split it in two`)
+  const read = isJson ? readJsonTree(text) : undefined
+  if (read !== undefined && (isLarge || read.errors.length === 0)) return read
+  if (isLarge && jsonCharacters > 0) return tooLarge('is larger than 4 MiB; write it as JSON, of which more is read')
+  return readTrees(text)
 }
 
+/** From here on reading JSON as YAML takes a second or more. */
+const jsonCharactersMin = 512 * 1024
 const mebi = 1024 * 1024
 
 function tooLarge(message: string): ReturnType<typeof readTrees> {

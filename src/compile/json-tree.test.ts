@@ -20,7 +20,7 @@ test('every value stands where the reader of YAML finds it', () => {
           expect(tree?.positionOf(at, part)).toEqual(yaml.positionOf(at, part))
       }
     }),
-    { numRuns: 200 },
+    { numRuns: 60 },
   )
 })
 

@@ -128,7 +128,7 @@ function aboutOf(verdict: GangVerdict): string {
     case 'preempt':
       return `${nodesOf(verdict.seats)}, when ${victimNames(verdict.victims)} left`
     case 'holds':
-      return `seats are kept until ${victimNames(verdict.victims)} left`
+      return `${nodesOf(verdict)} are kept until ${victimNames(verdict.victims)} left`
     case 'wait':
       return `${verdict.reason}: ${verdict.message}`
     case 'release':
@@ -151,7 +151,7 @@ function forOf(why: Leaving): string {
 
 const namesMax = 4
 
-function nodesOf({ members }: Seats): string {
+function nodesOf({ members }: Pick<Seats, 'members'>): string {
   return shortList([...new Set(members.map(({ node }) => node))], namesMax)
 }
 
