@@ -111,6 +111,11 @@ export class Rounds {
     for (const [model, milli] of held.candidate.holds) this.tree.add(held.candidate.queue, model, -milli)
   }
 
+  /** The part of the model that is held. */
+  use(model: string): number {
+    return 1 - this.#free(model) / (this.#capacity.get(model) ?? 1)
+  }
+
   #asks(player: Player, at: number): Request & { player: Player } {
     const wants = new Map([[player.model, player.sizes.at(-1) ?? 0]])
     const { queue, priority, key } = player

@@ -1,0 +1,58 @@
+import fc from 'fast-check'
+import { expect, it } from 'vitest'
+import { Displacements } from './displacements.ts'
+import { Shortlist } from './shortlist.ts'
+
+it('who displaced a gang is spared by it, and so is who displaced that one', () => {
+  const displaced = new Displacements()
+  displaced.record('b', ['a'])
+  displaced.record('c', ['b', 'x'])
+  expect([...displaced.displacersOf('a')]).toEqual(['b', 'c'])
+  expect([...displaced.displacersOf('c')]).toEqual([])
+  displaced.forget('b')
+  expect([...displaced.displacersOf('a')]).toEqual([])
+  expect([...displaced.displacersOf('x')]).toEqual(['c'])
+  displaced.clear()
+  expect(displaced.displacersOf('x').size).toBe(0)
+})
+
+it('a lender takes back what is his once, and is not displaced by that', () => {
+  const displaced = new Displacements()
+  displaced.record('borrower', ['lender'])
+  expect(displaced.wasExcepted('lender', 'borrower')).toBe(false)
+  displaced.record('lender', ['borrower'])
+  expect(displaced.wasExcepted('lender', 'borrower')).toBe(true)
+  expect(displaced.displacersOf('lender').size).toBe(0)
+  expect([...displaced.displacersOf('borrower')]).toEqual(['lender'])
+})
+
+it('nobody is ever among those who displaced him', () => {
+  const gang = fc.constantFrom('a', 'b', 'c', 'd', 'e', 'f')
+  fc.assert(
+    fc.property(fc.array(fc.tuple(gang, fc.array(gang, { maxLength: 3 })), { maxLength: 40 }), (steps) => {
+      const displaced = new Displacements()
+      for (const [by, victims] of steps) {
+        const displacers = displaced.displacersOf(by)
+        const fine = victims.filter((victim) => !displacers.has(victim) || !displaced.wasExcepted(by, victim))
+        displaced.record(by, fine)
+        for (const one of ['a', 'b', 'c', 'd', 'e', 'f']) expect(displaced.displacersOf(one).has(one)).toBe(false)
+      }
+    }),
+  )
+})
+
+it('a short list gives all items in order, however many are asked for', () => {
+  fc.assert(
+    fc.property(fc.uniqueArray(fc.integer(), { maxLength: 2000, size: 'max' }), fc.nat(2000), (items, count) => {
+      const list = new Shortlist(items, (a, b) => a - b)
+      const sorted = items.toSorted((a, b) => a - b)
+      for (const expected of sorted.slice(0, count)) {
+        expect(list.peek()).toBe(expected)
+        expect(list.pop()).toBe(expected)
+      }
+      expect(list.left().toSorted((a, b) => a - b)).toEqual(sorted.slice(count))
+      expect(list.isEmpty).toBe(count >= items.length)
+    }),
+    { numRuns: 30 },
+  )
+})
