@@ -19,22 +19,27 @@ export function statusAfter(
   const base = { ...gang.status, checkpoints, epoch, observedGeneration }
   const conditions = (status: 'True' | 'False', reason: string, message: string) =>
     setCondition(before, { type: scheduledCondition, status, reason, message, observedGeneration }, nowMs)
-  if (verdict.kind === 'wait') return { ...base, conditions: conditions('False', verdict.reason, verdict.message) }
   const { seats: _, hold: _hold, eviction: _eviction, ...unseated } = base
   const at = new Date(nowMs).toISOString()
-  if (verdict.kind === 'bind') {
-    const seats = { ...verdict.seats, epoch, at }
-    return { ...unseated, seats, conditions: conditions('True', 'Seated', `${seats.members.length} members sit`) }
+  switch (verdict.kind) {
+    case 'wait':
+      return { ...base, conditions: conditions('False', verdict.reason, verdict.message) }
+    case 'bind': {
+      const seats = { ...verdict.seats, epoch, at }
+      return { ...unseated, seats, conditions: conditions('True', 'Seated', `${seats.members.length} members sit`) }
+    }
+    case 'preempt': {
+      const { attempt, victims, seats } = verdict
+      const hold = { attempt, epoch, at, members: seats.members, victims }
+      return { ...unseated, hold, conditions: conditions('False', 'Preempting', preemptingMessage(victims)) }
+    }
+    case 'release': {
+      const [reason, message] = gang.spec.suspend
+        ? ['Suspended', 'it wants no seats']
+        : ['Released', 'its seats were of an earlier attempt']
+      return { ...unseated, conditions: conditions('False', reason, message) }
+    }
   }
-  if (verdict.kind === 'preempt') {
-    const { attempt, victims, seats } = verdict
-    const hold = { attempt, epoch, at, members: seats.members, victims }
-    return { ...unseated, hold, conditions: conditions('False', 'Preempting', preemptingMessage(victims)) }
-  }
-  const [reason, message] = gang.spec.suspend
-    ? ['Suspended', 'it wants no seats']
-    : ['Released', 'its seats were of an earlier attempt']
-  return { ...unseated, conditions: conditions('False', reason, message) }
 }
 
 /** What asks a victim for its seats; undefined when it is another gang by now, has left, or was asked already. */

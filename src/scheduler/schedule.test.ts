@@ -105,6 +105,13 @@ test('a victim is named with its price, and says for whom it is asked to leave',
   expect(found.queues[0]?.models).toEqual([{ model: 'H100', used: 8, usedAfter: 8, waiting: 4, fairShare: 8 }])
 })
 
+test('what sits in a queue that drains is to leave', () => {
+  const queues = [queue('default', { stopPolicy: 'HoldAndDrain' })]
+  const found = schedule({ queues, gangs: [seated(gang('low', 1), 'a')] })
+  expect(verdicts(found)).toMatchObject({ 'default/low': { kind: 'sits', leaves: { queue: 'default' } } })
+  expect(found.fleet.accelerators).toEqual([{ model: 'H100', total: 8, free: 4, freeAfter: 8 }])
+})
+
 test('until settled, what follows is played and the verdicts are those of the end', () => {
   const gangs = [
     seated(gang('low', 1), 'a'),

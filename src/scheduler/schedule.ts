@@ -84,7 +84,7 @@ export function scheduleOf(
   const before = { gangs: new Map(world.gangs), pods: new Map(world.pods) }
   const course = untilSettled && scene.nodes.length > 0 ? world.play() : undefined
   const verdictOf =
-    scene.nodes.length === 0 ? noVerdict : course === undefined ? decidedBy(scheduler, nowMs) : afterPlay(before)
+    scene.nodes.length === 0 ? noVerdict : course === undefined ? decidedBy(scheduler, world) : afterPlay(before)
   const left = new Map(course?.flatMap((one) => (one.kind === 'left' ? [[one.gang, one.why] as const] : [])))
   const gangs = inLine(world.gangs).map(([key, gang]): GangSchedule => {
     const why = left.get(key)
@@ -128,7 +128,7 @@ type VerdictOf = (key: string, gang: Gang) => GangVerdict
 const noVerdict: VerdictOf = (_key, gang) => (gang.spec.suspend ? { kind: 'suspended' } : { kind: 'none' })
 
 /** One decision. Some reasons are told only once they have lasted. */
-function decidedBy(scheduler: Scheduler, nowMs: number): VerdictOf {
+function decidedBy(scheduler: Scheduler, { nowMs, queues }: Rehearsal): VerdictOf {
   const said = [...scheduler.decide(nowMs), ...scheduler.decide(nowMs + lastedMs)]
   const verdicts = new Map(said.map((verdict) => [verdict.gang, verdict]))
   const asked = new Map<string, Leaving>()
@@ -141,7 +141,8 @@ function decidedBy(scheduler: Scheduler, nowMs: number): VerdictOf {
     switch (verdict?.kind) {
       case undefined: {
         const standing = standingOf(gang)
-        const leaves = asked.get(key)
+        const { queue } = gang.spec
+        const leaves = queues.get(queue)?.spec.stopPolicy === 'HoldAndDrain' ? { queue } : asked.get(key)
         return standing.kind === 'sits' && leaves !== undefined ? { ...standing, leaves } : standing
       }
       case 'bind':
