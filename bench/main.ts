@@ -8,6 +8,8 @@ const benches: Record<string, () => Promise<{ rows(): Promise<Row[]> }>> = {
   recovery: () => import('./recovery.ts'),
   serving: () => import('./serving.ts'),
   scheduler: () => import('./scheduler.ts'),
+  contended: () =>
+    import('./scheduler/contended.ts').then(({ contendedRows }) => ({ rows: async () => contendedRows() })),
   fidelity: () => import('./scheduler/fidelity.ts'),
 }
 

@@ -31,6 +31,8 @@ export interface Ask {
   count: number
   cpuMilli: number
   topology?: { required?: string; preferred?: string }
+  queue?: string
+  priority?: number
 }
 
 /** A scheduler over a fleet of its own, whose verdicts are committed at once. */
@@ -41,16 +43,7 @@ export class World {
   #nowMs = 0
 
   constructor(nodes: number | readonly Node[]) {
-    const queue = { namespaces: ['*'], weight: 1, stopPolicy: 'None' }
-    this.scheduler.apply({
-      kind: 'Queue',
-      object: {
-        apiVersion: 'millwright.dev/v1alpha1',
-        kind: 'Queue',
-        metadata: { name: 'default' },
-        spec: queue,
-      } as Queue,
-    })
+    this.queue('default', {})
     const objects = typeof nodes === 'number' ? Array.from({ length: nodes }, (_, index) => nodeOf(index)) : nodes
     for (const object of objects) this.scheduler.apply({ kind: 'Node', object })
     this.scheduler.decide(0)
@@ -95,7 +88,28 @@ export class World {
     }
   }
 
-  gang(name: string, { members, count, cpuMilli, topology }: Ask): Gang {
+  queue(name: string, spec: Partial<Queue['spec']>): void {
+    this.scheduler.apply({
+      kind: 'Queue',
+      object: {
+        apiVersion: 'millwright.dev/v1alpha1',
+        kind: 'Queue',
+        metadata: { name },
+        spec: { namespaces: ['*'], weight: 1, stopPolicy: 'None', ...spec },
+      },
+    })
+  }
+
+  /** Decides about everything that was fed, and commits it. */
+  settle(): { ms: number; verdicts: readonly Verdict[] } {
+    const startedAt = performance.now()
+    const verdicts = this.scheduler.decide(this.#nowMs++)
+    const ms = performance.now() - startedAt
+    for (const verdict of verdicts) this.#commit(verdict)
+    return { ms, verdicts }
+  }
+
+  gang(name: string, { members, count, cpuMilli, topology, queue = 'default', priority = 0 }: Ask): Gang {
     const gang = {
       apiVersion: 'millwright.dev/v1alpha1',
       kind: 'Gang',
@@ -107,8 +121,8 @@ export class World {
       },
       spec: {
         attempt: 1,
-        queue: 'default',
-        priority: 0,
+        queue,
+        priority,
         preemptible: true,
         suspend: false,
         ...(topology === undefined ? {} : { topology }),
@@ -147,7 +161,19 @@ export class World {
               ],
               checkpoints: [],
             }
-          : { conditions: [], checkpoints: [] }
+          : verdict.kind === 'preempt'
+            ? {
+                hold: {
+                  attempt: verdict.attempt,
+                  epoch: 1,
+                  at: '1970-01-01T00:00:00Z',
+                  members: verdict.seats.members,
+                  victims: verdict.victims,
+                },
+                conditions: [],
+                checkpoints: [],
+              }
+            : { conditions: [], checkpoints: [] }
     const object = { ...gang, metadata: { ...gang.metadata, name, resourceVersion: String(++this.#version) }, status }
     this.gangs.set(verdict.gang, object as Gang)
     this.scheduler.apply({ kind: 'Gang', object: object as Gang })
