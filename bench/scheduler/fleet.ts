@@ -116,6 +116,7 @@ export class World {
       metadata: {
         name,
         namespace: 'default',
+        uid: name,
         resourceVersion: String(++this.#version),
         creationTimestamp: new Date(this.#version).toISOString(),
       },

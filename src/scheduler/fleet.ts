@@ -334,7 +334,7 @@ export class Fleet implements Packed {
     if (claim.queue === undefined) return
     let milli = 0
     for (const device of claim.devices) milli += device.milli
-    if (milli > 0) this.#accounts.add(claim.queue, claim.model, sign * milli)
+    if (milli > 0) this.#accounts.add(claim.queue, claim.model, sign * milli, claim.gang)
   }
 
   *#claimsOn(node: string): IterableIterator<[string, Claim]> {
@@ -344,7 +344,7 @@ export class Fleet implements Packed {
 
 /** Milli-accelerators that a queue's gangs come to hold, or give back. */
 export interface Accounts {
-  add(queue: string, model: string, milli: number): void
+  add(queue: string, model: string, milli: number, gang: string | undefined): void
 }
 
 /** No pod's name begins like that: what is held under it is being tried. */

@@ -10,6 +10,8 @@ export interface GangState {
   seatPods: string[]
   /** What they come to, in milli-accelerators by model. */
   holds: ReadonlyMap<string, number>
+  /** Its seats are kept for another: what it still holds is charged to its queue no more. */
+  leaving: boolean
   inFlight: { verdict: Verdict; outcome?: 'committed' | 'stale' } | undefined
   /** Since when it waits for pods of its own to end. */
   endingSinceMs: number | undefined
@@ -25,6 +27,7 @@ export function newState(key: string, object: Gang): GangState {
     seats: undefined,
     seatPods: [],
     holds: new Map(),
+    leaving: false,
     inFlight: undefined,
     endingSinceMs: undefined,
   }

@@ -3,14 +3,16 @@ import { anyGpu, cpuModel } from '../model/accelerators.ts'
 import type { Gang } from '../model/kinds/gang.ts'
 import { priceOfGang } from '../model/lost-work.ts'
 import type { Victim } from './contract.ts'
-import { demandOf, fitGang, type Placed, type Reserved } from './fit.ts'
+import type { Placed, Reserved } from './fit.ts'
 import type { Fleet } from './fleet.ts'
 import { type GangState, podsOf } from './gangs.ts'
 import { wantsOf } from './order.ts'
 import type { Candidate, Request } from './quota/candidates.ts'
+import type { Displacements } from './quota/displacements.ts'
 import type { QuotaTree } from './quota/tree.ts'
 import { victimsFor } from './quota/victims.ts'
-import type { Demand } from './rooms.ts'
+import type { Seated } from './seated.ts'
+import { Nodes, type Seating } from './stage.ts'
 
 /** Where a gang will sit, and who has to leave for it. */
 export interface Displaced {
@@ -18,14 +20,12 @@ export interface Displaced {
   victims: Victim[]
 }
 
-/** What a gang could be given room in. */
-export interface Scene {
-  fleet: Fleet
+/** What displacing needs of a scheduler. */
+export interface Scene extends Seating {
   quota: QuotaTree
-  gangs: ReadonlyMap<string, GangState>
   /** Gangs that hold committed seats of a queue. */
-  seatedIn(queue: string): Iterable<GangState>
-  livePodsOf(gang: string): ReadonlySet<string>
+  seatedIn(queue: string): Seated | undefined
+  displaced: Displacements
 }
 
 interface Incoming {
@@ -43,8 +43,6 @@ export const displaceable: ReadonlySet<string> = new Set([
   'ports',
   'topology',
 ])
-
-const unlimited: ReadonlyMap<string, number> = new Map()
 
 /**
  * Whom the gang may displace so that its fewest members fit, at the lowest price of lost work among its alternatives;
@@ -89,36 +87,26 @@ function chosen({ accelerators }: Group, choice: number): Group['accelerators'][
   return accelerators[Math.min(choice, accelerators.length - 1)]
 }
 
-function displaceFor(scene: Scene, { key, object, reserved }: Incoming, nowMs: number): Displaced | undefined {
-  const { fleet, quota } = scene
-  const place = () => fitGang(fleet, { gang: key, object, quotaLeft: unlimited, reserved })
-  const lift = (victim: string) => forPods(scene, victim, (pod) => fleet.lift(pod))
+function displaceFor(scene: Scene, incoming: Incoming, nowMs: number): Displaced | undefined {
+  const { fleet, quota, gangs, displaced } = scene
+  const { key, object } = incoming
   return fleet.attempt(() => {
+    const nodes = new Nodes(scene, incoming)
     const candidatesOf = (queue: string) => candidatesIn(scene, queue, nowMs)
-    const chosenVictims = victimsFor(quota, requestOf(key, object), candidatesOf, {
-      lift,
-      putBack: (victim) => forPods(scene, victim, (pod) => fleet.putBack(pod)),
-      fits: () => place().fits,
-      helps: helpsIn(scene, object),
-    })
-    if (chosenVictims === undefined) return undefined
-    for (const { key: victim } of chosenVictims) lift(victim)
-    const fit = place()
-    assert(fit.fits, `gang ${key} fits once those that it displaces have left`)
-    const victims = chosenVictims.flatMap(({ key: victim, reason }) => {
-      const state = scene.gangs.get(victim)
+    const leaving = victimsFor(quota, requestOf(key, object), candidatesOf, nodes, displaced)
+    if (leaving === undefined) return undefined
+    for (const victim of leaving) nodes.lift(victim.key)
+    const placed = nodes.place()
+    assert(placed !== undefined, `gang ${key} fits once those that it displaces have left`)
+    const victims = leaving.flatMap(({ key: victim, reason }) => {
+      const state = gangs.get(victim)
       if (state === undefined) return []
       const { metadata, spec } = state.object
-      const lostSeconds = priceOfGang(state.object, nowMs)?.gpuSeconds ?? 0
+      const lostSeconds = state.leaving ? 0 : (priceOfGang(state.object, nowMs)?.gpuSeconds ?? 0)
       return [{ gang: victim, uid: metadata.uid ?? '', attempt: spec.attempt, reason, lostSeconds }]
     })
-    return { placed: fit.placed, victims }
+    return { placed, victims }
   })
-}
-
-function forPods(scene: Scene, gang: string, act: (pod: string) => void): void {
-  const state = scene.gangs.get(gang)
-  if (state !== undefined) for (const pod of podsOf(state, scene.livePodsOf(gang))) act(pod)
 }
 
 function requestOf(gang: string, object: Gang): Request {
@@ -130,38 +118,22 @@ function createdAt(gang: Gang): string {
   return gang.metadata.creationTimestamp ?? ''
 }
 
-/** Gangs of the queue that sit, as they were committed: what was only just decided cannot be asked back yet. */
+/** What was only just decided cannot be asked back yet. */
 function* candidatesIn(scene: Scene, queue: string, nowMs: number): Iterable<Candidate> {
-  for (const { key, object, inFlight, holds } of scene.seatedIn(queue)) {
-    const { seats, eviction } = object.status ?? {}
-    const { spec, metadata } = object
-    if (inFlight !== undefined || seats === undefined) continue
-    yield {
-      key,
-      uid: metadata.uid ?? '',
-      queue,
-      priority: spec.priority,
-      createdAt: createdAt(object),
-      sinceMs: Date.parse(seats.at),
-      leaving: eviction?.attempt === spec.attempt,
-      preemptible: spec.preemptible,
-      holds,
-      price: priceOfGang(object, nowMs)?.gpuSeconds ?? 0,
-    }
+  for (const candidate of scene.seatedIn(queue)?.inOrder(nowMs, (state) => hasSpare(scene, state)) ?? []) {
+    if (scene.gangs.get(candidate.key)?.inFlight === undefined) yield candidate
   }
 }
 
-/** Whether a gang sits on any node that a member could have, were it empty. */
-function helpsIn(scene: Scene, { spec }: Gang): (victim: string) => boolean {
-  const { fleet, gangs } = scene
-  const demands = spec.groups.flatMap((group): Demand[] => group.accelerators.map((one) => demandOf(group, one)))
-  return (victim) => {
-    const state = gangs.get(victim)
-    if (state === undefined) return false
-    for (const pod of podsOf(state, scene.livePodsOf(victim))) {
-      const node = fleet.nodes.get(fleet.claimOf(pod)?.node ?? '')
-      if (node !== undefined && demands.some((demand) => fleet.rooms(demand).emptyOn(node) > 0)) return true
+/** Whether a gang that leaves has a device that is not kept for others whole. */
+function hasSpare(scene: Scene, state: GangState): boolean {
+  for (const pod of podsOf(state, scene.livePodsOf(state.key))) {
+    const claim = scene.fleet.claimOf(pod)
+    const node = claim === undefined ? undefined : scene.fleet.nodes.get(claim.node)
+    for (const { id, milli } of claim?.devices ?? []) {
+      const device = node?.devices.get(id)
+      if (device !== undefined && device.usedMilli - milli < 1000) return true
     }
-    return false
   }
+  return false
 }

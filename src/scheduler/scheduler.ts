@@ -15,9 +15,11 @@ import { Mix } from './mix.ts'
 import type { Claim } from './nodes.ts'
 import { Order } from './order.ts'
 import { type Displaced, displace, displaceable } from './preemption.ts'
+import { Displacements } from './quota/displacements.ts'
 import { QuotaTree } from './quota/tree.ts'
 import { constraintOf, countOf, type Described, preemptingMessage, reasonOf } from './reasons.ts'
 import { earliestStart, endIfStarted, endOfGang, nothingReserved, Reservations, type Start } from './reservations.ts'
+import { Seated } from './seated.ts'
 import { claimsOf, seatsOf } from './seats.ts'
 import { type Explained, explain } from './why.ts'
 
@@ -42,13 +44,22 @@ const preemptingReason = 'Preempting'
 
 class FirstScheduler implements Scheduler, Explained {
   readonly quota = new QuotaTree()
-  readonly fleet = new Fleet(this.quota)
+  readonly fleet = new Fleet({
+    add: (queue, model, milli, gang) => {
+      if (gang === undefined || this.gangs.get(gang)?.leaving !== true) this.quota.add(queue, model, milli)
+    },
+  })
   readonly gangs = new Map<string, GangState>()
   readonly queues = new Map<string, Queue>()
   readonly pods = new Map<string, Pod>()
   readonly line = new Line()
   readonly #mix = new Mix()
-  readonly #seated = new Map<string, Map<string, GangState>>()
+  readonly displaced = new Displacements()
+  readonly #seated = new Map<string, Seated>()
+  /** When gangs that sit are expected to end, where that is known. */
+  readonly #ends = new Map<string, number>()
+  /** Gangs that wait for a gang to leave. */
+  readonly #waitingFor = new Map<string, Set<string>>()
   readonly #livePods = new Map<string, Set<string>>()
   readonly #changed = new Set<string>()
   #countedAt = -1
@@ -92,20 +103,28 @@ class FirstScheduler implements Scheduler, Explained {
 
   #setGang(object: Gang): void {
     const key = keyOf(object)
-    const state = this.gangs.get(key) ?? newState(key, object)
+    const known = this.gangs.get(key)
+    const state = known ?? newState(key, object)
     this.gangs.set(key, state)
     const before = state.object
     state.object = object
-    this.#countSeated(state, before)
     this.#mix.set(key, object)
     this.#land(state)
     this.#countSeats(state)
+    this.#countSeated(state, before)
+    this.#followHold(object, known === undefined ? undefined : before)
+    this.#tellWaiting(key)
+    const endMs = endOfGang(object)
+    if (endMs === undefined) this.#ends.delete(key)
+    else this.#ends.set(key, endMs)
     this.#changed.add(key)
   }
 
   #setQueue(object: Queue): void {
+    const before = this.queues.get(object.metadata.name)
     this.queues.set(object.metadata.name, object)
     this.quota.set(object)
+    if (JSON.stringify(before?.spec) !== JSON.stringify(object.spec)) this.displaced.clear()
     this.fleet.generation++
   }
 
@@ -138,7 +157,12 @@ class FirstScheduler implements Scheduler, Explained {
     this.fleet.setClaim(key, 'pod', undefined)
     const pods = gang === undefined ? undefined : this.#livePods.get(gang)
     if (gang === undefined || pods === undefined || !pods.delete(key)) return
-    if (pods.size === 0) this.#livePods.delete(gang)
+    if (pods.size === 0) {
+      this.#livePods.delete(gang)
+      const state = this.gangs.get(gang)
+      if (state !== undefined) this.#endLeaving(state)
+      this.#tellWaiting(gang)
+    }
     this.fleet.generation++ // its own gang may wait for just this
   }
 
@@ -147,6 +171,7 @@ class FirstScheduler implements Scheduler, Explained {
     else if (kind === 'Queue') {
       this.queues.delete(key)
       this.quota.remove(key)
+      this.displaced.clear()
       this.fleet.generation++
     } else if (kind === 'Pod') {
       const pod = this.pods.get(key)
@@ -161,6 +186,9 @@ class FirstScheduler implements Scheduler, Explained {
       this.gangs.delete(key)
       this.#mix.set(key, undefined)
       this.#changed.delete(key)
+      this.#ends.delete(key)
+      this.#tellWaiting(key)
+      this.displaced.forget(key)
     }
   }
 
@@ -168,7 +196,9 @@ class FirstScheduler implements Scheduler, Explained {
   #land(state: GangState): void {
     const { inFlight } = state
     if (inFlight?.outcome === undefined || inFlight.verdict.resourceVersion === state.object.metadata.resourceVersion) {
-      if (inFlight?.outcome === 'stale') this.#countSeats(state)
+      if (inFlight?.outcome !== 'stale') return
+      this.#countSeats(state)
+      if (inFlight.verdict.kind === 'preempt') for (const victim of inFlight.verdict.victims) this.#stay(victim.gang)
       return
     }
     state.inFlight = undefined
@@ -192,20 +222,84 @@ class FirstScheduler implements Scheduler, Explained {
     state.seats = seats
     state.seatPods = [...kept]
     state.holds = sumOf(claims)
+    this.#endLeaving(state)
   }
 
   /** Gangs that hold committed seats of the queue. */
-  seatedIn(queue: string): Iterable<GangState> {
-    return this.#seated.get(queue)?.values() ?? []
+  seatedIn(queue: string): Seated | undefined {
+    return this.#seated.get(queue)
+  }
+
+  /** Whoever is asked to leave for a hold leaves, and stays after all when it is given up before he was asked. */
+  #followHold(object: Gang, before: Gang | undefined): void {
+    const { metadata, spec, status } = object
+    const hold = status?.hold
+    if (hold?.at === before?.status?.hold?.at) return
+    if (hold === undefined) {
+      const isGivenUp = spec.suspend || status?.seats?.attempt !== spec.attempt
+      if (isGivenUp) for (const victim of before?.status?.hold?.victims ?? []) this.#stay(victim.gang)
+      return
+    }
+    for (const victim of hold.victims) this.#leave(victim)
+    const by = keyOf({ metadata })
+    const victims = hold.victims.map(({ gang }) => gang)
+    // Whoever had been leaving already does not leave for this one.
+    const own = victims.filter((gang) => (this.gangs.get(gang)?.object.status?.eviction?.by ?? by) === by)
+    this.displaced.record(by, own)
+  }
+
+  #leave({ gang, uid, attempt }: Victim): void {
+    const state = this.gangs.get(gang)
+    if (state?.object.metadata.uid === uid && state.seats?.attempt === attempt) this.#setLeaving(state, true)
+  }
+
+  #stay(gang: string): void {
+    const state = this.gangs.get(gang)
+    if (state !== undefined && state.object.status?.eviction === undefined) this.#setLeaving(state, false)
+  }
+
+  #setLeaving(state: GangState, leaving: boolean): void {
+    if (state.leaving === leaving) return
+    if (leaving) this.#charge(state, -1)
+    state.leaving = leaving
+    if (!leaving) this.#charge(state, 1)
+    this.#countSeated(state, state.object)
+    if (leaving) this.fleet.generation++
+  }
+
+  /** What it still holds. */
+  #charge(state: GangState, sign: 1 | -1): void {
+    for (const pod of podsOf(state, this.livePodsOf(state.key))) {
+      const claim = this.fleet.claimOf(pod)
+      if (claim?.queue === undefined) continue
+      const milli = claim.devices.reduce((sum, device) => sum + device.milli, 0)
+      if (milli > 0) this.quota.add(claim.queue, claim.model, sign * milli)
+    }
+  }
+
+  /** Once it holds nothing, nobody waits for it to leave. */
+  #endLeaving(state: GangState): void {
+    if (!state.leaving || state.seatPods.length > 0 || this.livePodsOf(state.key).size > 0) return
+    state.leaving = false
+  }
+
+  /** Those who wait for the gang to leave look again. */
+  #tellWaiting(victim: string): void {
+    for (const waiting of this.#waitingFor.get(victim) ?? []) {
+      const lane = this.line.laneOf(waiting)
+      if (lane !== undefined && isPreempting(lane.blocked?.verdict)) lane.blocked = undefined
+    }
+    this.#waitingFor.delete(victim)
   }
 
   #countSeated(state: GangState, before: Gang): void {
-    this.#seated.get(before.spec.queue)?.delete(state.key)
     const { spec, status } = state.object
-    if (spec.suspend || status?.seats?.attempt !== spec.attempt) return
-    const seated = this.#seated.get(spec.queue) ?? new Map<string, GangState>()
+    const isSeated = !spec.suspend && status?.seats?.attempt === spec.attempt
+    if (!isSeated || before.spec.queue !== spec.queue) this.#seated.get(before.spec.queue)?.delete(state.key)
+    if (!isSeated) return
+    const seated = this.#seated.get(spec.queue) ?? new Seated()
     this.#seated.set(spec.queue, seated)
-    seated.set(state.key, state)
+    seated.set(state)
   }
 
   #modelOf(node: string, device: string): string | undefined {
@@ -254,7 +348,9 @@ class FirstScheduler implements Scheduler, Explained {
     }
   }
 
+  /** Whoever waits for others to leave is looked at again when one of them has left. */
   #mayHaveChanged(lane: Lane, head: string): boolean {
+    if (lane.blocked?.head === head && isPreempting(lane.blocked.verdict)) return false
     return lane.blocked?.generation !== this.fleet.generation || lane.blocked.head !== head
   }
 
@@ -280,7 +376,13 @@ class FirstScheduler implements Scheduler, Explained {
     }
     if (this.livePodsOf(key).size > 0) return ending(object)
     const leaving = this.#victimsLeaving(object)
-    if (leaving.length > 0) return preempting(leaving)
+    if (leaving.length > 0) {
+      for (const victim of leaving) {
+        this.#leave(victim)
+        this.#waitFor(victim.gang, key)
+      }
+      return preempting(leaving)
+    }
     // What was kept for it is of no use any more: it is given back first, and decided about anew after that.
     if (isKept) verdicts.push(this.#send(state, { kind: 'release', ...about(state) }))
     else {
@@ -294,10 +396,18 @@ class FirstScheduler implements Scheduler, Explained {
     return { kind: 'shortage', shortage: fit.shortage }
   }
 
+  #waitFor(victim: string, gang: string): void {
+    const waiting = this.#waitingFor.get(victim) ?? new Set()
+    this.#waitingFor.set(victim, waiting)
+    waiting.add(gang)
+  }
+
   #decide(state: GangState, verdict: Verdict & { kind: 'bind' | 'preempt' }, verdicts: Verdict[]): void {
     this.#leaveLine(state.key)
+    this.#setLeaving(state, false)
     verdicts.push(this.#send(state, verdict))
     this.#countSeats(state)
+    if (verdict.kind === 'preempt') for (const victim of verdict.victims) this.#leave(victim)
   }
 
   /** Whom it may displace, so that it fits. */
@@ -326,9 +436,9 @@ class FirstScheduler implements Scheduler, Explained {
   startOf(key: string, nowMs: number): Start | undefined {
     const state = this.gangs.get(key)
     if (state === undefined) return undefined
-    const endings = [...this.gangs.values()].flatMap((one) => {
-      const atMs = one.key === key ? undefined : endOfGang(one.object)
-      return atMs === undefined ? [] : [{ atMs, pods: podsOf(one, this.livePodsOf(one.key)) }]
+    const endings = [...this.#ends].flatMap(([gang, atMs]) => {
+      const one = gang === key ? undefined : this.gangs.get(gang)
+      return one === undefined ? [] : [{ atMs, pods: podsOf(one, this.livePodsOf(gang)) }]
     })
     if (endings.length === 0) return undefined
     return earliestStart(this.fleet, endings, nowMs, () => {
@@ -340,6 +450,7 @@ class FirstScheduler implements Scheduler, Explained {
   #countCapacity(): void {
     if (this.#countedAt === this.fleet.layout) return
     this.#countedAt = this.fleet.layout
+    this.displaced.clear()
     for (const model of this.fleet.models()) this.quota.setCapacity(model, 1000 * countOf(this.fleet, model).total)
   }
 
@@ -416,6 +527,10 @@ function ending(gang: Gang): Blocked {
 
 function* lanesOf(line: Line): Iterable<readonly Waiting[]> {
   for (const { waiting } of line.lanes()) yield waiting
+}
+
+function isPreempting(blocked: Blocked | undefined): boolean {
+  return blocked?.kind === 'queue' && blocked.reason === preemptingReason
 }
 
 function preempting(victims: readonly Victim[]): Blocked {

@@ -84,12 +84,7 @@ export const judgeVictims =
     const [incoming] = world.incoming
     if (incoming === undefined) throw new Error('a case of preemption has somebody who comes in')
     const request = { ...incoming.request, wants: incoming.choices[0] ?? new Map() }
-    const chosen = victimsFor(
-      tree,
-      request,
-      (queue) => world.running.filter((held) => held.queue === queue),
-      stageOf(world, tree),
-    )
+    const chosen = victimsFor(tree, request, (queue) => inOrder(world, queue), stageOf(world, tree))
     return { expected: expectedVictims(one), found: { victims: told(world, chosen ?? []), count: chosen?.length ?? 0 } }
   }
 
@@ -146,12 +141,7 @@ function cycle(one: KueueCase): Outcome {
       continue
     }
     outcome.waiting.push(gang)
-    const chosen = victimsFor(
-      tree,
-      head,
-      (of) => world.running.filter((held) => held.queue === of),
-      stageOf(world, tree),
-    )
+    const chosen = victimsFor(tree, head, (of) => inOrder(world, of), stageOf(world, tree))
     outcome.victims.push(...told(world, chosen ?? []))
   }
   return outcome
@@ -171,7 +161,17 @@ function stageOf(world: Translated, tree: QuotaTree): Stage {
     const held = world.running.find((one) => one.key === key)
     for (const [model, milli] of held?.holds ?? []) tree.add(held?.queue ?? '', model, sign * milli)
   }
-  return { lift: (key) => count(key, -1), putBack: (key) => count(key, 1), fits: () => true, helps: () => true }
+  return {
+    lift: (key) => count(key, -1),
+    putBack: (key) => count(key, 1),
+    fits: () => true,
+    roomStays: () => false,
+    helps: () => true,
+  }
+}
+
+function inOrder(world: Translated, queue: string) {
+  return world.running.filter((held) => held.queue === queue).toSorted(candidateOrder(queue))
 }
 
 function told(world: Translated, chosen: readonly Chosen[]): string[] {

@@ -45,6 +45,8 @@ export interface Stage {
    * the tree while this runs.
    */
   fits(): boolean
+  /** Whether the room that `fits` found last is still there with this one put back. Cheap; it may say no too often. */
+  roomStays(key: string): boolean
   /** Whether the candidate's leaving can help the request onto nodes. One that cannot is never touched. */
   helps(key: string): boolean
 }
@@ -84,6 +86,19 @@ export function isAllowed(
     policy === 'LowerOrNewerEqualPriority' &&
     candidate.priority === request.priority &&
     compare(request.createdAt, candidate.createdAt) < 0
+  )
+}
+
+/** Whether none of those after the candidate, in their order, can be allowed either. */
+export function isPast(
+  policy: PreemptionPolicy['withinQueue'] | PreemptionPolicy['reclaimWithinCohort'],
+  request: Request,
+  candidate: Candidate,
+): boolean {
+  if (policy === 'Never') return true
+  if (policy === 'Any' || candidate.leaving) return false
+  return (
+    candidate.priority > request.priority || (candidate.priority === request.priority && policy === 'LowerPriority')
   )
 }
 

@@ -1,7 +1,7 @@
 import { type Account, compareShares, type Share } from './account.ts'
 import { type Candidate, candidateOrder } from './candidates.ts'
 import { allowed, type Contest, isOverBelow, justBelow, lowestCommon } from './pool.ts'
-import { Shortlist } from './shortlist.ts'
+import { Sequence } from './sequence.ts'
 import { giveBackUnneeded, type Pick, type Trial, takeUntilFits } from './trial.ts'
 
 type CandidatesOf = (queue: string) => Iterable<Candidate>
@@ -28,7 +28,7 @@ function* picksByShare(trial: Trial, contest: Contest, candidatesOf: CandidatesO
   const { tree, own } = trial
   // The request is charged already.
   const isEntitled = !own.isOver(contest.models)
-  const spared = new Map<string, Candidate[]>()
+  const spared = new Map<string, Spared>()
   const first = new Tournament(trial, contest, candidatesOf)
   for (let target = first.next(); target !== undefined; target = first.next()) {
     if (target === own || isEntitled) {
@@ -38,16 +38,16 @@ function* picksByShare(trial: Trial, contest: Contest, candidatesOf: CandidatesO
     }
     const [mine, theirs] = comparedOf(own, target)
     // Nobody's leaving makes a share larger.
-    if (compareShares(mine.share(), theirs.share()) > 0) spareAll(sparedOf(spared, target), first.drain(target))
+    if (compareShares(mine.share(), theirs.share()) > 0) sparedOf(spared, target).rest = first.drain(target)
     for (let candidate = first.pop(target); candidate !== undefined; candidate = first.pop(target)) {
       if (compareShares(mine.share(), shareWithout(trial, theirs, candidate)) <= 0) {
         yield { candidate, reason: 'InCohortFairSharing' }
         break
       }
-      sparedOf(spared, target).push(candidate)
+      sparedOf(spared, target).some.push(candidate)
     }
   }
-  const second = new Tournament(trial, contest, (queue) => spared.get(queue) ?? [])
+  const second = new Tournament(trial, contest, (queue) => allSpared(spared.get(queue)))
   for (let target = second.next(); target !== undefined; target = second.next()) {
     const [mine, theirs] = comparedOf(own, target)
     const candidate = second.pop(target)
@@ -57,14 +57,23 @@ function* picksByShare(trial: Trial, contest: Contest, candidatesOf: CandidatesO
   }
 }
 
-function spareAll(spared: Candidate[], candidates: readonly Candidate[]): void {
-  for (const candidate of candidates) spared.push(candidate)
+/** Candidates of one queue that the first comparison spared, in their order. */
+interface Spared {
+  some: Candidate[]
+  /** Those after them. */
+  rest: Iterable<Candidate>
 }
 
-function sparedOf(spared: Map<string, Candidate[]>, { queue }: Account): Candidate[] {
-  const known = spared.get(queue) ?? []
+function sparedOf(spared: Map<string, Spared>, { queue }: Account): Spared {
+  const known = spared.get(queue) ?? { some: [], rest: [] }
   spared.set(queue, known)
   return known
+}
+
+function* allSpared(spared: Spared | undefined): Iterable<Candidate> {
+  if (spared === undefined) return
+  yield* spared.some
+  yield* spared.rest
 }
 
 /**
@@ -105,7 +114,7 @@ class Tournament {
   readonly #trial: Trial
   readonly #contest: Contest
   readonly #candidatesOf: CandidatesOf
-  readonly #lists = new Map<Account, Shortlist<Candidate>>()
+  readonly #lists = new Map<Account, Sequence<Candidate>>()
   readonly #out = new Set<Account>()
   readonly #path = new Set<Account>()
   readonly #order: (a: Candidate, b: Candidate) => number
@@ -144,11 +153,11 @@ class Tournament {
     return undefined
   }
 
-  /** All that are left, in no order. */
-  drain(target: Account): Candidate[] {
+  /** All that are left. */
+  drain(target: Account): Iterable<Candidate> {
     const list = this.#listOf(target)
-    this.#lists.set(target, new Shortlist([], this.#order))
-    return list.left()
+    this.#lists.set(target, new Sequence([]))
+    return list
   }
 
   #isFine(target: Account, candidate: Candidate): boolean {
@@ -157,15 +166,15 @@ class Tournament {
     return isOver && this.#trial.helps(candidate)
   }
 
-  #listOf(target: Account): Shortlist<Candidate> {
+  #listOf(target: Account): Sequence<Candidate> {
     const known = this.#lists.get(target)
     if (known !== undefined) return known
-    const list = new Shortlist(this.#candidatesIn(target), this.#order)
+    const list = new Sequence(this.#candidatesIn(target))
     this.#lists.set(target, list)
     return list
   }
 
-  #candidatesIn(target: Account): Candidate[] {
+  #candidatesIn(target: Account): Iterable<Candidate> {
     const { request, own, tree } = this.#trial
     const { models } = this.#contest
     const isOwn = target === own

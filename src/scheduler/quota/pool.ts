@@ -1,5 +1,5 @@
 import type { Account } from './account.ts'
-import { type Candidate, holdsAny, isAllowed, type Request } from './candidates.ts'
+import { type Candidate, holdsAny, isAllowed, isPast, type Request } from './candidates.ts'
 import type { PreemptionPolicy, QuotaTree } from './tree.ts'
 
 /** What one search is about. */
@@ -52,23 +52,25 @@ export function isOverBelow(from: Account, above: Account, candidate: Candidate,
   return true
 }
 
-/** Those of the account's candidates that the request may take as far as policy, models and the candidates' wishes go. */
-export function allowed(
+/**
+ * Those of the account's candidates that the request may take as far as policy, models and the candidates' wishes go, in
+ * their order. No more of them are looked at than are asked for.
+ */
+export function* allowed(
   policy: PreemptionPolicy,
   request: Request,
   isOwn: boolean,
   models: readonly string[],
   candidates: Iterable<Candidate>,
-): Candidate[] {
+): Generator<Candidate> {
   const rule = isOwn ? policy.withinQueue : policy.reclaimWithinCohort
-  const found: Candidate[] = []
-  if (rule === 'Never') return found
+  if (rule === 'Never') return
   for (const candidate of candidates) {
+    if (isPast(rule, request, candidate)) return
     if (candidate.key === request.gang || !isAllowed(rule, request, candidate)) continue
     const mayLeave = candidate.leaving || (candidate.preemptible && candidate.spared !== true)
-    if (mayLeave && holdsAny(candidate, models)) found.push(candidate)
+    if (mayLeave && holdsAny(candidate, models)) yield candidate
   }
-  return found
 }
 
 export function lowestCommon(a: Account, b: Account): Account {

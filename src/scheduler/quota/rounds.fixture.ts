@@ -1,5 +1,5 @@
 import type { Queue } from '../../model/kinds/queue.ts'
-import type { Candidate, Request, Stage } from './candidates.ts'
+import { type Candidate, candidateOrder, type Request, type Stage } from './candidates.ts'
 import { Displacements } from './displacements.ts'
 import { QuotaTree } from './tree.ts'
 import { nextInTurn } from './turns.ts'
@@ -133,7 +133,10 @@ export class Rounds {
   }
 
   #in(queue: string): Candidate[] {
-    return [...this.seated.values()].map(({ candidate }) => candidate).filter((one) => one.queue === queue)
+    return [...this.seated.values()]
+      .map(({ candidate }) => candidate)
+      .filter((one) => one.queue === queue)
+      .toSorted(candidateOrder(queue))
   }
 
   #stage({ wants }: Request): Stage {
@@ -153,6 +156,7 @@ export class Rounds {
         for (const [model, milli] of held.candidate.holds) this.tree.add(held.candidate.queue, model, milli)
       },
       fits: () => [...wants].every(([model, milli]) => milli <= this.#free(model)),
+      roomStays: () => false,
       helps: (key) => [...(this.seated.get(key)?.candidate.holds.keys() ?? [])].some((model) => wants.has(model)),
     }
   }

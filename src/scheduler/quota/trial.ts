@@ -7,6 +7,9 @@ export interface Pick {
   reason: Chosen['reason']
 }
 
+/** Of more victims than these, room is not looked for anew for each. */
+const lookedAgainMax = 64
+
 /**
  * Candidates that are away while it is tried whether the request fits without them. At first only on paper, in the tree:
  * devices are touched once the quota is known to suffice, so that a request which its quota keeps out costs the nodes
@@ -56,9 +59,15 @@ export class Trial {
     if (pick === undefined) return
     this.taken.splice(index, 1)
     this.#putBack(pick)
-    if (this.hasQuota() && isFine() && this.fits()) return
+    if (this.hasQuota() && isFine() && this.#stillFits(pick)) return
     this.taken.splice(index, 0, pick)
     this.#lift(pick)
+  }
+
+  /** Of many victims, each for a few devices of a large gang, it is not looked for other room without one of them. */
+  #stillFits({ candidate }: Pick): boolean {
+    if (this.#isOnStage && this.#stage.roomStays(candidate.key)) return true
+    return this.taken.length <= lookedAgainMax && this.fits()
   }
 
   hasQuota(): boolean {

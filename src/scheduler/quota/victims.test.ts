@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { Candidate, Request, Stage } from './candidates.ts'
+import { type Candidate, candidateOrder, type Request, type Stage } from './candidates.ts'
 import { queueNamed, type Spec } from './quota.fixture.ts'
 import { Rounds } from './rounds.fixture.ts'
 import { QuotaTree } from './tree.ts'
@@ -41,7 +41,8 @@ class World {
     const wants = new Map([['H100', gpus * 1000]])
     const asked = { gang: 'new', queue, priority: 0, createdAt: '', wants, ...request }
     const before = this.#seen()
-    const of = (name: string) => [...this.#held.values()].filter((one) => one.queue === name)
+    const of = (name: string) =>
+      [...this.#held.values()].filter((one) => one.queue === name).toSorted(candidateOrder(name))
     const chosen = victimsFor(this.tree, asked, of, this.#stage(gpus))
     expect(this.#seen(), 'the world is left as it was').toEqual(before)
     return chosen?.map(({ key, reason }) => `${key} ${reason}`)
@@ -71,6 +72,7 @@ class World {
         this.calls.push('fits')
         return this.#free() >= gpus * 1000
       },
+      roomStays: () => false,
       helps: (key) => !this.useless.has(key),
     }
   }

@@ -6,7 +6,7 @@ import { type Contest, contestsOf, couldFit } from './pool.ts'
 import type { QuotaTree } from './tree.ts'
 import { giveBackUnneeded, Trial } from './trial.ts'
 
-/** The gangs that hold seats in a queue's name. */
+/** The gangs that hold seats in a queue's name, in the order of `candidateOrder`. */
 export type CandidatesOf = (queue: string) => Iterable<Candidate>
 
 /**

@@ -1,0 +1,181 @@
+import type { Gang } from '../model/kinds/gang.ts'
+import { priceOfStopping } from '../model/lost-work.ts'
+import type { GangState } from './gangs.ts'
+import { type Candidate, candidateOrder } from './quota/candidates.ts'
+import { compare } from './quota/quotas.ts'
+
+/**
+ * Gangs that hold committed seats of one queue, in the order in which they are asked to leave: those that leave already,
+ * then by priority, then by the price of their lost work. Prices rise with time, but among gangs with as many
+ * accelerators all at the same rate: so each such class is kept sorted once, by the moment from which its work would be
+ * lost, and only the classes are compared when somebody asks.
+ */
+export class Seated {
+  readonly #entries = new Map<string, Entry>()
+  /** By priority, then by milli-accelerators. The cheapest last. */
+  readonly #levels = new Map<number, Map<number, Entry[]>>()
+  readonly #leaving = new Map<string, Entry>()
+
+  get size(): number {
+    return this.#entries.size
+  }
+
+  set(state: GangState): void {
+    const entry = entryOf(state)
+    const before = this.#entries.get(state.key)
+    if (before !== undefined && isSame(before, entry)) return
+    this.delete(state.key)
+    this.#entries.set(state.key, entry)
+    if (entry.leaving) this.#leaving.set(state.key, entry)
+    else if (entry.preemptible) {
+      const list = this.#classOf(entry)
+      list.splice(positionIn(list, entry), 0, entry)
+    }
+  }
+
+  delete(key: string): void {
+    const entry = this.#entries.get(key)
+    if (entry === undefined) return
+    this.#entries.delete(key)
+    this.#leaving.delete(key)
+    const classes = this.#levels.get(entry.priority)
+    const list = classes?.get(entry.milli)
+    const at = list === undefined ? -1 : positionIn(list, entry)
+    if (list === undefined || list[at] !== entry) return
+    list.splice(at, 1)
+    if (list.length === 0) classes?.delete(entry.milli)
+    if (classes?.size === 0) this.#levels.delete(entry.priority)
+  }
+
+  /**
+   * The first to leave first. Of those that leave already only who leaves something that is kept for nobody yet
+   * (`hasSpare`): whoever once had nothing to spare is not asked about again.
+   */
+  *inOrder(nowMs: number, hasSpare: (state: GangState) => boolean): Generator<Candidate> {
+    for (const entry of this.#leaving.values()) {
+      if (hasSpare(entry.state)) yield candidateOf(entry, nowMs)
+      else this.#leaving.delete(entry.state.key)
+    }
+    for (const priority of [...this.#levels.keys()].sort((a, b) => a - b)) {
+      yield* this.#cheapestFirst(this.#levels.get(priority) ?? new Map(), nowMs)
+    }
+  }
+
+  /** Few classes, so the cheapest of their cheapest is looked for by comparing them all. */
+  *#cheapestFirst(classes: ReadonlyMap<number, readonly Entry[]>, nowMs: number): Generator<Candidate> {
+    const order = candidateOrder('')
+    const heads = [...classes.values()].map((list) => ({ list, left: list.length - 1 }))
+    for (;;) {
+      let best: { head: { left: number }; candidate: Candidate } | undefined
+      for (const head of heads) {
+        const entry = head.list[head.left]
+        if (entry === undefined) continue
+        const candidate = candidateOf(entry, nowMs)
+        if (best === undefined || order(candidate, best.candidate) < 0) best = { head, candidate }
+      }
+      if (best === undefined) return
+      best.head.left--
+      yield best.candidate
+    }
+  }
+
+  #classOf({ priority, milli }: Entry): Entry[] {
+    const classes = this.#levels.get(priority) ?? new Map<number, Entry[]>()
+    this.#levels.set(priority, classes)
+    const list = classes.get(milli) ?? []
+    classes.set(milli, list)
+    return list
+  }
+}
+
+interface Entry {
+  state: GangState
+  uid: string
+  priority: number
+  milli: number
+  sinceMs: number
+  /** Since its last durable checkpoint, or its seats; earlier by what a restart costs. */
+  lostFromMs: number
+  leaving: boolean
+  preemptible: boolean
+}
+
+function entryOf(state: GangState): Entry {
+  const { metadata, spec, status } = state.object
+  let milli = 0
+  for (const held of state.holds.values()) milli += held
+  const sinceMs = timeOf(status?.seats?.at) ?? 0
+  return {
+    state,
+    uid: metadata.uid ?? '',
+    priority: spec.priority,
+    milli,
+    sinceMs,
+    lostFromMs: lostFrom(status, sinceMs),
+    leaving: state.leaving || status?.eviction?.attempt === spec.attempt,
+    preemptible: spec.preemptible,
+  }
+}
+
+function lostFrom(status: Gang['status'], sinceMs: number): number {
+  const checkpointAtMs = timeOf(status?.checkpoint?.at)
+  const { gpuSeconds } = priceOfStopping(
+    { gpus: 1, sinceMs, checkpointAtMs, restartSeconds: status?.restartSeconds },
+    sinceMs,
+  )
+  return Math.max(sinceMs, checkpointAtMs ?? sinceMs) - 1000 * gpuSeconds
+}
+
+function timeOf(timestamp: string | undefined): number | undefined {
+  const ms = timestamp === undefined ? Number.NaN : Date.parse(timestamp)
+  return Number.isNaN(ms) ? undefined : ms
+}
+
+function candidateOf(
+  { state, uid, priority, milli, sinceMs, lostFromMs, leaving, preemptible }: Entry,
+  nowMs: number,
+): Candidate {
+  const { key, object, holds } = state
+  return {
+    key,
+    uid,
+    queue: object.spec.queue,
+    priority,
+    createdAt: object.metadata.creationTimestamp ?? '',
+    sinceMs,
+    leaving,
+    preemptible,
+    holds,
+    price: (Math.max(0, nowMs - lostFromMs) / 1000) * (milli / 1000),
+  }
+}
+
+function isSame(a: Entry, b: Entry): boolean {
+  return (
+    a.priority === b.priority &&
+    a.milli === b.milli &&
+    a.sinceMs === b.sinceMs &&
+    a.lostFromMs === b.lostFromMs &&
+    a.leaving === b.leaving &&
+    a.preemptible === b.preemptible &&
+    a.uid === b.uid
+  )
+}
+
+/** Where it stands, or would stand: those whose work is lost from earlier on before it. */
+function positionIn(list: readonly Entry[], entry: Entry): number {
+  let [low, high] = [0, list.length]
+  while (low < high) {
+    const middle = (low + high) >> 1
+    const other = list[middle]
+    if (other !== undefined && isDearer(other, entry)) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+function isDearer(a: Entry, b: Entry): boolean {
+  if (a.lostFromMs !== b.lostFromMs) return a.lostFromMs < b.lostFromMs
+  if (a.sinceMs !== b.sinceMs) return a.sinceMs < b.sinceMs
+  return (compare(a.uid, b.uid) || compare(a.state.key, b.state.key)) > 0
+}

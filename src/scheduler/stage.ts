@@ -1,0 +1,91 @@
+import type { Gang } from '../model/kinds/gang.ts'
+import { demandOf, fitGang, type Placed, type Reserved } from './fit.ts'
+import type { Fleet } from './fleet.ts'
+import { type GangState, podsOf } from './gangs.ts'
+import type { NodeState } from './nodes.ts'
+import type { Stage } from './quota/candidates.ts'
+import type { Demand } from './rooms.ts'
+
+/** What a gang could be given room in. */
+export interface Seating {
+  fleet: Fleet
+  gangs: ReadonlyMap<string, GangState>
+  livePodsOf(gang: string): ReadonlySet<string>
+}
+
+const unlimited: ReadonlyMap<string, number> = new Map()
+
+/** The nodes, on which a gang is tried while others are lifted off them. Used inside `Fleet.attempt`, which puts all back. */
+export class Nodes implements Stage {
+  readonly #seating: Seating
+  readonly #gang: { key: string; object: Gang; reserved: Reserved }
+  readonly #demands: readonly Demand[]
+  /** Where it was found to fit last: how many of its members on each node, if they are of one demand. */
+  #found = new Map<NodeState, { demand: Demand; members: number } | 'mixed'>()
+
+  constructor(seating: Seating, gang: { key: string; object: Gang; reserved: Reserved }) {
+    this.#seating = seating
+    this.#gang = gang
+    this.#demands = gang.object.spec.groups.flatMap((group) => group.accelerators.map((one) => demandOf(group, one)))
+  }
+
+  lift(victim: string): void {
+    for (const pod of this.#podsOf(victim)) this.#seating.fleet.lift(pod)
+  }
+
+  putBack(victim: string): void {
+    for (const pod of this.#podsOf(victim)) this.#seating.fleet.putBack(pod)
+  }
+
+  fits(): boolean {
+    const placed = this.place()
+    if (placed === undefined) return false
+    this.#found = new Map()
+    for (const { group, node } of placed) this.#findOn(node, this.#demands[group])
+    return true
+  }
+
+  place(): readonly Placed[] | undefined {
+    const { key, object, reserved } = this.#gang
+    const fit = fitGang(this.#seating.fleet, { gang: key, object, quotaLeft: unlimited, reserved })
+    return fit.fits ? fit.placed : undefined
+  }
+
+  roomStays(victim: string): boolean {
+    const { fleet } = this.#seating
+    for (const node of this.#nodesOf(victim)) {
+      const found = this.#found.get(node)
+      if (found === undefined) continue
+      if (found === 'mixed' || fleet.rooms(found.demand).on(node) < found.members) return false
+    }
+    return true
+  }
+
+  helps(victim: string): boolean {
+    const { fleet } = this.#seating
+    for (const node of this.#nodesOf(victim)) {
+      if (this.#demands.some((demand) => fleet.rooms(demand).emptyOn(node) > 0)) return true
+    }
+    return false
+  }
+
+  #findOn(node: NodeState, demand: Demand | undefined): void {
+    const before = this.#found.get(node)
+    if (demand === undefined || before === 'mixed' || (before !== undefined && before.demand !== demand)) {
+      this.#found.set(node, 'mixed')
+    } else this.#found.set(node, { demand, members: (before?.members ?? 0) + 1 })
+  }
+
+  *#nodesOf(gang: string): Iterable<NodeState> {
+    const { fleet } = this.#seating
+    for (const pod of this.#podsOf(gang)) {
+      const node = fleet.nodes.get(fleet.claimOf(pod)?.node ?? '')
+      if (node !== undefined) yield node
+    }
+  }
+
+  #podsOf(gang: string): Iterable<string> {
+    const state = this.#seating.gangs.get(gang)
+    return state === undefined ? [] : podsOf(state, this.#seating.livePodsOf(gang))
+  }
+}
