@@ -213,6 +213,8 @@ describe('jobs and services become gangs', () => {
     ])
     const seated = read(state(node('a'), own(seats('a', 'H100-0')), changed))
     expect(seated.gangs).toMatchObject([{ spec: { priority: 7, groups: [{ min: 1 }] } }])
+    const ofGang = pod('a').replace('{name: p,', '{name: p, labels: {millwright.dev/gang: a},')
+    expect(read(state(node('a'), own(), ofGang, changed)).gangs).toMatchObject([{ spec: { groups: [{ min: 1 }] } }])
   })
 
   test('a job that was suspended and is not any more goes on as the next attempt', () => {

@@ -73,18 +73,24 @@ test('each gang has a verdict: who sits, gets seats, waits or wants none, in the
   expect(found.fleet).toEqual({ nodes: 2, accelerators: [{ model: 'H100', total: 8, free: 4, freeAfter: 0 }] })
 })
 
-test('what a gang was told before it waits for is told again', () => {
-  const [waits] = [gang('w', 9)]
-  const condition = {
-    type: 'Scheduled',
-    status: 'False' as const,
-    reason: 'NeverFits',
-    message: 'needs 9 × H100:4; there are 8 in all',
+test('what a gang waits for is said whether it was told before or not, and as it is now', () => {
+  const message = 'needs 9 × H100:4; there are 8 in all'
+  const now = { 'default/w': { kind: 'wait', reason: 'NeverFits', message } }
+  const told = (reason: string): Gang => {
+    const condition = { type: 'Scheduled', status: 'False' as const, reason, message }
+    return { ...gang('w', 9), status: { conditions: [condition], checkpoints: [] } }
   }
-  const told = { ...waits, status: { conditions: [condition], checkpoints: [] } }
-  expect(verdicts(schedule({ gangs: [told] }))).toEqual({
-    'default/w': { kind: 'wait', reason: 'NeverFits', message: 'needs 9 × H100:4; there are 8 in all' },
-  })
+  for (const one of [gang('w', 9), told('NeverFits'), told('OverQuota')]) {
+    expect(verdicts(schedule({ gangs: [one] }))).toEqual(now)
+  }
+})
+
+test('a gang that restarts is counted once', () => {
+  const before = seated(gang('g', 1), 'a')
+  const again = { ...before, spec: { ...before.spec, attempt: 2 } }
+  const found = schedule({ gangs: [again] })
+  expect(verdicts(found)).toMatchObject({ 'default/g': { kind: 'bind', seats: { attempt: 2 } } })
+  expect(found.queues[0]?.models).toMatchObject([{ used: 4, usedAfter: 4, waiting: 0 }])
 })
 
 test('a victim is named with its price, and says for whom it is asked to leave', () => {

@@ -79,7 +79,7 @@ export function scheduleOf(
   const world = new Rehearsal(scheduler, { nowMs })
   for (const queue of scene.queues) world.put(queue)
   for (const node of scene.nodes) world.put(node)
-  for (const gang of scene.gangs) world.put(unheard(gang))
+  for (const gang of scene.gangs) world.put(gang)
   for (const pod of scene.pods) world.put(pod)
   const before = { gangs: new Map(world.gangs), pods: new Map(world.pods) }
   const course = untilSettled && scene.nodes.length > 0 ? world.play() : undefined
@@ -99,13 +99,6 @@ export function scheduleOf(
     ...(course === undefined ? {} : { course }),
     queues,
   }
-}
-
-/** As if nothing had been told to it yet: what it waits for is told anew. */
-function unheard(gang: Gang): Gang {
-  if (gang.status === undefined || conditionOf(gang.status.conditions, 'Scheduled') === undefined) return gang
-  const conditions = gang.status.conditions.filter(({ type }) => type !== 'Scheduled')
-  return { ...gang, status: { ...gang.status, conditions } }
 }
 
 /** Higher priority first, then age, then name. */
