@@ -41,7 +41,7 @@ export interface Why {
   /** `accelerators`: of all members together, for each alternative. */
   asked: { members: number; accelerators: { model: string; count: number }[] }
   free: { model: string; count: number; total: number }[]
-  /** Who holds what is missing. */
+  /** Who holds what is missing, most first, as far as they are named. */
   holders: {
     gang: string
     queue: string
@@ -51,6 +51,8 @@ export interface Why {
     share: number
     priority: number
   }[]
+  /** Those who are not named. */
+  others?: { gangs: number; accelerators: number }
   /** 1 is next. */
   placeInLine?: number
   /** Left out when no ends are known that would let it start. */

@@ -1,9 +1,11 @@
+import { assert } from '../base/errors.ts'
 import type { Gang } from '../model/kinds/gang.ts'
-import type { Why } from './contract.ts'
 import { demandOf, topologyOf } from './fit.ts'
+import { podsOf } from './gangs.ts'
 import type { NodeState } from './nodes.ts'
+import { candidateOrder, type Candidate as Leaver } from './quota/candidates.ts'
 import { titleOf } from './reasons.ts'
-import { roomFor } from './rooms.ts'
+import { type Demand, roomFor } from './rooms.ts'
 import type { Edit, Scene } from './what-if.ts'
 
 /** An edit that may start a gang that waits, in words. */
@@ -12,21 +14,33 @@ export interface Candidate {
   edit: Edit
 }
 
-/** Edits from the smallest to the largest: where one helps, those after it do too. */
+/** Edits of 1 to `count`, from the smallest to the largest: where one helps, those after it do too. */
 export interface Family {
-  sizes: readonly Candidate[]
+  count: number
+  at(size: number): Candidate
   /** Where each is made of parts, of which some may not be needed: the same without the part at `index`. */
   without?(candidate: Candidate, index: number): Candidate | undefined
 }
 
-export function* families(scene: Scene, key: string, gang: Gang, holders: Why['holders']): Iterable<Family> {
-  for (const sizes of plainFamilies(scene, gang)) yield { sizes }
+export function* families(scene: Scene, key: string, gang: Gang, nowMs: number): Iterable<Family> {
+  yield fewerMembers(gang)
+  for (const sizes of plainFamilies(scene, gang)) yield listOf(sizes)
   yield openNodes(scene, gang)
-  yield suspendedHolders(scene, key, holders)
+  yield suspendedHolders(scene, key, gang, nowMs)
+}
+
+function listOf(sizes: readonly Candidate[]): Family {
+  return {
+    count: sizes.length,
+    at: (size) => {
+      const candidate = sizes[size - 1]
+      assert(candidate !== undefined, `there are ${sizes.length} edits, and ${size} is one of them`)
+      return candidate
+    },
+  }
 }
 
 function* plainFamilies(scene: Scene, gang: Gang): Iterable<readonly Candidate[]> {
-  yield fewerMembers(gang)
   yield* wider(gang)
   yield* otherModels(scene, gang)
   yield* queueEdits(scene, gang)
@@ -34,13 +48,19 @@ function* plainFamilies(scene: Scene, gang: Gang): Iterable<readonly Candidate[]
   yield higherPriority(scene, gang)
 }
 
-function fewerMembers(gang: Gang): Candidate[] {
+function fewerMembers(gang: Gang): Family {
   const [group, ...others] = gang.spec.groups
-  if (group === undefined || others.length > 0) return []
-  return Array.from({ length: group.min - 1 }, (_, less) => group.min - 1 - less).map((members) => ({
-    says: `ask for ${members} ${members === 1 ? 'worker' : 'workers'} instead of ${group.min}`,
-    edit: edited(gang, { groups: [{ ...group, min: members, max: members }] }),
-  }))
+  if (group === undefined || others.length > 0) return listOf([])
+  return {
+    count: group.min - 1,
+    at: (less) => {
+      const members = group.min - less
+      return {
+        says: `ask for ${members} ${members === 1 ? 'worker' : 'workers'} instead of ${group.min}`,
+        edit: edited(gang, { groups: [{ ...group, min: members, max: members }] }),
+      }
+    },
+  }
 }
 
 /** What is required of the fabric becomes a preference, then nothing. */
@@ -112,8 +132,8 @@ function* otherQueues({ queues, quota }: Scene, gang: Gang): Iterable<Candidate[
 }
 
 /** Cordoned nodes that have room for a member, the roomiest first. */
-function openNodes({ fleet }: Scene, { spec }: Gang): Family {
-  const demands = spec.groups.flatMap((group) => group.accelerators.map((one) => demandOf(group, one)))
+function openNodes({ fleet }: Scene, gang: Gang): Family {
+  const demands = demandsOf(gang)
   const roomIn = (node: NodeState) =>
     demands.reduce((most, demand) => Math.max(most, roomFor(node, demand, 'empty and open')), 0)
   const cordoned = [...fleet.nodes.values()].filter(
@@ -140,13 +160,37 @@ function higherPriority({ line, gangs }: Scene, gang: Gang): Candidate[] {
     .map((priority) => ({ says: `set its priority to ${priority}`, edit: edited(gang, { priority }) }))
 }
 
-/** The least important ones first, of those the smallest. */
-function suspendedHolders({ gangs }: Scene, key: string, holders: Why['holders']): Family {
-  const least = holders.toSorted((a, b) => a.priority - b.priority || a.accelerators - b.accelerators)
-  const names = new Set(least.map(({ gang }) => gang).filter((gang) => gang !== key && gangs.has(gang)))
-  return familyOf([...names], (without) => ({
-    says: `suspend ${listed(without.map((gang) => titleOf(gang, gangs.get(gang)?.object)))}`,
-    edit: { without },
+/** More than these at once are not what a person would do. */
+const suspendedMax = 64
+
+/** Those whose leaving loses least, on nodes that could be of use: of the lowest priority, then of the lowest price. */
+function suspendedHolders(scene: Scene, key: string, gang: Gang, nowMs: number): Family {
+  const { gangs, fleet, queues } = scene
+  const demands = demandsOf(gang)
+  const isOfUse = (name: string) => {
+    const state = gangs.get(name)
+    if (name === key || state === undefined) return false
+    for (const pod of podsOf(state, scene.livePodsOf(name))) {
+      const node = fleet.nodes.get(fleet.claimOf(pod)?.node ?? '')
+      if (node !== undefined && demands.some((demand) => fleet.rooms(demand).emptyOn(node) > 0)) return true
+    }
+    return false
+  }
+  const found: Leaver[] = []
+  for (const queue of queues.keys()) {
+    let count = 0
+    for (const leaver of scene.seatedIn(queue)?.staying(nowMs) ?? []) {
+      if (count === suspendedMax) break
+      if (!isOfUse(leaver.key)) continue
+      found.push(leaver)
+      count++
+    }
+  }
+  const order = candidateOrder('')
+  const least = found.sort(order).slice(0, suspendedMax)
+  return familyOf(least, (some) => ({
+    says: `suspend ${listed(some.map((one) => titleOf(one.key, gangs.get(one.key)?.object)))}`,
+    edit: { without: some.map((one) => one.key) },
   }))
 }
 
@@ -159,7 +203,8 @@ function familyOf<T>(parts: readonly T[], of: (some: readonly T[]) => Candidate)
     return candidate
   }
   return {
-    sizes: parts.map((_, index) => make(parts.slice(0, index + 1))),
+    count: parts.length,
+    at: (size) => make(parts.slice(0, size)),
     without: (candidate, index) => {
       const some = partsOf.get(candidate)
       return some === undefined || index >= some.length || some.length === 1
@@ -174,6 +219,10 @@ const namedMax = 3
 function listed(names: readonly string[]): string {
   const named = names.slice(0, namedMax).join(' and ')
   return names.length > namedMax ? `${named} and ${names.length - namedMax} more` : named
+}
+
+function demandsOf({ spec }: Gang): Demand[] {
+  return spec.groups.flatMap((group) => group.accelerators.map((one) => demandOf(group, one)))
 }
 
 function edited(gang: Gang, spec: Partial<Gang['spec']>): Edit {

@@ -256,6 +256,14 @@ export class Fleet implements Packed {
     return effective(this.#claims.get(pod) ?? {})
   }
 
+  /** Every claim, by pod; as `claims`, for those who look at all of many. */
+  forEachClaim(look: (pod: string, claim: Claim) => void): void {
+    for (const [pod, sources] of this.#claims) {
+      const claim = effective(sources)
+      if (claim !== undefined) look(pod, claim)
+    }
+  }
+
   /** Every claim, by pod. */
   *claims(): IterableIterator<[string, Claim]> {
     for (const [pod, sources] of this.#claims) {

@@ -10,7 +10,7 @@ import type { Fleet } from './fleet.ts'
 import type { Blocked } from './line.ts'
 import type { Claim } from './nodes.ts'
 import type { QuotaTree } from './quota/tree.ts'
-import { admits, type Demand, roomFor } from './rooms.ts'
+import { admits, type Demand } from './rooms.ts'
 
 export interface Described {
   reason: string
@@ -58,8 +58,7 @@ export function constraintOf(blocked: Blocked, gang: Gang, scene: Scene): Descri
     ports: () => `${needs} with ${group.ports} ports each; the nodes' port ranges are used up`,
     topology: () => `${needs} in one ${levelSaid(shortage.within)}; no ${levelSaid(shortage.within)} has so many free`,
     nodes: () => `${needs}; ${closedNodes(shortage, scene.fleet)}`,
-    quota: () =>
-      `${needs}; queue ${gang.spec.queue} may hold ${quotaOf(shortage, gang, scene)} × ${shortage.alternative.model}`,
+    quota: () => `${needs}; ${quotaUsedUp(shortage, gang, scene)}`,
     behind: () => `${needs}; ${aheadClause(shortage, scene)}`,
     never: () => `${needs}; ${neverClause(shortage, scene.fleet)}`,
   }
@@ -67,44 +66,31 @@ export function constraintOf(blocked: Blocked, gang: Gang, scene: Scene): Descri
 }
 
 /** Names what is missing and who holds it: a person who reads it knows whom to ask or what to change. */
-export function describe(blocked: Blocked, gang: Gang, scene: Scene): Described {
+export function describe(blocked: Blocked, gang: Gang, scene: Scene, holders: Holders): Described {
   const reason = reasonOf(blocked)
   if (blocked.kind === 'queue') return { reason, message: blocked.message }
   const { shortage } = blocked
+  const { group, membersFit, within } = shortage
+  const needs = `needs ${asked(shortage)}`
   const clauses = {
-    accelerators: () => [`needs ${asked(shortage)}, ${freeOf(shortage, scene)}`, ...heldBy(shortage, scene)],
+    accelerators: () => [`${needs}, ${freeOf(shortage, scene)}`, ...heldBy(holders)],
     cpu: () => [
-      `needs ${asked(shortage)} with ${formatMilli(shortage.group.cpuMilli)} CPU each; CPU for ${shortage.membersFit} is free`,
-      ...heldBy(
-        shortage,
-        scene,
-        (claim) => claim.cpuMilli,
-        (cpu) => `${formatMilli(cpu)} CPU`,
-      ),
+      `${needs} with ${formatMilli(group.cpuMilli)} CPU each; CPU for ${membersFit} is free`,
+      ...heldBy(holders, (cpu) => `${formatMilli(cpu)} CPU`),
     ],
     memory: () => [
-      `needs ${asked(shortage)} with ${formatBytes(shortage.group.memoryBytes)} memory each; memory for ${shortage.membersFit} is free`,
-      ...heldBy(
-        shortage,
-        scene,
-        (claim) => claim.memoryBytes,
-        (bytes) => `${formatBytes(bytes)} memory`,
-      ),
+      `${needs} with ${formatBytes(group.memoryBytes)} memory each; memory for ${membersFit} is free`,
+      ...heldBy(holders, (bytes) => `${formatBytes(bytes)} memory`),
     ],
-    ports: () => [
-      `needs ${asked(shortage)} with ${shortage.group.ports} ports each; the nodes' port ranges are used up`,
-    ],
+    ports: () => [`${needs} with ${group.ports} ports each; the nodes' port ranges are used up`],
     topology: () => [
-      `needs ${asked(shortage)} in one ${levelSaid(shortage.within)}; the roomiest has room for ${shortage.membersFit}`,
-      ...heldBy(shortage, scene),
+      `${needs} in one ${levelSaid(within)}; the roomiest has room for ${membersFit}`,
+      ...heldBy(holders),
     ],
-    nodes: () => [`needs ${asked(shortage)}; ${closedNodes(shortage, scene.fleet)}`],
-    quota: () => [
-      quotaClause(shortage, gang, scene),
-      ...heldBy(shortage, scene, undefined, undefined, gang.spec.queue),
-    ],
-    behind: () => [`needs ${asked(shortage)}, ${freeOf(shortage, scene)}; ${aheadClause(shortage, scene)}`],
-    never: () => [`needs ${asked(shortage)}; ${neverClause(shortage, scene.fleet)}`],
+    nodes: () => [`${needs}; ${closedNodes(shortage, scene.fleet)}`],
+    quota: () => [quotaClause(shortage, gang, scene), ...heldBy(holders)],
+    behind: () => [`${needs}, ${freeOf(shortage, scene)}; ${aheadClause(shortage, scene)}`],
+    never: () => [`${needs}; ${neverClause(shortage, scene.fleet)}`],
   }
   return { reason, message: clauses[shortage.kind]().join('; ') }
 }
@@ -157,57 +143,77 @@ export interface Holder {
   held: number
 }
 
-/** Gangs by how much they hold, most first. */
-export function holdersOf(scene: Scene, measure: (claim: Claim) => number): Holder[] {
+/** Who holds something, as far as they are named, most first; and what all others hold together. */
+export interface Holders {
+  named: Holder[]
+  others: { count: number; held: number }
+}
+
+export function holdersOf(scene: Scene, measure: (claim: Claim) => number, namedMax: number): Holders {
   const held = new Map<string, number>()
-  for (const [pod, claim] of scene.fleet.claims()) {
+  scene.fleet.forEachClaim((pod, claim) => {
     const amount = measure(claim)
     const holder = claim.gang ?? pod
     if (amount > 0) held.set(holder, (held.get(holder) ?? 0) + amount)
+  })
+  const most: [string, number][] = []
+  let others = 0
+  for (const [holder, amount] of held) {
+    others += amount
+    let at = most.length
+    for (; at > 0; at--) {
+      const [before, its] = most[at - 1] ?? ['', 0]
+      if (its > amount || (its === amount && compare(before, holder) < 0)) break
+    }
+    if (at < namedMax) most.splice(at, 0, [holder, amount])
+    if (most.length > namedMax) most.pop()
   }
-  return [...held]
-    .map(([gang, amount]) => {
-      const object = scene.gangs.get(gang)?.object
-      return {
-        gang,
-        title: titleOf(gang, object),
-        queue: object?.spec.queue ?? '',
-        priority: object?.spec.priority ?? 0,
-        held: amount,
-      }
-    })
-    .toSorted((a, b) => b.held - a.held || compare(a.gang, b.gang))
+  const named = most.map(([gang, amount]) => {
+    const object = scene.gangs.get(gang)?.object
+    const { queue = '', priority = 0 } = object?.spec ?? {}
+    others -= amount
+    return { gang, title: titleOf(gang, object), queue, priority, held: amount }
+  })
+  return { named, others: { count: held.size - named.length, held: others } }
+}
+
+/** So many are looked for; a sentence names fewer. */
+const holdersKept = 20
+const holdersNamed = 3
+
+/** Who holds what the shortage is about, on nodes that could be of use to the gang. */
+export function holdersOfShortage(shortage: Shortage, gang: Gang, scene: Scene): Holders {
+  const { kind, alternative, demand } = shortage
+  const rooms = scene.fleet.rooms(demand)
+  const isHere = ({ node }: Claim) => {
+    const on = scene.fleet.nodes.get(node)
+    return on !== undefined && rooms.emptyOn(on) > 0
+  }
+  const accelerators = acceleratorsHeld(alternative.model)
+  const measures: Partial<Record<Shortage['kind'], (claim: Claim) => number>> = {
+    quota: (claim) => (claim.queue === gang.spec.queue ? accelerators(claim) : 0),
+    cpu: (claim) => (isHere(claim) ? claim.cpuMilli : 0),
+    memory: (claim) => (isHere(claim) ? claim.memoryBytes : 0),
+  }
+  return holdersOf(scene, measures[kind] ?? ((claim) => (isHere(claim) ? accelerators(claim) : 0)), holdersKept)
 }
 
 export function acceleratorsHeld(model: string): (claim: Claim) => number {
   return (claim) => (claim.model === model ? claim.devices.reduce((sum, device) => sum + device.milli, 0) / 1000 : 0)
 }
 
-const holdersNamed = 3
-
-function heldBy(
-  shortage: Shortage,
-  scene: Scene,
-  measure: (claim: Claim) => number = acceleratorsHeld(shortage.alternative.model),
-  show: (amount: number) => string = String,
-  queue?: string,
-): string[] {
-  const here = (claim: Claim) => {
-    if (queue !== undefined) return true
-    const node = scene.fleet.nodes.get(claim.node)
-    return node !== undefined && roomFor(node, shortage.demand, 'empty') > 0
-  }
-  const holders = holdersOf(scene, (claim) => (here(claim) ? measure(claim) : 0)).filter(
-    (holder) => queue === undefined || holder.queue === queue,
-  )
-  const named = holders
+function heldBy({ named, others }: Holders, show: (amount: number) => string = String): string[] {
+  const said = named
     .slice(0, holdersNamed)
-    .map(({ title, queue: of, priority, held }) =>
-      of === '' ? `${title} holds ${show(held)}` : `${title} (queue ${of}, priority ${priority}) holds ${show(held)}`,
+    .map(({ title, queue, priority, held }) =>
+      queue === ''
+        ? `${title} holds ${show(held)}`
+        : `${title} (queue ${queue}, priority ${priority}) holds ${show(held)}`,
     )
-  const others = holders.slice(holdersNamed)
-  if (others.length === 0) return named
-  return [...named, `${others.length} others hold ${show(others.reduce((sum, one) => sum + one.held, 0))}`]
+  const rest = named.slice(holdersNamed)
+  const count = others.count + rest.length
+  const held = rest.reduce((sum, one) => sum + one.held, others.held)
+  return count === 0 ? said : [...said, `${count} others hold ${show(held)}`]
 }
 
 function levelSaid(within = ''): string {
@@ -228,15 +234,22 @@ function aheadClause({ ahead, alternative }: Shortage, scene: Scene): string {
   return `${titleOf(ahead ?? '', gang)}${priority} is ahead in line for ${alternative.model}`
 }
 
-function quotaOf({ alternative }: Pick<Shortage, 'alternative'>, gang: Gang, scene: Scene): number {
-  return scene.queues.get(gang.spec.queue)?.spec.nominalQuota?.[alternative.model] ?? 0
+/** Without numbers that change with every gang that comes or goes. */
+function quotaUsedUp({ alternative: { model } }: Shortage, gang: Gang, scene: Scene): string {
+  const { queue: name } = gang.spec
+  const queue = scene.queues.get(name)?.spec
+  const own = queue?.nominalQuota?.[model]
+  if (queue?.parent === undefined) return `queue ${name} may hold ${own ?? 0} × ${model}`
+  const owns = own === undefined ? `owns no ${model}` : `owns ${own} × ${model}`
+  return `queue ${name} ${owns}, and that and what it may borrow is used up`
 }
 
 function quotaClause({ group, alternative }: Shortage, gang: Gang, scene: Scene): string {
   const { queue } = gang.spec
-  const quota = quotaOf({ alternative }, gang, scene)
-  const used = scene.quota.usage(queue, alternative.model) / 1000
-  return `queue ${queue} may hold ${quota} × ${alternative.model} and holds ${used}; needs ${group.min * alternative.count} more`
+  const { model, count } = alternative
+  const used = scene.quota.usage(queue, model)
+  const most = Math.max(0, used + scene.quota.available(queue, model))
+  return `queue ${queue} may hold ${most / 1000} × ${model} and holds ${used / 1000}; needs ${group.min * count} more`
 }
 
 function closedNodes({ alternative, demand }: Shortage, fleet: Fleet): string {

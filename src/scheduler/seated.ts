@@ -12,8 +12,9 @@ import { compare } from './quota/quotas.ts'
  */
 export class Seated {
   readonly #entries = new Map<string, Entry>()
-  /** By priority, then by milli-accelerators. The cheapest last. */
-  readonly #levels = new Map<number, Map<number, Entry[]>>()
+  /** Those that may be asked to leave, and those that only a person may. */
+  readonly #soft: Levels = new Map()
+  readonly #firm: Levels = new Map()
   readonly #leaving = new Map<string, Entry>()
 
   get size(): number {
@@ -27,7 +28,7 @@ export class Seated {
     this.delete(state.key)
     this.#entries.set(state.key, entry)
     if (entry.leaving) this.#leaving.set(state.key, entry)
-    else if (entry.preemptible) {
+    else {
       const list = this.#classOf(entry)
       list.splice(positionIn(list, entry), 0, entry)
     }
@@ -38,13 +39,14 @@ export class Seated {
     if (entry === undefined) return
     this.#entries.delete(key)
     this.#leaving.delete(key)
-    const classes = this.#levels.get(entry.priority)
+    const levels = this.#levelsOf(entry)
+    const classes = levels.get(entry.priority)
     const list = classes?.get(entry.milli)
     const at = list === undefined ? -1 : positionIn(list, entry)
     if (list === undefined || list[at] !== entry) return
     list.splice(at, 1)
     if (list.length === 0) classes?.delete(entry.milli)
-    if (classes?.size === 0) this.#levels.delete(entry.priority)
+    if (classes?.size === 0) levels.delete(entry.priority)
   }
 
   /**
@@ -56,35 +58,54 @@ export class Seated {
       if (hasSpare(entry.state)) yield candidateOf(entry, nowMs)
       else this.#leaving.delete(entry.state.key)
     }
-    for (const priority of [...this.#levels.keys()].sort((a, b) => a - b)) {
-      yield* this.#cheapestFirst(this.#levels.get(priority) ?? new Map(), nowMs)
-    }
+    yield* inOrderOf(this.#soft, nowMs)
   }
 
-  /** Few classes, so the cheapest of their cheapest is looked for by comparing them all. */
-  *#cheapestFirst(classes: ReadonlyMap<number, readonly Entry[]>, nowMs: number): Generator<Candidate> {
-    const order = candidateOrder('')
-    const heads = [...classes.values()].map((list) => ({ list, left: list.length - 1 }))
-    for (;;) {
-      let best: { head: { left: number }; candidate: Candidate } | undefined
-      for (const head of heads) {
-        const entry = head.list[head.left]
-        if (entry === undefined) continue
-        const candidate = candidateOf(entry, nowMs)
-        if (best === undefined || order(candidate, best.candidate) < 0) best = { head, candidate }
-      }
-      if (best === undefined) return
-      best.head.left--
-      yield best.candidate
-    }
+  /** Those that do not leave yet; after those that may be asked to those that only a person may stop. */
+  *staying(nowMs: number): Generator<Candidate> {
+    yield* inOrderOf(this.#soft, nowMs)
+    yield* inOrderOf(this.#firm, nowMs)
   }
 
-  #classOf({ priority, milli }: Entry): Entry[] {
-    const classes = this.#levels.get(priority) ?? new Map<number, Entry[]>()
-    this.#levels.set(priority, classes)
+  #levelsOf({ preemptible }: Entry): Levels {
+    return preemptible ? this.#soft : this.#firm
+  }
+
+  #classOf(entry: Entry): Entry[] {
+    const { priority, milli } = entry
+    const levels = this.#levelsOf(entry)
+    const classes = levels.get(priority) ?? new Map<number, Entry[]>()
+    levels.set(priority, classes)
     const list = classes.get(milli) ?? []
     classes.set(milli, list)
     return list
+  }
+}
+
+/** By priority, then by milli-accelerators. The cheapest last. */
+type Levels = Map<number, Map<number, Entry[]>>
+
+function* inOrderOf(levels: Levels, nowMs: number): Generator<Candidate> {
+  for (const priority of [...levels.keys()].sort((a, b) => a - b)) {
+    yield* cheapestFirst(levels.get(priority) ?? new Map(), nowMs)
+  }
+}
+
+/** Few classes, so the cheapest of their cheapest is looked for by comparing them all. */
+function* cheapestFirst(classes: ReadonlyMap<number, readonly Entry[]>, nowMs: number): Generator<Candidate> {
+  const order = candidateOrder('')
+  const heads = [...classes.values()].map((list) => ({ list, left: list.length - 1 }))
+  for (;;) {
+    let best: { head: { left: number }; candidate: Candidate } | undefined
+    for (const head of heads) {
+      const entry = head.list[head.left]
+      if (entry === undefined) continue
+      const candidate = candidateOf(entry, nowMs)
+      if (best === undefined || order(candidate, best.candidate) < 0) best = { head, candidate }
+    }
+    if (best === undefined) return
+    best.head.left--
+    yield best.candidate
   }
 }
 

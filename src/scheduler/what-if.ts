@@ -1,9 +1,10 @@
 import { assert } from '../base/errors.ts'
+import { anyGpu } from '../model/accelerators.ts'
 import type { Gang } from '../model/kinds/gang.ts'
 import type { Queue } from '../model/kinds/queue.ts'
 import { queueBlock, quotaLeft } from './admission.ts'
 import type { Victim } from './contract.ts'
-import { type Fit, fitGang, type Placed, type Reserved } from './fit.ts'
+import { demandOf, type Fit, fitGang, type Placed, type Reserved } from './fit.ts'
 import type { GangState } from './gangs.ts'
 import { podsOf } from './gangs.ts'
 import type { Line, Waiting } from './line.ts'
@@ -126,9 +127,18 @@ export class WhatIf {
         continue
       }
       if (queueBlock(freed.queues, head.gang) !== undefined) continue
-      this.#seat(next, reservations, freed.charged, order)
+      if (isBlockedItself && !this.#couldFit(head.gang)) reservations.add(blocked.verdict, head.key)
+      else this.#seat(next, reservations, freed.charged, order)
     }
     return reservations
+  }
+
+  /** By the counters, each group alone. */
+  #couldFit({ spec }: Gang): boolean {
+    const { fleet } = this.#scene
+    return spec.groups.every((group) =>
+      group.accelerators.some((one) => one.model === anyGpu || fleet.rooms(demandOf(group, one)).total >= group.min),
+    )
   }
 
   #seat({ head, lane, index }: Head, reservations: Reservations, charged: Placed[], order: Order): void {

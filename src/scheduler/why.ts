@@ -1,7 +1,8 @@
 import type { Gang } from '../model/kinds/gang.ts'
 import type { Why } from './contract.ts'
 import { type Candidate, type Family, families } from './fixes.ts'
-import { acceleratorsHeld, countOf, describe, holdersOf, type Scene as Said, titleOf } from './reasons.ts'
+import type { Blocked } from './line.ts'
+import { countOf, describe, type Holders, holdersOfShortage, type Scene as Said, titleOf } from './reasons.ts'
 import { type Scene, type Started, WhatIf } from './what-if.ts'
 
 /** What explaining needs of a scheduler that has decided. */
@@ -20,14 +21,35 @@ export function explain(scheduler: Explained, key: string, nowMs: number): Why {
     return { ...about, state: 'seated', reason: 'Scheduled', message: seatedMessage(gang, inFlight !== undefined) }
   }
   const placeInLine = scheduler.line.placeOf(key)
+  const holders = blocked.kind === 'queue' ? nobody : holdersOfShortage(blocked.shortage, gang, scheduler)
   return {
     ...about,
     state: 'waiting',
-    ...describe(blocked, gang, scheduler),
+    ...describe(blocked, gang, scheduler, holders),
+    ...shown(scheduler, blocked, holders),
     ...(placeInLine === undefined ? {} : { placeInLine }),
     ...expectedStart(scheduler, key, placeInLine ?? 1, nowMs),
-    fixes: fixesOf(scheduler, key, gang, about.holders, nowMs),
+    fixes: fixesOf(scheduler, key, gang, nowMs),
   }
+}
+
+const nobody: Holders = { named: [], others: { count: 0, held: 0 } }
+
+function shown(scheduler: Explained, blocked: Blocked, { named, others }: Holders): Pick<Why, 'holders' | 'others'> {
+  if (blocked.kind === 'queue') return { holders: [] }
+  const { kind, alternative } = blocked.shortage
+  const { model } = alternative
+  const isOfAccelerators = kind !== 'cpu' && kind !== 'memory'
+  const total = isOfAccelerators ? countOf(scheduler.fleet, model).total : 0
+  const holders = named.map(({ gang, queue, priority, held }) => ({
+    gang,
+    queue,
+    priority,
+    model,
+    accelerators: isOfAccelerators ? held : 0,
+    share: total === 0 ? 0 : held / total,
+  }))
+  return others.count === 0 ? { holders } : { holders, others: { gangs: others.count, accelerators: others.held } }
 }
 
 function expectedStart(scheduler: Explained, key: string, place: number, nowMs: number): Pick<Why, 'expectedStart'> {
@@ -42,10 +64,10 @@ const fixesMax = 5
 /** An edit of more parts is not looked through for parts that it could do without. */
 const partsMax = 16
 
-function fixesOf(scheduler: Explained, key: string, gang: Gang, holders: Why['holders'], nowMs: number): string[] {
+function fixesOf(scheduler: Explained, key: string, gang: Gang, nowMs: number): string[] {
   const whatIf = new WhatIf(scheduler, key, nowMs)
   const found: string[] = []
-  for (const family of families(scheduler, key, gang, holders)) {
+  for (const family of families(scheduler, key, gang, nowMs)) {
     if (found.length === fixesMax) break
     const fix = smallest(family, (candidate) => whatIf.starts(candidate.edit))
     if (fix !== undefined) found.push(said(scheduler, fix))
@@ -58,23 +80,35 @@ interface Fix {
   started: Started
 }
 
-/** The smallest of the family that helps, without the parts that it does not need. */
-function smallest({ sizes, without }: Family, starts: (candidate: Candidate) => Started | undefined): Fix | undefined {
-  const tried = (candidate: Candidate | undefined): Fix | undefined => {
-    const started = candidate === undefined ? undefined : starts(candidate)
-    return candidate === undefined || started === undefined ? undefined : { candidate, started }
+/** The smallest of the family that helps, without the parts that it does not need: found by doubling, then bisection. */
+function smallest(
+  { count, at, without }: Family,
+  starts: (candidate: Candidate) => Started | undefined,
+): Fix | undefined {
+  const tried = (size: number | Candidate): Fix | undefined => {
+    const candidate = typeof size === 'number' ? at(size) : size
+    const started = starts(candidate)
+    return started === undefined ? undefined : { candidate, started }
   }
-  let best = tried(sizes.at(-1))
+  let [low, high] = [0, 1]
+  let best = count === 0 ? undefined : tried(1)
+  while (best === undefined && high < count) {
+    low = high
+    high = Math.min(count, 2 * high)
+    best = tried(high)
+  }
   if (best === undefined) return undefined
-  let [low, high] = [0, sizes.length - 1]
-  while (low < high) {
+  while (high - low > 1) {
     const middle = (low + high) >> 1
-    const fix = tried(sizes[middle])
-    if (fix === undefined) low = middle + 1
+    const fix = tried(middle)
+    if (fix === undefined) low = middle
     else [high, best] = [middle, fix]
   }
-  if (without === undefined || high >= partsMax) return best
-  for (let index = high; index >= 0; index--) best = tried(without(best.candidate, index)) ?? best
+  if (without === undefined || high > partsMax) return best
+  for (let index = high - 1; index >= 0; index--) {
+    const less = without(best.candidate, index)
+    best = (less === undefined ? undefined : tried(less)) ?? best
+  }
   return best
 }
 
@@ -101,17 +135,7 @@ function whyBase(scheduler: Explained, key: string, gang: Gang): Why {
       const { free, total } = countOf(scheduler.fleet, model)
       return { model, count: free, total }
     }),
-    holders: models.flatMap((model) => {
-      const { total } = countOf(scheduler.fleet, model)
-      return holdersOf(scheduler, acceleratorsHeld(model)).map(({ gang: holder, queue, held, priority }) => ({
-        gang: holder,
-        queue,
-        model,
-        accelerators: held,
-        share: total === 0 ? 0 : held / total,
-        priority,
-      }))
-    }),
+    holders: [],
     fixes: [],
   }
 }

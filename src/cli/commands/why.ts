@@ -9,7 +9,7 @@ import { oneOf } from '../arguments.ts'
 import { connect } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
 import type { Global } from '../global.ts'
-import { plain, shortList } from '../output.ts'
+import { plain } from '../output.ts'
 
 /**
  * Where a job or a service stands, in its own words, and, where a gang of it waits for seats, why: the scheduler runs
@@ -110,6 +110,8 @@ function linesOf({ name, phase, reason, message, lastFailure, hint }: Standing):
   return lines
 }
 
+const holdersShown = 4
+
 function print(answer: Why): void {
   const asked = answer.asked.accelerators.map((accelerator) => `${accelerator.model}:${accelerator.count}`).join(' or ')
   const place = answer.placeInLine === undefined ? '' : `, number ${answer.placeInLine} in line`
@@ -120,11 +122,15 @@ function print(answer: Why): void {
   const members = `${answer.asked.members} member${answer.asked.members === 1 ? '' : 's'}`
   console.log(`  asked  ${members}, ${asked} in all; free ${free}`)
   if (answer.holders.length > 0) {
-    const held = answer.holders.map(
-      (holder) => `${holder.gang} ${holder.accelerators} (queue ${holder.queue}, priority ${holder.priority})`,
-    )
-    console.log(plain(`  held   ${shortList(held, 4)}`))
+    const held = answer.holders.slice(0, holdersShown).map(({ gang, accelerators, share, queue, priority }) => {
+      const part = share > 0 ? `, ${Math.round(100 * share)} %` : ''
+      return `${gang} ${accelerators}${part} (queue ${queue}, priority ${priority})`
+    })
+    const more = answer.holders.length - held.length + (answer.others?.gangs ?? 0)
+    console.log(plain(`  held   ${held.join(', ')}${more > 0 ? ` and ${more} more` : ''}`))
   }
+  if (answer.expectedStart !== undefined)
+    console.log(plain(`  starts at ${answer.expectedStart.earliest} at the earliest, ${answer.expectedStart.basis}`))
   console.log(
     `  starts now with: ${answer.fixes.length > 0 ? answer.fixes.join('; or ') : 'nothing smaller than waiting was found'}`,
   )
