@@ -47,7 +47,7 @@ test('a training job stops after a checkpoint, waits and says why, and goes on f
   expect(world.agent.running()).toEqual([])
   expect((await world.getGang('j')).status?.seats).toBeUndefined()
   const events = (await world.store.list('Event')).items.map(({ reason, message }) => `${reason}: ${message}`)
-  expect(events).toContain('Requeued: waits in line as attempt 2')
+  expect(events).toContain('Requeued: stands in line again as attempt 2')
   await queue(world, 'None')
   await phase('j', 'Running')
   expect(world.agent.running()).toEqual(['j-worker-0-2', 'j-worker-1-2'])

@@ -3,6 +3,7 @@ import { priceOfStopping } from '../model/lost-work.ts'
 import type { GangState } from './gangs.ts'
 import { type Candidate, candidateOrder } from './quota/candidates.ts'
 import { compare } from './quota/quotas.ts'
+import { Sequence } from './quota/sequence.ts'
 
 /**
  * Gangs that hold committed seats of one queue, in the order in which they are asked to leave: those that leave already,
@@ -28,10 +29,7 @@ export class Seated {
     this.delete(state.key)
     this.#entries.set(state.key, entry)
     if (entry.leaving) this.#leaving.set(state.key, entry)
-    else {
-      const list = this.#classOf(entry)
-      list.splice(positionIn(list, entry), 0, entry)
-    }
+    else this.#classOf(entry).add(entry)
   }
 
   delete(key: string): void {
@@ -42,11 +40,10 @@ export class Seated {
     const levels = this.#levelsOf(entry)
     const classes = levels.get(entry.priority)
     const list = classes?.get(entry.milli)
-    const at = list === undefined ? -1 : positionIn(list, entry)
-    if (list === undefined || list[at] !== entry) return
-    list.splice(at, 1)
-    if (list.length === 0) classes?.delete(entry.milli)
-    if (classes?.size === 0) levels.delete(entry.priority)
+    if (entry.leaving || classes === undefined || list === undefined) return
+    list.remove(entry)
+    if (list.size === 0) classes.delete(entry.milli)
+    if (classes.size === 0) levels.delete(entry.priority)
   }
 
   /**
@@ -71,19 +68,66 @@ export class Seated {
     return preemptible ? this.#soft : this.#firm
   }
 
-  #classOf(entry: Entry): Entry[] {
+  #classOf(entry: Entry): Class {
     const { priority, milli } = entry
     const levels = this.#levelsOf(entry)
-    const classes = levels.get(priority) ?? new Map<number, Entry[]>()
+    const classes = levels.get(priority) ?? new Map<number, Class>()
     levels.set(priority, classes)
-    const list = classes.get(milli) ?? []
+    const list = classes.get(milli) ?? new Class()
     classes.set(milli, list)
     return list
   }
 }
 
-/** By priority, then by milli-accelerators. The cheapest last. */
-type Levels = Map<number, Map<number, Entry[]>>
+/** By priority, then by milli-accelerators. */
+type Levels = Map<number, Map<number, Class>>
+
+/** More than these at once are sorted in rather than inserted one by one. */
+const insertedMax = 16
+
+/**
+ * Gangs of one priority and size, the cheapest last. Nobody asks for their order while there is room for everybody, so it
+ * is made when somebody does: what came since is sorted in, what went is passed over until it is half of all.
+ */
+class Class {
+  #sorted: Entry[] = []
+  readonly #fresh = new Set<Entry>()
+  readonly #gone = new Set<Entry>()
+
+  get size(): number {
+    return this.#sorted.length - this.#gone.size + this.#fresh.size
+  }
+
+  add(entry: Entry): void {
+    this.#fresh.add(entry)
+  }
+
+  remove(entry: Entry): void {
+    if (this.#fresh.delete(entry)) return
+    this.#gone.add(entry)
+    if (this.#gone.size * 2 > this.#sorted.length) this.#clean()
+  }
+
+  *[Symbol.iterator](): Generator<Entry> {
+    this.#sortIn()
+    for (let at = this.#sorted.length - 1; at >= 0; at--) {
+      const entry = this.#sorted[at]
+      if (entry !== undefined && !this.#gone.has(entry)) yield entry
+    }
+  }
+
+  #sortIn(): void {
+    const fresh = [...this.#fresh]
+    this.#fresh.clear()
+    if (fresh.length > insertedMax) this.#sorted = [...this.#sorted, ...fresh].sort(dearestFirst)
+    else for (const entry of fresh) this.#sorted.splice(positionIn(this.#sorted, entry), 0, entry)
+  }
+
+  #clean(): void {
+    this.#sorted = this.#sorted.filter((entry) => !this.#gone.has(entry))
+    this.#gone.clear()
+  }
+}
 
 function* inOrderOf(levels: Levels, nowMs: number): Generator<Candidate> {
   for (const priority of [...levels.keys()].sort((a, b) => a - b)) {
@@ -92,19 +136,19 @@ function* inOrderOf(levels: Levels, nowMs: number): Generator<Candidate> {
 }
 
 /** Few classes, so the cheapest of their cheapest is looked for by comparing them all. */
-function* cheapestFirst(classes: ReadonlyMap<number, readonly Entry[]>, nowMs: number): Generator<Candidate> {
+function* cheapestFirst(classes: ReadonlyMap<number, Class>, nowMs: number): Generator<Candidate> {
   const order = candidateOrder('')
-  const heads = [...classes.values()].map((list) => ({ list, left: list.length - 1 }))
+  const heads = [...classes.values()].map((list) => new Sequence(list))
   for (;;) {
-    let best: { head: { left: number }; candidate: Candidate } | undefined
+    let best: { head: Sequence<Entry>; candidate: Candidate } | undefined
     for (const head of heads) {
-      const entry = head.list[head.left]
+      const entry = head.peek()
       if (entry === undefined) continue
       const candidate = candidateOf(entry, nowMs)
       if (best === undefined || order(candidate, best.candidate) < 0) best = { head, candidate }
     }
     if (best === undefined) return
-    best.head.left--
+    best.head.pop()
     yield best.candidate
   }
 }
@@ -189,14 +233,14 @@ function positionIn(list: readonly Entry[], entry: Entry): number {
   while (low < high) {
     const middle = (low + high) >> 1
     const other = list[middle]
-    if (other !== undefined && isDearer(other, entry)) low = middle + 1
+    if (other !== undefined && dearestFirst(other, entry) < 0) low = middle + 1
     else high = middle
   }
   return low
 }
 
-function isDearer(a: Entry, b: Entry): boolean {
-  if (a.lostFromMs !== b.lostFromMs) return a.lostFromMs < b.lostFromMs
-  if (a.sinceMs !== b.sinceMs) return a.sinceMs < b.sinceMs
-  return (compare(a.uid, b.uid) || compare(a.state.key, b.state.key)) > 0
+function dearestFirst(a: Entry, b: Entry): number {
+  return (
+    a.lostFromMs - b.lostFromMs || a.sinceMs - b.sinceMs || compare(b.uid, a.uid) || compare(b.state.key, a.state.key)
+  )
 }

@@ -1,7 +1,6 @@
 import { refOf } from '../../model/refs.ts'
 import { hasEnded, isLeaving, ranAnnotation, ranSecondsOf } from '../gangs.ts'
 import { again, type Context, type Outcome, settled } from '../reconciler.ts'
-import { drains } from '../stop-policy.ts'
 import { stopStep } from './checkpoints.ts'
 import { patchGang } from './gang.ts'
 import type { Hold } from './hold.ts'
@@ -29,7 +28,8 @@ export async function suspendOrResume(context: Context, seen: Seen): Promise<Out
     metadata: { annotations: { [stopAskedAt]: null } },
     spec: { suspend: false, attempt: attempt + 1, checkpointRequest: null },
   })
-  const [reason, does] = drains(context.views, job.spec.queue) ? ['Requeued', 'waits in line'] : ['Resumed', 'goes on']
+  const [reason, does] =
+    job.status?.phase === 'Suspended' ? ['Resumed', 'goes on'] : ['Requeued', 'stands in line again']
   context.events.record(job, 'Normal', reason, `${does} as attempt ${attempt + 1}`)
   return settled()
 }
