@@ -59,7 +59,7 @@ test.each(kindNames.filter((kind) => kinds[kind].ours))('every field of %s has a
 
 /** Inside these, Kubernetes' own documentation speaks, or the whole is described above. */
 const foreign =
-  /\.(template|readinessProbe|livenessProbe|env|ownerReferences|lastGood|provisional|topology|pod|service|hold)\..*|\.(checkpoint|checkpoints|lastFailure|output)\.(step|attempt|at|manifest|manifests|digest|reason|message|pod|logTail)$/
+  /\.(template|readinessProbe|livenessProbe|env|ownerReferences|lastGood|provisional|pod|service|hold)\..*|\.(checkpoint|checkpoints|lastFailure|output)\.(step|attempt|at|manifest|manifests|digest|reason|message|pod|logTail)$/
 
 test.each(kindNames)('the JSON Schema of %s is for editors and for OpenAPI', (kind) => {
   const schema = jsonSchemaOf(kind)

@@ -21,12 +21,13 @@ export function gangOfJob(job: TrainingJob): Gang {
 
 /** What the gang takes over from the job whenever it changes. */
 export function followedByGang(job: TrainingJob) {
-  const { queue, priority, preemptible, topology, expectedSeconds } = job.spec
+  const { queue, priority, preemptible, topology, together, expectedSeconds } = job.spec
   return {
     queue,
     priority,
     preemptible,
     ...(topology === undefined ? {} : { topology }),
+    ...(together === undefined ? {} : { together }),
     ...(expectedSeconds === undefined ? {} : { expectedSeconds }),
   }
 }

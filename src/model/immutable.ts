@@ -38,6 +38,7 @@ export const trainingJobShape = [
   'resources',
   'dataset',
   'topology',
+  'together',
 ] as const
 
 function trainingErrors(before: TrainingJob, after: TrainingJob): FieldError[] {

@@ -5,6 +5,7 @@ import type { Env, Resources } from './kinds/fields.ts'
 import type { Gang, Seat } from './kinds/gang.ts'
 import type { InferenceService } from './kinds/inference-service.ts'
 import type { Container, EnvVar, PodTemplate, Probe } from './kinds/kubernetes.ts'
+import type { Topology } from './kinds/topology.ts'
 import type { TrainingJob } from './kinds/training-job.ts'
 import { annotation, cpuSlot, gpuResource, label, schedulerName } from './names.ts'
 import { bytesOf, countOf, formatBytes, formatMilli, milliOf } from './quantity.ts'
@@ -14,6 +15,7 @@ export interface PodGroup {
   name: string
   replicas: number
   template: PodTemplate
+  topology?: Topology | undefined
 }
 export type GangGroup = Gang['spec']['groups'][number]
 export type Seats = NonNullable<NonNullable<Gang['status']>['seats']>
@@ -21,12 +23,13 @@ export type Seats = NonNullable<NonNullable<Gang['status']>['seats']>
 /** The job's groups as they run: the one-group sugar expanded, every pod to be seated by us and never restarted in place. */
 export function groupsOf(job: TrainingJob): PodGroup[] {
   const { groups, workers = 1, terminationGracePeriodSeconds } = job.spec
-  const written = groups ?? [
+  const written: readonly PodGroup[] = groups ?? [
     { name: 'worker', replicas: workers, template: { spec: { containers: [sugarContainer(job.spec)] } } },
   ]
-  return written.map(({ name, replicas, template }) => ({
+  return written.map(({ name, replicas, template, topology }) => ({
     name,
     replicas,
+    topology,
     template: asMember(withResources(template, groups === undefined ? job.spec.resources : undefined), {
       terminationGracePeriodSeconds,
     }),
@@ -49,7 +52,7 @@ export function templateOf(service: InferenceService): PodTemplate {
 
 /** What the scheduler needs to know of each group. A template that names no accelerator asks for one `cpu` slot. */
 export function gangGroups(groups: readonly PodGroup[]): GangGroup[] {
-  return groups.map(({ name, replicas, template }) => {
+  return groups.map(({ name, replicas, template, topology }) => {
     const { spec } = template
     return {
       name,
@@ -62,6 +65,7 @@ export function gangGroups(groups: readonly PodGroup[]): GangGroup[] {
       nodeSelector: spec.nodeSelector ?? {},
       tolerations: spec.tolerations ?? [],
       ...(spec.affinity === undefined ? {} : { affinity: spec.affinity }),
+      ...(topology === undefined ? {} : { topology }),
     }
   })
 }

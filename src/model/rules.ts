@@ -1,6 +1,7 @@
 import { type FieldError, fieldError, printable, shown } from './field-error.ts'
 import { envName, resourceName } from './metadata.ts'
 import { readQuantity } from './quantity.ts'
+import { topologyErrors } from './topology-rules.ts'
 
 type Raw = Record<string, unknown>
 type At = readonly (string | number)[]
@@ -17,7 +18,7 @@ export function ruleErrors(kind: string, object: Raw): FieldError[] {
     case 'InferenceService':
       return inferenceService(spec)
     case 'Gang':
-      return list(spec['groups']).flatMap((group, i) => ordered(record(group), ['spec', 'groups', i], 'min', 'max'))
+      return gang(spec)
     case 'Pool':
       return ordered(spec, ['spec'], 'minNodes', 'maxNodes', 1)
     case 'Queue':
@@ -35,6 +36,19 @@ export function ruleErrors(kind: string, object: Raw): FieldError[] {
   }
 }
 
+function gang(spec: Raw): FieldError[] {
+  const groups = list(spec['groups']).map(record)
+  const members = groups.map((group, i) => {
+    const at = ['spec', 'groups', i]
+    const counts = ['min', 'max'].map((field) => ({ at: [...at, field], count: group[field] }))
+    return { name: group['name'], topology: group['topology'], at, counts }
+  })
+  return [
+    ...groups.flatMap((group, i) => ordered(group, ['spec', 'groups', i], 'min', 'max')),
+    ...topologyErrors(spec, members),
+  ]
+}
+
 function trainingJob(spec: Raw): FieldError[] {
   const sugar = ['workers', 'command', 'args', 'image', 'workingDir', 'env', 'resources']
   const groups = list(spec['groups'])
@@ -45,11 +59,23 @@ function trainingJob(spec: Raw): FieldError[] {
     ...groups.flatMap((group, i) => template(record(group)['template'], ['spec', 'groups', i, 'template'])),
     ...repeatedNames(groups, ['spec', 'groups'], 'worker'),
     ...tooManyMembers(groups),
+    ...topologyErrors(spec, spec['groups'] === undefined ? [workers(spec)] : groups.map(membersOf)),
     ...environment(spec['env'], ['spec', 'env']),
     ...source(spec['dataset'], ['spec', 'dataset'], 'Dataset'),
     ...pattern(record(spec['progress'])['pattern']),
     ...exitCodes(record(spec['failurePolicy'])),
   ]
+}
+
+function workers(spec: Raw) {
+  return { name: 'worker', at: ['spec'], counts: [{ at: ['spec', 'workers'], count: spec['workers'] ?? 1 }] }
+}
+
+function membersOf(value: unknown, i: number) {
+  const group = record(value)
+  const at = ['spec', 'groups', i]
+  const counts = [{ at: [...at, 'replicas'], count: group['replicas'] ?? 1 }]
+  return { name: group['name'] ?? 'worker', topology: group['topology'], at, counts }
 }
 
 function inferenceService(spec: Raw): FieldError[] {

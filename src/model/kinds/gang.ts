@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { base, conditions, count, observedGeneration, seconds, step, timestamp } from './fields.ts'
+import { together, topology } from './topology.ts'
 
 export const accelerator = z.strictObject({
   model: z.string().describe('"cpu" for a slot, else the accelerator model.'),
@@ -73,12 +74,16 @@ export const gang = z
               affinity: z
                 .looseObject({})
                 .optional()
-                .describe("Kubernetes' affinity; what it requires of nodes counts."),
+                .describe("Kubernetes' affinity; what it requires and prefers of nodes counts."),
+              topology: topology.optional().describe('How close together the members of this group sit.'),
             }),
           )
           .min(1)
           .describe('Members of one shape each; all are seated together.'),
-        topology: z.looseObject({}).optional().describe('How close together members sit.'),
+        topology: topology
+          .optional()
+          .describe('How close together all members sit. Slices, balanced and scattered count for each group.'),
+        together: together.optional().describe('Groups that sit closer together than the gang as a whole.'),
         checkpointRequest: z
           .strictObject({
             step: step.describe('The step to checkpoint at, the same for all ranks.'),

@@ -3,6 +3,7 @@ import { readDuration } from '../duration.ts'
 import { dnsLabel } from '../metadata.ts'
 import { base, conditions, count, line, observedGeneration, seconds, step, sugar, timestamp } from './fields.ts'
 import { podTemplate } from './kubernetes.ts'
+import { together, topology } from './topology.ts'
 
 export const trainingJob = z
   .strictObject({
@@ -30,6 +31,7 @@ export const trainingJob = z
               name: dnsLabel.default('worker').describe('Name of the group, unique in the job.'),
               replicas: z.number().int().min(1).max(100_000).default(1).describe('Members of this group.'),
               template: podTemplate.describe("Kubernetes' whole PodTemplateSpec."),
+              topology: topology.optional().describe('How close together the members of this group sit.'),
             }),
           )
           .min(1)
@@ -94,15 +96,12 @@ export const trainingJob = z
           .strictObject({ model: dnsLabel.describe('Name of the Model to publish.') })
           .optional()
           .describe("Publish rank 0's output as a version of this Model."),
-        topology: z
-          .strictObject({
-            required: z.string().max(317).optional().describe('Node label whose value all members must share.'),
-            preferred: z.string().max(317).optional().describe('Node label whose value members should share.'),
-          })
+        topology: topology
           .optional()
           .describe(
-            'How close together members sit, by node label (millwright.dev/rack, topology.kubernetes.io/zone).',
+            'How close together all members sit: zone, block, rack, nvlink, node, or a node label. Slices, balanced and scattered count for each group.',
           ),
+        together: together.optional().describe('Groups that sit closer together than the job as a whole.'),
         expectedSeconds: seconds.optional().describe('Declared running time; used to predict starts of others.'),
       })
       .describe('What to run, on what, and what to do when it fails.'),
