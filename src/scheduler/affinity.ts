@@ -1,10 +1,23 @@
-/** What a pod requires of its node's labels: one of the terms, all expressions of it. As Kubernetes reads it. */
+/** What a pod requires of its node: one of the terms, all expressions of it. As Kubernetes reads it. */
 export type NodeTerms = readonly (readonly Expression[])[]
 
 export interface Expression {
+  /** A label, or '' for the node's name. */
   key: string
   operator: string
   values: readonly string[]
+}
+
+/** What a pod would rather have, and how much it weighs. */
+export interface Preference {
+  weight: number
+  expressions: readonly Expression[]
+}
+
+/** What affinity reads of a node. */
+export interface Named {
+  name: string
+  labels: Readonly<Record<string, string>>
 }
 
 /** The required part of a Kubernetes node affinity; undefined when nothing is required. What cannot be read fits nowhere. */
@@ -12,14 +25,29 @@ export function requiredTerms(affinity: unknown): NodeTerms | undefined {
   const required = field(field(affinity, 'nodeAffinity'), 'requiredDuringSchedulingIgnoredDuringExecution')
   const terms = field(required, 'nodeSelectorTerms')
   if (!Array.isArray(terms)) return undefined
-  return terms.flatMap((term) => {
-    const expressions = field(term, 'matchExpressions')
-    return Array.isArray(expressions) && expressions.length > 0 ? [expressions.map(expressionOf)] : []
-  })
+  return terms.map(expressionsOf).filter((expressions) => expressions.length > 0)
 }
 
-export function matches(labels: Readonly<Record<string, string>>, terms: NodeTerms): boolean {
-  return terms.some((expressions) => expressions.every((one) => holds(labels[one.key], one)))
+/** The preferred part; undefined when there is none. */
+export function preferencesOf(affinity: unknown): Preference[] | undefined {
+  const preferred = field(field(affinity, 'nodeAffinity'), 'preferredDuringSchedulingIgnoredDuringExecution')
+  if (!Array.isArray(preferred)) return undefined
+  const preferences = preferred.flatMap((one) => {
+    const [weight, expressions] = [field(one, 'weight'), expressionsOf(field(one, 'preference'))]
+    return typeof weight === 'number' && expressions.length > 0 ? [{ weight, expressions }] : []
+  })
+  return preferences.length === 0 ? undefined : preferences
+}
+
+/** The weights of all preferences that the node meets, together. */
+export function preference(node: Named, preferences: readonly Preference[]): number {
+  let sum = 0
+  for (const { weight, expressions } of preferences) if (matches(node, [expressions])) sum += weight
+  return sum
+}
+
+export function matches({ name, labels }: Named, terms: NodeTerms): boolean {
+  return terms.some((expressions) => expressions.every((one) => holds(one.key === '' ? name : labels[one.key], one)))
 }
 
 /** The values that every term allows of a label, if it names it with In in each. */
@@ -48,13 +76,29 @@ function holds(found: string | undefined, { operator, values }: Expression): boo
   }
 }
 
+function expressionsOf(term: unknown): Expression[] {
+  const byLabel = list(field(term, 'matchExpressions')).map(expressionOf)
+  const byName = list(field(term, 'matchFields')).map((one) => {
+    const { key, ...rest } = expressionOf(one)
+    return key === 'metadata.name' ? { key: '', ...rest } : { key, operator: '', values: [] }
+  })
+  return [...byLabel, ...byName]
+}
+
 function expressionOf(value: unknown): Expression {
   const [key, operator, values] = [field(value, 'key'), field(value, 'operator'), field(value, 'values')]
   return {
-    key: typeof key === 'string' ? key : '',
+    key: typeof key === 'string' ? key : unnamed,
     operator: typeof operator === 'string' ? operator : '',
     values: Array.isArray(values) ? values.map(String) : [],
   }
+}
+
+/** No label is called that. */
+const unnamed = ' '
+
+function list(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : []
 }
 
 function field(value: unknown, name: string): unknown {

@@ -1,32 +1,15 @@
-import { label } from '../model/names.ts'
+import { labelsOf, levels, nodeLevel } from '../model/fabric.ts'
+import { compare } from './compare.ts'
 
-/** Levels of the fabric above the node, widest first. `nvlink` is a domain of nodes whose accelerators share memory (NVL72). */
-export const levels = ['zone', 'block', 'rack', 'nvlink'] as const
-export type Level = (typeof levels)[number]
+/** Levels of domains above the node, widest first. */
+const named = levels.slice(0, nodeLevel)
 
-/**
- * Node labels that say where a node is, by level; the first that it carries counts. Sources: the clouds' and NVIDIA's
- * own labels, and topograph's tiers (0 is the nearest).
- */
-const labelsOf: Readonly<Record<Level, readonly string[]>> = {
-  zone: [label.zone],
-  block: [label.block, 'cloud.google.com/gce-topology-block', 'fabric.topograph.run/tier-1'],
-  rack: [label.rack, 'cloud.google.com/gce-topology-subblock', 'fabric.topograph.run/tier-0'],
-  nvlink: ['nvidia.com/gpu.clique', 'accelerator.topograph.run/domain'],
-}
-
-/** Where a node is: its domain's name at each level, '' where its labels do not say. */
+/** Where a node is: its domain's name at each level above it, '' where its labels do not say. */
 export function placeOf(labels: Readonly<Record<string, string>>): string[] {
-  return levels.map((level) => {
+  return named.map((level) => {
     const name = labelsOf[level].find((one) => labels[one] !== undefined)
     return name === undefined ? '' : (labels[name] ?? '')
   })
-}
-
-/** The level that a topology constraint names, by its own name or by one of its labels; undefined for another label. */
-export function levelNamed(name: string): number | undefined {
-  const index = levels.findIndex((level) => level === name || labelsOf[level].includes(name))
-  return index < 0 ? undefined : index
 }
 
 /** A contiguous run of nodes in the order of the fabric. */
@@ -58,7 +41,7 @@ export interface Placed {
 /** Nodes near each other come near each other: by domain from the widest level down, then by name. */
 export function inFabricOrder<N extends Placed>(nodes: Iterable<N>): N[] {
   return [...nodes].sort((a, b) => {
-    for (let level = 0; level < levels.length; level++) {
+    for (let level = 0; level < nodeLevel; level++) {
       const order = compare(a.place[level] ?? '', b.place[level] ?? '')
       if (order !== 0) return order
     }
@@ -66,17 +49,17 @@ export function inFabricOrder<N extends Placed>(nodes: Iterable<N>): N[] {
   })
 }
 
-/** `nodes` in fabric order. */
+/** `nodes` in fabric order; each is a domain of its own at the narrowest level. */
 export function fabricOf(nodes: readonly Placed[]): Fabric {
   const domains: Domain[][] = levels.map(() => [])
   const domainOf = levels.map(() => new Int32Array(nodes.length))
-  for (const [at, { place }] of nodes.entries()) {
+  for (const [at, { place, name: node }] of nodes.entries()) {
     let isSame = at > 0
     let parent: Domain | undefined
     for (let level = 0; level < levels.length; level++) {
       const here = domains[level] ?? []
-      const name = place[level] ?? ''
-      isSame &&= nodes[at - 1]?.place[level] === name
+      const name = level === nodeLevel ? node : (place[level] ?? '')
+      isSame &&= level < nodeLevel && nodes[at - 1]?.place[level] === name
       let domain = here[here.length - 1]
       if (domain === undefined || !isSame) {
         domain = { level, index: here.length, name, from: at, to: at, isReal: name !== '', children: [] }
@@ -90,8 +73,4 @@ export function fabricOf(nodes: readonly Placed[]): Fabric {
     }
   }
   return { domains, domainOf }
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0
 }

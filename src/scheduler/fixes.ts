@@ -1,6 +1,6 @@
 import { assert } from '../base/errors.ts'
 import type { Gang } from '../model/kinds/gang.ts'
-import { demandOf, topologyOf } from './fit.ts'
+import { demandOf } from './demand.ts'
 import { podsOf } from './gangs.ts'
 import type { NodeState } from './nodes.ts'
 import { candidateOrder, type Candidate as Leaver } from './quota/candidates.ts'
@@ -65,14 +65,25 @@ function fewerMembers(gang: Gang): Family {
 
 /** What is required of the fabric becomes a preference, then nothing. */
 function* wider(gang: Gang): Iterable<Candidate[]> {
-  const { required } = topologyOf(gang)
-  if (required === undefined) return
-  yield [
-    {
-      says: `prefer ${required} instead of requiring it (spec.topology)`,
-      edit: edited(gang, { topology: { preferred: required } }),
-    },
-  ]
+  const { topology, groups } = gang.spec
+  const says = (where: string, required: string) => `prefer ${required} instead of requiring it (${where})`
+  if (topology?.required !== undefined) {
+    const { required, ...rest } = topology
+    yield [
+      { says: says('spec.topology', required), edit: edited(gang, { topology: { ...rest, preferred: required } }) },
+    ]
+  }
+  for (const [index, group] of groups.entries()) {
+    const { required, ...rest } = group.topology ?? {}
+    if (required === undefined) continue
+    const eased = { ...group, topology: { ...rest, preferred: required } }
+    yield [
+      {
+        says: says(`topology of group ${group.name}`, required),
+        edit: edited(gang, { groups: groups.map((one, at) => (at === index ? eased : one)) }),
+      },
+    ]
+  }
 }
 
 function* otherModels({ fleet }: Scene, gang: Gang): Iterable<Candidate[]> {

@@ -1,9 +1,10 @@
 import { assert } from '../base/errors.ts'
 import { anyGpu } from '../model/accelerators.ts'
+import { levelNamed } from '../model/fabric.ts'
 import type { Device, Node, Pod } from '../model/kinds/kubernetes.ts'
 import { annotation, cpuSlot, gpuResource, label } from '../model/names.ts'
 import { bytesOf, milliOf } from '../model/quantity.ts'
-import { type Fabric, fabricOf, inFabricOrder, levelNamed, placeOf } from './fabric.ts'
+import { type Fabric, fabricOf, inFabricOrder, placeOf } from './fabric.ts'
 import type { Claim, DeviceState, Large, NodeState, Packed } from './nodes.ts'
 import { Packing } from './packing/packing.ts'
 import { pricesOf } from './packing/prices.ts'
@@ -125,11 +126,7 @@ export class Fleet implements Packed {
     try {
       return work()
     } finally {
-      for (const { pod, claim, nextPort } of tried.toReversed()) {
-        this.#giveBack(pod, claim)
-        const node = this.nodes.get(claim.node)
-        if (node !== undefined) node.nextPort = nextPort
-      }
+      this.untry(tried.length)
       for (const pod of lifted.keys()) this.putBack(pod)
       for (const [node, closed] of opened) {
         node.closed = closed
@@ -140,7 +137,7 @@ export class Fleet implements Packed {
     }
   }
 
-  /** Inside `attempt`: holds what the claim names. */
+  /** Inside `attempt`: holds what the claim names, until it ends or `untry` takes it back. */
   try(claim: Claim): void {
     assert(this.#attempted !== undefined, 'what is tried is taken back')
     const pod = `${scratch}${++this.#tries}`
@@ -148,6 +145,16 @@ export class Fleet implements Packed {
     this.#hold(pod, claim)
     this.#rest(claim)
     this.#attempted.tried.push({ pod, claim, nextPort })
+  }
+
+  /** Takes the last tries of the attempt back before it ends. */
+  untry(count: number): void {
+    const { tried } = this.#attempted ?? {}
+    for (const { pod, claim, nextPort } of tried?.splice(tried.length - count).toReversed() ?? []) {
+      this.#giveBack(pod, claim)
+      const node = this.nodes.get(claim.node)
+      if (node !== undefined) node.nextPort = nextPort
+    }
   }
 
   /** Inside `attempt`: as if the pod held nothing, also of its queue's share. */
@@ -383,7 +390,15 @@ const levelsKeptWhole = [levelNamed('block') ?? 1, levelNamed('rack') ?? 2]
 
 /** Of whatever model: so many whole accelerators of a node, or such a share of one. */
 function anyGpuDemand(whole: number, milli: number): Demand {
-  const nothing = { cpuMilli: 0, memoryBytes: 0, ports: 0, nodeSelector: {}, tolerations: [], terms: undefined }
+  const nothing = {
+    cpuMilli: 0,
+    memoryBytes: 0,
+    ports: 0,
+    pods: 0,
+    nodeSelector: {},
+    tolerations: [],
+    terms: undefined,
+  }
   return { key: `any ${whole} ${milli}`, model: anyGpu, whole, milli, ...nothing }
 }
 
@@ -447,6 +462,7 @@ function nodeFrom(object: Node): NodeState {
     memoryBytesFree: memoryBytes,
     ports,
     portsUsed: new Map(),
+    podsMax: allocatable['pods'] === undefined ? undefined : Math.floor(milliOf(allocatable['pods']) / 1000),
     nextPort: ports?.from ?? 0,
     packed: undefined,
     claims: new Map(),

@@ -1,5 +1,6 @@
 import type { Gang } from '../model/kinds/gang.ts'
-import { compare, type Shortage } from './fit.ts'
+import { compare } from './compare.ts'
+import type { Shortage } from './shortage.ts'
 
 /**
  * Gangs that wait for seats, by priority, then age, then name. Gangs of one shape (queue, namespace, groups) stand in

@@ -43,6 +43,8 @@ export interface NodeState {
   memoryBytesFree: number
   ports: { from: number; to: number } | undefined
   portsUsed: Map<number, number>
+  /** How many pods it may run, where it says so; every claim is one. */
+  podsMax: number | undefined
   /** What packing makes of it, until it changes. */
   packed: { model: string; by: object; state: PackingState } | undefined
   /** Ports are given in turn, so that a port that was just freed rests before it is used again. */

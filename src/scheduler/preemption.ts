@@ -3,7 +3,6 @@ import { anyGpu, cpuModel } from '../model/accelerators.ts'
 import type { Gang } from '../model/kinds/gang.ts'
 import { priceOfGang } from '../model/lost-work.ts'
 import type { Victim } from './contract.ts'
-import type { Placed, Reserved } from './fit.ts'
 import type { Fleet } from './fleet.ts'
 import { type GangState, podsOf } from './gangs.ts'
 import { wantsOf } from './order.ts'
@@ -11,7 +10,9 @@ import type { Candidate, Request } from './quota/candidates.ts'
 import type { Displacements } from './quota/displacements.ts'
 import type { QuotaTree } from './quota/tree.ts'
 import { victimsFor } from './quota/victims.ts'
+import type { Placed } from './search.ts'
 import type { Seated } from './seated.ts'
+import type { Reserved } from './shortage.ts'
 import { Nodes, type Seating } from './stage.ts'
 
 /** Where a gang will sit, and who has to leave for it. */
@@ -41,6 +42,7 @@ export const displaceable: ReadonlySet<string> = new Set([
   'cpu',
   'memory',
   'ports',
+  'pods',
   'topology',
 ])
 

@@ -4,13 +4,14 @@ import type { Queue } from '../model/kinds/queue.ts'
 import { label } from '../model/names.ts'
 import { formatBytes, formatMilli } from '../model/quantity.ts'
 import { matches } from './affinity.ts'
+import { compare } from './compare.ts'
 import type { Victim } from './contract.ts'
-import { compare, type Shortage } from './fit.ts'
 import type { Fleet } from './fleet.ts'
 import type { Blocked } from './line.ts'
-import type { Claim } from './nodes.ts'
+import type { Claim, NodeState } from './nodes.ts'
 import type { QuotaTree } from './quota/tree.ts'
 import { admits, type Demand } from './rooms.ts'
+import type { Shortage } from './shortage.ts'
 
 export interface Described {
   reason: string
@@ -30,6 +31,7 @@ const reasons = {
   cpu: 'InsufficientCpu',
   memory: 'InsufficientMemory',
   ports: 'InsufficientPorts',
+  pods: 'InsufficientPods',
   topology: 'TopologyTooNarrow',
   nodes: 'NodesUnavailable',
   quota: 'OverQuota',
@@ -56,7 +58,8 @@ export function constraintOf(blocked: Blocked, gang: Gang, scene: Scene): Descri
     cpu: () => `${needs} with ${formatMilli(group.cpuMilli)} CPU each; fewer nodes have that much CPU free`,
     memory: () => `${needs} with ${formatBytes(group.memoryBytes)} memory each; fewer nodes have that much memory free`,
     ports: () => `${needs} with ${group.ports} ports each; the nodes' port ranges are used up`,
-    topology: () => `${needs} in one ${levelSaid(shortage.within)}; no ${levelSaid(shortage.within)} has so many free`,
+    pods: () => `${needs}; fewer nodes may run one more pod`,
+    topology: () => `${needs} ${closeness(shortage)}; ${noneHolds(shortage)}`,
     nodes: () => `${needs}; ${closedNodes(shortage, scene.fleet)}`,
     quota: () => `${needs}; ${quotaUsedUp(shortage, gang, scene)}`,
     behind: () => `${needs}; ${aheadClause(shortage, scene)}`,
@@ -83,8 +86,9 @@ export function describe(blocked: Blocked, gang: Gang, scene: Scene, holders: Ho
       ...heldBy(holders, (bytes) => `${formatBytes(bytes)} memory`),
     ],
     ports: () => [`${needs} with ${group.ports} ports each; the nodes' port ranges are used up`],
+    pods: () => [`${needs}; the nodes run as many pods as they may (status.allocatable.pods) but for ${membersFit}`],
     topology: () => [
-      `${needs} in one ${levelSaid(within)}; the roomiest has room for ${membersFit}`,
+      `${needs} ${closeness(shortage)}; ${within === undefined ? 'there is' : 'the roomiest has'} room for ${membersFit}`,
       ...heldBy(holders),
     ],
     nodes: () => [`${needs}; ${closedNodes(shortage, scene.fleet)}`],
@@ -105,6 +109,7 @@ export function preemptingMessage(victims: readonly Victim[]): string {
 
 /** `2 × cpu:1`, with the group's name where there are several. */
 export function asked({ group, alternative }: Shortage): string {
+  if (alternative.count === 0) return group.min === 1 ? 'a place for 1 member' : `a place for ${group.min} members`
   return `${group.min} × ${alternative.model}:${alternative.count}`
 }
 
@@ -216,6 +221,18 @@ function heldBy({ named, others }: Holders, show: (amount: number) => string = S
   return count === 0 ? said : [...said, `${count} others hold ${show(held)}`]
 }
 
+/** `in one rack`; `in slices of 4, each in one rack, all in one block`. */
+function closeness({ within, slice }: Shortage): string {
+  const all = within === undefined ? '' : `in one ${levelSaid(within)}`
+  if (slice === undefined) return all
+  return `in slices of ${slice.size}, each in one ${levelSaid(slice.within)}${all === '' ? '' : `, all ${all}`}`
+}
+
+function noneHolds({ within, slice }: Shortage): string {
+  if (within !== undefined) return `no ${levelSaid(within)} has so many free`
+  return slice === undefined ? 'fewer are free' : 'fewer such slices are free'
+}
+
 function levelSaid(within = ''): string {
   return within.slice(within.lastIndexOf('/') + 1)
 }
@@ -255,29 +272,33 @@ function quotaClause({ group, alternative }: Shortage, gang: Gang, scene: Scene)
 function closedNodes({ alternative, demand }: Shortage, fleet: Fleet): string {
   const why: string[] = []
   for (const node of fleet.nodes.values()) {
-    if (![...node.devices.values()].some((device) => device.model === alternative.model)) continue
+    if (alternative.count > 0 && !hasModel(node, alternative.model)) continue
     if (node.closed !== undefined) why.push(`node ${node.name} ${node.closed}`)
-    else if (!admits(node, demand)) why.push(`node ${node.name} ${notAdmitted(node.labels, demand)}`)
+    else if (!admits(node, demand)) why.push(`node ${node.name} ${notAdmitted(node, demand)}`)
   }
   const named = why.slice(0, holdersNamed).join(', ')
   return why.length > holdersNamed ? `${named} and ${why.length - holdersNamed} more` : named
 }
 
-function notAdmitted(labels: Readonly<Record<string, string>>, { nodeSelector, terms }: Demand): string {
-  const missing = Object.entries(nodeSelector).find(([key, value]) => labels[key] !== value)
+function hasModel({ devices }: NodeState, model: string): boolean {
+  return [...devices.values()].some((device) => device.model === model)
+}
+
+function notAdmitted(node: NodeState, { nodeSelector, terms }: Demand): string {
+  const missing = Object.entries(nodeSelector).find(([key, value]) => node.labels[key] !== value)
   if (missing !== undefined) return `does not match its nodeSelector ${missing[0]}=${missing[1]}`
-  if (terms !== undefined && !matches(labels, terms)) return 'does not match its node affinity'
+  if (terms !== undefined && !matches(node, terms)) return 'does not match its node affinity'
   return 'has a taint that it does not tolerate'
 }
 
 function neverClause({ alternative, group }: Shortage, fleet: Fleet): string {
   const { total } = countOf(fleet, alternative.model)
-  if (total === 0) {
+  if (total === 0 && alternative.count > 0) {
     const there = fleet.models().map((model) => `${countOf(fleet, model).total} × ${model}`)
     return there.length === 0 ? 'no node is there' : `no node has ${alternative.model}; there is ${there.join(', ')}`
   }
   if (total < group.min * alternative.count) return `there are ${total} in all`
-  if (group.cpuMilli > 0 || group.memoryBytes > 0) {
+  if (group.cpuMilli > 0 || group.memoryBytes > 0 || alternative.count === 0) {
     return `no nodes are large enough for that with ${formatMilli(group.cpuMilli)} CPU and ${formatBytes(group.memoryBytes)} memory each`
   }
   return `the ${total} there are unhealthy or spread over nodes that each have fewer${alternative.model === cpuModel ? ' slots' : ''}`

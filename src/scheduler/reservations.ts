@@ -1,8 +1,9 @@
 import type { Gang } from '../model/kinds/gang.ts'
-import { nodesToWaitFor, type Placed, type Reservation, type Reserved, type Shortage } from './fit.ts'
 import type { Fleet } from './fleet.ts'
 import type { Blocked } from './line.ts'
 import type { NodeState } from './nodes.ts'
+import type { Placed } from './search.ts'
+import { nodesToWaitFor, type Reservation, type Reserved, type Shortage } from './shortage.ts'
 
 /** What ends at a time that is known. */
 export interface Ending {

@@ -1,13 +1,15 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { nodeLevel } from '../model/fabric.ts'
 import type { Node } from '../model/kinds/kubernetes.ts'
 import { label } from '../model/names.ts'
+import type { Domain } from './fabric.ts'
 import { Fleet } from './fleet.ts'
 import type { Claim, NodeState } from './nodes.ts'
 import { Packing } from './packing/packing.ts'
 import { pricesOf } from './packing/prices.ts'
 import { packedState, shapeOf } from './ranking.ts'
-import { bankFor, type Demand, roomFor } from './rooms.ts'
+import { bankFor, type Demand, roomFor, type Slice } from './rooms.ts'
 
 const models = ['H100', 'T4']
 
@@ -34,11 +36,21 @@ const demand = fc
     whole: fc.integer({ min: 0, max: 4 }),
     milli: fc.constantFrom(0, 200, 500, 810),
     cpuMilli: fc.constantFrom(0, 1500, 4000),
+    slices: fc.constantFrom<Slice[] | undefined>(
+      undefined,
+      [{ level: 4, size: 2 }],
+      [{ level: 2, size: 3 }],
+      [
+        { level: 1, size: 4 },
+        { level: 4, size: 2 },
+      ],
+    ),
   })
-  .map(({ model, whole, milli, cpuMilli }): Demand => {
+  .map(({ model, whole, milli, cpuMilli, slices }): Demand => {
     const share = whole > 0 ? 0 : milli
-    const rest = { memoryBytes: 0, ports: 0, nodeSelector: {}, tolerations: [], terms: undefined }
-    return { key: `${model} ${whole} ${share} ${cpuMilli}`, model, whole, milli: share, cpuMilli, ...rest }
+    const rest = { memoryBytes: 0, ports: 0, pods: 1, nodeSelector: {}, tolerations: [], terms: undefined }
+    const key = `${model} ${whole} ${share} ${cpuMilli} ${JSON.stringify(slices)}`
+    return { key, model, whole, milli: share, cpuMilli, slices, ...rest }
   })
 const step = fc.oneof(
   { weight: 6, arbitrary: fc.record({ does: fc.constant('take' as const), demand, which: fc.nat(50) }) },
@@ -109,6 +121,7 @@ const anyDemand: Demand = {
   cpuMilli: 0,
   memoryBytes: 0,
   ports: 0,
+  pods: 1,
   nodeSelector: {},
   tolerations: [],
   terms: undefined,
@@ -118,16 +131,26 @@ function check(fleet: Fleet, wanted: Demand): void {
   const { order, fabric } = fleet
   const rooms = fleet.rooms(wanted)
   const recount = order.map((node) => roomFor(node, wanted))
-  expect(order.map((node) => rooms.on(node))).toEqual(recount)
-  expect(rooms.total).toBe(recount.reduce((a, b) => a + b, 0))
-  for (const domains of fabric.domains) {
-    for (const { level, index, from, to } of domains) {
-      expect(rooms.in(level, index)).toBe(recount.slice(from, to).reduce((a, b) => a + b, 0))
-    }
+  expect(order.map((node) => rooms.raw(node))).toEqual(recount)
+  const total = (domains: readonly Domain[]) => domains.reduce((sum, one) => sum + wholeSlices(one, recount, wanted), 0)
+  expect(rooms.total).toBe(total(fabric.domains[0] ?? []))
+  for (const domain of fabric.domains.flat()) {
+    expect(rooms.in(domain.level, domain.index)).toBe(total([domain]))
   }
   if (fleet.large.length > 0) expect(fleet.scarce() !== 0).toBe(isFourScarce(fleet))
-  if (wanted.whole + wanted.milli === 0) return
+  if (wanted.whole + wanted.milli === 0 || wanted.slices !== undefined) return
   expect(fleet.best(wanted)?.name).toBe(bestByScan(fleet, wanted)?.name)
+}
+
+/** What of a domain slices can use, counted from its nodes up. */
+function wholeSlices(domain: Domain, recount: readonly number[], wanted: Demand): number {
+  const { level, from, children, isReal } = domain
+  const sum =
+    level === nodeLevel
+      ? (recount[from] ?? 0)
+      : children.reduce((total, child) => total + wholeSlices(child, recount, wanted), 0)
+  const size = wanted.slices?.find((slice) => slice.level === level)?.size ?? 1
+  return size > 1 && !isReal ? 0 : Math.floor(sum / size) * size
 }
 
 /** What the ranking promises, looked up node by node. */

@@ -7,7 +7,7 @@ import { label } from '../model/names.ts'
 import { keyOf } from '../model/refs.ts'
 import { queueBlock, quotaLeft } from './admission.ts'
 import type { Change, Scheduler, Verdict, Victim, Why } from './contract.ts'
-import { type Fit, fitGang, type Reserved } from './fit.ts'
+import { type Fit, fitGang } from './fit.ts'
 import { claimFromPod, Fleet, hasEnded } from './fleet.ts'
 import { type GangState, type Kept, keptBy, newState, podsOf } from './gangs.ts'
 import { type Blocked, type Lane, Line, type Waiting } from './line.ts'
@@ -21,6 +21,7 @@ import { constraintOf, countOf, type Described, preemptingMessage, reasonOf } fr
 import { earliestStart, endIfStarted, endOfGang, nothingReserved, Reservations, type Start } from './reservations.ts'
 import { Seated } from './seated.ts'
 import { claimsOf, seatsOf } from './seats.ts'
+import type { Reserved } from './shortage.ts'
 import { type Explained, explain } from './why.ts'
 
 /**
@@ -455,11 +456,13 @@ class FirstScheduler implements Scheduler, Explained {
   }
 
   /** The gang's own void seats don't stand in its way; its own live pods do, whatever attempt they are of. */
-  #fit({ object, key, seatPods }: GangState, reserved: Reserved): Fit {
+  #fit({ object, key, seats, seatPods }: GangState, reserved: Reserved): Fit {
     const live = this.livePodsOf(key)
     return this.fleet.attempt(() => {
       for (const pod of seatPods) if (!live.has(pod)) this.fleet.lift(pod)
-      return fitGang(this.fleet, { gang: key, object, quotaLeft: quotaLeft(this.quota, this.fleet, object), reserved })
+      const before = seats === undefined ? undefined : { members: seats.members, mayMove: true }
+      const left = quotaLeft(this.quota, this.fleet, object)
+      return fitGang(this.fleet, { gang: key, object, quotaLeft: left, reserved, before })
     })
   }
 
@@ -550,7 +553,7 @@ function sumOf(claims: readonly [string, Claim][]): Map<string, number> {
 function laneKeyOf(state: GangState): string {
   const { spec, metadata } = state.object
   const own = state.seats === undefined && state.object.spec.attempt === 1 ? '' : state.key
-  return JSON.stringify([spec.queue, metadata.namespace, spec.groups, own])
+  return JSON.stringify([spec.queue, metadata.namespace, spec.groups, spec.topology, spec.together, own])
 }
 
 function toldTo(gang: Gang): { reason: string; message: string } | undefined {

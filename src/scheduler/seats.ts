@@ -3,8 +3,8 @@ import type { Gang, Seat } from '../model/kinds/gang.ts'
 import { podNameOf } from '../model/names.ts'
 import { keyOf } from '../model/refs.ts'
 import type { Seats } from './contract.ts'
-import type { Placed } from './fit.ts'
 import type { Claim } from './nodes.ts'
+import type { Placed } from './search.ts'
 
 /** Where torchrun's rendezvous listens on nodes that have no port range of ours, as torchrun's own default. */
 const defaultMasterPort = 29_500

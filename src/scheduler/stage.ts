@@ -1,10 +1,13 @@
 import type { Gang } from '../model/kinds/gang.ts'
-import { demandOf, fitGang, type Placed, type Reserved } from './fit.ts'
+import { demandOf } from './demand.ts'
+import { placeGang } from './fit.ts'
 import type { Fleet } from './fleet.ts'
 import { type GangState, podsOf } from './gangs.ts'
 import type { NodeState } from './nodes.ts'
 import type { Stage } from './quota/candidates.ts'
 import type { Demand } from './rooms.ts'
+import type { Placed } from './search.ts'
+import type { Reserved } from './shortage.ts'
 
 /** What a gang could be given room in. */
 export interface Seating {
@@ -47,8 +50,7 @@ export class Nodes implements Stage {
 
   place(): readonly Placed[] | undefined {
     const { key, object, reserved } = this.#gang
-    const fit = fitGang(this.#seating.fleet, { gang: key, object, quotaLeft: unlimited, reserved })
-    return fit.fits ? fit.placed : undefined
+    return placeGang(this.#seating.fleet, { gang: key, object, quotaLeft: unlimited, reserved })
   }
 
   roomStays(victim: string): boolean {

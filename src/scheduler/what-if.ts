@@ -4,7 +4,8 @@ import type { Gang } from '../model/kinds/gang.ts'
 import type { Queue } from '../model/kinds/queue.ts'
 import { queueBlock, quotaLeft } from './admission.ts'
 import type { Victim } from './contract.ts'
-import { demandOf, type Fit, fitGang, type Placed, type Reserved } from './fit.ts'
+import { demandOf } from './demand.ts'
+import { type Fit, fitGang } from './fit.ts'
 import type { GangState } from './gangs.ts'
 import { podsOf } from './gangs.ts'
 import type { Line, Waiting } from './line.ts'
@@ -12,6 +13,8 @@ import type { NodeState } from './nodes.ts'
 import { type Head, Order } from './order.ts'
 import { displace, displaceable, type Scene as Preemption } from './preemption.ts'
 import { endIfStarted, Reservations, type Start } from './reservations.ts'
+import type { Placed } from './search.ts'
+import type { Reserved } from './shortage.ts'
 
 /** What what-ifs need of a scheduler that has decided. */
 export interface Scene extends Preemption {

@@ -1,0 +1,64 @@
+import { nodeLevel } from '../model/fabric.ts'
+import type { Domain } from './fabric.ts'
+import type { Fleet } from './fleet.ts'
+import type { Claim, NodeState } from './nodes.ts'
+import { bankFor, type Demand, roomFor } from './rooms.ts'
+
+/** How many members of the others a node has room for less when one of the demand sits there. */
+export function costTo(others: readonly Demand[], demand: Demand): (node: NodeState) => number {
+  return (node) => {
+    const free = new Map([...node.devices.values()].map((device) => [device.id, { ...device }]))
+    const after: NodeState = { ...node, devices: free, banks: new Map(), claims: new Map(node.claims).set('', nobody) }
+    for (const [model, bank] of node.banks)
+      after.banks.set(
+        model,
+        bank.flatMap(({ id }) => free.get(id) ?? []),
+      )
+    after.cpuMilliFree -= demand.cpuMilli
+    after.memoryBytesFree -= demand.memoryBytes
+    let whole = demand.whole + (demand.milli > 0 ? 1 : 0)
+    for (const device of bankFor(after, demand.model)) {
+      if (whole === 0 || !device.healthy || device.usedMilli > 0) continue
+      device.usedMilli = 1000
+      whole--
+    }
+    return others.reduce((cost, other) => cost + roomFor(node, other) - roomFor(after, other), 0)
+  }
+}
+
+const nobody: Claim = { node: '', model: '', devices: [], cpuMilli: 0, memoryBytes: 0, ports: [] }
+
+/** In levels of the fabric up to the narrowest domain that it shares with one of them. */
+export function distanceTo(fleet: Fleet, near: ReadonlySet<NodeState>): (node: NodeState) => number {
+  const isNear = nearTo(fleet, near)
+  return (node) => {
+    for (let level = nodeLevel; level >= 0; level--) {
+      const domain = fleet.fabric.domains[level]?.[fleet.fabric.domainOf[level]?.[node.index] ?? -1]
+      if (domain?.isReal === true && isNear?.(domain) === true) return nodeLevel - level
+    }
+    return nodeLevel + 1
+  }
+}
+
+/** Whether one of the nodes is in a domain. */
+export function nearTo(
+  { fabric }: Fleet,
+  nodes: ReadonlySet<NodeState> | undefined,
+): ((domain: Domain) => boolean) | undefined {
+  if (nodes === undefined || nodes.size === 0) return undefined
+  const inUse = fabric.domainOf.map((domains) => new Set([...nodes].map(({ index }) => domains[index])))
+  return ({ level, index }) => inUse[level]?.has(index) === true
+}
+
+/** Those of which the wish is least. */
+export function least(nodes: readonly NodeState[], wish: (node: NodeState) => number): NodeState[] {
+  let [best, found] = [Number.POSITIVE_INFINITY, [] as NodeState[]]
+  for (const node of nodes) {
+    const value = wish(node)
+    if (value > best) continue
+    if (value < best) found = []
+    best = value
+    found.push(node)
+  }
+  return found
+}
