@@ -6,24 +6,34 @@ import { bankFor, type Demand, roomFor } from './rooms.ts'
 
 /** How many members of the others a node has room for less when one of the demand sits there. */
 export function costTo(others: readonly Demand[], demand: Demand): (node: NodeState) => number {
-  return (node) => {
-    const free = new Map([...node.devices.values()].map((device) => [device.id, { ...device }]))
-    const after: NodeState = { ...node, devices: free, banks: new Map(), claims: new Map(node.claims).set('', nobody) }
-    for (const [model, bank] of node.banks)
-      after.banks.set(
-        model,
-        bank.flatMap(({ id }) => free.get(id) ?? []),
-      )
-    after.cpuMilliFree -= demand.cpuMilli
-    after.memoryBytesFree -= demand.memoryBytes
-    let whole = demand.whole + (demand.milli > 0 ? 1 : 0)
-    for (const device of bankFor(after, demand.model)) {
-      if (whole === 0 || !device.healthy || device.usedMilli > 0) continue
-      device.usedMilli = 1000
-      whole--
-    }
-    return others.reduce((cost, other) => cost + roomFor(node, other) - roomFor(after, other), 0)
+  return (node) => roomForAll(others, node) - roomForAll(others, withOne(node, demand))
+}
+
+/** How many members of the others have room beside one of the demand. */
+export function roomBeside(others: readonly Demand[], demand: Demand): (node: NodeState) => number {
+  return (node) => roomForAll(others, withOne(node, demand))
+}
+
+function roomForAll(demands: readonly Demand[], node: NodeState): number {
+  return demands.reduce((room, demand) => room + roomFor(node, demand), 0)
+}
+
+/** The node with one member of the demand on it; whatever share of an accelerator it takes, the whole one counts. */
+function withOne(node: NodeState, demand: Demand): NodeState {
+  const devices = new Map([...node.devices.values()].map((device) => [device.id, { ...device }]))
+  const banks = new Map(
+    [...node.banks].map(([model, bank]) => [model, bank.flatMap(({ id }) => devices.get(id) ?? [])]),
+  )
+  const after: NodeState = { ...node, devices, banks, claims: new Map(node.claims).set('', nobody) }
+  after.cpuMilliFree -= demand.cpuMilli
+  after.memoryBytesFree -= demand.memoryBytes
+  let whole = demand.whole + (demand.milli > 0 ? 1 : 0)
+  for (const device of bankFor(after, demand.model)) {
+    if (whole === 0 || !device.healthy || device.usedMilli > 0) continue
+    device.usedMilli = 1000
+    whole--
   }
+  return after
 }
 
 const nobody: Claim = { node: '', model: '', devices: [], cpuMilli: 0, memoryBytes: 0, ports: [] }

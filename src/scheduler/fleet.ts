@@ -462,12 +462,16 @@ function nodeFrom(object: Node): NodeState {
     memoryBytesFree: memoryBytes,
     ports,
     portsUsed: new Map(),
+    isSliced: labels[migStrategy] === 'single',
     podsMax: allocatable['pods'] === undefined ? undefined : Math.floor(milliOf(allocatable['pods']) / 1000),
     nextPort: ports?.from ?? 0,
     packed: undefined,
     claims: new Map(),
   }
 }
+
+/** NVIDIA's GPU Operator: with "single", what a node counts as its GPUs are slices of them, all alike. */
+const migStrategy = 'nvidia.com/mig.strategy'
 
 function banksOf(devices: readonly DeviceState[]): Map<string, DeviceState[]> {
   const banks = new Map<string, DeviceState[]>()

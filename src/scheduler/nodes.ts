@@ -43,6 +43,8 @@ export interface NodeState {
   memoryBytesFree: number
   ports: { from: number; to: number } | undefined
   portsUsed: Map<number, number>
+  /** Its accelerators are slices of some (MIG): they are given whole. */
+  isSliced: boolean
   /** How many pods it may run, where it says so; every claim is one. */
   podsMax: number | undefined
   /** What packing makes of it, until it changes. */

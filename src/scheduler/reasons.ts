@@ -291,13 +291,16 @@ function notAdmitted(node: NodeState, { nodeSelector, terms }: Demand): string {
   return 'has a taint that it does not tolerate'
 }
 
-function neverClause({ alternative, group }: Shortage, fleet: Fleet): string {
+function neverClause({ alternative, group, demand }: Shortage, fleet: Fleet): string {
   const { total } = countOf(fleet, alternative.model)
   if (total === 0 && alternative.count > 0) {
     const there = fleet.models().map((model) => `${countOf(fleet, model).total} × ${model}`)
     return there.length === 0 ? 'no node is there' : `no node has ${alternative.model}; there is ${there.join(', ')}`
   }
   if (total < group.min * alternative.count) return `there are ${total} in all`
+  if (demand.milli > 0 && [...fleet.nodes.values()].every((node) => node.isSliced || !hasModel(node, demand.model))) {
+    return `${alternative.model} is there in slices (MIG), which are not shared`
+  }
   if (group.cpuMilli > 0 || group.memoryBytes > 0 || alternative.count === 0) {
     return `no nodes are large enough for that with ${formatMilli(group.cpuMilli)} CPU and ${formatBytes(group.memoryBytes)} memory each`
   }

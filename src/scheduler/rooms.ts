@@ -190,6 +190,7 @@ function atMost(room: number, free: number, each: number): number {
 
 function devicesRoom(node: NodeState, { model, whole, milli }: Demand, isEmpty: boolean): number {
   if (whole === 0 && milli === 0) return roomMax
+  if (milli > 0 && node.isSliced) return 0
   let free = 0
   let pieces = 0
   for (const device of bankFor(node, model)) {

@@ -1,7 +1,7 @@
 import { assert } from '../base/errors.ts'
 import type { Gang, Seat } from '../model/kinds/gang.ts'
 import { preference } from './affinity.ts'
-import { costTo, distanceTo, least, nearTo } from './beside.ts'
+import { costTo, distanceTo, least, nearTo, roomBeside } from './beside.ts'
 import { claimOf, claimOn } from './claims.ts'
 import { alternativesOf, demandOf, type Group, membersBy, perMember } from './demand.ts'
 import { type Choosing, domainsFor, isInside, roomIn, type Within } from './domains.ts'
@@ -206,6 +206,10 @@ export class Search {
     if (others.length > 0) wishes.push(costTo(others, demand))
     if (near !== undefined && near.size > 0) wishes.push(distanceTo(fleet, near))
     if (preferences !== undefined) wishes.push((node) => -preference(node, preferences))
+    if (others.length > 0) {
+      const beside = roomBeside(others, demand)
+      wishes.push((node) => -beside(node))
+    }
     let best: NodeState | undefined
     if (wishes.length === 0) best = fleet.best(demand, isAnywhere ? undefined : isOpen)
     else {

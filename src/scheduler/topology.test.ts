@@ -226,6 +226,25 @@ describe('nodes', () => {
     expect(seats(told)).toBe('b:1')
   })
 
+  test('slices of accelerators are not shared', () => {
+    const told = story({ a: 2 })
+    const node = told.world.nodes.get('a')
+    if (node === undefined) throw new Error('no node')
+    told.world.put({ ...node, metadata: { ...node.metadata, labels: { 'nvidia.com/mig.strategy': 'single' } } })
+    told.gang('share', '1xH100:0.5')
+    told.gang('whole', '1xH100:1')
+    told.decide()
+    expect([seats(told, 'share'), seats(told, 'whole')]).toEqual(['', 'a:1'])
+    expect(told.why('share')).toBe('needs 1 × H100:0.5; H100 is there in slices (MIG), which are not shared')
+  })
+
+  test('of those alike, the fullest is taken', () => {
+    const told = story({ a: 2, b: 1 })
+    told.gang('g', '1xH100:1')
+    told.decide()
+    expect(seats(told)).toBe('b:1')
+  })
+
   test('each runs only so many pods, whoever they are of', () => {
     const told = story({ a: 4 })
     const node = told.world.nodes.get('a')

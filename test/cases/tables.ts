@@ -127,9 +127,14 @@ export type Workload = z.output<typeof workload>
 
 /** The cases of a table; undefined where the table is not there. */
 export function casesOf(table: string): KueueCase[] | undefined {
+  return tableOf(table, kueueCase)
+}
+
+/** The same of a table of another form. */
+export function tableOf<C extends z.ZodType>(table: string, form: C): z.output<C>[] | undefined {
   const path = join(casesDir, `${table}.json`)
   if (!existsSync(path)) return undefined
-  const parsed = z.looseObject({ cases: z.array(kueueCase) }).safeParse(JSON.parse(readFileSync(path, 'utf8')))
+  const parsed = z.looseObject({ cases: z.array(form) }).safeParse(JSON.parse(readFileSync(path, 'utf8')))
   if (parsed.success) return parsed.data.cases
   throw new Error(`${path} is not a table of cases: ${z.prettifyError(parsed.error)}`)
 }

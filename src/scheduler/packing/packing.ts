@@ -100,7 +100,8 @@ export class Packing {
     if (cpuMilli < shape.cpuMilli || !allows(shape, model) || copiesOf(free, shape) < 1) return noFit
     const left = cpuMilli - shape.cpuMilli
     const gained = 1000 * this.#weights.prices * this.#worth(shape)
-    const scoreOf = (after: readonly number[]) => scoreFrom(waste - this.#waste(model, left, after) + gained)
+    const scoreOf = (after: readonly number[]) =>
+      this.typical.length === 0 ? fullness(after) : scoreFrom(waste - this.#waste(model, left, after) + gained)
     if (shape.count === 0) return { score: scoreOf(free), devices: [] }
     if (shape.milli >= 1000) {
       // Whole ones are the last `count` of those that are free in full.
@@ -191,6 +192,11 @@ function copiesOf(free: readonly number[], { count, milli }: Shape): number {
     copies = Math.floor(copies / count)
   }
   return copies
+}
+
+/** While it is not known what comes, the fullest node: so that what is whole stays whole. */
+function fullness(free: readonly number[]): number {
+  return Math.max(0, 100 - Math.ceil(free.reduce((sum, hole) => sum + hole, 0) / 1000))
 }
 
 /** ⌊100 σ(gain/1000)⌋ with σ the logistic function. */
