@@ -10,7 +10,7 @@ import type { Fleet } from './fleet.ts'
 import type { Blocked } from './line.ts'
 import type { Claim, NodeState } from './nodes.ts'
 import type { QuotaTree } from './quota/tree.ts'
-import { admits, type Demand } from './rooms.ts'
+import { admits, type Demand, roomFor } from './rooms.ts'
 import type { Shortage } from './shortage.ts'
 
 export interface Described {
@@ -189,10 +189,14 @@ const holdersNamed = 3
 /** Who holds what the shortage is about, on nodes that could be of use to the gang. */
 export function holdersOfShortage(shortage: Shortage, gang: Gang, scene: Scene): Holders {
   const { kind, alternative, demand } = shortage
-  const rooms = scene.fleet.rooms(demand)
-  const isHere = ({ node }: Claim) => {
-    const on = scene.fleet.nodes.get(node)
-    return on !== undefined && rooms.emptyOn(on) > 0
+  const known = new Map<string, boolean>()
+  const isHere = ({ node: name }: Claim) => {
+    const before = known.get(name)
+    if (before !== undefined) return before
+    const node = scene.fleet.nodes.get(name)
+    const isOfUse = node !== undefined && roomFor(node, demand, 'empty') > 0
+    known.set(name, isOfUse)
+    return isOfUse
   }
   const accelerators = acceleratorsHeld(alternative.model)
   const measures: Partial<Record<Shortage['kind'], (claim: Claim) => number>> = {
