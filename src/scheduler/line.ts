@@ -63,6 +63,7 @@ export class Lane {
   readonly key: string
   /** In order. */
   readonly waiting: Waiting[] = []
+  readonly #byKey = new Map<string, Waiting>()
   /** Gangs that were not told yet why they wait. */
   readonly untold = new Set<string>()
   /** Why the first one did not fit, and at which generation of the fleet. */
@@ -74,21 +75,24 @@ export class Lane {
 
   insert(waiting: Waiting): void {
     this.waiting.splice(this.#position(waiting), 0, waiting)
+    this.#byKey.set(waiting.key, waiting)
     this.untold.add(waiting.key)
   }
 
   /** Takes a newer object in place; false when its place in the lane changed. */
   replace(key: string, gang: Gang): boolean {
-    const index = this.waiting.findIndex((one) => one.key === key)
-    const before = this.waiting[index]
+    const before = this.#byKey.get(key)
     if (before === undefined || goesBefore(before, { key, gang }) || goesBefore({ key, gang }, before)) return false
-    this.waiting[index] = { key, gang }
+    const after = { key, gang }
+    this.waiting[this.#position(before)] = after
+    this.#byKey.set(key, after)
     return true
   }
 
   remove(key: string): void {
-    const index = this.waiting.findIndex((one) => one.key === key)
-    if (index >= 0) this.waiting.splice(index, 1)
+    const own = this.#byKey.get(key)
+    if (own !== undefined) this.waiting.splice(this.#position(own), 1)
+    this.#byKey.delete(key)
     this.untold.delete(key)
     if (this.blocked?.head === key) this.blocked = undefined
   }

@@ -115,9 +115,7 @@ class FirstScheduler implements Scheduler, Explained {
     this.#countSeated(state, before)
     this.#followHold(object, known === undefined ? undefined : before)
     this.#tellWaiting(key)
-    const endMs = endOfGang(object)
-    if (endMs === undefined) this.#ends.delete(key)
-    else this.#ends.set(key, endMs)
+    this.#expectEnd(key, endOfGang(object) ?? this.#assumedEnd(state))
     this.#changed.add(key)
   }
 
@@ -373,6 +371,7 @@ class FirstScheduler implements Scheduler, Explained {
     const fit = this.#fit(state, reserved)
     if (fit.fits) {
       this.#decide(state, { kind: 'bind', ...about(state), seats: seatsOf(object, fit.placed) }, verdicts)
+      this.#expectEnd(key, endIfStarted(object, nowMs))
       return 'decided'
     }
     if (this.livePodsOf(key).size > 0) return ending(object)
@@ -395,6 +394,21 @@ class FirstScheduler implements Scheduler, Explained {
       }
     }
     return { kind: 'shortage', shortage: fit.shortage }
+  }
+
+  /** Of seats that are not committed yet. */
+  #assumedEnd({ inFlight, key }: GangState): number | undefined {
+    return inFlight?.verdict.kind === 'bind' && inFlight.outcome !== 'stale' ? this.#ends.get(key) : undefined
+  }
+
+  /** Somebody may be able to run until then on what is kept for others. */
+  #expectEnd(key: string, atMs: number | undefined): void {
+    if (this.#ends.get(key) === atMs) return
+    if (atMs === undefined) this.#ends.delete(key)
+    else {
+      this.#ends.set(key, atMs)
+      this.fleet.generation++
+    }
   }
 
   #waitFor(victim: string, gang: string): void {
