@@ -1,8 +1,8 @@
 import { nodeLevel } from '../model/fabric.ts'
 import type { Domain } from './fabric.ts'
 import type { Fleet } from './fleet.ts'
-import type { Claim, NodeState } from './nodes.ts'
-import { bankFor, type Demand, roomFor } from './rooms.ts'
+import { bankFor, type Claim, type NodeState } from './nodes.ts'
+import { type Demand, roomFor } from './rooms.ts'
 
 /** How many members of the others a node has room for less when one of the demand sits there. */
 export function costTo(others: readonly Demand[], demand: Demand): (node: NodeState) => number {

@@ -1,8 +1,8 @@
 import { assert } from '../base/errors.ts'
 import type { Seat } from '../model/kinds/gang.ts'
 import type { Fleet } from './fleet.ts'
-import type { Claim, DeviceState, NodeState } from './nodes.ts'
-import { bankFor, type Demand } from './rooms.ts'
+import { bankFor, type Claim, type DeviceState, type NodeState } from './nodes.ts'
+import type { Demand } from './rooms.ts'
 
 /** For whom a claim is counted. */
 export interface Claimant {

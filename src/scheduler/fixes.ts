@@ -5,7 +5,7 @@ import { podsOf } from './gangs.ts'
 import type { NodeState } from './nodes.ts'
 import { candidateOrder, type Candidate as Leaver } from './quota/candidates.ts'
 import { titleOf } from './reasons.ts'
-import { type Demand, roomFor } from './rooms.ts'
+import { type Demand, roomIfOpen } from './rooms.ts'
 import type { Edit, Scene } from './what-if.ts'
 
 /** An edit that may start a gang that waits, in words. */
@@ -146,7 +146,7 @@ function* otherQueues({ queues, quota }: Scene, gang: Gang): Iterable<Candidate[
 function openNodes({ fleet }: Scene, gang: Gang): Family {
   const demands = demandsOf(gang)
   const roomIn = (node: NodeState) =>
-    demands.reduce((most, demand) => Math.max(most, roomFor(node, demand, 'empty and open')), 0)
+    demands.reduce((most, demand) => Math.max(most, roomIfOpen(fleet, node, demand)), 0)
   const cordoned = [...fleet.nodes.values()].filter(
     (node) => node.object.spec?.unschedulable === true && roomIn(node) > 0,
   )

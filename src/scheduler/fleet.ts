@@ -4,16 +4,22 @@ import { levelNamed } from '../model/fabric.ts'
 import type { Device, Node, Pod } from '../model/kinds/kubernetes.ts'
 import { annotation, cpuSlot, gpuResource, label } from '../model/names.ts'
 import { bytesOf, milliOf } from '../model/quantity.ts'
-import { type Fabric, fabricOf, inFabricOrder, placeOf } from './fabric.ts'
-import type { Claim, DeviceState, Large, NodeState, Packed } from './nodes.ts'
+import { type Domain, type Fabric, fabricOf, inFabricOrder, placeOf } from './fabric.ts'
+import { Free } from './free.ts'
+import { Journal } from './journal.ts'
+import type { Packed } from './laid-out.ts'
+import { bankFor, type Claim, type DeviceState, type NodeState } from './nodes.ts'
 import { Packing } from './packing/packing.ts'
 import { pricesOf } from './packing/prices.ts'
-import { packedState, Ranking, shapeOf } from './ranking.ts'
-import { bankFor, type Demand, Rooms } from './rooms.ts'
+import type { Shape } from './packing/typical.ts'
+import { type Large, Places } from './places.ts'
+import { Ranking, shapeOf } from './ranking.ts'
+import { type Demand, isWanted, Rooms } from './rooms.ts'
+import { States } from './states.ts'
 
 /**
  * What the nodes have and who holds it. A claim is counted once per pod, whether it is known from committed seats, from
- * the live pod, or from both. Built once and then changed; what is computed from it (`Rooms`) follows `touched`.
+ * the live pod, or from both. Built once and then changed; what is computed from it (`Rooms`) follows `journal`.
  */
 export class Fleet implements Packed {
   readonly nodes = new Map<string, NodeState>()
@@ -23,10 +29,14 @@ export class Fleet implements Packed {
   #order: readonly NodeState[] = []
   #fabric: Fabric = fabricOf([])
   #isLaidOut = true
-  /** Rises with every new order, and with every new journal. */
+  /** Rises with every new order. */
   layout = 0
-  /** Every node whose free room changed since `layout` rose, in the order of the changes. */
-  readonly touched: number[] = []
+  #journal = new Journal(0)
+  #free = new Free([], 'now')
+  #capacity = new Free([], 'empty')
+  #isTainted = new Uint8Array(0)
+  /** By node, 0 to 3: how little of the fabric is broken open by using it: 1 for its block, 2 for its rack being in use. */
+  inUse = new Uint8Array(0)
   /** Devices held, by level and domain. */
   #used: Int32Array[] = []
   /** What `attempt` has to take back. */
@@ -39,11 +49,13 @@ export class Fleet implements Packed {
   /** Sizes of members that whole nodes are kept for, largest first. */
   large: readonly Large[] = []
   /** How many of each to expect per free accelerator. */
-  #expected: readonly number[] = []
+  #expected: readonly { demand: Demand; perAccelerator: number }[] = []
   #accelerators = 0
   #cpuMilli = 0
   readonly #rooms = new Map<string, Rooms>()
   readonly #rankings = new Map<string, Ranking>()
+  readonly #states = new Map<string, States>()
+  readonly #places = new Map<string, Places>()
   /** Where what a queue's gangs hold is charged. */
   readonly #accounts: Accounts
 
@@ -83,9 +95,33 @@ export class Fleet implements Packed {
     return this.#fabric
   }
 
+  /** Every node whose free room changed; a new one with every new order. */
+  get journal(): Journal {
+    this.#layOut()
+    return this.#journal
+  }
+
+  get free(): Free {
+    this.#layOut()
+    return this.#free
+  }
+
+  /** The same, were all nodes empty. */
+  get capacity(): Free {
+    this.#layOut()
+    return this.#capacity
+  }
+
+  /** By node: 1 where it takes only members that tolerate something. */
+  get isTainted(): Uint8Array {
+    this.#layOut()
+    return this.#isTainted
+  }
+
   #layOut(): void {
     if (this.#isLaidOut) return
     this.#isLaidOut = true
+    this.layout++
     this.#order = inFabricOrder(this.nodes.values())
     for (const [index, node] of this.#order.entries()) node.index = index
     this.#fabric = fabricOf(this.#order)
@@ -106,13 +142,16 @@ export class Fleet implements Packed {
         if (used !== undefined) used[domain] = (used[domain] ?? 0) + devices
       }
     }
-    this.#renew()
-  }
-
-  /** Begins a new journal: whoever follows it looks at every node again. */
-  #renew(): void {
-    this.touched.length = 0
-    this.layout++
+    this.#journal = new Journal(this.#order.length)
+    this.#free = new Free(this.#order, 'now')
+    this.#capacity = new Free(this.#order, 'empty')
+    this.#isTainted = Uint8Array.from(this.#order, (node) => (isWanted(node, ofAnyNode) ? 0 : 1))
+    this.inUse = new Uint8Array(this.#order.length)
+    for (const [bit, level] of levelsKeptWhole.entries()) {
+      for (const domain of this.#fabric.domains[level] ?? []) {
+        if (!domain.isReal || (this.#used[level]?.[domain.index] ?? 0) > 0) this.#mark(domain, bit, true)
+      }
+    }
   }
 
   /** Runs `work` and takes back everything that it `tries`: a what-if costs what it changed, not a copy of the fleet. */
@@ -120,15 +159,14 @@ export class Fleet implements Packed {
     const outer = this.#attempted
     const { generation } = this
     const tried: Attempted['tried'] = []
-    const lifted = new Map<string, Claim>()
-    const opened = new Map<NodeState, string>()
-    this.#attempted = { tried, lifted, opened }
+    const attempted: Attempted = { tried, lifted: undefined, opened: undefined }
+    this.#attempted = attempted
     try {
       return work()
     } finally {
       this.untry(tried.length)
-      for (const pod of lifted.keys()) this.putBack(pod)
-      for (const [node, closed] of opened) {
+      for (const pod of attempted.lifted?.keys() ?? []) this.putBack(pod)
+      for (const [node, closed] of attempted.opened ?? []) {
         node.closed = closed
         this.#touch(node, 0)
       }
@@ -161,6 +199,7 @@ export class Fleet implements Packed {
   lift(pod: string): void {
     const claim = this.claimOf(pod)
     assert(this.#attempted !== undefined, 'what is tried is taken back')
+    this.#attempted.lifted ??= new Map()
     if (claim === undefined || this.#attempted.lifted.has(pod)) return
     this.#attempted.lifted.set(pod, claim)
     this.#giveBack(pod, claim)
@@ -171,6 +210,7 @@ export class Fleet implements Packed {
   open(node: NodeState): void {
     assert(this.#attempted !== undefined, 'what is tried is taken back')
     if (node.closed === undefined) return
+    this.#attempted.opened ??= new Map()
     this.#attempted.opened.set(node, node.closed)
     node.closed = undefined
     this.#touch(node, 0)
@@ -178,9 +218,9 @@ export class Fleet implements Packed {
 
   /** Takes one `lift` back before the attempt ends. */
   putBack(pod: string): void {
-    const claim = this.#attempted?.lifted.get(pod)
+    const claim = this.#attempted?.lifted?.get(pod)
     if (claim === undefined) return
-    this.#attempted?.lifted.delete(pod)
+    this.#attempted?.lifted?.delete(pod)
     this.#hold(pod, claim)
     this.#count(claim, 1)
   }
@@ -209,7 +249,7 @@ export class Fleet implements Packed {
 
   /** How many members of the demand have room where. */
   rooms(demand: Demand): Rooms {
-    return kept(this.#rooms, demand.key, () => new Rooms(this, demand))
+    return known(this.#rooms, demand.key) ?? keep(this.#rooms, demand.key, new Rooms(this, demand))
   }
 
   /** How many members would have room in the whole fleet, were it empty. */
@@ -219,32 +259,47 @@ export class Fleet implements Packed {
 
   /** The best node for one member of the demand that `isOpen` lets in. */
   best(demand: Demand, isOpen?: (node: NodeState) => boolean): NodeState | undefined {
-    return kept(this.#rankings, demand.key, () => new Ranking(this, this.rooms(demand))).best(isOpen)
+    const rankings = this.#rankings
+    const ranking = known(rankings, demand.key) ?? keep(rankings, demand.key, new Ranking(this, this.rooms(demand)))
+    return ranking.best(isOpen)
+  }
+
+  /** The state of each node, as packing sees its accelerators of the model. */
+  states(model: string): Int32Array {
+    const states = known(this.#states, model) ?? keep(this.#states, model, new States(this, model))
+    return states.all(this.packing)
+  }
+
+  /** What the states are worth to members of the shape, as long as packing and the large sizes stay the same. */
+  places(name: string, shape: Shape): Places {
+    const { packing, large } = this
+    const places = known(this.#places, name)
+    if (places?.isOf(packing, large) === true) return places
+    return keep(this.#places, name, new Places(packing, large, shape))
   }
 
   /** Nodes are ranked anew only when the sizes are others; how many of each to expect is looked up when one is chosen. */
   expectLarge(large: readonly Large[]): void {
     const isSame = large.length === this.large.length && large.every(({ size }, at) => size === this.large[at]?.size)
     if (!isSame) this.large = large
-    this.#expected = large.map(({ perAccelerator }) => perAccelerator)
+    this.#expected = large.map(({ size, perAccelerator }) => ({ demand: anyGpuDemand(size, 0), perAccelerator }))
   }
 
   /** Bits of the sizes in `large` of which no more nodes are left than are expected to be needed. */
   scarce(): number {
-    if (this.large.length === 0) return 0
-    const free = this.rooms(anyGpuDemand(0, 10)).total / 100
+    if (this.#expected.length === 0) return 0
+    const free = this.rooms(anyHundredth).total / 100
     let bits = 0
-    for (const [bit, { size }] of this.large.entries()) {
-      if (this.rooms(anyGpuDemand(size, 0)).total <= (this.#expected[bit] ?? 0) * free) bits |= 1 << bit
+    for (const [bit, { demand, perAccelerator }] of this.#expected.entries()) {
+      if (this.rooms(demand).total <= perAccelerator * free) bits |= 1 << bit
     }
     return bits
   }
 
   /** What must be free of a device for it to be the best one of the node for a share. */
   holesFor(node: NodeState, demand: Demand): readonly number[] {
-    const shape = shapeOf(demand)
-    const state = packedState(node, demand.model, this.packing)
-    return this.packing.outcome(state, this.packing.shapeId(shape), shape).devices
+    const state = this.packing.at(this.states(demand.model)[node.index] ?? 0)
+    return this.packing.outcome(state, shapeOf(demand)).devices
   }
 
   /** How many accelerators there are, slots aside. */
@@ -313,36 +368,28 @@ export class Fleet implements Packed {
     this.#touch(node, -claim.devices.length)
   }
 
-  /** By then looking at every node again costs no more than reading the journal did. */
-  #journalMax(): number {
-    return Math.max(10_000, 8 * this.#order.length)
-  }
-
   /** Also tells everybody in a domain that goes into use, or is whole again. */
   #touch(node: NodeState, devices: number): void {
-    node.packed = undefined
     if (!this.#isLaidOut) return
-    if (this.touched.length >= this.#journalMax()) this.#renew()
-    this.touched.push(node.index)
-    for (const level of levelsKeptWhole) {
+    this.#free.look(node)
+    this.#journal.note(node.index)
+    if (devices === 0) return
+    for (const [bit, level] of levelsKeptWhole.entries()) {
       const domain = this.#fabric.domains[level]?.[this.#fabric.domainOf[level]?.[node.index] ?? -1]
       const used = this.#used[level]
-      if (domain === undefined || used === undefined || !domain.isReal || devices === 0) continue
+      if (domain === undefined || used === undefined || !domain.isReal) continue
       const before = used[domain.index] ?? 0
       used[domain.index] = before + devices
       if (before !== 0 && before + devices !== 0) continue
-      for (let at = domain.from; at < domain.to; at++) this.touched.push(at)
+      this.#mark(domain, bit, before + devices > 0)
+      for (let at = domain.from; at < domain.to; at++) this.#journal.note(at)
     }
   }
 
-  /** 0 to 3: how little of the fabric is broken open by using the node: 1 for its block, 2 for its rack being in use. */
-  inUse(node: NodeState): number {
-    let bits = 0
-    for (const [bit, level] of levelsKeptWhole.entries()) {
-      const domain = this.#fabric.domains[level]?.[this.#fabric.domainOf[level]?.[node.index] ?? -1]
-      if (domain === undefined || !domain.isReal || (this.#used[level]?.[domain.index] ?? 0) > 0) bits |= 1 << bit
+  #mark({ from, to }: Domain, bit: number, isInUse: boolean): void {
+    for (let at = from; at < to; at++) {
+      this.inUse[at] = isInUse ? (this.inUse[at] ?? 0) | (1 << bit) : (this.inUse[at] ?? 0) & ~(1 << bit)
     }
-    return bits
   }
 
   #count(claim: Claim, sign: 1 | -1): void {
@@ -367,17 +414,19 @@ const scratch = '\u0000'
 
 interface Attempted {
   tried: { pod: string; claim: Claim; nextPort: number }[]
-  lifted: Map<string, Claim>
-  opened: Map<NodeState, string>
+  lifted: Map<string, Claim> | undefined
+  opened: Map<NodeState, string> | undefined
 }
 
 /** As many demands are followed at once; the one not asked about for longest goes first. */
 const followedMax = 256
 
-function kept<V>(map: Map<string, V>, key: string, make: () => V): V {
-  const known = map.get(key)
-  const value = known ?? make()
-  if (known !== undefined && map.size < followedMax) return known
+function known<V>(map: Map<string, V>, key: string): V | undefined {
+  const value = map.get(key)
+  return value === undefined || map.size < followedMax ? value : keep(map, key, value)
+}
+
+function keep<V>(map: Map<string, V>, key: string, value: V): V {
   map.delete(key)
   map.set(key, value)
   if (map.size <= followedMax) return value
@@ -387,6 +436,9 @@ function kept<V>(map: Map<string, V>, key: string, make: () => V): V {
 }
 
 const levelsKeptWhole = [levelNamed('block') ?? 1, levelNamed('rack') ?? 2]
+
+/** What members want that tolerate nothing and select nothing. */
+const ofAnyNode = { nodeSelector: {}, tolerations: [], terms: undefined }
 
 /** Of whatever model: so many whole accelerators of a node, or such a share of one. */
 function anyGpuDemand(whole: number, milli: number): Demand {
@@ -401,6 +453,8 @@ function anyGpuDemand(whole: number, milli: number): Demand {
   }
   return { key: `any ${whole} ${milli}`, model: anyGpu, whole, milli, ...nothing }
 }
+
+const anyHundredth = anyGpuDemand(0, 10)
 
 interface Sources {
   seat?: Claim
@@ -465,7 +519,6 @@ function nodeFrom(object: Node): NodeState {
     isSliced: labels[migStrategy] === 'single',
     podsMax: allocatable['pods'] === undefined ? undefined : Math.floor(milliOf(allocatable['pods']) / 1000),
     nextPort: ports?.from ?? 0,
-    packed: undefined,
     claims: new Map(),
   }
 }

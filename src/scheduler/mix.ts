@@ -1,10 +1,10 @@
 import type { Gang } from '../model/kinds/gang.ts'
 import { requiredTerms } from './affinity.ts'
 import type { Fleet } from './fleet.ts'
-import type { Large } from './nodes.ts'
 import { Packing } from './packing/packing.ts'
 import { pricesOf, type SizeDemand } from './packing/prices.ts'
-import { type Shape, type Typical, typicalOf } from './packing/typical.ts'
+import { nameOf, type Shape, type Typical, typicalOf } from './packing/typical.ts'
+import type { Large } from './places.ts'
 import { modelsAllowed } from './ranking.ts'
 
 /** Whether packing is to be learnt anew is asked when so many members came or went, and half of those that it was asked of last. */
@@ -13,29 +13,27 @@ const changesMin = 16
 /** What members ask for, over all gangs that are known: packing keeps room for more of the same. */
 export class Mix {
   readonly #shapes = new Map<string, { shape: Shape; members: number }>()
-  readonly #gangs = new Map<string, { groups: Gang['spec']['groups']; shapes: [string, number][] }>()
+  readonly #gangs = new Map<string, Gang['spec']['groups']>()
   #changes = 0
   #learntFrom = 0
   #members = 0
 
   /** Notes a gang, or, without one, that it has gone. */
   set(key: string, gang: Gang | undefined): void {
-    const known = this.#gangs.get(key)
-    if (known?.groups === gang?.spec.groups) return
-    if (known !== undefined) for (const [shape, members] of known.shapes) this.#count(shape, undefined, -members)
-    this.#gangs.delete(key)
-    if (gang === undefined) return
-    const shapes = gang.spec.groups.map((group): [string, number] => {
-      const shape = shapeAsked(group)
-      const name = nameOf(shape)
-      this.#count(name, shape, group.max)
-      return [name, group.max]
-    })
-    this.#gangs.set(key, { groups: gang.spec.groups, shapes })
+    const before = this.#gangs.get(key)
+    const groups = gang?.spec.groups
+    if (before === groups) return
+    if (before !== undefined) this.#count(before, -1)
+    if (groups === undefined) this.#gangs.delete(key)
+    else {
+      this.#gangs.set(key, groups)
+      this.#count(groups, 1)
+    }
   }
 
   /** Brings the fleet's packing up to date, if what is asked for has changed enough. */
   teach(fleet: Fleet): void {
+    if (fleet.packing.isTooLarge(fleet.nodes.size)) fleet.packing = fleet.packing.fresh()
     if (this.#changes < Math.max(changesMin, this.#learntFrom / 2)) return
     this.#changes = 0
     this.#learntFrom = this.#members
@@ -47,13 +45,17 @@ export class Mix {
     fleet.packing = new Packing(typical, pricesOf(sizesOf(shapes, accelerators), accelerators))
   }
 
-  #count(name: string, shape: Shape | undefined, members: number): void {
-    const known = this.#shapes.get(name)
-    if (known !== undefined) known.members += members
-    else if (shape !== undefined) this.#shapes.set(name, { shape, members })
-    if (known !== undefined && known.members === 0) this.#shapes.delete(name)
-    this.#members += members
-    this.#changes += Math.abs(members)
+  #count(groups: Gang['spec']['groups'], sign: 1 | -1): void {
+    for (const group of groups) {
+      const shape = shapeAsked(group)
+      const name = nameOf(shape)
+      const known = this.#shapes.get(name) ?? { shape, members: 0 }
+      known.members += sign * group.max
+      if (known.members === 0) this.#shapes.delete(name)
+      else this.#shapes.set(name, known)
+      this.#members += sign * group.max
+      this.#changes += group.max
+    }
   }
 }
 
@@ -98,10 +100,6 @@ function isAlike(before: readonly Typical[], after: readonly Typical[]): boolean
 }
 
 const differenceMax = 0.1
-
-function nameOf({ cpuMilli, count, milli, models }: Shape): string {
-  return `${cpuMilli} ${count} ${milli} ${models?.join('|') ?? '*'}`
-}
 
 /** By its first alternative; its models are those of all. */
 function shapeAsked({ accelerators, cpuMilli, affinity }: Gang['spec']['groups'][number]): Shape {

@@ -2,11 +2,12 @@ import { anyGpu } from '../model/accelerators.ts'
 import { label } from '../model/names.ts'
 import { type NodeTerms, valuesAllowed } from './affinity.ts'
 import { Bits } from './bits.ts'
-import { Follower } from './follower.ts'
-import type { Large, NodeState, Packed } from './nodes.ts'
-import type { Packing } from './packing/packing.ts'
-import type { Shape } from './packing/typical.ts'
-import { bankFor, type Demand, type Rooms } from './rooms.ts'
+import { Follower } from './journal.ts'
+import type { Packed } from './laid-out.ts'
+import type { NodeState } from './nodes.ts'
+import { nameOf, type Shape } from './packing/typical.ts'
+import type { Places } from './places.ts'
+import type { Demand, Rooms } from './rooms.ts'
 
 /**
  * The nodes that have room for one member of a demand, best first: by what placing it there wastes, then in a domain that
@@ -18,37 +19,36 @@ export class Ranking {
   readonly #rooms: Rooms
   readonly #demand: Demand
   readonly #shape: Shape
-  #packing: Packing | undefined
-  #shapeId = 0
-  #layout = -1
+  readonly #shapeName: string
+  #places: Places | undefined
   readonly #follower = new Follower()
-  #large: readonly Large[] = []
   /**
    * Nodes by which sizes of large members lose room on them (bits as in `Fleet.scarce`), and by rank.
    */
   #shelves: (Shelf | undefined)[] = []
   /** Shelf and rank of each node; -1 where it is on none. */
-  #placeOf = new Int32Array(0)
+  #placeOf = new Int16Array(0)
 
   constructor(fleet: Packed, rooms: Rooms) {
     this.#fleet = fleet
     this.#rooms = rooms
     this.#demand = rooms.demand
     this.#shape = shapeOf(rooms.demand)
+    this.#shapeName = nameOf(this.#shape)
   }
 
   /** The best node that `isOpen` lets in; one that scarce room for large members is lost on only where there is no other. */
   best(isOpen?: (node: NodeState) => boolean): NodeState | undefined {
     this.#refresh()
     const scarce = this.#shelves.length > 1 ? this.#fleet.scarce() : 0
-    return (
-      this.#bestOf((bits) => (bits & scarce) === 0, isOpen) ?? this.#bestOf((bits) => (bits & scarce) !== 0, isOpen)
-    )
+    const best = this.#bestOf((bits) => (bits & scarce) === 0, isOpen)
+    return best ?? (scarce === 0 ? undefined : this.#bestOf((bits) => (bits & scarce) !== 0, isOpen))
   }
 
   #bestOf(isWanted: (bits: number) => boolean, isOpen?: (node: NodeState) => boolean): NodeState | undefined {
     let [best, rank] = [undefined as NodeState | undefined, -1]
-    for (const [bits, shelf] of this.#shelves.entries()) {
+    for (let bits = 0; bits < this.#shelves.length; bits++) {
+      const shelf = this.#shelves[bits]
       if (shelf === undefined || !isWanted(bits)) continue
       const found = shelf.best(this.#fleet.order, isOpen)
       if (found === undefined || found.rank < rank) continue
@@ -59,57 +59,34 @@ export class Ranking {
   }
 
   #refresh(): void {
-    const { order, packing, large } = this.#fleet
-    if (this.#layout !== this.#fleet.layout || this.#packing !== packing || this.#large !== large) {
-      this.#layout = this.#fleet.layout
-      this.#packing = packing
-      this.#large = large
-      this.#shapeId = packing.shapeId(this.#shape)
-      this.#follower.start(this.#fleet.touched, order.length)
+    const { order, journal } = this.#fleet
+    const rooms = this.#rooms.all()
+    const states = this.#fleet.states(this.#demand.model)
+    const places = this.#fleet.places(this.#shapeName, this.#shape)
+    if (this.#places !== places || this.#follower.isLost(journal)) {
+      this.#places = places
+      this.#follower.start(journal, order.length)
       this.#shelves = []
-      this.#placeOf = new Int32Array(order.length).fill(-1)
-      for (const node of order) this.#set(node, packing)
+      this.#placeOf = new Int16Array(order.length).fill(-1)
+      for (let index = 0; index < order.length; index++) this.#set(index, rooms, states, places)
       return
     }
-    this.#follower.read(this.#fleet.touched, (index) => {
-      const node = order[index]
-      if (node !== undefined) this.#set(node, packing)
-    })
+    for (let index = this.#follower.next(); index >= 0; index = this.#follower.next()) {
+      this.#set(index, rooms, states, places)
+    }
   }
 
-  #set(node: NodeState, packing: Packing): void {
-    const place = this.#placeFor(node, packing)
-    const before = this.#placeOf[node.index] ?? -1
+  #set(index: number, rooms: Uint16Array, states: Int32Array, places: Places): void {
+    const inUse = this.#fleet.inUse[index] ?? 0
+    const place = rooms[index] === 0 ? -1 : places.of(states[index] ?? 0) + inUse
+    const before = this.#placeOf[index] ?? -1
     if (place === before) return
-    this.#placeOf[node.index] = place
-    if (before >= 0) this.#shelves[before >> 9]?.remove(before & 511, node.index)
+    this.#placeOf[index] = place
+    if (before >= 0) this.#shelves[before >> 9]?.remove(before & 511, index)
     if (place < 0) return
     const shelf = this.#shelves[place >> 9] ?? new Shelf(this.#placeOf.length)
     this.#shelves[place >> 9] = shelf
-    shelf.add(place & 511, node.index)
-  }
-
-  #placeFor(node: NodeState, packing: Packing): number {
-    if (this.#rooms.on(node) === 0) return -1
-    const state = packedState(node, this.#demand.model, packing)
-    const { score, devices } = packing.outcome(state, this.#shapeId, this.#shape)
-    const rank = Math.max(0, score) * 4 + this.#fleet.inUse(node)
-    return (this.#lostBy(state.free, devices) << 9) | rank
-  }
-
-  /** Which sizes lose room when the member sits there. */
-  #lostBy(free: readonly number[], devices: readonly number[]): number {
-    const { count, milli } = this.#shape
-    const breaksOne = milli < 1000 && count > 0 && devices.length === 1 && devices[0] === 1000
-    const taken = milli >= 1000 ? count : breaksOne ? 1 : 0
-    if (taken === 0 || this.#large.length === 0) return 0
-    let idle = 0
-    for (let at = free.length - 1; at >= 0 && (free[at] ?? 0) >= 1000; at--) idle++
-    let bits = 0
-    for (const [bit, { size }] of this.#large.entries()) {
-      if (size > count && Math.floor(idle / size) > Math.floor((idle - taken) / size)) bits |= 1 << bit
-    }
-    return bits
+    shelf.add(place & 511, index)
   }
 }
 
@@ -148,17 +125,6 @@ class Shelf {
     }
     return undefined
   }
-}
-
-/** Packing's view of the node; kept until it changes. */
-export function packedState(node: NodeState, model: string, packing: Packing) {
-  if (node.packed?.model === model && node.packed.by === packing) return node.packed.state
-  const bank = bankFor(node, model)
-  const free: number[] = []
-  for (const device of bank) if (device.healthy) free.push(Math.max(0, 1000 - device.usedMilli))
-  const state = packing.state(bank[0]?.model ?? model, node.cpuMilliFree, free)
-  node.packed = { model, by: packing, state }
-  return state
 }
 
 export function shapeOf({ model, whole, milli, cpuMilli, terms }: Demand): Shape {

@@ -10,7 +10,7 @@ import type { Fleet } from './fleet.ts'
 import type { Blocked } from './line.ts'
 import type { Claim, NodeState } from './nodes.ts'
 import type { QuotaTree } from './quota/tree.ts'
-import { admits, type Demand, roomFor } from './rooms.ts'
+import { admits, type Demand, roomIfOpen } from './rooms.ts'
 import type { Shortage } from './shortage.ts'
 
 export interface Described {
@@ -194,7 +194,7 @@ export function holdersOfShortage(shortage: Shortage, gang: Gang, scene: Scene):
     const before = known.get(name)
     if (before !== undefined) return before
     const node = scene.fleet.nodes.get(name)
-    const isOfUse = node !== undefined && roomFor(node, demand, 'empty') > 0
+    const isOfUse = node !== undefined && admits(node, demand) && roomIfOpen(scene.fleet, node, demand) > 0
     known.set(name, isOfUse)
     return isOfUse
   }

@@ -1,8 +1,9 @@
-import { anyGpu, cpuModel } from '../model/accelerators.ts'
 import { levels, nodeLevel } from '../model/fabric.ts'
 import { matches, type NodeTerms, type Preference } from './affinity.ts'
-import { Follower } from './follower.ts'
-import type { DeviceState, LaidOut, NodeState } from './nodes.ts'
+import type { Bank, Free } from './free.ts'
+import { Follower, type Journal } from './journal.ts'
+import type { LaidOut } from './laid-out.ts'
+import { bankFor, type NodeState } from './nodes.ts'
 
 /** What one member asks of a node, with one of its accelerator alternatives chosen. */
 export interface Demand {
@@ -46,14 +47,13 @@ export class Rooms {
   readonly #fleet: LaidOut
   /** Size of the slices that share a domain, by level; undefined where there are none. */
   readonly #sizes: readonly number[] | undefined
-  #layout = -1
   readonly #follower = new Follower()
-  #rooms: Uint16Array = new Uint16Array(0)
-  /** Per level above the node, and domain. */
-  #sums: Int32Array[] = []
+  /** Leaving aside whether the node is closed, which may change. */
+  #isAdmitted: Uint8Array = new Uint8Array(0)
+  #counts: Counts = { rooms: new Uint16Array(0), sums: undefined }
   #total = 0
   /** In the fleet, were it empty; computed when asked. */
-  #empty: { layout: number; rooms: Uint16Array; sums: Int32Array[]; total: number } | undefined
+  #empty: (Counts & { journal: Journal; openings: number; total: number }) | undefined
 
   constructor(fleet: LaidOut, demand: Demand) {
     this.#fleet = fleet
@@ -65,7 +65,7 @@ export class Rooms {
 
   /** In the whole fleet. */
   get total(): number {
-    this.refresh()
+    this.#refresh()
     return this.#total
   }
 
@@ -74,15 +74,19 @@ export class Rooms {
   }
 
   in(level: number, domain: number): number {
-    this.refresh()
-    const sum = level === nodeLevel ? this.#rooms[domain] : this.#sums[level]?.[domain]
-    return this.#sizes === undefined ? (sum ?? 0) : this.whole(level, domain, sum ?? 0)
+    this.#refresh()
+    return this.#in(this.#counts, level, domain)
   }
 
   /** Without regard to slices. */
   raw(node: NodeState): number {
-    this.refresh()
-    return this.#rooms[node.index] ?? 0
+    return this.all()[node.index] ?? 0
+  }
+
+  /** The same by node, as of now. */
+  all(): Uint16Array {
+    this.#refresh()
+    return this.#counts.rooms
   }
 
   /** In the whole fleet, were it empty. */
@@ -95,55 +99,82 @@ export class Rooms {
   }
 
   emptyIn(level: number, domain: number): number {
-    const { rooms, sums } = this.#whenEmpty()
-    const sum = level === nodeLevel ? rooms[domain] : sums[level]?.[domain]
-    return this.whole(level, domain, sum ?? 0)
+    return this.#in(this.#whenEmpty(), level, domain)
+  }
+
+  #in(counts: Counts, level: number, domain: number): number {
+    if (level === nodeLevel) return this.whole(level, domain, counts.rooms[domain] ?? 0)
+    counts.sums ??= this.#summed(counts.rooms)
+    return this.whole(level, domain, counts.sums[level]?.[domain] ?? 0)
   }
 
   #whenEmpty() {
-    const { order, layout } = this.#fleet
-    if (this.#empty?.layout === layout) return this.#empty
-    const empty = { layout, ...this.#nothing(), total: 0 }
-    for (const node of order) empty.total += this.#add(empty, node.index, roomFor(node, this.demand, 'empty'))
+    this.#refresh()
+    const { order, capacity, journal, free } = this.#fleet
+    const { openings } = free
+    if (this.#empty?.journal === journal && this.#empty.openings === openings) return this.#empty
+    const bank = capacity.bank(this.demand.model)
+    const empty = { journal, openings, ...this.#nothing(), total: 0 }
+    for (let index = 0; index < order.length; index++) {
+      if (this.#isAdmitted[index] === 0 || free.isClosed[index] === 1) continue
+      empty.total += this.#add(empty, index, roomAt(index, this.demand, capacity, bank))
+    }
     this.#empty = empty
     return empty
   }
 
-  refresh(): void {
-    const { order } = this.#fleet // lays the fleet out
-    if (this.#layout !== this.#fleet.layout) this.#build(order)
-    this.#follower.read(this.#fleet.touched, (index) => {
-      const node = order[index]
-      if (node !== undefined) this.#set(node)
-    })
+  #refresh(): void {
+    const { order, journal, free } = this.#fleet
+    const bank = free.bank(this.demand.model)
+    if (this.#follower.isLost(journal)) {
+      this.#follower.start(journal, order.length)
+      this.#isAdmitted = this.#admitted(order)
+      this.#counts = this.#nothing()
+      this.#total = 0
+      for (let index = 0; index < order.length; index++) this.#set(index, free, bank)
+      return
+    }
+    for (let index = this.#follower.next(); index >= 0; index = this.#follower.next()) this.#set(index, free, bank)
   }
 
-  #build(order: readonly NodeState[]): void {
-    this.#layout = this.#fleet.layout
-    this.#follower.start(this.#fleet.touched, order.length)
-    const { rooms, sums } = this.#nothing()
-    this.#rooms = rooms
-    this.#sums = sums
-    this.#total = 0
-    for (const node of order) this.#set(node)
+  #admitted(order: readonly NodeState[]): Uint8Array {
+    const { nodeSelector, terms } = this.demand
+    const isPlain = terms === undefined && Object.keys(nodeSelector).length === 0
+    const { isTainted } = this.#fleet
+    const isAdmitted = new Uint8Array(order.length)
+    for (const [index, node] of order.entries()) {
+      isAdmitted[index] = (isPlain && isTainted[index] === 0) || isWanted(node, this.demand) ? 1 : 0
+    }
+    return isAdmitted
   }
 
-  #nothing(): { rooms: Uint16Array; sums: Int32Array[] } {
-    const { fabric, order } = this.#fleet
-    const sums = fabric.domains.slice(0, nodeLevel).map((domains) => new Int32Array(domains.length))
-    return { rooms: new Uint16Array(order.length), sums }
+  #set(index: number, free: Free, bank: Bank): void {
+    const isOut = this.#isAdmitted[index] === 0 || free.isClosed[index] === 1
+    const room = isOut ? 0 : roomAt(index, this.demand, free, bank)
+    if (room === this.#counts.rooms[index]) return
+    this.#total += this.#add(this.#counts, index, room)
   }
 
-  #set(node: NodeState): void {
-    const room = roomFor(node, this.demand)
-    if (room === this.#rooms[node.index]) return
-    this.#total += this.#add({ rooms: this.#rooms, sums: this.#sums }, node.index, room)
+  #nothing(): Counts {
+    const rooms = new Uint16Array(this.#fleet.order.length)
+    return { rooms, sums: this.#sizes === undefined ? undefined : this.#summed(rooms) }
+  }
+
+  #summed(rooms: Uint16Array): Int32Array[] {
+    return this.#fleet.fabric.domains.slice(0, nodeLevel).map((domains) =>
+      Int32Array.from(domains, ({ from, to }) => {
+        let sum = 0
+        for (let index = from; index < to; index++) sum += rooms[index] ?? 0
+        return sum
+      }),
+    )
   }
 
   /** Enters what a node has room for; by how much the total changes. */
-  #add({ rooms, sums }: { rooms: Uint16Array; sums: Int32Array[] }, index: number, room: number): number {
+  #add({ rooms, sums }: Counts, index: number, room: number): number {
     const before = rooms[index] ?? 0
     rooms[index] = room
+    if (sums === undefined) return room - before
     let change = this.whole(nodeLevel, index, room) - this.whole(nodeLevel, index, before)
     for (let level = nodeLevel - 1; level >= 0 && change !== 0; level--) {
       const domain = this.#fleet.fabric.domainOf[level]?.[index] ?? 0
@@ -166,18 +197,42 @@ export class Rooms {
   }
 }
 
-/** How many members the node has room for, now, were it empty, or were it also open to them. */
-export function roomFor(node: NodeState, demand: Demand, when: 'now' | 'empty' | 'empty and open' = 'now'): number {
-  if (when !== 'empty and open' && !admits(node, demand)) return 0
-  const isEmpty = when !== 'now'
-  let room = devicesRoom(node, demand, isEmpty)
-  room = atMost(room, isEmpty ? node.cpuMilli : node.cpuMilliFree, demand.cpuMilli)
-  room = atMost(room, isEmpty ? node.memoryBytes : node.memoryBytesFree, demand.memoryBytes)
+interface Counts {
+  /** By node. */
+  rooms: Uint16Array
+  /** Per level above the node, and domain; without slices, counted from when they are first asked about. */
+  sums: Int32Array[] | undefined
+}
+
+/** How many members the node has room for, as it is; it need not be one of a fleet. */
+export function roomFor(node: NodeState, demand: Demand): number {
+  if (!admits(node, demand)) return 0
+  const bank = bankFor(node, demand.model).filter(({ healthy }) => healthy)
+  const free = Float64Array.from(bank, ({ usedMilli }) => Math.max(0, 1000 - usedMilli))
+  let room = devicesRoom(free, 0, free.length, node.isSliced, demand)
+  room = atMost(room, node.cpuMilliFree, demand.cpuMilli)
+  room = atMost(room, node.memoryBytesFree, demand.memoryBytes)
   if (node.ports !== undefined) {
-    const ports = node.ports.to - node.ports.from + 1
-    room = atMost(room, ports - (isEmpty ? 0 : node.portsUsed.size), demand.ports)
+    room = atMost(room, node.ports.to - node.ports.from + 1 - node.portsUsed.size, demand.ports)
   }
-  if (node.podsMax !== undefined) room = atMost(room, node.podsMax - (isEmpty ? 0 : node.claims.size), demand.pods)
+  if (node.podsMax !== undefined) room = atMost(room, node.podsMax - node.claims.size, demand.pods)
+  return Math.max(0, room)
+}
+
+/** How many members the node would have room for, were it empty and open to them. */
+export function roomIfOpen({ capacity }: LaidOut, node: NodeState, demand: Demand): number {
+  return roomAt(node.index, demand, capacity, capacity.bank(demand.model))
+}
+
+/** How many members the node of that index has room for, whether or not it admits them. */
+function roomAt(index: number, demand: Demand, free: Free, bank: Bank): number {
+  const isSliced = free.isSliced[index] === 1
+  let room = devicesRoom(bank.free, bank.from[index] ?? 0, bank.from[index + 1] ?? 0, isSliced, demand)
+  if (room === 0) return 0
+  room = atMost(room, free.cpuMilli[index] ?? 0, demand.cpuMilli)
+  room = atMost(room, free.memoryBytes[index] ?? 0, demand.memoryBytes)
+  room = atMost(room, free.ports[index] ?? 0, demand.ports)
+  room = atMost(room, free.pods[index] ?? 0, demand.pods)
   return Math.max(0, room)
 }
 
@@ -188,28 +243,32 @@ function atMost(room: number, free: number, each: number): number {
   return each > 0 ? Math.min(room, Math.floor(free / each)) : room
 }
 
-function devicesRoom(node: NodeState, { model, whole, milli }: Demand, isEmpty: boolean): number {
+function devicesRoom(free: Float64Array, from: number, to: number, isSliced: boolean, demand: Demand): number {
+  const { whole, milli } = demand
   if (whole === 0 && milli === 0) return roomMax
-  if (milli > 0 && node.isSliced) return 0
-  let free = 0
+  if (milli > 0 && isSliced) return 0
+  let idle = 0
   let pieces = 0
-  for (const device of bankFor(node, model)) {
-    if (!device.healthy) continue
-    const used = isEmpty ? 0 : device.usedMilli
-    if (used <= 0) free++
-    if (milli > 0) pieces += Math.floor((1000 - Math.min(1000, used)) / milli)
+  for (let at = from; at < to; at++) {
+    const hole = free[at] ?? 0
+    if (hole >= 1000) idle++
+    if (milli > 0) pieces += Math.floor(hole / milli)
   }
   if (whole === 0) return pieces
-  if (milli === 0) return Math.floor(free / whole)
-  return Math.floor(free / (whole + 1)) // the fraction beside whole ones gets a device of its own
+  if (milli === 0) return Math.floor(idle / whole)
+  return Math.floor(idle / (whole + 1)) // the fraction beside whole ones gets a device of its own
 }
 
 /** What members require of a node, apart from room. */
 export type Wanted = Pick<Demand, 'nodeSelector' | 'tolerations' | 'terms'>
 
 /** Whether new members may go to the node at all, however full it is. */
-export function admits(node: NodeState, { nodeSelector, tolerations, terms }: Wanted): boolean {
-  if (node.closed !== undefined) return false
+export function admits(node: NodeState, wanted: Wanted): boolean {
+  return node.closed === undefined && isWanted(node, wanted)
+}
+
+/** Whether its labels and taints are such as the members want, or tolerate. */
+export function isWanted(node: NodeState, { nodeSelector, tolerations, terms }: Wanted): boolean {
   for (const key in nodeSelector) if (node.labels[key] !== nodeSelector[key]) return false
   if (terms !== undefined && !matches(node, terms)) return false
   const taints = node.object.spec?.taints
@@ -227,12 +286,4 @@ function tolerates(
   if (key === undefined || key === '') return operator === 'Exists'
   if (key !== taint.key) return false
   return operator === 'Exists' || (value ?? '') === (taint.value ?? '')
-}
-
-/** The node's accelerators of a model. Of any GPU: nodes have one model of them, or the first of several is meant. */
-export function bankFor(node: NodeState, model: string): readonly DeviceState[] {
-  const bank = node.banks.get(model)
-  if (bank !== undefined || model !== anyGpu) return bank ?? []
-  for (const [name, devices] of node.banks) if (name !== cpuModel) return devices
-  return []
 }

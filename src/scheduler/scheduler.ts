@@ -482,11 +482,10 @@ class FirstScheduler implements Scheduler, Explained {
 
   /** Pods of this very attempt that still live without seats would be seated a second time. */
   #hasLivePodsOf(state: GangState): boolean {
-    if (state.seats?.attempt === state.object.spec.attempt) return false
+    const live = this.#livePods.get(state.key)
+    if (live === undefined || state.seats?.attempt === state.object.spec.attempt) return false
     const attempt = String(state.object.spec.attempt)
-    return [...this.livePodsOf(state.key)].some(
-      (key) => this.pods.get(key)?.metadata.labels?.[label.attempt] === attempt,
-    )
+    return [...live].some((key) => this.pods.get(key)?.metadata.labels?.[label.attempt] === attempt)
   }
 
   #tell(lane: Lane, blocked: Blocked, nowMs: number, verdicts: Verdict[]): void {

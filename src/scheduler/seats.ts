@@ -14,19 +14,22 @@ export function seatsOf(gang: Gang, placed: readonly Placed[]): Seats {
   const ordered = placed.toSorted(
     (a, b) => a.group - b.group || a.node.index - b.node.index || deviceIndex(a) - deviceIndex(b),
   )
-  const inGroup = new Map<number, number>()
+  const inGroup: number[] = []
   const onNode = new Map<string, number>()
   const members = ordered.map((one, rank): Seat => {
-    const index = next(inGroup, one.group)
-    const localIndex = next(onNode, one.node.name)
+    const index = inGroup[one.group] ?? 0
+    inGroup[one.group] = index + 1
+    // A member sees only its own GPUs, so its device ordinal is 0 wherever it sits; slots are all alike.
+    const before = onNode.get(one.node.name) ?? 0
+    const localRank = one.claim.model === 'cpu' ? before : 0
+    onNode.set(one.node.name, before + 1)
     const group = gang.spec.groups[one.group]
     assert(group !== undefined, 'a placed member belongs to a group')
     return {
       pod: podNameOf(gang.metadata.name, group.name, index, gang.spec.attempt),
       group: group.name,
       rank,
-      // A member sees only its own GPUs, so its device ordinal is 0 wherever it sits; slots are all alike.
-      localRank: one.claim.model === 'cpu' ? localIndex : 0,
+      localRank,
       node: one.node.name,
       devices: [...one.claim.devices],
       ports: [...one.claim.ports],
@@ -49,8 +52,10 @@ export function claimsOf(
   seats: Pick<Seats, 'members'>,
   model: (node: string, device: string) => string | undefined,
 ): [string, Claim][] {
+  const { metadata, spec } = gang
+  const [key, namespace] = [keyOf(gang), metadata.namespace ?? 'default']
   return seats.members.map((member) => {
-    const group = gang.spec.groups.find((one) => one.name === member.group)
+    const group = spec.groups.find((one) => one.name === member.group)
     const device = member.devices[0]
     const claim: Claim = {
       node: member.node,
@@ -60,20 +65,14 @@ export function claimsOf(
       cpuMilli: group?.cpuMilli ?? 0,
       memoryBytes: group?.memoryBytes ?? 0,
       ports: member.ports,
-      gang: keyOf(gang),
-      queue: gang.spec.queue,
+      gang: key,
+      queue: spec.queue,
     }
-    return [`${gang.metadata.namespace ?? 'default'}/${member.pod}`, claim]
+    return [`${namespace}/${member.pod}`, claim]
   })
 }
 
 function deviceIndex(placed: Placed): number {
   const first = placed.claim.devices[0]
   return first === undefined ? 0 : [...placed.node.devices.keys()].indexOf(first.id)
-}
-
-function next<K>(counts: Map<K, number>, key: K): number {
-  const count = counts.get(key) ?? 0
-  counts.set(key, count + 1)
-  return count
 }

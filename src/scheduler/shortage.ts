@@ -3,7 +3,7 @@ import type { Alternative, Group } from './demand.ts'
 import type { Domain } from './fabric.ts'
 import type { Fleet } from './fleet.ts'
 import type { NodeState } from './nodes.ts'
-import { type Demand, type Rooms, roomFor } from './rooms.ts'
+import { type Demand, type Rooms, roomIfOpen } from './rooms.ts'
 
 /** Nodes that a gang further up the line waits for, by accelerator model. */
 export interface Reserved {
@@ -67,7 +67,7 @@ function scarce(fleet: Fleet, group: Group, demand: Demand): Shortage['kind'] {
 /** Not even an empty fleet holds it: either the machines are not there, or they are closed, tainted or not selected. */
 function neverOrClosed(fleet: Fleet, group: Group, demand: Demand): 'never' | 'nodes' {
   let members = 0
-  for (const node of fleet.order) members += roomFor(node, demand, 'empty and open')
+  for (const node of fleet.order) members += roomIfOpen(fleet, node, demand)
   return members >= group.min ? 'nodes' : 'never'
 }
 

@@ -87,7 +87,7 @@ describe('packing', () => {
     const half = { cpuMilli: 0, count: 1, milli: 500, models: undefined }
     const score = (free: number[], shape: Typical | typeof half) => {
       const state = packing.state('A', 8000, free)
-      return packing.outcome(state, packing.shapeId(shape), shape)
+      return packing.outcome(state, shape)
     }
     expect(score([1000, 1000], half)).toEqual({ score: 43, devices: [1000] }) // 100 σ(−0.25)
     expect(score([500, 1000], half)).toEqual({ score: 56, devices: [500] }) // 100 σ(+0.25)

@@ -1,3 +1,4 @@
+import { assert } from '../../base/errors.ts'
 import type { Prices } from './prices.ts'
 import type { Shape, Typical } from './typical.ts'
 
@@ -16,15 +17,32 @@ export interface Weights {
 /** Found on Alibaba's published lists (facts of our own research); `fragments` alone is FGD (USENIX ATC '23). */
 export const defaultWeights: Weights = { fragments: 1, filled: 0.3, oneMore: 0.2, prices: 12 }
 
-/** What packing looks at in a node: its free cores and what is free of each accelerator of one model. Shared, immutable. */
-export interface PackingState {
+/** What is free of a node's accelerators of one model, and what becomes of it. Shared, immutable. */
+interface Holes {
   readonly model: string
-  readonly cpuMilli: number
   /** Thousandths free of each healthy accelerator, ascending. */
-  readonly free: readonly number[]
+  readonly free: Float64Array
+  readonly total: number
+  /** What they are worth at their prices. */
+  readonly worth: number
+  /** By typical shape: how many of it they hold, cores aside, and what is free of those too small for one. */
+  readonly copies: Float64Array
+  readonly slivers: Float64Array
+  /** The states of nodes with these holes, by their free cores. */
+  readonly states: Map<number, PackingState>
+  /** What they become, by what is taken of which. */
+  readonly after: Map<number, Holes>
+}
+
+/** What one accelerator with so much free is worth, and, by typical shape, how many of it fit and what is left idle. */
+type Hole = Pick<Holes, 'worth' | 'copies' | 'slivers'>
+
+/** What packing looks at in a node: its free cores and what is free of its accelerators. Shared. */
+export interface PackingState {
+  readonly id: number
+  readonly cpuMilli: number
+  readonly holes: Holes
   readonly waste: number
-  /** By shape. */
-  readonly outcomes: (Outcome | undefined)[]
 }
 
 /** What placing one member of a shape on a node in this state is worth. */
@@ -44,159 +62,215 @@ export class Packing {
   readonly #prices: Prices
   readonly #weights: Weights
   readonly #gpuShare: number
-  /** By hash. */
-  readonly #states = new Map<number, PackingState[]>()
-  readonly #shapes = new Map<string, { id: number; shape: Shape }>()
+  readonly #states: PackingState[] = []
+  /** By model and hash. */
+  readonly #holes = new Map<string, Map<number, Holes[]>>()
+  #holesKept = 0
+  readonly #eachHole = new Map<number, Hole>()
+  /** Of each typical shape, in a row. */
+  readonly #cores: Float64Array
+  readonly #shares: Float64Array
+  readonly #counts: Float64Array
+  readonly #millis: Float64Array
 
   constructor(typical: readonly Typical[], prices: Prices, weights: Weights = defaultWeights) {
     this.typical = typical
     this.#prices = prices
     this.#weights = weights
     this.#gpuShare = typical.reduce((sum, one) => sum + (one.count === 0 ? 0 : one.share), 0)
+    this.#cores = Float64Array.from(typical, ({ cpuMilli }) => cpuMilli)
+    this.#shares = Float64Array.from(typical, ({ share }) => share)
+    this.#counts = Float64Array.from(typical, ({ count }) => count)
+    this.#millis = Float64Array.from(typical, ({ milli }) => milli)
   }
 
-  /** A number for the shape, under which states keep its outcome. */
-  shapeId(shape: Shape): number {
-    const key = `${shape.cpuMilli} ${shape.count} ${shape.milli} ${shape.models === undefined ? '*' : shape.models.join('|')}`
-    const known = this.#shapes.get(key)
-    if (known !== undefined) return known.id
-    const id = this.#shapes.size
-    this.#shapes.set(key, { id, shape })
-    return id
+  /** The same, without the states that it has seen: they are worked out again. */
+  fresh(): Packing {
+    return new Packing(this.typical, this.#prices, this.#weights)
+  }
+
+  /** How many states were seen. */
+  get size(): number {
+    return this.#states.length
+  }
+
+  /** It keeps more than so many nodes have any use for: `fresh` is due. */
+  isTooLarge(nodes: number): boolean {
+    return this.#states.length + this.#holesKept > Math.max(keptMax, 4 * nodes)
   }
 
   /** `free` in any order. */
   state(model: string, cpuMilli: number, free: readonly number[]): PackingState {
-    return this.#intern(
-      model,
-      cpuMilli,
-      free.toSorted((a, b) => a - b),
-    )
+    const holes = Float64Array.from(free).sort()
+    return this.at(this.stateOf(model, cpuMilli, holes, 0, holes.length))
   }
 
-  outcome(state: PackingState, id: number, shape: Shape): Outcome {
-    const known = state.outcomes[id]
-    if (known !== undefined) return known
-    const outcome = this.#place(state, shape)
-    state.outcomes[id] = outcome
-    return outcome
-  }
-
-  #intern(model: string, cpuMilli: number, free: readonly number[]): PackingState {
-    let hash = Math.imul(cpuMilli, 0x9e3779b1)
-    for (const one of free) hash = Math.imul(hash ^ one, 0x01000193)
-    const alike = this.#states.get(hash)
-    const known = alike?.find((one) => one.cpuMilli === cpuMilli && one.model === model && equal(one.free, free))
-    if (known !== undefined) return known
-    const state: PackingState = { model, cpuMilli, free, waste: this.#waste(model, cpuMilli, free), outcomes: [] }
-    if (this.#states.size >= statesMax) this.#states.clear() // they are worked out again
-    if (alike === undefined) this.#states.set(hash, [state])
-    else alike.push(state)
+  at(id: number): PackingState {
+    const state = this.#states[id]
+    assert(state !== undefined, `there is no state ${id}`)
     return state
   }
 
-  #place(state: PackingState, shape: Shape): Outcome {
-    const { model, cpuMilli, free, waste } = state
-    if (cpuMilli < shape.cpuMilli || !allows(shape, model) || copiesOf(free, shape) < 1) return noFit
+  /** The number of the state where what lies in `free` between `from` and `to`, ascending, is free. */
+  stateOf(model: string, cpuMilli: number, free: Float64Array, from: number, to: number): number {
+    const holes = this.#holesOf(model, free, from, to)
+    const known = holes.states.get(cpuMilli)
+    if (known !== undefined) return known.id
+    const state = { id: this.#states.length, cpuMilli, holes, waste: this.#waste(cpuMilli, holes) }
+    this.#states.push(state)
+    holes.states.set(cpuMilli, state)
+    return state.id
+  }
+
+  outcome({ cpuMilli, holes, waste }: PackingState, shape: Shape): Outcome {
+    const { model, free } = holes
+    if (cpuMilli < shape.cpuMilli || !allows(shape, model) || !holds(free, shape)) return noFit
     const left = cpuMilli - shape.cpuMilli
     const gained = 1000 * this.#weights.prices * this.#worth(shape)
-    const scoreOf = (after: readonly number[]) =>
-      this.typical.length === 0 ? fullness(after) : scoreFrom(waste - this.#waste(model, left, after) + gained)
-    if (shape.count === 0) return { score: scoreOf(free), devices: [] }
+    const scoreWith = (after: Holes) => this.#score(waste, left, after, gained)
+    if (shape.count === 0) return { score: scoreWith(holes), devices: none }
     if (shape.milli >= 1000) {
       // Whole ones are the last `count` of those that are free in full.
-      const after = [...free.slice(0, free.length - shape.count), ...new Array<number>(shape.count).fill(0)]
-      return { score: scoreOf(after.sort((a, b) => a - b)), devices: [] }
+      const after = this.#without(holes, free.length - shape.count, shape)
+      return { score: scoreWith(after), devices: none }
     }
-    let [score, devices] = [-1, [] as number[]]
-    for (const [index, hole] of free.entries()) {
+    let score = -1
+    let devices: number[] = []
+    for (let index = 0; index < free.length; index++) {
+      const hole = free[index] ?? 0
       if (hole < shape.milli || hole === free[index - 1]) continue
-      const after = free.with(index, hole - shape.milli).sort((a, b) => a - b)
-      const one = scoreOf(after)
-      if (one > score) [score, devices] = [one, [hole]]
-      else if (one === score) devices.push(hole)
+      const one = scoreWith(this.#without(holes, index, shape))
+      if (one > score) {
+        score = one
+        devices = [hole]
+      } else if (one === score) devices.push(hole)
     }
     return { score, devices }
+  }
+
+  #score(waste: number, left: number, after: Holes, gained: number): number {
+    if (this.typical.length === 0) return fullness(after)
+    return scoreFrom(waste - this.#waste(left, after) + gained)
   }
 
   #worth({ count, milli }: Shape): number {
     return count === 0 ? 0 : milli >= 1000 ? count : this.#prices.worth(milli)
   }
 
-  #waste(model: string, cpuMilli: number, free: readonly number[]): number {
-    const { fragments, filled, oneMore, prices } = this.#weights
-    let [total, idle, first] = [0, 0, 0]
+  /** What is left when a member takes its share of the one at `index`, or, of whole ones, that and those behind it. */
+  #without(holes: Holes, index: number, { milli }: Shape): Holes {
+    const key = index * 1001 + Math.min(milli, 1000)
+    const known = holes.after.get(key)
+    if (known !== undefined) return known
+    const free = holes.free.slice()
+    if (milli >= 1000) free.fill(0, index)
+    else free[index] = (free[index] ?? 0) - milli
+    const after = this.#holesOf(holes.model, free.sort(), 0, free.length)
+    holes.after.set(key, after)
+    return after
+  }
+
+  #holesOf(model: string, free: Float64Array, from: number, to: number): Holes {
+    let hash = to - from
+    for (let at = from; at < to; at++) hash = Math.imul(hash ^ (free[at] ?? 0), 0x01000193)
+    const ofModel = this.#holes.get(model) ?? new Map<number, Holes[]>()
+    const alike = ofModel.get(hash)
+    if (alike !== undefined) for (const one of alike) if (isEqual(one.free, free, from, to)) return one
+    const holes = this.#measure(model, free.slice(from, to))
+    this.#holesKept++
+    this.#holes.set(model, ofModel)
+    if (alike === undefined) ofModel.set(hash, [holes])
+    else alike.push(holes)
+    return holes
+  }
+
+  #measure(model: string, free: Float64Array): Holes {
+    const [copies, slivers] = [new Float64Array(this.typical.length), new Float64Array(this.typical.length)]
+    let total = 0
+    let worth = 0
     for (const hole of free) {
+      if (hole === 0) continue
+      const one = this.#holeOf(hole)
       total += hole
-      if (hole === 0) first++
-      else if (hole >= 1000) idle++
-    }
-    let [fragmentsSum, filledSum, oneMoreSum] = [0, 0, 0]
-    for (const shape of this.typical) {
-      const { count, milli, share } = shape
-      if (count === 0) {
-        fragmentsSum += share * total
-        continue
+      worth += one.worth
+      for (let index = 0; index < copies.length; index++) {
+        copies[index] = (copies[index] ?? 0) + (one.copies[index] ?? 0)
+        slivers[index] = (slivers[index] ?? 0) + (one.slivers[index] ?? 0)
       }
-      let [copies, slivers] = [0, 0]
-      if (milli >= 1000) {
-        copies = Math.floor(idle / count)
-        slivers = total - idle * 1000
+    }
+    for (const [index, shape] of this.typical.entries()) {
+      if (!allows(shape, model)) copies[index] = 0
+      else if (shape.milli >= 1000) copies[index] = Math.floor((copies[index] ?? 0) / shape.count)
+    }
+    return { model, free, total, worth, copies, slivers, states: new Map(), after: new Map() }
+  }
+
+  /** What one accelerator that is free so far contributes. */
+  #holeOf(hole: number): Hole {
+    const known = this.#eachHole.get(hole)
+    if (known !== undefined) return known
+    const copies = this.#millis.map((milli) => (milli === 0 ? 1 : Math.floor(hole / milli)))
+    const slivers = this.#millis.map((milli) => (hole < milli ? hole : 0))
+    const one = { copies, slivers, worth: this.#prices.hole(hole) }
+    this.#eachHole.set(hole, one)
+    return one
+  }
+
+  #waste(cpuMilli: number, { total, worth, copies, slivers }: Holes): number {
+    const { fragments, filled, oneMore, prices } = this.#weights
+    const [allCores, shares, counts, millis] = [this.#cores, this.#shares, this.#counts, this.#millis]
+    // One by one: in a destructured array they would be kept as objects.
+    let fragmentsSum = 0
+    let filledSum = 0
+    let oneMoreSum = 0
+    for (let index = 0; index < copies.length; index++) {
+      const held = copies[index] ?? 0
+      const cores = allCores[index] ?? 0
+      const share = shares[index] ?? 0
+      const count = counts[index] ?? 0
+      if (count === 0) fragmentsSum += share * total
+      else if (held < 1 || cpuMilli < cores) {
+        const blocked = share * total
+        fragmentsSum += blocked
+        filledSum += blocked
+        oneMoreSum += blocked
       } else {
-        for (let at = first; at < free.length; at++) {
-          const hole = free[at] ?? 0
-          if (hole < milli) slivers += hole
-          else copies += Math.floor(hole / milli)
-        }
+        const milli = millis[index] ?? 0
+        const possible = cores === 0 ? held : Math.min(held, cpuMilli / cores)
+        fragmentsSum += share * (slivers[index] ?? 0)
+        filledSum += share * (total - possible * count * milli)
+        oneMoreSum += share * (total - Math.min(possible, 1) * count * milli)
       }
-      if (copies < 1 || cpuMilli < shape.cpuMilli || !allows(shape, model)) {
-        fragmentsSum += share * total
-        filledSum += share * total
-        oneMoreSum += share * total
-        continue
-      }
-      const possible = shape.cpuMilli === 0 ? copies : Math.min(copies, cpuMilli / shape.cpuMilli)
-      fragmentsSum += share * slivers
-      filledSum += share * (total - possible * count * milli)
-      oneMoreSum += share * (total - Math.min(possible, 1) * count * milli)
     }
-    let holes = 0
-    if (prices !== 0) for (let at = first; at < free.length; at++) holes += this.#prices.hole(free[at] ?? 0)
     const ofGpus = filled * filledSum + oneMore * oneMoreSum
-    return fragments * fragmentsSum + (ofGpus === 0 ? 0 : ofGpus / this.#gpuShare) - 1000 * prices * holes
+    const waste = fragments * fragmentsSum + (ofGpus === 0 ? 0 : ofGpus / this.#gpuShare)
+    return prices === 0 ? waste : waste - 1000 * prices * worth
   }
 }
 
-/** More states than a fleet of ten thousand nodes is in at once. */
-const statesMax = 100_000
+const keptMax = 100_000
 
-function equal(a: readonly number[], b: readonly number[]): boolean {
-  if (a.length !== b.length) return false
-  for (let index = 0; index < a.length; index++) if (a[index] !== b[index]) return false
+function isEqual(whole: Float64Array, other: Float64Array, from: number, to: number): boolean {
+  if (whole.length !== to - from) return false
+  for (let at = 0; at < whole.length; at++) if (whole[at] !== other[from + at]) return false
   return true
 }
 
-const noFit: Outcome = { score: -1, devices: [] }
+const none: readonly number[] = []
+const noFit: Outcome = { score: -1, devices: none }
 
 function allows({ count, models }: Shape, model: string): boolean {
   return count === 0 || models === undefined || models.includes(model)
 }
 
-/** How many members the accelerators hold, cores aside. */
-function copiesOf(free: readonly number[], { count, milli }: Shape): number {
-  if (count === 0) return 1
-  let copies = 0
-  if (count === 1 && milli < 1000) for (const hole of free) copies += Math.floor(hole / milli)
-  else {
-    for (const hole of free) if (hole >= milli) copies++
-    copies = Math.floor(copies / count)
-  }
-  return copies
+/** Whether accelerators that are free so far, ascending, hold one member, cores aside. */
+function holds(free: Float64Array, { count, milli }: Shape): boolean {
+  return count === 0 || (free[free.length - count] ?? 0) >= milli
 }
 
 /** While it is not known what comes, the fullest node: so that what is whole stays whole. */
-function fullness(free: readonly number[]): number {
-  return Math.max(0, 100 - Math.ceil(free.reduce((sum, hole) => sum + hole, 0) / 1000))
+function fullness({ total }: Holes): number {
+  return Math.max(0, 100 - Math.ceil(total / 1000))
 }
 
 /** ⌊100 σ(gain/1000)⌋ with σ the logistic function. */

@@ -24,7 +24,7 @@ export function typicalOf(members: Iterable<readonly [Shape, number]>): Typical[
   const counts = new Map<string, { shape: Shape; count: number }>()
   let all = 0
   for (const [shape, count] of members) {
-    const key = keyOf(shape)
+    const key = nameOf(shape)
     const known = counts.get(key)
     if (known === undefined) counts.set(key, { shape, count })
     else known.count += count
@@ -48,8 +48,9 @@ export function typicalOf(members: Iterable<readonly [Shape, number]>): Typical[
   return kept.map(({ shape, count }) => ({ ...shape, share: count / covered }))
 }
 
-function keyOf({ cpuMilli, count, milli, models }: Shape): string {
-  return `${cpuMilli} ${count} ${milli} ${(models ?? []).join('|')}`
+/** Equal for shapes that are the same. */
+export function nameOf({ cpuMilli, count, milli, models }: Shape): string {
+  return `${cpuMilli} ${count} ${milli} ${models === undefined ? '*' : models.join('|')}`
 }
 
 function descending(a: string, b: string): number {
