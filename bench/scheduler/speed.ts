@@ -48,6 +48,7 @@ function askOf({ count, milli, cpuMilli }: Typical): Ask {
 
 /** From empty until a hundred gangs did not fit. */
 function fill(name: string, draw: Draw, bar: number): Row {
+  globalThis.gc?.() // what earlier rows left is not this one's to sweep
   const world = new World(fleet)
   const random = seededRandom(1)
   let [placed, waiting, spentMs] = [0, 0, 0]
@@ -113,6 +114,7 @@ function nearlyFull(): Row[] {
 
 /** Microseconds of each decision while gangs come and go at 95 % full. */
 function decisions(nodes: number): number[] {
+  globalThis.gc?.()
   const world = new World(nodes)
   const random = seededRandom(2)
   const running: string[] = []
