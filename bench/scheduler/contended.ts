@@ -3,7 +3,7 @@ import type { Verdict } from '../../src/scheduler/contract.ts'
 import type { Row } from '../row.ts'
 import { World } from './fleet.ts'
 
-const fleet = Number(process.env.FLEET ?? 10_000)
+const fleet = 10_000
 const gpus = 8 * fleet
 
 /** Decisions on a fleet that is full: who has to leave, and why others wait. */

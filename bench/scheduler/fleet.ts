@@ -2,6 +2,7 @@ import type { Gang } from '../../src/model/kinds/gang.ts'
 import type { Node, Pod } from '../../src/model/kinds/kubernetes.ts'
 import type { Queue } from '../../src/model/kinds/queue.ts'
 import { annotation, label } from '../../src/model/names.ts'
+import { statusAfter } from '../../src/scheduler/committed.ts'
 import type { Scheduler, Verdict } from '../../src/scheduler/contract.ts'
 import { createScheduler } from '../../src/scheduler/scheduler.ts'
 
@@ -150,33 +151,9 @@ export class World {
     this.scheduler.settle(verdict, 'committed')
     const gang = this.gangs.get(verdict.gang)
     if (gang === undefined) return
-    const { name } = gang.metadata
-    const scheduled = { type: 'Scheduled', lastTransitionTime: '' }
-    const status =
-      verdict.kind === 'bind'
-        ? { seats: { ...verdict.seats, epoch: 1, at: '1970-01-01T00:00:00Z' }, conditions: [], checkpoints: [] }
-        : verdict.kind === 'wait'
-          ? {
-              conditions: [
-                { ...scheduled, status: 'False' as const, reason: verdict.reason, message: verdict.message },
-              ],
-              checkpoints: [],
-            }
-          : verdict.kind === 'preempt'
-            ? {
-                hold: {
-                  attempt: verdict.attempt,
-                  epoch: 1,
-                  at: '1970-01-01T00:00:00Z',
-                  members: verdict.seats.members,
-                  victims: verdict.victims,
-                },
-                conditions: [],
-                checkpoints: [],
-              }
-            : { conditions: [], checkpoints: [] }
-    const object = { ...gang, metadata: { ...gang.metadata, name, resourceVersion: String(++this.#version) }, status }
-    this.gangs.set(verdict.gang, object as Gang)
-    this.scheduler.apply({ kind: 'Gang', object: object as Gang })
+    const status = statusAfter(gang, verdict, { epoch: 1, nowMs: 0 })
+    const object = { ...gang, metadata: { ...gang.metadata, resourceVersion: String(++this.#version) }, status }
+    this.gangs.set(verdict.gang, object)
+    this.scheduler.apply({ kind: 'Gang', object })
   }
 }
