@@ -1,5 +1,5 @@
 import type { Gang } from '../model/kinds/gang.ts'
-import type { Seats, Verdict } from './contract.ts'
+import type { Seats, Verdict, Victim } from './contract.ts'
 
 /** What the scheduler keeps of each gang. */
 export interface GangState {
@@ -44,4 +44,11 @@ export function keptBy({ spec, status }: Gang): Kept | undefined {
 /** Its pods that hold something, by seats or by living. */
 export function podsOf(state: GangState, live: ReadonlySet<string>): Iterable<string> {
   return live.size === 0 ? state.seatPods : new Set([...state.seatPods, ...live])
+}
+
+/** Those who are to leave for what is kept for it, as decided or as committed. */
+export function victimsOf({ inFlight, object: { spec, status } }: GangState): readonly Victim[] {
+  if (inFlight?.verdict.kind === 'preempt' && inFlight.outcome !== 'stale') return inFlight.verdict.victims
+  if (inFlight?.verdict.kind === 'bind' && inFlight.outcome !== 'stale') return []
+  return status?.hold?.attempt === spec.attempt ? status.hold.victims : []
 }

@@ -9,7 +9,7 @@ import { queueBlock, quotaLeft } from './admission.ts'
 import type { Change, Scheduler, Verdict, Victim, Why } from './contract.ts'
 import { type Fit, fitGang } from './fit.ts'
 import { claimFromPod, Fleet, hasEnded } from './fleet.ts'
-import { type GangState, type Kept, keptBy, newState, podsOf } from './gangs.ts'
+import { type GangState, type Kept, keptBy, newState, podsOf, victimsOf } from './gangs.ts'
 import { type Blocked, type Lane, Line, type Waiting } from './line.ts'
 import { Mix } from './mix.ts'
 import type { Claim } from './nodes.ts'
@@ -212,9 +212,9 @@ class FirstScheduler implements Scheduler, Explained {
     this.#setSeats(state, assumed ?? keptBy(object))
   }
 
-  #setSeats(state: GangState, seats: Kept | undefined): void {
-    if (sameSeats(state.seats, seats)) return
-    const claims = seats === undefined ? [] : claimsOf(state.object, seats, (node, id) => this.#modelOf(node, id))
+  #setSeats(state: GangState, seats: Kept | undefined, counted?: 'anew'): void {
+    if (counted === undefined && sameSeats(state.seats, seats)) return
+    const claims = seats === undefined ? [] : this.#claimsOf(state, seats)
     const kept = new Set(claims.map(([pod]) => pod))
     for (const pod of state.seatPods) if (!kept.has(pod)) this.fleet.setClaim(pod, 'seat', undefined)
     for (const [pod, claim] of claims) this.fleet.setClaim(pod, 'seat', claim)
@@ -222,6 +222,43 @@ class FirstScheduler implements Scheduler, Explained {
     state.seatPods = [...kept]
     state.holds = sumOf(claims)
     this.#endLeaving(state)
+  }
+
+  /**
+   * What is kept for a gang takes of CPU and memory only what those who leave for it will not have given back: as long as
+   * they are there, they hold it.
+   */
+  #claimsOf(state: GangState, seats: Kept): [string, Claim][] {
+    const claims = claimsOf(state.object, seats, (node, id) => this.#modelOf(node, id))
+    const coming = this.#comingFrom(victimsOf(state))
+    if (coming.size === 0) return claims
+    return claims.map(([pod, claim]) => {
+      const node = coming.get(claim.node)
+      if (node === undefined) return [pod, claim]
+      const cpuMilli = Math.max(0, claim.cpuMilli - node.cpuMilli)
+      const memoryBytes = Math.max(0, claim.memoryBytes - node.memoryBytes)
+      node.cpuMilli = Math.max(0, node.cpuMilli - claim.cpuMilli)
+      node.memoryBytes = Math.max(0, node.memoryBytes - claim.memoryBytes)
+      return [pod, { ...claim, cpuMilli, memoryBytes }]
+    })
+  }
+
+  /** By node, what the victims still hold. */
+  #comingFrom(victims: readonly Victim[]): Map<string, { cpuMilli: number; memoryBytes: number }> {
+    const coming = new Map<string, { cpuMilli: number; memoryBytes: number }>()
+    for (const { gang, uid } of victims) {
+      const victim = this.gangs.get(gang)
+      if (victim === undefined || victim.object.metadata.uid !== uid) continue
+      for (const pod of podsOf(victim, this.livePodsOf(gang))) {
+        const claim = this.fleet.claimOf(pod)
+        if (claim === undefined) continue
+        const node = coming.get(claim.node) ?? { cpuMilli: 0, memoryBytes: 0 }
+        node.cpuMilli += claim.cpuMilli
+        node.memoryBytes += claim.memoryBytes
+        coming.set(claim.node, node)
+      }
+    }
+    return coming
   }
 
   /** Gangs that hold committed seats of the queue. */
@@ -285,6 +322,8 @@ class FirstScheduler implements Scheduler, Explained {
   /** Those who wait for the gang to leave look again. */
   #tellWaiting(victim: string): void {
     for (const waiting of this.#waitingFor.get(victim) ?? []) {
+      const state = this.gangs.get(waiting)
+      if (state !== undefined) this.#setSeats(state, state.seats, 'anew')
       const lane = this.line.laneOf(waiting)
       if (lane !== undefined && isPreempting(lane.blocked?.verdict)) lane.blocked = undefined
     }
