@@ -151,7 +151,7 @@ export class World {
     this.scheduler.settle(verdict, 'committed')
     const gang = this.gangs.get(verdict.gang)
     if (gang === undefined) return
-    const status = statusAfter(gang, verdict, { epoch: 1, nowMs: 0 })
+    const status = statusAfter(gang, verdict, { epoch: 1, nowMs: this.#nowMs })
     const object = { ...gang, metadata: { ...gang.metadata, resourceVersion: String(++this.#version) }, status }
     this.gangs.set(verdict.gang, object)
     this.scheduler.apply({ kind: 'Gang', object })

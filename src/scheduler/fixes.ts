@@ -1,6 +1,7 @@
 import { assert } from '../base/errors.ts'
 import type { Gang } from '../model/kinds/gang.ts'
 import { demandOf } from './demand.ts'
+import type { Fleet } from './fleet.ts'
 import { podsOf } from './gangs.ts'
 import type { NodeState } from './nodes.ts'
 import { candidateOrder, type Candidate as Leaver } from './quota/candidates.ts'
@@ -14,8 +15,9 @@ export interface Candidate {
   edit: Edit
 }
 
-/** Edits of 1 to `count`, from the smallest to the largest: where one helps, those after it do too. */
+/** Edits of `from` to `count`, from the smallest to the largest: where one helps, those after it do too. */
 export interface Family {
+  from: number
   count: number
   at(size: number): Candidate
   /** Where each is made of parts, of which some may not be needed: the same without the part at `index`. */
@@ -31,6 +33,7 @@ export function* families(scene: Scene, key: string, gang: Gang, nowMs: number):
 
 function listOf(sizes: readonly Candidate[]): Family {
   return {
+    from: 1,
     count: sizes.length,
     at: (size) => {
       const candidate = sizes[size - 1]
@@ -52,6 +55,7 @@ function fewerMembers(gang: Gang): Family {
   const [group, ...others] = gang.spec.groups
   if (group === undefined || others.length > 0) return listOf([])
   return {
+    from: 1,
     count: group.min - 1,
     at: (less) => {
       const members = group.min - less
@@ -152,6 +156,7 @@ function openNodes({ fleet }: Scene, gang: Gang): Family {
   )
   return familyOf(
     cordoned.toSorted((a, b) => roomIn(b) - roomIn(a)),
+    1,
     (open) => ({
       says: `uncordon ${open.length === 1 ? 'node' : 'nodes'} ${listed(open.map(({ name }) => name))}`,
       edit: { open },
@@ -160,11 +165,13 @@ function openNodes({ fleet }: Scene, gang: Gang): Family {
 }
 
 /** Above the next in line or the next that holds something, and so on. */
-function higherPriority({ line, gangs }: Scene, gang: Gang): Candidate[] {
+function higherPriority(scene: Scene, gang: Gang): Candidate[] {
   const own = gang.spec.priority
   const above = new Set<number>()
-  for (const { waiting } of line.lanes()) for (const one of waiting.slice(0, 1)) above.add(one.gang.spec.priority + 1)
-  for (const { object } of gangs.values()) above.add(object.spec.priority + 1)
+  for (const { waiting } of scene.line.lanes()) above.add((waiting[0]?.gang.spec.priority ?? own) + 1)
+  for (const queue of scene.queues.keys()) {
+    for (const priority of scene.seatedIn(queue)?.priorities() ?? []) above.add(priority + 1)
+  }
   return [...above]
     .filter((priority) => priority > own)
     .toSorted((a, b) => a - b)
@@ -172,7 +179,7 @@ function higherPriority({ line, gangs }: Scene, gang: Gang): Candidate[] {
 }
 
 /** More than these at once are not what a person would do. */
-const suspendedMax = 64
+const suspendedMax = 16
 
 /** Those whose leaving loses least, on nodes that could be of use: of the lowest priority, then of the lowest price. */
 function suspendedHolders(scene: Scene, key: string, gang: Gang, nowMs: number): Family {
@@ -199,14 +206,34 @@ function suspendedHolders(scene: Scene, key: string, gang: Gang, nowMs: number):
   }
   const order = candidateOrder('')
   const least = found.sort(order).slice(0, suspendedMax)
-  return familyOf(least, (some) => ({
+  const missing = missingOf(fleet, gang)
+  let held = 0
+  const enough = least.findIndex(({ holds }) => {
+    for (const milli of holds.values()) held += milli
+    return held >= missing
+  })
+  if (enough < 0) return listOf([])
+  return familyOf(least, enough + 1, (some) => ({
     says: `suspend ${listed(some.map((one) => titleOf(one.key, gangs.get(one.key)?.object)))}`,
     edit: { without: some.map((one) => one.key) },
   }))
 }
 
-/** The first of the parts, the first two, and so on. */
-function familyOf<T>(parts: readonly T[], of: (some: readonly T[]) => Candidate): Family {
+/** Milli-accelerators that are not free of those that it asks for first. */
+function missingOf(fleet: Fleet, { spec }: Gang): number {
+  let [asked, free] = [0, 0]
+  const models = new Set<string>()
+  for (const { min, accelerators } of spec.groups) {
+    const [first] = accelerators
+    asked += 1000 * min * (first?.count ?? 0)
+    if (first !== undefined) models.add(first.model)
+  }
+  for (const model of models) free += 1000 * fleet.countOf(model).free
+  return asked - free
+}
+
+/** The first `from` of the parts, one more, and so on. */
+function familyOf<T>(parts: readonly T[], from: number, of: (some: readonly T[]) => Candidate): Family {
   const partsOf = new Map<Candidate, readonly T[]>()
   const make = (some: readonly T[]): Candidate => {
     const candidate = of(some)
@@ -214,6 +241,7 @@ function familyOf<T>(parts: readonly T[], of: (some: readonly T[]) => Candidate)
     return candidate
   }
   return {
+    from,
     count: parts.length,
     at: (size) => make(parts.slice(0, size)),
     without: (candidate, index) => {

@@ -42,6 +42,8 @@ export class Fleet implements Packed {
   /** What `attempt` has to take back. */
   #attempted: Attempted | undefined
   #tries = 0
+  /** Until something changes. */
+  readonly #counts = new Map<string, Count>()
   readonly #claims = new Map<string, Sources>()
   #models: readonly string[] | undefined
   /** How members are packed; replaced when what they mostly ask for changes. */
@@ -64,6 +66,7 @@ export class Fleet implements Packed {
   }
 
   setNode(object: Node): void {
+    this.#counts.clear()
     const before = this.nodes.get(object.metadata.name)
     if (before !== undefined && sameNode(before.object, object)) {
       before.object = object
@@ -79,6 +82,7 @@ export class Fleet implements Packed {
   }
 
   removeNode(name: string): void {
+    this.#counts.clear()
     this.nodes.delete(name)
     this.#models = undefined
     this.#isLaidOut = false
@@ -314,6 +318,22 @@ export class Fleet implements Packed {
     return this.#cpuMilli
   }
 
+  /** How many of a model there are, and how many of them are free: healthy, not held, on nodes that take new work. */
+  countOf(model: string): Count {
+    const known = this.#counts.get(model)
+    if (known !== undefined) return known
+    let [free, total] = [0, 0]
+    for (const node of this.nodes.values()) {
+      const bank = node.banks.get(model) ?? []
+      total += bank.length
+      if (node.closed !== undefined) continue
+      for (const { healthy, usedMilli } of bank) if (healthy) free += Math.max(0, 1000 - usedMilli)
+    }
+    const count = { free: free / 1000, total }
+    this.#counts.set(model, count)
+    return count
+  }
+
   claimOf(pod: string): Claim | undefined {
     return effective(this.#claims.get(pod) ?? {})
   }
@@ -370,6 +390,7 @@ export class Fleet implements Packed {
 
   /** Also tells everybody in a domain that goes into use, or is whole again. */
   #touch(node: NodeState, devices: number): void {
+    this.#counts.clear()
     if (!this.#isLaidOut) return
     this.#free.look(node)
     this.#journal.note(node.index)
@@ -402,6 +423,11 @@ export class Fleet implements Packed {
   *#claimsOn(node: string): IterableIterator<[string, Claim]> {
     for (const [pod, claim] of this.claims()) if (claim.node === node) yield [pod, claim]
   }
+}
+
+export interface Count {
+  free: number
+  total: number
 }
 
 /** Milli-accelerators that a queue's gangs come to hold, or give back. */

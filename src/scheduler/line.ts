@@ -91,7 +91,8 @@ export class Lane {
 
   remove(key: string): void {
     const own = this.#byKey.get(key)
-    if (own !== undefined) this.waiting.splice(this.#position(own), 1)
+    if (own !== undefined && own === this.waiting[0]) this.waiting.shift()
+    else if (own !== undefined) this.waiting.splice(this.#position(own), 1)
     this.#byKey.delete(key)
     this.untold.delete(key)
     if (this.blocked?.head === key) this.blocked = undefined

@@ -122,24 +122,6 @@ export function titleOf(key: string, gang: Gang | undefined): string {
   return `gang/${gang?.metadata.name ?? key.slice(key.indexOf('/') + 1)}`
 }
 
-export interface Count {
-  free: number
-  total: number
-}
-
-/** Free: healthy, not held, on a node that takes new work. */
-export function countOf(fleet: Fleet, model: string): Count {
-  let [free, total] = [0, 0]
-  for (const node of fleet.nodes.values()) {
-    for (const device of node.devices.values()) {
-      if (device.model !== model) continue
-      total++
-      if (device.healthy && node.closed === undefined) free += Math.max(0, 1000 - device.usedMilli) / 1000
-    }
-  }
-  return { free, total }
-}
-
 export interface Holder {
   gang: string
   title: string
@@ -242,7 +224,7 @@ function levelSaid(within = ''): string {
 }
 
 function freeOf({ kind, alternative, group, membersFit }: Shortage, scene: Scene): string {
-  const { free, total } = countOf(scene.fleet, alternative.model)
+  const { free, total } = scene.fleet.countOf(alternative.model)
   const said = `${free} free of ${total}`
   return kind !== 'behind' && free >= group.min * alternative.count && membersFit < group.min
     ? `${said}, but on single nodes there is room for ${membersFit}`
@@ -296,9 +278,9 @@ function notAdmitted(node: NodeState, { nodeSelector, terms }: Demand): string {
 }
 
 function neverClause({ alternative, group, demand }: Shortage, fleet: Fleet): string {
-  const { total } = countOf(fleet, alternative.model)
+  const { total } = fleet.countOf(alternative.model)
   if (total === 0 && alternative.count > 0) {
-    const there = fleet.models().map((model) => `${countOf(fleet, model).total} × ${model}`)
+    const there = fleet.models().map((model) => `${fleet.countOf(model).total} × ${model}`)
     return there.length === 0 ? 'no node is there' : `no node has ${alternative.model}; there is ${there.join(', ')}`
   }
   if (total < group.min * alternative.count) return `there are ${total} in all`

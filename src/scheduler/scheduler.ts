@@ -17,7 +17,7 @@ import { Order } from './order.ts'
 import { type Displaced, displace, displaceable } from './preemption.ts'
 import { Displacements } from './quota/displacements.ts'
 import { QuotaTree } from './quota/tree.ts'
-import { constraintOf, countOf, type Described, preemptingMessage, reasonOf } from './reasons.ts'
+import { constraintOf, type Described, preemptingMessage, reasonOf } from './reasons.ts'
 import { earliestStart, endIfStarted, endOfGang, nothingReserved, Reservations, type Start } from './reservations.ts'
 import { Seated } from './seated.ts'
 import { claimsOf, seatsOf } from './seats.ts'
@@ -42,6 +42,8 @@ const retoldAtOnce = 20
 const endingToldAfterMs = 1_000
 const endingReason = 'Ending'
 const preemptingReason = 'Preempting'
+
+type Unfit = Fit & { fits: false }
 
 class FirstScheduler implements Scheduler, Explained {
   readonly quota = new QuotaTree()
@@ -365,6 +367,7 @@ class FirstScheduler implements Scheduler, Explained {
   #walk(nowMs: number, verdicts: Verdict[]): void {
     const reserved = new Reservations(this.fleet, (key) => this.startOf(key, nowMs))
     const order = new Order(this.quota, lanesOf(this.line))
+    let full: { lane: Lane; fit: Unfit } | undefined
     for (let next = order.next(); next !== undefined; next = order.next()) {
       const { head } = next
       const lane = this.line.laneOf(head.key)
@@ -372,12 +375,14 @@ class FirstScheduler implements Scheduler, Explained {
       const state = this.gangs.get(head.key)
       assert(state !== undefined, `gang ${head.key} stands in line but is not known`)
       if (state.inFlight === undefined && this.#mayHaveChanged(lane, head.key)) {
-        const blocked = this.#try(state, reserved, nowMs, verdicts)
-        if (blocked === 'decided') {
+        const tried = this.#try(state, reserved, nowMs, verdicts, full?.lane === lane ? full.fit : undefined)
+        if (tried.kind === 'seated' || tried.kind === 'held') {
+          // Those behind it are like it, and nothing was freed: they will not fit either.
+          if (tried.kind === 'held' && tried.fit.shortage.kind !== 'quota') full = { lane, fit: tried.fit }
           order.enter(lane.waiting, 0)
           continue
         }
-        this.#block(lane, head.key, blocked)
+        this.#block(lane, head.key, tried)
       }
       if (lane.blocked !== undefined) {
         reserved.add(lane.blocked.verdict, head.key)
@@ -400,18 +405,25 @@ class FirstScheduler implements Scheduler, Explained {
     lane.blocked = { generation: this.fleet.generation, head, verdict }
   }
 
-  #try(state: GangState, reservations: Reservations, nowMs: number, verdicts: Verdict[]): Blocked | 'decided' {
+  /** `known`: why one like it did not fit just now. */
+  #try(
+    state: GangState,
+    reservations: Reservations,
+    nowMs: number,
+    verdicts: Verdict[],
+    known: Unfit | undefined,
+  ): Blocked | { kind: 'seated' } | { kind: 'held'; fit: Unfit } {
     const { object, key } = state
     const queue = queueBlock(this.queues, object)
     if (queue !== undefined) return queue
     if (this.#hasLivePodsOf(state)) return ending(object)
     const isKept = state.seats !== undefined
     const reserved = isKept ? nothingReserved : reservations.for(endIfStarted(object, nowMs))
-    const fit = this.#fit(state, reserved)
+    const fit = known ?? this.#fit(state, reserved)
     if (fit.fits) {
       this.#decide(state, { kind: 'bind', ...about(state), seats: seatsOf(object, fit.placed) }, verdicts)
       this.#expectEnd(key, endIfStarted(object, nowMs))
-      return 'decided'
+      return { kind: 'seated' }
     }
     if (this.livePodsOf(key).size > 0) return ending(object)
     const leaving = this.#victimsLeaving(object)
@@ -429,7 +441,7 @@ class FirstScheduler implements Scheduler, Explained {
       if (displaced !== undefined) {
         const { placed, victims } = displaced
         this.#decide(state, { kind: 'preempt', ...about(state), seats: seatsOf(object, placed), victims }, verdicts)
-        return 'decided'
+        return { kind: 'held', fit }
       }
     }
     return { kind: 'shortage', shortage: fit.shortage }
@@ -465,12 +477,7 @@ class FirstScheduler implements Scheduler, Explained {
   }
 
   /** Whom it may displace, so that it fits. */
-  #displace(
-    { key, object }: GangState,
-    fit: Fit & { fits: false },
-    reserved: Reserved,
-    nowMs: number,
-  ): Displaced | undefined {
+  #displace({ key, object }: GangState, fit: Unfit, reserved: Reserved, nowMs: number): Displaced | undefined {
     if (!displaceable.has(fit.shortage.kind)) return undefined
     return displace(this, { key, object, reserved }, nowMs)
   }
@@ -505,7 +512,7 @@ class FirstScheduler implements Scheduler, Explained {
     if (this.#countedAt === this.fleet.layout) return
     this.#countedAt = this.fleet.layout
     this.displaced.clear()
-    for (const model of this.fleet.models()) this.quota.setCapacity(model, 1000 * countOf(this.fleet, model).total)
+    for (const model of this.fleet.models()) this.quota.setCapacity(model, 1000 * this.fleet.countOf(model).total)
   }
 
   /** The gang's own void seats don't stand in its way; its own live pods do, whatever attempt they are of. */

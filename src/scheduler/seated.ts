@@ -64,6 +64,11 @@ export class Seated {
     yield* inOrderOf(this.#firm, nowMs)
   }
 
+  /** Of those that may be asked to leave. */
+  priorities(): Iterable<number> {
+    return this.#soft.keys()
+  }
+
   #levelsOf({ preemptible }: Entry): Levels {
     return preemptible ? this.#soft : this.#firm
   }

@@ -53,6 +53,11 @@ export class Nodes implements Stage {
     return placeGang(this.#seating.fleet, { gang: key, object, quotaLeft: unlimited, reserved })
   }
 
+  isSpare(victim: string): boolean {
+    for (const node of this.#nodesOf(victim)) if (this.#found.has(node)) return false
+    return true
+  }
+
   roomStays(victim: string): boolean {
     const { fleet } = this.#seating
     for (const node of this.#nodesOf(victim)) {

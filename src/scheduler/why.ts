@@ -2,7 +2,7 @@ import type { Gang } from '../model/kinds/gang.ts'
 import type { Why } from './contract.ts'
 import { type Candidate, type Family, families } from './fixes.ts'
 import type { Blocked } from './line.ts'
-import { countOf, describe, type Holders, holdersOfShortage, type Scene as Said, titleOf } from './reasons.ts'
+import { describe, type Holders, holdersOfShortage, type Scene as Said, titleOf } from './reasons.ts'
 import { type Scene, type Started, WhatIf } from './what-if.ts'
 
 /** What explaining needs of a scheduler that has decided. */
@@ -40,7 +40,7 @@ function shown(scheduler: Explained, blocked: Blocked, { named, others }: Holder
   const { kind, alternative } = blocked.shortage
   const { model } = alternative
   const isOfAccelerators = kind !== 'cpu' && kind !== 'memory'
-  const total = isOfAccelerators ? countOf(scheduler.fleet, model).total : 0
+  const total = isOfAccelerators ? scheduler.fleet.countOf(model).total : 0
   const holders = named.map(({ gang, queue, priority, held }) => ({
     gang,
     queue,
@@ -82,7 +82,7 @@ interface Fix {
 
 /** The smallest of the family that helps, without the parts that it does not need: found by doubling, then bisection. */
 function smallest(
-  { count, at, without }: Family,
+  { from, count, at, without }: Family,
   starts: (candidate: Candidate) => Started | undefined,
 ): Fix | undefined {
   const tried = (size: number | Candidate): Fix | undefined => {
@@ -90,11 +90,12 @@ function smallest(
     const started = starts(candidate)
     return started === undefined ? undefined : { candidate, started }
   }
-  let [low, high] = [0, 1]
-  let best = count === 0 ? undefined : tried(1)
+  let [low, high, step] = [from - 1, from, 1]
+  let best = count < from ? undefined : tried(from)
   while (best === undefined && high < count) {
     low = high
-    high = Math.min(count, 2 * high)
+    high = Math.min(count, high + step)
+    step *= 2
     best = tried(high)
   }
   if (best === undefined) return undefined
@@ -132,7 +133,7 @@ function whyBase(scheduler: Explained, key: string, gang: Gang): Why {
       accelerators: totals(gang),
     },
     free: models.map((model) => {
-      const { free, total } = countOf(scheduler.fleet, model)
+      const { free, total } = scheduler.fleet.countOf(model)
       return { model, count: free, total }
     }),
     holders: [],

@@ -165,6 +165,7 @@ function stageOf(world: Translated, tree: QuotaTree): Stage {
     lift: (key) => count(key, -1),
     putBack: (key) => count(key, 1),
     fits: () => true,
+    isSpare: () => false,
     roomStays: () => false,
     helps: () => true,
   }

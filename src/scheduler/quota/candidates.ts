@@ -45,6 +45,8 @@ export interface Stage {
    * the tree while this runs.
    */
   fits(): boolean
+  /** Whether it sits on no node on which `fits` found room last. */
+  isSpare(key: string): boolean
   /** Whether the room that `fits` found last is still there with this one put back. Cheap; it may say no too often. */
   roomStays(key: string): boolean
   /** Whether the candidate's leaving can help the request onto nodes. One that cannot is never touched. */

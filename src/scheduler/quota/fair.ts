@@ -20,7 +20,8 @@ type CandidatesOf = (queue: string) => Iterable<Candidate>
 export function takeByShare(trial: Trial, contest: Contest, candidatesOf: CandidatesOf): boolean {
   trial.charge()
   if (!takeUntilFits(trial, picksByShare(trial, contest, candidatesOf)) || !isLegal(trial)) return false
-  giveBackUnneeded(trial, ({ candidate }) => candidate.queue !== trial.request.queue || isLegal(trial))
+  const isFine = () => isLegal(trial)
+  giveBackUnneeded(trial, ({ candidate }) => candidate.queue !== trial.request.queue || isFine(), isFine)
   return true
 }
 

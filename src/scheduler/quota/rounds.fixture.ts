@@ -156,6 +156,7 @@ export class Rounds {
         for (const [model, milli] of held.candidate.holds) this.tree.add(held.candidate.queue, model, milli)
       },
       fits: () => [...wants].every(([model, milli]) => milli <= this.#free(model)),
+      isSpare: () => false,
       roomStays: () => false,
       helps: (key) => [...(this.seated.get(key)?.candidate.holds.keys() ?? [])].some((model) => wants.has(model)),
     }

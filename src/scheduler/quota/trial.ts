@@ -53,6 +53,27 @@ export class Trial {
     return back
   }
 
+  /** Brings all back at once that sit where the request will not, if its quota allows it without them, and `isFine`. */
+  giveBackSpare(isFine: () => boolean): void {
+    if (!this.#isOnStage) return
+    const all = [...this.taken]
+    const last = all.at(-1)
+    const isSpare = (pick: Pick) => pick !== last && this.#stage.isSpare(pick.candidate.key)
+    const spare = all.filter(isSpare)
+    if (spare.length === 0) return
+    const spared = new Set(spare)
+    for (const pick of spare) this.#putBack(pick)
+    this.#setTaken(all.filter((pick) => !spared.has(pick)))
+    if (this.hasQuota() && isFine()) return
+    for (const pick of spare) this.#lift(pick)
+    this.#setTaken(all)
+  }
+
+  #setTaken(picks: readonly Pick[]): void {
+    this.taken.length = 0
+    for (const pick of picks) this.taken.push(pick)
+  }
+
   /** Brings one back if the request still fits then, and `isFine`. */
   giveBack(index: number, isFine: () => boolean): void {
     const pick = this.taken[index]
@@ -170,7 +191,12 @@ function bisect(trial: Trial, low: number, high: number): true {
 }
 
 /** Gives back whom the request does not need after all, the latest first. The very last is what made it fit. */
-export function giveBackUnneeded(trial: Trial, isFine: (back: Pick) => boolean = () => true): void {
+export function giveBackUnneeded(
+  trial: Trial,
+  isFine: (back: Pick) => boolean = () => true,
+  areFine: () => boolean = () => true,
+): void {
+  trial.giveBackSpare(areFine)
   for (let index = trial.taken.length - 2; index >= 0; index--) {
     const pick = trial.taken[index]
     if (pick !== undefined) trial.giveBack(index, () => isFine(pick))

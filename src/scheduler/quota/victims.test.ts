@@ -72,6 +72,7 @@ class World {
         this.calls.push('fits')
         return this.#free() >= gpus * 1000
       },
+      isSpare: () => false,
       roomStays: () => false,
       helps: (key) => !this.useless.has(key),
     }
