@@ -1,4 +1,4 @@
-import { cpuModel } from '../model/accelerators.ts'
+import { cpuModel, gpuModelOf } from '../model/accelerators.ts'
 import { fieldError, shown } from '../model/field-error.ts'
 import type { Gang } from '../model/kinds/gang.ts'
 import type { Node, Pod } from '../model/kinds/kubernetes.ts'
@@ -163,7 +163,7 @@ function devicesOf({ metadata, status }: Node): ReadonlySet<string> {
     const devices = 'nano' in read ? Math.min(devicesMax, Math.floor(milliOf(allocatable[resource] ?? 0) / 1000)) : 0
     for (let index = 0; index < devices; index++) ids.add(`${model}-${index}`)
   }
-  count(gpuResource, metadata.labels?.[label.accelerator] ?? 'gpu')
+  count(gpuResource, gpuModelOf(metadata.labels))
   count(cpuSlot, cpuModel)
   return ids
 }

@@ -1,5 +1,6 @@
 import { OperatingError } from '../base/errors.ts'
 import { canonicalModel } from './catalogue.ts'
+import { label } from './names.ts'
 
 /** `count` may be a share of one device: 0.5 is 500 thousandths of it. */
 export interface Accelerators {
@@ -12,6 +13,12 @@ export type ReadAccelerators = { alternatives: Accelerators[] } | { problem: str
 export const cpuModel = 'cpu'
 /** Any GPU of whatever model: what `nvidia.com/gpu: 1` alone asks for. */
 export const anyGpu = 'gpu'
+
+/** The model of a node's counted GPUs, by its label. A label that says `cpu` speaks of its slots. */
+export function gpuModelOf(labels: Readonly<Record<string, string>> | undefined): string {
+  const named = labels?.[label.accelerator]
+  return named === undefined || named === cpuModel ? anyGpu : named
+}
 /** What a template asks for that names no accelerator. */
 export const oneSlot: Accelerators = { model: cpuModel, count: 1 }
 

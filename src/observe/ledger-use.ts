@@ -1,3 +1,4 @@
+import { gpuModelOf } from '../model/accelerators.ts'
 import { conditionOf, isTrue } from '../model/conditions.ts'
 import type { Gang } from '../model/kinds/gang.ts'
 import type { Device, Node, Pod } from '../model/kinds/kubernetes.ts'
@@ -83,7 +84,7 @@ export function slotsOf(node: Node): Slot[] {
     const count = Math.floor(countOf(allocatable[resource] ?? 0))
     return Array.from({ length: count }, (_, index) => ({ id: `${model}-${index}`, model, healthy: true }))
   }
-  const gpu = node.metadata.labels?.[label.accelerator] ?? 'gpu'
+  const gpu = gpuModelOf(node.metadata.labels)
   return [...listed, ...counted(gpuResource, gpu), ...counted(cpuSlot, 'cpu')]
 }
 

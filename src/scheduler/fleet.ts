@@ -1,5 +1,5 @@
 import { assert } from '../base/errors.ts'
-import { anyGpu } from '../model/accelerators.ts'
+import { anyGpu, gpuModelOf } from '../model/accelerators.ts'
 import { levelNamed } from '../model/fabric.ts'
 import type { Device, Node, Pod } from '../model/kinds/kubernetes.ts'
 import { annotation, cpuSlot, gpuResource, label } from '../model/names.ts'
@@ -582,7 +582,7 @@ function devicesOf(object: Node, allocatable: Readonly<Record<string, string | n
       usedMilli: 0,
     }))
   }
-  const gpu = object.metadata.labels?.[label.accelerator] ?? 'gpu'
+  const gpu = gpuModelOf(object.metadata.labels)
   return [...listed, ...counted(gpuResource, gpu, true), ...counted(cpuSlot, 'cpu', false)]
 }
 
