@@ -142,6 +142,27 @@ describe('each error says the field, what was found, what is allowed and the nea
       ['spec.workers: says it twice: give groups, or the one-group form, not both'],
     ],
     [
+      'more members at least than at most',
+      { command: 'x', workers: 2, minWorkers: 3 },
+      ['spec.minWorkers: must not be above workers (2), found 3'],
+    ],
+    [
+      'several members of the one that there is',
+      { command: 'x', minWorkers: 2 },
+      ['spec.minWorkers: must not be above workers (1), found 2'],
+    ],
+    ['no member', { command: 'x', minWorkers: 0 }, ['spec.minWorkers: must be at least 1, found 0']],
+    [
+      'a minimum beside groups',
+      { minWorkers: 1, groups: [{ template: { spec: { containers: [{ name: 'a' }] } } }] },
+      ['spec.minWorkers: says it twice: give groups, or the one-group form, not both'],
+    ],
+    [
+      'more members of a group at least than at most',
+      { groups: [{ replicas: 2, minReplicas: 3, template: { spec: { containers: [{ name: 'a' }] } } }] },
+      ['spec.groups[0].minReplicas: must not be above replicas (2), found 3'],
+    ],
+    [
       'a group twice',
       { groups: [1, 2].map(() => ({ template: { spec: { containers: [{ name: 'a' }] } } })) },
       ['spec.groups[1].name: is taken by another group of this job, found "worker"'],

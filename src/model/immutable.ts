@@ -29,6 +29,7 @@ export function immutableErrors(before: Resource, after: Resource): FieldError[]
 export const trainingJobShape = [
   'queue',
   'workers',
+  'minWorkers',
   'groups',
   'command',
   'args',

@@ -25,6 +25,8 @@ const otherWords: ReadonlyMap<string, readonly string[]> = new Map([
   ['numworkers', ['workers']],
   ['replicas', ['workers', 'minReplicas']],
   ['parallelism', ['workers']],
+  ['minnodes', ['minWorkers']],
+  ['minreplicas', ['minWorkers']],
   ['environment', ['env']],
   ['gpu', ['accelerators']],
   ['gpus', ['accelerators']],

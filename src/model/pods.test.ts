@@ -19,6 +19,19 @@ const service = (spec: object) =>
     spec,
   })
 
+test('an elastic job has a floor: in its one group, or in each of several', () => {
+  const sizes = (spec: Record<string, unknown>) =>
+    gangGroups(groupsOf(job(spec))).map(({ name, min, max }) => `${name} ${min}-${max}`)
+  expect(sizes({ command: 'x', workers: 8, minWorkers: 2 })).toEqual(['worker 2-8'])
+  expect(sizes({ command: 'x', workers: 8 })).toEqual(['worker 8-8'])
+  const template = { spec: { containers: [{ name: 'a' }] } }
+  const groups = [
+    { name: 'learner', template },
+    { name: 'actor', replicas: 4, minReplicas: 1, template },
+  ]
+  expect(sizes({ groups })).toEqual(['learner 1-1', 'actor 1-4'])
+})
+
 test('workers, command, env and resources are one group', () => {
   const groups = groupsOf(
     job({

@@ -14,6 +14,8 @@ import { bytesOf, countOf, formatBytes, formatMilli, milliOf } from './quantity.
 export interface PodGroup {
   name: string
   replicas: number
+  /** Fewest members that are of use; all of them where it is left out. */
+  minReplicas?: number | undefined
   template: PodTemplate
   topology?: Topology | undefined
 }
@@ -22,13 +24,19 @@ export type Seats = NonNullable<NonNullable<Gang['status']>['seats']>
 
 /** The job's groups as they run: the one-group sugar expanded, every pod to be seated by us and never restarted in place. */
 export function groupsOf(job: TrainingJob): PodGroup[] {
-  const { groups, workers = 1, terminationGracePeriodSeconds } = job.spec
+  const { groups, workers = 1, minWorkers, terminationGracePeriodSeconds } = job.spec
   const written: readonly PodGroup[] = groups ?? [
-    { name: 'worker', replicas: workers, template: { spec: { containers: [sugarContainer(job.spec)] } } },
+    {
+      name: 'worker',
+      replicas: workers,
+      minReplicas: minWorkers,
+      template: { spec: { containers: [sugarContainer(job.spec)] } },
+    },
   ]
-  return written.map(({ name, replicas, template, topology }) => ({
+  return written.map(({ name, replicas, minReplicas, template, topology }) => ({
     name,
     replicas,
+    minReplicas,
     topology,
     template: asMember(withResources(template, groups === undefined ? job.spec.resources : undefined), {
       terminationGracePeriodSeconds,
@@ -52,11 +60,11 @@ export function templateOf(service: InferenceService): PodTemplate {
 
 /** What the scheduler needs to know of each group. A template that names no accelerator asks for one `cpu` slot. */
 export function gangGroups(groups: readonly PodGroup[]): GangGroup[] {
-  return groups.map(({ name, replicas, template, topology }) => {
+  return groups.map(({ name, replicas, minReplicas = replicas, template, topology }) => {
     const { spec } = template
     return {
       name,
-      min: replicas,
+      min: minReplicas,
       max: replicas,
       accelerators: acceleratorsOfTemplate(template),
       cpuMilli: podRequest(template, 'cpu', milliOf),

@@ -50,12 +50,14 @@ function gang(spec: Raw): FieldError[] {
 }
 
 function trainingJob(spec: Raw): FieldError[] {
-  const sugar = ['workers', 'command', 'args', 'image', 'workingDir', 'env', 'resources']
+  const sugar = ['workers', 'minWorkers', 'command', 'args', 'image', 'workingDir', 'env', 'resources']
   const groups = list(spec['groups'])
   return [
     ...(spec['groups'] === undefined
       ? commandOrImage(spec)
       : both(spec, sugar, 'groups', 'says it twice: give groups, or the one-group form, not both')),
+    ...ordered(spec, ['spec'], 'minWorkers', 'workers', 1),
+    ...groups.flatMap((group, i) => ordered(record(group), ['spec', 'groups', i], 'minReplicas', 'replicas', 1)),
     ...groups.flatMap((group, i) => template(record(group)['template'], ['spec', 'groups', i, 'template'])),
     ...repeatedNames(groups, ['spec', 'groups'], 'worker'),
     ...tooManyMembers(groups),

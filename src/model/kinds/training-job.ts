@@ -24,12 +24,28 @@ export const trainingJob = z
           .max(100_000)
           .optional()
           .describe('Members of the one group (sugar for groups).'),
+        minWorkers: z
+          .number()
+          .int()
+          .min(1)
+          .max(100_000)
+          .optional()
+          .describe(
+            'Makes the job elastic: it runs with as many members as there is room for, from this to workers. Each attempt reads WORLD_SIZE anew.',
+          ),
         ...sugar,
         groups: z
           .array(
             z.strictObject({
               name: dnsLabel.default('worker').describe('Name of the group, unique in the job.'),
               replicas: z.number().int().min(1).max(100_000).default(1).describe('Members of this group.'),
+              minReplicas: z
+                .number()
+                .int()
+                .min(1)
+                .max(100_000)
+                .optional()
+                .describe('Makes the group elastic: from this to replicas members.'),
               template: podTemplate.describe("Kubernetes' whole PodTemplateSpec."),
               topology: topology.optional().describe('How close together the members of this group sit.'),
             }),
