@@ -74,6 +74,7 @@ export const statusWriters: { readonly [K in WrittenKind]: Writers<K> } = {
     seats: 'control/scheduling',
     hold: 'control/scheduling',
     eviction: 'control/scheduling',
+    resize: 'control/scheduling',
     epoch: 'control/scheduling',
     checkpoint: 'control/training',
     checkpoints: 'control/training',

@@ -19,7 +19,7 @@ export function statusAfter(
   const base = { ...gang.status, checkpoints, epoch, observedGeneration }
   const conditions = (status: 'True' | 'False', reason: string, message: string) =>
     setCondition(before, { type: scheduledCondition, status, reason, message, observedGeneration }, nowMs)
-  const { seats: _, hold: _hold, eviction: _eviction, ...unseated } = base
+  const { seats: _, hold: _hold, eviction: _eviction, resize: _resize, ...unseated } = base
   const at = new Date(nowMs).toISOString()
   switch (verdict.kind) {
     case 'wait':
@@ -32,6 +32,14 @@ export function statusAfter(
       const { attempt, victims, seats } = verdict
       const hold = { attempt, epoch, at, members: seats.members, victims }
       return { ...unseated, hold, conditions: conditions('False', 'Preempting', preemptingMessage(victims)) }
+    }
+    case 'resize': {
+      const { attempt, added, priceSeconds, gainSeconds, message } = verdict
+      return {
+        ...base,
+        conditions: before,
+        resize: { attempt, epoch, at, members: added, priceSeconds, gainSeconds, message },
+      }
     }
     case 'release': {
       const [reason, message] = gang.spec.suspend

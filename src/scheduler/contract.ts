@@ -19,6 +19,24 @@ export type Verdict =
   | { kind: 'bind'; gang: string; resourceVersion: string; attempt: number; seats: Seats }
   /** The gang will sit on `seats`, which are kept for it, once all victims have left. */
   | { kind: 'preempt'; gang: string; resourceVersion: string; attempt: number; seats: Seats; victims: Victim[] }
+  /**
+   * The gang will grow: what is added is kept for it, and it sits again, larger, once it has stopped. It keeps its seats
+   * until then. GPU-seconds as in `model/lost-work.ts`; `message` has the numbers of the rule (`growth.ts`).
+   */
+  | {
+      kind: 'resize'
+      gang: string
+      resourceVersion: string
+      attempt: number
+      /** What it gets beside its present seats. */
+      added: Seats['members']
+      /** How many members it has, and will have. */
+      from: number
+      to: number
+      priceSeconds: number
+      gainSeconds: number
+      message: string
+    }
   | { kind: 'release'; gang: string; resourceVersion: string; attempt: number }
   | { kind: 'wait'; gang: string; resourceVersion: string; attempt: number; reason: string; message: string }
 

@@ -33,12 +33,43 @@ export function newState(key: string, object: Gang): GangState {
   }
 }
 
-/** Seats that it has, void or not, or what is kept for it. Seats that were asked back are void with their attempt. */
+/**
+ * Seats that it has, void or not, or what is kept for it. Seats that were asked back are void with their attempt; beside
+ * those of one that grows is kept what it grows into.
+ */
 export function keptBy({ spec, status }: Gang): Kept | undefined {
-  const { seats, hold, eviction } = status ?? {}
+  const { seats, hold, eviction, resize } = status ?? {}
   if (hold !== undefined && hold.attempt === spec.attempt) return hold
   const isGone = seats !== undefined && seats.attempt !== spec.attempt && eviction?.attempt === seats.attempt
-  return isGone ? undefined : seats
+  if (seats === undefined || isGone) return undefined
+  return resize?.attempt === seats.attempt ? larger(seats, resize.members) : seats
+}
+
+/** The seats, and what is added to them. */
+export function larger({ attempt, members }: Kept, added: Seats['members']): Kept {
+  return { attempt, members: [...members, ...added] }
+}
+
+export function isElastic({ spec }: Gang): boolean {
+  return spec.groups.some(({ min, max }) => min < max)
+}
+
+/** The gang with no fewer members than it had, where it keeps seats of an earlier attempt; else undefined. */
+export function noFewerThanBefore(gang: Gang): Gang | undefined {
+  const { spec, status } = gang
+  const { seats } = status ?? {}
+  if (seats === undefined || seats.attempt === spec.attempt || !isElastic(gang)) return undefined
+  const had = membersByGroup(seats)
+  const groups = spec.groups.map((group) => {
+    return { ...group, min: Math.min(group.max, Math.max(group.min, had.get(group.name) ?? 0)) }
+  })
+  return { ...gang, spec: { ...spec, groups } }
+}
+
+export function membersByGroup({ members }: Pick<Seats, 'members'>): Map<string, number> {
+  const counts = new Map<string, number>()
+  for (const { group } of members) counts.set(group, (counts.get(group) ?? 0) + 1)
+  return counts
 }
 
 /** Its pods that hold something, by seats or by living. */

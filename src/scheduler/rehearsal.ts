@@ -18,8 +18,8 @@ export type Happening =
   /** Its expected end has come. */
   | { kind: 'ended'; gang: string; attempt: number }
 
-/** On whose behalf a gang leaves: another gang's, or its queue's that drains. */
-export type Leaving = { by: string; reason: Victim['reason'] } | { queue: string }
+/** On whose behalf a gang leaves: another gang's, its queue's that drains, or its own, to sit with so many members. */
+export type Leaving = { by: string; reason: Victim['reason'] } | { queue: string } | { grows: number }
 
 export interface RehearsalOptions {
   nowMs?: number
@@ -236,7 +236,8 @@ export class Rehearsal {
       if (why === undefined && this.slow.has(key)) continue
       if (why === undefined) {
         course.push({ kind: 'left', gang: key, attempt: gang.spec.attempt, why: wanted })
-        this.#leave(key, wanted)
+        if ('grows' in wanted) this.#startAgain(key)
+        else this.#leave(key, wanted)
       } else if (gang.status?.seats === undefined) {
         this.#leaving.delete(key)
         this.edit(key, { suspend: false, attempt: gang.spec.attempt + 1 })
@@ -275,14 +276,20 @@ export class Rehearsal {
   }
 
   #whyLeave({ spec, status }: Gang): Leaving | undefined {
-    const holds = status?.seats !== undefined && status.seats.attempt === spec.attempt
-    if (!holds) return undefined
-    const { eviction } = status
+    const { seats, eviction, resize } = status ?? {}
+    if (seats === undefined || seats.attempt !== spec.attempt) return undefined
     if (eviction !== undefined && eviction.attempt === spec.attempt) {
       return { by: eviction.by, reason: eviction.reason }
     }
-    const drains = this.queues.get(spec.queue)?.spec.stopPolicy === 'HoldAndDrain'
-    return drains && !spec.suspend ? { queue: spec.queue } : undefined
+    if (spec.suspend) return undefined
+    if (this.queues.get(spec.queue)?.spec.stopPolicy === 'HoldAndDrain') return { queue: spec.queue }
+    return resize?.attempt === spec.attempt ? { grows: seats.members.length + resize.members.length } : undefined
+  }
+
+  /** Its pods end, and its next attempt stands in line with the seats that it had. */
+  #startAgain(key: string): void {
+    this.endAll(key)
+    this.restart(key)
   }
 
   /** Its pods end, then it wants no seats; the scheduler takes them and only then does it stand in line again. */

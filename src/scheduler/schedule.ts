@@ -63,6 +63,15 @@ export type GangVerdict =
   | { kind: 'sits'; seats: Seats; leaves?: Leaving }
   /** These seats are kept for it already, until the victims have left. */
   | { kind: 'holds'; members: Seats['members']; victims: Victim[] }
+  /** It has these seats, and is to sit again with some more. */
+  | {
+      kind: 'resize'
+      seats: Seats
+      added: Seats['members']
+      priceSeconds: number
+      gainSeconds: number
+      message: string
+    }
   | { kind: 'wait'; reason: string; message: string }
   /** It gives its seats back. */
   | { kind: 'release' }
@@ -120,7 +129,7 @@ type VerdictOf = (key: string, gang: Gang) => GangVerdict
 
 const noVerdict: VerdictOf = (_key, gang) => (gang.spec.suspend ? { kind: 'suspended' } : { kind: 'none' })
 
-/** One decision. Some reasons are told only once they have lasted. */
+/** One decision. Some reasons are told, and room is given to those who sit already, only once they have lasted. */
 function decidedBy(scheduler: Scheduler, { nowMs, queues }: Rehearsal): VerdictOf {
   const said = [...scheduler.decide(nowMs), ...scheduler.decide(nowMs + lastedMs)]
   const verdicts = new Map(said.map((verdict) => [verdict.gang, verdict]))
@@ -142,6 +151,12 @@ function decidedBy(scheduler: Scheduler, { nowMs, queues }: Rehearsal): VerdictO
         return { kind: 'bind', seats: plainSeats(verdict.seats) }
       case 'preempt':
         return { kind: 'preempt', seats: plainSeats(verdict.seats), victims: verdict.victims }
+      case 'resize': {
+        const { added, priceSeconds, gainSeconds, message } = verdict
+        const seats = seatsNow(gang)
+        if (seats === undefined) return standingOf(gang)
+        return { kind: 'resize', seats: plainSeats(seats), added, priceSeconds, gainSeconds, message }
+      }
       case 'release':
         return { kind: 'release' }
       case 'wait':
@@ -150,7 +165,7 @@ function decidedBy(scheduler: Scheduler, { nowMs, queues }: Rehearsal): VerdictO
   }
 }
 
-const lastedMs = 1_000
+const lastedMs = 10_000
 
 /** What came of all verdicts: what it has now and had not before. */
 function afterPlay(before: Held): VerdictOf {
@@ -277,5 +292,6 @@ function carriedOut(
 
 function membersFor(verdict: GangVerdict): Pick<Seats, 'members'> | undefined {
   if (verdict.kind === 'holds') return verdict
+  if (verdict.kind === 'resize') return { members: [...verdict.seats.members, ...verdict.added] }
   return verdict.kind === 'bind' || verdict.kind === 'preempt' ? verdict.seats : undefined
 }

@@ -9,7 +9,8 @@ import { queueBlock, quotaLeft } from './admission.ts'
 import type { Change, Scheduler, Verdict, Victim, Why } from './contract.ts'
 import { type Fit, fitGang } from './fit.ts'
 import { claimFromPod, Fleet, hasEnded } from './fleet.ts'
-import { type GangState, type Kept, keptBy, newState, podsOf, victimsOf } from './gangs.ts'
+import { type GangState, type Kept, keptBy, larger, newState, noFewerThanBefore, podsOf, victimsOf } from './gangs.ts'
+import { Growth, type Resize } from './growth.ts'
 import { type Blocked, type Lane, Line, type Waiting } from './line.ts'
 import { Mix } from './mix.ts'
 import type { Claim } from './nodes.ts'
@@ -64,6 +65,7 @@ class FirstScheduler implements Scheduler, Explained {
   /** Gangs that wait for a gang to leave. */
   readonly #waitingFor = new Map<string, Set<string>>()
   readonly #livePods = new Map<string, Set<string>>()
+  readonly #growth = new Growth()
   readonly #changed = new Set<string>()
   #countedAt = -1
 
@@ -82,6 +84,7 @@ class FirstScheduler implements Scheduler, Explained {
     this.#mix.teach(this.fleet)
     this.#countCapacity()
     this.#walk(nowMs, verdicts)
+    for (const verdict of this.#growth.look(this, nowMs)) verdicts.push(this.#grow(verdict))
     return verdicts
   }
 
@@ -117,6 +120,7 @@ class FirstScheduler implements Scheduler, Explained {
     this.#countSeated(state, before)
     this.#followHold(object, known === undefined ? undefined : before)
     this.#tellWaiting(key)
+    this.#growth.follow(state)
     this.#expectEnd(key, endOfGang(object) ?? this.#assumedEnd(state))
     this.#changed.add(key)
   }
@@ -186,6 +190,7 @@ class FirstScheduler implements Scheduler, Explained {
       this.#seated.get(state.object.spec.queue)?.delete(key)
       this.gangs.delete(key)
       this.#mix.set(key, undefined)
+      this.#growth.forget(key)
       this.#changed.delete(key)
       this.#ends.delete(key)
       this.#tellWaiting(key)
@@ -210,8 +215,9 @@ class FirstScheduler implements Scheduler, Explained {
   #countSeats(state: GangState): void {
     const { inFlight, object } = state
     const verdict = inFlight?.outcome === 'stale' ? undefined : inFlight?.verdict
-    const assumed = verdict?.kind === 'bind' || verdict?.kind === 'preempt' ? verdict.seats : undefined
-    this.#setSeats(state, assumed ?? keptBy(object))
+    const kept = keptBy(object)
+    if (verdict?.kind === 'bind' || verdict?.kind === 'preempt') this.#setSeats(state, verdict.seats)
+    else this.#setSeats(state, verdict?.kind === 'resize' && kept !== undefined ? larger(kept, verdict.added) : kept)
   }
 
   #setSeats(state: GangState, seats: Kept | undefined, counted?: 'anew'): void {
@@ -301,6 +307,7 @@ class FirstScheduler implements Scheduler, Explained {
     if (leaving) this.#charge(state, -1)
     state.leaving = leaving
     if (!leaving) this.#charge(state, 1)
+    this.#growth.follow(state)
     this.#countSeated(state, state.object)
     if (leaving) this.fleet.generation++
   }
@@ -419,7 +426,11 @@ class FirstScheduler implements Scheduler, Explained {
     if (this.#hasLivePodsOf(state)) return ending(object)
     const isKept = state.seats !== undefined
     const reserved = isKept ? nothingReserved : reservations.for(endIfStarted(object, nowMs))
-    const fit = known ?? this.#fit(state, reserved)
+    const before = noFewerThanBefore(object)
+    const asBefore = before === undefined ? undefined : this.#fit(state, reserved, before)
+    // What its own pods still hold, it will have back: it does not come back smaller for being quicker than they.
+    if (asBefore?.fits === false && this.livePodsOf(key).size > 0) return ending(object)
+    const fit = asBefore?.fits === true ? asBefore : (known ?? this.#fit(state, reserved))
     if (fit.fits) {
       this.#decide(state, { kind: 'bind', ...about(state), seats: seatsOf(object, fit.placed) }, verdicts)
       this.#expectEnd(key, endIfStarted(object, nowMs))
@@ -460,6 +471,15 @@ class FirstScheduler implements Scheduler, Explained {
       this.#ends.set(key, atMs)
       this.fleet.generation++
     }
+  }
+
+  /** What it grows into is its own from now on. */
+  #grow(verdict: Resize): Resize {
+    const state = this.gangs.get(verdict.gang)
+    assert(state !== undefined, `gang ${verdict.gang} grows but is not known`)
+    this.#send(state, verdict)
+    this.#countSeats(state)
+    return verdict
   }
 
   #waitFor(victim: string, gang: string): void {
@@ -516,7 +536,7 @@ class FirstScheduler implements Scheduler, Explained {
   }
 
   /** The gang's own void seats don't stand in its way; its own live pods do, whatever attempt they are of. */
-  #fit({ object, key, seats, seatPods }: GangState, reserved: Reserved): Fit {
+  #fit({ object: asItIs, key, seats, seatPods }: GangState, reserved: Reserved, object: Gang = asItIs): Fit {
     const live = this.livePodsOf(key)
     return this.fleet.attempt(() => {
       for (const pod of seatPods) if (!live.has(pod)) this.fleet.lift(pod)

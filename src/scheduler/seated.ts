@@ -8,8 +8,8 @@ import { Sequence } from './quota/sequence.ts'
 /**
  * Gangs that hold committed seats of one queue, in the order in which they are asked to leave: those that leave already,
  * then by priority, then by the price of their lost work. Prices rise with time, but among gangs with as many
- * accelerators all at the same rate: so each such class is kept sorted once, by the moment from which its work would be
- * lost, and only the classes are compared when somebody asks.
+ * accelerators all at the same rate: so each such class, and that of those among it who can shrink, is kept sorted once, by
+ * the moment from which its work would be lost, and only the classes are compared when somebody asks.
  */
 export class Seated {
   readonly #entries = new Map<string, Entry>()
@@ -39,10 +39,10 @@ export class Seated {
     this.#leaving.delete(key)
     const levels = this.#levelsOf(entry)
     const classes = levels.get(entry.priority)
-    const list = classes?.get(entry.milli)
+    const list = classes?.get(classKeyOf(entry))
     if (entry.leaving || classes === undefined || list === undefined) return
     list.remove(entry)
-    if (list.size === 0) classes.delete(entry.milli)
+    if (list.size === 0) classes.delete(classKeyOf(entry))
     if (classes.size === 0) levels.delete(entry.priority)
   }
 
@@ -74,18 +74,22 @@ export class Seated {
   }
 
   #classOf(entry: Entry): Class {
-    const { priority, milli } = entry
+    const { priority } = entry
     const levels = this.#levelsOf(entry)
     const classes = levels.get(priority) ?? new Map<number, Class>()
     levels.set(priority, classes)
-    const list = classes.get(milli) ?? new Class()
-    classes.set(milli, list)
+    const list = classes.get(classKeyOf(entry)) ?? new Class()
+    classes.set(classKeyOf(entry), list)
     return list
   }
 }
 
-/** By priority, then by milli-accelerators. */
+/** By priority, then by milli-accelerators, negative for those that can shrink. */
 type Levels = Map<number, Map<number, Class>>
+
+function classKeyOf({ milli, canShrink }: Entry): number {
+  return canShrink ? -milli : milli
+}
 
 /** More than these at once are sorted in rather than inserted one by one. */
 const insertedMax = 16
@@ -168,6 +172,7 @@ interface Entry {
   lostFromMs: number
   leaving: boolean
   preemptible: boolean
+  canShrink: boolean
 }
 
 function entryOf(state: GangState): Entry {
@@ -184,7 +189,13 @@ function entryOf(state: GangState): Entry {
     lostFromMs: lostFrom(status, sinceMs),
     leaving: state.leaving || status?.eviction?.attempt === spec.attempt,
     preemptible: spec.preemptible,
+    canShrink: isAboveFloor(state.object),
   }
+}
+
+function isAboveFloor({ spec, status }: Gang): boolean {
+  const needed = spec.groups.reduce((sum, { min }) => sum + min, 0)
+  return needed < (status?.seats?.members.length ?? 0)
 }
 
 function lostFrom(status: Gang['status'], sinceMs: number): number {
@@ -202,7 +213,7 @@ function timeOf(timestamp: string | undefined): number | undefined {
 }
 
 function candidateOf(
-  { state, uid, priority, milli, sinceMs, lostFromMs, leaving, preemptible }: Entry,
+  { state, uid, priority, milli, sinceMs, lostFromMs, leaving, preemptible, canShrink }: Entry,
   nowMs: number,
 ): Candidate {
   const { key, object, holds } = state
@@ -216,6 +227,7 @@ function candidateOf(
     leaving,
     preemptible,
     holds,
+    canShrink,
     price: (Math.max(0, nowMs - lostFromMs) / 1000) * (milli / 1000),
   }
 }
@@ -228,6 +240,7 @@ function isSame(a: Entry, b: Entry): boolean {
     a.lostFromMs === b.lostFromMs &&
     a.leaving === b.leaving &&
     a.preemptible === b.preemptible &&
+    a.canShrink === b.canShrink &&
     a.uid === b.uid
   )
 }

@@ -150,6 +150,8 @@ export function said(verdict: Verdict): string {
   const gang = verdict.gang.replace('default/', '')
   if (verdict.kind === 'release') return `${gang} gives its seats back`
   if (verdict.kind === 'wait') return `${gang} waits: ${verdict.reason}: ${verdict.message}`
+  if (verdict.kind === 'resize')
+    return `${gang}#${verdict.attempt} grows ${verdict.from}-${verdict.to}: ${verdict.message}`
   const seats = verdict.seats.members.map(
     (member) =>
       `${member.rank}@${member.node}/${member.devices.map((one) => (one.milli === 1000 ? one.id : `${one.id}*${one.milli}`)).join('+')}:${member.ports.join('+')}`,

@@ -137,9 +137,10 @@ export class Player {
   #job(name: string, shape: string, model: string | undefined, options: Map<string, string>): Gang {
     const parts = shape.split('+').map((part) => this.#part(part, model))
     const template = (accelerators: string) => templateFor(accelerators, new Map(options))
-    const groups = parts.map(({ group, min, accelerators }) => ({
+    const groups = parts.map(({ group, min, max, accelerators }) => ({
       name: group,
-      replicas: min,
+      minReplicas: min,
+      replicas: max,
       template: template(accelerators),
     }))
     for (const one of templateOptions) options.delete(one)
@@ -152,9 +153,7 @@ export class Player {
     const hasTopology = required !== undefined || preferred !== undefined
     const spec = { ...edits(options), ...(hasTopology ? { topology } : {}), groups }
     const job = admitted<'TrainingJob'>({ ...headOf('TrainingJob'), metadata: { name, namespace }, spec })
-    const gang = gangOfJob(job)
-    const elastic = gang.spec.groups.map((group, index) => ({ ...group, max: parts[index]?.max ?? group.max }))
-    return { ...gang, spec: { ...gang.spec, groups: elastic } }
+    return gangOfJob(job)
   }
 
   #replicas(name: string, shape: string, model: string | undefined, options: Map<string, string>): Gang[] {
@@ -223,6 +222,8 @@ export class Player {
         return `waits: ${verdict.reason}: ${verdict.message}`
       case 'release':
         return 'gives its seats back'
+      case 'resize':
+        return verdict.message
       case 'bind':
         return `sits: ${placesOf(verdict.seats)}`
       case 'preempt': {
@@ -236,6 +237,7 @@ export class Player {
   }
 
   #forWhom(why: Leaving): string {
+    if ('grows' in why) return `to sit again with ${why.grows} members`
     return 'queue' in why ? `since queue ${why.queue} drains` : `for ${this.#title(why.by)}`
   }
 

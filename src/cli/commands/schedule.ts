@@ -129,6 +129,8 @@ function aboutOf(verdict: GangVerdict): string {
       return `${nodesOf(verdict.seats)}, when ${victimNames(verdict.victims)} left`
     case 'holds':
       return `${nodesOf(verdict)} are kept until ${victimNames(verdict.victims)} left`
+    case 'resize':
+      return verdict.message
     case 'wait':
       return `${verdict.reason}: ${verdict.message}`
     case 'release':
@@ -146,6 +148,7 @@ function victimNames(victims: readonly Victim[]): string {
 }
 
 function forOf(why: Leaving): string {
+  if ('grows' in why) return `to grow to ${why.grows} members`
   return 'queue' in why ? `since queue ${why.queue} drains` : `for ${nameOf(why.by)}`
 }
 
@@ -161,6 +164,7 @@ const seatsMax = 64
 function seatsOf({ gangs }: Schedule, isWide: boolean): string {
   const seated = gangs.flatMap(({ verdict }) => {
     if (verdict.kind === 'bind' || verdict.kind === 'preempt') return verdict.seats.members
+    if (verdict.kind === 'resize') return verdict.added
     return verdict.kind === 'sits' && isWide ? verdict.seats.members : []
   })
   if (seated.length === 0) return ''
@@ -238,6 +242,8 @@ function cameToPass(one: Happening): string {
       return `sits on ${nodesOf(verdict.seats)}`
     case 'preempt':
       return `will sit on ${nodesOf(verdict.seats)}; asks ${shortList(verdict.victims.map(({ gang }) => nameOf(gang)))} to leave`
+    case 'resize':
+      return verdict.message
     case 'release':
       return 'gives its seats back'
     case 'wait':

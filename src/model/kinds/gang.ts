@@ -129,6 +129,18 @@ export const gang = z
           })
           .optional()
           .describe('Its seats are asked back: it checkpoints, leaves and stands in line again.'),
+        resize: z
+          .strictObject({
+            attempt: count.describe('The attempt that makes room for a larger one; void for another.'),
+            epoch: count.describe('Epoch of the leader that decided.'),
+            at: timestamp.describe('When it was decided.'),
+            members: z.array(seat).min(1).describe('What is kept for it beside its seats, until it sits again.'),
+            priceSeconds: z.number().min(0).describe('GPU-seconds that starting again costs, as priced then.'),
+            gainSeconds: z.number().min(0).describe('GPU-seconds that the new members are expected to work.'),
+            message: z.string().describe('In words, with all numbers.'),
+          })
+          .optional()
+          .describe('It is to grow: it checkpoints, stops and sits again with more members, keeping what it has.'),
         epoch: count
           .optional()
           .describe('Leader epoch that last touched this gang: a new leader writes its own before it decides.'),

@@ -33,6 +33,8 @@ export interface Candidate {
   holds: Amounts
   /** GPU-seconds of work that its leaving loses. */
   price: number
+  /** It has more members than it needs: with fewer it could go on at once. */
+  canShrink?: boolean
 }
 
 /** The world in which victims are tried. */
@@ -63,8 +65,8 @@ const priceGrain = 60
 
 /**
  * The order in which candidates are taken: those that leave already, other queues' before the request's own, the lowest
- * priority, the lowest price of lost work in whole accelerator-minutes (rounded down), the most recent seats, the uid.
- * Where no checkpoint is known and prices are therefore equal, this is Kueue's order.
+ * priority, the lowest price of lost work in whole accelerator-minutes (rounded down), who can go on with fewer members,
+ * the most recent seats, the uid. Where no checkpoint is known and prices are therefore equal, this is Kueue's order.
  */
 export function candidateOrder(ownQueue: string): (a: Candidate, b: Candidate) => number {
   return (a, b) =>
@@ -72,6 +74,7 @@ export function candidateOrder(ownQueue: string): (a: Candidate, b: Candidate) =
     Number(a.queue === ownQueue) - Number(b.queue === ownQueue) ||
     a.priority - b.priority ||
     Math.floor(a.price / priceGrain) - Math.floor(b.price / priceGrain) ||
+    Number(b.canShrink === true) - Number(a.canShrink === true) ||
     b.sinceMs - a.sinceMs ||
     compare(a.uid, b.uid)
 }
