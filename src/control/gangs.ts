@@ -25,6 +25,12 @@ export function evictionNow(gang: Gang): GangStatus['eviction'] {
   return eviction !== undefined && eviction.attempt === gang.spec.attempt ? eviction : undefined
 }
 
+/** What its present attempt is to grow into, once it has stopped. */
+export function resizeNow(gang: Gang): GangStatus['resize'] {
+  const resize = gang.status?.resize
+  return resize !== undefined && resize.attempt === gang.spec.attempt ? resize : undefined
+}
+
 /** What is kept for its present attempt while others leave. */
 export function holdNow(gang: Gang): GangStatus['hold'] {
   const hold = gang.status?.hold
@@ -55,8 +61,13 @@ export function ranSecondsOf(gang: Gang, nowMs: number): number {
   return (Number.isFinite(before) ? before : 0) + now
 }
 
+/** How many members its present attempt has: those that sit; before that, at least so many will. */
 export function memberCount(gang: Gang): number {
-  return gang.spec.groups.reduce((sum, group) => sum + group.min, 0)
+  return seatsNow(gang)?.members.length ?? gang.spec.groups.reduce((sum, group) => sum + group.min, 0)
+}
+
+export function stopIsAsked(gang: Gang): boolean {
+  return gang.spec.checkpointRequest?.stop === true
 }
 
 export function attemptOf(pod: Pod): number {

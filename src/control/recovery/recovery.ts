@@ -14,9 +14,10 @@ import {
   ranAnnotation,
   ranSecondsOf,
   seatsNow,
+  stopIsAsked,
 } from '../gangs.ts'
 import { again, type Context, type Outcome, type Reconciler, settled } from '../reconciler.ts'
-import { isFinished, stopIsAsked } from '../training/job.ts'
+import { isFinished } from '../training/job.ts'
 import { causeOf, type End, endOf, mayBeAnEcho } from './cause.ts'
 import { type Decision, decideRestart } from './decide.ts'
 import { recoveryAnnotation, recoveryOf } from './record.ts'

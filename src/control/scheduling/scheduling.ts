@@ -1,8 +1,9 @@
 import type { Gang } from '../../model/kinds/gang.ts'
 import { keyOf, refOfKey } from '../../model/refs.ts'
 import type { Change, Scheduler, Verdict } from '../../scheduler/contract.ts'
+import { isElastic } from '../../scheduler/gangs.ts'
 import { createScheduler } from '../../scheduler/scheduler.ts'
-import { gangKeyOf, gangStatusOf } from '../gangs.ts'
+import { gangKeyOf, gangStatusOf, seatsNow } from '../gangs.ts'
 import { again, type Context, type Outcome, type Reconciler, settled } from '../reconciler.ts'
 import { bindMembers } from './bind.ts'
 import { askVictims, commitVerdict } from './commit.ts'
@@ -42,9 +43,9 @@ export function createScheduling(
     return { ...again(redecideMs), wake: decided.map((verdict) => verdict.gang) }
   }
 
-  /** A new leader decides only when its epoch is in every gang that the one before it could still seat. */
+  /** A new leader decides only when its epoch is in every gang that the one before it could still seat, or let grow. */
   async function claimGangs(): Promise<boolean> {
-    const open = gangs.list().filter((gang) => (gang.status?.epoch ?? 0) < epoch && isUnseated(gang))
+    const open = gangs.list().filter((gang) => (gang.status?.epoch ?? 0) < epoch && mayBeGiven(gang))
     const claims = open.map((gang) => store.updateStatus('Gang', { ...gang, status: { ...gangStatusOf(gang), epoch } }))
     return (await Promise.all(claims)).every((outcome) => outcome !== 'stale')
   }
@@ -104,6 +105,7 @@ function deleted(kind: Change['kind'], object: { metadata: { name: string; names
   return { kind, deleted: keyOf(object) }
 }
 
-function isUnseated({ spec, status }: Gang): boolean {
-  return !spec.suspend && status?.seats?.attempt !== spec.attempt
+/** Seats, or more of them. */
+function mayBeGiven(gang: Gang): boolean {
+  return !gang.spec.suspend && (seatsNow(gang) === undefined || isElastic(gang))
 }

@@ -3,10 +3,19 @@ import { readManifest } from '../../blob/manifest.ts'
 import { durationMs } from '../../model/duration.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import { autoInterval } from '../../model/reliability.ts'
-import { committedOf, type GangStatus, gangStatusOf, type ReportStatus, ranSecondsOf, seatsNow } from '../gangs.ts'
+import {
+  committedOf,
+  type GangStatus,
+  gangStatusOf,
+  memberCount,
+  type ReportStatus,
+  ranSecondsOf,
+  seatsNow,
+  stopIsAsked,
+} from '../gangs.ts'
 import { again, type Context, type Outcome, settled } from '../reconciler.ts'
 import { patchGang } from './gang.ts'
-import { rankOf, type Seen, stopIsAsked } from './job.ts'
+import { rankOf, type Seen } from './job.ts'
 
 type Shipped = ReportStatus['checkpoints'][number]
 type Committed = NonNullable<GangStatus['checkpoint']>
@@ -35,7 +44,8 @@ function completeSets(seen: Seen): Shipped[][] {
   const isNew = ({ step }: Shipped) =>
     committed === undefined || committed.attempt < gang.spec.attempt || step > committed.step
   const writers = job.spec.checkpoint.ranks === 'all' ? pods : pods.filter((pod) => rankOf(pod) === 0)
-  if (writers.length === 0 || writers.some((pod) => rankOf(pod) === undefined)) return []
+  const isShort = job.spec.checkpoint.ranks === 'all' && writers.length < memberCount(gang)
+  if (writers.length === 0 || isShort || writers.some((pod) => rankOf(pod) === undefined)) return []
   const byStep = new Map<number, Map<string, Shipped>>()
   for (const pod of writers) {
     const { name } = pod.metadata

@@ -75,10 +75,6 @@ export function rankOf(pod: Pod): number | undefined {
   return rank === undefined || rank === '' ? undefined : Number(rank)
 }
 
-export function stopIsAsked(gang: Gang): boolean {
-  return gang.spec.checkpointRequest?.stop === true
-}
-
 /** Where blobs of the job go. */
 export function prefixOf(kind: 'checkpoints' | 'outputs', job: TrainingJob, attempt: number): string {
   const { namespace = 'default', uid = '' } = job.metadata

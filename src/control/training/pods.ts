@@ -5,13 +5,15 @@ import { annotation, label, podNameOf } from '../../model/names.ts'
 import { groupsOf, rendezvousEnv, withEnv, withLabels } from '../../model/pods.ts'
 import { isOwnedBy, ownerReferenceTo } from '../../model/refs.ts'
 import type { PodWork } from '../../model/work.ts'
-import { committedOf, type GangStatus } from '../gangs.ts'
+import { membersByGroup } from '../../scheduler/gangs.ts'
+import { committedOf, type GangStatus, seatsNow } from '../gangs.ts'
 import { dataOf } from '../missing.ts'
 import type { Context } from '../reconciler.ts'
 import { prefixOf } from './job.ts'
 
 /**
- * The pods of the present attempt that are missing. Made again under the same name they are the same: 'exists' is fine.
+ * The pods of the present attempt that are missing: before it sits, those that it runs with in any case; then one for
+ * each seat. Made again under the same name they are the same: 'exists' is fine.
  * Where a pod of an older job of this name still ends, its last change brings us back to make ours.
  */
 export async function makePods(
@@ -21,8 +23,10 @@ export async function makePods(
   present: readonly Pod[],
 ): Promise<'made' | 'all there' | { problem: string }> {
   const known = new Set(present.map((pod) => pod.metadata.name))
+  const seats = seatsNow(gang)
+  const seated = seats === undefined ? undefined : membersByGroup(seats)
   const members = groupsOf(job).flatMap((group) =>
-    Array.from({ length: group.replicas }, (_, index) => ({
+    Array.from({ length: seated?.get(group.name) ?? group.minReplicas ?? group.replicas }, (_, index) => ({
       group,
       name: podNameOf(gang.metadata.name, group.name, index, gang.spec.attempt),
     })),

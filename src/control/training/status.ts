@@ -61,6 +61,7 @@ function phaseOf(seen: Seen, ending: Ending): NonNullable<JobStatus['phase']> {
   if (ending.kind === 'succeeded') return 'Succeeded'
   if (ending.kind === 'failed') return 'Failed'
   if (hold?.reason === 'QueueStopped' || hold?.reason === 'Evicted') return 'Suspending'
+  if (hold?.reason === 'Resizing') return 'Restarting'
   if (job.spec.suspend) return gang.spec.suspend && live.length === 0 ? 'Suspended' : 'Suspending'
   if (hold !== undefined) return 'Waiting' // for what is missing; none of it runs
   if (gang.spec.suspend) return live.length === 0 ? 'Pending' : 'Suspending' // it is on its way back into the line
@@ -68,11 +69,16 @@ function phaseOf(seen: Seen, ending: Ending): NonNullable<JobStatus['phase']> {
   if (seatsNow(gang) === undefined) {
     if (conditionOf(gang.status?.conditions, scheduledCondition)?.status === 'False' && !wasSeated(gang))
       return 'Waiting'
-    return failed ? 'Restarting' : 'Pending'
+    return failed || grows(gang) ? 'Restarting' : 'Pending'
   }
   const started = pods.filter((pod) => pod.status?.phase === 'Running' || pod.status?.phase === 'Succeeded')
   if (started.length >= memberCount(gang)) return 'Running'
   return failed ? 'Restarting' : 'Starting'
+}
+
+/** It is on its way from one size to a larger one. */
+function grows({ spec, status }: Gang): boolean {
+  return status?.resize !== undefined && status.resize.attempt >= spec.attempt - 1
 }
 
 /** Its condition still speaks of seats that it gave back. */
@@ -87,6 +93,7 @@ function messageOf(seen: Seen, ending: Ending, phase: JobStatus['phase']): strin
   if (held !== undefined) return held.message
   if (phase === 'Waiting') return conditionOf(seen.gang.status?.conditions, scheduledCondition)?.message
   if (phase === 'Starting') return startMessage(seen.pods)
+  if (phase === 'Restarting' && grows(seen.gang)) return seen.gang.status?.resize?.message
   if (phase === 'Restarting') return startMessage(seen.pods) ?? seen.recovery.last?.message
   return undefined
 }

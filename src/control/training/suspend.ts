@@ -1,16 +1,17 @@
 import { refOf } from '../../model/refs.ts'
-import { hasEnded, isLeaving, ranAnnotation, ranSecondsOf } from '../gangs.ts'
+import { hasEnded, isLeaving, ranAnnotation, ranSecondsOf, stopIsAsked } from '../gangs.ts'
 import { again, type Context, type Outcome, settled } from '../reconciler.ts'
 import { stopStep } from './checkpoints.ts'
 import { patchGang } from './gang.ts'
 import type { Hold } from './hold.ts'
-import { type Seen, stopAskedAt, stopIsAsked } from './job.ts'
+import { type Seen, stopAskedAt } from './job.ts'
 
 /** Kept of the grace period for a SIGTERM, for a job that does not heed the request. */
 const termMsMax = 5_000
 
 /**
- * Stops a job that is to have no seats (its suspension, its queue's, an eviction, something missing), or starts it again: ask every rank for a checkpoint
+ * Stops a job that is to have no seats (its suspension, its queue's, an eviction, something missing) or more of them, or
+ * starts it again: ask every rank for a checkpoint
  * at one step and to stop there; when all have ended, or the grace period is nearly over, take the seats away and evict
  * what still lives. Undefined when neither is wanted. A job whose queue drains stands in line again at once.
  */
@@ -36,10 +37,13 @@ export async function suspendOrResume(context: Context, seen: Seen): Promise<Out
 
 async function stop(context: Context, seen: Seen): Promise<Outcome> {
   const { job, gang, live, nowMs } = seen
-  if (live.length === 0) return takeSeats(context, seen, 0)
+  const isResizing = seen.hold?.reason === 'Resizing'
+  const leave = isResizing ? startAgain : takeSeats
+  if (live.length === 0) return leave(context, seen, 0)
   const graceMs = job.spec.terminationGracePeriodSeconds * 1000
   // Whoever is asked to leave has its SIGTERM already; for the others to go on alone is of no use.
-  if (seen.pods.some(isLeaving) || !heedsRequests(seen)) return takeSeats(context, seen, graceMs)
+  const isDeaf = seen.pods.some(isLeaving) || !heedsRequests(seen)
+  if (isDeaf && !isResizing) return takeSeats(context, seen, graceMs)
   if (!stopIsAsked(gang) || gang.metadata.annotations?.[stopAskedAt] === undefined) {
     await patchGang(context, gang, {
       metadata: { annotations: { [stopAskedAt]: new Date(nowMs).toISOString() } },
@@ -48,8 +52,9 @@ async function stop(context: Context, seen: Seen): Promise<Outcome> {
     return settled()
   }
   const leftMs = graceLeftMs(seen)
+  if (isDeaf) return leave(context, seen, leftMs)
   const waitMs = leftMs - Math.min(termMsMax, graceMs / 4)
-  return waitMs > 0 ? again(waitMs) : takeSeats(context, seen, leftMs)
+  return waitMs > 0 ? again(waitMs) : leave(context, seen, leftMs)
 }
 
 /** Of the grace period, what the request to stop has not used up. */
@@ -67,6 +72,24 @@ async function takeSeats(context: Context, seen: Seen, graceMs: number): Promise
   const isProblem = seen.hold !== undefined && reason !== 'Suspended' && !goesBackInLine(seen.hold)
   context.events.record(seen.job, isProblem ? 'Warning' : 'Normal', reason, message)
   await evictAll(context, seen, Math.ceil(graceMs / 1000))
+  return settled()
+}
+
+/**
+ * It keeps its seats, and its next attempt sits on them and on what was added to them. Its pods end first: that a stop is
+ * asked for tells recovery to let them. No restart is counted.
+ */
+async function startAgain(context: Context, seen: Seen, graceMs: number): Promise<Outcome> {
+  const { job, gang, live, hold, nowMs } = seen
+  if (live.length > 0) {
+    await evictAll(context, seen, Math.ceil(graceMs / 1000))
+    return settled() // each pod that ends brings us back
+  }
+  await patchGang(context, gang, {
+    metadata: { annotations: { [stopAskedAt]: null, [ranAnnotation]: String(ranSecondsOf(gang, nowMs)) } },
+    spec: { attempt: gang.spec.attempt + 1, checkpointRequest: null },
+  })
+  context.events.record(job, 'Normal', 'Resized', `attempt ${gang.spec.attempt + 1} ${hold?.message}`)
   return settled()
 }
 
