@@ -218,7 +218,7 @@ function verdictOn({ key, object }: GangState, added: Seats['members'], nowMs: n
     message: [
       `grows from ${from} to ${to} members`,
       `gains ${said(gainSeconds)} accelerator-seconds (${said(gpus)} idle × ${said(workSeconds)} s)`,
-      `for ${said(priceSeconds)} (${said(price.gpus)} × ${said(price.sinceCheckpointSeconds)} s since its checkpoint, ${said(price.gpus + gpus)} × ${said(price.restartSeconds)} s to start again)`,
+      `for ${said(priceSeconds)} (${said(price.gpus)} × ${said(price.sinceCheckpointSeconds)} s of work not saved, ${said(price.gpus + gpus)} × ${said(price.restartSeconds)} s to start again)`,
       `at least ${gainPerPrice} times as much; it has sat for ${said(satSeconds)} s, at least ${restartsApart} restarts`,
     ].join('; '),
   }

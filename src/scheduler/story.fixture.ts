@@ -5,13 +5,16 @@ import { annotation, label } from '../model/names.ts'
 import type { Change, Scheduler, Verdict } from './contract.ts'
 import { Rehearsal } from './rehearsal.ts'
 
-/** Tells a rehearsal in lines that a person can review. Nothing follows by itself: pods run and end when it is said. */
+/**
+ * Tells a rehearsal in lines that a person can review. Nothing follows by itself: pods run and end when it is said, unless
+ * `runsPods` says that they run as soon as they sit.
+ */
 export class Story {
   readonly world: Rehearsal
   #version = 0
 
-  constructor(scheduler: Scheduler) {
-    this.world = new Rehearsal(scheduler, { runsPods: false })
+  constructor(scheduler: Scheduler, { runsPods = false }: { runsPods?: boolean } = {}) {
+    this.world = new Rehearsal(scheduler, { runsPods })
   }
 
   get scheduler(): Scheduler {
