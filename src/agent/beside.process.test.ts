@@ -148,9 +148,14 @@ describe('checkpoints', () => {
       return { restore, contentOf }
     }
     const script = 'cat $MILLWRIGHT_CHECKPOINT_DIR/step-*/model.bin >$MILLWRIGHT_OUTPUT_DIR/seen'
-    const startRank = async (rank: number, restore: Awaited<ReturnType<typeof committed>>['restore']) => {
-      const { metadata } = await bench.run(sh(script), {
-        annotations: { [annotation.rank]: String(rank) },
+    const startRank = async (
+      rank: number,
+      restore: Awaited<ReturnType<typeof committed>>['restore'],
+      worldSize = restore.manifests.length,
+      reads = script,
+    ) => {
+      const { metadata } = await bench.run(sh(reads), {
+        annotations: { [annotation.rank]: String(rank), [annotation.worldSize]: String(worldSize) },
         work: { restore },
       })
       const pod = await bench.ended(metadata.name)
@@ -167,6 +172,28 @@ describe('checkpoints', () => {
       expect(one.report?.damaged).toBeUndefined()
       const only = { ...restore, manifests: restore.manifests.slice(0, 1), digests: restore.digests.slice(0, 1) }
       expect((await startRank(1, only)).seen).toBe('whole of rank 0') // of ranks: first there is one part for all
+    })
+
+    it('gives each rank all parts when there are more or fewer ranks than wrote it', async () => {
+      const { restore } = await committed('resized')
+      const reads =
+        'cd $MILLWRIGHT_CHECKPOINT_DIR/step-20; for f in $(find . -type f | sort); do echo $f: $(cat $f); done >$MILLWRIGHT_OUTPUT_DIR/seen'
+      const both = './rank-0/model.bin: resized of rank 0\n./rank-1/model.bin: resized of rank 1\n'
+      expect((await startRank(2, restore, 3, reads)).seen).toBe(both)
+      expect((await startRank(0, restore, 1, reads)).seen).toBe(both)
+      const parts = await Promise.all(
+        [0, 1].map(async (rank) => {
+          const folder = join(bench.dir, `shards-${rank}`)
+          await mkdir(folder)
+          await writeFile(join(folder, `shard-${rank}.bin`), `shard ${rank}`)
+          const key = `checkpoints/default/shards/attempt-1/step-20/rank-${rank}/manifest.json`
+          return { key, shipped: await shipFolder(bench.blobs, folder, key, { step: 20, rank }) }
+        }),
+      )
+      const manifests = parts.map(({ key }) => key)
+      const sharded = { ...restore, manifests, digests: parts.map(({ shipped }) => shipped.digest) }
+      const shards = './shard-0.bin: shard 0\n./shard-1.bin: shard 1\n'
+      expect((await startRank(3, sharded, 4, reads)).seen).toBe(shards)
     })
 
     it('a rank whose bytes are torn says so and does not start, whatever the others found', async () => {

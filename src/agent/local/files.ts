@@ -87,7 +87,7 @@ function createBeside(
       env[name] = target
     }
     if (work.restore === undefined) return { env }
-    const damage = await restoreCheckpoint(tools.blobs, work.restore, place.rank, folder.checkpoints)
+    const damage = await restoreCheckpoint(tools.blobs, work.restore, place, folder.checkpoints)
     return damage ?? { env, restoredStep: work.restore.step }
   }
 
