@@ -22,6 +22,33 @@ describe('the trainer', () => {
     }
   })
 
+  it('goes on with more or fewer workers than it began with, as one does that changes its batch', async () => {
+    const sized = async (name: string, parts: readonly { workers: number; batch: number; stop: number }[]) => {
+      const checkpoints = join(bench.folder, `sized-${name}`)
+      const found: number[] = []
+      for (const { workers, batch, stop } of parts) {
+        const control = join(bench.folder, `sized-${name}-${stop}.json`)
+        ask(control, { checkpoint: { step: stop }, stop: { step: stop } })
+        const flags = ['--batch', String(batch), '--steps', '12', '--checkpoints', checkpoints]
+        found.push(...(await losses(`sized-${name}-${stop}`, workers, flags, { MILLWRIGHT_CONTROL: control })))
+      }
+      return found
+    }
+    const shrunkAndGrown = [
+      { workers: 2, batch: 3, stop: 4 },
+      { workers: 1, batch: 3, stop: 8 },
+      { workers: 3, batch: 3, stop: 12 },
+    ]
+    const many = await sized('many', shrunkAndGrown)
+    const one = await sized(
+      'one',
+      shrunkAndGrown.map(({ workers, batch, stop }) => ({ workers: 1, batch: workers * batch, stop })),
+    )
+    expect(many).toHaveLength(12)
+    const differences = many.map((loss, step) => Math.abs(loss - (one[step] ?? 0)))
+    expect(Math.max(...differences)).toBeLessThan(1e-4)
+  })
+
   it('lowers the loss', async () => {
     const curve = await losses('curve', 1, ['--batch', '4', '--steps', '80'])
     const mean = (part: number[]) => part.reduce((sum, loss) => sum + loss, 0) / part.length
@@ -109,8 +136,13 @@ function ask(path: string, wish: object): void {
   renameSync(`${path}.fresh`, path)
 }
 
-async function losses(name: string, ranks: number, flags: readonly string[]): Promise<number[]> {
-  const workers = await bench.start(name, ranks, flags)
+async function losses(
+  name: string,
+  ranks: number,
+  flags: readonly string[],
+  env: Record<string, string> = {},
+): Promise<number[]> {
+  const workers = await bench.start(name, ranks, flags, () => env)
   expect(await ended(workers), workers.map((worker) => worker.output()).join('')).toEqual(workers.map(() => 0))
   return workers[0]?.progress().flatMap(({ loss }) => (loss === undefined ? [] : [loss])) ?? []
 }
