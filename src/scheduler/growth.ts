@@ -4,11 +4,13 @@ import type { Queue } from '../model/kinds/queue.ts'
 import { type LostWork, priceOfGang } from '../model/lost-work.ts'
 import { queueBlock, quotaLeft } from './admission.ts'
 import type { Seats, Verdict } from './contract.ts'
+import { demandOf } from './demand.ts'
 import { fitGang } from './fit.ts'
 import type { Fleet } from './fleet.ts'
 import { type GangState, isElastic, membersByGroup } from './gangs.ts'
 import type { Lane, Line, Waiting } from './line.ts'
 import { Order } from './order.ts'
+import { spreadingOf } from './parts.ts'
 import type { QuotaTree } from './quota/tree.ts'
 import { endOfGang, nothingReserved } from './reservations.ts'
 import type { Placed } from './search.ts'
@@ -30,8 +32,10 @@ export type Resize = Verdict & { kind: 'resize' }
  * control plane's rounds (5 s), and comes first.
  */
 const idleSeconds = 10
-/** Idle accelerators are counted on for so long at most. An hour is also the longest that `interval: auto` lets pass
- * between two checkpoints: whoever keeps to it grows right after one. */
+/**
+ * Idle accelerators are counted on for so long at most. An hour is also the longest that `interval: auto` lets pass
+ * between two checkpoints.
+ */
 const horizonSeconds = 3600
 /** What is grown into may be asked back, and then a second restart is paid: the gain has to pay for both. */
 const gainPerPrice = 2
@@ -74,10 +78,8 @@ export class Growth {
     const isWanted = wantedIn(scene.line)
     if (isFreed) for (const key of this.#small.keys()) this.#seek(scene, key, isWanted, nowMs)
     const due = [...this.#roomSinceMs].filter(([, sinceMs]) => nowMs - sinceMs >= idleSeconds * 1000)
-    const order = new Order(
-      scene.quota,
-      due.flatMap(([key]) => this.#laneOf(scene, key)),
-    )
+    const lanes = due.flatMap(([key]) => this.#laneOf(scene, key, nowMs))
+    const order = new Order(scene.quota, lanes)
     for (let next = order.next(); next !== undefined; next = order.next()) {
       const { key, gang: more } = next.head
       const state = scene.gangs.get(key)
@@ -96,9 +98,9 @@ export class Growth {
   #seek(scene: Scene, key: string, isWanted: (more: Gang) => boolean, nowMs: number): void {
     const state = scene.gangs.get(key)
     const more = state === undefined ? undefined : this.#moreOf(scene, state)
-    const isOpen = state !== undefined && more !== undefined && !isWanted(more)
-    if (!isOpen || placesFor(scene, state, more).length === 0) this.#roomSinceMs.delete(key)
-    else if (!this.#roomSinceMs.has(key)) this.#roomSinceMs.set(key, nowMs)
+    const isOpen = state !== undefined && more !== undefined && !isWanted(more) && hasRoom(scene.fleet, more)
+    if (!isOpen) this.#roomSinceMs.delete(key)
+    else if (!this.#roomSinceMs.has(key) && placesFor(scene, state, more).length > 0) this.#roomSinceMs.set(key, nowMs)
   }
 
   #moreOf({ fleet }: Scene, state: GangState): Gang | undefined {
@@ -109,10 +111,12 @@ export class Growth {
     return more
   }
 
-  #laneOf(scene: Scene, key: string): Waiting[][] {
+  /** Nobody is tried who could not be worth it with all that he may have. */
+  #laneOf(scene: Scene, key: string, nowMs: number): Waiting[][] {
     const state = scene.gangs.get(key)
-    const gang = state === undefined || state.inFlight !== undefined ? undefined : this.#moreOf(scene, state)
-    return gang === undefined ? [] : [[{ key, gang }]]
+    if (state === undefined || state.inFlight !== undefined) return []
+    const gang = this.#moreOf(scene, state)
+    return gang === undefined || !mayPay(state.object, gpusMax(gang), nowMs) ? [] : [[{ key, gang }]]
   }
 }
 
@@ -193,18 +197,61 @@ function nextOf(gang: Gang): Gang {
   return { ...gang, spec: { ...gang.spec, attempt: gang.spec.attempt + 1 } }
 }
 
-/** The rule, with its numbers; undefined while it says no. */
-function verdictOn({ key, object }: GangState, added: Seats['members'], nowMs: number): Resize | undefined {
-  const price = priceOfGang(object, nowMs)
-  const { seats } = object.status ?? {}
+/** Accelerators that it would get if there were room for all its members. */
+function gpusMax({ spec, status }: Gang): number {
+  const had = membersByGroup({ members: status?.seats?.members ?? [] })
+  return spec.groups.reduce((sum, { name, max, accelerators }) => {
+    return sum + Math.max(0, max - (had.get(name) ?? 0)) * (accelerators[0]?.count ?? 0)
+  }, 0)
+}
+
+/** By the counters: whether there is room for one member more of any group. */
+function hasRoom(fleet: Fleet, gang: Gang): boolean {
+  const had = membersByGroup({ members: gang.status?.seats?.members ?? [] })
+  return gang.spec.groups.some((group, index) => {
+    const [one] = group.accelerators
+    if (one === undefined || group.max <= (had.get(group.name) ?? 0)) return false
+    return fleet.rooms(demandOf(group, one, spreadingOf(gang, index).slices)).total > 0
+  })
+}
+
+interface Worth {
+  price: LostWork
+  priceSeconds: number
+  gainSeconds: number
+  workSeconds: number
+  satSeconds: number
+  /** It has sat for long enough. */
+  isRested: boolean
+}
+
+/** What so many accelerators more are worth to it. */
+function worthOf(gang: Gang, gpus: number, nowMs: number): Worth | undefined {
+  const price = priceOfGang(gang, nowMs)
+  const { seats } = gang.status ?? {}
   if (price === undefined || seats === undefined) return undefined
   const satSeconds = (nowMs - Date.parse(seats.at)) / 1000
-  const gpus = added.flatMap(({ devices }) => devices).reduce((sum, { milli }) => sum + milli, 0) / 1000
-  const workSeconds = workFor(object, price, gpus, nowMs)
+  const workSeconds = workFor(gang, price, gpus, nowMs)
   const priceSeconds = price.gpuSeconds + price.restartSeconds * gpus
   const gainSeconds = gpus * workSeconds
-  if (satSeconds < restartsApart * price.restartSeconds || gainSeconds < gainPerPrice * priceSeconds) return undefined
-  const [from, to] = [seats.members.length, seats.members.length + added.length]
+  const isRested = satSeconds >= restartsApart * price.restartSeconds
+  return { price, priceSeconds, gainSeconds, workSeconds, satSeconds, isRested }
+}
+
+/** Before it is known how many accelerators there are: with more of them the gain is larger, and so is the price. */
+function mayPay(gang: Gang, gpus: number, nowMs: number): boolean {
+  const most = worthOf(gang, gpus, nowMs)
+  return most?.isRested === true && most.gainSeconds >= gainPerPrice * most.price.gpuSeconds
+}
+
+/** The rule, with its numbers; undefined while it says no. */
+function verdictOn({ key, object }: GangState, added: Seats['members'], nowMs: number): Resize | undefined {
+  const gpus = added.flatMap(({ devices }) => devices).reduce((sum, { milli }) => sum + milli, 0) / 1000
+  const worth = worthOf(object, gpus, nowMs)
+  if (worth?.isRested !== true || worth.gainSeconds < gainPerPrice * worth.priceSeconds) return undefined
+  const { price, priceSeconds, gainSeconds, workSeconds, satSeconds } = worth
+  const from = object.status?.seats?.members.length ?? 0
+  const to = from + added.length
   return {
     kind: 'resize',
     gang: key,
