@@ -133,6 +133,7 @@ const commands: Add[] = [
       .passThroughOptions()
       .option('--name <name>', 'name of the job (default: from the command)')
       .option('--workers <count>', 'members of the gang', '1')
+      .option('--min-workers <count>', 'runs with as many members as there is room for, from this on')
       .option('--accelerators <model:count>', 'per worker, e.g. H100:8 or cpu:1')
       .option('--cpu <quantity>', 'per worker')
       .option('--memory <quantity>', 'per worker')

@@ -66,6 +66,19 @@ export function noFewerThanBefore(gang: Gang): Gang | undefined {
   return { ...gang, spec: { ...spec, groups } }
 }
 
+/**
+ * The gang with no more members than are held for it: what else its victims leave is theirs to go on with, and it could
+ * not be asked back by whom it displaced.
+ */
+export function noMoreThanHeld(gang: Gang): Gang {
+  const { spec, status } = gang
+  const { hold } = status ?? {}
+  if (hold === undefined || hold.attempt !== spec.attempt || !isElastic(gang)) return gang
+  const held = membersByGroup(hold)
+  const groups = spec.groups.map((group) => ({ ...group, max: Math.max(group.min, held.get(group.name) ?? 0) }))
+  return { ...gang, spec: { ...spec, groups } }
+}
+
 export function membersByGroup({ members }: Pick<Seats, 'members'>): Map<string, number> {
   const counts = new Map<string, number>()
   for (const { group } of members) counts.set(group, (counts.get(group) ?? 0) + 1)

@@ -53,6 +53,20 @@ function schedule(scene: Partial<Scene>, untilSettled = false): Schedule {
 
 const verdicts = ({ gangs }: Schedule) => Object.fromEntries(gangs.map(({ gang: key, verdict }) => [key, verdict]))
 
+test('an elastic gang that would grow is said to, with the numbers; nothing of it is played without time', () => {
+  const small = seated(gang('small', 2, { minWorkers: 1 }), 'a')
+  const checkpoint = { step: 1, attempt: 1, at: '2025-12-31T23:59:00.000Z', digest: '', bytes: 0, manifests: [] }
+  const gangs = [{ ...small, status: { conditions: [], checkpoints: [], ...small.status, checkpoint } }]
+  const found = schedule({ gangs })
+  expect(found.gangs[0]?.verdict).toMatchObject({
+    kind: 'resize',
+    added: [{ node: 'b' }],
+    message: expect.stringContaining('grows from 1 to 2 members'),
+  })
+  expect(found.fleet.accelerators).toEqual([{ model: 'H100', total: 8, free: 4, freeAfter: 0 }])
+  expect(schedule({ gangs }, true).gangs[0]?.verdict.kind).toBe('sits')
+})
+
 test('each gang has a verdict: who sits, gets seats, waits or wants none, in the order of the line', () => {
   const gangs = [
     gang('new', 1),

@@ -9,7 +9,17 @@ import { queueBlock, quotaLeft } from './admission.ts'
 import type { Change, Scheduler, Verdict, Victim, Why } from './contract.ts'
 import { type Fit, fitGang } from './fit.ts'
 import { claimFromPod, Fleet, hasEnded } from './fleet.ts'
-import { type GangState, type Kept, keptBy, larger, newState, noFewerThanBefore, podsOf, victimsOf } from './gangs.ts'
+import {
+  type GangState,
+  type Kept,
+  keptBy,
+  larger,
+  newState,
+  noFewerThanBefore,
+  noMoreThanHeld,
+  podsOf,
+  victimsOf,
+} from './gangs.ts'
 import { Growth, type Resize } from './growth.ts'
 import { type Blocked, type Lane, Line, type Waiting } from './line.ts'
 import { Mix } from './mix.ts'
@@ -430,7 +440,7 @@ class FirstScheduler implements Scheduler, Explained {
     const asBefore = before === undefined ? undefined : this.#fit(state, reserved, before)
     // What its own pods still hold, it will have back: it does not come back smaller for being quicker than they.
     if (asBefore?.fits === false && this.livePodsOf(key).size > 0) return ending(object)
-    const fit = asBefore?.fits === true ? asBefore : (known ?? this.#fit(state, reserved))
+    const fit = asBefore?.fits === true ? asBefore : (known ?? this.#fit(state, reserved, noMoreThanHeld(object)))
     if (fit.fits) {
       this.#decide(state, { kind: 'bind', ...about(state), seats: seatsOf(object, fit.placed) }, verdicts)
       this.#expectEnd(key, endIfStarted(object, nowMs))

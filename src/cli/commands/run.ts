@@ -19,6 +19,7 @@ import { isUnreachable } from '../transport.ts'
 interface RunOptions {
   name?: string
   workers: string
+  minWorkers?: string
   accelerators?: string
   cpu?: string
   memory?: string
@@ -100,6 +101,9 @@ function jobFrom(words: string[], options: RunOptions, namespace: string): Train
     metadata: options.name === undefined ? { name: nameFor(words), namespace } : { name: options.name, namespace },
     spec: {
       workers: wholeNumber('--workers', options.workers, 1, 100_000),
+      ...(options.minWorkers === undefined
+        ? {}
+        : { minWorkers: wholeNumber('--min-workers', options.minWorkers, 1, 100_000) }),
       command: words,
       workingDir: options.workdir ?? process.cwd(),
       env: Object.fromEntries(options.env.map(assignment)),
