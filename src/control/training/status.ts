@@ -93,9 +93,14 @@ function messageOf(seen: Seen, ending: Ending, phase: JobStatus['phase']): strin
   if (held !== undefined) return held.message
   if (phase === 'Waiting') return conditionOf(seen.gang.status?.conditions, scheduledCondition)?.message
   if (phase === 'Starting') return startMessage(seen.pods)
-  if (phase === 'Restarting' && grows(seen.gang)) return seen.gang.status?.resize?.message
-  if (phase === 'Restarting') return startMessage(seen.pods) ?? seen.recovery.last?.message
+  if (phase === 'Restarting') return startMessage(seen.pods) ?? restartMessage(seen)
   return undefined
+}
+
+/** What it starts again for: a failure, or to grow. */
+function restartMessage({ gang, recovery: { last } }: Seen): string | undefined {
+  const failed = last?.attempt === gang.spec.attempt - 1
+  return grows(gang) && !failed ? gang.status?.resize?.message : last?.message
 }
 
 /** What a member cannot start for, in its agent's words: a full disk, or on Kubernetes an image that cannot be pulled. */

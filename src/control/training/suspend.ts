@@ -11,9 +11,9 @@ const termMsMax = 5_000
 
 /**
  * Stops a job that is to have no seats (its suspension, its queue's, an eviction, something missing) or more of them, or
- * starts it again: ask every rank for a checkpoint
- * at one step and to stop there; when all have ended, or the grace period is nearly over, take the seats away and evict
- * what still lives. Undefined when neither is wanted. A job whose queue drains stands in line again at once.
+ * starts it again: ask every rank for a checkpoint at one step and to stop there; when all have ended, or the grace period
+ * is nearly over, take the seats away and evict what still lives. Undefined when neither is wanted. A job whose queue drains
+ * stands in line again at once.
  */
 export async function suspendOrResume(context: Context, seen: Seen): Promise<Outcome | undefined> {
   const { job, gang, live, hold } = seen
