@@ -52,3 +52,8 @@ test('shares are those of whole branches', () => {
 test('queues without any quota share the fleet', () => {
   expect(shares({ a: {}, b: { weight: 3 } }, { a: 20, b: 20 }, 16)).toEqual({ a: 4, b: 12 })
 })
+
+test('many accelerators are handed out as evenly as few', () => {
+  const queues = { a: {}, b: {}, c: { weight: 3 } }
+  expect(shares(queues, { a: 50_000, b: 50_000, c: 50_000 }, 50_000)).toEqual({ a: 10_000, b: 10_000, c: 30_000 })
+})

@@ -31,10 +31,11 @@ export function fairShares(
     if (own > 0) give(want, own)
   }
   const total = wanted.reduce((sum, { milli }) => sum + milli, 0)
-  const step = Math.max(1000, Math.ceil(total / stepsMax / 1000) * 1000)
   const paths = new Map(wanted.map(({ queue }) => [queue, [...tree.ancestorsOf(queue).toReversed(), queue]]))
   const isLess = (a: Portion, b: Portion) => compareAlong(tree, model, a, b, paths) < 0
   while (given < capacityMilli) {
+    // The less is left the finer, so that the last steps level what the first ones left uneven.
+    const step = Math.max(1, Math.ceil((Math.min(total, capacityMilli) - given) / 1000 / fineness)) * 1000
     let next: Portion | undefined
     for (const want of wanted) {
       const portion = { want, milli: Math.min(step, left(want), capacityMilli - given) }
@@ -46,8 +47,8 @@ export function fairShares(
   return held
 }
 
-/** Fine enough to read a table by. */
-const stepsMax = 1000
+/** The part of what is left that is given at a time: some 1,500 steps for 100,000 accelerators. */
+const fineness = 200
 
 interface Portion {
   want: Wanted
