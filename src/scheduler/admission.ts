@@ -30,7 +30,7 @@ export function quotaLeft(quota: QuotaTree, fleet: Fleet, gang: Gang): Map<strin
 }
 
 /** Models that its members could sit on. */
-function modelsOf(gang: Gang, fleet: Fleet): Iterable<string> {
+export function modelsOf(gang: Gang, fleet: Fleet): Iterable<string> {
   const asked = new Set(gang.spec.groups.flatMap((group) => group.accelerators.map(({ model }) => model)))
   return asked.has(anyGpu) ? fleet.models() : asked
 }

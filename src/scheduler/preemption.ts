@@ -1,10 +1,9 @@
 import { assert } from '../base/errors.ts'
-import { anyGpu, cpuModel } from '../model/accelerators.ts'
 import type { Gang } from '../model/kinds/gang.ts'
 import { priceOfGang } from '../model/lost-work.ts'
 import type { Victim } from './contract.ts'
-import type { Fleet } from './fleet.ts'
 import { type GangState, podsOf } from './gangs.ts'
+import { atLeast } from './least.ts'
 import { wantsOf } from './order.ts'
 import type { Candidate, Request } from './quota/candidates.ts'
 import type { Displacements } from './quota/displacements.ts'
@@ -51,7 +50,7 @@ export const displaceable: ReadonlySet<string> = new Set([
  * undefined when nobody's leaving would let it start. Nothing is changed.
  */
 export function displace(scene: Scene, incoming: Incoming, nowMs: number): Displaced | undefined {
-  const found = alternativesOf(incoming.object, scene.fleet).flatMap(
+  const found = atLeast(incoming.object, scene.fleet).flatMap(
     (object) => displaceFor(scene, { ...incoming, object }, nowMs) ?? [],
   )
   return found.toSorted((a, b) => lostBy(a) - lostBy(b))[0]
@@ -61,45 +60,26 @@ function lostBy({ victims }: Displaced): number {
   return victims.reduce((sum, { lostSeconds }) => sum + lostSeconds, 0)
 }
 
-/** The gang at its fewest members, by each choice of accelerators. */
-function alternativesOf(gang: Gang, fleet: Fleet): Gang[] {
-  const { groups } = gang.spec
-  const choices = groups.reduce((most, { accelerators }) => Math.max(most, accelerators.length), 0)
-  return Array.from({ length: choices }, (_, choice) => choice).flatMap((choice) => {
-    const models = groups.some((group) => chosen(group, choice)?.model === anyGpu)
-      ? fleet.models().filter((model) => model !== cpuModel)
-      : [undefined]
-    return models.map((model) => ({
-      ...gang,
-      spec: {
-        ...gang.spec,
-        groups: groups.map((group) => {
-          const accelerator = chosen(group, choice)
-          const named = accelerator?.model === anyGpu && model !== undefined ? { ...accelerator, model } : accelerator
-          return { ...group, max: group.min, accelerators: named === undefined ? [] : [named] }
-        }),
-      },
-    }))
-  })
-}
-
-type Group = Gang['spec']['groups'][number]
-
-function chosen({ accelerators }: Group, choice: number): Group['accelerators'][number] | undefined {
-  return accelerators[Math.min(choice, accelerators.length - 1)]
-}
-
 function displaceFor(scene: Scene, incoming: Incoming, nowMs: number): Displaced | undefined {
+  const found = search(scene, incoming, nowMs, false)
+  if (found !== 'lost') return found
+  const again = search(scene, incoming, nowMs, true)
+  assert(again !== 'lost', `gang ${incoming.key} fits once those that it displaces have left`)
+  return again
+}
+
+/** 'lost': room that was taken to stay is not found again, by groups that are placed one after another. */
+function search(scene: Scene, incoming: Incoming, nowMs: number, looksAgain: boolean): Displaced | 'lost' | undefined {
   const { fleet, quota, gangs, displaced } = scene
   const { key, object } = incoming
   return fleet.attempt(() => {
-    const nodes = new Nodes(scene, incoming)
+    const nodes = new Nodes(scene, incoming, looksAgain)
     const candidatesOf = (queue: string) => candidatesIn(scene, queue, nowMs)
     const leaving = victimsFor(quota, requestOf(key, object), candidatesOf, nodes, displaced)
     if (leaving === undefined) return undefined
     for (const victim of leaving) nodes.lift(victim.key)
     const placed = nodes.place()
-    assert(placed !== undefined, `gang ${key} fits once those that it displaces have left`)
+    if (placed === undefined) return 'lost'
     const victims = leaving.flatMap(({ key: victim, reason }) => {
       const state = gangs.get(victim)
       if (state === undefined) return []

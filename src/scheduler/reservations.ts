@@ -1,4 +1,5 @@
 import type { Gang } from '../model/kinds/gang.ts'
+import { modelsOf } from './admission.ts'
 import type { Fleet } from './fleet.ts'
 import type { Blocked } from './line.ts'
 import type { NodeState } from './nodes.ts'
@@ -92,8 +93,10 @@ export class Reservations {
     this.#waiting.set(alternative.model, { gang, shortage: blocked.shortage })
   }
 
-  /** As they are for somebody who ends at a time, or at none that is known. */
-  for(endsAtMs: number | undefined): Reserved {
+  /** As they are for the gang, if it started now. Worked out before room is tried for it, while the fleet is as it is. */
+  for(gang: Gang, nowMs: number): Reserved {
+    for (const model of modelsOf(gang, this.#fleet)) this.#keptFor(model)
+    const endsAtMs = endIfStarted(gang, nowMs)
     return {
       of: (model) => {
         const kept = this.#keptFor(model)

@@ -7,7 +7,7 @@ import { label } from '../model/names.ts'
 import { keyOf } from '../model/refs.ts'
 import { queueBlock, quotaLeft } from './admission.ts'
 import type { Change, Scheduler, Verdict, Victim, Why } from './contract.ts'
-import { type Fit, fitGang } from './fit.ts'
+import type { Fit } from './fit.ts'
 import { claimFromPod, Fleet, hasEnded } from './fleet.ts'
 import {
   type GangState,
@@ -21,6 +21,8 @@ import {
   victimsOf,
 } from './gangs.ts'
 import { Growth, type Resize } from './growth.ts'
+import { heldPlaces, isHeld } from './held.ts'
+import { fitOrLeast } from './least.ts'
 import { type Blocked, type Lane, Line, type Waiting } from './line.ts'
 import { Mix } from './mix.ts'
 import type { Claim } from './nodes.ts'
@@ -432,10 +434,15 @@ class FirstScheduler implements Scheduler, Explained {
   ): Blocked | { kind: 'seated' } | { kind: 'held'; fit: Unfit } {
     const { object, key } = state
     const queue = queueBlock(this.queues, object)
-    if (queue !== undefined) return queue
+    if (queue !== undefined) {
+      // Nobody knows when it may start: what is kept for it, or asked of it, serves others meanwhile.
+      if (isHeld(object) || (state.leaving && state.seats !== undefined))
+        verdicts.push(this.#send(state, { kind: 'release', ...about(state) }))
+      return queue
+    }
     if (this.#hasLivePodsOf(state)) return ending(object)
     const isKept = state.seats !== undefined
-    const reserved = isKept ? nothingReserved : reservations.for(endIfStarted(object, nowMs))
+    const reserved = isKept ? nothingReserved : reservations.for(object, nowMs)
     const before = noFewerThanBefore(object)
     const asBefore = before === undefined ? undefined : this.#fit(state, reserved, before)
     // What its own pods still hold, it will have back: it does not come back smaller for being quicker than they.
@@ -454,6 +461,12 @@ class FirstScheduler implements Scheduler, Explained {
         this.#waitFor(victim.gang, key)
       }
       return preempting(leaving)
+    }
+    const held = heldPlaces(this.fleet, this.quota, object)
+    if (held !== undefined) {
+      this.#decide(state, { kind: 'bind', ...about(state), seats: seatsOf(object, held) }, verdicts)
+      this.#expectEnd(key, endIfStarted(object, nowMs))
+      return { kind: 'seated' }
     }
     // What was kept for it is of no use any more: it is given back first, and decided about anew after that.
     if (isKept) verdicts.push(this.#send(state, { kind: 'release', ...about(state) }))
@@ -519,7 +532,7 @@ class FirstScheduler implements Scheduler, Explained {
     return hold.victims.filter(({ gang, uid, attempt }) => {
       const victim = this.gangs.get(gang)
       if (victim?.object.metadata.uid !== uid) return false
-      return victim.object.status?.seats?.attempt === attempt || this.livePodsOf(gang).size > 0
+      return victim.seats?.attempt === attempt || this.livePodsOf(gang).size > 0
     })
   }
 
@@ -552,7 +565,7 @@ class FirstScheduler implements Scheduler, Explained {
       for (const pod of seatPods) if (!live.has(pod)) this.fleet.lift(pod)
       const before = seats === undefined ? undefined : { members: seats.members, mayMove: true }
       const left = quotaLeft(this.quota, this.fleet, object)
-      return fitGang(this.fleet, { gang: key, object, quotaLeft: left, reserved, before })
+      return fitOrLeast(this.fleet, { gang: key, object, quotaLeft: left, reserved, before })
     })
   }
 

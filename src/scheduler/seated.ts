@@ -225,6 +225,7 @@ function candidateOf(
     createdAt: object.metadata.creationTimestamp ?? '',
     sinceMs,
     leaving,
+    ...(state.leaving ? { uncharged: true } : {}),
     preemptible,
     holds,
     canShrink,

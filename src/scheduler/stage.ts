@@ -23,11 +23,14 @@ export class Nodes implements Stage {
   readonly #seating: Seating
   readonly #gang: { key: string; object: Gang; reserved: Reserved }
   readonly #demands: readonly Demand[]
+  readonly #looksAgain: boolean
   /** Where it was found to fit last: how many of its members on each node, if they are of one demand. */
   #found = new Map<NodeState, { demand: Demand; members: number } | 'mixed'>()
 
-  constructor(seating: Seating, gang: { key: string; object: Gang; reserved: Reserved }) {
+  /** @param looksAgain Whether room is looked for anew whenever somebody is put back. */
+  constructor(seating: Seating, gang: { key: string; object: Gang; reserved: Reserved }, looksAgain = false) {
     this.#seating = seating
+    this.#looksAgain = looksAgain
     this.#gang = gang
     this.#demands = gang.object.spec.groups.flatMap((group) => group.accelerators.map((one) => demandOf(group, one)))
   }
@@ -59,6 +62,7 @@ export class Nodes implements Stage {
   }
 
   roomStays(victim: string): boolean {
+    if (this.#looksAgain) return false
     const { fleet } = this.#seating
     for (const node of this.#nodesOf(victim)) {
       const found = this.#found.get(node)

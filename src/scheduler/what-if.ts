@@ -5,14 +5,15 @@ import type { Queue } from '../model/kinds/queue.ts'
 import { queueBlock, quotaLeft } from './admission.ts'
 import type { Victim } from './contract.ts'
 import { demandOf } from './demand.ts'
-import { type Fit, fitGang } from './fit.ts'
+import type { Fit } from './fit.ts'
 import type { GangState } from './gangs.ts'
 import { podsOf } from './gangs.ts'
+import { fitOrLeast } from './least.ts'
 import type { Line, Waiting } from './line.ts'
 import type { NodeState } from './nodes.ts'
 import { type Head, Order } from './order.ts'
 import { displace, displaceable, type Scene as Preemption } from './preemption.ts'
-import { endIfStarted, Reservations, type Start } from './reservations.ts'
+import { Reservations, type Start } from './reservations.ts'
 import type { Placed } from './search.ts'
 import type { Reserved } from './shortage.ts'
 
@@ -82,7 +83,7 @@ export class WhatIf {
     const charged: Placed[] = []
     try {
       const reservations = this.#keptAhead(edit, object, queuesThen, charged)
-      return this.#start(object, reservations.for(endIfStarted(object, this.#nowMs)))
+      return this.#start(object, reservations.for(object, this.#nowMs))
     } finally {
       for (const { claim } of charged) this.#charge(claim, -1)
     }
@@ -145,7 +146,7 @@ export class WhatIf {
   }
 
   #seat({ head, lane, index }: Head, reservations: Reservations, charged: Placed[], order: Order): void {
-    const fit = this.#fit(head.key, head.gang, reservations.for(endIfStarted(head.gang, this.#nowMs)))
+    const fit = this.#fit(head.key, head.gang, reservations.for(head.gang, this.#nowMs))
     if (!fit.fits) {
       reservations.add({ kind: 'shortage', shortage: fit.shortage }, head.key)
       return
@@ -168,7 +169,7 @@ export class WhatIf {
 
   #fit(key: string, object: Gang, reserved: Reserved): Fit {
     const { fleet, quota } = this.#scene
-    return fitGang(fleet, { gang: key, object, quotaLeft: quotaLeft(quota, fleet, object), reserved })
+    return fitOrLeast(fleet, { gang: key, object, quotaLeft: quotaLeft(quota, fleet, object), reserved })
   }
 
   #lift(gang: string): void {

@@ -26,6 +26,8 @@ export interface Candidate {
   sinceMs: number
   /** Its seats have been asked back already. */
   leaving: boolean
+  /** What it holds is charged to its queue no more: it leaves, and that is only a matter of time. */
+  uncharged?: boolean
   preemptible: boolean
   /** Its minimum run time is not over: nobody takes its seats yet. */
   spared?: boolean

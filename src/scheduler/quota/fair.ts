@@ -83,7 +83,7 @@ function* allSpared(spared: Spared | undefined): Iterable<Candidate> {
  */
 function isLegal(trial: Trial): boolean {
   return trial.taken.every(({ candidate, reason }) => {
-    if (reason !== 'InCohortFairSharing') return true
+    if (reason !== 'InCohortFairSharing' || candidate.uncharged === true) return true
     const account = trial.tree.accountOf(candidate.queue)
     const [mine, theirs] = comparedOf(trial.own, account)
     return (
@@ -103,7 +103,8 @@ function shareWithout(trial: Trial, account: Account, candidate: Candidate): Sha
   return shareWith(trial, account, candidate, -1)
 }
 
-function shareWith(trial: Trial, account: Account, { queue, holds }: Candidate, sign: 1 | -1): Share {
+function shareWith(trial: Trial, account: Account, { queue, holds, uncharged }: Candidate, sign: 1 | -1): Share {
+  if (uncharged === true) return account.share()
   for (const [model, milli] of holds) trial.tree.add(queue, model, sign * milli)
   const share = account.share()
   for (const [model, milli] of holds) trial.tree.add(queue, model, -sign * milli)

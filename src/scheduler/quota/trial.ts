@@ -135,7 +135,8 @@ export class Trial {
     else this.#count(candidate, 1)
   }
 
-  #count({ queue, holds }: Candidate, sign: 1 | -1): void {
+  #count({ queue, holds, uncharged }: Candidate, sign: 1 | -1): void {
+    if (uncharged === true) return
     for (const [model, milli] of holds) this.tree.add(queue, model, sign * milli)
   }
 
