@@ -66,8 +66,8 @@ export class Lane {
   readonly #byKey = new Map<string, Waiting>()
   /** Gangs that were not told yet why they wait. */
   readonly untold = new Set<string>()
-  /** Why the first one did not fit, and at which generation of the fleet. */
-  blocked: { generation: number; head: string; verdict: Blocked } | undefined
+  /** Why the first one did not fit, at which generation of the fleet, and how often somebody had borrowed by then. */
+  blocked: { generation: number; borrowings: number; head: string; verdict: Blocked } | undefined
 
   constructor(key: string) {
     this.key = key

@@ -26,7 +26,7 @@ import { fitOrLeast } from './least.ts'
 import { type Blocked, type Lane, Line, type Waiting } from './line.ts'
 import { Mix } from './mix.ts'
 import type { Claim } from './nodes.ts'
-import { Order } from './order.ts'
+import { Order, wantsOf } from './order.ts'
 import { type Displaced, displace, displaceable } from './preemption.ts'
 import { Displacements } from './quota/displacements.ts'
 import { QuotaTree } from './quota/tree.ts'
@@ -80,6 +80,8 @@ class FirstScheduler implements Scheduler, Explained {
   readonly #growth = new Growth()
   readonly #changed = new Set<string>()
   #countedAt = -1
+  /** Rises whenever somebody comes to hold more than his queue owns. */
+  #borrowings = 0
 
   apply(change: Change): void {
     if ('deleted' in change) this.#forget(change.kind, change.deleted)
@@ -212,15 +214,14 @@ class FirstScheduler implements Scheduler, Explained {
 
   /** A verdict is no longer in flight once its write ended and the state that followed is known. */
   #land(state: GangState): void {
-    const { inFlight } = state
-    if (inFlight?.outcome === undefined || inFlight.verdict.resourceVersion === state.object.metadata.resourceVersion) {
-      if (inFlight?.outcome !== 'stale') return
-      this.#countSeats(state)
-      if (inFlight.verdict.kind === 'preempt') for (const victim of inFlight.verdict.victims) this.#stay(victim.gang)
-      return
-    }
-    state.inFlight = undefined
+    const { inFlight, object } = state
+    if (inFlight?.outcome === undefined) return
+    const isKnown = inFlight.verdict.resourceVersion !== object.metadata.resourceVersion
+    if (isKnown) state.inFlight = undefined
+    if (!isKnown && inFlight.outcome !== 'stale') return
     this.#countSeats(state)
+    if (isKnown && this.quota.isBorrowing(object.spec.queue, state.holds.keys())) this.#borrowings++
+    if (inFlight.outcome === 'stale' && inFlight.verdict.kind === 'preempt') this.#stay(inFlight.verdict.victims)
   }
 
   /** Seats that were just decided count from now on; seats that are being taken away count until they are gone. */
@@ -293,7 +294,7 @@ class FirstScheduler implements Scheduler, Explained {
     if (hold?.at === before?.status?.hold?.at) return
     if (hold === undefined) {
       const isGivenUp = spec.suspend || status?.seats?.attempt !== spec.attempt
-      if (isGivenUp) for (const victim of before?.status?.hold?.victims ?? []) this.#stay(victim.gang)
+      if (isGivenUp) this.#stay(before?.status?.hold?.victims ?? [])
       return
     }
     for (const victim of hold.victims) this.#leave(victim)
@@ -309,9 +310,19 @@ class FirstScheduler implements Scheduler, Explained {
     if (state?.object.metadata.uid === uid && state.seats?.attempt === attempt) this.#setLeaving(state, true)
   }
 
-  #stay(gang: string): void {
-    const state = this.gangs.get(gang)
-    if (state !== undefined && state.object.status?.eviction === undefined) this.#setLeaving(state, false)
+  /** Who was to leave stays after all, unless it was asked already, or somebody else waits for it too. */
+  #stay(victims: readonly Victim[]): void {
+    const wanted = new Set<string>()
+    for (const { object, inFlight } of victims.length === 0 ? [] : this.gangs.values()) {
+      const { verdict, outcome } = inFlight ?? {}
+      if (verdict?.kind === 'preempt' && outcome !== 'stale') for (const { gang } of verdict.victims) wanted.add(gang)
+      if (isHeld(object)) for (const { gang } of object.status?.hold?.victims ?? []) wanted.add(gang)
+    }
+    for (const { gang } of victims) {
+      const state = this.gangs.get(gang)
+      const isAsked = state?.object.status?.eviction !== undefined || wanted.has(gang)
+      if (state !== undefined && !isAsked) this.#setLeaving(state, false)
+    }
   }
 
   #setLeaving(state: GangState, leaving: boolean): void {
@@ -410,10 +421,14 @@ class FirstScheduler implements Scheduler, Explained {
     }
   }
 
-  /** Whoever waits for others to leave is looked at again when one of them has left. */
+  /**
+   * Whoever waits for others to leave is looked at again when one of them has left; who is within his own also when
+   * somebody borrows, for it may be his.
+   */
   #mayHaveChanged(lane: Lane, head: string): boolean {
     if (lane.blocked?.head === head && isPreempting(lane.blocked.verdict)) return false
-    return lane.blocked?.generation !== this.fleet.generation || lane.blocked.head !== head
+    if (lane.blocked?.generation !== this.fleet.generation || lane.blocked.head !== head) return true
+    return lane.blocked.borrowings !== this.#borrowings && this.#isEntitled(head)
   }
 
   #block(lane: Lane, head: string, verdict: Blocked): void {
@@ -421,7 +436,14 @@ class FirstScheduler implements Scheduler, Explained {
     if (before !== undefined && reasonOf(before) !== reasonOf(verdict)) {
       for (const { key } of lane.waiting.slice(0, retoldAtOnce)) lane.untold.add(key)
     }
-    lane.blocked = { generation: this.fleet.generation, head, verdict }
+    lane.blocked = { generation: this.fleet.generation, borrowings: this.#borrowings, head, verdict }
+  }
+
+  #isEntitled(key: string): boolean {
+    const gang = this.gangs.get(key)?.object
+    if (gang === undefined) return false
+    const wants = wantsOf(gang)
+    return !this.quota.isBorrowing(gang.spec.queue, wants.keys(), wants)
   }
 
   /** `known`: why one like it did not fit just now. */
