@@ -11,12 +11,16 @@ const benches: Record<string, () => Promise<{ rows(): Promise<Row[]> }>> = {
   contended: () =>
     import('./scheduler/contended.ts').then(({ contendedRows }) => ({ rows: async () => contendedRows() })),
   fidelity: () => import('./scheduler/fidelity.ts'),
+  cycles: () =>
+    import('./scheduler/cycles.ts').then(({ cycleRows }) => ({ rows: async () => cycleRows(counts[0] ?? 100_000) })),
 }
 
 const words = process.argv.slice(2)
 if (words[0] === 'crash') await crash(Number(words[1] ?? 20_000))
 const json = words.includes('--json')
-const wanted = words.filter((word) => !word.startsWith('-'))
+/** `npm run bench -- cycles 10000000`: how much of it. */
+const counts = words.filter((word) => /^\d+$/.test(word)).map(Number)
+const wanted = words.filter((word) => !word.startsWith('-') && !/^\d+$/.test(word))
 const unknown = wanted.filter((word) => !(word in benches))
 if (unknown.length > 0) {
   console.error(`bench: no bench is called "${unknown[0]}"; there are ${Object.keys(benches).join(', ')}`)

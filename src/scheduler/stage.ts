@@ -57,6 +57,7 @@ export class Nodes implements Stage {
   }
 
   isSpare(victim: string): boolean {
+    if (this.#looksAgain) return false
     for (const node of this.#nodesOf(victim)) if (this.#found.has(node)) return false
     return true
   }

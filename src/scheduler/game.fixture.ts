@@ -1,0 +1,483 @@
+import { type Random, seededRandom } from '../base/random.ts'
+import type { Gang } from '../model/kinds/gang.ts'
+import type { Node } from '../model/kinds/kubernetes.ts'
+import { keyOf } from '../model/refs.ts'
+import type { Change, Scheduler, Verdict } from './contract.ts'
+import { hasEnded } from './fleet.ts'
+import { type Arriving, Drawn, modelOfFiller, oneOf } from './game-drawn.fixture.ts'
+import { type Happening, Rehearsal } from './rehearsal.ts'
+import { createScheduler } from './scheduler.ts'
+
+/** What a game came to. */
+export interface Played {
+  /** Decisions. */
+  steps: number
+  evictions: number
+  /** Means over the moments at which the world was at rest. */
+  inUse: number
+  rests: number
+  /** Rests at which a scheduler without memory would decide otherwise. */
+  otherwise: number
+}
+
+/** A rule that was broken, with all that it takes to see it again. */
+export class Broken extends Error {
+  readonly seed: number
+  readonly move: number
+  readonly steps: number
+
+  constructor(seed: number, move: number, what: string, steps = 0) {
+    super(`seed ${seed}, move ${move}: ${what}`)
+    this.seed = seed
+    this.move = move
+    this.steps = steps
+  }
+}
+
+export const movesMax = 400
+const movesToRest = 40
+/** Moves that a gang waits before it is given up. */
+const patience = 60
+
+/**
+ * A random fleet, nearly full, and a random history: gangs come, end, start again, are put aside and taken up; nodes go
+ * and come back; whoever is asked to leave takes his time. After each move the rules of DESIGN §7 are checked (1, 2, 5
+ * and 6), and now and then all comes to rest without new work (5: no evictions without end, and nothing is kept any
+ * more). The same seed plays the same game.
+ */
+export function playGame(seed: number, moves = movesMax): Played {
+  return new Game(seed).play(moves)
+}
+
+class Game implements Played {
+  steps = 0
+  evictions = 0
+  inUse = 0
+  rests = 0
+  otherwise = 0
+  readonly #seed: number
+  readonly #random: Random
+  readonly #drawn: Drawn
+  readonly #world: Rehearsal
+  readonly #withPods: boolean
+  #move = 0
+  readonly #arrivedAt = new Map<string, number>()
+  #log: string[] = []
+  /** Whom something was freed for, by gang; `isSpoilt` once something else happened to it. */
+  readonly #promised = new Map<string, { attempt: number; nodes: Set<string>; isSpoilt: boolean }>()
+
+  constructor(seed: number) {
+    this.#seed = seed
+    this.#random = seededRandom(seed)
+    this.#drawn = new Drawn(this.#random.split('drawn'))
+    this.#withPods = this.#random.float() < 0.4
+    const watched = watch(createScheduler(), (verdicts) => this.#watch(verdicts))
+    this.#world = new Rehearsal(watched, { nowMs: 1_000_000, runsPods: this.#withPods })
+    for (const queue of this.#drawn.queues) this.#world.put(queue)
+    for (const node of this.#drawn.nodes) this.#world.put(node)
+  }
+
+  play(moves: number): Played {
+    for (this.#move = 0; this.#move < moves; this.#move++) {
+      try {
+        this.#turn()
+      } catch (error) {
+        if (error instanceof Broken) throw error
+        this.#broken(String(error))
+      }
+    }
+    if (this.rests > 0) this.inUse /= this.rests
+    return this
+  }
+
+  #turn(): void {
+    this.#act()
+    this.#follow(this.#world.play())
+    this.#audit()
+    if (this.#move % movesToRest === movesToRest - 1) this.#rest()
+  }
+
+  #broken(what: string): never {
+    throw new Broken(this.#seed, this.#move, [what, ...this.#log.slice(-12)].join('\n  '), this.steps)
+  }
+
+  // ---- moves ----
+
+  #act(): void {
+    const random = this.#random
+    const world = this.#world
+    world.nowMs += random.int(0, 30) * 1000
+    this.#giveUp()
+    this.#fill()
+    const draw = random.float()
+    if (draw < 0.25) this.#endSome()
+    else if (draw < 0.4) this.#withGang(isSeated, (key) => this.#restart(key))
+    else if (draw < 0.5) this.#withGang(isSeated, (key) => this.#checkpoint(key))
+    else if (draw < 0.6) this.#withGang(isWanting, (key) => this.#suspend(key))
+    else if (draw < 0.68) this.#withGang(isAside, (key) => this.#resume(key))
+    else if (draw < 0.8) this.#letGo()
+    else if (draw < 0.86) this.#changeNode()
+    else if (draw < 0.9) this.#withGang(isWanting, (key) => this.#reprioritize(key))
+    else if (draw < 0.94)
+      this.#withGang(
+        () => true,
+        (key) => this.#forget(key),
+      )
+    else if (draw < 0.96) this.#changeQueue()
+    else this.#loseWrite()
+  }
+
+  /** Half as much again is wanted as there is, and of each model somebody small waits for whatever others leave. */
+  #fill(): void {
+    let wanted = 0
+    const small = new Map(this.#drawn.models.map((model) => [model, 0]))
+    for (const gang of this.#world.gangs.values()) {
+      if (gang.spec.suspend) continue
+      wanted += leastOf(gang.spec.groups)
+      const model = modelOfFiller(gang)
+      if (model !== undefined && !isSeated(gang)) count(small, model, 1)
+    }
+    while (wanted < 1.5 * this.#drawn.capacity) wanted += this.#come(this.#drawn.gang())
+    for (const [model, waiting] of small)
+      for (let more = waiting; more < 2; more++) this.#come(this.#drawn.filler(model))
+  }
+
+  #come(gang: Arriving): number {
+    this.#world.put(gang)
+    const key = keyOf(gang)
+    if (this.#random.float() < 0.5) this.#world.slow.add(key)
+    this.#arrivedAt.set(key, this.#move)
+    return leastOf(gang.spec.groups)
+  }
+
+  /** Who waits for very long is given up: some can never sit. */
+  #giveUp(): void {
+    for (const [key, gang] of [...this.#world.gangs]) {
+      if (isSeated(gang)) this.#arrivedAt.set(key, this.#move)
+      else if ((this.#arrivedAt.get(key) ?? 0) + patience < this.#move) this.#forget(key)
+    }
+  }
+
+  #withGang(is: (gang: Gang) => boolean, then: (key: string) => void): void {
+    const keys: string[] = []
+    for (const [key, gang] of this.#world.gangs) if (is(gang)) keys.push(key)
+    if (keys.length > 0) then(oneOf(this.#random, keys))
+  }
+
+  #note(what: string): void {
+    this.#log.push(what)
+  }
+
+  /** Something of its own happened to the gang: what was freed for it may be of no use any more. */
+  #spoil(key: string): void {
+    const promise = this.#promised.get(key)
+    if (promise !== undefined) promise.isSpoilt = true
+  }
+
+  #endSome(): void {
+    for (let count = this.#random.int(1, 3); count > 0; count--) this.#withGang(isSeated, (key) => this.#forget(key))
+  }
+
+  #forget(key: string): void {
+    this.#note(`${key} goes`)
+    this.#world.endAll(key)
+    for (const [name, pod] of this.#world.pods) {
+      if (keyOf(pod).startsWith(`${key}-`)) this.#world.apply({ kind: 'Pod', deleted: name })
+    }
+    this.#world.apply({ kind: 'Gang', deleted: key })
+    this.#world.slow.delete(key)
+    this.#promised.delete(key)
+    this.#arrivedAt.delete(key)
+  }
+
+  #restart(key: string): void {
+    this.#note(`${key} starts again`)
+    this.#spoil(key)
+    this.#world.restart(key)
+  }
+
+  #checkpoint(key: string): void {
+    const { nowMs } = this.#world
+    const at = new Date(nowMs - this.#random.int(0, 600) * 1000).toISOString()
+    const { attempt } = this.#world.gangOf(key).spec
+    const checkpoint = { step: 1, attempt, at, digest: 'd', bytes: 1, manifests: [] }
+    this.#world.edit(key, {}, { checkpoint, restartSeconds: this.#random.int(1, 300) })
+  }
+
+  #suspend(key: string): void {
+    this.#note(`${key} is put aside`)
+    this.#spoil(key)
+    this.#world.edit(key, { suspend: true })
+  }
+
+  #resume(key: string): void {
+    this.#note(`${key} is taken up again`)
+    const { attempt } = this.#world.gangOf(key).spec
+    this.#world.edit(key, { suspend: false, attempt: attempt + 1 })
+  }
+
+  #reprioritize(key: string): void {
+    const priority = this.#random.int(0, 2)
+    this.#note(`${key} has priority ${priority}`)
+    this.#world.edit(key, { priority })
+  }
+
+  /** Those who take their time go at last. */
+  #letGo(): void {
+    const slow = [...this.#world.slow]
+    for (let count = this.#random.int(1, 4); count > 0 && slow.length > 0; count--) {
+      this.#world.slow.delete(oneOf(this.#random, slow))
+    }
+  }
+
+  #changeNode(): void {
+    const { nodes } = this.#drawn
+    const away = nodes.find(({ metadata }) => !this.#isOpen(metadata.name))
+    const object = away !== undefined && this.#random.float() < 0.7 ? away : oneOf(this.#random, nodes)
+    const { name } = object.metadata
+    const isOpen = this.#isOpen(name)
+    this.#note(isOpen ? `node ${name} goes` : `node ${name} is back`)
+    for (const promise of this.#promised.values()) if (promise.nodes.has(name)) promise.isSpoilt = true
+    if (!isOpen) this.#world.put(object)
+    else if (this.#random.float() < 0.5) this.#world.put({ ...object, spec: { ...object.spec, unschedulable: true } })
+    else this.#lose(object)
+  }
+
+  #isOpen(name: string): boolean {
+    const node = this.#world.nodes.get(name)
+    return node !== undefined && node.spec?.unschedulable !== true
+  }
+
+  /** Its pods are gone with it, and recovery begins new attempts elsewhere. */
+  #lose({ metadata: { name } }: Node): void {
+    this.#world.apply({ kind: 'Node', deleted: name })
+    for (const [key, pod] of this.#world.pods) if (pod.spec.nodeName === name && !hasEnded(pod)) this.#world.end(key)
+    for (const [key, gang] of [...this.#world.gangs]) {
+      if (isSeated(gang) && gang.status?.seats?.members.some(({ node }) => node === name)) this.#restart(key)
+    }
+  }
+
+  /** One at a time is stopped, and not for long. */
+  #changeQueue(): void {
+    const { queues } = this.#drawn
+    const stopped = queues.find(({ metadata }) => this.#world.queues.get(metadata.name)?.spec.stopPolicy !== 'None')
+    const queue = stopped ?? oneOf(this.#random, queues)
+    const { name } = queue.metadata
+    const mayStop = stopped === undefined && name !== 'open'
+    const stopPolicy = mayStop ? oneOf(this.#random, ['None', 'None', 'Hold', 'HoldAndDrain'] as const) : 'None'
+    const weight = oneOf(this.#random, [0, 1, 2])
+    this.#note(`queue ${name} is changed: ${stopPolicy}, weight ${weight}`)
+    for (const promise of this.#promised.values()) promise.isSpoilt = true
+    this.#world.put({ ...queue, spec: { ...queue.spec, weight, stopPolicy } })
+  }
+
+  /** Somebody else writes between a decision and its commit. */
+  #loseWrite(): void {
+    const world = this.#world
+    this.#withGang(isSeated, (key) => this.#restart(key))
+    const verdicts = world.scheduler.decide(world.nowMs)
+    for (const verdict of verdicts) {
+      if (this.#random.float() < 0.5 && world.gangs.has(verdict.gang)) {
+        this.#note(`${verdict.gang} is written meanwhile`)
+        this.#spoil(verdict.gang)
+        world.edit(verdict.gang, { expectedSeconds: this.#random.int(1, 999) })
+      }
+      world.commit(verdict)
+    }
+  }
+
+  // ---- rules ----
+
+  #watch(verdicts: readonly Verdict[]): void {
+    this.steps++
+    for (const verdict of verdicts) {
+      const { gang } = verdict
+      if (verdict.kind === 'bind') this.#promised.delete(gang)
+      else if (verdict.kind === 'preempt') {
+        const nodes = new Set(verdict.seats.members.map(({ node }) => node))
+        this.#promised.set(gang, { attempt: verdict.attempt, nodes, isSpoilt: false })
+        this.#note(`${gang} on ${[...nodes].join(' ')} for ${verdict.victims.map((one) => one.gang).join(', ')}`)
+      } else if (verdict.kind === 'release') {
+        const promise = this.#promised.get(gang)
+        this.#promised.delete(gang)
+        if (promise?.isSpoilt === false)
+          this.#broken(
+            `${gang} gives up what others left for it: ${this.#world.scheduler.why(gang, this.#world.nowMs).message}`,
+          )
+      }
+    }
+  }
+
+  #follow(course: readonly Happening[]): number {
+    let left = 0
+    for (const one of course) {
+      if (one.kind !== 'left') continue
+      left++
+      this.#spoil(one.gang)
+      this.#note(`${one.gang} leaves for ${'by' in one.why ? one.why.by : one.why.queue}`)
+    }
+    this.evictions += left
+    return left
+  }
+
+  /** Counted afresh, from the objects alone. */
+  #audit(): void {
+    const { gangs, pods } = this.#world
+    const used = new Map<string, number>()
+    const kept = new Map<string, { milli: number; victims: ReadonlySet<string> }>()
+    for (const [key, { spec, status }] of gangs) {
+      const { seats, hold, eviction } = status ?? {}
+      // Void seats are kept until it sits again, but not if they were asked back.
+      const isGone = seats?.attempt !== spec.attempt && eviction?.attempt === seats?.attempt
+      if (seats !== undefined && !isGone) {
+        if (seats.attempt === spec.attempt) this.#checkMembers(key, spec, seats.members)
+        for (const { devices } of seats.members) for (const { id, milli } of devices) count(used, id, milli)
+      }
+      if (hold === undefined || hold.attempt !== spec.attempt) continue
+      this.#checkMembers(key, spec, hold.members)
+      const victims = new Set(hold.victims.map(({ gang }) => gang))
+      for (const { devices } of hold.members) {
+        for (const { id, milli } of devices) {
+          const before = kept.get(id)
+          kept.set(id, {
+            milli: (before?.milli ?? 0) + milli,
+            victims: new Set([...(before?.victims ?? []), ...victims]),
+          })
+        }
+      }
+    }
+    for (const [id, milli] of used) if (milli > 1000) this.#broken(`${id} is promised twice: ${milli}/1000`)
+    for (const [id, { milli, victims }] of kept) {
+      if (milli > 1000) this.#broken(`${id} is kept twice: ${milli}/1000`)
+      if ((used.get(id) ?? 0) + milli <= 1000) continue
+      if (this.#stayOn(id, victims) + milli > 1000) this.#broken(`${id} is kept for one and given to another`)
+    }
+    if (this.#withPods) this.#auditPods(pods)
+  }
+
+  /** What those hold of the device who are not asked to leave. */
+  #stayOn(id: string, victims: ReadonlySet<string>): number {
+    let milli = 0
+    for (const [key, { spec, status }] of this.#world.gangs) {
+      const isOld = status?.seats?.attempt !== spec.attempt || spec.suspend
+      if (victims.has(key) || isOld || status?.eviction?.attempt === spec.attempt) continue
+      for (const { devices } of status?.seats?.members ?? [])
+        for (const one of devices) if (one.id === id) milli += one.milli
+    }
+    return milli
+  }
+
+  #checkMembers(
+    key: string,
+    { groups }: Gang['spec'],
+    members: NonNullable<NonNullable<Gang['status']>['seats']>['members'],
+  ): void {
+    for (const { name, min, max } of groups) {
+      let seated = 0
+      for (const { group } of members) if (group === name) seated++
+      if (seated < min || seated > max) this.#broken(`${key} has ${seated} members of ${name}, not ${min} to ${max}`)
+    }
+  }
+
+  /** No two that live use more of a device than there is. */
+  #auditPods(pods: Rehearsal['pods']): void {
+    const milliOf = new Map<string, number>()
+    for (const { status } of this.#world.gangs.values()) {
+      for (const { pod, devices } of status?.seats?.members ?? []) {
+        for (const { id, milli } of devices) milliOf.set(`${pod} ${id}`, milli)
+      }
+    }
+    const used = new Map<string, number>()
+    for (const pod of pods.values()) {
+      if (hasEnded(pod)) continue
+      for (const id of (pod.metadata.annotations?.['millwright.dev/devices'] ?? '').split(',')) {
+        count(used, id, milliOf.get(`${pod.metadata.name} ${id}`) ?? 1)
+      }
+    }
+    for (const [id, milli] of used) if (milli > 1000) this.#broken(`pods use ${milli}/1000 of ${id}`)
+  }
+
+  /** Nobody comes or ends, everybody leaves when asked: all must come to rest. */
+  #rest(): void {
+    const world = this.#world
+    world.slow.clear()
+    const before = new Map(world.gangs)
+    const left = this.#follow(world.play())
+    if (left > 10 * before.size) this.#broken(`${left} evictions among ${before.size} gangs before there was rest`)
+    this.#audit()
+    this.rests++
+    this.inUse += this.#used()
+    for (const [key, gang] of world.gangs) {
+      if (gang.status?.hold?.attempt === gang.spec.attempt && !gang.spec.suspend)
+        this.#broken(`${key} still waits for what is kept for it`)
+    }
+    if (this.#isOtherForStranger()) this.otherwise++
+    for (const [name, pod] of world.pods) if (hasEnded(pod)) world.apply({ kind: 'Pod', deleted: name })
+  }
+
+  /** The part of the open nodes that is held. */
+  #used(): number {
+    let total = 0
+    for (const { spec } of this.#world.nodes.values())
+      if (spec?.unschedulable !== true) total += this.#drawn.capacity / this.#drawn.nodes.length
+    let milli = 0
+    for (const { spec, status } of this.#world.gangs.values()) {
+      if (status?.seats?.attempt !== spec.attempt) continue
+      for (const { node, devices } of status.seats.members) {
+        if (this.#world.nodes.get(node)?.spec?.unschedulable === true || !this.#world.nodes.has(node)) continue
+        for (const one of devices) milli += one.milli
+      }
+    }
+    return total === 0 ? 1 : milli / 1000 / total
+  }
+
+  /**
+   * Whether a scheduler that is told all this anew, and knows nothing of who displaced whom, would seat somebody, or
+   * give a queue its own back.
+   */
+  #isOtherForStranger(): boolean {
+    const { queues, nodes, gangs, pods, nowMs } = this.#world
+    const stranger = createScheduler()
+    for (const object of queues.values()) stranger.apply({ kind: 'Queue', object })
+    for (const object of nodes.values()) stranger.apply({ kind: 'Node', object })
+    for (const object of gangs.values()) stranger.apply({ kind: 'Gang', object })
+    for (const object of pods.values()) stranger.apply({ kind: 'Pod', object })
+    const [first] = stranger.decide(nowMs).filter(({ kind }) => kind === 'bind' || kind === 'preempt')
+    if (first?.kind !== 'preempt') return first !== undefined
+    return first.victims.every(({ reason }) => reason === 'InCohortReclamation')
+  }
+}
+
+function watch(scheduler: Scheduler, look: (verdicts: readonly Verdict[]) => void): Scheduler {
+  return {
+    apply: (change: Change) => scheduler.apply(change),
+    decide: (nowMs) => {
+      const verdicts = scheduler.decide(nowMs)
+      look(verdicts)
+      return verdicts
+    },
+    settle: (verdict, outcome) => scheduler.settle(verdict, outcome),
+    why: (gang, nowMs) => scheduler.why(gang, nowMs),
+  }
+}
+
+function isSeated({ spec, status }: Gang): boolean {
+  return !spec.suspend && status?.seats?.attempt === spec.attempt
+}
+
+function isWanting({ spec }: Gang): boolean {
+  return !spec.suspend
+}
+
+function isAside({ spec }: Gang): boolean {
+  return spec.suspend
+}
+
+/** Accelerators of its fewest members. */
+function leastOf(groups: Gang['spec']['groups']): number {
+  return groups.reduce((sum, { min, accelerators }) => sum + min * (accelerators[0]?.count ?? 0), 0)
+}
+
+function count(amounts: Map<string, number>, id: string, milli: number): void {
+  amounts.set(id, (amounts.get(id) ?? 0) + milli)
+}
