@@ -314,7 +314,7 @@ class Game implements Played {
       if (one.kind !== 'left') continue
       left++
       this.#spoil(one.gang)
-      this.#note(`${one.gang} leaves for ${'by' in one.why ? one.why.by : one.why.queue}`)
+      this.#note(`${one.gang} leaves: ${JSON.stringify(one.why)}`)
     }
     this.evictions += left
     return left
