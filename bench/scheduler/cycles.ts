@@ -6,7 +6,7 @@ const toldMax = 5
 
 /**
  * Random histories on nearly full fleets of tens of nodes, seed after seed, until so many decisions were made. A game
- * in which a rule is broken ends there, and its seed is told: `src/scheduler/cycles.property.test.ts` is where it belongs.
+ * in which a rule is broken ends there, and its seed is told: `src/scheduler/game.property.test.ts` is where it belongs.
  */
 export function cycleRows(stepsWanted: number): Row[] {
   const all = { steps: 0, games: 0, evictions: 0, inUse: 0, rests: 0, otherwise: 0 }
