@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { formatErrors } from '../compile/documents.ts'
 import { readState, type State } from '../compile/state.ts'
-import { type Schedule, scheduleOf } from '../scheduler/schedule.ts'
+import { type Schedule, scheduleOf } from '../scheduler/rehearsal/schedule.ts'
 import { createScheduler } from '../scheduler/scheduler.ts'
 
 const nowMs = Date.parse('2026-01-01T00:00:00Z')

@@ -3,9 +3,9 @@ import type { Gang } from '../model/kinds/gang.ts'
 import type { Node } from '../model/kinds/kubernetes.ts'
 import { keyOf } from '../model/refs.ts'
 import type { Change, Scheduler, Verdict } from './contract.ts'
-import { hasEnded } from './fleet.ts'
+import { hasEnded } from './fleet/fleet.ts'
 import { type Arriving, Drawn, modelOfFiller, oneOf } from './game-drawn.fixture.ts'
-import { type Happening, Rehearsal } from './rehearsal.ts'
+import { type Happening, Rehearsal } from './rehearsal/rehearsal.ts'
 import { createScheduler } from './scheduler.ts'
 
 /** What a game came to. */

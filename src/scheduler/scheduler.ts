@@ -5,10 +5,15 @@ import type { Pod } from '../model/kinds/kubernetes.ts'
 import type { Queue } from '../model/kinds/queue.ts'
 import { label } from '../model/names.ts'
 import { keyOf } from '../model/refs.ts'
-import { queueBlock, quotaLeft } from './admission.ts'
 import type { Change, Scheduler, Verdict, Victim, Why } from './contract.ts'
-import type { Fit } from './fit.ts'
-import { claimFromPod, Fleet, hasEnded } from './fleet.ts'
+import type { Fit } from './fit/fit.ts'
+import { heldPlaces, isHeld } from './fit/held.ts'
+import { fitOrLeast } from './fit/least.ts'
+import { claimsOf, seatsOf } from './fit/seats.ts'
+import type { Reserved } from './fit/shortage.ts'
+import { claimFromPod, Fleet, hasEnded } from './fleet/fleet.ts'
+import { Mix } from './fleet/mix.ts'
+import type { Claim } from './fleet/nodes.ts'
 import {
   type GangState,
   type Kept,
@@ -20,22 +25,24 @@ import {
   podsOf,
   victimsOf,
 } from './gangs.ts'
-import { Growth, type Resize } from './growth.ts'
-import { heldPlaces, isHeld } from './held.ts'
-import { fitOrLeast } from './least.ts'
-import { type Blocked, type Lane, Line, type Waiting } from './line.ts'
-import { Mix } from './mix.ts'
-import type { Claim } from './nodes.ts'
-import { Order, wantsOf } from './order.ts'
-import { type Displaced, displace, displaceable } from './preemption.ts'
+import { queueBlock, quotaLeft } from './line/admission.ts'
+import { Growth, type Resize } from './line/growth.ts'
+import { type Blocked, type Lane, Line, type Waiting } from './line/line.ts'
+import { Order, wantsOf } from './line/order.ts'
+import {
+  earliestStart,
+  endIfStarted,
+  endOfGang,
+  nothingReserved,
+  Reservations,
+  type Start,
+} from './line/reservations.ts'
+import { type Displaced, displace, displaceable } from './preemption/preemption.ts'
+import { Seated } from './preemption/seated.ts'
 import { Displacements } from './quota/displacements.ts'
 import { QuotaTree } from './quota/tree.ts'
-import { constraintOf, type Described, preemptingMessage, reasonOf } from './reasons.ts'
-import { earliestStart, endIfStarted, endOfGang, nothingReserved, Reservations, type Start } from './reservations.ts'
-import { Seated } from './seated.ts'
-import { claimsOf, seatsOf } from './seats.ts'
-import type { Reserved } from './shortage.ts'
-import { type Explained, explain } from './why.ts'
+import { constraintOf, type Described, preemptingMessage, reasonOf } from './why/reasons.ts'
+import { type Explained, explain } from './why/why.ts'
 
 /**
  * Order: priority, then fair share, then age, then name. A gang that does not fit displaces whom it may, if it then fits:

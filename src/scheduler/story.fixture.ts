@@ -3,7 +3,7 @@ import type { Node, Pod } from '../model/kinds/kubernetes.ts'
 import type { Queue } from '../model/kinds/queue.ts'
 import { annotation, label } from '../model/names.ts'
 import type { Change, Scheduler, Verdict } from './contract.ts'
-import { Rehearsal } from './rehearsal.ts'
+import { Rehearsal } from './rehearsal/rehearsal.ts'
 
 /**
  * Tells a rehearsal in lines that a person can review. Nothing follows by itself: pods run and end when it is said, unless

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { fairShares } from '../../src/scheduler/fair-shares.ts'
 import { QuotaTree } from '../../src/scheduler/quota/tree.ts'
+import { fairShares } from '../../src/scheduler/rehearsal/fair-shares.ts'
 import { casesDir, tableOf } from './tables.ts'
 
 /** Where we decide otherwise, on purpose; docs/scheduling-dialects.md gives each its reason. */

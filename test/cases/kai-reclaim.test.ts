@@ -4,7 +4,7 @@ import type { Gang, Seat } from '../../src/model/kinds/gang.ts'
 import type { Node } from '../../src/model/kinds/kubernetes.ts'
 import type { Queue } from '../../src/model/kinds/queue.ts'
 import { annotation } from '../../src/model/names.ts'
-import { Rehearsal } from '../../src/scheduler/rehearsal.ts'
+import { Rehearsal } from '../../src/scheduler/rehearsal/rehearsal.ts'
 import { createScheduler } from '../../src/scheduler/scheduler.ts'
 import { casesDir, tableOf } from './tables.ts'
 

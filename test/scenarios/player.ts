@@ -9,8 +9,8 @@ import { annotation, label } from '../../src/model/names.ts'
 import { templateOf } from '../../src/model/pods.ts'
 import { type KindMap, kinds, type Resource } from '../../src/model/registry.ts'
 import type { Seats, Verdict } from '../../src/scheduler/contract.ts'
-import { type Happening, type Leaving, Rehearsal } from '../../src/scheduler/rehearsal.ts'
-import { scheduleOf } from '../../src/scheduler/schedule.ts'
+import { type Happening, type Leaving, Rehearsal } from '../../src/scheduler/rehearsal/rehearsal.ts'
+import { scheduleOf } from '../../src/scheduler/rehearsal/schedule.ts'
 import { createScheduler } from '../../src/scheduler/scheduler.ts'
 
 /** One `> ` line: its words, and what is written as `key=value`. */

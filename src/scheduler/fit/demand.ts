@@ -1,0 +1,42 @@
+import { anyGpu, cpuModel } from '../../model/accelerators.ts'
+import type { Gang } from '../../model/kinds/gang.ts'
+import { preferencesOf, requiredTerms } from '../fleet/affinity.ts'
+import type { Fleet } from '../fleet/fleet.ts'
+import type { Demand, Slice } from '../fleet/rooms.ts'
+
+export type Group = Gang['spec']['groups'][number]
+export type Alternative = Group['accelerators'][number]
+
+/** What one member of the group asks of a node with this alternative. */
+export function demandOf(group: Group, { model, count }: Alternative, slices?: readonly Slice[]): Demand {
+  const whole = Math.floor(count)
+  const milli = Math.ceil((count - whole) * 1000 - 1e-9)
+  const { cpuMilli, memoryBytes, ports, nodeSelector, tolerations, affinity } = group
+  const isPlain = tolerations.length === 0 && affinity === undefined && Object.keys(nodeSelector).length === 0
+  const where = isPlain ? '' : JSON.stringify([nodeSelector, tolerations, affinity])
+  const sliced = slices === undefined ? '' : slices.map(({ level, size }) => `${level}/${size}`).join()
+  const key = `${model} ${whole} ${milli} ${cpuMilli} ${memoryBytes} ${ports} ${sliced} ${where}`
+  const room = { model, whole, milli, cpuMilli, memoryBytes, ports, pods: 1, slices }
+  const [terms, preferences] = [requiredTerms(affinity), preferencesOf(affinity)]
+  return { key, ...room, nodeSelector, tolerations, terms, preferences }
+}
+
+/** Milli-accelerators of one member. */
+export function perMember({ whole, milli }: Demand): number {
+  return whole * 1000 + milli
+}
+
+/** Members that the quota leaves room for. */
+export function membersBy(quota: number | undefined, demand: Demand): number {
+  const each = perMember(demand)
+  return quota === undefined || each === 0 ? Number.POSITIVE_INFINITY : Math.max(0, Math.floor(quota / each))
+}
+
+/** "Any GPU" means one model for all members of the group, whichever has room; a single member takes the best there is. */
+export function alternativesOf(fleet: Fleet, group: Group): Alternative[] {
+  return group.accelerators.flatMap((alternative) => {
+    if (alternative.model !== anyGpu || group.max === 1) return [alternative]
+    const models = fleet.models().filter((model) => model !== cpuModel)
+    return models.length === 0 ? [alternative] : models.map((model) => ({ ...alternative, model }))
+  })
+}

@@ -1,0 +1,128 @@
+import { levelNamed, nodeLevel } from '../../model/fabric.ts'
+import type { Domain } from '../fleet/fabric.ts'
+import type { Fleet } from '../fleet/fleet.ts'
+import type { NodeState } from '../fleet/nodes.ts'
+import { type Demand, type Rooms, roomIfOpen } from '../fleet/rooms.ts'
+import type { Alternative, Group } from './demand.ts'
+
+/** Nodes that a gang further up the line waits for, by accelerator model. */
+export interface Reserved {
+  of(model: string): Reservation | undefined
+}
+
+export interface Reservation {
+  gang: string
+  nodes: ReadonlySet<NodeState>
+}
+
+/** What kept a group out, by the last thing that would have had to be different. */
+export interface Shortage {
+  kind: 'accelerators' | 'cpu' | 'memory' | 'ports' | 'pods' | 'topology' | 'nodes' | 'quota' | 'behind' | 'never'
+  group: Group
+  alternative: Alternative
+  demand: Demand
+  /** Members of the group that would fit now; with a required topology, in its best domain. */
+  membersFit: number
+  /** The domain that all members must share, by what it is called. */
+  within?: string | undefined
+  /** The domain that each slice of so many members must share. */
+  slice?: { size: number; within: string } | undefined
+  /** For 'behind': the gang further up the line. */
+  ahead?: string | undefined
+}
+
+/** What kept a group out, by the counters. */
+export function shortageOf(
+  fleet: Fleet,
+  group: Group,
+  alternative: Alternative,
+  demand: Demand,
+  membersFit: number,
+  byQuota: number,
+  kept: Reservation | undefined,
+): Shortage {
+  const shortage = { group, alternative, demand, membersFit }
+  if (fleet.emptyRoom(demand) < group.min) return { ...shortage, kind: neverOrClosed(fleet, group, demand) }
+  if (byQuota < group.min) return { ...shortage, kind: 'quota' }
+  if (fleet.rooms(demand).total >= group.min && kept !== undefined) {
+    return { ...shortage, kind: 'behind', ahead: kept.gang }
+  }
+  return { ...shortage, kind: scarce(fleet, group, demand) }
+}
+
+/** What is scarce: the first thing without which the members would fit. */
+function scarce(fleet: Fleet, group: Group, demand: Demand): Shortage['kind'] {
+  const fits = (without: Partial<Demand>) => {
+    const name = Object.keys(without).join()
+    return fleet.rooms({ ...demand, ...without, key: `${demand.key} -${name}` }).total >= group.min
+  }
+  if (!fits({ cpuMilli: 0, memoryBytes: 0, ports: 0, pods: 0 })) return 'accelerators'
+  if (fits({ cpuMilli: 0 })) return 'cpu'
+  if (fits({ memoryBytes: 0 })) return 'memory'
+  if (fits({ ports: 0 })) return 'ports'
+  if (fits({ pods: 0 })) return 'pods'
+  return 'cpu'
+}
+
+/** Not even an empty fleet holds it: either the machines are not there, or they are closed, tainted or not selected. */
+function neverOrClosed(fleet: Fleet, group: Group, demand: Demand): 'never' | 'nodes' {
+  let members = 0
+  for (const node of fleet.order) members += roomIfOpen(fleet, node, demand)
+  return members >= group.min ? 'nodes' : 'never'
+}
+
+/**
+ * Nodes for a gang to wait for: enough of them that it fits when they are empty, most of whose room is free already; of
+ * members in slices, whole domains. They are kept for it; on all others those behind it go on.
+ */
+export function nodesToWaitFor(fleet: Fleet, { demand, group, within }: Shortage): Set<NodeState> {
+  const rooms = fleet.rooms(demand)
+  const inside = within === undefined ? fleet.order : roomiestDomain(fleet, rooms, group.min, within)
+  const level = demand.slices?.[0]?.level ?? nodeLevel
+  // By tenths of their room that are free, most first.
+  const byShare: Domain[][] = Array.from({ length: 11 }, () => [])
+  let last: Domain | undefined
+  for (const { index } of inside) {
+    const domain = fleet.fabric.domains[level]?.[fleet.fabric.domainOf[level]?.[index] ?? -1]
+    if (domain === undefined || domain === last) continue
+    last = domain
+    const room = rooms.emptyIn(level, domain.index)
+    if (room > 0) byShare[10 - Math.floor((10 * Math.min(room, rooms.in(level, domain.index))) / room)]?.push(domain)
+  }
+  const kept = new Set<NodeState>()
+  let room = 0
+  for (const domains of byShare) {
+    for (const { index, from, to } of domains) {
+      if (room >= group.min) return kept
+      for (const node of fleet.order.slice(from, to)) if (rooms.emptyOn(node) > 0) kept.add(node)
+      room += rooms.emptyIn(level, index)
+    }
+  }
+  return kept
+}
+
+/** Of the domains that could hold the gang, the one with most room free now. */
+function roomiestDomain(fleet: Fleet, rooms: Rooms, members: number, within: string): NodeState[] {
+  const domainOf = domainNames(fleet, within)
+  const domains = new Map<string, { nodes: NodeState[]; room: number; free: number }>()
+  for (const node of fleet.order) {
+    const name = domainOf(node)
+    if (name === undefined) continue
+    const domain = domains.get(name) ?? { nodes: [], room: 0, free: 0 }
+    domains.set(name, domain)
+    domain.nodes.push(node)
+    domain.room += rooms.emptyOn(node)
+    domain.free += rooms.on(node)
+  }
+  const able = [...domains.values()].filter(({ room }) => room >= members)
+  return able.sort((a, b) => b.free - a.free)[0]?.nodes ?? []
+}
+
+function domainNames(fleet: Fleet, within: string): (node: NodeState) => string | undefined {
+  const level = levelNamed(within)
+  if (level === undefined) return (node) => node.labels[within]
+  return (node) => {
+    const domain = fleet.fabric.domains[level]?.[fleet.fabric.domainOf[level]?.[node.index] ?? -1]
+    return domain?.isReal === true ? String(domain.index) : undefined
+  }
+}

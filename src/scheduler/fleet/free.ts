@@ -1,0 +1,106 @@
+import { anyGpu, cpuModel } from '../../model/accelerators.ts'
+import { bankFor, type NodeState } from './nodes.ts'
+
+/**
+ * What each node has free, or has at all, side by side and by the node's index: what looks at ten thousand nodes reads
+ * numbers in a row instead of objects all over the memory.
+ */
+export class Free {
+  readonly cpuMilli: Float64Array
+  readonly memoryBytes: Float64Array
+  /** Infinity where ports are not given out. */
+  readonly ports: Float64Array
+  /** How many more pods may run; Infinity where the node does not say. */
+  readonly pods: Float64Array
+  /** 1 where accelerators are slices of some, which are given whole. */
+  readonly isSliced: Uint8Array
+  /** 1 where nothing new may go. */
+  readonly isClosed: Uint8Array
+  /** How often a node was closed or opened. */
+  openings = 0
+  readonly #order: readonly NodeState[]
+  readonly #isEmpty: boolean
+  readonly #banks = new Map<string, Bank>()
+  #gpuModels: Set<string> | undefined
+
+  /** `empty`: as if nobody held anything. */
+  constructor(order: readonly NodeState[], when: 'now' | 'empty') {
+    this.cpuMilli = new Float64Array(order.length)
+    this.memoryBytes = new Float64Array(order.length)
+    this.ports = new Float64Array(order.length)
+    this.pods = new Float64Array(order.length)
+    this.isSliced = Uint8Array.from(order, ({ isSliced }) => (isSliced ? 1 : 0))
+    this.isClosed = new Uint8Array(order.length)
+    this.#order = order
+    this.#isEmpty = when === 'empty'
+    for (const node of order) this.look(node)
+  }
+
+  /** Takes over what has changed on the node. */
+  look(node: NodeState): void {
+    const { index, ports } = node
+    this.cpuMilli[index] = this.#isEmpty ? node.cpuMilli : node.cpuMilliFree
+    this.memoryBytes[index] = this.#isEmpty ? node.memoryBytes : node.memoryBytesFree
+    const used = this.#isEmpty ? 0 : node.portsUsed.size
+    this.ports[index] = ports === undefined ? Number.POSITIVE_INFINITY : ports.to - ports.from + 1 - used
+    const pods = this.#isEmpty ? 0 : node.claims.size
+    this.pods[index] = node.podsMax === undefined ? Number.POSITIVE_INFINITY : node.podsMax - pods
+    const isClosed = node.closed === undefined ? 0 : 1
+    if (this.isClosed[index] !== isClosed) this.openings++
+    this.isClosed[index] = isClosed
+    for (const bank of this.#banks.values()) bank.look(node)
+  }
+
+  /** The nodes' accelerators of a model. */
+  bank(model: string): Bank {
+    const known = this.#banks.get(model)
+    if (known !== undefined) return known
+    this.#gpuModels ??= gpuModelsOf(this.#order)
+    const [only] = this.#gpuModels
+    if (model === anyGpu && only !== undefined && this.#gpuModels.size === 1 && only !== anyGpu) return this.bank(only)
+    const bank = new Bank(this.#order, model, this.#isEmpty)
+    // Models that no node has are not kept: there may be any number of them.
+    if (bank.free.length > 0) this.#banks.set(model, bank)
+    return bank
+  }
+}
+
+function gpuModelsOf(order: readonly NodeState[]): Set<string> {
+  const models = new Set<string>()
+  for (const { banks } of order) for (const model of banks.keys()) if (model !== cpuModel) models.add(model)
+  return models
+}
+
+/** Thousandths free of each healthy accelerator of one model: of node i, ascending, from `from[i]` to `from[i + 1]`. */
+export class Bank {
+  readonly model: string
+  readonly from: Int32Array
+  readonly free: Float64Array
+  readonly #isEmpty: boolean
+
+  constructor(order: readonly NodeState[], model: string, isEmpty: boolean) {
+    this.model = model
+    this.#isEmpty = isEmpty
+    this.from = new Int32Array(order.length + 1)
+    let length = 0
+    for (const [index, node] of order.entries()) {
+      for (const { healthy } of bankFor(node, model)) if (healthy) length++
+      this.from[index + 1] = length
+    }
+    this.free = new Float64Array(length)
+    for (const node of order) this.look(node)
+  }
+
+  look(node: NodeState): void {
+    const from = this.from[node.index] ?? 0
+    if (from === this.from[node.index + 1]) return
+    let to = from
+    for (const { healthy, usedMilli } of bankFor(node, this.model)) {
+      if (!healthy) continue
+      const free = this.#isEmpty ? 1000 : Math.max(0, 1000 - usedMilli)
+      let at = to++
+      for (; at > from && (this.free[at - 1] ?? 0) > free; at--) this.free[at] = this.free[at - 1] ?? 0
+      this.free[at] = free
+    }
+  }
+}

@@ -1,0 +1,36 @@
+import { anyGpu } from '../../model/accelerators.ts'
+import type { Gang } from '../../model/kinds/gang.ts'
+import type { Queue } from '../../model/kinds/queue.ts'
+import type { Fleet } from '../fleet/fleet.ts'
+import type { QuotaTree } from '../quota/tree.ts'
+import type { Blocked } from './line.ts'
+
+/** Why the gang's queue lets nothing of it start, whatever is free. */
+export function queueBlock(queues: ReadonlyMap<string, Queue>, gang: Gang): Blocked | undefined {
+  const name = gang.spec.queue
+  const queue = queues.get(name)
+  const namespace = gang.metadata.namespace ?? 'default'
+  const blocked = (reason: string, message: string): Blocked => ({ kind: 'queue', reason, message })
+  if (queue === undefined) return blocked('QueueMissing', `queue ${name} does not exist; create it or name another`)
+  if (!queue.spec.namespaces.some((one) => one === '*' || one === namespace)) {
+    return blocked('NamespaceNotAllowed', `queue ${name} does not list namespace ${namespace} in spec.namespaces`)
+  }
+  if (queue.spec.stopPolicy === 'None') return undefined
+  return blocked('QueueStopped', `queue ${name} is stopped (spec.stopPolicy: ${queue.spec.stopPolicy})`)
+}
+
+/** Milli-accelerators of each model that its queue may still hold; a model that is not there is limited by the nodes alone. */
+export function quotaLeft(quota: QuotaTree, fleet: Fleet, gang: Gang): Map<string, number> {
+  const left = new Map<string, number>()
+  for (const model of modelsOf(gang, fleet)) {
+    const available = quota.available(gang.spec.queue, model)
+    if (available < Number.POSITIVE_INFINITY) left.set(model, available)
+  }
+  return left
+}
+
+/** Models that its members could sit on. */
+export function modelsOf(gang: Gang, fleet: Fleet): Iterable<string> {
+  const asked = new Set(gang.spec.groups.flatMap((group) => group.accelerators.map(({ model }) => model)))
+  return asked.has(anyGpu) ? fleet.models() : asked
+}

@@ -1,0 +1,124 @@
+import type { Gang } from '../../model/kinds/gang.ts'
+import { compare } from '../compare.ts'
+import type { Shortage } from '../fit/shortage.ts'
+
+/**
+ * Gangs that wait for seats, by priority, then age, then name. Gangs of one shape (queue, namespace, groups) stand in
+ * one lane: if the first of a lane does not fit, none of the lane does, until something is freed. A thousand alike
+ * jobs cost one try.
+ */
+export class Line {
+  readonly #lanes = new Map<string, Lane>()
+  readonly #laneOf = new Map<string, Lane>()
+
+  /** Puts the gang where it belongs, also when its shape or priority changed. */
+  put(key: string, gang: Gang, laneKey: string): void {
+    const before = this.#laneOf.get(key)
+    if (before?.key === laneKey && before.replace(key, gang)) return
+    if (before !== undefined) this.remove(key)
+    const lane = this.#lanes.get(laneKey) ?? new Lane(laneKey)
+    this.#lanes.set(laneKey, lane)
+    this.#laneOf.set(key, lane)
+    lane.insert({ key, gang })
+  }
+
+  /** Whether the gang was in line. */
+  remove(key: string): boolean {
+    const lane = this.#laneOf.get(key)
+    if (lane === undefined) return false
+    this.#laneOf.delete(key)
+    lane.remove(key)
+    if (lane.waiting.length === 0) this.#lanes.delete(lane.key)
+    return true
+  }
+
+  has(key: string): boolean {
+    return this.#laneOf.has(key)
+  }
+
+  laneOf(key: string): Lane | undefined {
+    return this.#laneOf.get(key)
+  }
+
+  lanes(): IterableIterator<Lane> {
+    return this.#lanes.values()
+  }
+
+  /** How many go before the gang, itself included: 1 is next. */
+  placeOf(key: string): number | undefined {
+    const own = this.#laneOf.get(key)?.waiting.find((one) => one.key === key)
+    if (own === undefined) return undefined
+    let place = 1
+    for (const lane of this.lanes()) for (const one of lane.waiting) if (goesBefore(one, own)) place++
+    return place
+  }
+}
+
+export interface Waiting {
+  key: string
+  gang: Gang
+}
+
+export class Lane {
+  readonly key: string
+  /** In order. */
+  readonly waiting: Waiting[] = []
+  readonly #byKey = new Map<string, Waiting>()
+  /** Gangs that were not told yet why they wait. */
+  readonly untold = new Set<string>()
+  /** Why the first one did not fit, at which generation of the fleet, and how often somebody had borrowed by then. */
+  blocked: { generation: number; borrowings: number; head: string; verdict: Blocked } | undefined
+
+  constructor(key: string) {
+    this.key = key
+  }
+
+  insert(waiting: Waiting): void {
+    this.waiting.splice(this.#position(waiting), 0, waiting)
+    this.#byKey.set(waiting.key, waiting)
+    this.untold.add(waiting.key)
+  }
+
+  /** Takes a newer object in place; false when its place in the lane changed. */
+  replace(key: string, gang: Gang): boolean {
+    const before = this.#byKey.get(key)
+    if (before === undefined || goesBefore(before, { key, gang }) || goesBefore({ key, gang }, before)) return false
+    const after = { key, gang }
+    this.waiting[this.#position(before)] = after
+    this.#byKey.set(key, after)
+    return true
+  }
+
+  remove(key: string): void {
+    const own = this.#byKey.get(key)
+    if (own !== undefined && own === this.waiting[0]) this.waiting.shift()
+    else if (own !== undefined) this.waiting.splice(this.#position(own), 1)
+    this.#byKey.delete(key)
+    this.untold.delete(key)
+    if (this.blocked?.head === key) this.blocked = undefined
+  }
+
+  #position(waiting: Waiting): number {
+    let [low, high] = [0, this.waiting.length]
+    while (low < high) {
+      const middle = (low + high) >> 1
+      const other = this.waiting[middle]
+      if (other !== undefined && goesBefore(other, waiting)) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+}
+
+/** Why a gang waits: a reason of the queue, or a shortage of the fleet. */
+export type Blocked = { kind: 'queue'; reason: string; message: string } | { kind: 'shortage'; shortage: Shortage }
+
+export function goesBefore(a: Waiting, b: Waiting): boolean {
+  const byPriority = b.gang.spec.priority - a.gang.spec.priority
+  if (byPriority !== 0) return byPriority < 0
+  return (
+    compare(a.gang.metadata.creationTimestamp ?? '', b.gang.metadata.creationTimestamp ?? '') < 0 ||
+    ((a.gang.metadata.creationTimestamp ?? '') === (b.gang.metadata.creationTimestamp ?? '') &&
+      compare(a.key, b.key) < 0)
+  )
+}

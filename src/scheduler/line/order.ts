@@ -1,0 +1,93 @@
+import type { Gang } from '../../model/kinds/gang.ts'
+import { type Account, type Amounts, compareShares } from '../quota/account.ts'
+import type { QuotaTree } from '../quota/tree.ts'
+import { goesBefore, type Waiting } from './line.ts'
+
+/** A gang whose turn may come, and those behind it in its lane. */
+export interface Head {
+  lane: readonly Waiting[]
+  index: number
+  head: Waiting
+}
+
+/**
+ * Whose turn it is among the first of all lanes: priority, then fair share, then age. Shares change with every seat that is
+ * given, so only the best of each queue is kept ready, and they are compared when one is asked for.
+ */
+export class Order {
+  readonly #quota: QuotaTree
+  /** Per queue, the best last. */
+  readonly #heads = new Map<string, Head[]>()
+
+  constructor(quota: QuotaTree, lanes: Iterable<readonly Waiting[]>) {
+    this.#quota = quota
+    for (const lane of lanes) {
+      const [head] = lane
+      if (head !== undefined) this.#of(head).push({ lane, index: 0, head })
+    }
+    for (const heads of this.#heads.values()) heads.sort((a, b) => (goesBefore(b.head, a.head) ? -1 : 1))
+  }
+
+  /** The one at `index` of the lane comes where it belongs. */
+  enter(lane: readonly Waiting[], index: number): void {
+    const head = lane[index]
+    if (head === undefined) return
+    const heads = this.#of(head)
+    let at = heads.length
+    while (at > 0 && goesBefore(heads[at - 1]?.head ?? head, head)) at--
+    heads.splice(at, 0, { lane, index, head })
+  }
+
+  next(): Head | undefined {
+    let best: Head[] | undefined
+    for (const heads of this.#heads.values()) if (best === undefined || this.#isBefore(heads, best)) best = heads
+    const next = best?.pop()
+    if (best?.length === 0 && next !== undefined) this.#heads.delete(next.head.gang.spec.queue)
+    return next
+  }
+
+  #of({ gang }: Waiting): Head[] {
+    const heads = this.#heads.get(gang.spec.queue) ?? []
+    this.#heads.set(gang.spec.queue, heads)
+    return heads
+  }
+
+  #isBefore(some: readonly Head[], others: readonly Head[]): boolean {
+    const [a, b] = [some.at(-1)?.head, others.at(-1)?.head]
+    if (a === undefined || b === undefined) return a !== undefined
+    const byPriority = b.gang.spec.priority - a.gang.spec.priority
+    if (byPriority !== 0) return byPriority < 0
+    const byShare = this.#compareShares(a.gang, b.gang)
+    return byShare === 0 ? goesBefore(a, b) : byShare < 0
+  }
+
+  /** As they would be with the gang seated, of the two subtrees that part the queues. */
+  #compareShares(a: Gang, b: Gang): number {
+    if (!this.#quota.isFair(a.spec.queue) || !this.#quota.isFair(b.spec.queue)) return 0
+    const [pathA, pathB] = [this.#pathTo(a.spec.queue), this.#pathTo(b.spec.queue)]
+    for (const [depth, ofA] of pathA.entries()) {
+      const ofB = pathB[depth]
+      if (ofB === undefined) return 0
+      if (ofA !== ofB) return compareShares(ofA.share(wantsOf(a)), ofB.share(wantsOf(b)))
+    }
+    return 0
+  }
+
+  /** Its account and those above it, the topmost first. */
+  #pathTo(queue: string): Account[] {
+    const path: Account[] = []
+    let account: Account | undefined = this.#quota.accountOf(queue)
+    for (; account !== undefined; account = account.parent) path.unshift(account)
+    return path
+  }
+}
+
+/** Milli-accelerators that the gang's fewest members hold, of what they prefer. */
+export function wantsOf({ spec }: Gang): Amounts {
+  const wants = new Map<string, number>()
+  for (const { min, accelerators } of spec.groups) {
+    const [one] = accelerators
+    if (one !== undefined) wants.set(one.model, (wants.get(one.model) ?? 0) + min * Math.round(one.count * 1000))
+  }
+  return wants
+}

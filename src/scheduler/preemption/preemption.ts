@@ -1,0 +1,121 @@
+import { assert } from '../../base/errors.ts'
+import type { Gang } from '../../model/kinds/gang.ts'
+import { priceOfGang } from '../../model/lost-work.ts'
+import type { Victim } from '../contract.ts'
+import { atLeast } from '../fit/least.ts'
+import type { Placed } from '../fit/search.ts'
+import type { Reserved } from '../fit/shortage.ts'
+import { type GangState, podsOf } from '../gangs.ts'
+import { wantsOf } from '../line/order.ts'
+import type { Candidate, Request } from '../quota/candidates.ts'
+import type { Displacements } from '../quota/displacements.ts'
+import type { QuotaTree } from '../quota/tree.ts'
+import { victimsFor } from '../quota/victims.ts'
+import type { Seated } from './seated.ts'
+import { Nodes, type Seating } from './stage.ts'
+
+/** Where a gang will sit, and who has to leave for it. */
+export interface Displaced {
+  placed: readonly Placed[]
+  victims: Victim[]
+}
+
+/** What displacing needs of a scheduler. */
+export interface Scene extends Seating {
+  quota: QuotaTree
+  /** Gangs that hold committed seats of a queue. */
+  seatedIn(queue: string): Seated | undefined
+  displaced: Displacements
+}
+
+interface Incoming {
+  key: string
+  object: Gang
+  reserved: Reserved
+}
+
+/** What a gang lacks that others could give up. */
+export const displaceable: ReadonlySet<string> = new Set([
+  'quota',
+  'accelerators',
+  'cpu',
+  'memory',
+  'ports',
+  'pods',
+  'topology',
+])
+
+/**
+ * Whom the gang may displace so that its fewest members fit, at the lowest price of lost work among its alternatives;
+ * undefined when nobody's leaving would let it start. Nothing is changed.
+ */
+export function displace(scene: Scene, incoming: Incoming, nowMs: number): Displaced | undefined {
+  const found = atLeast(incoming.object, scene.fleet).flatMap(
+    (object) => displaceFor(scene, { ...incoming, object }, nowMs) ?? [],
+  )
+  return found.toSorted((a, b) => lostBy(a) - lostBy(b))[0]
+}
+
+function lostBy({ victims }: Displaced): number {
+  return victims.reduce((sum, { lostSeconds }) => sum + lostSeconds, 0)
+}
+
+function displaceFor(scene: Scene, incoming: Incoming, nowMs: number): Displaced | undefined {
+  const found = search(scene, incoming, nowMs, false)
+  if (found !== 'lost') return found
+  const again = search(scene, incoming, nowMs, true)
+  assert(again !== 'lost', `gang ${incoming.key} fits once those that it displaces have left`)
+  return again
+}
+
+/** 'lost': room that was taken to stay is not found again, by groups that are placed one after another. */
+function search(scene: Scene, incoming: Incoming, nowMs: number, looksAgain: boolean): Displaced | 'lost' | undefined {
+  const { fleet, quota, gangs, displaced } = scene
+  const { key, object } = incoming
+  return fleet.attempt(() => {
+    const nodes = new Nodes(scene, incoming, looksAgain)
+    const candidatesOf = (queue: string) => candidatesIn(scene, queue, nowMs)
+    const leaving = victimsFor(quota, requestOf(key, object), candidatesOf, nodes, displaced)
+    if (leaving === undefined) return undefined
+    for (const victim of leaving) nodes.lift(victim.key)
+    const placed = nodes.place()
+    if (placed === undefined) return 'lost'
+    const victims = leaving.flatMap(({ key: victim, reason }) => {
+      const state = gangs.get(victim)
+      if (state === undefined) return []
+      const { metadata, spec } = state.object
+      const lostSeconds = state.leaving ? 0 : (priceOfGang(state.object, nowMs)?.gpuSeconds ?? 0)
+      return [{ gang: victim, uid: metadata.uid ?? '', attempt: spec.attempt, reason, lostSeconds }]
+    })
+    return { placed, victims }
+  })
+}
+
+function requestOf(gang: string, object: Gang): Request {
+  const { queue, priority } = object.spec
+  return { gang, queue, priority, createdAt: createdAt(object), wants: wantsOf(object) }
+}
+
+function createdAt(gang: Gang): string {
+  return gang.metadata.creationTimestamp ?? ''
+}
+
+/** What was only just decided cannot be asked back yet. */
+function* candidatesIn(scene: Scene, queue: string, nowMs: number): Iterable<Candidate> {
+  for (const candidate of scene.seatedIn(queue)?.inOrder(nowMs, (state) => hasSpare(scene, state)) ?? []) {
+    if (scene.gangs.get(candidate.key)?.inFlight === undefined) yield candidate
+  }
+}
+
+/** Whether a gang that leaves has a device that is not kept for others whole. */
+function hasSpare(scene: Scene, state: GangState): boolean {
+  for (const pod of podsOf(state, scene.livePodsOf(state.key))) {
+    const claim = scene.fleet.claimOf(pod)
+    const node = claim === undefined ? undefined : scene.fleet.nodes.get(claim.node)
+    for (const { id, milli } of claim?.devices ?? []) {
+      const device = node?.devices.get(id)
+      if (device !== undefined && device.usedMilli - milli < 1000) return true
+    }
+  }
+  return false
+}

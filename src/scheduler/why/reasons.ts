@@ -1,0 +1,294 @@
+import { cpuModel } from '../../model/accelerators.ts'
+import type { Gang } from '../../model/kinds/gang.ts'
+import type { Queue } from '../../model/kinds/queue.ts'
+import { label } from '../../model/names.ts'
+import { formatBytes, formatMilli } from '../../model/quantity.ts'
+import { compare } from '../compare.ts'
+import type { Victim } from '../contract.ts'
+import type { Shortage } from '../fit/shortage.ts'
+import { matches } from '../fleet/affinity.ts'
+import type { Fleet } from '../fleet/fleet.ts'
+import type { Claim, NodeState } from '../fleet/nodes.ts'
+import { admits, type Demand, roomIfOpen } from '../fleet/rooms.ts'
+import type { Blocked } from '../line/line.ts'
+import type { QuotaTree } from '../quota/tree.ts'
+
+export interface Described {
+  reason: string
+  message: string
+}
+
+/** What sentences are made from. */
+export interface Scene {
+  fleet: Fleet
+  quota: QuotaTree
+  gangs: ReadonlyMap<string, { object: Gang }>
+  queues: ReadonlyMap<string, Queue>
+}
+
+const reasons = {
+  accelerators: 'InsufficientAccelerators',
+  cpu: 'InsufficientCpu',
+  memory: 'InsufficientMemory',
+  ports: 'InsufficientPorts',
+  pods: 'InsufficientPods',
+  topology: 'TopologyTooNarrow',
+  nodes: 'NodesUnavailable',
+  quota: 'OverQuota',
+  behind: 'BehindOthers',
+  never: 'NeverFits',
+} as const
+
+export function reasonOf(blocked: Blocked): string {
+  return blocked.kind === 'queue' ? blocked.reason : reasons[blocked.shortage.kind]
+}
+
+/**
+ * The binding constraint, in words that stay true until another one binds: a gang's condition is written when it changes,
+ * not whenever somebody comes or goes. `describe` has the numbers and the names.
+ */
+export function constraintOf(blocked: Blocked, gang: Gang, scene: Scene): Described {
+  const reason = reasonOf(blocked)
+  if (blocked.kind === 'queue') return { reason, message: blocked.message }
+  const { shortage } = blocked
+  const { group } = shortage
+  const needs = `needs ${asked(shortage)}`
+  const sentences = {
+    accelerators: () => `${needs} at once; fewer are free`,
+    cpu: () => `${needs} with ${formatMilli(group.cpuMilli)} CPU each; fewer nodes have that much CPU free`,
+    memory: () => `${needs} with ${formatBytes(group.memoryBytes)} memory each; fewer nodes have that much memory free`,
+    ports: () => `${needs} with ${group.ports} ports each; the nodes' port ranges are used up`,
+    pods: () => `${needs}; fewer nodes may run one more pod`,
+    topology: () => `${needs} ${closeness(shortage)}; ${noneHolds(shortage)}`,
+    nodes: () => `${needs}; ${closedNodes(shortage, scene.fleet)}`,
+    quota: () => `${needs}; ${quotaUsedUp(shortage, gang, scene)}`,
+    behind: () => `${needs}; ${aheadClause(shortage, scene)}`,
+    never: () => `${needs}; ${neverClause(shortage, scene.fleet)}`,
+  }
+  return { reason, message: sentences[shortage.kind]() }
+}
+
+/** Names what is missing and who holds it: a person who reads it knows whom to ask or what to change. */
+export function describe(blocked: Blocked, gang: Gang, scene: Scene, holders: Holders): Described {
+  const reason = reasonOf(blocked)
+  if (blocked.kind === 'queue') return { reason, message: blocked.message }
+  const { shortage } = blocked
+  const { group, membersFit, within } = shortage
+  const needs = `needs ${asked(shortage)}`
+  const clauses = {
+    accelerators: () => [`${needs}, ${freeOf(shortage, scene)}`, ...heldBy(holders)],
+    cpu: () => [
+      `${needs} with ${formatMilli(group.cpuMilli)} CPU each; CPU for ${membersFit} is free`,
+      ...heldBy(holders, (cpu) => `${formatMilli(cpu)} CPU`),
+    ],
+    memory: () => [
+      `${needs} with ${formatBytes(group.memoryBytes)} memory each; memory for ${membersFit} is free`,
+      ...heldBy(holders, (bytes) => `${formatBytes(bytes)} memory`),
+    ],
+    ports: () => [`${needs} with ${group.ports} ports each; the nodes' port ranges are used up`],
+    pods: () => [`${needs}; the nodes run as many pods as they may (status.allocatable.pods) but for ${membersFit}`],
+    topology: () => [
+      `${needs} ${closeness(shortage)}; ${within === undefined ? 'there is' : 'the roomiest has'} room for ${membersFit}`,
+      ...heldBy(holders),
+    ],
+    nodes: () => [`${needs}; ${closedNodes(shortage, scene.fleet)}`],
+    quota: () => [quotaClause(shortage, gang, scene), ...heldBy(holders)],
+    behind: () => [`${needs}, ${freeOf(shortage, scene)}; ${aheadClause(shortage, scene)}`],
+    never: () => [`${needs}; ${neverClause(shortage, scene.fleet)}`],
+  }
+  return { reason, message: clauses[shortage.kind]().join('; ') }
+}
+
+/** While it waits for those that it displaces. */
+export function preemptingMessage(victims: readonly Victim[]): string {
+  const named = victims.slice(0, holdersNamed).map(({ gang }) => gang)
+  const others = victims.length > holdersNamed ? [`${victims.length - holdersNamed} more`] : []
+  const lost = Math.round(victims.reduce((sum, { lostSeconds }) => sum + lostSeconds, 0))
+  return `it sits when ${[...named, ...others].join(', ')} ${victims.length === 1 ? 'has' : 'have'} left; they lose ${lost} accelerator-seconds of work`
+}
+
+/** `2 × cpu:1`, with the group's name where there are several. */
+export function asked({ group, alternative }: Shortage): string {
+  if (alternative.count === 0) return group.min === 1 ? 'a place for 1 member' : `a place for ${group.min} members`
+  return `${group.min} × ${alternative.model}:${alternative.count}`
+}
+
+/** What a person calls the gang: the job or service that it is of. */
+export function titleOf(key: string, gang: Gang | undefined): string {
+  const job = gang?.metadata.labels?.[label.job]
+  const service = gang?.metadata.labels?.[label.service]
+  if (job !== undefined) return `job/${job}`
+  if (service !== undefined) return `service/${service}`
+  return `gang/${gang?.metadata.name ?? key.slice(key.indexOf('/') + 1)}`
+}
+
+export interface Holder {
+  gang: string
+  title: string
+  queue: string
+  priority: number
+  held: number
+}
+
+/** Who holds something, as far as they are named, most first; and what all others hold together. */
+export interface Holders {
+  named: Holder[]
+  others: { count: number; held: number }
+}
+
+export function holdersOf(scene: Scene, measure: (claim: Claim) => number, namedMax: number): Holders {
+  const held = new Map<string, number>()
+  scene.fleet.forEachClaim((pod, claim) => {
+    const amount = measure(claim)
+    const holder = claim.gang ?? pod
+    if (amount > 0) held.set(holder, (held.get(holder) ?? 0) + amount)
+  })
+  const most: [string, number][] = []
+  let others = 0
+  for (const [holder, amount] of held) {
+    others += amount
+    let at = most.length
+    for (; at > 0; at--) {
+      const [before, its] = most[at - 1] ?? ['', 0]
+      if (its > amount || (its === amount && compare(before, holder) < 0)) break
+    }
+    if (at < namedMax) most.splice(at, 0, [holder, amount])
+    if (most.length > namedMax) most.pop()
+  }
+  const named = most.map(([gang, amount]) => {
+    const object = scene.gangs.get(gang)?.object
+    const { queue = '', priority = 0 } = object?.spec ?? {}
+    others -= amount
+    return { gang, title: titleOf(gang, object), queue, priority, held: amount }
+  })
+  return { named, others: { count: held.size - named.length, held: others } }
+}
+
+/** So many are looked for; a sentence names fewer. */
+const holdersKept = 20
+const holdersNamed = 3
+
+/** Who holds what the shortage is about, on nodes that could be of use to the gang. */
+export function holdersOfShortage(shortage: Shortage, gang: Gang, scene: Scene): Holders {
+  const { kind, alternative, demand } = shortage
+  const known = new Map<string, boolean>()
+  const isHere = ({ node: name }: Claim) => {
+    const before = known.get(name)
+    if (before !== undefined) return before
+    const node = scene.fleet.nodes.get(name)
+    const isOfUse = node !== undefined && admits(node, demand) && roomIfOpen(scene.fleet, node, demand) > 0
+    known.set(name, isOfUse)
+    return isOfUse
+  }
+  const accelerators = acceleratorsHeld(alternative.model)
+  const measures: Partial<Record<Shortage['kind'], (claim: Claim) => number>> = {
+    quota: (claim) => (claim.queue === gang.spec.queue ? accelerators(claim) : 0),
+    cpu: (claim) => (isHere(claim) ? claim.cpuMilli : 0),
+    memory: (claim) => (isHere(claim) ? claim.memoryBytes : 0),
+  }
+  return holdersOf(scene, measures[kind] ?? ((claim) => (isHere(claim) ? accelerators(claim) : 0)), holdersKept)
+}
+
+export function acceleratorsHeld(model: string): (claim: Claim) => number {
+  return (claim) => (claim.model === model ? claim.devices.reduce((sum, device) => sum + device.milli, 0) / 1000 : 0)
+}
+
+function heldBy({ named, others }: Holders, show: (amount: number) => string = String): string[] {
+  const said = named
+    .slice(0, holdersNamed)
+    .map(({ title, queue, priority, held }) =>
+      queue === ''
+        ? `${title} holds ${show(held)}`
+        : `${title} (queue ${queue}, priority ${priority}) holds ${show(held)}`,
+    )
+  const rest = named.slice(holdersNamed)
+  const count = others.count + rest.length
+  const held = rest.reduce((sum, one) => sum + one.held, others.held)
+  return count === 0 ? said : [...said, `${count} others hold ${show(held)}`]
+}
+
+/** `in one rack`; `in slices of 4, each in one rack, all in one block`. */
+function closeness({ within, slice }: Shortage): string {
+  const all = within === undefined ? '' : `in one ${levelSaid(within)}`
+  if (slice === undefined) return all
+  return `in slices of ${slice.size}, each in one ${levelSaid(slice.within)}${all === '' ? '' : `, all ${all}`}`
+}
+
+function noneHolds({ within, slice }: Shortage): string {
+  if (within !== undefined) return `no ${levelSaid(within)} has so many free`
+  return slice === undefined ? 'fewer are free' : 'fewer such slices are free'
+}
+
+function levelSaid(within = ''): string {
+  return within.slice(within.lastIndexOf('/') + 1)
+}
+
+function freeOf({ kind, alternative, group, membersFit }: Shortage, scene: Scene): string {
+  const { free, total } = scene.fleet.countOf(alternative.model)
+  const said = `${free} free of ${total}`
+  return kind !== 'behind' && free >= group.min * alternative.count && membersFit < group.min
+    ? `${said}, but on single nodes there is room for ${membersFit}`
+    : said
+}
+
+function aheadClause({ ahead, alternative }: Shortage, scene: Scene): string {
+  const gang = ahead === undefined ? undefined : scene.gangs.get(ahead)?.object
+  const priority = gang === undefined ? '' : ` (queue ${gang.spec.queue}, priority ${gang.spec.priority})`
+  return `${titleOf(ahead ?? '', gang)}${priority} is ahead in line for ${alternative.model}`
+}
+
+/** Without numbers that change with every gang that comes or goes. */
+function quotaUsedUp({ alternative: { model } }: Shortage, gang: Gang, scene: Scene): string {
+  const { queue: name } = gang.spec
+  const queue = scene.queues.get(name)?.spec
+  const own = queue?.nominalQuota?.[model]
+  if (queue?.parent === undefined) return `queue ${name} may hold ${own ?? 0} × ${model}`
+  const owns = own === undefined ? `owns no ${model}` : `owns ${own} × ${model}`
+  return `queue ${name} ${owns}, and that and what it may borrow is used up`
+}
+
+function quotaClause({ group, alternative }: Shortage, gang: Gang, scene: Scene): string {
+  const { queue } = gang.spec
+  const { model, count } = alternative
+  const used = scene.quota.usage(queue, model)
+  const most = Math.max(0, used + scene.quota.available(queue, model))
+  return `queue ${queue} may hold ${most / 1000} × ${model} and holds ${used / 1000}; needs ${group.min * count} more`
+}
+
+function closedNodes({ alternative, demand }: Shortage, fleet: Fleet): string {
+  const why: string[] = []
+  for (const node of fleet.nodes.values()) {
+    if (alternative.count > 0 && !hasModel(node, alternative.model)) continue
+    if (node.closed !== undefined) why.push(`node ${node.name} ${node.closed}`)
+    else if (!admits(node, demand)) why.push(`node ${node.name} ${notAdmitted(node, demand)}`)
+  }
+  const named = why.slice(0, holdersNamed).join(', ')
+  return why.length > holdersNamed ? `${named} and ${why.length - holdersNamed} more` : named
+}
+
+function hasModel({ devices }: NodeState, model: string): boolean {
+  return [...devices.values()].some((device) => device.model === model)
+}
+
+function notAdmitted(node: NodeState, { nodeSelector, terms }: Demand): string {
+  const missing = Object.entries(nodeSelector).find(([key, value]) => node.labels[key] !== value)
+  if (missing !== undefined) return `does not match its nodeSelector ${missing[0]}=${missing[1]}`
+  if (terms !== undefined && !matches(node, terms)) return 'does not match its node affinity'
+  return 'has a taint that it does not tolerate'
+}
+
+function neverClause({ alternative, group, demand }: Shortage, fleet: Fleet): string {
+  const { total } = fleet.countOf(alternative.model)
+  if (total === 0 && alternative.count > 0) {
+    const there = fleet.models().map((model) => `${fleet.countOf(model).total} × ${model}`)
+    return there.length === 0 ? 'no node is there' : `no node has ${alternative.model}; there is ${there.join(', ')}`
+  }
+  if (total < group.min * alternative.count) return `there are ${total} in all`
+  if (demand.milli > 0 && [...fleet.nodes.values()].every((node) => node.isSliced || !hasModel(node, demand.model))) {
+    return `${alternative.model} is there in slices (MIG), which are not shared`
+  }
+  if (group.cpuMilli > 0 || group.memoryBytes > 0 || alternative.count === 0) {
+    return `no nodes are large enough for that with ${formatMilli(group.cpuMilli)} CPU and ${formatBytes(group.memoryBytes)} memory each`
+  }
+  return `the ${total} there are unhealthy or spread over nodes that each have fewer${alternative.model === cpuModel ? ' slots' : ''}`
+}

@@ -1,0 +1,186 @@
+import { assert } from '../../base/errors.ts'
+import { anyGpu } from '../../model/accelerators.ts'
+import type { Gang } from '../../model/kinds/gang.ts'
+import type { Queue } from '../../model/kinds/queue.ts'
+import type { Victim } from '../contract.ts'
+import { demandOf } from '../fit/demand.ts'
+import type { Fit } from '../fit/fit.ts'
+import { fitOrLeast } from '../fit/least.ts'
+import type { Placed } from '../fit/search.ts'
+import type { Reserved } from '../fit/shortage.ts'
+import type { NodeState } from '../fleet/nodes.ts'
+import type { GangState } from '../gangs.ts'
+import { podsOf } from '../gangs.ts'
+import { queueBlock, quotaLeft } from '../line/admission.ts'
+import type { Line, Waiting } from '../line/line.ts'
+import { type Head, Order } from '../line/order.ts'
+import { Reservations, type Start } from '../line/reservations.ts'
+import { displace, displaceable, type Scene as Preemption } from '../preemption/preemption.ts'
+
+/** What what-ifs need of a scheduler that has decided. */
+export interface Scene extends Preemption {
+  queues: ReadonlyMap<string, Queue>
+  line: Line
+  /** When and where a gang that waits would start, by the ends that are known. */
+  startOf(gang: string, nowMs: number): Start | undefined
+}
+
+/** What is changed before it is asked again. */
+export interface Edit {
+  /** The gang itself, edited. */
+  gang?: Gang
+  /** Gangs that hold nothing any more. */
+  without?: readonly string[]
+  queue?: Queue
+  /** Nodes that take new work again. */
+  open?: readonly NodeState[]
+}
+
+/** It would start; at once, or when `evicts` have left. */
+export interface Started {
+  evicts: readonly Victim[]
+}
+
+/**
+ * Answers whether a waiting gang would start if something were different, on the state itself: what is tried is taken
+ * back, so an answer costs what it looks at. Those before it in line go first, as they would. They are not asked whom
+ * they could displace after the edit: they could displace nobody before it.
+ */
+export class WhatIf {
+  readonly #scene: Scene
+  readonly #state: GangState
+  readonly #nowMs: number
+  /** What those before it keep for themselves as things are. */
+  #ahead: Reservations | undefined
+
+  constructor(scene: Scene, key: string, nowMs: number) {
+    const state = scene.gangs.get(key)
+    assert(state !== undefined, `gang ${key} is known`)
+    this.#scene = scene
+    this.#state = state
+    this.#nowMs = nowMs
+  }
+
+  starts(edit: Edit): Started | undefined {
+    const { fleet, quota, queues } = this.#scene
+    const { queue } = edit
+    const before = queue === undefined ? undefined : queues.get(queue.metadata.name)
+    if (queue !== undefined) quota.set(queue)
+    try {
+      return fleet.attempt(() => this.#startsWith(edit))
+    } finally {
+      if (before !== undefined) quota.set(before)
+    }
+  }
+
+  #startsWith(edit: Edit): Started | undefined {
+    const { fleet, queues } = this.#scene
+    const queuesThen = edit.queue === undefined ? queues : new Map(queues).set(edit.queue.metadata.name, edit.queue)
+    const object = edit.gang ?? this.#state.object
+    if (queueBlock(queuesThen, object) !== undefined) return undefined
+    for (const node of edit.open ?? []) fleet.open(node)
+    for (const gang of edit.without ?? []) this.#lift(gang)
+    const charged: Placed[] = []
+    try {
+      const reservations = this.#keptAhead(edit, object, queuesThen, charged)
+      return this.#start(object, reservations.for(object, this.#nowMs))
+    } finally {
+      for (const { claim } of charged) this.#charge(claim, -1)
+    }
+  }
+
+  #start(object: Gang, reserved: Reserved): Started | undefined {
+    const { key, seatPods } = this.#state
+    const { fleet } = this.#scene
+    const live = this.#scene.livePodsOf(key)
+    return fleet.attempt(() => {
+      for (const pod of seatPods) if (!live.has(pod)) fleet.lift(pod)
+      const fit = this.#fit(key, object, reserved)
+      if (fit.fits) return { evicts: [] }
+      if (!displaceable.has(fit.shortage.kind)) return undefined
+      const displaced = displace(this.#scene, { key, object, reserved }, this.#nowMs)
+      return displaced === undefined ? undefined : { evicts: displaced.victims }
+    })
+  }
+
+  #keptAhead(edit: Edit, object: Gang, queues: ReadonlyMap<string, Queue>, charged: Placed[]): Reservations {
+    const frees = edit.without !== undefined || edit.open !== undefined || edit.queue !== undefined
+    const before = this.#state.object.spec
+    const moves = object.spec.priority !== before.priority || object.spec.queue !== before.queue
+    if (!frees && !moves) this.#ahead ??= this.#walk(object, undefined)
+    return frees ? this.#walk(object, { queues, charged }) : moves ? this.#walk(object, undefined) : this.#walked()
+  }
+
+  #walked(): Reservations {
+    assert(this.#ahead !== undefined, 'those before it were looked at')
+    return this.#ahead
+  }
+
+  /** Those before it, in turn: where something was freed (`freed`), those who fit now take it. */
+  #walk(object: Gang, freed: { queues: ReadonlyMap<string, Queue>; charged: Placed[] } | undefined): Reservations {
+    const { fleet, quota, line, gangs } = this.#scene
+    const own: Waiting = { key: this.#state.key, gang: object }
+    const reservations = new Reservations(fleet, (gang) => this.#scene.startOf(gang, this.#nowMs))
+    const order = new Order(quota, this.#lanes(own))
+    for (let next = order.next(); next !== undefined && next.head !== own; next = order.next()) {
+      const { head } = next
+      const blocked = line.laneOf(head.key)?.blocked
+      const isBlockedItself = blocked?.head === head.key
+      if (freed === undefined || gangs.get(head.key)?.inFlight !== undefined) {
+        if (isBlockedItself) reservations.add(blocked.verdict, head.key)
+        continue
+      }
+      if (queueBlock(freed.queues, head.gang) !== undefined) continue
+      if (isBlockedItself && !this.#couldFit(head.gang)) reservations.add(blocked.verdict, head.key)
+      else this.#seat(next, reservations, freed.charged, order)
+    }
+    return reservations
+  }
+
+  /** By the counters, each group alone. */
+  #couldFit({ spec }: Gang): boolean {
+    const { fleet } = this.#scene
+    return spec.groups.every((group) =>
+      group.accelerators.some((one) => one.model === anyGpu || fleet.rooms(demandOf(group, one)).total >= group.min),
+    )
+  }
+
+  #seat({ head, lane, index }: Head, reservations: Reservations, charged: Placed[], order: Order): void {
+    const fit = this.#fit(head.key, head.gang, reservations.for(head.gang, this.#nowMs))
+    if (!fit.fits) {
+      reservations.add({ kind: 'shortage', shortage: fit.shortage }, head.key)
+      return
+    }
+    for (const placed of fit.placed) {
+      this.#scene.fleet.try(placed.claim)
+      this.#charge(placed.claim, 1)
+      charged.push(placed)
+    }
+    order.enter(lane, index + 1)
+  }
+
+  /** All lanes as they are, the gang itself in one of its own. */
+  *#lanes(own: Waiting): Iterable<readonly Waiting[]> {
+    yield [own]
+    for (const { waiting } of this.#scene.line.lanes()) {
+      yield waiting.some(({ key }) => key === own.key) ? waiting.filter(({ key }) => key !== own.key) : waiting
+    }
+  }
+
+  #fit(key: string, object: Gang, reserved: Reserved): Fit {
+    const { fleet, quota } = this.#scene
+    return fitOrLeast(fleet, { gang: key, object, quotaLeft: quotaLeft(quota, fleet, object), reserved })
+  }
+
+  #lift(gang: string): void {
+    const state = this.#scene.gangs.get(gang)
+    if (state === undefined) return
+    for (const pod of podsOf(state, this.#scene.livePodsOf(gang))) this.#scene.fleet.lift(pod)
+  }
+
+  #charge({ queue, model, devices }: Placed['claim'], sign: 1 | -1): void {
+    if (queue === undefined) return
+    const milli = devices.reduce((sum, device) => sum + device.milli, 0)
+    this.#scene.quota.add(queue, model, sign * milli)
+  }
+}
