@@ -53,7 +53,7 @@ import { type Explained, explain } from './why/why.ts'
  * its void seats name until it sits again.
  */
 export function createScheduler(): Scheduler {
-  return new FirstScheduler()
+  return new FleetScheduler()
 }
 
 /** When a lane's reason changes, so many from its front are told; the others keep what they were told first. */
@@ -65,7 +65,7 @@ const preemptingReason = 'Preempting'
 
 type Unfit = Fit & { fits: false }
 
-class FirstScheduler implements Scheduler, Explained {
+class FleetScheduler implements Scheduler, Explained {
   readonly quota = new QuotaTree()
   readonly fleet = new Fleet({
     add: (queue, model, milli, gang) => {
