@@ -659,8 +659,12 @@ function ending(gang: Gang): Blocked {
   }
 }
 
+/** Those who wait for others to leave have nothing to decide until one of them has left. */
 function* lanesOf(line: Line): Iterable<readonly Waiting[]> {
-  for (const { waiting } of line.lanes()) yield waiting
+  for (const { waiting, blocked, untold } of line.lanes()) {
+    const isLookedAt = blocked?.head !== waiting[0]?.key || !isPreempting(blocked?.verdict) || untold.size > 0
+    if (isLookedAt) yield waiting
+  }
 }
 
 function isPreempting(blocked: Blocked | undefined): boolean {
