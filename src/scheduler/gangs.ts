@@ -96,3 +96,13 @@ export function victimsOf({ inFlight, object: { spec, status } }: GangState): re
   if (inFlight?.verdict.kind === 'bind' && inFlight.outcome !== 'stale') return []
   return status?.hold?.attempt === spec.attempt ? status.hold.victims : []
 }
+
+/** Milli-accelerators that the gang's fewest members hold, of what they prefer. */
+export function wantsOf({ spec }: Gang): ReadonlyMap<string, number> {
+  const wants = new Map<string, number>()
+  for (const { min, accelerators } of spec.groups) {
+    const [one] = accelerators
+    if (one !== undefined) wants.set(one.model, (wants.get(one.model) ?? 0) + min * Math.round(one.count * 1000))
+  }
+  return wants
+}

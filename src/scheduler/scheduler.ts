@@ -13,7 +13,7 @@ import { claimsOf, seatsOf } from './fit/seats.ts'
 import type { Reserved } from './fit/shortage.ts'
 import { claimFromPod, Fleet, hasEnded } from './fleet/fleet.ts'
 import { Mix } from './fleet/mix.ts'
-import type { Claim } from './fleet/nodes.ts'
+import { type Claim, heldMilli } from './fleet/nodes.ts'
 import {
   type GangState,
   type Kept,
@@ -24,11 +24,12 @@ import {
   noMoreThanHeld,
   podsOf,
   victimsOf,
+  wantsOf,
 } from './gangs.ts'
 import { queueBlock, quotaLeft } from './line/admission.ts'
 import { Growth, type Resize } from './line/growth.ts'
 import { type Blocked, type Lane, Line, type Waiting } from './line/line.ts'
-import { Order, wantsOf } from './line/order.ts'
+import { Order } from './line/order.ts'
 import {
   earliestStart,
   endIfStarted,
@@ -347,7 +348,7 @@ class FleetScheduler implements Scheduler, Explained {
     for (const pod of podsOf(state, this.livePodsOf(state.key))) {
       const claim = this.fleet.claimOf(pod)
       if (claim?.queue === undefined) continue
-      const milli = claim.devices.reduce((sum, device) => sum + device.milli, 0)
+      const milli = heldMilli(claim)
       if (milli > 0) this.quota.add(claim.queue, claim.model, sign * milli)
     }
   }
@@ -677,9 +678,9 @@ function preempting(victims: readonly Victim[]): Blocked {
 
 function sumOf(claims: readonly [string, Claim][]): Map<string, number> {
   const sums = new Map<string, number>()
-  for (const [, { model, devices }] of claims) {
-    const milli = devices.reduce((sum, device) => sum + device.milli, 0)
-    if (milli > 0) sums.set(model, (sums.get(model) ?? 0) + milli)
+  for (const [, claim] of claims) {
+    const milli = heldMilli(claim)
+    if (milli > 0) sums.set(claim.model, (sums.get(claim.model) ?? 0) + milli)
   }
   return sums
 }

@@ -1,6 +1,6 @@
 import { type Chosen, candidateOrder, type Stage } from '../../src/scheduler/quota/candidates.ts'
 import { QuotaTree } from '../../src/scheduler/quota/tree.ts'
-import { nextInTurn } from '../../src/scheduler/quota/turns.ts'
+import { nextInTurn } from '../../src/scheduler/quota/turns.fixture.ts'
 import { victimsFor } from '../../src/scheduler/quota/victims.ts'
 import { candidateOf, type Translated, translate } from './kueue.ts'
 import type { KueueCase } from './tables.ts'

@@ -1,7 +1,7 @@
 import type { Gang } from '../../model/kinds/gang.ts'
 import { keyOf } from '../../model/refs.ts'
+import { evictionOf, statusAfter } from '../../scheduler/committed.ts'
 import type { Verdict } from '../../scheduler/contract.ts'
-import { evictionOf, statusAfter } from '../../scheduler/rehearsal/committed.ts'
 import type { Store } from '../../store/contract.ts'
 import { gangStatusOf, holdNow } from '../gangs.ts'
 

@@ -5,7 +5,7 @@ import type { Pod } from '../../model/kinds/kubernetes.ts'
 import type { Report } from '../../model/kinds/report.ts'
 import type { Condition } from '../../model/metadata.ts'
 import { label } from '../../model/names.ts'
-import { scheduledCondition } from '../../scheduler/rehearsal/committed.ts'
+import { scheduledCondition } from '../../scheduler/committed.ts'
 import { attemptOf, hasEnded, isLive, seatsNow } from '../gangs.ts'
 import type { Context } from '../reconciler.ts'
 

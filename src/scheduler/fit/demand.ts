@@ -40,3 +40,8 @@ export function alternativesOf(fleet: Fleet, group: Group): Alternative[] {
     return models.length === 0 ? [alternative] : models.map((model) => ({ ...alternative, model }))
   })
 }
+
+/** One for each accelerator that each of its groups could have. */
+export function demandsOf({ spec }: Gang): Demand[] {
+  return spec.groups.flatMap((group) => group.accelerators.map((one) => demandOf(group, one)))
+}

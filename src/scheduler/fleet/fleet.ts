@@ -11,7 +11,7 @@ import { type Domain, type Fabric, fabricOf, inFabricOrder, placeOf } from './fa
 import { Free } from './free.ts'
 import { Journal } from './journal.ts'
 import type { Packed } from './laid-out.ts'
-import { bankFor, type Claim, type DeviceState, type NodeState } from './nodes.ts'
+import { bankFor, type Claim, type DeviceState, heldMilli, type NodeState } from './nodes.ts'
 import { type Large, Places } from './places.ts'
 import { Ranking, shapeOf } from './ranking.ts'
 import { type Demand, isWanted, Rooms } from './rooms.ts'
@@ -415,8 +415,7 @@ export class Fleet implements Packed {
 
   #count(claim: Claim, sign: 1 | -1): void {
     if (claim.queue === undefined) return
-    let milli = 0
-    for (const device of claim.devices) milli += device.milli
+    const milli = heldMilli(claim)
     if (milli > 0) this.#accounts.add(claim.queue, claim.model, sign * milli, claim.gang)
   }
 

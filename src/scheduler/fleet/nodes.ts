@@ -13,6 +13,13 @@ export interface Claim {
   queue?: string | undefined
 }
 
+/** Milli-accelerators that it holds. */
+export function heldMilli({ devices }: Pick<Claim, 'devices'>): number {
+  let milli = 0
+  for (const device of devices) milli += device.milli
+  return milli
+}
+
 export interface DeviceState {
   id: string
   model: string

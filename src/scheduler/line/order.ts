@@ -1,5 +1,6 @@
 import type { Gang } from '../../model/kinds/gang.ts'
-import { type Account, type Amounts, compareShares } from '../quota/account.ts'
+import { wantsOf } from '../gangs.ts'
+import { type Account, compareShares } from '../quota/account.ts'
 import type { QuotaTree } from '../quota/tree.ts'
 import { goesBefore, type Waiting } from './line.ts'
 
@@ -80,14 +81,4 @@ export class Order {
     for (; account !== undefined; account = account.parent) path.unshift(account)
     return path
   }
-}
-
-/** Milli-accelerators that the gang's fewest members hold, of what they prefer. */
-export function wantsOf({ spec }: Gang): Amounts {
-  const wants = new Map<string, number>()
-  for (const { min, accelerators } of spec.groups) {
-    const [one] = accelerators
-    if (one !== undefined) wants.set(one.model, (wants.get(one.model) ?? 0) + min * Math.round(one.count * 1000))
-  }
-  return wants
 }

@@ -1,5 +1,5 @@
 import type { Gang } from '../../model/kinds/gang.ts'
-import { demandOf } from '../fit/demand.ts'
+import { demandsOf } from '../fit/demand.ts'
 import { placeGang } from '../fit/fit.ts'
 import type { Placed } from '../fit/search.ts'
 import type { Reserved } from '../fit/shortage.ts'
@@ -32,7 +32,7 @@ export class Nodes implements Stage {
     this.#seating = seating
     this.#looksAgain = looksAgain
     this.#gang = gang
-    this.#demands = gang.object.spec.groups.flatMap((group) => group.accelerators.map((one) => demandOf(group, one)))
+    this.#demands = demandsOf(gang.object)
   }
 
   lift(victim: string): void {

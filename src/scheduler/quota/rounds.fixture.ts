@@ -2,7 +2,7 @@ import type { Queue } from '../../model/kinds/queue.ts'
 import { type Candidate, candidateOrder, type Request, type Stage } from './candidates.ts'
 import { Displacements } from './displacements.ts'
 import { QuotaTree } from './tree.ts'
-import { nextInTurn } from './turns.ts'
+import { nextInTurn } from './turns.fixture.ts'
 import { victimsFor } from './victims.ts'
 
 /** A gang as the rounds play it: it wants the first of `sizes` that fits, and holds it until it is displaced. */

@@ -1,5 +1,5 @@
 import type { Queue } from '../../model/kinds/queue.ts'
-import type { Claim } from '../fleet/nodes.ts'
+import { type Claim, heldMilli } from '../fleet/nodes.ts'
 import { QuotaTree } from '../quota/tree.ts'
 import { fairShares, type Wanted } from './fair-shares.ts'
 
@@ -129,9 +129,9 @@ function treeOf(queues: readonly Queue[], capacity: ReadonlyMap<string, number>,
 
 function heldBy(claims: readonly Claim[]): Amounts {
   const amounts = new Amounts()
-  for (const { queue, model, devices } of claims) {
-    const milli = devices.reduce((sum, device) => sum + device.milli, 0)
-    if (queue !== undefined && milli > 0) amounts.add(queue, model, milli)
+  for (const claim of claims) {
+    const milli = heldMilli(claim)
+    if (claim.queue !== undefined && milli > 0) amounts.add(claim.queue, claim.model, milli)
   }
   return amounts
 }

@@ -5,10 +5,10 @@ import type { Queue } from '../../model/kinds/queue.ts'
 import { label } from '../../model/names.ts'
 import { bindingAnnotations } from '../../model/pods.ts'
 import { keyOf } from '../../model/refs.ts'
+import { evictionOf, statusAfter } from '../committed.ts'
 import type { Change, Scheduler, Verdict, Victim } from '../contract.ts'
 import { hasEnded } from '../fleet/fleet.ts'
 import { endOfGang } from '../line/reservations.ts'
-import { evictionOf, statusAfter } from './committed.ts'
 
 /** What came to pass, in order. */
 export type Happening =

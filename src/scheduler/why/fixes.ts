@@ -1,10 +1,13 @@
 import { assert } from '../../base/errors.ts'
+import { anyGpu } from '../../model/accelerators.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
-import { demandOf } from '../fit/demand.ts'
+import { demandsOf } from '../fit/demand.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import type { NodeState } from '../fleet/nodes.ts'
-import { type Demand, roomIfOpen } from '../fleet/rooms.ts'
-import { podsOf } from '../gangs.ts'
+import { roomIfOpen } from '../fleet/rooms.ts'
+import { wantsOf } from '../gangs.ts'
+import { nothingReserved } from '../line/reservations.ts'
+import { Nodes } from '../preemption/stage.ts'
 import { candidateOrder, type Candidate as Leaver } from '../quota/candidates.ts'
 import { titleOf } from './reasons.ts'
 import type { Edit, Scene } from './what-if.ts'
@@ -184,22 +187,13 @@ const suspendedMax = 16
 /** Those whose leaving loses least, on nodes that could be of use: of the lowest priority, then of the lowest price. */
 function suspendedHolders(scene: Scene, key: string, gang: Gang, nowMs: number): Family {
   const { gangs, fleet, queues } = scene
-  const demands = demandsOf(gang)
-  const isOfUse = (name: string) => {
-    const state = gangs.get(name)
-    if (name === key || state === undefined) return false
-    for (const pod of podsOf(state, scene.livePodsOf(name))) {
-      const node = fleet.nodes.get(fleet.claimOf(pod)?.node ?? '')
-      if (node !== undefined && demands.some((demand) => fleet.rooms(demand).emptyOn(node) > 0)) return true
-    }
-    return false
-  }
+  const nodes = new Nodes(scene, { key, object: gang, reserved: nothingReserved })
   const found: Leaver[] = []
   for (const queue of queues.keys()) {
     let count = 0
     for (const leaver of scene.seatedIn(queue)?.staying(nowMs) ?? []) {
       if (count === suspendedMax) break
-      if (!isOfUse(leaver.key)) continue
+      if (leaver.key === key || !nodes.helps(leaver.key)) continue
       found.push(leaver)
       count++
     }
@@ -219,17 +213,13 @@ function suspendedHolders(scene: Scene, key: string, gang: Gang, nowMs: number):
   }))
 }
 
-/** Milli-accelerators that are not free of those that it asks for first. */
-function missingOf(fleet: Fleet, { spec }: Gang): number {
-  let [asked, free] = [0, 0]
-  const models = new Set<string>()
-  for (const { min, accelerators } of spec.groups) {
-    const [first] = accelerators
-    asked += 1000 * min * (first?.count ?? 0)
-    if (first !== undefined) models.add(first.model)
+/** Milli-accelerators that it lacks at least; of any GPU nobody knows which. */
+function missingOf(fleet: Fleet, gang: Gang): number {
+  let missing = 0
+  for (const [model, milli] of wantsOf(gang)) {
+    if (model !== anyGpu) missing += Math.max(0, milli - 1000 * fleet.countOf(model).free)
   }
-  for (const model of models) free += 1000 * fleet.countOf(model).free
-  return asked - free
+  return missing
 }
 
 /** The first `from` of the parts, one more, and so on. */
@@ -258,10 +248,6 @@ const namedMax = 3
 function listed(names: readonly string[]): string {
   const named = names.slice(0, namedMax).join(' and ')
   return names.length > namedMax ? `${named} and ${names.length - namedMax} more` : named
-}
-
-function demandsOf({ spec }: Gang): Demand[] {
-  return spec.groups.flatMap((group) => group.accelerators.map((one) => demandOf(group, one)))
 }
 
 function edited(gang: Gang, spec: Partial<Gang['spec']>): Edit {

@@ -8,7 +8,7 @@ import type { Victim } from '../contract.ts'
 import type { Shortage } from '../fit/shortage.ts'
 import { matches } from '../fleet/affinity.ts'
 import type { Fleet } from '../fleet/fleet.ts'
-import type { Claim, NodeState } from '../fleet/nodes.ts'
+import { type Claim, heldMilli, type NodeState } from '../fleet/nodes.ts'
 import { admits, type Demand, roomIfOpen } from '../fleet/rooms.ts'
 import type { Blocked } from '../line/line.ts'
 import type { QuotaTree } from '../quota/tree.ts'
@@ -190,7 +190,7 @@ export function holdersOfShortage(shortage: Shortage, gang: Gang, scene: Scene):
 }
 
 export function acceleratorsHeld(model: string): (claim: Claim) => number {
-  return (claim) => (claim.model === model ? claim.devices.reduce((sum, device) => sum + device.milli, 0) / 1000 : 0)
+  return (claim) => (claim.model === model ? heldMilli(claim) / 1000 : 0)
 }
 
 function heldBy({ named, others }: Holders, show: (amount: number) => string = String): string[] {

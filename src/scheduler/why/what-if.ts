@@ -8,7 +8,7 @@ import type { Fit } from '../fit/fit.ts'
 import { fitOrLeast } from '../fit/least.ts'
 import type { Placed } from '../fit/search.ts'
 import type { Reserved } from '../fit/shortage.ts'
-import type { NodeState } from '../fleet/nodes.ts'
+import { heldMilli, type NodeState } from '../fleet/nodes.ts'
 import type { GangState } from '../gangs.ts'
 import { podsOf } from '../gangs.ts'
 import { queueBlock, quotaLeft } from '../line/admission.ts'
@@ -178,9 +178,7 @@ export class WhatIf {
     for (const pod of podsOf(state, this.#scene.livePodsOf(gang))) this.#scene.fleet.lift(pod)
   }
 
-  #charge({ queue, model, devices }: Placed['claim'], sign: 1 | -1): void {
-    if (queue === undefined) return
-    const milli = devices.reduce((sum, device) => sum + device.milli, 0)
-    this.#scene.quota.add(queue, model, sign * milli)
+  #charge(claim: Placed['claim'], sign: 1 | -1): void {
+    if (claim.queue !== undefined) this.#scene.quota.add(claim.queue, claim.model, sign * heldMilli(claim))
   }
 }

@@ -1,5 +1,6 @@
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { Why } from '../contract.ts'
+import { wantsOf } from '../gangs.ts'
 import type { Blocked } from '../line/line.ts'
 import { type Candidate, type Family, families } from './fixes.ts'
 import { describe, type Holders, holdersOfShortage, type Scene as Said, titleOf } from './reasons.ts'
@@ -130,7 +131,7 @@ function whyBase(scheduler: Explained, key: string, gang: Gang): Why {
     message: '',
     asked: {
       members: gang.spec.groups.reduce((sum, group) => sum + group.min, 0),
-      accelerators: totals(gang),
+      accelerators: [...wantsOf(gang)].map(([model, milli]) => ({ model, count: milli / 1000 })),
     },
     free: models.map((model) => {
       const { free, total } = scheduler.fleet.countOf(model)
@@ -139,16 +140,6 @@ function whyBase(scheduler: Explained, key: string, gang: Gang): Why {
     holders: [],
     fixes: [],
   }
-}
-
-/** By each group's preferred alternative. */
-function totals(gang: Gang): { model: string; count: number }[] {
-  const sums = new Map<string, number>()
-  for (const { min, accelerators } of gang.spec.groups) {
-    const [first] = accelerators
-    if (first !== undefined) sums.set(first.model, (sums.get(first.model) ?? 0) + min * first.count)
-  }
-  return [...sums].map(([model, count]) => ({ model, count }))
 }
 
 function seatedMessage(gang: Gang, startsNow: boolean): string {

@@ -1,7 +1,7 @@
-import { setCondition } from '../../model/conditions.ts'
-import type { Gang } from '../../model/kinds/gang.ts'
-import type { Verdict, Victim } from '../contract.ts'
-import { preemptingMessage } from '../why/reasons.ts'
+import { setCondition } from '../model/conditions.ts'
+import type { Gang } from '../model/kinds/gang.ts'
+import type { Verdict, Victim } from './contract.ts'
+import { preemptingMessage } from './why/reasons.ts'
 
 type GangStatus = NonNullable<Gang['status']>
 
