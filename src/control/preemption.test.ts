@@ -14,6 +14,16 @@ afterEach(() => world.close())
 
 const phase = (name: string, wanted: string, of = world) =>
   of.until(async () => (await of.getJob(name)).status?.phase === wanted, `${name} is ${wanted}`)
+const runs = async (name: string, spec: Record<string, unknown>) => {
+  await world.job(name, spec)
+  await phase(name, 'Running')
+}
+/** Long enough to see that nobody was displaced for it. */
+const waits = async (name: string, spec: Record<string, unknown>) => {
+  await world.job(name, spec)
+  await phase(name, 'Waiting')
+  await world.settle(5_000)
+}
 const kept = (name: string) =>
   world.until(async () => (await world.getGang(name)).status?.hold !== undefined, `seats are kept for ${name}`)
 const scheduled = async (name: string, of = world) =>
@@ -48,32 +58,23 @@ test('it checkpoints, leaves, stands in line again and goes on; no restart is co
 
 test('what may not be displaced stays, and so does what is of the same priority', async () => {
   world.control()
-  await world.job('firm', { workers: 1, preemptible: false })
-  await world.job('equal', { workers: 1, priority: 10 })
-  await phase('firm', 'Running')
-  await phase('equal', 'Running')
-  await world.job('high', { workers: 1, priority: 10 })
-  await phase('high', 'Waiting')
-  await world.settle(5_000)
+  await runs('firm', { workers: 1, preemptible: false })
+  await runs('equal', { workers: 1, priority: 10 })
+  await waits('high', { workers: 1, priority: 10 })
   expect(world.agent.running()).toEqual(['equal-worker-0-1', 'firm-worker-0-1'])
 })
 
 test('nobody is displaced when that would not let it start', async () => {
   world.control()
-  await world.job('low', { workers: 1 })
-  await world.job('firm', { workers: 1, preemptible: false })
-  await phase('low', 'Running')
-  await phase('firm', 'Running')
-  await world.job('wide', { workers: 2, priority: 10 })
-  await phase('wide', 'Waiting')
-  await world.settle(5_000)
+  await runs('low', { workers: 1 })
+  await runs('firm', { workers: 1, preemptible: false })
+  await waits('wide', { workers: 2, priority: 10 })
   expect(world.agent.running()).toEqual(['firm-worker-0-1', 'low-worker-0-1'])
 })
 
 test('what leaves is kept for whom it left, also from those who come meanwhile', async () => {
   world.control()
-  await world.job('low', { workers: 2 })
-  await phase('low', 'Running')
+  await runs('low', { workers: 2 })
   world.agent.onStop(() => world.clock.sleep(4_000))
   await world.job('high', { workers: 2, priority: 10 })
   await kept('high')
@@ -84,8 +85,7 @@ test('what leaves is kept for whom it left, also from those who come meanwhile',
 
 test('one that is displaced and wants no more seats has given them up all the same', async () => {
   world.control()
-  await world.job('low', { workers: 2 })
-  await phase('low', 'Running')
+  await runs('low', { workers: 2 })
   world.agent.onStop(() => world.clock.sleep(4_000))
   await world.job('high', { workers: 2, priority: 10 })
   await kept('high')

@@ -3,6 +3,7 @@ import type { Gang } from '../model/kinds/gang.ts'
 import type { Node } from '../model/kinds/kubernetes.ts'
 import type { Queue } from '../model/kinds/queue.ts'
 import { annotation, label } from '../model/names.ts'
+import { queueNamed } from './quota/quota.fixture.ts'
 
 type Group = Gang['spec']['groups'][number]
 
@@ -54,16 +55,16 @@ export class Drawn {
       ...(random.float() < 0.5 ? {} : { preemption: this.#policy() }),
     })
     const queues = [
-      queueOf('all', { fairSharing: isFair, ...(hasOwn ? { nominalQuota: quota(0.8, each) } : {}) }),
-      queueOf('open', { weight: this.#one([0, 0.5, 1]), fairSharing: random.float() < 0.8 }),
+      queueNamed('all', { fairSharing: isFair, ...(hasOwn ? { nominalQuota: quota(0.8, each) } : {}) }),
+      queueNamed('open', { weight: this.#one([0, 0.5, 1]), fairSharing: random.float() < 0.8 }),
     ]
     const parents = ['all']
     for (let leaf = 0; leaf < leaves; leaf++) {
       const name = `q${leaf}`
-      queues.push(queueOf(name, { parent: this.#one(parents), ...spec() }))
+      queues.push(queueNamed(name, { parent: this.#one(parents), ...spec() }))
       if (random.float() < 0.3) parents.push(name)
     }
-    if (random.float() < 0.3) queues.push(queueOf('alone', spec()))
+    if (random.float() < 0.3) queues.push(queueNamed('alone', spec()))
     return queues
   }
 
@@ -160,14 +161,5 @@ function nodeOf(index: number, rack: number, model: string, count: number): Node
     },
     spec: {},
     status: { allocatable: { cpu: '1000', memory: '1Ti' }, conditions: [{ type: 'Ready', status: 'True' }] },
-  }
-}
-
-function queueOf(name: string, spec: Partial<Queue['spec']>): Queue {
-  return {
-    apiVersion: 'millwright.dev/v1alpha1',
-    kind: 'Queue',
-    metadata: { name },
-    spec: { namespaces: ['default'], weight: 1, stopPolicy: 'None', ...spec },
   }
 }

@@ -3,6 +3,8 @@ import type { Node, Pod } from '../model/kinds/kubernetes.ts'
 import type { Queue } from '../model/kinds/queue.ts'
 import { annotation, label } from '../model/names.ts'
 import type { Change, Scheduler, Verdict } from './contract.ts'
+import { gangNamed, groupOf } from './gang.fixture.ts'
+import { queueNamed } from './quota/quota.fixture.ts'
 import { Rehearsal } from './rehearsal/rehearsal.ts'
 
 /**
@@ -63,12 +65,7 @@ export class Story {
   }
 
   queue(name: string, spec: Partial<Queue['spec']> = {}): void {
-    this.world.put({
-      apiVersion: 'millwright.dev/v1alpha1',
-      kind: 'Queue',
-      metadata: { name },
-      spec: { namespaces: ['default'], weight: 1, stopPolicy: 'None', ...spec },
-    })
+    this.world.put(queueNamed(name, spec))
   }
 
   gang(
@@ -79,38 +76,10 @@ export class Story {
   ): void {
     const [members = '1', accelerators = 'cpu:1'] = shape.split('x')
     const [model = 'cpu', count = '1'] = (accelerators === '' ? 'cpu:1' : accelerators).split(':')
-    this.world.put({
-      apiVersion: 'millwright.dev/v1alpha1',
-      kind: 'Gang',
-      metadata: {
-        name,
-        namespace: 'default',
-        labels: { [label.job]: name },
-        creationTimestamp: new Date(++this.#version).toISOString(),
-      },
-      spec: {
-        attempt: 1,
-        queue: 'default',
-        priority: 0,
-        preemptible: true,
-        suspend: false,
-        groups: [
-          {
-            name: 'worker',
-            min: Number(members),
-            max: Number(members),
-            accelerators: [{ model, count: Number(count) }],
-            cpuMilli: 0,
-            memoryBytes: 0,
-            ports: 1,
-            nodeSelector: {},
-            tolerations: [],
-            ...group,
-          },
-        ],
-        ...spec,
-      },
-    })
+    const asked = { accelerators: [{ model, count: Number(count) }], ...group }
+    const gang = gangNamed(name, [groupOf(Number(members), asked)], spec)
+    const creationTimestamp = new Date(++this.#version).toISOString()
+    this.world.put({ ...gang, metadata: { ...gang.metadata, labels: { [label.job]: name }, creationTimestamp } })
   }
 
   change(name: string, spec: Partial<Gang['spec']>): void {

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe } from 'vitest'
 import { z } from 'zod'
 import type { Gang } from '../../src/model/kinds/gang.ts'
 import type { Node } from '../../src/model/kinds/kubernetes.ts'
@@ -6,7 +6,9 @@ import type { Queue } from '../../src/model/kinds/queue.ts'
 import type { Topology } from '../../src/model/kinds/topology.ts'
 import { label } from '../../src/model/names.ts'
 import { createScheduler } from '../../src/scheduler/scheduler.ts'
-import { casesDir, tableOf } from './tables.ts'
+import { judgeTable } from './judge.ts'
+import { kaiPod, kaiQueues, kaiQuota, kaiWorkload } from './kai.ts'
+import { tableOf } from './tables.ts'
 
 /** Where we decide otherwise, on purpose; docs/scheduling-dialects.md gives each its reason. */
 const dialects: Readonly<Record<string, readonly string[]>> = {
@@ -26,7 +28,6 @@ const dialects: Readonly<Record<string, readonly string[]>> = {
 
 const constraint = z.looseObject({ required: z.string().optional(), preferred: z.string().optional() })
 const podSet = z.looseObject({ name: z.string(), topologyConstraint: constraint.optional() })
-const quota = z.looseObject({ deserved: z.number().nullable(), limit: z.number().nullable() })
 
 const kaiCase = z.looseObject({
   name: z.string(),
@@ -41,23 +42,11 @@ const kaiCase = z.looseObject({
         }),
       )
       .default([]),
-    queues: z.array(
-      z.looseObject({ name: z.string(), parent: z.string().nullable(), quota: z.record(z.string(), quota) }),
-    ),
+    queues: kaiQueues(kaiQuota),
     workloads: z.array(
-      z.looseObject({
-        name: z.string(),
-        queue: z.string(),
-        priority: z.number(),
-        preemptible: z.boolean(),
-        age_s: z.number(),
-        minAvailable: z.record(z.string(), z.number()),
+      kaiWorkload.extend({
         pods: z.array(
-          z.looseObject({
-            name: z.string(),
-            status: z.enum(['Running', 'Pending']),
-            node: z.string().nullable(),
-            requests: z.record(z.string(), z.number()),
+          kaiPod.extend({
             podSet: z.string().default('default'),
           }),
         ),
@@ -81,15 +70,8 @@ type Case = z.output<typeof kaiCase>
 type Workload = Case['input']['workloads'][number]
 
 describe.each(['kai_allocate', 'kai_allocate_topology'])('%s', (table) => {
-  const cases = tableOf(table, kaiCase)
-  if (cases === undefined) it.skip(`not run: there is no ${table}.json in ${casesDir} (MILLWRIGHT_CASES names another)`)
-  for (const one of cases ?? []) {
-    const isDialect = dialects[table]?.includes(one.name) === true
-    it(isDialect ? `${one.name}: decided otherwise` : one.name, () => {
-      if (isDialect) expect(outcomeOf(one)).not.toEqual(expectedOf(one))
-      else expect(outcomeOf(one)).toEqual(expectedOf(one))
-    })
-  }
+  const isDialect = ({ name }: Case) => dialects[table]?.includes(name) === true
+  judgeTable(table, tableOf(table, kaiCase), isDialect, (one) => ({ expected: expectedOf(one), found: outcomeOf(one) }))
 })
 
 /** Of each workload that was waiting, the nodes that its pod sets' pods got: pods of one set are alike. */

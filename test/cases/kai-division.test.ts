@@ -1,8 +1,9 @@
-import { describe, expect, it } from 'vitest'
+import { describe, it } from 'vitest'
 import { z } from 'zod'
 import { QuotaTree } from '../../src/scheduler/quota/tree.ts'
 import { fairShares } from '../../src/scheduler/rehearsal/fair-shares.ts'
-import { casesDir, tableOf } from './tables.ts'
+import { judgeTable } from './judge.ts'
+import { tableOf } from './tables.ts'
 
 /** Where we decide otherwise, on purpose; docs/scheduling-dialects.md gives each its reason. */
 const dialects: readonly string[] = [
@@ -41,20 +42,20 @@ type Amounts = z.output<typeof amounts>
 
 describe('kai_resource_division', () => {
   const table = 'kai_resource_division'
-  const cases = tableOf(table, divisionCase)
-  if (cases === undefined) it.skip(`not run: there is no ${table}.json in ${casesDir} (MILLWRIGHT_CASES names another)`)
-  for (const one of cases ?? []) {
-    const isDialect = dialects.some((name) => one.name.endsWith(name))
-    const title = `${one.name.replace('Proportion / ', '')}, line ${one.line}`
-    if (one.input.operation === 'getQueuesByPriority') {
-      it.skip(`${title}: queues have no priorities here`)
-      continue
-    }
-    it(isDialect ? `${title}: decided otherwise` : title, () => {
-      if (isDialect) expect(divided(one)).not.toEqual(expectedOf(one))
-      else expect(divided(one)).toEqual(expectedOf(one))
-    })
-  }
+  const cases = tableOf(table, divisionCase)?.map((one) => ({
+    ...one,
+    name: `${one.name.replace('Proportion / ', '')}, line ${one.line}`,
+    isDialect: dialects.some((name) => one.name.endsWith(name)),
+  }))
+  const isPassedOver = ({ input }: Case) => input.operation === 'getQueuesByPriority'
+  for (const { name } of cases?.filter(isPassedOver) ?? []) it.skip(`${name}: queues have no priorities here`)
+  const judged = cases?.filter((one) => !isPassedOver(one))
+  judgeTable(
+    table,
+    judged,
+    ({ isDialect }) => isDialect,
+    (one) => ({ expected: expectedOf(one), found: divided(one) }),
+  )
 })
 
 /** By resource, then by queue, in thousandths. */

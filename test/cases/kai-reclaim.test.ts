@@ -1,12 +1,15 @@
-import { describe, expect, it } from 'vitest'
+import { describe } from 'vitest'
 import { z } from 'zod'
 import type { Gang, Seat } from '../../src/model/kinds/gang.ts'
 import type { Node } from '../../src/model/kinds/kubernetes.ts'
 import type { Queue } from '../../src/model/kinds/queue.ts'
 import { annotation } from '../../src/model/names.ts'
+import { queueNamed } from '../../src/scheduler/quota/quota.fixture.ts'
 import { Rehearsal } from '../../src/scheduler/rehearsal/rehearsal.ts'
 import { createScheduler } from '../../src/scheduler/scheduler.ts'
-import { casesDir, tableOf } from './tables.ts'
+import { judgeTable } from './judge.ts'
+import { kaiPod, kaiQueues, kaiQuota, kaiWorkload } from './kai.ts'
+import { tableOf } from './tables.ts'
 
 /** Where we decide otherwise, on purpose; docs/scheduling-dialects.md gives each its reason. */
 const dialects: Readonly<Record<string, readonly string[]>> = {
@@ -28,33 +31,17 @@ const dialects: Readonly<Record<string, readonly string[]>> = {
   ],
 }
 
-const quota = z.looseObject({
-  deserved: z.number().nullable(),
-  limit: z.number().nullable(),
-  overQuotaWeight: z.number(),
-})
+const quota = kaiQuota.extend({ overQuotaWeight: z.number() })
 
 const kaiCase = z.looseObject({
   name: z.string(),
   input: z.looseObject({
     nodes: z.array(z.looseObject({ name: z.string(), capacity: z.record(z.string(), z.number()) })),
-    queues: z.array(
-      z.looseObject({ name: z.string(), parent: z.string().nullable(), quota: z.record(z.string(), quota) }),
-    ),
+    queues: kaiQueues(quota),
     workloads: z.array(
-      z.looseObject({
-        name: z.string(),
-        queue: z.string(),
-        priority: z.number(),
-        preemptible: z.boolean(),
-        age_s: z.number(),
-        minAvailable: z.record(z.string(), z.number()),
+      kaiWorkload.extend({
         pods: z.array(
-          z.looseObject({
-            name: z.string(),
-            status: z.enum(['Running', 'Pending']),
-            node: z.string().nullable(),
-            requests: z.record(z.string(), z.number()),
+          kaiPod.extend({
             gpuGroups: z.array(z.string()).optional(),
             onlyNodes: z.array(z.string()).optional(),
           }),
@@ -76,15 +63,8 @@ type Workload = Case['input']['workloads'][number]
 type Pod = Workload['pods'][number]
 
 describe.each(['kai_reclaim', 'kai_consolidation'])('%s', (table) => {
-  const cases = tableOf(table, kaiCase)
-  if (cases === undefined) it.skip(`not run: there is no ${table}.json in ${casesDir} (MILLWRIGHT_CASES names another)`)
-  for (const one of cases ?? []) {
-    const isDialect = dialects[table]?.includes(one.name) === true
-    it(isDialect ? `${one.name}: decided otherwise` : one.name, () => {
-      if (isDialect) expect(outcomeOf(one)).not.toEqual(expectedOf(one))
-      else expect(outcomeOf(one)).toEqual(expectedOf(one))
-    })
-  }
+  const isDialect = ({ name }: Case) => dialects[table]?.includes(name) === true
+  judgeTable(table, tableOf(table, kaiCase), isDialect, (one) => ({ expected: expectedOf(one), found: outcomeOf(one) }))
 })
 
 /** What became of each workload. Where somebody sits is not judged: nodes are alike. */
@@ -149,23 +129,14 @@ function queuesOf({ queues }: Case['input']): Queue[] {
   const translated = queues.map(({ name, parent, quota: { gpu } }): Queue => {
     const { deserved = null, limit = null, overQuotaWeight = 1 } = gpu ?? {}
     const nominal = deserved === null ? undefined : Math.max(0, deserved - deservedBelow(name))
-    return queueOf(name, {
+    return queueNamed(name, {
       parent: parent ?? 'fleet',
       weight: overQuotaWeight < 0 ? 1 : overQuotaWeight,
       ...(nominal === undefined ? {} : { nominalQuota: { [model]: nominal } }),
       ...(limit === null ? {} : { borrowingLimit: { [model]: limit - (deserved ?? 0) } }),
     })
   })
-  return [queueOf('fleet', {}), ...translated]
-}
-
-function queueOf(name: string, spec: Partial<Queue['spec']>): Queue {
-  return {
-    apiVersion: 'millwright.dev/v1alpha1',
-    kind: 'Queue',
-    metadata: { name },
-    spec: { namespaces: ['default'], weight: 1, stopPolicy: 'None', ...spec },
-  }
+  return [queueNamed('fleet', {}), ...translated]
 }
 
 function nodeOf({ name, capacity }: Case['input']['nodes'][number]): Node {

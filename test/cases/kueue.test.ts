@@ -1,7 +1,8 @@
-import { describe, expect, it } from 'vitest'
+import { describe } from 'vitest'
+import { judgeTable } from './judge.ts'
 import { type Judge, judgeCycle, judgeOrder, judgeShares, judgeVictims } from './kueue-accounts.ts'
 import { judgeDecision, judgePreempt } from './kueue-scheduler.ts'
-import { casesDir, casesOf } from './tables.ts'
+import { casesOf } from './tables.ts'
 
 /** Where we decide otherwise, on purpose; docs/scheduling-dialects.md gives each its reason. */
 const dialects: Readonly<Record<string, readonly string[]>> = {
@@ -38,14 +39,5 @@ describe.each([
   ...tables.map(([table, judge]) => ['accounts', table, judge, dialects] as const),
   ...decisions.map(([table, judge]) => ['scheduler', table, judge, dialectsOfTheScheduler] as const),
 ])('%s: %s', (_by, table, judge, dialects) => {
-  const cases = casesOf(table)
-  if (cases === undefined) it.skip(`not run: there is no ${table}.json in ${casesDir} (MILLWRIGHT_CASES names another)`)
-  for (const one of cases ?? []) {
-    const isDialect = dialects[table]?.includes(one.name) === true
-    it(isDialect ? `${one.name}: decided otherwise` : one.name, () => {
-      const { expected, found } = judge(one)
-      if (isDialect) expect(found).not.toEqual(expected)
-      else expect(found).toEqual(expected)
-    })
-  }
+  judgeTable(table, casesOf(table), ({ name }) => dialects[table]?.includes(name) === true, judge)
 })

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect } from 'vitest'
 import { z } from 'zod'
 import { admit } from '../../src/model/admission.ts'
 import { formatFieldError } from '../../src/model/field-error.ts'
@@ -8,7 +8,8 @@ import type { Topology } from '../../src/model/kinds/topology.ts'
 import { label } from '../../src/model/names.ts'
 import { kinds } from '../../src/model/registry.ts'
 import { createScheduler } from '../../src/scheduler/scheduler.ts'
-import { casesDir, tableOf } from './tables.ts'
+import { judgeTable } from './judge.ts'
+import { tableOf } from './tables.ts'
 
 /** Where we decide otherwise, on purpose; docs/scheduling-dialects.md gives each its reason. */
 const dialects: readonly string[] = [
@@ -94,16 +95,9 @@ type Case = z.output<typeof tasCase>
 type PodSet = z.output<typeof podSet>
 
 describe('kueue_tas_cache', () => {
-  const cases = tableOf('kueue_tas_cache', tasCase)
-  if (cases === undefined)
-    it.skip(`not run: there is no kueue_tas_cache.json in ${casesDir} (MILLWRIGHT_CASES names another)`)
-  for (const one of cases ?? []) {
-    const isDialect = dialects.includes(one.name)
-    it(isDialect ? `${one.name}: decided otherwise` : one.name, () => {
-      if (isDialect) expect(outcomeOf(one)).not.toEqual(expectedOf(one))
-      else expect(outcomeOf(one)).toEqual(expectedOf(one))
-    })
-  }
+  const table = 'kueue_tas_cache'
+  const isDialect = ({ name }: Case) => dialects.includes(name)
+  judgeTable(table, tableOf(table, tasCase), isDialect, (one) => ({ expected: expectedOf(one), found: outcomeOf(one) }))
 })
 
 /** Members by domain, for each pod set; or that it waits. */

@@ -8,6 +8,7 @@ import type { Topology } from '../../model/kinds/topology.ts'
 import { annotation, label } from '../../model/names.ts'
 import { kinds } from '../../model/registry.ts'
 import { Fleet } from '../fleet/fleet.ts'
+import { gangNamed, groupOf } from '../gang.fixture.ts'
 import { fitGang } from './fit.ts'
 import type { Placed } from './search.ts'
 import { seatsOf } from './seats.ts'
@@ -51,31 +52,8 @@ const topologies = fc
   .map((topology): Topology => Object.fromEntries(Object.entries(topology).filter(([, value]) => value !== undefined)))
 
 function gangOf(groups: readonly { members: number; topology: Topology }[], more: Partial<Spec>): Gang {
-  return {
-    apiVersion: 'millwright.dev/v1alpha1',
-    kind: 'Gang',
-    metadata: { name: 'g', namespace: 'default' },
-    spec: {
-      attempt: 1,
-      queue: 'default',
-      priority: 0,
-      preemptible: true,
-      suspend: false,
-      groups: groups.map(({ members, topology }, index) => ({
-        name: `group-${index}`,
-        min: members,
-        max: members,
-        accelerators: [{ model: 'gpu', count: 1 }],
-        cpuMilli: 0,
-        memoryBytes: 0,
-        ports: 1,
-        nodeSelector: {},
-        tolerations: [],
-        topology,
-      })),
-      ...more,
-    },
-  }
+  const named = groups.map(({ members, topology }, index) => groupOf(members, { name: `group-${index}`, topology }))
+  return gangNamed('g', named, more)
 }
 
 function fleetOf(nodes: readonly { block: string; rack: string; node: string; room: number }[]): Fleet {

@@ -2,25 +2,11 @@ import { expect, test } from 'vitest'
 import { assert } from '../../base/errors.ts'
 import type { Gang, Seat } from '../../model/kinds/gang.ts'
 import { Fleet } from '../fleet/fleet.ts'
+import { gangNamed, groupOf } from '../gang.fixture.ts'
 import { type Fit, fitGang } from './fit.ts'
 import { claimsOf, seatsOf } from './seats.ts'
 
-function gangOf(min: number, max: number): Gang {
-  const shape = { cpuMilli: 0, memoryBytes: 0, ports: 1, nodeSelector: {}, tolerations: [] }
-  return {
-    apiVersion: 'millwright.dev/v1alpha1',
-    kind: 'Gang',
-    metadata: { name: 'g', namespace: 'default' },
-    spec: {
-      attempt: 1,
-      queue: 'default',
-      priority: 0,
-      preemptible: true,
-      suspend: false,
-      groups: [{ name: 'worker', min, max, accelerators: [{ model: 'gpu', count: 1 }], ...shape }],
-    },
-  }
-}
+const gangOf = (min: number, max: number): Gang => gangNamed('g', [groupOf(min, { max })])
 
 const request = { gang: 'default/g', quotaLeft: new Map(), reserved: { of: () => undefined } }
 
