@@ -2,8 +2,8 @@ import type { Gang } from '../../src/model/kinds/gang.ts'
 import type { Node, Pod } from '../../src/model/kinds/kubernetes.ts'
 import type { Queue } from '../../src/model/kinds/queue.ts'
 import { annotation, label } from '../../src/model/names.ts'
+import { statusAfter } from '../../src/scheduler/committed.ts'
 import type { Scheduler, Verdict } from '../../src/scheduler/contract.ts'
-import { statusAfter } from '../../src/scheduler/rehearsal/committed.ts'
 import { createScheduler } from '../../src/scheduler/scheduler.ts'
 
 /** Nodes of 8 H100 in racks of 16, blocks of 32 racks and zones of 10 blocks: 80,000 GPUs are 10,000 nodes. */
