@@ -324,7 +324,7 @@ export class Fleet implements Packed {
     if (known !== undefined) return known
     let [free, total] = [0, 0]
     for (const node of this.nodes.values()) {
-      const bank = node.banks.get(model) ?? []
+      const bank = bankFor(node, model)
       total += bank.length
       if (node.closed !== undefined) continue
       for (const { healthy, usedMilli } of bank) if (healthy) free += Math.max(0, 1000 - usedMilli)

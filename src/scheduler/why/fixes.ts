@@ -1,5 +1,4 @@
 import { assert } from '../../base/errors.ts'
-import { anyGpu } from '../../model/accelerators.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import { demandsOf } from '../fit/demand.ts'
 import type { Fleet } from '../fleet/fleet.ts'
@@ -213,12 +212,10 @@ function suspendedHolders(scene: Scene, key: string, gang: Gang, nowMs: number):
   }))
 }
 
-/** Milli-accelerators that it lacks at least; of any GPU nobody knows which. */
+/** Milli-accelerators that it lacks at least. */
 function missingOf(fleet: Fleet, gang: Gang): number {
   let missing = 0
-  for (const [model, milli] of wantsOf(gang)) {
-    if (model !== anyGpu) missing += Math.max(0, milli - 1000 * fleet.countOf(model).free)
-  }
+  for (const [model, milli] of wantsOf(gang)) missing += Math.max(0, milli - 1000 * fleet.countOf(model).free)
   return missing
 }
 

@@ -1,4 +1,4 @@
-import { cpuModel } from '../../model/accelerators.ts'
+import { anyGpu, cpuModel } from '../../model/accelerators.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { Queue } from '../../model/kinds/queue.ts'
 import { label } from '../../model/names.ts'
@@ -190,7 +190,8 @@ export function holdersOfShortage(shortage: Shortage, gang: Gang, scene: Scene):
 }
 
 export function acceleratorsHeld(model: string): (claim: Claim) => number {
-  return (claim) => (claim.model === model ? heldMilli(claim) / 1000 : 0)
+  const isOf = (held: string) => held === model || (model === anyGpu && held !== cpuModel)
+  return (claim) => (isOf(claim.model) ? heldMilli(claim) / 1000 : 0)
 }
 
 function heldBy({ named, others }: Holders, show: (amount: number) => string = String): string[] {
