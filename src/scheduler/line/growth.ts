@@ -55,9 +55,9 @@ export class Growth {
   #generation = -1
 
   /** Follows what is known of the gang. */
-  follow({ key, object, leaving }: GangState): void {
+  follow({ key, object }: GangState): void {
     const { spec, status } = object
-    const sits = !spec.suspend && status?.seats?.attempt === spec.attempt && !leaving
+    const sits = !spec.suspend && status?.seats?.attempt === spec.attempt
     const changes = status?.eviction?.attempt === spec.attempt || status?.resize?.attempt === spec.attempt
     const isSmall = isElastic(object) && sizeMax(object) > (status?.seats?.members.length ?? 0)
     if (isSmall && sits && !changes) this.#small.set(key, undefined)
@@ -98,7 +98,7 @@ export class Growth {
   #seek(scene: Scene, key: string, isWanted: (more: Gang) => boolean, nowMs: number): void {
     const state = scene.gangs.get(key)
     const more = state === undefined ? undefined : this.#moreOf(scene, state)
-    const isOpen = state !== undefined && more !== undefined && !isWanted(more) && hasRoom(scene.fleet, more)
+    const isOpen = state?.leaving === false && more !== undefined && !isWanted(more) && hasRoom(scene.fleet, more)
     if (!isOpen) this.#roomSinceMs.delete(key)
     else if (!this.#roomSinceMs.has(key) && placesFor(scene, state, more).length > 0) this.#roomSinceMs.set(key, nowMs)
   }

@@ -113,6 +113,13 @@ export class Lane {
 /** Why a gang waits: a reason of the queue, or a shortage of the fleet. */
 export type Blocked = { kind: 'queue'; reason: string; message: string } | { kind: 'shortage'; shortage: Shortage }
 
+/** The reason of those who wait for others to leave. */
+export const preemptingReason = 'Preempting'
+
+export function isPreempting(blocked: Blocked | undefined): boolean {
+  return blocked?.kind === 'queue' && blocked.reason === preemptingReason
+}
+
 export function goesBefore(a: Waiting, b: Waiting): boolean {
   const byPriority = b.gang.spec.priority - a.gang.spec.priority
   if (byPriority !== 0) return byPriority < 0

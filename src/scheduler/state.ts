@@ -1,0 +1,249 @@
+import type { Pod } from '../model/kinds/kubernetes.ts'
+import type { Queue } from '../model/kinds/queue.ts'
+import { label } from '../model/names.ts'
+import { keyOf } from '../model/refs.ts'
+import { claimsOf } from './fit/seats.ts'
+import { claimFromPod, Fleet, hasEnded } from './fleet/fleet.ts'
+import { type Claim, heldMilli } from './fleet/nodes.ts'
+import { type GangState, type Kept, keptBy, larger, podsOf, victimsOf } from './gangs.ts'
+import { Line } from './line/line.ts'
+import { Seated } from './preemption/seated.ts'
+import { Displacements } from './quota/displacements.ts'
+import { QuotaTree } from './quota/tree.ts'
+
+/**
+ * What is known: the fleet, the queues and what they hold, the gangs and their seats, their pods, who stands in line and
+ * who displaced whom. It is kept up with each change and decides nothing.
+ */
+export class State {
+  readonly quota = new QuotaTree()
+  readonly fleet = new Fleet({
+    add: (queue, model, milli, gang) => {
+      if (gang === undefined || this.gangs.get(gang)?.leaving !== true) this.quota.add(queue, model, milli)
+    },
+  })
+  readonly gangs = new Map<string, GangState>()
+  readonly queues = new Map<string, Queue>()
+  readonly pods = new Map<string, Pod>()
+  readonly line = new Line()
+  readonly displaced = new Displacements()
+  readonly #seated = new Map<string, Seated>()
+  readonly #livePods = new Map<string, Set<string>>()
+  #countedAt = -1
+
+  /** Pods of the gang that are bound and have not ended, of whatever attempt. */
+  livePodsOf(gang: string): ReadonlySet<string> {
+    return this.#livePods.get(gang) ?? noPods
+  }
+
+  /** Pods of this very attempt that still live without seats would be seated a second time. */
+  hasLivePodsOf({ key, seats, object }: GangState): boolean {
+    const live = this.#livePods.get(key)
+    if (live === undefined || seats?.attempt === object.spec.attempt) return false
+    const attempt = String(object.spec.attempt)
+    return [...live].some((pod) => this.pods.get(pod)?.metadata.labels?.[label.attempt] === attempt)
+  }
+
+  /** Gangs that hold committed seats of the queue. */
+  seatedIn(queue: string): Seated | undefined {
+    return this.#seated.get(queue)
+  }
+
+  /** The gang whose last live pod this was, if it was. */
+  setPod(object: Pod): string | undefined {
+    const key = keyOf(object)
+    this.pods.set(key, object)
+    const gang = gangOf(object)
+    const node = object.spec.nodeName
+    if (node === undefined || hasEnded(object)) return this.#endPod(key, gang)
+    const known = this.fleet.claimOf(key)
+    // The seats know more than the pod's annotations (shares of a device), and are remembered when they are gone.
+    const claim =
+      known?.node === node
+        ? known
+        : claimFromPod(object, this.gangs.get(gang ?? '')?.object.spec.queue, (id) => this.#modelOf(node, id))
+    this.fleet.setClaim(key, 'pod', claim)
+    if (gang !== undefined) this.#livePods.set(gang, (this.#livePods.get(gang) ?? new Set()).add(key))
+    return undefined
+  }
+
+  /** The gang whose last live pod this was, if it was. */
+  removePod(key: string): string | undefined {
+    const pod = this.pods.get(key)
+    this.pods.delete(key)
+    return pod === undefined ? undefined : this.#endPod(key, gangOf(pod))
+  }
+
+  #endPod(key: string, gang: string | undefined): string | undefined {
+    this.fleet.setClaim(key, 'pod', undefined)
+    const live = gang === undefined ? undefined : this.#livePods.get(gang)
+    if (gang === undefined || live === undefined || !live.delete(key)) return undefined
+    this.fleet.generation++ // its own gang may wait for just this
+    if (live.size > 0) return undefined
+    this.#livePods.delete(gang)
+    const state = this.gangs.get(gang)
+    if (state !== undefined) this.#endLeaving(state)
+    return gang
+  }
+
+  /** Seats that were just decided count from now on; seats that are being taken away count until they are gone. */
+  countSeats(state: GangState): void {
+    const { inFlight, object } = state
+    const verdict = inFlight?.outcome === 'stale' ? undefined : inFlight?.verdict
+    const kept = keptBy(object)
+    if (verdict?.kind === 'bind' || verdict?.kind === 'preempt') this.#setSeats(state, verdict.seats)
+    else this.#setSeats(state, verdict?.kind === 'resize' && kept !== undefined ? larger(kept, verdict.added) : kept)
+  }
+
+  /** The same seats: who leaves for them has given back more. */
+  countSeatsAnew(state: GangState): void {
+    this.#claim(state, state.seats)
+  }
+
+  #setSeats(state: GangState, seats: Kept | undefined): void {
+    if (!sameSeats(state.seats, seats)) this.#claim(state, seats)
+  }
+
+  #claim(state: GangState, seats: Kept | undefined): void {
+    const claims = seats === undefined ? [] : this.#claimsOf(state, seats)
+    const kept = new Set(claims.map(([pod]) => pod))
+    for (const pod of state.seatPods) if (!kept.has(pod)) this.fleet.setClaim(pod, 'seat', undefined)
+    for (const [pod, claim] of claims) this.fleet.setClaim(pod, 'seat', claim)
+    state.seats = seats
+    state.seatPods = [...kept]
+    state.holds = sumOf(claims)
+    this.#endLeaving(state)
+  }
+
+  /**
+   * What is kept for a gang takes of CPU and memory only what those who leave for it will not have given back: as long as
+   * they are there, they hold it.
+   */
+  #claimsOf(state: GangState, seats: Kept): [string, Claim][] {
+    const claims = claimsOf(state.object, seats, (node, id) => this.#modelOf(node, id))
+    const coming = this.#comingFrom(victimsOf(state))
+    if (coming.size === 0) return claims
+    return claims.map(([pod, claim]) => {
+      const node = coming.get(claim.node)
+      if (node === undefined) return [pod, claim]
+      const cpuMilli = Math.max(0, claim.cpuMilli - node.cpuMilli)
+      const memoryBytes = Math.max(0, claim.memoryBytes - node.memoryBytes)
+      node.cpuMilli = Math.max(0, node.cpuMilli - claim.cpuMilli)
+      node.memoryBytes = Math.max(0, node.memoryBytes - claim.memoryBytes)
+      return [pod, { ...claim, cpuMilli, memoryBytes }]
+    })
+  }
+
+  /** By node, what the victims still hold. */
+  #comingFrom(
+    victims: readonly { gang: string; uid: string }[],
+  ): Map<string, { cpuMilli: number; memoryBytes: number }> {
+    const coming = new Map<string, { cpuMilli: number; memoryBytes: number }>()
+    for (const { gang, uid } of victims) {
+      const victim = this.gangs.get(gang)
+      if (victim === undefined || victim.object.metadata.uid !== uid) continue
+      for (const pod of podsOf(victim, this.livePodsOf(gang))) {
+        const claim = this.fleet.claimOf(pod)
+        if (claim === undefined) continue
+        const node = coming.get(claim.node) ?? { cpuMilli: 0, memoryBytes: 0 }
+        node.cpuMilli += claim.cpuMilli
+        node.memoryBytes += claim.memoryBytes
+        coming.set(claim.node, node)
+      }
+    }
+    return coming
+  }
+
+  /** The gang is forgotten, and what it held is free. */
+  removeGang(state: GangState): void {
+    this.#setSeats(state, undefined)
+    this.#seated.get(state.object.spec.queue)?.delete(state.key)
+    this.gangs.delete(state.key)
+    this.displaced.forget(state.key)
+  }
+
+  /** Whether it is among those that hold committed seats; `before`: what was known of it until now. */
+  countSeated(state: GangState, before = state.object): void {
+    const { spec, status } = state.object
+    const isSeated = !spec.suspend && status?.seats?.attempt === spec.attempt
+    if (!isSeated || before.spec.queue !== spec.queue) this.#seated.get(before.spec.queue)?.delete(state.key)
+    if (!isSeated) return
+    const seated = this.#seated.get(spec.queue) ?? new Seated()
+    this.#seated.set(spec.queue, seated)
+    seated.set(state)
+  }
+
+  /** Who leaves is charged to its queue no more for what it still holds. */
+  setLeaving(state: GangState, leaving: boolean): void {
+    if (state.leaving === leaving) return
+    if (leaving) this.#charge(state, -1)
+    state.leaving = leaving
+    if (!leaving) this.#charge(state, 1)
+    this.countSeated(state)
+    if (leaving) this.fleet.generation++
+  }
+
+  #charge(state: GangState, sign: 1 | -1): void {
+    for (const pod of podsOf(state, this.livePodsOf(state.key))) {
+      const claim = this.fleet.claimOf(pod)
+      if (claim?.queue === undefined) continue
+      const milli = heldMilli(claim)
+      if (milli > 0) this.quota.add(claim.queue, claim.model, sign * milli)
+    }
+  }
+
+  /** Once it holds nothing, nobody waits for it to leave. */
+  #endLeaving(state: GangState): void {
+    if (!state.leaving || state.seatPods.length > 0 || this.livePodsOf(state.key).size > 0) return
+    state.leaving = false
+  }
+
+  /** What each model comes to, when nodes have come or gone. */
+  countCapacity(): void {
+    if (this.#countedAt === this.fleet.layout) return
+    this.#countedAt = this.fleet.layout
+    this.displaced.clear()
+    for (const model of this.fleet.models()) this.quota.setCapacity(model, 1000 * this.fleet.countOf(model).total)
+  }
+
+  #modelOf(node: string, device: string): string | undefined {
+    return this.fleet.nodes.get(node)?.devices.get(device)?.model
+  }
+}
+
+const noPods: ReadonlySet<string> = new Set()
+
+function sumOf(claims: readonly [string, Claim][]): Map<string, number> {
+  const sums = new Map<string, number>()
+  for (const [, claim] of claims) {
+    const milli = heldMilli(claim)
+    if (milli > 0) sums.set(claim.model, (sums.get(claim.model) ?? 0) + milli)
+  }
+  return sums
+}
+
+function sameSeats(a: Kept | undefined, b: Kept | undefined): boolean {
+  if (a === b) return true
+  if (a === undefined || b === undefined || a.attempt !== b.attempt || a.members.length !== b.members.length)
+    return false
+  return a.members.every((one, index) => {
+    const other = b.members[index]
+    return (
+      other !== undefined &&
+      one.pod === other.pod &&
+      one.node === other.node &&
+      one.ports.join() === other.ports.join() &&
+      one.devices.length === other.devices.length &&
+      one.devices.every(
+        (device, at) => device.id === other.devices[at]?.id && device.milli === other.devices[at]?.milli,
+      )
+    )
+  })
+}
+
+function gangOf(pod: Pod): string | undefined {
+  const gang = pod.metadata.labels?.[label.gang]
+  if (gang === undefined) return undefined
+  const { namespace } = pod.metadata
+  return namespace === undefined ? gang : `${namespace}/${gang}`
+}
