@@ -1,5 +1,6 @@
 import type { Cancel, Clock } from '../base/clock.ts'
 import { messageOf } from '../base/errors.ts'
+import type { Liveness } from '../base/liveness.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import type { Blobs } from '../blob/contract.ts'
@@ -7,6 +8,7 @@ import type { Gang } from '../model/kinds/gang.ts'
 import type { Pod } from '../model/kinds/kubernetes.ts'
 import { label } from '../model/names.ts'
 import { involvedObjectOf } from '../model/refs.ts'
+import { nodeSign } from '../model/signs.ts'
 import type { Store } from '../store/contract.ts'
 import { createInformer } from '../store/informer.ts'
 import type { NodeDescription, Notice, PodFiles, PodRunner, PodSignal } from './contract.ts'
@@ -18,6 +20,7 @@ export interface AgentOptions {
   store: Store
   blobs: Blobs
   clock: Clock
+  liveness: Liveness
   random: Random
   log: Log
   runner: PodRunner
@@ -40,7 +43,7 @@ export interface Agent {
 }
 
 export function createAgent(options: AgentOptions): Agent {
-  const { store, clock, random, runner, node } = options
+  const { store, clock, liveness, random, runner, node } = options
   let described = node
   const log = options.log.with({ node: node.name })
   const pods = createInformer({
@@ -56,7 +59,6 @@ export function createAgent(options: AgentOptions): Agent {
   /** Ended and written down; events that were under way then are old news. */
   const settled = new Set<string>()
   const cancels: Cancel[] = []
-  let beating: Cancel | undefined
   let isStopping = false
 
   const kit: Kit = {
@@ -93,7 +95,6 @@ export function createAgent(options: AgentOptions): Agent {
     const supervisor = superviseOrRefuse(pod)
     if (supervisor === undefined) return
     supervisors.set(uid, supervisor)
-    beating ??= startBeat()
     const gang = pod.metadata.labels?.[label.gang]
     const known = gang === undefined ? undefined : gangs.get({ name: gang, namespace: pod.metadata.namespace })
     if (known !== undefined) tellRequest(known, pod, supervisor)
@@ -102,7 +103,6 @@ export function createAgent(options: AgentOptions): Agent {
       supervisors.delete(uid)
       const now = pods.list(pod.metadata.namespace).find((each) => each.metadata.uid === uid)
       if (now !== undefined) settle(uid, now)
-      if (supervisors.size === 0) stopBeat()
     })
   }
 
@@ -123,7 +123,6 @@ export function createAgent(options: AgentOptions): Agent {
     settled.delete(uid)
     if (supervisor !== undefined) supervisor.gone()
     else runner.remove(uid).catch(failedTo('remove the files of a pod'))
-    if (supervisors.size === 0) stopBeat()
   }
 
   function onGang(gang: Gang): void {
@@ -138,21 +137,6 @@ export function createAgent(options: AgentOptions): Agent {
     const request = gang.spec.checkpointRequest
     if (request !== undefined && String(gang.spec.attempt) === pod.metadata.labels?.[label.attempt])
       supervisor.ask(request)
-  }
-
-  /** Hangs are looked for only while pods run. A beat that comes late means that we slept, not that they did. */
-  function startBeat(): Cancel {
-    let lastMs = clock.now()
-    return clock.every(beatMs, () => {
-      const nowMs = clock.now()
-      const wokeLate = nowMs - lastMs > 1000
-      lastMs = nowMs
-      for (const supervisor of supervisors.values()) supervisor.beat(nowMs, wokeLate)
-    })
-  }
-  function stopBeat(): void {
-    beating?.()
-    beating = undefined
   }
 
   function event(pod: Pod, notice: Notice): void {
@@ -205,7 +189,7 @@ export function createAgent(options: AgentOptions): Agent {
       pods.start()
       await pods.synced()
       await sweep()
-      cancels.push(clock.every(heartbeatMs, () => void sign()))
+      cancels.push(liveness.beat(nodeSign(node.name), heartbeatMs, () => void sign()))
     },
     async stop(mode, graceSeconds = 5) {
       isStopping = true
@@ -217,7 +201,6 @@ export function createAgent(options: AgentOptions): Agent {
         await Promise.all(all.map((supervisor) => supervisor.done))
         await heartbeat(store, node.name, clock.now(), false).catch(failedTo('sign off'))
       }
-      stopBeat()
       pods.stop()
       gangs.stop()
       runner.close()
@@ -233,5 +216,4 @@ export function createAgent(options: AgentOptions): Agent {
 }
 
 const heartbeatMs = 10_000
-const beatMs = 250
 const shutdown = { reason: 'NodeShutdown', message: 'stopped because the node was shut down', byAgent: true }

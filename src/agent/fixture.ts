@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path'
 import { build } from 'esbuild'
 import { expect, vi } from 'vitest'
 import { assert } from '../base/errors.ts'
+import { createLiveness } from '../base/liveness.ts'
 import { silentLog } from '../base/log.ts'
 import { seededRandom } from '../base/random.ts'
 import type { Blobs } from '../blob/contract.ts'
@@ -80,6 +81,7 @@ export async function openBench(env: NodeJS.ProcessEnv = process.env, under = tm
       store,
       blobs,
       clock,
+      liveness: createLiveness(clock),
       node,
       random: seededRandom(agents.length + 2),
       log: silentLog,

@@ -15,14 +15,15 @@ export interface Progress {
   stalls: Map<number, number>
 }
 
-/** Folds progress lines, and says when no step has come for too long. Times come from the caller. */
+/** Folds progress lines, and says how long to wait for the next. Times come from the caller. */
 export function createProgress() {
   const now: Progress = { stalls: new Map() }
   const recent: Sample[] = []
   let stepsSeen = 0
-  /** When the wait for the next step began: at the last step, or anew when we ourselves slept. */
+  /** When the wait for the next step began. */
   let waitingSinceMs: number | undefined
   let longestGapMs = 0
+  let isHung = false
 
   function add(line: ProgressLine, atMs: number): 'first-step' | 'stopped' | 'checkpoint' | 'step' | 'nothing' {
     if (line.restored !== undefined) now.restoredStep = line.restored
@@ -41,9 +42,10 @@ export function createProgress() {
   function addStep(line: ProgressLine, step: number, atMs: number): 'first-step' | 'step' {
     const first = now.firstStepAtMs === undefined
     if (first) now.firstStepAtMs = atMs
-    if (waitingSinceMs !== undefined && stepsSeen > 0) longestGapMs = Math.max(longestGapMs, atMs - waitingSinceMs)
+    if (waitingSinceMs !== undefined && stepsSeen > 0) seeGap(atMs - waitingSinceMs)
     stepsSeen += 1
     waitingSinceMs = atMs
+    isHung = false
     now.step = step
     now.stepAtMs = atMs
     if (line.loss !== undefined) now.loss = line.loss
@@ -51,6 +53,11 @@ export function createProgress() {
     if (recent.length > samplesMax) recent.shift()
     derive()
     return first ? 'first-step' : 'step'
+  }
+
+  /** One longer than the patience is the job's only if it was taken for a hang meanwhile: else the watcher slept. */
+  function seeGap(gapMs: number): void {
+    if (isHung || gapMs <= (patienceMs() ?? Number.POSITIVE_INFINITY)) longestGapMs = Math.max(longestGapMs, gapMs)
   }
 
   function derive(): void {
@@ -73,22 +80,22 @@ export function createProgress() {
   }
 
   /**
-   * Since when the pod hangs, or undefined: no step for three mean steps, at least 3 s, once three steps were seen. A
-   * job that has been seen to pause longer (evaluation, a slow checkpoint of another rank) is given half as much again.
+   * After how long without a step the pod hangs: three mean steps, at least 3 s, once three steps were seen; until then
+   * it may take what it likes. A job that has been seen to pause longer (evaluation, a slow checkpoint of another rank)
+   * is given half as much again.
    */
-  function hungSinceMs(atMs: number): number | undefined {
-    if (stepsSeen < 3 || waitingSinceMs === undefined || now.stopped === true) return undefined
-    const patienceMs = Math.max(3 * 1000 * (now.stepSeconds ?? 0), 3000, longestGapMs * 1.5)
-    return atMs - waitingSinceMs > patienceMs ? waitingSinceMs : undefined
+  function patienceMs(): number | undefined {
+    if (stepsSeen < 3 || now.stopped === true) return undefined
+    return Math.max(3 * 1000 * (now.stepSeconds ?? 0), 3000, longestGapMs * 1.5)
   }
 
   return {
     now: now as Readonly<Progress>,
     add,
-    hungSinceMs,
-    /** Whoever watches was asleep, or the pod is busy with a checkpoint: the wait begins anew. */
-    waitAnew(atMs: number): void {
-      if (waitingSinceMs !== undefined) waitingSinceMs = atMs
+    patienceMs,
+    /** It is taken for hung until the next step. */
+    hang(): void {
+      isHung = true
     },
     /** Goes on from what an earlier agent reported. */
     resume(known: { firstStepAtMs?: number | undefined; restoredStep?: number | undefined }): void {

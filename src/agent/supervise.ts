@@ -1,11 +1,13 @@
 import type { Cancel, Clock } from '../base/clock.ts'
 import { isDiskFull, messageOf, OperatingError } from '../base/errors.ts'
+import type { Listening, Liveness } from '../base/liveness.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import type { Blobs } from '../blob/contract.ts'
 import type { Container, Pod } from '../model/kinds/kubernetes.ts'
 import { annotation, label } from '../model/names.ts'
 import { bytesOf, milliOf } from '../model/quantity.ts'
+import { stepsSign } from '../model/signs.ts'
 import { type PodWork, podWork } from '../model/work.ts'
 import type { Store } from '../store/contract.ts'
 import type {
@@ -34,6 +36,7 @@ export interface Kit {
   store: Store
   blobs: Blobs
   clock: Clock
+  liveness: Liveness
   random: Random
   log: Log
   runner: PodRunner
@@ -57,8 +60,6 @@ export interface Supervisor {
   /** Ends it as a deletion would. */
   terminate(graceMs: number, cause: Cause): void
   signal(signal: PodSignal): void
-  /** Called a few times a second. `wokeLate`: the caller itself slept. */
-  beat(nowMs: number, wokeLate: boolean): void
   /** Lets go without touching the pod, as a crash of the agent would. */
   leave(): void
   readonly done: Promise<void>
@@ -81,6 +82,7 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
   let env: Promise<Record<string, string>> | undefined
   let asked = ''
   let isHung = false
+  let steps: Listening | undefined
   let isFinishing = false
 
   const status = createWriter({
@@ -200,12 +202,14 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
     stage = { kind: 'running', startedAtMs: started.startedAtMs, ready: false }
     report.change({ rank: place.rank, pid: started.pid, startedAtMs: started.startedAtMs }, true)
     const stopProbes = probe()
+    steps = kit.liveness.watch(stepsSign(uid), progress.patienceMs, (sinceMs) => void confirmHang(sinceMs))
     if (stage.kind === 'running' && !stage.ready) status.touch(firstMs)
     follow()
     if (isGone) started.signal('SIGKILL')
     else if (killing !== undefined) send()
     const end = await Promise.race([started.ended, aborted(left.signal)])
     stopProbes()
+    steps.stop()
     if (end === undefined) return beside.close()
     await over(end, endCause(end))
   }
@@ -252,6 +256,7 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
           const { stalls: _, ...now } = progress.now
           const urgent = (before === undefined && now.firstStepAtMs !== undefined) || isHung || now.stopped === true
           isHung = false
+          steps?.heard()
           report.change({ ...now, hungSinceMs: undefined, checkpoints: withStalls() }, urgent)
         },
         shipped(checkpoint) {
@@ -393,23 +398,16 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
     if (pod.metadata.deletionTimestamp !== undefined) terminate(graceOf(pod), deleted)
   }
 
-  function beat(nowMs: number, wokeLate: boolean): void {
-    if (stage.kind !== 'running') return
-    if (wokeLate) progress.waitAnew(nowMs)
-    const sinceMs = isHung ? undefined : progress.hungSinceMs(nowMs)
-    if (sinceMs === undefined) return
-    isHung = true
-    void confirmHang(sinceMs)
-  }
-
   async function confirmHang(sinceMs: number): Promise<void> {
+    isHung = true
     const writingAtMs = await beside.writingAtMs()
     if (writingAtMs !== undefined && writingAtMs > sinceMs && clock.now() - writingAtMs < 3000) {
       isHung = false
-      return progress.waitAnew(writingAtMs)
+      return steps?.heard()
     }
     const logTail = await beside.tail()
     if (!isHung || stage.kind !== 'running') return // a step came after all
+    progress.hang()
     report.change({ hungSinceMs: sinceMs, logTail }, true)
   }
 
@@ -449,7 +447,6 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
     },
     terminate,
     signal: (signal) => running?.signal(signal),
-    beat,
     leave,
     done,
   }

@@ -1,4 +1,5 @@
-import type { Clock } from '../base/clock.ts'
+import type { Cancel, Clock } from '../base/clock.ts'
+import type { Liveness } from '../base/liveness.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import type { Blobs } from '../blob/contract.ts'
@@ -21,6 +22,8 @@ export interface Reconciler {
   /** Whose changes bring which keys here. At the start everything that exists counts as changed. */
   watches: readonly Watch[]
   reconcile(key: string): Promise<Outcome>
+  /** Called when work begins: `wake` brings a key here for a reason that no resource shows. Returns how to end that. */
+  start?(wake: (key: string) => void): Cancel
   /** Every key seen comes back after so long even if nothing changed. */
   resyncMs?: number
   /** Keys worked on at once; 8 when left out. */
@@ -59,6 +62,7 @@ export interface Context {
   /** Reads data that lies on this machine; undefined where nothing does. */
   sources?: Sources | undefined
   clock: Clock
+  liveness: Liveness
   random: Random
   log: Log
   events: Events

@@ -1,5 +1,6 @@
-import type { Clock } from '../base/clock.ts'
+import type { Cancel, Clock } from '../base/clock.ts'
 import { InvariantError, messageOf, OperatingError } from '../base/errors.ts'
+import type { Liveness } from '../base/liveness.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import { createWorkQueue, type WorkQueue } from '../base/work-queue.ts'
@@ -19,6 +20,7 @@ export interface ControlOptions {
   blobs: Blobs
   sources?: Sources | undefined
   clock: Clock
+  liveness: Liveness
   random: Random
   log: Log
   /** Unique to this process' life. */
@@ -111,13 +113,13 @@ interface Term {
 }
 
 function startTerm(options: ControlOptions, lease: LeaseHolder, epoch: number): Term {
-  const { clock, random, blobs, sources, gatewayUrl } = options
+  const { clock, liveness, random, blobs, sources, gatewayUrl } = options
   const over = new AbortController()
   const log = options.log.with({ epoch })
   const store = fenced(options.store, () => (over.signal.aborted ? undefined : lease.fence()))
   const views = createViews({ store, clock, random: random.split(`views ${epoch}`), log })
   const events = createEvents({ store, clock, log, component: 'millwright-control' })
-  const context: Context = { store, views, blobs, sources, clock, random, log, events, epoch, gatewayUrl }
+  const context: Context = { store, views, blobs, sources, clock, liveness, random, log, events, epoch, gatewayUrl }
   const loops = (options.reconcilers ?? builtInReconcilers).map((factory) =>
     createLoop(factory(context), { views, clock, random: random.split(`queues ${epoch}`), log, over }),
   )
@@ -154,6 +156,7 @@ function createLoop(reconciler: Reconciler, kit: LoopKit): { work(): void; close
   const queue = createWorkQueue({ clock, random: kit.random.split(reconciler.name) })
   for (const watch of reconciler.watches) feed(views, watch, queue)
   let running: Promise<void> = Promise.resolve()
+  let end: Cancel | undefined
 
   async function once(key: string): Promise<void> {
     if (over.signal.aborted) return
@@ -190,9 +193,11 @@ function createLoop(reconciler: Reconciler, kit: LoopKit): { work(): void; close
 
   return {
     work: () => {
+      end = reconciler.start?.((key) => queue.add(key))
       running = queue.run(reconciler.workers ?? 8, once, failed)
     },
     close: async () => {
+      end?.()
       await queue.close()
       await running
     },

@@ -1,4 +1,5 @@
 import { OperatingError } from '../base/errors.ts'
+import { createLiveness } from '../base/liveness.ts'
 import { type Log, silentLog } from '../base/log.ts'
 import { createManualClock, type ManualClock } from '../base/manual-clock.ts'
 import { seededRandom } from '../base/random.ts'
@@ -73,6 +74,7 @@ export async function createWorld(
         store,
         blobs,
         clock,
+        liveness: createLiveness(clock),
         random: random.split(`control ${controls.length}`),
         log: failLog,
         identity: `control-${controls.length}`,

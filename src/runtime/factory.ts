@@ -17,6 +17,7 @@ import type { Identity } from '../api/certificate.ts'
 import { startApi } from '../api/server.ts'
 import type { Cancel, Clock } from '../base/clock.ts'
 import { OperatingError } from '../base/errors.ts'
+import { createLiveness } from '../base/liveness.ts'
 import { type Log, silentLog } from '../base/log.ts'
 import { createFileBlobs } from '../blob/file/blobs.ts'
 import { createFileSources } from '../blob/file/sources.ts'
@@ -92,6 +93,7 @@ export async function startFactory(config: FactoryConfig): Promise<Factory> {
   mkdirSync(config.dir, { recursive: true, mode: 0o700 })
   const token = ensureToken(paths.token)
   const clock = realClock
+  const liveness = createLiveness(clock)
   const random = systemRandom()
   const store = await createLmdbStore({ dir: paths.store, clock, random: random.split('store'), log })
   const stops: (() => Promise<void> | void)[] = [() => store.close()]
@@ -110,6 +112,7 @@ export async function startFactory(config: FactoryConfig): Promise<Factory> {
         store,
         blobs,
         clock,
+        liveness,
         files,
         node,
         random: random.split(node.name),
@@ -171,6 +174,7 @@ export async function startFactory(config: FactoryConfig): Promise<Factory> {
       blobs,
       sources,
       clock,
+      liveness,
       log,
       random: random.split('control'),
       identity: `${hostname()}-${process.pid}`,

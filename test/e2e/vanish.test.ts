@@ -9,6 +9,7 @@ import { splitNodes } from '../../src/agent/local/machine.ts'
 import { createLocalRunner } from '../../src/agent/local/runner.ts'
 import type { Clock } from '../../src/base/clock.ts'
 import { OperatingError } from '../../src/base/errors.ts'
+import { createLiveness } from '../../src/base/liveness.ts'
 import { silentLog } from '../../src/base/log.ts'
 import { seededRandom } from '../../src/base/random.ts'
 import type { Blobs } from '../../src/blob/contract.ts'
@@ -47,7 +48,15 @@ describe('a node', () => {
     const machine = { hostname: 'm', cores: 3, memoryBytes: 3e9, gpus: [], info: {} }
     members = splitNodes(machine, { nodes: 3, slots: 3 }).map((node) => createMember(node))
     for (const member of members) await member.start()
-    control = startControl({ store, blobs, clock, random: seededRandom(2), log: silentLog, identity: 'control' })
+    control = startControl({
+      store,
+      blobs,
+      clock,
+      liveness: createLiveness(clock),
+      random: seededRandom(2),
+      log: silentLog,
+      identity: 'control',
+    })
   })
   afterEach(async () => {
     for (const member of members) member.mend()
@@ -82,6 +91,7 @@ describe('a node', () => {
           store: line,
           blobs,
           clock,
+          liveness: createLiveness(clock),
           node,
           random: seededRandom(3),
           log: silentLog,

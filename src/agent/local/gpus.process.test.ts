@@ -2,6 +2,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { createLiveness } from '../../base/liveness.ts'
 import { silentLog } from '../../base/log.ts'
 import { seededRandom } from '../../base/random.ts'
 import type { Device, Node } from '../../model/kinds/kubernetes.ts'
@@ -62,7 +63,17 @@ describe('the cards of a node', () => {
       const files = localFiles({ dir: agentDir })
       const blobs = undefined as never // no pod runs here
       const random = seededRandom(2)
-      const agent = createAgent({ store, blobs, clock: realClock, random, log: silentLog, runner, files, node })
+      const agent = createAgent({
+        store,
+        blobs,
+        clock: realClock,
+        liveness: createLiveness(realClock),
+        random,
+        log: silentLog,
+        runner,
+        files,
+        node,
+      })
       agents.push(agent)
       await agent.start()
     }

@@ -1,53 +1,69 @@
+import type { Listening } from '../../base/liveness.ts'
 import { conditionOf, setCondition } from '../../model/conditions.ts'
 import type { Node, Pod } from '../../model/kinds/kubernetes.ts'
 import { refOf } from '../../model/refs.ts'
+import { nodeSign } from '../../model/signs.ts'
 import { isLive } from '../gangs.ts'
-import { again, type Context, type Outcome, type Reconciler, settled } from '../reconciler.ts'
+import { type Context, type Outcome, type Reconciler, settled } from '../reconciler.ts'
 
 /** As Kubernetes: local agents speak every ten seconds, so this is four missed. */
 const silentMsMax = 40_000
-const lookEveryMs = 5_000
-/** A look that comes so late means that we slept, not the node: counting starts again. */
-const lateMsMax = 5_000
 
 interface Heard {
   /** What the node's own sign of life looked like. */
   sign: string
-  atMs: number
-  lookedAtMs: number
+  isSilent: boolean
+  listening: Listening
 }
 
 /**
  * A node is judged by its silence, by our own clock, never by a time that it wrote. One not heard of becomes Ready:
  * Unknown, and its pods have failed with it. Its agent says otherwise as soon as it can.
  */
-export function createNodeHealth({ store, views, clock, events }: Context): Reconciler {
+export function createNodeHealth({ store, views, clock, liveness, events }: Context): Reconciler {
   const nodes = views.of('Node')
   views.of('Pod')
   const heard = new Map<string, Heard>()
-
-  function silentMs(node: Node): number {
-    const { name } = node.metadata
-    const nowMs = clock.now()
-    const sign = signOfLife(node)
-    const before = heard.get(name)
-    const isNews = before === undefined || (before.sign !== sign && sign !== ours)
-    const overslept = before !== undefined && nowMs - before.lookedAtMs > lookEveryMs + lateMsMax
-    const atMs = isNews || overslept ? nowMs : before.atMs
-    heard.set(name, { sign, atMs, lookedAtMs: nowMs })
-    return nowMs - atMs
-  }
+  let wake: (name: string) => void = () => {}
 
   async function reconcile(name: string): Promise<Outcome> {
     const node = nodes.get({ name })
-    if (node === undefined) {
-      heard.delete(name)
-      return settled()
+    if (node === undefined) forget(name)
+    else if (listenTo(node).isSilent) {
+      await markUnknown(node)
+      await failPods(name)
     }
-    if (silentMs(node) < silentMsMax) return again(lookEveryMs)
-    await markUnknown(node)
-    await failPods(name)
-    return again(lookEveryMs)
+    return settled()
+  }
+
+  function listenTo(node: Node): Heard {
+    const { name } = node.metadata
+    const sign = signOfLife(node)
+    const known = heard.get(name) ?? { sign, isSilent: false, listening: listen(name) }
+    heard.set(name, known)
+    if (known.sign !== sign && sign !== ours) {
+      known.isSilent = false
+      known.listening.heard()
+    }
+    known.sign = sign
+    return known
+  }
+
+  function listen(name: string): Listening {
+    return liveness.watch(
+      nodeSign(name),
+      () => silentMsMax,
+      () => {
+        const known = heard.get(name)
+        if (known !== undefined) known.isSilent = true
+        wake(name)
+      },
+    )
+  }
+
+  function forget(name: string): void {
+    heard.get(name)?.listening.stop()
+    heard.delete(name)
   }
 
   async function markUnknown(node: Node): Promise<void> {
@@ -78,7 +94,20 @@ export function createNodeHealth({ store, views, clock, events }: Context): Reco
 
   return {
     name: 'node-health',
-    watches: [{ kind: 'Node', keys: (node) => [node.metadata.name] }],
+    watches: [
+      { kind: 'Node', keys: (node) => [node.metadata.name] },
+      // One that was bound just before its node fell silent fails with the others.
+      {
+        kind: 'Pod',
+        keys: ({ spec }) => (heard.get(spec.nodeName ?? '')?.isSilent === true ? [spec.nodeName ?? ''] : []),
+      },
+    ],
+    start: (wakeOne) => {
+      wake = wakeOne
+      return () => {
+        for (const name of [...heard.keys()]) forget(name)
+      }
+    },
     reconcile,
   }
 }

@@ -1,0 +1,85 @@
+import { expect, test } from 'vitest'
+import type { Clock } from './clock.ts'
+import { createLiveness } from './liveness.ts'
+import { createManualClock } from './manual-clock.ts'
+
+test('silence is told once, when its time is over, and again after a sign', async () => {
+  const clock = createManualClock(0)
+  const told: number[] = []
+  const listening = createLiveness(clock).watch(
+    'n',
+    () => 1000,
+    (sinceMs) => told.push(sinceMs),
+  )
+  await clock.advance(999)
+  expect(told).toEqual([])
+  await clock.advance(1)
+  expect(told).toEqual([0])
+  await clock.advance(5000)
+  expect(told).toEqual([0])
+  listening.heard()
+  await clock.advance(1000)
+  expect(told).toEqual([0, 6000])
+})
+
+test('every sign starts the count anew', async () => {
+  const clock = createManualClock(0)
+  const told: number[] = []
+  const listening = createLiveness(clock).watch(
+    'n',
+    () => 1000,
+    (sinceMs) => told.push(sinceMs),
+  )
+  for (let beat = 0; beat < 20; beat++) {
+    await clock.advance(700)
+    listening.heard()
+  }
+  expect(told).toEqual([])
+  await clock.advance(1000)
+  expect(told).toEqual([14_000])
+})
+
+test('whoever slept counts anew, also when he woke just before the end', async () => {
+  for (const wakesAtMs of [900, 940, 980, 1000, 1500, 100_000]) {
+    const clock = createManualClock(0)
+    const told: number[] = []
+    const missed: (() => void)[] = []
+    const isAsleep = () => clock.now() >= 800 && clock.now() < wakesAtMs
+    const sleepy: Clock = {
+      ...clock,
+      after: (ms, run) => clock.after(ms, () => (isAsleep() ? missed.push(run) : run())),
+    }
+    createLiveness(sleepy).watch(
+      'n',
+      () => 1000,
+      (sinceMs) => told.push(sinceMs),
+    )
+    await clock.advance(wakesAtMs)
+    for (const run of missed) run()
+    await clock.advance(Math.max(0, 1000 - wakesAtMs))
+    const slept = wakesAtMs > 950
+    expect(told, `slept until ${wakesAtMs}`).toEqual(slept ? [] : [0])
+    await clock.advance(1000)
+    expect(told).toEqual([slept ? wakesAtMs : 0])
+  }
+})
+
+test('who may be silent as long as he likes is not counted', async () => {
+  const clock = createManualClock(0)
+  const told: number[] = []
+  let patience: number | undefined
+  const listening = createLiveness(clock).watch(
+    'n',
+    () => patience,
+    (sinceMs) => told.push(sinceMs),
+  )
+  await clock.advance(10_000)
+  expect(clock.pending).toBe(0)
+  patience = 500
+  listening.heard()
+  await clock.advance(500)
+  expect(told).toEqual([10_000])
+  listening.stop()
+  listening.heard()
+  expect(clock.pending).toBe(0)
+})

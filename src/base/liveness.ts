@@ -1,0 +1,73 @@
+import type { Cancel, Clock } from './clock.ts'
+
+/**
+ * Signs of life as a handle. Whoever lives gives one now and then; whoever depends on it is told when none came for so
+ * long. Nobody reads a time that another wrote. Over a clock the signs are really given and waited for; on virtual time
+ * only their absence happens, so that a fleet's heartbeats cost nothing.
+ */
+export interface Liveness {
+  /** Gives a sign of `who` every `everyMs`, until cancelled. */
+  beat(who: string, everyMs: number, sign: () => void): Cancel
+  /**
+   * Calls `silent`, once per silence, when no sign of `who` was heard for `patienceMs()`; undefined: for now it may be
+   * silent as long as it likes. Counts from the call. Who slept himself counts anew: he cannot know what he missed.
+   */
+  watch(who: string, patienceMs: () => number | undefined, silent: (sinceMs: number) => void): Listening
+}
+
+export interface Listening {
+  /** A sign was heard (by way of the store, of a file, …), or there is another reason to count anew. */
+  heard(): void
+  stop(): void
+}
+
+/** Looks twice, so that one who slept until just before the last look notices it at the one before. */
+const firstLook = 0.9
+/** A look that comes later than this share of the patience means that we slept. */
+const lateShare = 0.05
+
+export function createLiveness(clock: Clock): Liveness {
+  return {
+    beat: (_who, everyMs, sign) => clock.every(everyMs, sign),
+    watch: (_who, patienceMs, silent) => listen(clock, patienceMs, silent),
+  }
+}
+
+function listen(clock: Clock, patienceMs: () => number | undefined, silent: (sinceMs: number) => void): Listening {
+  let sinceMs = clock.now()
+  let look: Cancel | undefined
+  let isStopped = false
+
+  /** `looked`: the share of the patience that had passed at the look before. */
+  function arm(looked: number): void {
+    look = undefined
+    const patience = patienceMs()
+    if (isStopped || patience === undefined) return
+    const share = looked < firstLook ? firstLook : 1
+    const dueMs = sinceMs + share * patience
+    look = clock.after(Math.max(0, dueMs - clock.now()), () => {
+      const nowMs = clock.now()
+      const wasHeard = sinceMs + share * patience > dueMs
+      const slept = nowMs - dueMs > lateShare * patience
+      if (slept) sinceMs = nowMs
+      if (slept || wasHeard) arm(0)
+      else if (share < 1) arm(share)
+      else {
+        look = undefined
+        silent(sinceMs)
+      }
+    })
+  }
+
+  arm(0)
+  return {
+    heard() {
+      sinceMs = clock.now()
+      if (look === undefined) arm(0)
+    },
+    stop() {
+      isStopped = true
+      look?.()
+    },
+  }
+}
