@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import type { Row } from './row.ts'
 
 /** Each bench measures one concern and prints nothing; this file prints one table, or JSON lines. */
@@ -17,6 +18,7 @@ const benches: Record<string, () => Promise<{ rows(): Promise<Row[]> }>> = {
 
 const words = process.argv.slice(2)
 if (words[0] === 'crash') await crash(Number(words[1] ?? 20_000))
+if (words[0] === 'mutants') await mutants(words.slice(1))
 const json = words.includes('--json')
 /** `npm run bench -- cycles 10000000`: how much of it. */
 const counts = words.filter((word) => /^\d+$/.test(word)).map(Number)
@@ -59,4 +61,23 @@ async function crash(kills: number): Promise<never> {
   for (const row of rows)
     console.log(line([row.row, `${round(row.value)} ${row.unit}`, row.bar, row.ok ? 'ok' : 'MISSED']))
   process.exit(rows.every((row) => row.ok) ? 0 : 1)
+}
+
+/** `npm run bench -- mutants [ROOM...] [--runners=N] [--incremental]`: mutation testing of the scheduler, by room. */
+async function mutants(args: string[]): Promise<never> {
+  const { allRooms, mutantRows } = await import('./mutants.ts')
+  const rooms = args.filter((word) => !word.startsWith('-'))
+  const unknown = rooms.find((word) => !allRooms.includes(word))
+  if (unknown !== undefined) {
+    console.error(`bench: the scheduler has no room "${unknown}"; there are ${allRooms.join(', ')}`)
+    process.exit(2)
+  }
+  const runners = Number(args.find((word) => word.startsWith('--runners='))?.slice(10) ?? availableParallelism())
+  const isIncremental = args.includes('--incremental')
+  let isEnough = true
+  for await (const row of mutantRows({ rooms: rooms.length === 0 ? allRooms : rooms, runners, isIncremental })) {
+    isEnough &&= row.ok
+    console.log(line([row.row, `${round(row.value)} ${row.unit}`, row.bar, row.ok ? 'ok' : 'MISSED', row.peer ?? '']))
+  }
+  process.exit(isEnough ? 0 : 1)
 }

@@ -5,8 +5,8 @@ import { build as buildProduct } from './build.mjs'
 
 await buildProduct()
 await build({
-  entryPoints: ['bench/main.ts'],
-  outfile: 'dist/bench/main.js',
+  entryPoints: ['bench/main.ts', 'bench/mutants/runner.ts'],
+  outdir: 'dist/bench',
   bundle: true,
   format: 'esm',
   platform: 'node',
