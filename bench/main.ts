@@ -63,8 +63,10 @@ async function crash(kills: number): Promise<never> {
   process.exit(rows.every((row) => row.ok) ? 0 : 1)
 }
 
-/** `npm run bench -- mutants [ROOM...] [--runners=N] [--incremental]`: mutation testing of the scheduler, by room. */
+/** `npm run bench -- mutants [ROOM...] [--one-in=N] [--runners=N] [--incremental]`: mutation testing of the scheduler. */
 async function mutants(args: string[]): Promise<never> {
+  const given = (option: string) => args.find((word) => word.startsWith(`--${option}=`))?.slice(option.length + 3)
+  process.env['MILLWRIGHT_MUTANTS_ONE_IN'] = given('one-in') ?? '1'
   const { allRooms, mutantRows } = await import('./mutants.ts')
   const rooms = args.filter((word) => !word.startsWith('-'))
   const unknown = rooms.find((word) => !allRooms.includes(word))
@@ -72,7 +74,7 @@ async function mutants(args: string[]): Promise<never> {
     console.error(`bench: the scheduler has no room "${unknown}"; there are ${allRooms.join(', ')}`)
     process.exit(2)
   }
-  const runners = Number(args.find((word) => word.startsWith('--runners='))?.slice(10) ?? availableParallelism())
+  const runners = Number(given('runners') ?? availableParallelism())
   const isIncremental = args.includes('--incremental')
   let isEnough = true
   for await (const row of mutantRows({ rooms: rooms.length === 0 ? allRooms : rooms, runners, isIncremental })) {

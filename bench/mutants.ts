@@ -2,6 +2,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, relative, resolve } from 'node:path'
 import type { MutantResult } from '@stryker-mutator/api/core'
 import { Stryker } from '@stryker-mutator/core'
+import { isInSample, oneIn } from './mutants/sample.ts'
 import type { Row } from './row.ts'
 
 const scheduler = 'src/scheduler'
@@ -58,13 +59,15 @@ function rowOf(room: string, mutants: readonly MutantResult[], seconds: number):
 
 async function mutantsOf(room: string, { runners, isIncremental }: Extent): Promise<MutantResult[]> {
   const files = room === 'root' ? `${scheduler}/*.ts` : `${scheduler}/${room}/**/*.ts`
-  return new Stryker({
+  const mutants = await new Stryker({
     configFile: 'bench/mutants/stryker.json',
     mutate: [files, '!**/*.test.ts', '!**/*.fixture.ts'],
     concurrency: runners,
+    incremental: oneIn === 1,
     incrementalFile: join(reports, `${room}.json`),
     force: !isIncremental,
   }).runMutationTest()
+  return mutants.filter(isInSample)
 }
 
 interface Counts {
@@ -89,8 +92,12 @@ function scoreOf(mutants: readonly MutantResult[]): Counts & { score: number } {
 }
 
 function said({ killed, timeout, survived, uncovered, failed }: Counts): string {
+  const asked = killed + timeout + survived + uncovered
+  const part = (killed + timeout) / Math.max(1, asked)
+  const error = 100 * Math.sqrt((part * (1 - part)) / Math.max(1, asked))
   const more = failed === 0 ? '' : `, ${failed} not run`
-  return `killed ${killed}, endless ${timeout}, survived ${survived}, not covered ${uncovered}${more}`
+  const sample = oneIn === 1 ? '' : `; 1 in ${oneIn} asked, standard error ${error.toFixed(1)}`
+  return `killed ${killed}, endless ${timeout}, survived ${survived}, not covered ${uncovered}${more}${sample}`
 }
 
 /** Who was not found: where, and what stood there instead. */
@@ -102,9 +109,9 @@ function listOf(mutants: readonly MutantResult[]): string {
         .split('\n')
         .slice(start.line - 1, end.line)
       const last = lines.length - 1
-      lines[last] = lines[last]?.slice(0, end.column) ?? ''
-      lines[0] = lines[0]?.slice(start.column) ?? ''
-      const place = `${relative('.', fileName)}:${start.line}:${start.column + 1}${status === 'NoCoverage' ? ' (not covered)' : ''}`
+      lines[last] = lines[last]?.slice(0, end.column - 1) ?? ''
+      lines[0] = lines[0]?.slice(start.column - 1) ?? ''
+      const place = `${relative('.', fileName)}:${start.line}:${start.column}${status === 'NoCoverage' ? ' (not covered)' : ''}`
       return `${place}: ${short(lines.join(' '))} → ${short(replacement)}\n`
     })
     .join('')

@@ -17,6 +17,7 @@ import {
 import check from 'fast-check'
 import { expect } from 'vitest'
 import { bundleOfTests } from './bundle.ts'
+import { isInSample } from './sample.ts'
 import { Suite, type Test } from './suite.ts'
 
 /** What the instrumented code and Stryker tell each other; its names are Stryker's. */
@@ -77,6 +78,7 @@ class SchedulerTests implements TestRunner {
     hitLimit,
     testFilter,
   }: MutantRunOptions): Promise<MutantRunResult> {
+    if (!isInSample(activeMutant)) return { status: MutantRunStatus.Error, errorMessage: 'not in the sample' }
     const stryker: Namespace = {}
     globalThis.__stryker__ = stryker
     if (mutantActivation === 'static') stryker.activeMutant = activeMutant.id
