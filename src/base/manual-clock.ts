@@ -5,6 +5,11 @@ import { Heap } from './heap.ts'
 export interface ManualClock extends Clock {
   /** Moves on by `ms`, running what falls due in order, and lets everything that this set off settle in between. */
   advance(ms: number): Promise<void>
+  /**
+   * Moves on to the earliest timer that is due by `untilMs`, runs it and lets everything settle; without one it moves to
+   * `untilMs` and says false.
+   */
+  next(untilMs: number): Promise<boolean>
   /** Timers that are set. */
   readonly pending: number
 }
@@ -57,19 +62,25 @@ export function createManualClock(startMs = 1_700_000_000_000): ManualClock {
     })
   }
 
+  async function next(untilMs: number): Promise<boolean> {
+    for (let due = timers.peek(); due !== undefined && due.atMs <= untilMs; due = timers.peek()) {
+      timers.pop()
+      if (due.cancelled) continue
+      nowMs = Math.max(nowMs, due.atMs)
+      due.cancelled = true
+      pending--
+      due.run()
+      await settled()
+      return true
+    }
+    nowMs = Math.max(nowMs, untilMs)
+    return false
+  }
+
   async function advance(ms: number): Promise<void> {
     const untilMs = nowMs + ms
     await settled()
-    for (let next = timers.peek(); next !== undefined && next.atMs <= untilMs; next = timers.peek()) {
-      timers.pop()
-      if (next.cancelled) continue
-      nowMs = Math.max(nowMs, next.atMs)
-      next.cancelled = true
-      pending--
-      next.run()
-      await settled()
-    }
-    nowMs = untilMs
+    while (await next(untilMs));
   }
 
   return {
@@ -78,6 +89,7 @@ export function createManualClock(startMs = 1_700_000_000_000): ManualClock {
     every,
     sleep,
     advance,
+    next,
     get pending() {
       return pending
     },

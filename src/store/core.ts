@@ -62,6 +62,8 @@ export interface CoreOptions<Prepared = unknown> {
   /** Events kept, and for how long after their last write. */
   events?: { max: number; ageMsMax: number } | undefined
   journal?: Journal<Prepared> | undefined
+  /** Hears each change as it becomes visible, before anybody else. */
+  onEntry?: ((entry: Entry) => void) | undefined
   /** Hook for tests that stop the process between two steps. */
   onPoint?: ((point: CorePoint) => void) | undefined
 }
@@ -389,6 +391,7 @@ export function createCore<Prepared>(
         else visible[entry.kind].put(entry.key, entry.object)
       }
       visibleRevision = entry.revision
+      options.onEntry?.(entry)
       history.append(entry)
     }
   }

@@ -2,6 +2,7 @@ import type { Clock } from '../../base/clock.ts'
 import type { Random } from '../../base/random.ts'
 import type { Store } from '../contract.ts'
 import { createCore } from '../core.ts'
+import type { Entry } from '../history.ts'
 
 export interface MemoryStoreOptions {
   clock: Clock
@@ -10,6 +11,8 @@ export interface MemoryStoreOptions {
   history?: number
   /** false: writes under a lease are not checked, as on Kubernetes, whose API server has no such check. */
   fencing?: boolean
+  /** Hears each change as it becomes visible, before anybody else: the twin's invariants. */
+  onEntry?: (entry: Entry) => void
   /** Events kept, and for how long. */
   events?: { max: number; ageMsMax: number }
 }

@@ -1,0 +1,126 @@
+import type { Clock } from '../../base/clock.ts'
+import type { PodEnd, PodPlace, PodRun, PodSignal, ProgressLine } from '../contract.ts'
+
+/**
+ * What a pod of a simulated machine does. It is told what a process would be told, and acts through `SimulatedPod`.
+ */
+export interface Program {
+  /** The control file: a checkpoint is wanted at `step`. */
+  ask(request: { step: number; stop: boolean }): void
+  signal(signal: PodSignal): void
+  /** What a probe of it finds wrong; undefined: healthy. */
+  probe(): string | undefined
+  /** It was ended from outside, or its machine is gone: nothing that it had planned happens any more. */
+  gone(): void
+}
+
+/** How long what goes on beside a pod takes, and what the pod does. */
+export interface Workload {
+  /** Milliseconds until the pod's folders are filled: image pulled, data there, checkpoint of so many bytes loaded. */
+  prepareMs(place: PodPlace): number
+  start(pod: SimulatedPod): Program
+}
+
+/** A checkpoint as a rank left it on its machine. */
+export interface WrittenCheckpoint {
+  step: number
+  writtenAtMs: number
+  bytes: number
+  /** How long it takes to be stored. */
+  persistMs: number
+}
+
+/** A process and its folder. Both outlive the agent. */
+export class SimulatedPod {
+  readonly uid: string
+  readonly place: PodPlace
+  readonly run: PodRun
+  readonly startedAtMs: number
+  readonly #clock: Clock
+  readonly written: WrittenCheckpoint[] = []
+  readonly ended: Promise<PodEnd>
+  #tellEnd: (end: PodEnd) => void = () => {}
+  end: PodEnd | undefined
+  program: Program | undefined
+  #lines: ProgressLine[] = []
+  /** The agent that follows it now. */
+  follower: { lines(lines: readonly ProgressLine[]): void; checkpoint(): void } | undefined
+
+  constructor(place: PodPlace, run: PodRun, clock: Clock) {
+    this.uid = run.uid
+    this.place = place
+    this.run = run
+    this.#clock = clock
+    this.startedAtMs = clock.now()
+    this.ended = new Promise((resolve) => {
+      this.#tellEnd = resolve
+    })
+  }
+
+  /** The program ended by itself. */
+  exit(end: Omit<PodEnd, 'atMs'>): void {
+    if (this.end !== undefined) return
+    this.end = { atMs: this.#clock.now(), ...end }
+    this.#tellEnd(this.end)
+  }
+
+  kill(end: Omit<PodEnd, 'atMs'>): void {
+    if (this.end !== undefined) return
+    this.program?.gone()
+    this.exit(end)
+  }
+
+  /** Lines of its progress file. */
+  progress(lines: readonly ProgressLine[]): void {
+    if (this.follower !== undefined) this.follower.lines(lines)
+    else this.#lines.push(...lines)
+  }
+
+  checkpoint(written: WrittenCheckpoint): void {
+    this.written.push(written)
+    if (this.written.length > writtenMax) this.written.shift()
+    this.follower?.checkpoint()
+  }
+
+  /** What was written while no agent looked. */
+  takeLines(): ProgressLine[] {
+    const lines = this.#lines
+    this.#lines = []
+    return lines
+  }
+}
+
+/** As beside a real pod: older ones are in the store, or were passed over. */
+const writtenMax = 4
+
+/** One machine of the twin. Its agent may be killed and started again; what runs here runs on. */
+export class SimulatedMachine {
+  readonly clock: Clock
+  readonly workload: Workload
+  readonly pods = new Map<string, SimulatedPod>()
+  /** Pods whose folders are being filled, or were. */
+  readonly places = new Map<string, PodPlace>()
+
+  constructor(clock: Clock, workload: Workload) {
+    this.clock = clock
+    this.workload = workload
+  }
+
+  start(run: PodRun): SimulatedPod {
+    const known = this.pods.get(run.uid)
+    if (known !== undefined) return known
+    const pod = new SimulatedPod(this.places.get(run.uid) ?? placeOf(run), run, this.clock)
+    this.pods.set(run.uid, pod)
+    pod.program = this.workload.start(pod)
+    return pod
+  }
+
+  /** The power goes: everything that ran has ended, and nobody saw how. */
+  lose(): void {
+    for (const pod of this.pods.values()) pod.kill({ lost: 'the machine started anew' })
+  }
+}
+
+function placeOf({ uid, namespace, name }: PodRun): PodPlace {
+  return { uid, namespace, name, rank: 0, worldSize: 1, attempt: 1, work: { checkpointRanks: 'first' } }
+}

@@ -1,0 +1,159 @@
+import type { Clock } from '../../base/clock.ts'
+import type { Blobs } from '../../blob/contract.ts'
+import type { Stop, Store, WatchSink } from '../../store/contract.ts'
+import { type Process, unreachable } from './process.ts'
+
+/** How the line between a process and the store behaves. */
+export interface Weather {
+  /** How long the next answer or event takes. 0: it comes at once. */
+  delayMs(): number
+  /** A call is given up after so long without an answer. */
+  timeoutMs: number
+  /** Called before and after each write that gets through: a place to crash at. */
+  onWrite?(point: 'before' | 'after'): void
+}
+
+export const fairWeather: Weather = { delayMs: () => 0, timeoutMs: 10_000 }
+
+/**
+ * The store as a process has it. What it writes gets through unless its line is cut or it is dead; the answer comes when
+ * the process runs and the line holds. Events of one watch come in order; a line that was cut ends its watches.
+ */
+export function storeOf(process: Process, store: Store, clock: Clock, weather: Weather): Store {
+  async function read<T>(ask: () => Promise<T>): Promise<T> {
+    await send()
+    return arrive(await ask())
+  }
+
+  async function write<T>(ask: () => Promise<T>): Promise<T> {
+    weather.onWrite?.('before')
+    await send()
+    const written = await ask().catch((error: unknown) => ({ error }))
+    weather.onWrite?.('after')
+    if (isFailure(written)) throw written.error
+    return arrive(written)
+  }
+
+  /** A call of a dead process is none; one over a cut line fails when the caller has waited long enough. */
+  async function send(): Promise<void> {
+    if (process.state === 'crashed') return never()
+    if (process.isCut) {
+      await later(weather.timeoutMs)
+      if (process.isCut) throw unreachable()
+    }
+    // What is on its way arrives, whatever becomes of the sender.
+    const delayMs = weather.delayMs()
+    if (delayMs > 0) await clock.sleep(delayMs)
+  }
+
+  /** Held while the process is paused; lost if it died meanwhile. */
+  function arrive<T>(answer: T): T | Promise<T> {
+    const delayMs = weather.delayMs()
+    if (delayMs === 0 && process.state === 'running' && !process.isCut) return answer
+    return later(delayMs).then(async () => {
+      if (!process.isCut) return answer
+      await later(weather.timeoutMs)
+      throw unreachable()
+    })
+  }
+
+  function later(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      if (ms === 0) process.pass(resolve)
+      else clock.after(ms, () => process.pass(resolve))
+    })
+  }
+
+  const watch: Store['watch'] = (kind, options, sink) => {
+    if (process.isCut) throw unreachable()
+    return follow(process, clock, weather, sink, (through) => store.watch(kind, options, through))
+  }
+
+  return {
+    get: (kind, ref) => read(() => store.get(kind, ref)),
+    list: (kind, options) => read(() => store.list(kind, options)),
+    create: (kind, object, options) => write(() => store.create(kind, object, options)),
+    update: (kind, object, options) => write(() => store.update(kind, object, options)),
+    updateStatus: (kind, object, options) => write(() => store.updateStatus(kind, object, options)),
+    patch: (kind, ref, patch, options) => write(() => store.patch(kind, ref, patch, options)),
+    delete: (kind, ref, options) => write(() => store.delete(kind, ref, options)),
+    bind: (ref, binding, options) => write(() => store.bind(ref, binding, options)),
+    evict: (ref, options) => write(() => store.evict(ref, options)),
+    watch,
+  }
+}
+
+/** Events are on their way one after the other, never overtaking. */
+function follow<T>(
+  process: Process,
+  clock: Clock,
+  weather: Weather,
+  sink: WatchSink<T>,
+  start: (through: WatchSink<T>) => Stop,
+): Stop {
+  let lastMs = 0
+  let isOver = false
+  const forget = process.onChange(() => {
+    if (process.state === 'crashed') end()
+    else if (process.isCut) close()
+  })
+  const stop = start({
+    event: (event) => carry(() => sink.event(event)),
+    ended: (reason) => carry(() => finish(() => sink.ended(reason))),
+    bookmark: (revision) => carry(() => sink.bookmark?.(revision)),
+  })
+
+  function carry(run: () => void): void {
+    const delayMs = weather.delayMs()
+    const arrivesMs = Math.max(lastMs, clock.now() + delayMs)
+    const deliver = (): void => process.pass(() => isOver || run())
+    if (arrivesMs <= clock.now()) return deliver()
+    lastMs = arrivesMs
+    clock.after(arrivesMs - clock.now(), deliver)
+  }
+
+  /** Whoever is cut off notices that nothing comes any more, and has to list again. */
+  function close(): void {
+    clock.after(weather.timeoutMs, () => process.pass(() => isOver || finish(() => sink.ended('closed'))))
+    stop()
+  }
+
+  function finish(tell: () => void): void {
+    end()
+    tell()
+  }
+
+  function end(): void {
+    isOver = true
+    forget()
+    stop()
+  }
+
+  return end
+}
+
+/** The blob store as a process has it. */
+export function blobsOf(process: Process, blobs: Blobs): Blobs {
+  async function ask<T>(call: () => Promise<T>): Promise<T> {
+    if (process.state === 'crashed') return never()
+    const answer = await call()
+    return process.state === 'running' ? answer : new Promise((resolve) => process.pass(() => resolve(answer)))
+  }
+  return {
+    put: (key, bytes) => ask(() => blobs.put(key, bytes)),
+    get: (key) => ask(() => blobs.get(key)),
+    has: (key) => ask(() => blobs.has(key)),
+    list: (prefix) => ask(() => blobs.list(prefix)),
+    delete: (key) => ask(() => blobs.delete(key)),
+    putFile: (path) => ask(() => blobs.putFile(path)),
+    getFile: (sha256, path) => ask(() => blobs.getFile(sha256, path)),
+  }
+}
+
+function never(): Promise<never> {
+  return new Promise(() => {})
+}
+
+function isFailure(outcome: unknown): outcome is { error: unknown } {
+  return typeof outcome === 'object' && outcome !== null && 'error' in outcome && Object.keys(outcome).length === 1
+}

@@ -1,0 +1,129 @@
+import type { Cancel, Clock } from '../../base/clock.ts'
+import { OperatingError } from '../../base/errors.ts'
+
+/**
+ * One process of the factory on virtual time: a control plane, an agent, a gateway. It touches the world through handles
+ * (`clocked`, `storeOf`, `blobsOf`, the liveness of the kernel) that all pass through here, and so it can be crashed,
+ * paused or cut off at this boundary: its answers never come, or late.
+ */
+export class Process {
+  readonly name: string
+  #state: 'running' | 'paused' | 'crashed' = 'running'
+  #isCut = false
+  #held: (() => void)[] = []
+  readonly #changed = new Set<() => void>()
+
+  constructor(name: string) {
+    this.name = name
+  }
+
+  get state(): 'running' | 'paused' | 'crashed' {
+    return this.#state
+  }
+
+  get isCut(): boolean {
+    return this.#isCut
+  }
+
+  /** Whether what it says arrives. */
+  get isHeard(): boolean {
+    return this.#state === 'running' && !this.#isCut
+  }
+
+  /** Something comes in: a timer, an answer, an event. A process that is paused gets it when it goes on, a dead one never. */
+  pass(run: () => void): void {
+    if (this.#state === 'running') run()
+    else if (this.#state === 'paused') this.#held.push(run)
+  }
+
+  /** It stands still, as by SIGSTOP or a long collection: everything that comes in waits. */
+  pause(): void {
+    if (this.#state === 'running') this.#become('paused')
+  }
+
+  resume(): void {
+    if (this.#state !== 'paused') return
+    this.#become('running')
+    const held = this.#held
+    this.#held = []
+    for (const run of held) this.pass(run)
+  }
+
+  /** Nothing that it still has under way has any effect. */
+  crash(): void {
+    this.#held = []
+    if (this.#state !== 'crashed') this.#become('crashed')
+  }
+
+  /** Whatever it asks of the store is not answered, and nothing that it says arrives. */
+  cut(): void {
+    this.#isCut = true
+    this.#tell()
+  }
+
+  mend(): void {
+    this.#isCut = false
+    this.#tell()
+  }
+
+  /** Hears whenever its state or its line changed. */
+  onChange(hear: () => void): Cancel {
+    this.#changed.add(hear)
+    return () => void this.#changed.delete(hear)
+  }
+
+  #become(state: 'running' | 'paused' | 'crashed'): void {
+    this.#state = state
+    this.#tell()
+  }
+
+  #tell(): void {
+    for (const hear of [...this.#changed]) hear()
+  }
+}
+
+/** The clock as the process has it: its timers fire only while it runs, and what fell due meanwhile when it goes on. */
+export function clockOf(process: Process, clock: Clock): Clock {
+  const after = (ms: number, run: () => void): Cancel => {
+    let isCancelled = false
+    const cancel = clock.after(ms, () => process.pass(() => isCancelled || run()))
+    return () => {
+      isCancelled = true
+      cancel()
+    }
+  }
+  return {
+    now: () => clock.now(),
+    after,
+    every(ms, run) {
+      let cancel = after(ms, beat)
+      let isStopped = false
+      function beat(): void {
+        if (isStopped) return
+        cancel = after(ms, beat)
+        run()
+      }
+      return () => {
+        isStopped = true
+        cancel()
+      }
+    },
+    sleep(ms, signal) {
+      if (signal?.aborted) return Promise.resolve()
+      return new Promise((resolve) => {
+        const cancel = after(ms, end)
+        function end(): void {
+          signal?.removeEventListener('abort', end)
+          cancel()
+          resolve()
+        }
+        signal?.addEventListener('abort', end)
+      })
+    },
+  }
+}
+
+/** What comes back when the line is cut: the caller's own timeout, as over a network. */
+export function unreachable(): OperatingError {
+  return new OperatingError('store-unreachable', { retryAfterMs: 1_000 }, 'the store could not be reached')
+}

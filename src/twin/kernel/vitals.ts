@@ -1,0 +1,124 @@
+import type { Cancel, Clock } from '../../base/clock.ts'
+import type { Liveness } from '../../base/liveness.ts'
+import type { Process } from './process.ts'
+
+/**
+ * Signs of life on virtual time: none is given, and only that they stop is simulated. Whoever gives signs is heard as
+ * long as his process runs and its line holds; those who listen are told when their patience is over, counted from the
+ * last sign that he would have given.
+ */
+export class Vitals {
+  readonly #clock: Clock
+  readonly #sources = new Map<string, Source>()
+  readonly #listeners = new Map<string, Set<Listener>>()
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /** As a process has it. */
+  of(process: Process): Liveness {
+    return {
+      beat: (who, everyMs, sign) => {
+        const source: Source = { everyMs, startMs: this.#clock.now(), sign: () => process.pass(sign), isHeard: process.isHeard }
+        const forget = process.onChange(() => this.#hear(who, source, process.isHeard))
+        this.#begin(who, source)
+        return () => {
+          forget()
+          this.#end(who, source)
+        }
+      },
+      watch: (who, patienceMs, silent) => this.#listen(who, patienceMs, silent, process),
+    }
+  }
+
+  /** Of something that is no process: a pod's steps. */
+  beat(who: string, everyMs: number): Cancel {
+    const source: Source = { everyMs, startMs: this.#clock.now(), sign: () => {}, isHeard: true }
+    this.#begin(who, source)
+    return () => this.#end(who, source)
+  }
+
+  #begin(who: string, source: Source): void {
+    this.#sources.set(who, source)
+    for (const listener of this.#listeners.get(who) ?? []) this.#calm(listener, this.#clock.now())
+  }
+
+  #end(who: string, source: Source): void {
+    if (this.#sources.get(who) !== source) return
+    this.#fallSilent(who, source)
+    this.#sources.delete(who)
+  }
+
+  #hear(who: string, source: Source, isHeard: boolean): void {
+    if (source.isHeard === isHeard || this.#sources.get(who) !== source) return
+    source.isHeard = isHeard
+    if (!isHeard) return this.#fallSilent(who, source)
+    source.startMs = this.#clock.now()
+    for (const listener of this.#listeners.get(who) ?? []) this.#calm(listener, this.#clock.now())
+    source.sign()
+  }
+
+  #fallSilent(who: string, { startMs, everyMs }: Source): void {
+    const beats = Math.floor((this.#clock.now() - startMs) / everyMs)
+    for (const listener of this.#listeners.get(who) ?? []) this.#wait(listener, Math.max(listener.sinceMs, startMs + beats * everyMs))
+  }
+
+  #listen(who: string, patienceMs: Listener['patienceMs'], silent: Listener['silent'], process: Process) {
+    const listener: Listener = { patienceMs, silent, process, sinceMs: this.#clock.now(), due: undefined }
+    const listeners = this.#listeners.get(who) ?? new Set()
+    this.#listeners.set(who, listeners.add(listener))
+    const isSpeaking = (): boolean => this.#sources.get(who)?.isHeard === true
+    // Who slept himself counts anew.
+    const forget = process.onChange(() => {
+      if (process.state === 'crashed') stop()
+      else if (process.state === 'running' && listener.due !== undefined) this.#wait(listener, this.#clock.now())
+    })
+    const stop = (): void => {
+      forget()
+      listener.due?.()
+      listeners.delete(listener)
+      if (listeners.size === 0) this.#listeners.delete(who)
+    }
+    if (!isSpeaking()) this.#wait(listener, this.#clock.now())
+    return {
+      heard: () => {
+        this.#calm(listener, this.#clock.now())
+        if (!isSpeaking()) this.#wait(listener, this.#clock.now())
+      },
+      stop,
+    }
+  }
+
+  #calm(listener: Listener, nowMs: number): void {
+    listener.due?.()
+    listener.due = undefined
+    listener.sinceMs = nowMs
+  }
+
+  #wait(listener: Listener, sinceMs: number): void {
+    this.#calm(listener, sinceMs)
+    const patienceMs = listener.patienceMs()
+    if (patienceMs === undefined) return
+    listener.due = this.#clock.after(Math.max(0, sinceMs + patienceMs - this.#clock.now()), () => {
+      if (listener.process.state !== 'running') return // told, or counted anew, when it goes on
+      listener.due = undefined
+      listener.silent(sinceMs)
+    })
+  }
+}
+
+interface Source {
+  everyMs: number
+  startMs: number
+  sign: () => void
+  isHeard: boolean
+}
+
+interface Listener {
+  patienceMs: () => number | undefined
+  silent: (sinceMs: number) => void
+  process: Process
+  sinceMs: number
+  due: Cancel | undefined
+}

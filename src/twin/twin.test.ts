@@ -1,0 +1,78 @@
+import { expect, test } from 'vitest'
+import type { NodeDescription } from '../agent/contract.ts'
+import { trainingJob } from '../model/kinds/training-job.ts'
+import { millwrightVersion } from '../model/metadata.ts'
+import { Twin, type TwinOptions } from './twin.ts'
+import type { Performance } from './work/workload.ts'
+
+const performance: Performance = {
+  prepareMs: 2000,
+  restoreMs: 5000,
+  training: {
+    steps: 1000,
+    stepMs: (ranks) => 4000 / ranks,
+    initMs: 3000,
+    stallMs: 1000,
+    persistMs: 2000,
+    checkpointBytes: 1e9,
+    progress: 'all',
+    peerLostMs: 2000,
+  },
+  replica: { loadMs: 10_000, drainMs: 1000 },
+}
+
+function nodeOf(name: string): NodeDescription {
+  return {
+    name,
+    pool: 'local',
+    labels: {},
+    cpuMilli: 64_000,
+    memoryBytes: 1e12,
+    slots: 4,
+    podsMax: 100,
+    gpus: [],
+    ports: { from: 20_000, to: 20_999 },
+    address: '10.0.0.1',
+    info: {},
+  }
+}
+
+async function twinWith(options: Partial<TwinOptions> = {}): Promise<Twin> {
+  const problems: string[] = []
+  const twin = new Twin({
+    seed: 1,
+    performanceOf: () => performance,
+    onLog: (level, process, message, fields) => {
+      if (level === 'error') console.log(twin.clock.now(), process, message, fields)
+    },
+    ...options,
+  })
+  await twin.begin()
+  twin.startControl()
+  for (const name of ['n0', 'n1']) await twin.addNode(nodeOf(name))
+  expect(problems).toEqual([])
+  return twin
+}
+
+function jobOf(name: string, spec: Record<string, unknown> = {}) {
+  return trainingJob.parse({
+    apiVersion: millwrightVersion,
+    kind: 'TrainingJob',
+    metadata: { name, namespace: 'default' },
+    spec: { command: ['train'], ...spec },
+  })
+}
+
+test('a job runs to its end on virtual time', async () => {
+  const twin = await twinWith()
+  await twin.apply('TrainingJob', jobOf('a', { workers: 4, checkpoint: { interval: '60s' } }))
+  const started = twin.clock.now()
+  let phase = ''
+  await twin.run(3_600_000, () => {
+    void twin.store.get('TrainingJob', { name: 'a', namespace: 'default' }).then((job) => (phase = job?.status?.phase ?? ''))
+    return phase === 'Completed' || phase === 'Failed'
+  })
+  const job = await twin.store.get('TrainingJob', { name: 'a', namespace: 'default' })
+  console.log((twin.clock.now() - started) / 1000, JSON.stringify(job?.status, null, 1))
+  expect(phase).toBe('Completed')
+})

@@ -1,0 +1,195 @@
+import { createAgent } from '../agent/agent.ts'
+import type { NodeDescription, PodPlace } from '../agent/contract.ts'
+import { simulatedFiles } from '../agent/simulated/files.ts'
+import { SimulatedMachine } from '../agent/simulated/machine.ts'
+import { createSimulatedRunner } from '../agent/simulated/runner.ts'
+import { assert } from '../base/errors.ts'
+import type { Log } from '../base/log.ts'
+import { createManualClock, type ManualClock } from '../base/manual-clock.ts'
+import { type Random, seededRandom } from '../base/random.ts'
+import type { Blobs } from '../blob/contract.ts'
+import { createSimulatedBlobs } from '../blob/simulated/blobs.ts'
+import { type Control, startControl } from '../control/run.ts'
+import type { Pod } from '../model/kinds/kubernetes.ts'
+import { label } from '../model/names.ts'
+import type { KindMap, KindName } from '../model/registry.ts'
+import { startLedger } from '../observe/ledger.ts'
+import { bootstrap } from '../runtime/bootstrap.ts'
+import type { Store } from '../store/contract.ts'
+import type { Entry } from '../store/history.ts'
+import { createMemoryStore } from '../store/memory/store.ts'
+import { blobsOf, fairWeather, storeOf, type Weather } from './kernel/line.ts'
+import { clockOf, Process } from './kernel/process.ts'
+import { Vitals } from './kernel/vitals.ts'
+import { type Performance, SimulatedWorkload } from './work/workload.ts'
+
+export interface TwinOptions {
+  seed: number
+  performanceOf(place: PodPlace): Performance
+  /** How the lines of all processes behave. */
+  weather?: Weather
+  /** Whether the store checks the fences of writes; Kubernetes' does not. */
+  fencing?: boolean
+  leaseSeconds?: number
+  /** Changes kept for watchers: few make them list again. */
+  history?: number
+  onEntry?(entry: Entry): void
+  onLog?(level: LogLevel, process: string, message: string, fields: Record<string, unknown>): void
+  startMs?: number
+}
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
+
+/** One node: its machine, and the agent that looks after it now. */
+interface Member {
+  machine: SimulatedMachine
+  description: NodeDescription
+  process: Process
+  lives: number
+  slowness: number
+}
+
+/**
+ * The factory on virtual time: the production control plane, agents, scheduler and ledger over a memory store, each in a
+ * process of its own that can be crashed, paused or cut off. A run is a function of its seed and of what is done to it.
+ */
+export class Twin {
+  readonly clock: ManualClock
+  readonly store: Store
+  readonly blobs: Blobs
+  readonly random: Random
+  readonly workload: SimulatedWorkload
+  readonly nodes = new Map<string, Member>()
+  readonly controls: { process: Process; control: Control }[] = []
+  readonly #vitals: Vitals
+  readonly #options: TwinOptions
+  readonly #pods = new Map<string, Pod>()
+  #lives = 0
+
+  constructor(options: TwinOptions) {
+    this.#options = options
+    this.clock = createManualClock(options.startMs ?? startMsDefault)
+    this.random = seededRandom(options.seed)
+    this.blobs = createSimulatedBlobs()
+    this.#vitals = new Vitals(this.clock)
+    this.store = createMemoryStore({
+      clock: this.clock,
+      random: this.random.split('store'),
+      fencing: options.fencing ?? true,
+      history: options.history ?? 10_000,
+      onEntry: (entry) => this.#see(entry),
+    })
+    this.workload = new SimulatedWorkload({
+      clock: this.clock,
+      beat: (who, everyMs) => this.#vitals.beat(who, everyMs),
+      health: { slowness: (pod) => this.nodes.get(pod.run.node)?.slowness ?? 1 },
+      performanceOf: options.performanceOf,
+      isReplica: ({ uid }) => this.#pods.get(uid)?.metadata.labels?.[label.service] !== undefined,
+    })
+  }
+
+  async begin(): Promise<void> {
+    await bootstrap(this.store)
+    this.startLedger()
+  }
+
+  #see(entry: Entry): void {
+    if (entry.kind === 'Pod') {
+      const pod = entry.object as Pod
+      const uid = pod.metadata.uid ?? ''
+      if (entry.type === 'DELETED') this.#pods.delete(uid)
+      else this.#pods.set(uid, pod)
+    }
+    this.#options.onEntry?.(entry)
+  }
+
+  /** What somebody types: created, or brought up to date. */
+  async apply<K extends KindName>(kind: K, object: KindMap[K]): Promise<void> {
+    const made = await this.store.create(kind, object)
+    if (made !== 'exists') return
+    const { name, namespace } = object.metadata
+    await this.store.patch(kind, { name, namespace }, { spec: (object as { spec?: object }).spec })
+  }
+
+  startControl(): Process {
+    const process = new Process(`control-${this.controls.length}`)
+    const { clock, ...kit } = this.#kitOf(process)
+    const control = startControl({
+      ...kit,
+      clock,
+      identity: process.name,
+      ...(this.#options.leaseSeconds === undefined ? {} : { leaseSeconds: this.#options.leaseSeconds }),
+    })
+    this.controls.push({ process, control })
+    return process
+  }
+
+  startLedger(): Process {
+    const process = new Process(`ledger-${this.#lives++}`)
+    const { store, clock, log } = this.#kitOf(process)
+    startLedger({ store, clock, log })
+    return process
+  }
+
+  /** A machine joins, and its agent starts. */
+  async addNode(description: NodeDescription): Promise<void> {
+    const machine = new SimulatedMachine(this.clock, this.workload)
+    const member: Member = { machine, description, process: new Process(''), lives: 0, slowness: 1 }
+    this.nodes.set(description.name, member)
+    await this.startAgent(description.name)
+  }
+
+  /** The next agent of a node; the one before must be dead. */
+  async startAgent(node: string): Promise<void> {
+    const member = this.member(node)
+    member.process = new Process(`${node}/${member.lives++}`)
+    const agent = createAgent({
+      ...this.#kitOf(member.process),
+      node: member.description,
+      runner: createSimulatedRunner(member.machine),
+      files: simulatedFiles(member.machine),
+    })
+    await agent.start()
+  }
+
+  member(node: string): Member {
+    const member = this.nodes.get(node)
+    assert(member !== undefined, `node ${node} is not in this twin`)
+    return member
+  }
+
+  /** Runs until the time has come, or `isOver` says so after some event. */
+  async run(forMs: number, isOver: () => boolean = () => false): Promise<void> {
+    const untilMs = this.clock.now() + forMs
+    await this.clock.advance(0)
+    while (!isOver() && (await this.clock.next(untilMs)));
+  }
+
+  #kitOf(process: Process) {
+    const clock = clockOf(process, this.clock)
+    const weather = this.#options.weather ?? fairWeather
+    return {
+      store: storeOf(process, this.store, this.clock, weather),
+      blobs: blobsOf(process, this.blobs),
+      clock,
+      liveness: this.#vitals.of(process),
+      random: this.random.split(process.name),
+      log: this.#logOf(process.name),
+    }
+  }
+
+  #logOf(process: string, carried: Record<string, unknown> = {}): Log {
+    const say = (level: LogLevel) => (message: string, fields?: Record<string, unknown>) =>
+      this.#options.onLog?.(level, process, message, { ...carried, ...fields })
+    return {
+      debug: say('debug'),
+      info: say('info'),
+      warn: say('warn'),
+      error: say('error'),
+      with: (fields) => this.#logOf(process, { ...carried, ...fields }),
+    }
+  }
+}
+
+/** 2026-01-01. */
+const startMsDefault = 1_767_225_600_000

@@ -1,0 +1,247 @@
+import type { Program, SimulatedPod } from '../../agent/simulated/machine.ts'
+import type { PodSignal } from '../../agent/contract.ts'
+import type { Cancel, Clock } from '../../base/clock.ts'
+import { stepsSign } from '../../model/signs.ts'
+
+/** How a training job performs. Times in milliseconds. */
+export interface TrainingModel {
+  /** Steps until it is done. */
+  steps: number
+  /** One step with so many ranks, without a slow one among them. */
+  stepMs(ranks: number): number
+  /** From the start of the last rank to the first step: rendezvous, communicators, warm-up. */
+  initMs: number
+  /** Training stands still for so long at a checkpoint. */
+  stallMs: number
+  /** From there until it is stored. */
+  persistMs: number
+  /** What one writing rank stores. */
+  checkpointBytes: number
+  /** Which ranks tell their progress. */
+  progress: 'first' | 'all'
+  /** A rank whose peer is gone ends with an error after so long. */
+  peerLostMs: number
+}
+
+/** What a rank's machine does to it. */
+export interface RankHealth {
+  /** 1: as it should be; 1.5: each step takes half as long again. */
+  slowness(pod: SimulatedPod): number
+}
+
+interface Rank {
+  pod: SimulatedPod
+  isHung: boolean
+  /** It was told to stand still (SIGSTOP). */
+  isFrozen: boolean
+  sign: Cancel | undefined
+}
+
+/**
+ * The ranks of one attempt of a training job. They compute in step: all wait for the slowest, and for ever for one that
+ * is gone or hangs. Steps are not simulated one by one: only the first few, the checkpoints and the end.
+ */
+export class Ensemble {
+  readonly #clock: Clock
+  readonly #beat: (who: string, everyMs: number) => Cancel
+  readonly #model: TrainingModel
+  readonly #health: RankHealth
+  readonly #size: number
+  readonly #from: number
+  readonly #ranks = new Map<number, Rank>()
+  /** Where and when the present stretch of undisturbed steps began. */
+  #base: { step: number; atMs: number; stepMs: number } | undefined
+  #next: Cancel | undefined
+  /** Steps already told, so that a stretch that begins anew tells no step twice. */
+  #told: number
+  #request: { step: number; stop: boolean } | undefined
+  #isBroken = false
+
+  constructor(
+    kit: { clock: Clock; beat(who: string, everyMs: number): Cancel; health: RankHealth },
+    model: TrainingModel,
+    size: number,
+    from: number,
+  ) {
+    this.#clock = kit.clock
+    this.#beat = kit.beat
+    this.#health = kit.health
+    this.#model = model
+    this.#size = size
+    this.#from = from
+    this.#told = from
+  }
+
+  join(pod: SimulatedPod): Program {
+    const rank: Rank = { pod, isHung: false, isFrozen: false, sign: undefined }
+    this.#ranks.set(pod.place.rank, rank)
+    if (this.#ranks.size === this.#size && !this.#isBroken) {
+      this.#next = this.#clock.after(this.#model.initMs, () => this.#begin(this.#from))
+    }
+    return {
+      ask: (request) => this.#ask(request),
+      signal: (signal) => this.#signal(rank, signal),
+      probe: () => undefined,
+      gone: () => this.#lose(rank),
+    }
+  }
+
+  /** The rank makes no step any more, and says nothing. */
+  hang(pod: SimulatedPod): void {
+    const rank = this.#ranks.get(pod.place.rank)
+    if (rank === undefined || rank.isHung) return
+    rank.isHung = true
+    this.#stand()
+  }
+
+  /** A rank crashes by itself. */
+  fail(pod: SimulatedPod, exitCode: number): void {
+    const rank = this.#ranks.get(pod.place.rank)
+    if (rank === undefined) return
+    this.#lose(rank)
+    pod.exit({ exitCode })
+  }
+
+  /** Some rank became slower or faster. */
+  paceChanged(): void {
+    const step = this.#stepNow()
+    if (step !== undefined) this.#begin(step)
+  }
+
+  /** The step that has been done by now; undefined while none is being made. */
+  #stepNow(): number | undefined {
+    if (this.#base === undefined) return undefined
+    const { step, atMs, stepMs } = this.#base
+    return step + Math.floor((this.#clock.now() - atMs) / stepMs)
+  }
+
+  #isWhole(): boolean {
+    if (this.#ranks.size < this.#size || this.#isBroken) return false
+    for (const { isHung, isFrozen } of this.#ranks.values()) if (isHung || isFrozen) return false
+    return true
+  }
+
+  #begin(step: number): void {
+    this.#next?.()
+    if (!this.#isWhole()) return
+    let slowness = 1
+    for (const { pod } of this.#ranks.values()) slowness = Math.max(slowness, this.#health.slowness(pod))
+    const stepMs = this.#model.stepMs(this.#size) * slowness
+    this.#base = { step, atMs: this.#clock.now(), stepMs }
+    for (const rank of this.#ranks.values()) {
+      if (!this.#tells(rank)) continue
+      rank.sign?.()
+      rank.sign = this.#beat(stepsSign(rank.pod.uid), stepMs)
+    }
+    this.#plan()
+  }
+
+  #tells({ pod }: Rank): boolean {
+    return this.#model.progress === 'all' || pod.place.rank === 0
+  }
+
+  /** The next step at which something is to be seen. */
+  #plan(): void {
+    const base = this.#base
+    if (base === undefined) return
+    this.#next?.()
+    const asked = this.#request === undefined || this.#request.step < base.step ? [] : [this.#request.step]
+    const told = this.#told < this.#from + toldFirst ? [this.#told + 1] : []
+    const step = Math.max(base.step, Math.min(this.#model.steps, ...asked, ...told))
+    const dueMs = base.atMs + (step - base.step) * base.stepMs
+    this.#next = this.#clock.after(Math.max(0, dueMs - this.#clock.now()), () => this.#at(step))
+  }
+
+  #at(step: number): void {
+    const base = this.#base
+    if (base === undefined) return
+    this.#tell(step, base.stepMs)
+    const request = this.#request
+    if (request !== undefined && request.step <= step) {
+      this.#request = undefined
+      return this.#checkpoint(step, request.stop)
+    }
+    if (step >= this.#model.steps) return this.#end()
+    this.#plan()
+  }
+
+  #tell(step: number, stepMs: number): void {
+    if (step <= this.#told) return
+    this.#told = step
+    for (const rank of this.#ranks.values())
+      if (this.#tells(rank)) rank.pod.progress([{ step, seconds: stepMs / 1000, loss: 1 / step }])
+  }
+
+  /** All stand still, as most jobs do; the bytes go out behind them. */
+  #checkpoint(step: number, stop: boolean): void {
+    const { stallMs, persistMs, checkpointBytes } = this.#model
+    this.#next = this.#clock.after(stallMs, () => {
+      for (const rank of this.#ranks.values()) {
+        if (this.#tells(rank)) rank.pod.progress([{ step, checkpoint: true, stallSeconds: stallMs / 1000 }])
+        rank.pod.checkpoint({ step, writtenAtMs: this.#clock.now(), bytes: checkpointBytes, persistMs })
+      }
+      if (!stop) return this.#begin(step)
+      for (const { pod } of this.#ranks.values()) pod.progress([{ stopped: step }])
+      this.#end()
+    })
+  }
+
+  /** All are done. */
+  #end(): void {
+    this.#rest()
+    for (const { pod } of [...this.#ranks.values()]) pod.exit({ exitCode: 0 })
+  }
+
+  #ask(request: { step: number; stop: boolean }): void {
+    const now = this.#stepNow() ?? this.#from
+    // A step that is over cannot be kept: the next one serves as well.
+    this.#request = { step: Math.max(request.step, now + 1), stop: request.stop }
+    if (this.#base !== undefined) this.#plan()
+  }
+
+  #signal(rank: Rank, signal: PodSignal): void {
+    if (signal === 'SIGTERM') {
+      this.#lose(rank)
+      rank.pod.exit({ exitCode: 143, signal })
+    } else if (signal === 'SIGSTOP') {
+      rank.isFrozen = true
+      this.#stand()
+    } else if (signal === 'SIGCONT' && rank.isFrozen) {
+      rank.isFrozen = false
+      if (this.#isWhole()) this.#begin(Math.max(this.#told, this.#from))
+    }
+  }
+
+  /** Without one of them nobody gets further; the others notice after a while. */
+  #lose(rank: Rank): void {
+    if (this.#ranks.get(rank.pod.place.rank) !== rank) return
+    this.#stand()
+    this.#ranks.delete(rank.pod.place.rank)
+    if (this.#isBroken) return
+    this.#isBroken = true
+    this.#clock.after(this.#model.peerLostMs, () => {
+      for (const { pod, isHung, isFrozen } of [...this.#ranks.values()]) {
+        if (!isHung && !isFrozen) pod.exit({ exitCode: 1 })
+      }
+    })
+  }
+
+  /** No step is made any more. What was done since the last one that was told is lost with it. */
+  #stand(): void {
+    const step = this.#stepNow()
+    if (step !== undefined && this.#base !== undefined) this.#tell(step, this.#base.stepMs)
+    this.#rest()
+  }
+
+  #rest(): void {
+    this.#base = undefined
+    this.#next?.()
+    for (const rank of this.#ranks.values()) {
+      rank.sign?.()
+      rank.sign = undefined
+    }
+  }
+}
+
+/** An agent knows a job's pace after so many steps, and so when it hangs. */
+const toldFirst = 3

@@ -1,0 +1,97 @@
+import type { PodPlace, PodSignal } from '../../agent/contract.ts'
+import type { Program, SimulatedPod, Workload } from '../../agent/simulated/machine.ts'
+import type { Cancel, Clock } from '../../base/clock.ts'
+import { Ensemble, type RankHealth, type TrainingModel } from './training.ts'
+
+/** How a pod of a service performs. Times in milliseconds. */
+export interface ReplicaModel {
+  /** From its start until its probe succeeds: weights loaded, engine warm. */
+  loadMs: number
+  /** From SIGTERM until its streams are done. */
+  drainMs: number
+}
+
+export interface Performance {
+  /** Image pull and data, before a pod starts. */
+  prepareMs: number
+  /** Reading back its checkpoint, before a rank starts. */
+  restoreMs: number
+  training: TrainingModel
+  replica: ReplicaModel
+}
+
+export interface WorkloadOptions {
+  clock: Clock
+  /** A pod's steps as a sign of life. */
+  beat(who: string, everyMs: number): Cancel
+  health: RankHealth
+  /** How the pods of a job or service perform. */
+  performanceOf(place: PodPlace): Performance
+  isReplica(place: PodPlace): boolean
+}
+
+/** Everything that runs on the twin's machines. */
+export class SimulatedWorkload implements Workload {
+  readonly #options: WorkloadOptions
+  readonly #ensembles = new Map<string, Ensemble>()
+
+  constructor(options: WorkloadOptions) {
+    this.#options = options
+  }
+
+  prepareMs(place: PodPlace): number {
+    const { prepareMs, restoreMs } = this.#options.performanceOf(place)
+    return prepareMs + (place.work.restore === undefined ? 0 : restoreMs)
+  }
+
+  start(pod: SimulatedPod): Program {
+    const { performanceOf, isReplica, clock } = this.#options
+    const performance = performanceOf(pod.place)
+    if (isReplica(pod.place)) return replica(pod, performance.replica, clock)
+    return this.#ensembleOf(pod, performance.training).join(pod)
+  }
+
+  /** The ranks that a pod computes with; undefined for a replica. */
+  ensemble(place: PodPlace): Ensemble | undefined {
+    return this.#ensembles.get(attemptOf(place))
+  }
+
+  #ensembleOf({ place }: SimulatedPod, model: TrainingModel): Ensemble {
+    const key = attemptOf(place)
+    const known = this.#ensembles.get(key)
+    if (known !== undefined) return known
+    const { clock, beat, health } = this.#options
+    const made = new Ensemble({ clock, beat, health }, model, place.worldSize, place.work.restore?.step ?? 0)
+    this.#ensembles.set(key, made)
+    // Of each job only the newest attempt matters.
+    if (this.#ensembles.size > ensemblesMax) for (const [old] of this.#ensembles) {
+      this.#ensembles.delete(old)
+      break
+    }
+    return made
+  }
+}
+
+const ensemblesMax = 10_000
+
+/** The ranks of one attempt find each other by where they store their checkpoints, which names job and attempt. */
+function attemptOf({ namespace, name, attempt, work }: PodPlace): string {
+  return work.checkpoints ?? `${namespace}/${name.replace(/-[0-9]+-[0-9]+$/, '')}/${attempt}`
+}
+
+function replica(pod: SimulatedPod, { loadMs, drainMs }: ReplicaModel, clock: Clock): Program {
+  let isLoaded = false
+  let isFrozen = false
+  const cancels = [clock.after(loadMs, () => (isLoaded = true))]
+  return {
+    ask: () => {},
+    probe: () => (isFrozen ? 'no answer' : isLoaded ? undefined : 'it is loading its model'),
+    signal: (signal: PodSignal) => {
+      if (signal === 'SIGTERM') cancels.push(clock.after(drainMs, () => pod.exit({ exitCode: 0 })))
+      else isFrozen = signal === 'SIGSTOP'
+    },
+    gone: () => {
+      for (const cancel of cancels) cancel()
+    },
+  }
+}
