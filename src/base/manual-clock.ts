@@ -1,7 +1,7 @@
 import type { Cancel, Clock } from './clock.ts'
 import { Heap } from './heap.ts'
 
-/** A clock for tests: its time moves only when told to. */
+/** A clock whose time moves only when told to, in whole milliseconds as the machine's: for tests, and for the twin. */
 export interface ManualClock extends Clock {
   /** Moves on by `ms`, running what falls due in order, and lets everything that this set off settle in between. */
   advance(ms: number): Promise<void>
@@ -26,7 +26,7 @@ export function createManualClock(startMs = 1_700_000_000_000): ManualClock {
   let pending = 0
 
   function after(ms: number, run: () => void): Cancel {
-    const timer: Timer = { atMs: nowMs + Math.max(0, ms), run, cancelled: false }
+    const timer: Timer = { atMs: nowMs + Math.max(0, Math.ceil(ms)), run, cancelled: false }
     timers.push(timer)
     pending++
     return () => {

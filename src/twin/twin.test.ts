@@ -49,7 +49,7 @@ async function twinWith(options: Partial<TwinOptions> = {}): Promise<Twin> {
   })
   await twin.begin()
   twin.startControl()
-  for (const name of ['n0', 'n1']) await twin.addNode(nodeOf(name))
+  for (const name of ['n0', 'n1']) twin.addNode(nodeOf(name))
   expect(problems).toEqual([])
   return twin
 }
@@ -69,7 +69,9 @@ test('a job runs to its end on virtual time', async () => {
   const started = twin.clock.now()
   let phase = ''
   await twin.run(3_600_000, () => {
-    void twin.store.get('TrainingJob', { name: 'a', namespace: 'default' }).then((job) => (phase = job?.status?.phase ?? ''))
+    void twin.store
+      .get('TrainingJob', { name: 'a', namespace: 'default' })
+      .then((job) => (phase = job?.status?.phase ?? ''))
     return phase === 'Completed' || phase === 'Failed'
   })
   const job = await twin.store.get('TrainingJob', { name: 'a', namespace: 'default' })

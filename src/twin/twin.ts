@@ -3,7 +3,7 @@ import type { NodeDescription, PodPlace } from '../agent/contract.ts'
 import { simulatedFiles } from '../agent/simulated/files.ts'
 import { SimulatedMachine } from '../agent/simulated/machine.ts'
 import { createSimulatedRunner } from '../agent/simulated/runner.ts'
-import { assert } from '../base/errors.ts'
+import { assert, messageOf } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
 import { createManualClock, type ManualClock } from '../base/manual-clock.ts'
 import { type Random, seededRandom } from '../base/random.ts'
@@ -132,24 +132,31 @@ export class Twin {
   }
 
   /** A machine joins, and its agent starts. */
-  async addNode(description: NodeDescription): Promise<void> {
+  addNode(description: NodeDescription): void {
     const machine = new SimulatedMachine(this.clock, this.workload)
     const member: Member = { machine, description, process: new Process(''), lives: 0, slowness: 1 }
     this.nodes.set(description.name, member)
-    await this.startAgent(description.name)
+    this.startAgent(description.name)
   }
 
   /** The next agent of a node; the one before must be dead. */
-  async startAgent(node: string): Promise<void> {
+  startAgent(node: string): void {
     const member = this.member(node)
     member.process = new Process(`${node}/${member.lives++}`)
+    const kit = this.#kitOf(member.process)
     const agent = createAgent({
-      ...this.#kitOf(member.process),
+      ...kit,
       node: member.description,
       runner: createSimulatedRunner(member.machine),
       files: simulatedFiles(member.machine),
     })
-    await agent.start()
+    // One that cannot reach the store as it starts ends, and its supervisor starts the next.
+    agent.start().catch((error: unknown) => {
+      kit.log.warn('the agent could not start', { error: messageOf(error) })
+      const dead = member.process
+      dead.crash()
+      this.clock.after(restartMs, () => member.process === dead && this.startAgent(node))
+    })
   }
 
   member(node: string): Member {
@@ -191,5 +198,7 @@ export class Twin {
   }
 }
 
+/** A service manager starts an agent that ended again after so long. */
+const restartMs = 1_000
 /** 2026-01-01. */
 const startMsDefault = 1_767_225_600_000

@@ -20,7 +20,12 @@ export class Vitals {
   of(process: Process): Liveness {
     return {
       beat: (who, everyMs, sign) => {
-        const source: Source = { everyMs, startMs: this.#clock.now(), sign: () => process.pass(sign), isHeard: process.isHeard }
+        const source: Source = {
+          everyMs,
+          startMs: this.#clock.now(),
+          sign: () => process.pass(sign),
+          isHeard: process.isHeard,
+        }
         const forget = process.onChange(() => this.#hear(who, source, process.isHeard))
         this.#begin(who, source)
         return () => {
@@ -61,7 +66,8 @@ export class Vitals {
 
   #fallSilent(who: string, { startMs, everyMs }: Source): void {
     const beats = Math.floor((this.#clock.now() - startMs) / everyMs)
-    for (const listener of this.#listeners.get(who) ?? []) this.#wait(listener, Math.max(listener.sinceMs, startMs + beats * everyMs))
+    for (const listener of this.#listeners.get(who) ?? [])
+      this.#wait(listener, Math.max(listener.sinceMs, startMs + beats * everyMs))
   }
 
   #listen(who: string, patienceMs: Listener['patienceMs'], silent: Listener['silent'], process: Process) {

@@ -1,5 +1,5 @@
-import type { Program, SimulatedPod } from '../../agent/simulated/machine.ts'
 import type { PodSignal } from '../../agent/contract.ts'
+import type { Program, SimulatedPod } from '../../agent/simulated/machine.ts'
 import type { Cancel, Clock } from '../../base/clock.ts'
 import { stepsSign } from '../../model/signs.ts'
 

@@ -64,10 +64,11 @@ export class SimulatedWorkload implements Workload {
     const made = new Ensemble({ clock, beat, health }, model, place.worldSize, place.work.restore?.step ?? 0)
     this.#ensembles.set(key, made)
     // Of each job only the newest attempt matters.
-    if (this.#ensembles.size > ensemblesMax) for (const [old] of this.#ensembles) {
-      this.#ensembles.delete(old)
-      break
-    }
+    if (this.#ensembles.size > ensemblesMax)
+      for (const [old] of this.#ensembles) {
+        this.#ensembles.delete(old)
+        break
+      }
     return made
   }
 }

@@ -1,0 +1,205 @@
+import type { NodeDescription } from '../../agent/contract.ts'
+import type { Random } from '../../base/random.ts'
+import { type InferenceService, inferenceService } from '../../model/kinds/inference-service.ts'
+import { type Queue, queue } from '../../model/kinds/queue.ts'
+import { type TrainingJob, trainingJob } from '../../model/kinds/training-job.ts'
+import { millwrightVersion } from '../../model/metadata.ts'
+import type { Performance } from '../work/workload.ts'
+import { type Draw, drawFrom } from './draw.ts'
+
+/** What happens in one history, all of it: a function of the seed. */
+export interface History {
+  nodes: NodeDescription[]
+  queues: Queue[]
+  /** Control planes that stand by. */
+  standbys: number
+  leaseSeconds: number
+  fencing: boolean
+  /** Changes that the store keeps for watchers. */
+  history: number
+  /** Most that an answer or event is late, and how often it is. */
+  delay: { chance: number; msMax: number }
+  arrivals: Arrival[]
+  faults: Fault[]
+  /** When faults end, and what is broken is mended. */
+  safetyMs: number
+}
+
+export type Arrival = { atMs: number; performance: Performance } & (
+  | { kind: 'TrainingJob'; object: TrainingJob }
+  | { kind: 'InferenceService'; object: InferenceService }
+)
+
+export type Fault = { atMs: number; forMs: number } & (
+  | { kind: 'crash control' | 'pause control' | 'cut control' }
+  /** At its n-th write from then on, before or after it got through. */
+  | { kind: 'crash control at write'; writes: number; point: 'before' | 'after' }
+  | { kind: 'crash agent' | 'pause agent' | 'cut agent' | 'lose node' | 'slow node'; node: string }
+  | { kind: 'kill rank' | 'hang rank' | 'fail rank'; pick: number }
+)
+
+export function drawHistory(random: Random): History {
+  const fleet = drawFrom(random.split('fleet'))
+  const line = drawFrom(random.split('line'))
+  const nodes = Array.from({ length: fleet.int(2, 6) }, (_, index) => nodeNamed(`n${index}`, fleet))
+  const queues = drawQueues(drawFrom(random.split('queues')), nodes)
+  const safetyMs = 1000 * fleet.int(600, 2400)
+  return {
+    nodes,
+    queues,
+    standbys: fleet.int(0, 1),
+    leaseSeconds: fleet.one([4, 15]),
+    fencing: fleet.chance(0.7),
+    history: fleet.one([40, 200, 10_000]),
+    delay: line.chance(0.5)
+      ? { chance: 0, msMax: 0 }
+      : { chance: line.one([0.02, 0.2, 1]), msMax: line.one([5, 50, 2000]) },
+    arrivals: drawArrivals(drawFrom(random.split('work')), queues, nodes, safetyMs),
+    faults: drawFaults(drawFrom(random.split('faults')), nodes, safetyMs),
+    safetyMs,
+  }
+}
+
+function nodeNamed(name: string, draw: Draw): NodeDescription {
+  return {
+    name,
+    pool: 'local',
+    labels: { 'millwright.dev/rack': draw.one(['r0', 'r1']), 'millwright.dev/block': 'b0' },
+    cpuMilli: 64_000,
+    memoryBytes: 256e9,
+    slots: draw.int(1, 4),
+    podsMax: 110,
+    gpus: [],
+    ports: { from: 20_000, to: 20_099 },
+    address: `10.0.0.${1 + Number(name.slice(1))}`,
+    info: {},
+  }
+}
+
+/** One queue without limits, or a tree whose leaves own parts of the fleet. */
+function drawQueues(draw: Draw, nodes: readonly NodeDescription[]): Queue[] {
+  const slots = nodes.reduce((sum, node) => sum + node.slots, 0)
+  if (draw.chance(0.4)) return []
+  const root = queueNamed('root', {})
+  const first = draw.int(0, slots)
+  return [
+    root,
+    queueNamed('left', { parent: 'root', nominalQuota: { cpu: first }, ...preemption(draw) }),
+    queueNamed('right', { parent: 'root', nominalQuota: { cpu: slots - first }, ...preemption(draw) }),
+  ]
+}
+
+function preemption(draw: Draw): Record<string, unknown> {
+  const withinQueue = draw.one(['Never', 'LowerPriority', 'LowerOrNewerEqualPriority'])
+  return { preemption: { withinQueue, reclaimWithinCohort: draw.one(['Never', 'LowerPriority', 'Any']) } }
+}
+
+function queueNamed(name: string, spec: Record<string, unknown>): Queue {
+  return queue.parse({
+    apiVersion: millwrightVersion,
+    kind: 'Queue',
+    metadata: { name },
+    spec: { namespaces: ['*'], ...spec },
+  })
+}
+
+function drawArrivals(
+  draw: Draw,
+  queues: readonly Queue[],
+  nodes: readonly NodeDescription[],
+  safetyMs: number,
+): Arrival[] {
+  const slots = nodes.reduce((sum, node) => sum + node.slots, 0)
+  const names = queues.length === 0 ? ['default'] : ['left', 'right']
+  return Array.from({ length: draw.int(2, 7) }, (_, index) => {
+    const atMs = draw.int(0, Math.floor(safetyMs * 0.7))
+    const performance = drawPerformance(draw)
+    const common = { queue: draw.one(names) }
+    if (draw.chance(0.2)) {
+      const object = inferenceService.parse({
+        apiVersion: millwrightVersion,
+        kind: 'InferenceService',
+        metadata: { name: `s${index}`, namespace: 'default' },
+        spec: {
+          ...common,
+          command: ['serve'],
+          minReplicas: draw.int(1, Math.max(1, Math.min(2, slots))),
+          maxReplicas: 4,
+        },
+      })
+      return { atMs, performance, kind: 'InferenceService', object }
+    }
+    const workers = draw.int(1, Math.max(1, Math.min(6, slots)))
+    const object = trainingJob.parse({
+      apiVersion: millwrightVersion,
+      kind: 'TrainingJob',
+      metadata: { name: `j${index}`, namespace: 'default' },
+      spec: {
+        ...common,
+        command: ['train'],
+        workers,
+        ...(draw.chance(0.3) ? { minWorkers: draw.int(1, workers) } : {}),
+        priority: draw.one([0, 0, 0, 10, 200]),
+        // It borrows nothing, so where queues own parts it may have to wait for ever.
+        ...(draw.chance(0.1) && queues.length === 0 ? { preemptible: false } : {}),
+        maxRestarts: 1000,
+        checkpoint: { interval: draw.one(['30s', '120s', 'auto']), ranks: draw.one(['first', 'all']) },
+        ...(draw.chance(0.2) ? { topology: { preferred: 'rack' } } : {}),
+      },
+    })
+    return { atMs, performance, kind: 'TrainingJob', object }
+  })
+}
+
+function drawPerformance(draw: Draw): Performance {
+  const stepMs = draw.one([500, 2000, 10_000])
+  return {
+    prepareMs: draw.int(0, 5000),
+    restoreMs: draw.int(0, 5000),
+    training: {
+      steps: draw.int(10, 200),
+      stepMs: () => stepMs,
+      initMs: draw.int(0, 10_000),
+      stallMs: draw.int(0, 3000),
+      persistMs: draw.int(0, 20_000),
+      checkpointBytes: 1e9,
+      progress: 'all',
+      peerLostMs: draw.one([500, 10_000]),
+    },
+    replica: { loadMs: draw.int(0, 20_000), drainMs: draw.int(0, 10_000) },
+  }
+}
+
+function drawFaults(draw: Draw, nodes: readonly NodeDescription[], safetyMs: number): Fault[] {
+  const meanMs = safetyMs / draw.one([3, 8, 20])
+  const faults: Fault[] = []
+  for (let atMs = draw.wait(meanMs); atMs < safetyMs * 0.9; atMs += draw.wait(meanMs)) {
+    const node = draw.one(nodes).name
+    const when = { atMs: Math.round(atMs), forMs: Math.round(draw.wait(draw.one([2_000, 20_000, 90_000]))) }
+    const kind = draw.one([...kinds])
+    if (kind === 'crash control at write')
+      faults.push({ ...when, kind, writes: draw.int(1, 30), point: draw.one(['before', 'after'] as const) })
+    else if (kind === 'kill rank' || kind === 'hang rank' || kind === 'fail rank')
+      faults.push({ ...when, kind, pick: draw.int(0, 1_000_000) })
+    else if (kind === 'crash control' || kind === 'pause control' || kind === 'cut control')
+      faults.push({ ...when, kind })
+    else faults.push({ ...when, kind, node })
+  }
+  return faults
+}
+
+const kinds = [
+  'crash control',
+  'crash control at write',
+  'crash control at write',
+  'pause control',
+  'cut control',
+  'crash agent',
+  'pause agent',
+  'cut agent',
+  'lose node',
+  'slow node',
+  'kill rank',
+  'hang rank',
+  'fail rank',
+] as const

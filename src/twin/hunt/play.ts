@@ -1,0 +1,306 @@
+import type { PodPlace } from '../../agent/contract.ts'
+import type { SimulatedPod } from '../../agent/simulated/machine.ts'
+import { seededRandom } from '../../base/random.ts'
+import { Invariants, type Violation } from '../invariants/invariants.ts'
+import { fairWeather, type Weather } from '../kernel/line.ts'
+import { Twin } from '../twin.ts'
+import type { Performance } from '../work/workload.ts'
+import { type Arrival, drawHistory, type Fault, type History } from './history.ts'
+import { TraceHash } from './trace-hash.ts'
+
+export interface Played {
+  seed: number
+  violations: readonly Violation[]
+  writes: number
+  faults: number
+  /** Leaders that there were. */
+  leaders: number
+  virtualMs: number
+  /** Of every write, in order: two runs of one seed have the same. */
+  hash: string
+  /** The last lines that the factory logged. */
+  log: readonly string[]
+  /** Who sits where, and what waits, when it broke. */
+  state: readonly string[]
+}
+
+export interface PlayOptions {
+  /** Hears each line as it is logged or written. */
+  onLine?(line: string): void
+  history?: History
+}
+
+/** Plays the history of a seed: first with its faults, then without until everything that can has come to its end. */
+export async function play(seed: number, options: PlayOptions = {}): Promise<Played> {
+  const random = seededRandom(seed)
+  const history = options.history ?? drawHistory(random)
+  return await new Play(seed, history, options).run()
+}
+
+/** What runs after the faults is given so long; all jobs of a history take a fraction of it. */
+const livenessMs = 8 * 3_600_000
+const logMax = 200
+
+class Play {
+  readonly #seed: number
+  readonly #history: History
+  readonly #options: PlayOptions
+  readonly #invariants = new Invariants()
+  readonly #hash = new TraceHash()
+  readonly #log: string[] = []
+  readonly #twin: Twin
+  readonly #performances = new Map<string, Performance>()
+  #writes = 0
+  #leaders = 0
+  #crashAt: { writes: number; point: 'before' | 'after'; forMs: number } | undefined
+  /** What mends the faults that still last. */
+  readonly #open = new Set<() => void | Promise<void>>()
+
+  constructor(seed: number, history: History, options: PlayOptions) {
+    this.#seed = seed
+    this.#history = history
+    this.#options = options
+    const { fencing, leaseSeconds } = history
+    this.#twin = new Twin({
+      seed,
+      fencing,
+      leaseSeconds,
+      history: history.history,
+      weather: this.#weather(),
+      performanceOf: (place) => this.#performanceOf(place),
+      onEntry: (entry) => {
+        this.#writes++
+        const atMs = this.#twin.clock.now()
+        this.#hash.add(`${atMs} ${entry.kind} ${entry.key} ${entry.type} ${JSON.stringify(entry.object)}`)
+        this.#invariants.see(entry, atMs)
+        if (this.#options.onLine !== undefined) this.#say(`${entry.type} ${entry.kind}${entry.key} ${entry.revision}`)
+      },
+      onLog: (level, process, message, fields) => {
+        if (message === 'leading') this.#leaders++
+        this.#say(`${level} ${process}: ${message} ${JSON.stringify(fields)}`)
+        if (level === 'error' && (message === 'a broken invariant' || message === 'failed'))
+          this.#invariants.add('assertions', `${process}: ${JSON.stringify(fields)}`, 0, this.#twin.clock.now())
+      },
+    })
+  }
+
+  async run(): Promise<Played> {
+    const { nodes, queues, standbys, arrivals, faults, safetyMs } = this.#history
+    const twin = this.#twin
+    await twin.begin()
+    for (const queue of queues) await twin.apply('Queue', queue)
+    for (const node of nodes) twin.addNode(node)
+    for (let count = 0; count <= standbys; count++) twin.startControl()
+    for (const arrival of arrivals) twin.clock.after(arrival.atMs, () => void this.#arrive(arrival))
+    for (const fault of faults) twin.clock.after(fault.atMs, () => this.#strike(fault))
+    const isBroken = (): boolean => this.#isBroken()
+    const startMs = twin.clock.now()
+    await twin.run(safetyMs, isBroken)
+    await this.#mendAll()
+    await this.#suspendServices(true)
+    await this.#await('jobs', () => this.#unfinishedJobs())
+    await this.#suspendServices(false)
+    await this.#await('services', () => this.#unreadyServices())
+    return {
+      seed: this.#seed,
+      violations: this.#invariants.violations,
+      writes: this.#writes,
+      faults: faults.length,
+      leaders: this.#leaders,
+      virtualMs: twin.clock.now() - startMs,
+      hash: this.#hash.digest(),
+      log: this.#log,
+      state: isBroken() ? await this.#state() : [],
+    }
+  }
+
+  async #arrive(arrival: Arrival): Promise<void> {
+    this.#performances.set(arrival.object.metadata.name, arrival.performance)
+    this.#say(`somebody applies ${arrival.kind} ${arrival.object.metadata.name}`)
+    if (arrival.kind === 'TrainingJob') await this.#twin.apply(arrival.kind, arrival.object)
+    else await this.#twin.apply(arrival.kind, arrival.object)
+  }
+
+  /** Pods are named for their job or service: `j1-worker-0-1`. */
+  #performanceOf({ name }: PodPlace): Performance {
+    const found = this.#performances.get(name.split('-')[0] ?? '')
+    if (found === undefined) throw new RangeError(`pod ${name} is of nobody`)
+    return found
+  }
+
+  #weather(): Weather {
+    const { chance, msMax } = this.#history.delay
+    const random = seededRandom(this.#seed).split('weather')
+    return {
+      ...fairWeather,
+      delayMs: () => (chance > 0 && random.float() < chance ? Math.ceil(random.float() * msMax) : 0),
+      onWrite: (point) => this.#failAt(point),
+    }
+  }
+
+  #failAt(point: 'before' | 'after'): void {
+    const at = this.#crashAt
+    if (at === undefined || at.point !== point || --at.writes > 0) return
+    this.#crashAt = undefined
+    this.#crashControl(at.forMs)
+  }
+
+  #strike(fault: Fault): void {
+    this.#say(`fault: ${JSON.stringify(fault)}`)
+    const { kind, forMs } = fault
+    const control =
+      this.#twin.controls.find((one) => one.control.leading() && one.process.state === 'running') ??
+      this.#twin.controls.findLast(({ process }) => process.state === 'running')
+    if (kind === 'crash control at write') this.#crashAt = { writes: fault.writes, point: fault.point, forMs }
+    else if (kind === 'crash control') this.#crashControl(forMs)
+    else if (kind === 'pause control' && control !== undefined) {
+      control.process.pause()
+      this.#later(forMs, () => control.process.resume())
+    } else if (kind === 'cut control' && control !== undefined) {
+      control.process.cut()
+      this.#later(forMs, () => control.process.mend())
+    } else if (kind === 'kill rank' || kind === 'hang rank' || kind === 'fail rank') this.#strikeRank(kind, fault.pick)
+    else if ('node' in fault) this.#strikeNode(fault.kind, fault.node, forMs)
+  }
+
+  /** The leader dies; another process takes its place. */
+  #crashControl(forMs: number): void {
+    const alive = this.#twin.controls.filter(({ process }) => process.state !== 'crashed')
+    const victim = alive.find((one) => one.control.leading()) ?? alive[0]
+    if (victim === undefined) return
+    victim.process.crash()
+    this.#later(forMs, () => void this.#twin.startControl())
+  }
+
+  #strikeNode(kind: Fault['kind'], node: string, forMs: number): void {
+    const member = this.#twin.member(node)
+    const { process } = member
+    if (kind === 'slow node') {
+      member.slowness = 1.5
+      this.#later(forMs, () => {
+        member.slowness = 1
+      })
+    } else if (process.state !== 'running') return
+    else if (kind === 'pause agent') {
+      process.pause()
+      this.#later(forMs, () => process.resume())
+    } else if (kind === 'cut agent') {
+      process.cut()
+      this.#later(forMs, () => process.mend())
+    } else {
+      process.crash()
+      if (kind === 'lose node') member.machine.lose()
+      this.#later(forMs, () => this.#twin.startAgent(node))
+    }
+  }
+
+  #strikeRank(kind: 'kill rank' | 'hang rank' | 'fail rank', pick: number): void {
+    const running = [...this.#twin.nodes.values()].flatMap(({ machine }) =>
+      [...machine.pods.values()].filter(({ end }) => end === undefined),
+    )
+    const pod: SimulatedPod | undefined = running[pick % Math.max(1, running.length)]
+    if (pod === undefined) return
+    if (kind === 'kill rank') pod.kill({ exitCode: 137, signal: 'SIGKILL' })
+    else if (kind === 'hang rank') this.#twin.workload.ensemble(pod.place)?.hang(pod)
+    else this.#twin.workload.ensemble(pod.place)?.fail(pod, 1)
+  }
+
+  #later(forMs: number, mend: () => void | Promise<void>): void {
+    const once = (): void | Promise<void> => {
+      if (!this.#open.delete(once)) return
+      this.#say('mended')
+      return mend()
+    }
+    this.#open.add(once)
+    this.#twin.clock.after(forMs, () => void once())
+  }
+
+  async #mendAll(): Promise<void> {
+    this.#say('the faults are over')
+    this.#crashAt = undefined
+    for (const mend of [...this.#open]) void mend()
+    await this.#twin.run(1000)
+    // A leader that was told to stop leading may have died with it.
+    if (this.#twin.controls.every(({ process }) => process.state === 'crashed')) this.#twin.startControl()
+    // What nobody could undo, an operator does.
+    for (const node of (await this.#twin.store.list('Node')).items)
+      if (node.spec?.unschedulable === true)
+        await this.#twin.store.patch('Node', { name: node.metadata.name }, { spec: { unschedulable: null } })
+  }
+
+  /** What holds for ever (services) makes room for what ends (jobs), and then the other way round. */
+  async #suspendServices(suspend: boolean): Promise<void> {
+    for (const { metadata } of (await this.#twin.store.list('InferenceService')).items)
+      await this.#twin.store.patch(
+        'InferenceService',
+        { name: metadata.name, namespace: metadata.namespace },
+        { spec: { suspend } },
+      )
+  }
+
+  async #await(what: string, look: () => Promise<string>): Promise<void> {
+    const { clock } = this.#twin
+    const untilMs = clock.now() + livenessMs
+    let unfinished = what
+    while (!this.#isBroken() && unfinished !== '' && clock.now() < untilMs) {
+      await this.#twin.run(60_000, () => this.#isBroken())
+      unfinished = await look()
+    }
+    if (!this.#isBroken() && unfinished !== '')
+      this.#invariants.add('liveness', `never came to an end: ${unfinished}`, 0, clock.now())
+  }
+
+  #isBroken(): boolean {
+    return this.#invariants.violations.length > 0
+  }
+
+  async #unfinishedJobs(): Promise<string> {
+    const { items } = await this.#twin.store.list('TrainingJob')
+    return said(items.filter(({ status }) => status?.phase !== 'Succeeded' && status?.phase !== 'Failed'))
+  }
+
+  /** Where all of them fit. */
+  async #unreadyServices(): Promise<string> {
+    const { items } = await this.#twin.store.list('InferenceService')
+    const slots = this.#history.nodes.reduce((sum, node) => sum + node.slots, 0)
+    if (items.reduce((sum, { spec }) => sum + spec.minReplicas, 0) > slots) return ''
+    return said(items.filter(({ status }) => status?.phase !== 'Ready'))
+  }
+
+  async #state(): Promise<string[]> {
+    const { store, clock } = this.#twin
+    const nodes = (await store.list('Node')).items.map(({ metadata, spec, status }) => {
+      const ready = status?.conditions?.find(({ type }) => type === 'Ready')?.status
+      return `node ${metadata.name}: ready ${ready}${spec?.unschedulable === true ? ', cordoned' : ''}`
+    })
+    const gangs = (await store.list('Gang')).items.map(({ metadata, spec, status = {} }) => {
+      const { seats, hold, eviction, resize } = status
+      const where = seats?.members.map(({ node }) => node).join(' ')
+      return `gang ${metadata.name}: attempt ${spec.attempt}, queue ${spec.queue}, priority ${spec.priority}, ${JSON.stringify({ min: spec.groups[0]?.min, max: spec.groups[0]?.max, suspend: spec.suspend, seats: seats && `${seats.attempt}: ${where}`, hold: hold && { attempt: hold.attempt, victims: hold.victims.map(({ gang }) => gang) }, eviction, resize: resize?.message, conditions: status.conditions?.map(({ type, status: is, reason, message }) => `${type} ${is} ${reason} ${message}`) })}`
+    })
+    const pods = (await store.list('Pod')).items.map(
+      ({ metadata, spec, status }) =>
+        `pod ${metadata.name}: ${status?.phase} on ${spec.nodeName}${metadata.deletionTimestamp === undefined ? '' : ', leaving'}`,
+    )
+    return [`at ${clock.now()}`, ...nodes, ...gangs, ...pods]
+  }
+
+  #say(line: string): void {
+    const text = `${this.#twin?.clock.now() ?? 0} ${line}`
+    this.#options.onLine?.(text)
+    this.#log.push(text)
+    if (this.#log.length > logMax) this.#log.shift()
+  }
+}
+
+function said(
+  items: readonly {
+    kind: string
+    metadata: { name: string }
+    status?: { phase?: string | undefined; message?: string | undefined } | undefined
+  }[],
+): string {
+  return items
+    .map(({ kind, metadata, status }) => `${kind} ${metadata.name} (${status?.phase}: ${status?.message ?? ''})`)
+    .join('; ')
+}
