@@ -37,6 +37,7 @@ const may: Record<string, string[]> = {
   compile: ['base', 'model'],
   api: ['base', 'model', 'store', 'observe', 'compile'],
   runtime: all,
+  twin: [...all, 'runtime'],
   cli: ['base', 'model', 'wire', 'scheduler', 'api', 'compile', 'runtime', 'twin'],
 }
 

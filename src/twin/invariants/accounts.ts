@@ -1,6 +1,6 @@
 import type { LedgerPage } from '../../model/kinds/ledger-page.ts'
 import type { Entry } from '../../store/history.ts'
-import type { Invariant } from './invariants.ts'
+import type { Invariant } from './contract.ts'
 
 /** Every slot-millisecond is in exactly one bucket: the entries of a page add up to its capacity. */
 export class Accounts implements Invariant {

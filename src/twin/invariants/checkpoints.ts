@@ -2,7 +2,7 @@ import type { Gang } from '../../model/kinds/gang.ts'
 import type { Report } from '../../model/kinds/report.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import type { Entry } from '../../store/history.ts'
-import type { Invariant } from './invariants.ts'
+import type { Invariant } from './contract.ts'
 import { keyOf } from './seats.ts'
 
 /**

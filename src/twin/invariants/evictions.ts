@@ -1,6 +1,6 @@
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { Entry } from '../../store/history.ts'
-import type { Invariant } from './invariants.ts'
+import type { Invariant } from './contract.ts'
 import { keyOf } from './seats.ts'
 
 /**

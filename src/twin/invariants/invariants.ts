@@ -1,17 +1,10 @@
 import type { Entry } from '../../store/history.ts'
 import { Accounts } from './accounts.ts'
 import { Checkpoints } from './checkpoints.ts'
+import type { Invariant } from './contract.ts'
 import { Evictions } from './evictions.ts'
 import { Leaders } from './leaders.ts'
 import { Seats } from './seats.ts'
-
-/** One rule of the factory that never breaks, looked at with each write. */
-export interface Invariant {
-  /** As in `docs/twin.md`. */
-  name: string
-  /** What is wrong after this write; undefined: nothing. */
-  check(entry: Entry): string | undefined
-}
 
 export interface Violation {
   invariant: string

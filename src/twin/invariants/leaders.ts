@@ -1,7 +1,7 @@
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { Lease } from '../../model/kinds/kubernetes.ts'
 import type { Entry } from '../../store/history.ts'
-import type { Invariant } from './invariants.ts'
+import type { Invariant } from './contract.ts'
 import { keyOf } from './seats.ts'
 
 /**

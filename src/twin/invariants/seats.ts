@@ -2,7 +2,7 @@ import type { Gang, Seat } from '../../model/kinds/gang.ts'
 import type { Pod } from '../../model/kinds/kubernetes.ts'
 import { label } from '../../model/names.ts'
 import type { Entry } from '../../store/history.ts'
-import type { Invariant } from './invariants.ts'
+import type { Invariant } from './contract.ts'
 
 /**
  * No accelerator, or share of one, is promised twice: neither by two gangs' seats, nor by seats and a pod that still

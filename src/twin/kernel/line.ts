@@ -107,9 +107,9 @@ function follow<T>(
     const delayMs = weather.delayMs()
     const arrivesMs = Math.max(lastMs, clock.now() + delayMs)
     const deliver = (): void => process.pass(() => isOver || run())
-    if (arrivesMs <= clock.now()) return deliver()
     lastMs = arrivesMs
-    clock.after(arrivesMs - clock.now(), deliver)
+    if (arrivesMs <= clock.now()) deliver()
+    else clock.after(arrivesMs - clock.now(), deliver)
   }
 
   /** Whoever is cut off notices that nothing comes any more, and has to list again. */

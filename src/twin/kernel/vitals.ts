@@ -58,7 +58,11 @@ export class Vitals {
   #hear(who: string, source: Source, isHeard: boolean): void {
     if (source.isHeard === isHeard || this.#sources.get(who) !== source) return
     source.isHeard = isHeard
-    if (!isHeard) return this.#fallSilent(who, source)
+    if (isHeard) this.#speakAgain(who, source)
+    else this.#fallSilent(who, source)
+  }
+
+  #speakAgain(who: string, source: Source): void {
     source.startMs = this.#clock.now()
     for (const listener of this.#listeners.get(who) ?? []) this.#calm(listener, this.#clock.now())
     source.sign()

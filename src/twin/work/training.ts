@@ -159,10 +159,9 @@ export class Ensemble {
     const request = this.#request
     if (request !== undefined && request.step <= step) {
       this.#request = undefined
-      return this.#checkpoint(step, request.stop)
-    }
-    if (step >= this.#model.steps) return this.#end()
-    this.#plan()
+      this.#checkpoint(step, request.stop)
+    } else if (step >= this.#model.steps) this.#end()
+    else this.#plan()
   }
 
   #tell(step: number, stepMs: number): void {
