@@ -30,6 +30,15 @@ describe('a hang', () => {
     expect(progress.patienceMs()).toBeUndefined()
   })
 
+  it('is one whose first steps do not come in the time that they were given', () => {
+    const progress = createProgress(60)
+    expect(progress.patienceMs()).toBe(60_000)
+    steps(progress, 2, 100)
+    expect(progress.patienceMs()).toBe(60_000)
+    steps(progress, 3, 100)
+    expect(progress.patienceMs()).toBe(3000)
+  })
+
   it('is judged by the pauses that the job has shown before, not by those in which the watcher slept', () => {
     const progress = createProgress()
     const at = steps(progress, 10, 100)

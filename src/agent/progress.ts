@@ -15,8 +15,11 @@ export interface Progress {
   stalls: Map<number, number>
 }
 
-/** Folds progress lines, and says how long to wait for the next. Times come from the caller. */
-export function createProgress() {
+/**
+ * Folds progress lines, and says how long to wait for the next. Times come from the caller. A pod whose first
+ * steps do not come within `firstStepSeconds` hangs.
+ */
+export function createProgress(firstStepSeconds?: number) {
   const now: Progress = { stalls: new Map() }
   const recent: Sample[] = []
   let stepsSeen = 0
@@ -81,11 +84,12 @@ export function createProgress() {
 
   /**
    * After how long without a step the pod hangs: three mean steps, at least 3 s, once three steps were seen; until then
-   * it may take what it likes. A job that has been seen to pause longer (evaluation, a slow checkpoint of another rank)
+   * as long as its first step may take. A job that has been seen to pause longer (evaluation, a slow checkpoint of another rank)
    * is given half as much again.
    */
   function patienceMs(): number | undefined {
-    if (stepsSeen < 3 || now.stopped === true) return undefined
+    if (now.stopped === true) return undefined
+    if (stepsSeen < 3) return firstStepSeconds === undefined ? undefined : 1000 * firstStepSeconds
     return Math.max(3 * 1000 * (now.stepSeconds ?? 0), 3000, longestGapMs * 1.5)
   }
 

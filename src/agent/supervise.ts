@@ -72,7 +72,7 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
   const place = placeOf(first)
   const beside: PodBeside = kit.files.beside(place, { blobs: kit.blobs, clock, log })
   const report = createPodReport({ ...kit, log, pod: first, everyMs: kit.reportEveryMs })
-  const progress = createProgress()
+  const progress = createProgress(place.work.firstStepSeconds)
   const left = new AbortController()
   let pod = first
   let stage: Stage = { kind: 'preparing', message: 'being prepared' }

@@ -116,7 +116,11 @@ function startTerm(options: ControlOptions, lease: LeaseHolder, epoch: number): 
   const { clock, liveness, random, blobs, sources, gatewayUrl } = options
   const over = new AbortController()
   const log = options.log.with({ epoch })
-  const store = fenced(options.store, () => (over.signal.aborted ? undefined : lease.fence()))
+  const store = fenced(
+    options.store,
+    () => (over.signal.aborted ? undefined : lease.fence()),
+    (kind, object) => views.wrote(kind, object),
+  )
   const views = createViews({ store, clock, random: random.split(`views ${epoch}`), log })
   const events = createEvents({ store, clock, log, component: 'millwright-control' })
   const context: Context = { store, views, blobs, sources, clock, liveness, random, log, events, epoch, gatewayUrl }

@@ -12,6 +12,8 @@ export interface Views {
   /** Pods of this very gang, of any attempt; those of an older one of its name may still be ending. */
   podsOf(gang: KindMap['Gang']): KindMap['Pod'][]
   podsOnNode(node: string): KindMap['Pod'][]
+  /** What this term has just written is known at once: it never decides on less than it did itself. */
+  wrote<K extends KindName>(kind: K, object: KindMap[K]): void
   /** Reports of those pods. */
   reportsOf(gang: KindMap['Gang']): KindMap['Report'][]
   /** Starts all and waits until each has listed once. */
@@ -55,6 +57,10 @@ export function createViews({ store, clock, random, log }: ViewsOptions): Views 
     of,
     podsOf,
     podsOnNode: (node) => of('Pod').by('node', node),
+    wrote: <K extends KindName>(kind: K, object: KindMap[K]) => {
+      const informer: Informer<KindMap[K]> | undefined = made[kind]
+      informer?.wrote(object)
+    },
     reportsOf: (gang) => {
       const uids = new Set(podsOf(gang).map((pod) => pod.metadata.uid))
       const named = of('Report').by('gang', keyOf(gang))

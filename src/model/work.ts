@@ -27,6 +27,8 @@ export const podWork = z.object({
   data: z.string().optional(),
   /** Blob key of the manifest that rank 0's output is shipped to when it exits 0. */
   output: z.string().optional(),
+  /** Its first steps are waited for this long; left out: for ever. */
+  firstStepSeconds: z.number().min(0).optional(),
   /** Reads progress from the log instead of MILLWRIGHT_PROGRESS: named groups step, loss, samples, tokens. */
   progressPattern: z.string().max(1000).optional(),
 })

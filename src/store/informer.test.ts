@@ -116,6 +116,53 @@ test('a store that fails is tried again', async () => {
   expect(log).toEqual(['ADDED a'])
 })
 
+test('what its owner wrote is known before the watch brings it, and shown once', async () => {
+  const slow = interruptible(store)
+  const { informer, log } = podsOf(slow.store)
+  informer.start()
+  await informer.synced()
+  slow.cut()
+  const written = await store.create('Pod', podNamed('a'))
+  if (written === 'exists') throw new Error('a is new')
+  informer.wrote(written)
+  expect(log).toEqual(['ADDED a'])
+  informer.wrote(written)
+  slow.end('expired')
+  await clock.advance(0)
+  expect(log).toEqual(['ADDED a'])
+})
+
+test('an answer that comes after the news of a deletion brings nothing back', async () => {
+  const { informer, log } = podsOf(store)
+  informer.start()
+  await informer.synced()
+  const written = await store.create('Pod', podNamed('a'))
+  if (written === 'exists') throw new Error('a is new')
+  await store.delete('Pod', { name: 'a', namespace: 'default' })
+  await clock.advance(0)
+  informer.wrote(written)
+  expect(informer.list()).toEqual([])
+  expect(log).toEqual(['ADDED a', 'DELETED a was a'])
+})
+
+test('one that was made again under its name outlives the news of the first one’s end', async () => {
+  const slow = interruptible(store)
+  const { informer, log } = podsOf(slow.store)
+  await store.create('Pod', podNamed('a'))
+  informer.start()
+  await informer.synced()
+  slow.cut()
+  const ref = { name: 'a', namespace: 'default' }
+  await store.delete('Pod', ref)
+  const again = await store.create('Pod', podNamed('a'))
+  if (again === 'exists') throw new Error('a is new again')
+  informer.wrote(again)
+  slow.end('expired')
+  await clock.advance(0)
+  expect(informer.get(ref)?.metadata.uid).toBe(again.metadata.uid)
+  expect(log).toEqual(['ADDED a', 'DELETED a was a', 'ADDED a'])
+})
+
 /** A store whose watches can be cut and whose lists can fail. */
 function interruptible(inner: Store) {
   let cut = false

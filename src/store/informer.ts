@@ -15,6 +15,11 @@ export interface Informer<T> {
   readonly isSynced: boolean
   get(ref: Ref): T | undefined
   list(namespace?: string): T[]
+  /**
+   * What the owner of this informer has just written, as the store answered: known at once, before the watch brings it,
+   * so that it never decides on less than it did itself. Of informers without selectors.
+   */
+  wrote(object: T): void
   /** The objects that `indexes[index]` filed under `value`. */
   by(index: string, value: string): T[]
   /**
@@ -52,6 +57,8 @@ export function createInformer<K extends KindName>(options: InformerOptions<K>):
   const index = createIndex(indexes)
   const handlers = new Set<(change: Change<T>) => void>()
   let isSynced = false
+  /** Everything up to this revision was shown by lists and watches. */
+  let seen = '0'
   let waiting: (() => void)[] = []
   let running: AbortController | undefined
 
@@ -61,7 +68,7 @@ export function createInformer<K extends KindName>(options: InformerOptions<K>):
       try {
         const listed = await store.list(kind, { ...selectors })
         if (signal.aborted) return
-        replaceAll(listed.items)
+        replaceAll(listed.items, listed.resourceVersion)
         markSynced()
         failures = 0
         const reason = await watchFrom(listed.resourceVersion, signal)
@@ -95,7 +102,9 @@ export function createInformer<K extends KindName>(options: InformerOptions<K>):
         { ...selectors, from },
         {
           event: (event) => {
-            if (!signal.aborted) apply(event)
+            if (signal.aborted) return
+            see(event.object.metadata.resourceVersion)
+            apply(event)
           },
           ended: (reason) => {
             signal.removeEventListener('abort', abort)
@@ -106,15 +115,23 @@ export function createInformer<K extends KindName>(options: InformerOptions<K>):
     })
   }
 
+  function see(revision: string | undefined): void {
+    if (revision !== undefined && isNewer(revision, seen)) seen = revision
+  }
+
   function apply(event: WatchEvent<T>): void {
     if (event.type === 'DELETED') forget(keyOf(event.object), event.object)
     else learn(event.object)
   }
 
   /** Makes what we know equal to `items`, telling handlers what must have happened in between. */
-  function replaceAll(items: readonly T[]): void {
+  function replaceAll(items: readonly T[], revision: string): void {
+    see(revision)
     const present = new Set(items.map(keyOf))
-    for (const [key, object] of [...objects]) if (!present.has(key)) forget(key, object)
+    for (const [key, object] of [...objects]) {
+      const isOurs = isNewer(object.metadata.resourceVersion, revision) // written since that list was made
+      if (!present.has(key) && !isOurs) forget(key, object)
+    }
     for (const item of items) learn(item)
   }
 
@@ -122,11 +139,12 @@ export function createInformer<K extends KindName>(options: InformerOptions<K>):
     const key = keyOf(object)
     const previous = objects.get(key)
     if (previous !== undefined && previous.metadata.uid !== object.metadata.uid) {
+      if (!isNewer(object.metadata.resourceVersion, previous.metadata.resourceVersion)) return
       forget(key, previous)
       learn(object)
       return
     }
-    if (previous?.metadata.resourceVersion === object.metadata.resourceVersion && previous !== undefined) return
+    if (previous !== undefined && !isNewer(object.metadata.resourceVersion, previous.metadata.resourceVersion)) return
     objects.set(key, object)
     index.replace(key, previous, object)
     tell({ type: previous === undefined ? 'ADDED' : 'MODIFIED', object, previous })
@@ -134,7 +152,8 @@ export function createInformer<K extends KindName>(options: InformerOptions<K>):
 
   function forget(key: string, object: T): void {
     const previous = objects.get(key)
-    if (previous === undefined) return
+    // Deleted and made again by ourselves, before we were told of the deletion: that was shown already.
+    if (previous === undefined || isNewer(previous.metadata.resourceVersion, object.metadata.resourceVersion)) return
     objects.delete(key)
     index.replace(key, previous, undefined)
     tell({ type: 'DELETED', object, previous })
@@ -174,6 +193,10 @@ export function createInformer<K extends KindName>(options: InformerOptions<K>):
     get isSynced() {
       return isSynced
     },
+    wrote: (object) => {
+      // What the watch has shown already may be over by now.
+      if (isSynced && isNewer(object.metadata.resourceVersion, seen)) learn(object)
+    },
     get: (ref) => objects.get(`${ref.namespace ?? ''}/${ref.name}`),
     list: (namespace) => {
       const all = [...objects.values()]
@@ -190,6 +213,11 @@ export function createInformer<K extends KindName>(options: InformerOptions<K>):
 
 function keyOf(object: KindMap[KindName]): string {
   return `${object.metadata.namespace ?? ''}/${object.metadata.name}`
+}
+
+/** Revisions are numbers that rise; in etcd, in the embedded stores, and by Kubernetes' own word since 1.35. */
+function isNewer(a: string | undefined, b: string | undefined): boolean {
+  return Number(a) > Number(b)
 }
 
 /** Keys of objects by the values that each index files them under. */

@@ -71,15 +71,21 @@ function isAnothers(context: Context, gang: Gang, name: string): boolean {
 function workOf(job: TrainingJob, gang: Gang, data: string | undefined): PodWork {
   const { attempt } = gang.spec
   const [newest] = committedOf(gang)
+  const hasStepped = newest !== undefined || gang.status?.stepSeconds !== undefined
+  const firstStep = job.spec.progressDeadlineSeconds ?? (hasStepped ? firstStepSecondsDefault : undefined)
   return {
     checkpoints: prefixOf('checkpoints', job, attempt),
     checkpointRanks: job.spec.checkpoint.ranks,
     ...(newest === undefined ? {} : { restore: restoreOf(newest) }),
     ...(data === undefined ? {} : { data }),
     ...(job.spec.output === undefined ? {} : { output: `${prefixOf('outputs', job, attempt)}/manifest.json` }),
+    ...(firstStep === undefined ? {} : { firstStepSeconds: firstStep }),
     ...(job.spec.progress === undefined ? {} : { progressPattern: job.spec.progress.pattern }),
   }
 }
+
+/** What NVIDIA's resiliency extension gives setup in its example (facts/reliability.md §4). */
+const firstStepSecondsDefault = 600
 
 function restoreOf({ step, attempt, manifests, digests }: GangStatus['checkpoints'][number]): PodWork['restore'] {
   return { step, attempt, manifests, ...(digests === undefined ? {} : { digests }) }

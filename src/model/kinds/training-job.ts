@@ -81,6 +81,11 @@ export const trainingJob = z
           })
           .optional()
           .describe('Regular expression over the log with the named groups step, loss, samples, tokens.'),
+        progressDeadlineSeconds: seconds
+          .optional()
+          .describe(
+            'An attempt of which no first steps are seen for so long is taken for hung. When left out: 600 once the job has made a step, for then it tells its progress.',
+          ),
         maxRestarts: z
           .number()
           .int()

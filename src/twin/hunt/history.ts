@@ -143,6 +143,7 @@ function drawArrivals(
         // It borrows nothing, so where queues own parts it may have to wait for ever.
         ...(draw.chance(0.1) && queues.length === 0 ? { preemptible: false } : {}),
         maxRestarts: 1000,
+        progressDeadlineSeconds: draw.one([60, 600]),
         checkpoint: { interval: draw.one(['30s', '120s', 'auto']), ranks: draw.one(['first', 'all']) },
         ...(draw.chance(0.2) ? { topology: { preferred: 'rack' } } : {}),
       },
@@ -158,7 +159,7 @@ function drawPerformance(draw: Draw): Performance {
     restoreMs: draw.int(0, 5000),
     training: {
       steps: draw.int(10, 200),
-      stepMs: () => stepMs,
+      stepMs,
       initMs: draw.int(0, 10_000),
       stallMs: draw.int(0, 3000),
       persistMs: draw.int(0, 20_000),

@@ -7,8 +7,10 @@ import { stepsSign } from '../../model/signs.ts'
 export interface TrainingModel {
   /** Steps until it is done. */
   steps: number
-  /** One step with so many ranks, without a slow one among them. */
-  stepMs(ranks: number): number
+  /** One step, without a slow rank. */
+  stepMs: number
+  /** With so many ranks; left out: with any number. With fewer a step takes as much longer. */
+  ranks?: number
   /** From the start of the last rank to the first step: rendezvous, communicators, warm-up. */
   initMs: number
   /** Training stands still for so long at a checkpoint. */
@@ -126,7 +128,8 @@ export class Ensemble {
     if (!this.#isWhole()) return
     let slowness = 1
     for (const { pod } of this.#ranks.values()) slowness = Math.max(slowness, this.#health.slowness(pod))
-    const stepMs = this.#model.stepMs(this.#size) * slowness
+    const { stepMs: full, ranks = this.#size } = this.#model
+    const stepMs = ((full * ranks) / this.#size) * slowness
     this.#base = { step, atMs: this.#clock.now(), stepMs }
     for (const rank of this.#ranks.values()) {
       if (!this.#tells(rank)) continue
