@@ -62,6 +62,8 @@ export function templateOf(service: InferenceService): PodTemplate {
 export function gangGroups(groups: readonly PodGroup[]): GangGroup[] {
   return groups.map(({ name, replicas, minReplicas = replicas, template, topology }) => {
     const { spec } = template
+    const { affinity, topologySpreadConstraints } = spec
+    const labels = template.metadata?.labels
     return {
       name,
       min: minReplicas,
@@ -72,7 +74,9 @@ export function gangGroups(groups: readonly PodGroup[]): GangGroup[] {
       ports: Math.max(1, sum(spec.containers.map((container) => container.ports?.length ?? 0))),
       nodeSelector: spec.nodeSelector ?? {},
       tolerations: spec.tolerations ?? [],
-      ...(spec.affinity === undefined ? {} : { affinity: spec.affinity }),
+      ...(affinity === undefined ? {} : { affinity }),
+      ...(topologySpreadConstraints === undefined ? {} : { topologySpreadConstraints }),
+      ...(labels === undefined || Object.keys(labels).length === 0 ? {} : { labels }),
       ...(topology === undefined ? {} : { topology }),
     }
   })

@@ -1,3 +1,4 @@
+import { affinityErrors, slicedErrors } from './affinity-rules.ts'
 import { type FieldError, fieldError, printable, shown } from './field-error.ts'
 import { envName, resourceName } from './metadata.ts'
 import { readQuantity } from './quantity.ts'
@@ -45,6 +46,8 @@ function gang(spec: Raw): FieldError[] {
   })
   return [
     ...groups.flatMap((group, i) => ordered(group, ['spec', 'groups', i], 'min', 'max')),
+    ...groups.flatMap((group, i) => affinityErrors(group, ['spec', 'groups', i])),
+    ...groups.flatMap((group, i) => slicedErrors(group, ['spec', 'groups', i], isSliced(spec, group))),
     ...topologyErrors(spec, members),
   ]
 }
@@ -59,6 +62,10 @@ function trainingJob(spec: Raw): FieldError[] {
     ...ordered(spec, ['spec'], 'minWorkers', 'workers', 1),
     ...groups.flatMap((group, i) => ordered(record(group), ['spec', 'groups', i], 'minReplicas', 'replicas', 1)),
     ...groups.flatMap((group, i) => template(record(group)['template'], ['spec', 'groups', i, 'template'])),
+    ...groups.map(record).flatMap((group, i) => {
+      const pod = record(record(group['template'])['spec'])
+      return slicedErrors(pod, ['spec', 'groups', i, 'template', 'spec'], isSliced(spec, group))
+    }),
     ...repeatedNames(groups, ['spec', 'groups'], 'worker'),
     ...tooManyMembers(groups),
     ...topologyErrors(spec, spec['groups'] === undefined ? [workers(spec)] : groups.map(membersOf)),
@@ -67,6 +74,12 @@ function trainingJob(spec: Raw): FieldError[] {
     ...pattern(record(spec['progress'])['pattern']),
     ...exitCodes(record(spec['failurePolicy'])),
   ]
+}
+
+function isSliced(spec: Raw, group: Raw): boolean {
+  const sets = list(spec['together']).map(record)
+  const set = sets.find((one) => list(one['groups']).includes(group['name']))
+  return [group, set, spec].some((one) => record(one?.['topology'])['slices'] !== undefined)
 }
 
 function workers(spec: Raw) {
@@ -164,9 +177,12 @@ function template(value: unknown, at: At): FieldError[] {
 }
 
 function podSpec(spec: Raw, at: At): FieldError[] {
-  return ['containers', 'initContainers'].flatMap((field) =>
-    list(spec[field]).flatMap((value, i) => container(record(value), [...at, field, i])),
-  )
+  return [
+    ...['containers', 'initContainers'].flatMap((field) =>
+      list(spec[field]).flatMap((value, i) => container(record(value), [...at, field, i])),
+    ),
+    ...affinityErrors(spec, at),
+  ]
 }
 
 function container(value: Raw, at: At): FieldError[] {

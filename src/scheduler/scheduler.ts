@@ -169,7 +169,7 @@ class FleetScheduler extends State implements Scheduler, Explained {
     } else if (object.status?.seats?.attempt === object.spec.attempt) {
       this.#leaveLine(key)
     } else {
-      this.line.put(key, object, laneKeyOf(state))
+      this.line.put(key, object, this.#laneKeyOf(state))
     }
   }
 
@@ -370,6 +370,14 @@ class FleetScheduler extends State implements Scheduler, Explained {
     return verdict
   }
 
+  /** A gang that restarts stands in a lane of its own: it has room that others alike have not. */
+  #laneKeyOf({ key, object, seats }: GangState): string {
+    const { spec, metadata } = object
+    const own = seats === undefined && spec.attempt === 1 ? '' : key
+    const company = spec.groups.map((group) => this.fleet.neighbours.of(object, group)?.key)
+    return JSON.stringify([spec.queue, metadata.namespace, spec.groups, spec.topology, spec.together, own, company])
+  }
+
   #leaveLine(key: string): void {
     // Whoever waited behind it may go now.
     if (this.line.laneOf(key)?.blocked?.head === key) this.fleet.generation++
@@ -400,13 +408,6 @@ function* lanesOf(line: Line): Iterable<readonly Waiting[]> {
     const isLookedAt = blocked?.head !== waiting[0]?.key || !isPreempting(blocked?.verdict) || untold.size > 0
     if (isLookedAt) yield waiting
   }
-}
-
-/** A gang that restarts stands in a lane of its own: it has room that others alike have not. */
-function laneKeyOf(state: GangState): string {
-  const { spec, metadata } = state.object
-  const own = state.seats === undefined && state.object.spec.attempt === 1 ? '' : state.key
-  return JSON.stringify([spec.queue, metadata.namespace, spec.groups, spec.topology, spec.together, own])
 }
 
 function toldTo(gang: Gang): { reason: string; message: string } | undefined {

@@ -294,7 +294,7 @@ export class Player {
 }
 
 const nodeOptions = ['rack', 'block', 'zone', 'taint', 'labels', 'cpu', 'memory']
-const templateOptions = ['cpu', 'memory', 'select', 'tolerate']
+const templateOptions = ['cpu', 'memory', 'select', 'tolerate', 'pods', 'apart', 'beside', 'rather', 'even']
 
 function commandOf(line: string): Command {
   const [verb = '', ...words] = line.trim().split(/\s+/)
@@ -366,12 +366,39 @@ function templateFor(accelerators: string, options: Map<string, string>): object
   const [nodeSelector, key] = [pairs(take(options, 'select')), take(options, 'tolerate')]
   const requests = { ...(cpu && { cpu }), ...(memory && { memory }) }
   return {
-    metadata: { annotations: { [annotation.accelerators]: accelerators } },
+    metadata: { labels: pairs(take(options, 'pods')), annotations: { [annotation.accelerators]: accelerators } },
     spec: {
+      ...aboutOthers(options),
       containers: [{ name: 'main', resources: { requests } }],
       nodeSelector,
       tolerations: key === undefined ? [] : [{ key, operator: 'Exists' }],
     },
+  }
+}
+
+/** `apart=app:web@zone`; `rather` is apart where there is a choice. */
+function aboutOthers(options: Map<string, string>): object {
+  const term = (name: string) => {
+    const [selector, by = 'node'] = take(options, name)?.split('@') ?? []
+    const keys: Record<string, string> = { node: label.hostname, rack: label.rack, zone: label.zone }
+    return selector === undefined
+      ? undefined
+      : { labelSelector: { matchLabels: pairs(selector) }, topologyKey: keys[by] ?? by }
+  }
+  const [apart, beside, rather, even] = [term('apart'), term('beside'), term('rather'), term('even')]
+  const required = 'requiredDuringSchedulingIgnoredDuringExecution'
+  const preferred = 'preferredDuringSchedulingIgnoredDuringExecution'
+  const podAntiAffinity = {
+    ...(apart && { [required]: [apart] }),
+    ...(rather && { [preferred]: [{ weight: 100, podAffinityTerm: rather }] }),
+  }
+  const affinity = {
+    ...((apart ?? rather) && { podAntiAffinity }),
+    ...(beside && { podAffinity: { [required]: [beside] } }),
+  }
+  return {
+    ...(Object.keys(affinity).length > 0 && { affinity }),
+    ...(even && { topologySpreadConstraints: [{ ...even, maxSkew: 1, whenUnsatisfiable: 'DoNotSchedule' }] }),
   }
 }
 

@@ -74,7 +74,15 @@ export const gang = z
               affinity: z
                 .looseObject({})
                 .optional()
-                .describe("Kubernetes' affinity; what it requires and prefers of nodes counts."),
+                .describe("Kubernetes' affinity: what it requires and prefers of nodes, and of pods that are there."),
+              topologySpreadConstraints: z
+                .array(z.looseObject({}))
+                .optional()
+                .describe("Kubernetes' own: how evenly pods are spread over the values of a node label."),
+              labels: z
+                .record(z.string(), z.string())
+                .optional()
+                .describe("Labels of the members' template: pod affinity finds pods by them."),
               topology: topology.optional().describe('How close together the members of this group sit.'),
             }),
           )

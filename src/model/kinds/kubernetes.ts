@@ -54,6 +54,7 @@ const podSpec = z.looseObject({
   nodeSelector: z.record(z.string(), z.string()).optional(),
   tolerations: z.array(z.looseObject({})).optional(),
   affinity: z.looseObject({}).optional(),
+  topologySpreadConstraints: z.array(z.looseObject({})).optional(),
   restartPolicy: z.string().optional(),
   schedulerName: z.string().optional(),
   terminationGracePeriodSeconds: z.number().optional(),

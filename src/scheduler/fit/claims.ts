@@ -2,16 +2,18 @@ import { assert } from '../../base/errors.ts'
 import type { Seat } from '../../model/kinds/gang.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import { bankFor, type Claim, type DeviceState, type NodeState } from '../fleet/nodes.ts'
+import type { Occupant } from '../fleet/pod-terms.ts'
 import type { Demand } from '../fleet/rooms.ts'
 
 /** For whom a claim is counted. */
 export interface Claimant {
   gang: string
   queue: string
+  occupant: Occupant | undefined
 }
 
 /** What one more member of the demand takes of the node, which has the room. */
-export function claimOn(fleet: Fleet, node: NodeState, demand: Demand, { gang, queue }: Claimant): Claim {
+export function claimOn(fleet: Fleet, node: NodeState, demand: Demand, claimant: Claimant): Claim {
   return {
     node: node.name,
     model: bankFor(node, demand.model)[0]?.model ?? demand.model,
@@ -19,13 +21,12 @@ export function claimOn(fleet: Fleet, node: NodeState, demand: Demand, { gang, q
     cpuMilli: demand.cpuMilli,
     memoryBytes: demand.memoryBytes,
     ports: pickPorts(node, demand.ports),
-    gang,
-    queue,
+    ...claimant,
   }
 }
 
 /** What a member that stays where it runs goes on holding. */
-export function claimOf(seat: Seat, node: NodeState, demand: Demand, { gang, queue }: Claimant): Claim {
+export function claimOf(seat: Seat, node: NodeState, demand: Demand, claimant: Claimant): Claim {
   const device = seat.devices[0]
   return {
     node: seat.node,
@@ -34,8 +35,7 @@ export function claimOf(seat: Seat, node: NodeState, demand: Demand, { gang, que
     cpuMilli: demand.cpuMilli,
     memoryBytes: demand.memoryBytes,
     ports: seat.ports,
-    gang,
-    queue,
+    ...claimant,
   }
 }
 

@@ -2,23 +2,29 @@ import { anyGpu, cpuModel } from '../../model/accelerators.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import { preferencesOf, requiredTerms } from '../fleet/affinity.ts'
 import type { Fleet } from '../fleet/fleet.ts'
-import type { Demand, Slice } from '../fleet/rooms.ts'
+import type { Demand, Neighbourhood, Slice } from '../fleet/rooms.ts'
 
 export type Group = Gang['spec']['groups'][number]
 export type Alternative = Group['accelerators'][number]
 
 /** What one member of the group asks of a node with this alternative. */
-export function demandOf(group: Group, { model, count }: Alternative, slices?: readonly Slice[]): Demand {
+export function demandOf(
+  group: Group,
+  { model, count }: Alternative,
+  slices?: readonly Slice[],
+  company?: Neighbourhood,
+): Demand {
   const whole = Math.floor(count)
   const milli = Math.ceil((count - whole) * 1000 - 1e-9)
   const { cpuMilli, memoryBytes, ports, nodeSelector, tolerations, affinity } = group
   const isPlain = tolerations.length === 0 && affinity === undefined && Object.keys(nodeSelector).length === 0
   const where = isPlain ? '' : JSON.stringify([nodeSelector, tolerations, affinity])
   const sliced = slices === undefined ? '' : slices.map(({ level, size }) => `${level}/${size}`).join()
-  const key = `${model} ${whole} ${milli} ${cpuMilli} ${memoryBytes} ${ports} ${sliced} ${where}`
+  const beside = company === undefined ? '' : company.key
+  const key = `${model} ${whole} ${milli} ${cpuMilli} ${memoryBytes} ${ports} ${sliced} ${where}${beside}`
   const room = { model, whole, milli, cpuMilli, memoryBytes, ports, pods: 1, slices }
   const [terms, preferences] = [requiredTerms(affinity), preferencesOf(affinity)]
-  return { key, ...room, nodeSelector, tolerations, terms, preferences }
+  return { key, ...room, nodeSelector, tolerations, terms, preferences, company }
 }
 
 /** Milli-accelerators of one member. */
@@ -42,6 +48,9 @@ export function alternativesOf(fleet: Fleet, group: Group): Alternative[] {
 }
 
 /** One for each accelerator that each of its groups could have. */
-export function demandsOf({ spec }: Gang): Demand[] {
-  return spec.groups.flatMap((group) => group.accelerators.map((one) => demandOf(group, one)))
+export function demandsOf({ neighbours }: Fleet, gang: Gang): Demand[] {
+  return gang.spec.groups.flatMap((group) => {
+    const company = neighbours.of(gang, group)
+    return group.accelerators.map((one) => demandOf(group, one, undefined, company))
+  })
 }

@@ -1,7 +1,7 @@
 import { nodeLevel } from '../../model/fabric.ts'
-import { preference } from '../fleet/affinity.ts'
 import type { Domain } from '../fleet/fabric.ts'
 import type { Fleet } from '../fleet/fleet.ts'
+import { liking } from '../fleet/liking.ts'
 import type { NodeState } from '../fleet/nodes.ts'
 import type { Demand } from '../fleet/rooms.ts'
 import type { Part, Place } from './parts.ts'
@@ -46,6 +46,20 @@ export function* domainsFor(
   else if (required !== undefined && 'label' in required) {
     yield* possible(fleet, groups, inside(fleet, required, outer))
   } else if (isKnown(outer)) yield outer
+}
+
+/** Where members that want each other beside them may gather, the tightest that holds them first; else all of `outer`. */
+export function gatheringPlaces(fleet: Fleet, group: Choosing, { company }: Demand, outer: Within): Within[] {
+  const places = company?.gathering()
+  if (places === undefined) return [outer]
+  return possible(
+    fleet,
+    [group],
+    places.map((indices) => {
+      const nodes = indices.flatMap((index) => fleet.order[index] ?? []).filter((node) => isInside(node, outer))
+      return { domain: outer.domain, nodes: new Set(nodes) }
+    }),
+  )
 }
 
 /** Whether labels say which domain of a wider level it is in; they need not where none is meant. */
@@ -125,7 +139,7 @@ function possible(fleet: Fleet, groups: readonly Choosing[], places: readonly Wi
       const taken = Math.min(max, most.open.total)
       members += taken
       room += most.open.total
-      if (most.demand.preferences !== undefined) liked += taken * (likes(fleet, most.demand, most.open, within) ?? 0)
+      liked += taken * likes(fleet, most.demand, most.open, within)
       if (!isBalanced || within.domain === undefined) continue
       const even = evenness(within.domain, taken, { ...plain(most.demand, most.open), isBalanced })
       least += even.least
@@ -141,12 +155,14 @@ function possible(fleet: Fleet, groups: readonly Choosing[], places: readonly Wi
 }
 
 function likes(fleet: Fleet, demand: Demand, room: OpenRoom, { domain, nodes }: Within): number {
+  const liked = liking(demand)
+  if (liked === undefined) return 0
   if (domain !== undefined) return likedBy(fleet, demand, room)?.(domain) ?? 0
   let [weight, rooms] = [0, 0]
   for (const node of nodes ?? []) {
     const own = fleet.fabric.domains[nodeLevel]?.[node.index]
     const here = own === undefined ? 0 : room.in(own)
-    weight += here * preference(node, demand.preferences ?? [])
+    weight += here * liked(node)
     rooms += here
   }
   return rooms === 0 ? 0 : weight / rooms

@@ -68,7 +68,7 @@ function tooFarApart(fleet: Fleet, request: FitRequest, parts: Part): Shortage {
   const [alternative] = group === undefined ? [] : alternativesOf(fleet, group)
   assert(group !== undefined && alternative !== undefined, 'a gang has groups and they name accelerators')
   const { slices, widest } = spreadingOf(object, index)
-  const demand = demandOf(group, alternative, slices)
+  const demand = demandOf(group, alternative, slices, fleet.neighbours.of(object, group))
   const room = roomIn(fleet, demand, reserved.of(alternative.model)?.nodes, {})
   const places = part.required === undefined ? [{}] : inside(fleet, part.required, {})
   const membersFit = places.reduce((most, within) => Math.max(most, room(within).total), 0)

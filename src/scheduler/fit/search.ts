@@ -1,13 +1,14 @@
 import { assert } from '../../base/errors.ts'
 import type { Gang, Seat } from '../../model/kinds/gang.ts'
-import { preference } from '../fleet/affinity.ts'
 import type { Fleet } from '../fleet/fleet.ts'
+import { liking } from '../fleet/liking.ts'
 import type { Claim, NodeState } from '../fleet/nodes.ts'
+import type { Occupant } from '../fleet/pod-terms.ts'
 import { admits, type Demand, roomFor } from '../fleet/rooms.ts'
 import { costTo, distanceTo, least, nearTo, roomBeside } from './beside.ts'
-import { claimOf, claimOn } from './claims.ts'
+import { type Claimant, claimOf, claimOn } from './claims.ts'
 import { alternativesOf, demandOf, type Group, membersBy, perMember } from './demand.ts'
-import { type Choosing, domainsFor, isInside, roomIn, type Within } from './domains.ts'
+import { type Choosing, domainsFor, gatheringPlaces, isInside, roomIn, type Within } from './domains.ts'
 import { type Part, partsOf, type Spreading, spreadingOf } from './parts.ts'
 import { type Reserved, type Shortage, shortageOf } from './shortage.ts'
 import { likedBy, type OpenRoom, openRoom, spread } from './spread.ts'
@@ -47,6 +48,7 @@ export class Search {
   readonly #before: Before | undefined
   /** Seats that members keep, by group. */
   readonly #kept: ReadonlyMap<number, readonly Seat[]>
+  readonly #occupants: readonly Occupant[] | undefined
   #quotaLeft: Map<string, number>
   #tries = 0
   #explains = false
@@ -57,6 +59,7 @@ export class Search {
     this.#request = request
     this.#groups = request.object.spec.groups
     this.#before = before
+    this.#occupants = fleet.neighbours.occupantsOf(request.object)
     this.#quotaLeft = new Map(request.quotaLeft)
     this.#kept = before === undefined ? new Map() : keptSeats(fleet, request.object, before)
   }
@@ -107,8 +110,9 @@ export class Search {
   readonly choosing = (index: number): Choosing => {
     const group = this.#group(index)
     const spreading = spreadingOf(this.#request.object, index)
+    const company = this.#fleet.neighbours.of(this.#request.object, group)
     const demands = alternativesOf(this.#fleet, group).map((alternative) => ({
-      demand: demandOf(group, alternative, spreading.slices),
+      demand: demandOf(group, alternative, spreading.slices, company),
       closed: this.#request.reserved.of(alternative.model)?.nodes,
     }))
     return { min: group.min, max: group.max, demands, isBalanced: spreading.isBalanced }
@@ -118,8 +122,9 @@ export class Search {
   #isGroupPlaced(index: number, within: Within, set: Part | undefined): boolean {
     const group = this.#group(index)
     const spreading = spreadingOf(this.#request.object, index)
+    const company = this.#fleet.neighbours.of(this.#request.object, group)
     for (const alternative of alternativesOf(this.#fleet, group)) {
-      const demand = demandOf(group, alternative, spreading.slices)
+      const demand = demandOf(group, alternative, spreading.slices, company)
       const mark = this.placed.length
       if (this.#placeAs(index, demand, spreading, within, set)) return true
       this.#backTo(mark)
@@ -137,12 +142,17 @@ export class Search {
     const closed = this.#request.reserved.of(demand.model)?.nodes
     const { members, room } = this.#countMembers(group, demand, within, stay)
     if (members < group.min || members < stay) return false
+    if (demand.company?.isInTurn === true && members > 1) return this.#placeInTurn(index, demand, within, stay, members)
     const quota = this.#quotaLeft.get(demand.model)
     if (quota !== undefined) this.#quotaLeft.set(demand.model, quota - members * perMember(demand))
     const near = set === undefined && stay === 0 ? undefined : this.#nodesOf(set?.groups ?? [index])
     const wanted = members - stay
-    if (wanted === 1) this.#claim(index, demand, this.#best(demand, closed, within, near, this.#others(set, index)))
-    else if (wanted > 1) {
+    if (wanted === 1) {
+      const node = this.#best(demand, closed, within, near, this.#others(set, index))
+      assert(node !== undefined, 'a node has the room that was counted')
+      this.#claim(index, demand, node)
+    }
+    if (wanted > 1) {
       const { slices } = demand
       const loose = slices === undefined ? room : openRoom(fleet, unsliced(demand), closed, within.nodes)
       const { isBalanced, isScattered } = spreading
@@ -152,6 +162,33 @@ export class Search {
       for (const node of spread(fleet, wanted, asked)) this.#claim(index, demand, node)
     }
     return true
+  }
+
+  /**
+   * One after the other, where each may still go once those before it sit, and near them. Where they have to gather, in
+   * the first place that takes enough of them.
+   */
+  #placeInTurn(index: number, demand: Demand, within: Within, stay: number, most: number): boolean {
+    const fleet = this.#fleet
+    const { min } = this.#group(index)
+    if (demand.slices !== undefined) return false // admission refuses both together
+    const closed = this.#request.reserved.of(demand.model)?.nodes
+    const mark = this.placed.length
+    for (const inside of gatheringPlaces(fleet, this.choosing(index), demand, within)) {
+      let members = stay
+      for (; members < most; members++) {
+        const node = this.#best(demand, closed, inside, this.#nodesOf([index]), [])
+        if (node === undefined) break
+        this.#claim(index, demand, node)
+      }
+      if (members >= min) {
+        const quota = this.#quotaLeft.get(demand.model)
+        if (quota !== undefined) this.#quotaLeft.set(demand.model, quota - members * perMember(demand))
+        return true
+      }
+      this.#backTo(mark)
+    }
+    return false
   }
 
   /** As many as it may have, whole slices of them; those that stay are placed already. */
@@ -166,10 +203,12 @@ export class Search {
   missing(): Shortage | undefined {
     const { object } = this.#request
     const [only, ...others] = this.#groups
-    if (only === undefined || others.length > 0) return this.place(partsOf(object), {})
-    const fits = alternativesOf(this.#fleet, only).some(
-      (alternative) => this.#countMembers(only, demandOf(only, alternative), {}, 0).members >= only.min,
-    )
+    const company = only === undefined ? undefined : this.#fleet.neighbours.of(object, only)
+    if (only === undefined || others.length > 0 || company?.isInTurn === true) return this.place(partsOf(object), {})
+    const fits = alternativesOf(this.#fleet, only).some((alternative) => {
+      const demand = demandOf(only, alternative, undefined, company)
+      return this.#countMembers(only, demand, {}, 0).members >= only.min
+    })
     return fits ? undefined : this.#shortageOf(0, {})
   }
 
@@ -182,7 +221,7 @@ export class Search {
       const node = this.#fleet.nodes.get(seat.node)
       const isThere = node !== undefined && (this.#before?.mayMove === false || roomFor(node, demand) > 0)
       if (isThere) {
-        if (this.#before?.mayMove === false) this.#hold(index, node, claimOf(seat, node, demand, this.#claimant))
+        if (this.#before?.mayMove === false) this.#hold(index, node, claimOf(seat, node, demand, this.#claimant(index)))
         else this.#claim(index, demand, node)
         stayed++
       } else if (isWhole) return undefined
@@ -197,31 +236,27 @@ export class Search {
     within: Within,
     near: ReadonlySet<NodeState> | undefined,
     others: readonly Demand[],
-  ): NodeState {
+  ): NodeState | undefined {
     const fleet = this.#fleet
-    const { preferences } = demand
+    const liked = liking(demand)
     const isAnywhere = closed === undefined && within.domain === undefined && within.nodes === undefined
     const isOpen = (node: NodeState) => closed?.has(node) !== true && isInside(node, within)
     const wishes: ((node: NodeState) => number)[] = []
     if (others.length > 0) wishes.push(costTo(others, demand))
+    if (demand.company?.isInTurn === true && liked !== undefined) wishes.push((node) => -liked(node))
     if (near !== undefined && near.size > 0) wishes.push(distanceTo(fleet, near))
-    if (preferences !== undefined) wishes.push((node) => -preference(node, preferences))
+    if (liked !== undefined) wishes.push((node) => -liked(node))
     if (others.length > 0) {
       const beside = roomBeside(others, demand)
       wishes.push((node) => -beside(node))
     }
-    let best: NodeState | undefined
-    if (wishes.length === 0) best = fleet.best(demand, isAnywhere ? undefined : isOpen)
-    else {
-      const rooms = fleet.rooms(demand)
-      const { from, to } = within.domain ?? { from: 0, to: fleet.order.length }
-      let able = fleet.order.slice(from, to).filter((node) => isOpen(node) && rooms.on(node) > 0)
-      for (const wish of wishes) able = least(able, wish)
-      const left = new Set(able)
-      best = fleet.best(demand, (node) => left.has(node))
-    }
-    assert(best !== undefined, 'a node has the room that was counted')
-    return best
+    if (wishes.length === 0) return fleet.best(demand, isAnywhere ? undefined : isOpen)
+    const rooms = fleet.rooms(demand)
+    const { from, to } = within.domain ?? { from: 0, to: fleet.order.length }
+    let able = fleet.order.slice(from, to).filter((node) => isOpen(node) && rooms.on(node) > 0)
+    for (const wish of wishes) able = least(able, wish)
+    const left = new Set(able)
+    return fleet.best(demand, (node) => left.has(node))
   }
 
   /** What the groups of the set that are not placed yet ask for. */
@@ -236,7 +271,7 @@ export class Search {
   }
 
   #claim(group: number, demand: Demand, node: NodeState): void {
-    this.#hold(group, node, claimOn(this.#fleet, node, demand, this.#claimant))
+    this.#hold(group, node, claimOn(this.#fleet, node, demand, this.#claimant(group)))
   }
 
   #hold(group: number, node: NodeState, claim: Claim): void {
@@ -244,8 +279,9 @@ export class Search {
     this.placed.push({ group, node, claim })
   }
 
-  get #claimant() {
-    return { gang: this.#request.gang, queue: this.#request.object.spec.queue }
+  #claimant(group: number): Claimant {
+    const { gang, object } = this.#request
+    return { gang, queue: object.spec.queue, occupant: this.#occupants?.[group] }
   }
 
   #group(index: number): Group {
@@ -258,8 +294,9 @@ export class Search {
   #shortageOf(index: number, within: Within): Shortage {
     const group = this.#group(index)
     const spreading = spreadingOf(this.#request.object, index)
+    const company = this.#fleet.neighbours.of(this.#request.object, group)
     const shortages = alternativesOf(this.#fleet, group).map((alternative) => {
-      const demand = demandOf(group, alternative, spreading.slices)
+      const demand = demandOf(group, alternative, spreading.slices, company)
       const kept = this.#request.reserved.of(alternative.model)
       const byQuota = membersBy(this.#quotaLeft.get(alternative.model), demand)
       const room = roomIn(this.#fleet, demand, kept?.nodes, within)(within).total

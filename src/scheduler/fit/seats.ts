@@ -4,6 +4,7 @@ import { podNameOf } from '../../model/names.ts'
 import { keyOf } from '../../model/refs.ts'
 import type { Seats } from '../contract.ts'
 import type { Claim } from '../fleet/nodes.ts'
+import { occupantOf } from '../fleet/pod-terms.ts'
 import type { Placed } from './search.ts'
 
 /** Where torchrun's rendezvous listens on nodes that have no port range of ours, as torchrun's own default. */
@@ -54,6 +55,7 @@ export function claimsOf(
 ): [string, Claim][] {
   const { metadata, spec } = gang
   const [key, namespace] = [keyOf(gang), metadata.namespace ?? 'default']
+  const occupants = new Map(spec.groups.map((group) => [group.name, occupantOf(gang, group)]))
   return seats.members.map((member) => {
     const group = spec.groups.find((one) => one.name === member.group)
     const device = member.devices[0]
@@ -67,6 +69,7 @@ export function claimsOf(
       ports: member.ports,
       gang: key,
       queue: spec.queue,
+      occupant: occupants.get(member.group),
     }
     return [`${namespace}/${member.pod}`, claim]
   })

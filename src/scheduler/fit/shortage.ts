@@ -17,7 +17,18 @@ export interface Reservation {
 
 /** What kept a group out, by the last thing that would have had to be different. */
 export interface Shortage {
-  kind: 'accelerators' | 'cpu' | 'memory' | 'ports' | 'pods' | 'topology' | 'nodes' | 'quota' | 'behind' | 'never'
+  kind:
+    | 'accelerators'
+    | 'cpu'
+    | 'memory'
+    | 'ports'
+    | 'pods'
+    | 'topology'
+    | 'company'
+    | 'nodes'
+    | 'quota'
+    | 'behind'
+    | 'never'
   group: Group
   alternative: Alternative
   demand: Demand
@@ -42,12 +53,22 @@ export function shortageOf(
   kept: Reservation | undefined,
 ): Shortage {
   const shortage = { group, alternative, demand, membersFit }
+  const { company } = demand
   if (fleet.emptyRoom(demand) < group.min) return { ...shortage, kind: neverOrClosed(fleet, group, demand) }
+  const rooms = fleet.rooms(demand)
+  const places = company?.mostMembers((index) => rooms.emptyIn(nodeLevel, index))
+  if (places !== undefined && places < group.min) return { ...shortage, kind: 'never' }
   if (byQuota < group.min) return { ...shortage, kind: 'quota' }
-  if (fleet.rooms(demand).total >= group.min && kept !== undefined) {
+  if (rooms.total >= group.min && kept !== undefined) {
     return { ...shortage, kind: 'behind', ahead: kept.gang }
   }
+  if (company !== undefined && withoutCompany(fleet, demand).total >= group.min) return { ...shortage, kind: 'company' }
   return { ...shortage, kind: scarce(fleet, group, demand) }
+}
+
+/** The room that members would have if they did not care who else is there. */
+export function withoutCompany(fleet: Fleet, demand: Demand): Rooms {
+  return fleet.rooms({ ...demand, company: undefined, key: `${demand.key} -company` })
 }
 
 /** What is scarce: the first thing without which the members would fit. */
@@ -86,7 +107,7 @@ export function nodesToWaitFor(fleet: Fleet, { demand, group, within }: Shortage
     const domain = fleet.fabric.domains[level]?.[fleet.fabric.domainOf[level]?.[index] ?? -1]
     if (domain === undefined || domain === last) continue
     last = domain
-    const room = rooms.emptyIn(level, domain.index)
+    const room = level === nodeLevel && demand.company?.bars(index) === true ? 0 : rooms.emptyIn(level, domain.index)
     if (room > 0) byShare[10 - Math.floor((10 * Math.min(room, rooms.in(level, domain.index))) / room)]?.push(domain)
   }
   const kept = new Set<NodeState>()

@@ -1,7 +1,7 @@
 import { nodeLevel } from '../../model/fabric.ts'
-import { preference } from '../fleet/affinity.ts'
 import type { Domain } from '../fleet/fabric.ts'
 import type { Fleet } from '../fleet/fleet.ts'
+import { liking } from '../fleet/liking.ts'
 import type { NodeState } from '../fleet/nodes.ts'
 import { type Demand, type Slice, unitAt } from '../fleet/rooms.ts'
 
@@ -59,8 +59,9 @@ function counted(
 }
 
 /** How much members would rather be in a domain: as its nodes weigh by the room that they have. */
-export function likedBy(fleet: Fleet, { preferences }: Demand, room: OpenRoom) {
-  if (preferences === undefined) return undefined
+export function likedBy(fleet: Fleet, demand: Demand, room: OpenRoom) {
+  const liked = liking(demand)
+  if (liked === undefined) return undefined
   const nodes = fleet.fabric.domains[nodeLevel] ?? []
   return ({ from, to }: Domain): number => {
     let [weight, rooms] = [0, 0]
@@ -68,7 +69,7 @@ export function likedBy(fleet: Fleet, { preferences }: Demand, room: OpenRoom) {
       const [node, domain] = [fleet.order[at], nodes[at]]
       const here = domain === undefined ? 0 : room.in(domain)
       if (node === undefined || here === 0) continue
-      weight += here * preference(node, preferences)
+      weight += here * liked(node)
       rooms += here
     }
     return rooms === 0 ? 0 : weight / rooms

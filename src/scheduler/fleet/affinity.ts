@@ -57,7 +57,7 @@ export function valuesAllowed(terms: NodeTerms | undefined, key: string): string
   return allowed.includes(undefined) ? undefined : [...new Set(allowed.flatMap((values) => values ?? []))]
 }
 
-function holds(found: string | undefined, { operator, values }: Expression): boolean {
+export function holds(found: string | undefined, { operator, values }: Expression): boolean {
   switch (operator) {
     case 'In':
       return found !== undefined && values.includes(found)
@@ -76,7 +76,7 @@ function holds(found: string | undefined, { operator, values }: Expression): boo
   }
 }
 
-function expressionsOf(term: unknown): Expression[] {
+export function expressionsOf(term: unknown): Expression[] {
   const byLabel = list(field(term, 'matchExpressions')).map(expressionOf)
   const byName = list(field(term, 'matchFields')).map((one) => {
     const { key, ...rest } = expressionOf(one)
@@ -97,10 +97,10 @@ function expressionOf(value: unknown): Expression {
 /** No label is called that. */
 const unnamed = ' '
 
-function list(value: unknown): readonly unknown[] {
+export function list(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : []
 }
 
-function field(value: unknown, name: string): unknown {
+export function field(value: unknown, name: string): unknown {
   return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined
 }

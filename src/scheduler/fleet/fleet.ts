@@ -11,8 +11,10 @@ import { type Domain, type Fabric, fabricOf, inFabricOrder, placeOf } from './fa
 import { Free } from './free.ts'
 import { Journal } from './journal.ts'
 import type { Packed } from './laid-out.ts'
+import { Neighbours } from './neighbours.ts'
 import { bankFor, type Claim, type DeviceState, heldMilli, type NodeState } from './nodes.ts'
 import { type Large, Places } from './places.ts'
+import { occupantOfPod } from './pod-terms.ts'
 import { Ranking, shapeOf } from './ranking.ts'
 import { type Demand, isWanted, Rooms } from './rooms.ts'
 import { States } from './states.ts'
@@ -23,6 +25,7 @@ import { States } from './states.ts'
  */
 export class Fleet implements Packed {
   readonly nodes = new Map<string, NodeState>()
+  readonly neighbours = new Neighbours(this)
   /** Rises whenever something that did not fit before might fit now. */
   generation = 0
   /** Nodes by their `index`, in the order of the fabric; anew when nodes come, go or move. */
@@ -358,6 +361,7 @@ export class Fleet implements Packed {
     this.#hold(pod, claim)
     this.#rest(claim)
     this.#count(claim, 1)
+    if (this.neighbours.letsIn(claim)) this.generation++
   }
 
   /** Ports that were given rest until those after them had their turn. */
@@ -375,6 +379,7 @@ export class Fleet implements Packed {
   }
 
   #hold(pod: string, claim: Claim): void {
+    this.neighbours.count(claim, 1)
     const node = this.nodes.get(claim.node)
     if (node === undefined) return
     take(node, pod, claim)
@@ -382,6 +387,7 @@ export class Fleet implements Packed {
   }
 
   #giveBack(pod: string, claim: Claim): void {
+    this.neighbours.count(claim, -1)
     const node = this.nodes.get(claim.node)
     if (node === undefined) return
     give(node, pod, claim)
@@ -668,6 +674,7 @@ export function claimFromPod(
     ports: split(annotations[annotation.ports]).map(Number),
     gang: gang === undefined ? undefined : `${pod.metadata.namespace ?? 'default'}/${gang}`,
     queue,
+    occupant: occupantOfPod(pod),
   }
 }
 

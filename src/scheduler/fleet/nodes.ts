@@ -1,5 +1,6 @@
 import { anyGpu, cpuModel } from '../../model/accelerators.ts'
 import type { Node } from '../../model/kinds/kubernetes.ts'
+import type { Occupant } from './pod-terms.ts'
 
 /** What one pod holds of one node. */
 export interface Claim {
@@ -11,6 +12,8 @@ export interface Claim {
   ports: readonly number[]
   gang?: string | undefined
   queue?: string | undefined
+  /** How others see it; left out where nobody looks. */
+  occupant?: Occupant | undefined
 }
 
 /** Milli-accelerators that it holds. */

@@ -3,7 +3,7 @@ import { matches, type NodeTerms, type Preference } from './affinity.ts'
 import type { Bank, Free } from './free.ts'
 import { Follower, type Journal } from './journal.ts'
 import type { LaidOut } from './laid-out.ts'
-import { bankFor, type NodeState } from './nodes.ts'
+import { bankFor, type Claim, type NodeState } from './nodes.ts'
 
 /** What one member asks of a node, with one of its accelerator alternatives chosen. */
 export interface Demand {
@@ -23,8 +23,36 @@ export interface Demand {
   terms: NodeTerms | undefined
   /** Nodes that it would rather have. */
   preferences?: readonly Preference[] | undefined
+  /** Where it may sit for the sake of who sits there; undefined when nobody cares. */
+  company?: Neighbourhood | undefined
   /** Members come in slices, each inside one domain; the widest first, and the sizes divide each other. */
   slices?: readonly Slice[] | undefined
+}
+
+/** What who sits there says to a member of the demand: inter-pod affinity. */
+export interface Neighbourhood {
+  /** Equal for those that say the same. */
+  readonly key: string
+  /** No two members share a node. */
+  readonly isAlone: boolean
+  /** Whether one member changes where the next may go, or would rather be. */
+  readonly isInTurn: boolean
+  /** Takes in who came and left, and notes in the journal the nodes that it bars or opens for it. */
+  look(): void
+  /** Whether the node is out of question, as things are. */
+  bars(index: number): boolean
+  /** Whether it is so whoever sits there. */
+  excludes(index: number): boolean
+  /** How much a member would like the node, more the better; undefined when it has no wishes. */
+  readonly liking: ((index: number) => number) | undefined
+  /** Sets of nodes of which one must take all members; undefined when they need not gather. */
+  gathering(): readonly (readonly number[])[] | undefined
+  /** What it asks for, in words. */
+  readonly said: string
+  /** Whether a pod keeps it out of the domain that it sits in. */
+  isInTheWay(claim: Claim): boolean
+  /** How many members together find places that their own rules allow, by the room on each node, if nobody sat anywhere. */
+  mostMembers(roomOn: (index: number) => number): number
 }
 
 export interface Slice {
@@ -124,6 +152,7 @@ export class Rooms {
   }
 
   #refresh(): void {
+    this.demand.company?.look()
     const { order, journal, free } = this.#fleet
     const bank = free.bank(this.demand.model)
     if (this.#follower.isLost(journal)) {
@@ -138,19 +167,20 @@ export class Rooms {
   }
 
   #admitted(order: readonly NodeState[]): Uint8Array {
-    const { nodeSelector, terms } = this.demand
+    const { nodeSelector, terms, company } = this.demand
     const isPlain = terms === undefined && Object.keys(nodeSelector).length === 0
     const { isTainted } = this.#fleet
     const isAdmitted = new Uint8Array(order.length)
     for (const [index, node] of order.entries()) {
       isAdmitted[index] = (isPlain && isTainted[index] === 0) || isWanted(node, this.demand) ? 1 : 0
+      if (company?.excludes(index) === true) isAdmitted[index] = 0
     }
     return isAdmitted
   }
 
   #set(index: number, free: Free, bank: Bank): void {
     const isOut = this.#isAdmitted[index] === 0 || free.isClosed[index] === 1
-    const room = isOut ? 0 : roomAt(index, this.demand, free, bank)
+    const room = isOut || this.demand.company?.bars(index) === true ? 0 : roomAt(index, this.demand, free, bank)
     if (room === this.#counts.rooms[index]) return
     this.#total += this.#add(this.#counts, index, room)
   }
@@ -206,7 +236,7 @@ interface Counts {
 
 /** How many members the node has room for, as it is; it need not be one of a fleet. */
 export function roomFor(node: NodeState, demand: Demand): number {
-  if (!admits(node, demand)) return 0
+  if (!admits(node, demand) || demand.company?.bars(node.index) === true) return 0
   const bank = bankFor(node, demand.model).filter(({ healthy }) => healthy)
   const free = Float64Array.from(bank, ({ usedMilli }) => Math.max(0, 1000 - usedMilli))
   let room = devicesRoom(free, 0, free.length, node.isSliced, demand)
@@ -216,6 +246,7 @@ export function roomFor(node: NodeState, demand: Demand): number {
     room = atMost(room, node.ports.to - node.ports.from + 1 - node.portsUsed.size, demand.ports)
   }
   if (node.podsMax !== undefined) room = atMost(room, node.podsMax - node.claims.size, demand.pods)
+  if (demand.company?.isAlone === true) room = Math.min(room, 1)
   return Math.max(0, room)
 }
 
@@ -233,6 +264,7 @@ function roomAt(index: number, demand: Demand, free: Free, bank: Bank): number {
   room = atMost(room, free.memoryBytes[index] ?? 0, demand.memoryBytes)
   room = atMost(room, free.ports[index] ?? 0, demand.ports)
   room = atMost(room, free.pods[index] ?? 0, demand.pods)
+  if (demand.company?.isAlone === true) room = Math.min(room, 1)
   return Math.max(0, room)
 }
 

@@ -211,7 +211,9 @@ function hasRoom(fleet: Fleet, gang: Gang): boolean {
   return gang.spec.groups.some((group, index) => {
     const [one] = group.accelerators
     if (one === undefined || group.max <= (had.get(group.name) ?? 0)) return false
-    return fleet.rooms(demandOf(group, one, spreadingOf(gang, index).slices)).total > 0
+    return (
+      fleet.rooms(demandOf(group, one, spreadingOf(gang, index).slices, fleet.neighbours.of(gang, group))).total > 0
+    )
   })
 }
 

@@ -42,6 +42,7 @@ export const displaceable: ReadonlySet<string> = new Set([
   'ports',
   'pods',
   'topology',
+  'company',
 ])
 
 /**

@@ -32,7 +32,7 @@ export class Nodes implements Stage {
     this.#seating = seating
     this.#looksAgain = looksAgain
     this.#gang = gang
-    this.#demands = demandsOf(gang.object)
+    this.#demands = demandsOf(seating.fleet, gang.object)
   }
 
   lift(victim: string): void {

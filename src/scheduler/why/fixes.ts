@@ -3,6 +3,7 @@ import type { Gang } from '../../model/kinds/gang.ts'
 import { demandsOf } from '../fit/demand.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import type { NodeState } from '../fleet/nodes.ts'
+import { withPodPreferences } from '../fleet/pod-terms.ts'
 import { roomIfOpen } from '../fleet/rooms.ts'
 import { wantsOf } from '../gangs.ts'
 import { nothingReserved } from '../line/reservations.ts'
@@ -47,6 +48,7 @@ function listOf(sizes: readonly Candidate[]): Family {
 
 function* plainFamilies(scene: Scene, gang: Gang): Iterable<readonly Candidate[]> {
   yield* wider(gang)
+  yield* lessStrict(gang)
   yield* otherModels(scene, gang)
   yield* queueEdits(scene, gang)
   yield* otherQueues(scene, gang)
@@ -86,6 +88,21 @@ function* wider(gang: Gang): Iterable<Candidate[]> {
     yield [
       {
         says: says(`topology of group ${group.name}`, required),
+        edit: edited(gang, { groups: groups.map((one, at) => (at === index ? eased : one)) }),
+      },
+    ]
+  }
+}
+
+/** What is required of who else is there becomes a preference. */
+function* lessStrict(gang: Gang): Iterable<Candidate[]> {
+  const { groups } = gang.spec
+  for (const [index, group] of groups.entries()) {
+    const eased = withPodPreferences(group)
+    if (eased === undefined) continue
+    yield [
+      {
+        says: `prefer its pod affinity and spread instead of requiring them (group ${group.name})`,
         edit: edited(gang, { groups: groups.map((one, at) => (at === index ? eased : one)) }),
       },
     ]
@@ -150,7 +167,7 @@ function* otherQueues({ queues, quota }: Scene, gang: Gang): Iterable<Candidate[
 
 /** Cordoned nodes that have room for a member, the roomiest first. */
 function openNodes({ fleet }: Scene, gang: Gang): Family {
-  const demands = demandsOf(gang)
+  const demands = demandsOf(fleet, gang)
   const roomIn = (node: NodeState) =>
     demands.reduce((most, demand) => Math.max(most, roomIfOpen(fleet, node, demand)), 0)
   const cordoned = [...fleet.nodes.values()].filter(

@@ -1,11 +1,12 @@
 import { anyGpu, cpuModel } from '../../model/accelerators.ts'
+import { nodeLevel } from '../../model/fabric.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { Queue } from '../../model/kinds/queue.ts'
 import { label } from '../../model/names.ts'
 import { formatBytes, formatMilli } from '../../model/quantity.ts'
 import { compare } from '../compare.ts'
 import type { Victim } from '../contract.ts'
-import type { Shortage } from '../fit/shortage.ts'
+import { type Shortage, withoutCompany } from '../fit/shortage.ts'
 import { matches } from '../fleet/affinity.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import { type Claim, heldMilli, type NodeState } from '../fleet/nodes.ts'
@@ -33,6 +34,7 @@ const reasons = {
   ports: 'InsufficientPorts',
   pods: 'InsufficientPods',
   topology: 'TopologyTooNarrow',
+  company: 'PodAffinityUnmet',
   nodes: 'NodesUnavailable',
   quota: 'OverQuota',
   behind: 'BehindOthers',
@@ -60,6 +62,7 @@ export function constraintOf(blocked: Blocked, gang: Gang, scene: Scene): Descri
     ports: () => `${needs} with ${group.ports} ports each; the nodes' port ranges are used up`,
     pods: () => `${needs}; fewer nodes may run one more pod`,
     topology: () => `${needs} ${closeness(shortage)}; ${noneHolds(shortage)}`,
+    company: () => `${needs} ${companySaid(shortage)}; fewer such places are free`,
     nodes: () => `${needs}; ${closedNodes(shortage, scene.fleet)}`,
     quota: () => `${needs}; ${quotaUsedUp(shortage, gang, scene)}`,
     behind: () => `${needs}; ${aheadClause(shortage, scene)}`,
@@ -90,6 +93,10 @@ export function describe(blocked: Blocked, gang: Gang, scene: Scene, holders: Ho
     topology: () => [
       `${needs} ${closeness(shortage)}; ${within === undefined ? 'there is' : 'the roomiest has'} room for ${membersFit}`,
       ...heldBy(holders),
+    ],
+    company: () => [
+      `${needs} ${companySaid(shortage)}; ${membersFit < group.min ? `there is room for ${membersFit}` : 'fewer such places are free'}`,
+      ...heldBy(holders, (places) => (places === 1 ? 'one such place' : `${places} such places`)),
     ],
     nodes: () => [`${needs}; ${closedNodes(shortage, scene.fleet)}`],
     quota: () => [quotaClause(shortage, gang, scene), ...heldBy(holders)],
@@ -185,6 +192,7 @@ export function holdersOfShortage(shortage: Shortage, gang: Gang, scene: Scene):
     quota: (claim) => (claim.queue === gang.spec.queue ? accelerators(claim) : 0),
     cpu: (claim) => (isHere(claim) ? claim.cpuMilli : 0),
     memory: (claim) => (isHere(claim) ? claim.memoryBytes : 0),
+    company: (claim) => (demand.company?.isInTheWay(claim) === true && isHere(claim) ? 1 : 0),
   }
   return holdersOf(scene, measures[kind] ?? ((claim) => (isHere(claim) ? accelerators(claim) : 0)), holdersKept)
 }
@@ -195,16 +203,16 @@ export function acceleratorsHeld(model: string): (claim: Claim) => number {
 }
 
 function heldBy({ named, others }: Holders, show: (amount: number) => string = String): string[] {
-  const said = named
-    .slice(0, holdersNamed)
-    .map(({ title, queue, priority, held }) =>
-      queue === ''
-        ? `${title} holds ${show(held)}`
-        : `${title} (queue ${queue}, priority ${priority}) holds ${show(held)}`,
-    )
-  const rest = named.slice(holdersNamed)
+  const together = new Map<string, number>()
+  for (const { title, queue, priority, held } of named) {
+    const holder = queue === '' ? title : `${title} (queue ${queue}, priority ${priority})`
+    together.set(holder, (together.get(holder) ?? 0) + held)
+  }
+  const most = [...together].toSorted(([, a], [, b]) => b - a)
+  const said = most.slice(0, holdersNamed).map(([holder, held]) => `${holder} holds ${show(held)}`)
+  const rest = most.slice(holdersNamed)
   const count = others.count + rest.length
-  const held = rest.reduce((sum, one) => sum + one.held, others.held)
+  const held = rest.reduce((sum, [, amount]) => sum + amount, others.held)
   return count === 0 ? said : [...said, `${count} others hold ${show(held)}`]
 }
 
@@ -218,6 +226,10 @@ function closeness({ within, slice }: Shortage): string {
 function noneHolds({ within, slice }: Shortage): string {
   if (within !== undefined) return `no ${levelSaid(within)} has so many free`
   return slice === undefined ? 'fewer are free' : 'fewer such slices are free'
+}
+
+function companySaid({ demand }: Shortage): string {
+  return demand.company?.said ?? ''
 }
 
 function levelSaid(within = ''): string {
@@ -285,6 +297,15 @@ function neverClause({ alternative, group, demand }: Shortage, fleet: Fleet): st
     return there.length === 0 ? 'no node is there' : `no node has ${alternative.model}; there is ${there.join(', ')}`
   }
   if (total < group.min * alternative.count) return `there are ${total} in all`
+  const { company } = demand
+  if (company !== undefined && withoutCompany(fleet, demand).emptyTotal >= group.min) {
+    const rooms = fleet.rooms(demand)
+    const places = Math.min(
+      rooms.emptyTotal,
+      company.mostMembers((index) => rooms.emptyIn(nodeLevel, index)),
+    )
+    return `they are to sit ${company.said}, and there are places for ${places}`
+  }
   if (demand.milli > 0 && [...fleet.nodes.values()].every((node) => node.isSliced || !hasModel(node, demand.model))) {
     return `${alternative.model} is there in slices (MIG), which are not shared`
   }

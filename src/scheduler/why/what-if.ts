@@ -3,7 +3,7 @@ import { anyGpu } from '../../model/accelerators.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { Queue } from '../../model/kinds/queue.ts'
 import type { Victim } from '../contract.ts'
-import { demandOf } from '../fit/demand.ts'
+import { type Alternative, demandOf } from '../fit/demand.ts'
 import type { Fit } from '../fit/fit.ts'
 import { fitOrLeast } from '../fit/least.ts'
 import type { Placed } from '../fit/search.ts'
@@ -138,11 +138,13 @@ export class WhatIf {
   }
 
   /** By the counters, each group alone. */
-  #couldFit({ spec }: Gang): boolean {
+  #couldFit(gang: Gang): boolean {
     const { fleet } = this.#scene
-    return spec.groups.every((group) =>
-      group.accelerators.some((one) => one.model === anyGpu || fleet.rooms(demandOf(group, one)).total >= group.min),
-    )
+    return gang.spec.groups.every((group) => {
+      const company = fleet.neighbours.of(gang, group)
+      const room = (one: Alternative) => fleet.rooms(demandOf(group, one, undefined, company)).total
+      return group.accelerators.some((one) => one.model === anyGpu || room(one) >= group.min)
+    })
   }
 
   #seat({ head, lane, index }: Head, reservations: Reservations, charged: Placed[], order: Order): void {

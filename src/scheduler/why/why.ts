@@ -40,7 +40,7 @@ function shown(scheduler: Explained, blocked: Blocked, { named, others }: Holder
   if (blocked.kind === 'queue') return { holders: [] }
   const { kind, alternative } = blocked.shortage
   const { model } = alternative
-  const isOfAccelerators = kind !== 'cpu' && kind !== 'memory'
+  const isOfAccelerators = !['cpu', 'memory', 'company'].includes(kind)
   const total = isOfAccelerators ? scheduler.fleet.countOf(model).total : 0
   const holders = named.map(({ gang, queue, priority, held }) => ({
     gang,
