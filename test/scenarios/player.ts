@@ -294,7 +294,7 @@ export class Player {
 }
 
 const nodeOptions = ['rack', 'block', 'zone', 'taint', 'labels', 'cpu', 'memory']
-const templateOptions = ['cpu', 'memory', 'select', 'tolerate', 'pods', 'apart', 'beside', 'rather', 'even']
+const templateOptions = ['cpu', 'memory', 'select', 'tolerate', 'pods', 'prefer', 'apart', 'beside', 'rather', 'even']
 
 function commandOf(line: string): Command {
   const [verb = '', ...words] = line.trim().split(/\s+/)
@@ -368,7 +368,7 @@ function templateFor(accelerators: string, options: Map<string, string>): object
   return {
     metadata: { labels: pairs(take(options, 'pods')), annotations: { [annotation.accelerators]: accelerators } },
     spec: {
-      ...aboutOthers(options),
+      ...affinityFor(options),
       containers: [{ name: 'main', resources: { requests } }],
       nodeSelector,
       tolerations: key === undefined ? [] : [{ key, operator: 'Exists' }],
@@ -376,8 +376,8 @@ function templateFor(accelerators: string, options: Map<string, string>): object
   }
 }
 
-/** `apart=app:web@zone`; `rather` is apart where there is a choice. */
-function aboutOthers(options: Map<string, string>): object {
+/** `prefer=disk:nvme` of a node; `apart=app:web@zone` of who is there; `rather` is apart where there is a choice. */
+function affinityFor(options: Map<string, string>): object {
   const term = (name: string) => {
     const [selector, by = 'node'] = take(options, name)?.split('@') ?? []
     const keys: Record<string, string> = { node: label.hostname, rack: label.rack, zone: label.zone }
@@ -392,7 +392,10 @@ function aboutOthers(options: Map<string, string>): object {
     ...(apart && { [required]: [apart] }),
     ...(rather && { [preferred]: [{ weight: 100, podAffinityTerm: rather }] }),
   }
+  const wanted = Object.entries(pairs(take(options, 'prefer')))
+  const matchExpressions = wanted.map(([key, value]) => ({ key, operator: 'In', values: [value] }))
   const affinity = {
+    ...(wanted.length > 0 && { nodeAffinity: { [preferred]: [{ weight: 50, preference: { matchExpressions } }] } }),
     ...((apart ?? rather) && { podAntiAffinity }),
     ...(beside && { podAffinity: { [required]: [beside] } }),
   }

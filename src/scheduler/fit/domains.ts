@@ -155,7 +155,7 @@ function possible(fleet: Fleet, groups: readonly Choosing[], places: readonly Wi
 }
 
 function likes(fleet: Fleet, demand: Demand, room: OpenRoom, { domain, nodes }: Within): number {
-  const liked = liking(demand)
+  const liked = liking(fleet, demand)
   if (liked === undefined) return 0
   if (domain !== undefined) return likedBy(fleet, demand, room)?.(domain) ?? 0
   let [weight, rooms] = [0, 0]

@@ -238,14 +238,16 @@ export class Search {
     others: readonly Demand[],
   ): NodeState | undefined {
     const fleet = this.#fleet
-    const liked = liking(demand)
+    const liked = liking(fleet, demand)
     const isAnywhere = closed === undefined && within.domain === undefined && within.nodes === undefined
     const isOpen = (node: NodeState) => closed?.has(node) !== true && isInside(node, within)
     const wishes: ((node: NodeState) => number)[] = []
     if (others.length > 0) wishes.push(costTo(others, demand))
     if (demand.company?.isInTurn === true && liked !== undefined) wishes.push((node) => -liked(node))
     if (near !== undefined && near.size > 0) wishes.push(distanceTo(fleet, near))
-    if (liked !== undefined) wishes.push((node) => -liked(node))
+    // What nodes are by themselves the ranking knows.
+    const isDecided = wishes.length === 0 && demand.company?.liking === undefined
+    if (liked !== undefined && !isDecided) wishes.push((node) => -liked(node))
     if (others.length > 0) {
       const beside = roomBeside(others, demand)
       wishes.push((node) => -beside(node))

@@ -60,7 +60,7 @@ function counted(
 
 /** How much members would rather be in a domain: as its nodes weigh by the room that they have. */
 export function likedBy(fleet: Fleet, demand: Demand, room: OpenRoom) {
-  const liked = liking(demand)
+  const liked = liking(fleet, demand)
   if (liked === undefined) return undefined
   const nodes = fleet.fabric.domains[nodeLevel] ?? []
   return ({ from, to }: Domain): number => {

@@ -11,6 +11,7 @@ import { type Domain, type Fabric, fabricOf, inFabricOrder, placeOf } from './fa
 import { Free } from './free.ts'
 import { Journal } from './journal.ts'
 import type { Packed } from './laid-out.ts'
+import { softTaints } from './liking.ts'
 import { Neighbours } from './neighbours.ts'
 import { bankFor, type Claim, type DeviceState, heldMilli, type NodeState } from './nodes.ts'
 import { type Large, Places } from './places.ts'
@@ -38,6 +39,7 @@ export class Fleet implements Packed {
   #free = new Free([], 'now')
   #capacity = new Free([], 'empty')
   #isTainted = new Uint8Array(0)
+  #hasSoftTaints = false
   /** By node, 0 to 3: how little of the fabric is broken open by using it: 1 for its block, 2 for its rack being in use. */
   inUse = new Uint8Array(0)
   /** Devices held, by level and domain. */
@@ -125,6 +127,11 @@ export class Fleet implements Packed {
     return this.#isTainted
   }
 
+  get hasSoftTaints(): boolean {
+    this.#layOut()
+    return this.#hasSoftTaints
+  }
+
   #layOut(): void {
     if (this.#isLaidOut) return
     this.#isLaidOut = true
@@ -153,6 +160,7 @@ export class Fleet implements Packed {
     this.#free = new Free(this.#order, 'now')
     this.#capacity = new Free(this.#order, 'empty')
     this.#isTainted = Uint8Array.from(this.#order, (node) => (isWanted(node, ofAnyNode) ? 0 : 1))
+    this.#hasSoftTaints = this.#order.some((node) => softTaints(node).length > 0)
     this.inUse = new Uint8Array(this.#order.length)
     for (const [bit, level] of levelsKeptWhole.entries()) {
       for (const domain of this.#fabric.domains[level] ?? []) {

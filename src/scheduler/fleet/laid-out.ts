@@ -17,6 +17,8 @@ export interface LaidOut {
   readonly capacity: Free
   /** By node: 1 where it takes only members that tolerate something. */
   readonly isTainted: Uint8Array
+  /** Whether some node is rather to be avoided (PreferNoSchedule). */
+  readonly hasSoftTaints: boolean
 }
 
 export interface Packed extends LaidOut {

@@ -5,12 +5,13 @@ import { type NodeTerms, valuesAllowed } from './affinity.ts'
 import { Bits } from './bits.ts'
 import { Follower } from './journal.ts'
 import type { Packed } from './laid-out.ts'
+import { likingOfNode } from './liking.ts'
 import type { NodeState } from './nodes.ts'
 import type { Places } from './places.ts'
 import type { Demand, Rooms } from './rooms.ts'
 
 /**
- * The nodes that have room for one member of a demand, best first: by what placing it there wastes, then in a domain that
+ * The nodes that have room for one member of a demand, best first: as it likes them, then by what placing it there wastes, then in a domain that
  * is in use rather than one that is whole, then in the order of the fabric. Kept current like `Rooms`; the best one is
  * found without looking at the others, so that a decision costs the same in a small fleet and a large one.
  */
@@ -23,9 +24,12 @@ export class Ranking {
   #places: Places | undefined
   readonly #follower = new Follower()
   /**
-   * Nodes by which sizes of large members lose room on them (bits as in `Fleet.scarce`), and by rank.
+   * Nodes by how much they are liked, most first; by which sizes of large members lose room on them (bits as in
+   * `Fleet.scarce`); and by rank.
    */
-  #shelves: (Shelf | undefined)[] = []
+  #shelves: (Shelf | undefined)[][] = []
+  /** Which of `#shelves` each node is on; undefined where all nodes are alike. */
+  #classOf: Uint8Array | undefined
   /** Shelf and rank of each node; -1 where it is on none. */
   #placeOf = new Int16Array(0)
 
@@ -40,15 +44,24 @@ export class Ranking {
   /** The best node that `isOpen` lets in; one that scarce room for large members is lost on only where there is no other. */
   best(isOpen?: (node: NodeState) => boolean): NodeState | undefined {
     this.#refresh()
-    const scarce = this.#shelves.length > 1 ? this.#fleet.scarce() : 0
-    const best = this.#bestOf((bits) => (bits & scarce) === 0, isOpen)
-    return best ?? (scarce === 0 ? undefined : this.#bestOf((bits) => (bits & scarce) !== 0, isOpen))
+    for (const shelves of this.#shelves) {
+      const scarce = shelves.length > 1 ? this.#fleet.scarce() : 0
+      const best = this.#bestOf(shelves, (bits) => (bits & scarce) === 0, isOpen)
+      if (best !== undefined) return best
+      const other = scarce === 0 ? undefined : this.#bestOf(shelves, (bits) => (bits & scarce) !== 0, isOpen)
+      if (other !== undefined) return other
+    }
+    return undefined
   }
 
-  #bestOf(isWanted: (bits: number) => boolean, isOpen?: (node: NodeState) => boolean): NodeState | undefined {
+  #bestOf(
+    shelves: readonly (Shelf | undefined)[],
+    isWanted: (bits: number) => boolean,
+    isOpen?: (node: NodeState) => boolean,
+  ): NodeState | undefined {
     let [best, rank] = [undefined as NodeState | undefined, -1]
-    for (let bits = 0; bits < this.#shelves.length; bits++) {
-      const shelf = this.#shelves[bits]
+    for (let bits = 0; bits < shelves.length; bits++) {
+      const shelf = shelves[bits]
       if (shelf === undefined || !isWanted(bits)) continue
       const found = shelf.best(this.#fleet.order, isOpen)
       if (found === undefined || found.rank < rank) continue
@@ -66,7 +79,7 @@ export class Ranking {
     if (this.#places !== places || this.#follower.isLost(journal)) {
       this.#places = places
       this.#follower.start(journal, order.length)
-      this.#shelves = []
+      this.#classOf = this.#classes(order)
       this.#placeOf = new Int16Array(order.length).fill(-1)
       for (let index = 0; index < order.length; index++) this.#set(index, rooms, states, places)
       return
@@ -76,19 +89,35 @@ export class Ranking {
     }
   }
 
+  /** Nodes that are liked as much are of one class, the best is 0. */
+  #classes(order: readonly NodeState[]): Uint8Array | undefined {
+    const liked = likingOfNode(this.#fleet, this.#demand)
+    const likings = liked === undefined ? [] : order.map(liked)
+    const values = [...new Set(likings)].sort((a, b) => b - a)
+    this.#shelves = [[], ...values.slice(1, classesMax).map(() => [])]
+    if (values.length < 2) return undefined
+    const classes = new Map(values.map((value, at) => [value, Math.min(at, classesMax - 1)]))
+    return Uint8Array.from(likings, (value) => classes.get(value) ?? 0)
+  }
+
   #set(index: number, rooms: Uint16Array, states: Int32Array, places: Places): void {
     const inUse = this.#fleet.inUse[index] ?? 0
     const place = rooms[index] === 0 ? -1 : places.of(states[index] ?? 0) + inUse
     const before = this.#placeOf[index] ?? -1
     if (place === before) return
     this.#placeOf[index] = place
-    if (before >= 0) this.#shelves[before >> 9]?.remove(before & 511, index)
+    const shelves = this.#shelves[this.#classOf?.[index] ?? 0]
+    if (shelves === undefined) return
+    if (before >= 0) shelves[before >> 9]?.remove(before & 511, index)
     if (place < 0) return
-    const shelf = this.#shelves[place >> 9] ?? new Shelf(this.#placeOf.length)
-    this.#shelves[place >> 9] = shelf
+    const shelf = shelves[place >> 9] ?? new Shelf(this.#placeOf.length)
+    shelves[place >> 9] = shelf
     shelf.add(place & 511, index)
   }
 }
+
+/** Of more degrees of liking the least are taken together. */
+const classesMax = 256
 
 /** Nodes by rank, a number below 512; the first of the highest is found at once. */
 class Shelf {

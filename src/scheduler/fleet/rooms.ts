@@ -310,7 +310,7 @@ export function isWanted(node: NodeState, { nodeSelector, tolerations, terms }: 
   )
 }
 
-function tolerates(
+export function tolerates(
   { key, operator, value, effect }: Readonly<Record<string, unknown>>,
   taint: { key: string; value?: string | undefined; effect: string },
 ): boolean {
