@@ -1,3 +1,4 @@
+import { capacityTypesOf, servingCapacity } from './capacity.ts'
 import type { Gang } from './kinds/gang.ts'
 import type { InferenceService } from './kinds/inference-service.ts'
 import type { PodTemplate } from './kinds/kubernetes.ts'
@@ -37,7 +38,8 @@ export const replicaGroup = 'server'
 
 /** A replica is one gang; `name` is its own. */
 export function gangOfReplica(service: InferenceService, name: string, template: PodTemplate): Gang {
-  const { queue, priority } = service.spec
+  const { queue, priority, capacityType } = service.spec
+  const capacityTypes = capacityType === undefined ? servingCapacity : capacityTypesOf(capacityType)
   return {
     apiVersion: millwrightVersion,
     kind: 'Gang',
@@ -48,7 +50,7 @@ export function gangOfReplica(service: InferenceService, name: string, template:
       preemptible: true,
       suspend: false,
       attempt: 1,
-      groups: gangGroups([{ name: replicaGroup, replicas: 1, template }]),
+      groups: gangGroups([{ name: replicaGroup, replicas: 1, template, capacityTypes }]),
     },
   }
 }

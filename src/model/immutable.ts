@@ -37,6 +37,7 @@ export const trainingJobShape = [
   'workingDir',
   'env',
   'resources',
+  'capacityType',
   'dataset',
   'topology',
   'together',

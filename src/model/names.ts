@@ -12,6 +12,8 @@ export const label = {
   /** On nodes. By the agent. */
   pool: 'millwright.dev/pool',
   accelerator: 'millwright.dev/accelerator',
+  /** On nodes: how their Pool is paid for. By control/nodes. */
+  capacityType: 'millwright.dev/capacity-type',
   hostname: 'kubernetes.io/hostname',
   zone: 'topology.kubernetes.io/zone',
   block: 'millwright.dev/block',

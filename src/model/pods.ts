@@ -1,4 +1,5 @@
 import { type Accelerators, acceleratorsOf, anyGpu, cpuModel, formatAccelerators, oneSlot } from './accelerators.ts'
+import { type CapacityType, capacityTypesOf } from './capacity.ts'
 import { canonicalModel, modelOfProduct } from './catalogue.ts'
 import { envList, mergeEnv } from './env.ts'
 import type { Env, Resources } from './kinds/fields.ts'
@@ -18,6 +19,8 @@ export interface PodGroup {
   minReplicas?: number | undefined
   template: PodTemplate
   topology?: Topology | undefined
+  /** In order of preference; any when left out. */
+  capacityTypes?: readonly CapacityType[] | undefined
 }
 export type GangGroup = Gang['spec']['groups'][number]
 export type Seats = NonNullable<NonNullable<Gang['status']>['seats']>
@@ -33,7 +36,10 @@ export function groupsOf(job: TrainingJob): PodGroup[] {
       template: { spec: { containers: [sugarContainer(job.spec)] } },
     },
   ]
+  const { capacityType } = job.spec
+  const capacity = capacityType === undefined ? {} : { capacityTypes: capacityTypesOf(capacityType) }
   return written.map(({ name, replicas, minReplicas, template, topology }) => ({
+    ...capacity,
     name,
     replicas,
     minReplicas,
@@ -60,7 +66,7 @@ export function templateOf(service: InferenceService): PodTemplate {
 
 /** What the scheduler needs to know of each group. A template that names no accelerator asks for one `cpu` slot. */
 export function gangGroups(groups: readonly PodGroup[]): GangGroup[] {
-  return groups.map(({ name, replicas, minReplicas = replicas, template, topology }) => {
+  return groups.map(({ name, replicas, minReplicas = replicas, template, topology, capacityTypes }) => {
     const { spec } = template
     const { affinity, topologySpreadConstraints } = spec
     const labels = template.metadata?.labels
@@ -78,6 +84,7 @@ export function gangGroups(groups: readonly PodGroup[]): GangGroup[] {
       ...(topologySpreadConstraints === undefined ? {} : { topologySpreadConstraints }),
       ...(labels === undefined || Object.keys(labels).length === 0 ? {} : { labels }),
       ...(topology === undefined ? {} : { topology }),
+      ...(capacityTypes === undefined ? {} : { capacityTypes: [...capacityTypes] }),
     }
   })
 }

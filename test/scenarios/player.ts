@@ -93,6 +93,7 @@ export class Player {
   #node(name: string, count: number, model: string, options: Map<string, string>): void {
     const list = Array.from({ length: count }, (_, index) => ({ id: `${model}-${index}`, model, healthy: true }))
     const [rack, block, zone] = [take(options, 'rack'), take(options, 'block'), take(options, 'zone')]
+    const capacity = take(options, 'capacity')
     const [key, effect = 'NoSchedule'] = (take(options, 'taint') ?? '').split(':')
     this.#world.put({
       apiVersion: 'v1',
@@ -103,6 +104,7 @@ export class Player {
           ...(rack === undefined ? {} : { [label.rack]: rack }),
           ...(block === undefined ? {} : { [label.block]: block }),
           ...(zone === undefined ? {} : { [label.zone]: zone }),
+          ...(capacity === undefined ? {} : { [label.capacityType]: capacity }),
           ...pairs(take(options, 'labels')),
         },
         annotations: { [annotation.nodeDevices]: JSON.stringify(list) },
@@ -150,8 +152,10 @@ export class Player {
       ...(preferred === undefined ? {} : { preferred }),
     }
     const namespace = take(options, 'namespace') ?? 'default'
+    const capacityType = take(options, 'capacity')?.split(',')
     const hasTopology = required !== undefined || preferred !== undefined
-    const spec = { ...edits(options), ...(hasTopology ? { topology } : {}), groups }
+    const capacity = capacityType === undefined ? {} : { capacityType }
+    const spec = { ...edits(options), ...(hasTopology ? { topology } : {}), ...capacity, groups }
     const job = admitted<'TrainingJob'>({ ...headOf('TrainingJob'), metadata: { name, namespace }, spec })
     return gangOfJob(job)
   }
@@ -160,7 +164,9 @@ export class Player {
     const { min, accelerators } = this.#part(shape, model)
     const template = templateFor(accelerators, options)
     const namespace = take(options, 'namespace') ?? 'default'
-    const spec = { ...edits(options), template, minReplicas: min, maxReplicas: min }
+    const capacityType = take(options, 'capacity')?.split(',')
+    const capacity = capacityType === undefined ? {} : { capacityType }
+    const spec = { ...edits(options), ...capacity, template, minReplicas: min, maxReplicas: min }
     const service = admitted<'InferenceService'>({ ...headOf('InferenceService'), metadata: { name, namespace }, spec })
     return Array.from({ length: min }, (_, index) => gangOfReplica(service, `${name}-${index}`, templateOf(service)))
   }
@@ -293,7 +299,7 @@ export class Player {
   }
 }
 
-const nodeOptions = ['rack', 'block', 'zone', 'taint', 'labels', 'cpu', 'memory']
+const nodeOptions = ['capacity', 'rack', 'block', 'zone', 'taint', 'labels', 'cpu', 'memory']
 const templateOptions = ['cpu', 'memory', 'select', 'tolerate', 'pods', 'prefer', 'apart', 'beside', 'rather', 'even']
 
 function commandOf(line: string): Command {

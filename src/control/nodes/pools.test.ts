@@ -42,3 +42,11 @@ test('a pool whose nodes have another accelerator says so, until they match', as
   await world.until(async () => (await told())?.status === 'True', 'they match')
   expect((await status())?.slots).toBe(8)
 })
+
+test('its nodes carry how it is paid for, and follow when that changes', async () => {
+  const capacity = async () => (await world.store.get('Node', { name: 'a' }))?.metadata.labels?.[label.capacityType]
+  await makePool('cpu')
+  await world.until(async () => (await capacity()) === 'reserved', 'the node is marked')
+  await world.store.patch('Pool', ref, { spec: { capacityType: 'spot' } })
+  await world.until(async () => (await capacity()) === 'spot', 'the mark follows')
+})

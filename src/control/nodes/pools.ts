@@ -5,6 +5,7 @@ import type { Node } from '../../model/kinds/kubernetes.ts'
 import type { Pool } from '../../model/kinds/pool.ts'
 import { cpuSlot, gpuResource, label } from '../../model/names.ts'
 import { countOf } from '../../model/quantity.ts'
+import { refOf } from '../../model/refs.ts'
 import { equalJson } from '../../store/json.ts'
 import { type Context, type Reconciler, settled } from '../reconciler.ts'
 
@@ -31,10 +32,18 @@ export function createPools({ store, views, clock }: Context): Reconciler {
         readyNodes: own.filter((node) => isTrue(node.status?.conditions, 'Ready')).length,
         slots: own.reduce((sum, node) => sum + slotsOf(node, pool.spec.accelerator), 0),
       }
+      await Promise.all(own.map((node) => markCapacity(store, node, pool)))
       if (!equalJson(status, pool.status)) await store.updateStatus('Pool', { ...pool, status })
       return settled()
     },
   }
+}
+
+/** What its nodes are paid for is said where the scheduler reads it. */
+async function markCapacity(store: Context['store'], node: Node, { spec }: Pool): Promise<void> {
+  const { labels } = node.metadata
+  if (labels?.[label.capacityType] === spec.capacityType) return
+  await store.patch('Node', refOf(node), { metadata: { labels: { [label.capacityType]: spec.capacityType } } })
 }
 
 const matches = 'NodesMatch'

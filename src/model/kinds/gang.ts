@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { capacityType } from '../capacity.ts'
 import { base, conditions, count, observedGeneration, seconds, step, timestamp } from './fields.ts'
 import { together, topology } from './topology.ts'
 
@@ -83,6 +84,11 @@ export const gang = z
                 .record(z.string(), z.string())
                 .optional()
                 .describe("Labels of the members' template: pod affinity finds pods by them."),
+              capacityTypes: z
+                .array(capacityType)
+                .min(1)
+                .optional()
+                .describe('How nodes that it may sit on are paid for, in order of preference; any when left out.'),
               topology: topology.optional().describe('How close together the members of this group sit.'),
             }),
           )

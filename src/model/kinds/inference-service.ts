@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { capacityWanted } from '../capacity.ts'
 import { dnsLabel } from '../metadata.ts'
 import { base, conditions, count, line, observedGeneration, seconds, sugar } from './fields.ts'
 import { podTemplate, probe } from './kubernetes.ts'
@@ -10,6 +11,11 @@ export const inferenceService = z
       .strictObject({
         queue: dnsLabel.default('default').describe('The Queue whose share it uses.'),
         priority: z.number().int().min(-1_000_000_000).max(1_000_000_000).default(100).describe('Higher goes first.'),
+        capacityType: capacityWanted
+          .optional()
+          .describe(
+            'Where replicas may sit: reserved, on-demand or spot, as Pools and nodes are paid for; a list is in order of preference. When left out: in that order, spot only where there is nothing else.',
+          ),
         suspend: z.boolean().default(false).describe('true: drain, stop all replicas and refuse requests.'),
         model: line(2000)
           .optional()

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { capacityType } from '../capacity.ts'
 import { base, conditions, count, environmentName, line, seconds } from './fields.ts'
 
 export const pool = z
@@ -14,10 +15,7 @@ export const pool = z
           .describe('Model of its accelerators; cpu: slots.'),
         minNodes: count.default(0).describe('Fewest nodes.'),
         maxNodes: count.default(1).describe('Most nodes.'),
-        capacityType: z
-          .enum(['reserved', 'on-demand', 'spot'])
-          .default('reserved')
-          .describe('How it is paid for; spot nodes may be taken away.'),
+        capacityType: capacityType.default('reserved').describe('How it is paid for; spot nodes may be taken away.'),
         pricePerSlotHour: z
           .number()
           .min(0)

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { capacityWanted } from '../capacity.ts'
 import { readDuration } from '../duration.ts'
 import { dnsLabel } from '../metadata.ts'
 import { base, conditions, count, line, observedGeneration, seconds, step, sugar, timestamp } from './fields.ts'
@@ -16,6 +17,11 @@ export const trainingJob = z
           .boolean()
           .default(true)
           .describe('Whether its seats may be taken for more urgent work, after a checkpoint.'),
+        capacityType: capacityWanted
+          .optional()
+          .describe(
+            'Where it may sit: reserved, on-demand or spot, as Pools and nodes are paid for; a list is in order of preference. Anywhere when left out.',
+          ),
         suspend: z.boolean().default(false).describe('true: checkpoint, stop and give the seats back.'),
         workers: z
           .number()

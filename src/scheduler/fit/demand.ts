@@ -16,15 +16,17 @@ export function demandOf(
 ): Demand {
   const whole = Math.floor(count)
   const milli = Math.ceil((count - whole) * 1000 - 1e-9)
-  const { cpuMilli, memoryBytes, ports, nodeSelector, tolerations, affinity } = group
-  const isPlain = tolerations.length === 0 && affinity === undefined && Object.keys(nodeSelector).length === 0
+  const { cpuMilli, memoryBytes, ports, nodeSelector, tolerations, affinity, capacityTypes } = group
+  const isPlain =
+    tolerations.length === 0 && affinity === undefined && Object.keys(nodeSelector).length === 0
   const where = isPlain ? '' : JSON.stringify([nodeSelector, tolerations, affinity])
   const sliced = slices === undefined ? '' : slices.map(({ level, size }) => `${level}/${size}`).join()
+  const paid = capacityTypes === undefined ? '' : capacityTypes.join()
   const beside = company === undefined ? '' : company.key
-  const key = `${model} ${whole} ${milli} ${cpuMilli} ${memoryBytes} ${ports} ${sliced} ${where}${beside}`
+  const key = `${model} ${whole} ${milli} ${cpuMilli} ${memoryBytes} ${ports} ${sliced} ${paid} ${where}${beside}`
   const room = { model, whole, milli, cpuMilli, memoryBytes, ports, pods: 1, slices }
   const [terms, preferences] = [requiredTerms(affinity), preferencesOf(affinity)]
-  return { key, ...room, nodeSelector, tolerations, terms, preferences, company }
+  return { key, ...room, nodeSelector, tolerations, terms, preferences, company, capacityTypes }
 }
 
 /** Milli-accelerators of one member. */

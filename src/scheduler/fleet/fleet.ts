@@ -1,5 +1,6 @@
 import { assert } from '../../base/errors.ts'
 import { anyGpu, gpuModelOf } from '../../model/accelerators.ts'
+import { capacityTypeOf } from '../../model/capacity.ts'
 import { levelNamed } from '../../model/fabric.ts'
 import type { Device, Node, Pod } from '../../model/kinds/kubernetes.ts'
 import { annotation, cpuSlot, gpuResource, label } from '../../model/names.ts'
@@ -40,6 +41,7 @@ export class Fleet implements Packed {
   #capacity = new Free([], 'empty')
   #isTainted = new Uint8Array(0)
   #hasSoftTaints = false
+  #hasCapacityTypes = false
   /** By node, 0 to 3: how little of the fabric is broken open by using it: 1 for its block, 2 for its rack being in use. */
   inUse = new Uint8Array(0)
   /** Devices held, by level and domain. */
@@ -132,6 +134,11 @@ export class Fleet implements Packed {
     return this.#hasSoftTaints
   }
 
+  get hasCapacityTypes(): boolean {
+    this.#layOut()
+    return this.#hasCapacityTypes
+  }
+
   #layOut(): void {
     if (this.#isLaidOut) return
     this.#isLaidOut = true
@@ -160,6 +167,7 @@ export class Fleet implements Packed {
     this.#free = new Free(this.#order, 'now')
     this.#capacity = new Free(this.#order, 'empty')
     this.#isTainted = Uint8Array.from(this.#order, (node) => (isWanted(node, ofAnyNode) ? 0 : 1))
+    this.#hasCapacityTypes = this.#order.some(({ capacityType }) => capacityType !== this.#order[0]?.capacityType)
     this.#hasSoftTaints = this.#order.some((node) => softTaints(node).length > 0)
     this.inUse = new Uint8Array(this.#order.length)
     for (const [bit, level] of levelsKeptWhole.entries()) {
@@ -545,6 +553,7 @@ function nodeFrom(object: Node): NodeState {
     index: -1,
     place: placeOf(labels),
     labels,
+    capacityType: capacityTypeOf(labels),
     closed: closedBecause(object),
     address: object.status?.addresses?.find((address) => address.type === 'InternalIP')?.address ?? '127.0.0.1',
     devices: new Map(devices.map((device) => [device.id, device])),

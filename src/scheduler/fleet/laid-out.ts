@@ -19,6 +19,8 @@ export interface LaidOut {
   readonly isTainted: Uint8Array
   /** Whether some node is rather to be avoided (PreferNoSchedule). */
   readonly hasSoftTaints: boolean
+  /** Whether they are not all paid for in one way. */
+  readonly hasCapacityTypes: boolean
 }
 
 export interface Packed extends LaidOut {

@@ -3,19 +3,28 @@ import type { LaidOut } from './laid-out.ts'
 import type { NodeState } from './nodes.ts'
 import { type Demand, tolerates } from './rooms.ts'
 
-/** A PreferNoSchedule taint that is not tolerated weighs as much as the heaviest preference against the node. */
-const taintWeight = 100
+/** What Kubernetes gives no weight weighs as its heaviest preference: an avoided taint, a type of capacity further down the list. */
+const heaviest = 100
 
 /** How much a member of the demand would like a node for what it is, more the better; undefined where all are alike. */
 export function likingOfNode(
-  { hasSoftTaints }: LaidOut,
-  { preferences, tolerations }: Demand,
+  { hasSoftTaints, hasCapacityTypes }: LaidOut,
+  { preferences, tolerations, capacityTypes = [] }: Demand,
 ): ((node: NodeState) => number) | undefined {
-  if (!hasSoftTaints) return preferences === undefined ? undefined : (node) => preference(node, preferences)
-  return (node) => {
-    const soft = softTaints(node).filter((taint) => !tolerations.some((one) => tolerates(one, taint)))
-    return (preferences === undefined ? 0 : preference(node, preferences)) - taintWeight * soft.length
+  const wishes: ((node: NodeState) => number)[] = []
+  if (preferences !== undefined) wishes.push((node) => preference(node, preferences))
+  if (hasCapacityTypes && capacityTypes.length > 1) {
+    wishes.push(({ capacityType }) => -heaviest * capacityTypes.indexOf(capacityType))
   }
+  if (hasSoftTaints) {
+    wishes.push((node) => {
+      const soft = softTaints(node).filter((taint) => !tolerations.some((one) => tolerates(one, taint)))
+      return -heaviest * soft.length
+    })
+  }
+  const [only] = wishes
+  if (wishes.length < 2) return only
+  return (node) => wishes.reduce((sum, wish) => sum + wish(node), 0)
 }
 
 /** The same, and for who sits there. */

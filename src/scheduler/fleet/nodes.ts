@@ -1,4 +1,5 @@
 import { anyGpu, cpuModel } from '../../model/accelerators.ts'
+import type { CapacityType } from '../../model/capacity.ts'
 import type { Node } from '../../model/kinds/kubernetes.ts'
 import type { Occupant } from './pod-terms.ts'
 
@@ -40,6 +41,8 @@ export interface NodeState {
   /** The names of its domains, widest level first. */
   place: readonly string[]
   labels: Readonly<Record<string, string>>
+  /** How it is paid for. */
+  capacityType: CapacityType
   /** Why nothing new may start here; undefined when it may. */
   closed: string | undefined
   address: string

@@ -1,3 +1,4 @@
+import type { CapacityType } from '../../model/capacity.ts'
 import { levels, nodeLevel } from '../../model/fabric.ts'
 import { matches, type NodeTerms, type Preference } from './affinity.ts'
 import type { Bank, Free } from './free.ts'
@@ -21,6 +22,8 @@ export interface Demand {
   nodeSelector: Readonly<Record<string, string>>
   tolerations: readonly Readonly<Record<string, unknown>>[]
   terms: NodeTerms | undefined
+  /** How nodes may be paid for, in order of preference; any where left out. */
+  capacityTypes?: readonly CapacityType[] | undefined
   /** Nodes that it would rather have. */
   preferences?: readonly Preference[] | undefined
   /** Where it may sit for the sake of who sits there; undefined when nobody cares. */
@@ -167,8 +170,8 @@ export class Rooms {
   }
 
   #admitted(order: readonly NodeState[]): Uint8Array {
-    const { nodeSelector, terms, company } = this.demand
-    const isPlain = terms === undefined && Object.keys(nodeSelector).length === 0
+    const { nodeSelector, terms, company, capacityTypes } = this.demand
+    const isPlain = terms === undefined && capacityTypes === undefined && Object.keys(nodeSelector).length === 0
     const { isTainted } = this.#fleet
     const isAdmitted = new Uint8Array(order.length)
     for (const [index, node] of order.entries()) {
@@ -292,7 +295,7 @@ function devicesRoom(free: Float64Array, from: number, to: number, isSliced: boo
 }
 
 /** What members require of a node, apart from room. */
-export type Wanted = Pick<Demand, 'nodeSelector' | 'tolerations' | 'terms'>
+export type Wanted = Pick<Demand, 'nodeSelector' | 'tolerations' | 'terms' | 'capacityTypes'>
 
 /** Whether new members may go to the node at all, however full it is. */
 export function admits(node: NodeState, wanted: Wanted): boolean {
@@ -300,7 +303,8 @@ export function admits(node: NodeState, wanted: Wanted): boolean {
 }
 
 /** Whether its labels and taints are such as the members want, or tolerate. */
-export function isWanted(node: NodeState, { nodeSelector, tolerations, terms }: Wanted): boolean {
+export function isWanted(node: NodeState, { nodeSelector, tolerations, terms, capacityTypes }: Wanted): boolean {
+  if (capacityTypes?.includes(node.capacityType) === false) return false
   for (const key in nodeSelector) if (node.labels[key] !== nodeSelector[key]) return false
   if (terms !== undefined && !matches(node, terms)) return false
   const taints = node.object.spec?.taints

@@ -1,4 +1,5 @@
 import { assert } from '../../base/errors.ts'
+import { servingCapacity } from '../../model/capacity.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import { demandsOf } from '../fit/demand.ts'
 import type { Fleet } from '../fleet/fleet.ts'
@@ -49,6 +50,7 @@ function listOf(sizes: readonly Candidate[]): Family {
 function* plainFamilies(scene: Scene, gang: Gang): Iterable<readonly Candidate[]> {
   yield* wider(gang)
   yield* lessStrict(gang)
+  for (const one of otherCapacity(gang)) yield [one]
   yield* otherModels(scene, gang)
   yield* queueEdits(scene, gang)
   yield* otherQueues(scene, gang)
@@ -107,6 +109,22 @@ function* lessStrict(gang: Gang): Iterable<Candidate[]> {
       },
     ]
   }
+}
+
+/** Types of capacity that it does not name. */
+function otherCapacity(gang: Gang): Candidate[] {
+  const { groups } = gang.spec
+  const named = groups.flatMap(({ capacityTypes = servingCapacity }) => capacityTypes)
+  return servingCapacity
+    .filter((type) => groups.some(({ capacityTypes }) => capacityTypes?.includes(type) === false))
+    .map((type) => ({
+      says: `let it use ${type} nodes, too (spec.capacityType)`,
+      edit: edited(gang, {
+        groups: groups.map((group) =>
+          group.capacityTypes === undefined ? group : { ...group, capacityTypes: [...new Set([...named, type])] },
+        ),
+      }),
+    }))
 }
 
 function* otherModels({ fleet }: Scene, gang: Gang): Iterable<Candidate[]> {

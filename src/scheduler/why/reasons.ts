@@ -283,7 +283,9 @@ function hasModel({ devices }: NodeState, model: string): boolean {
   return [...devices.values()].some((device) => device.model === model)
 }
 
-function notAdmitted(node: NodeState, { nodeSelector, terms }: Demand): string {
+function notAdmitted(node: NodeState, { nodeSelector, terms, capacityTypes }: Demand): string {
+  if (capacityTypes?.includes(node.capacityType) === false)
+    return `is ${node.capacityType}, not ${capacityTypes.join(' or ')}`
   const missing = Object.entries(nodeSelector).find(([key, value]) => node.labels[key] !== value)
   if (missing !== undefined) return `does not match its nodeSelector ${missing[0]}=${missing[1]}`
   if (terms !== undefined && !matches(node, terms)) return 'does not match its node affinity'
