@@ -17,8 +17,7 @@ export function demandOf(
   const whole = Math.floor(count)
   const milli = Math.ceil((count - whole) * 1000 - 1e-9)
   const { cpuMilli, memoryBytes, ports, nodeSelector, tolerations, affinity, capacityTypes } = group
-  const isPlain =
-    tolerations.length === 0 && affinity === undefined && Object.keys(nodeSelector).length === 0
+  const isPlain = tolerations.length === 0 && affinity === undefined && Object.keys(nodeSelector).length === 0
   const where = isPlain ? '' : JSON.stringify([nodeSelector, tolerations, affinity])
   const sliced = slices === undefined ? '' : slices.map(({ level, size }) => `${level}/${size}`).join()
   const paid = capacityTypes === undefined ? '' : capacityTypes.join()
@@ -27,6 +26,16 @@ export function demandOf(
   const room = { model, whole, milli, cpuMilli, memoryBytes, ports, pods: 1, slices }
   const [terms, preferences] = [requiredTerms(affinity), preferencesOf(affinity)]
   return { key, ...room, nodeSelector, tolerations, terms, preferences, company, capacityTypes }
+}
+
+/** What counters say at most: where one member opens or bars the place of the next, only placing them tells. */
+export function countable(demand: Demand): Demand {
+  return demand.company?.isInTurn === true ? withoutCompany(demand) : demand
+}
+
+/** The same, did it not care who else is there. */
+export function withoutCompany(demand: Demand): Demand {
+  return { ...demand, company: undefined, key: `${demand.key} -company` }
 }
 
 /** Milli-accelerators of one member. */

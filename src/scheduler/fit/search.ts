@@ -7,7 +7,7 @@ import type { Occupant } from '../fleet/pod-terms.ts'
 import { admits, type Demand, roomFor } from '../fleet/rooms.ts'
 import { costTo, distanceTo, least, nearTo, roomBeside } from './beside.ts'
 import { type Claimant, claimOf, claimOn } from './claims.ts'
-import { alternativesOf, demandOf, type Group, membersBy, perMember } from './demand.ts'
+import { alternativesOf, countable, demandOf, type Group, membersBy, perMember } from './demand.ts'
 import { type Choosing, domainsFor, gatheringPlaces, isInside, roomIn, type Within } from './domains.ts'
 import { type Part, partsOf, type Spreading, spreadingOf } from './parts.ts'
 import { type Reserved, type Shortage, shortageOf } from './shortage.ts'
@@ -112,7 +112,7 @@ export class Search {
     const spreading = spreadingOf(this.#request.object, index)
     const company = this.#fleet.neighbours.of(this.#request.object, group)
     const demands = alternativesOf(this.#fleet, group).map((alternative) => ({
-      demand: demandOf(group, alternative, spreading.slices, company),
+      demand: countable(demandOf(group, alternative, spreading.slices, company)),
       closed: this.#request.reserved.of(alternative.model)?.nodes,
     }))
     return { min: group.min, max: group.max, demands, isBalanced: spreading.isBalanced }
@@ -142,7 +142,7 @@ export class Search {
     const closed = this.#request.reserved.of(demand.model)?.nodes
     const { members, room } = this.#countMembers(group, demand, within, stay)
     if (members < group.min || members < stay) return false
-    if (demand.company?.isInTurn === true && members > 1) return this.#placeInTurn(index, demand, within, stay, members)
+    if (demand.company?.isInTurn === true) return this.#placeInTurn(index, demand, within, set, stay, members)
     const quota = this.#quotaLeft.get(demand.model)
     if (quota !== undefined) this.#quotaLeft.set(demand.model, quota - members * perMember(demand))
     const near = set === undefined && stay === 0 ? undefined : this.#nodesOf(set?.groups ?? [index])
@@ -168,7 +168,14 @@ export class Search {
    * One after the other, where each may still go once those before it sit, and near them. Where they have to gather, in
    * the first place that takes enough of them.
    */
-  #placeInTurn(index: number, demand: Demand, within: Within, stay: number, most: number): boolean {
+  #placeInTurn(
+    index: number,
+    demand: Demand,
+    within: Within,
+    set: Part | undefined,
+    stay: number,
+    most: number,
+  ): boolean {
     const fleet = this.#fleet
     const { min } = this.#group(index)
     if (demand.slices !== undefined) return false // admission refuses both together
@@ -177,7 +184,8 @@ export class Search {
     for (const inside of gatheringPlaces(fleet, this.choosing(index), demand, within)) {
       let members = stay
       for (; members < most; members++) {
-        const node = this.#best(demand, closed, inside, this.#nodesOf([index]), [])
+        const near = this.#nodesOf(set?.groups ?? [index])
+        const node = this.#best(demand, closed, inside, near, this.#others(set, index))
         if (node === undefined) break
         this.#claim(index, demand, node)
       }
@@ -194,7 +202,7 @@ export class Search {
   /** As many as it may have, whole slices of them; those that stay are placed already. */
   #countMembers(group: Group, demand: Demand, within: Within, stay: number): { members: number; room: OpenRoom } {
     const closed = this.#request.reserved.of(demand.model)?.nodes
-    const room = roomIn(this.#fleet, demand, closed, within)(within)
+    const room = roomIn(this.#fleet, countable(demand), closed, within)(within)
     const most = Math.min(group.max, stay + room.total, membersBy(this.#quotaLeft.get(demand.model), demand))
     return { members: most - (most % (demand.slices?.[0]?.size ?? 1)), room }
   }

@@ -3,7 +3,7 @@ import type { Domain } from '../fleet/fabric.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import type { NodeState } from '../fleet/nodes.ts'
 import { type Demand, type Rooms, roomIfOpen } from '../fleet/rooms.ts'
-import type { Alternative, Group } from './demand.ts'
+import { type Alternative, type Group, withoutCompany } from './demand.ts'
 
 /** Nodes that a gang further up the line waits for, by accelerator model. */
 export interface Reserved {
@@ -62,13 +62,9 @@ export function shortageOf(
   if (rooms.total >= group.min && kept !== undefined) {
     return { ...shortage, kind: 'behind', ahead: kept.gang }
   }
-  if (company !== undefined && withoutCompany(fleet, demand).total >= group.min) return { ...shortage, kind: 'company' }
+  if (company !== undefined && fleet.rooms(withoutCompany(demand)).total >= group.min)
+    return { ...shortage, kind: 'company' }
   return { ...shortage, kind: scarce(fleet, group, demand) }
-}
-
-/** The room that members would have if they did not care who else is there. */
-export function withoutCompany(fleet: Fleet, demand: Demand): Rooms {
-  return fleet.rooms({ ...demand, company: undefined, key: `${demand.key} -company` })
 }
 
 /** What is scarce: the first thing without which the members would fit. */

@@ -44,7 +44,8 @@ export class Company implements Neighbourhood {
 
   /** Whether one member changes where the next may go, or would rather be. */
   get isInTurn(): boolean {
-    return this.#areMutual || this.gathering() !== undefined
+    this.look()
+    return this.#areMutual || this.#rules.some((rule) => rule instanceof Beside && rule.isFirst)
   }
 
   look(): void {
@@ -80,10 +81,20 @@ export class Company implements Neighbourhood {
     }
   }
 
-  /** Domains of which one must take all members, since each wants one of the others beside it and none is there yet. */
+  /** Places of which one must take all members, since each wants one of the others beside it and none is there yet. */
   gathering(): readonly (readonly number[])[] | undefined {
     this.look()
-    return this.#rules.find((rule) => rule instanceof Beside && rule.isFirst)?.domains()
+    const rules = this.#rules.filter((rule) => rule instanceof Beside && rule.isFirst)
+    if (rules.length === 0) return undefined
+    const places = new Map<string, number[]>()
+    for (let index = 0; index < this.#fleet.order.length; index++) {
+      if (rules.some((rule) => rule.excludes(index))) continue
+      const domains = rules.map((rule) => rule.domainOf(index)).join()
+      const place = places.get(domains)
+      if (place === undefined) places.set(domains, [index])
+      else place.push(index)
+    }
+    return [...places.values()]
   }
 
   isInTheWay(claim: Claim): boolean {

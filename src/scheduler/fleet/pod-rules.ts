@@ -56,8 +56,8 @@ export abstract class Rule {
     return this.needsLabel && this.census.domainOf(index) < 0
   }
 
-  domains(): readonly (readonly number[])[] {
-    return this.census.nodes
+  domainOf(index: number): number {
+    return this.census.domainOf(index)
   }
 
   mostMembers(roomOn: (index: number) => number, nodes: number): number {

@@ -6,7 +6,8 @@ import { label } from '../../model/names.ts'
 import { formatBytes, formatMilli } from '../../model/quantity.ts'
 import { compare } from '../compare.ts'
 import type { Victim } from '../contract.ts'
-import { type Shortage, withoutCompany } from '../fit/shortage.ts'
+import { withoutCompany } from '../fit/demand.ts'
+import type { Shortage } from '../fit/shortage.ts'
 import { matches } from '../fleet/affinity.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import { type Claim, heldMilli, type NodeState } from '../fleet/nodes.ts'
@@ -300,7 +301,7 @@ function neverClause({ alternative, group, demand }: Shortage, fleet: Fleet): st
   }
   if (total < group.min * alternative.count) return `there are ${total} in all`
   const { company } = demand
-  if (company !== undefined && withoutCompany(fleet, demand).emptyTotal >= group.min) {
+  if (company !== undefined && fleet.rooms(withoutCompany(demand)).emptyTotal >= group.min) {
     const rooms = fleet.rooms(demand)
     const places = Math.min(
       rooms.emptyTotal,
