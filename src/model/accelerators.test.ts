@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { acceleratorsOf, milliOfCount, readAccelerators } from './accelerators.ts'
+import { acceleratorsOf, formatAccelerators, milliOfCount, readAccelerators } from './accelerators.ts'
 
 test.each([
   ['H100:8', [{ model: 'H100', count: 8 }]],
@@ -14,6 +14,15 @@ test.each([
 
 test('a list gives alternatives in order', () =>
   expect(acceleratorsOf(['H200:8', 'H100:8']).map((a) => a.model)).toEqual(['H200', 'H100']))
+
+test('with speeds the fastest goes first, and they survive being written down', () => {
+  const read = acceleratorsOf(['A100:8@0.45', 'H100:4', 'B200:2@2.5'])
+  expect(read.map(formatAccelerators)).toEqual(['B200:2@2.5', 'H100:4', 'A100:8@0.45'])
+  expect(acceleratorsOf(read.map(formatAccelerators))).toEqual(read)
+  for (const speed of ['0', '1001', 'x', '-1', '']) {
+    expect(readAccelerators(`A100:8@${speed}`)).toHaveProperty('problem')
+  }
+})
 
 test.each(['', ':8', 'H100:', 'H100:-1', 'H100:0', 'H100:1.5', 'H100:0.0001', 'H100:5000', 'H100 :1', '8', 'H100:1e3'])(
   '%j is refused',

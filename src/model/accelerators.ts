@@ -6,6 +6,8 @@ import { label } from './names.ts'
 export interface Accelerators {
   model: string
   count: number
+  /** How fast a member works on it, 1 being the speed that the job's declared times are for; 1 when left out. */
+  speed?: number
 }
 export type ReadAccelerators = { alternatives: Accelerators[] } | { problem: string; index?: number }
 
@@ -22,7 +24,10 @@ export function gpuModelOf(labels: Readonly<Record<string, string>> | undefined)
 /** What a template asks for that names no accelerator. */
 export const oneSlot: Accelerators = { model: cpuModel, count: 1 }
 
-/** `H100:8`, `cpu:1`, `H100` (one), `H100:0.5` (a share); a list gives alternatives, best first. Never throws. */
+/**
+ * `H100:8`, `cpu:1`, `H100` (one), `H100:0.5` (a share); a list gives alternatives, best first. `A100:8@0.45` says how fast
+ * the job is on it: then the fastest goes first, whatever the order of the list. Never throws.
+ */
 export function readAccelerators(value: string | readonly string[]): ReadAccelerators {
   const alternatives: Accelerators[] = []
   const texts = typeof value === 'string' ? [value] : value
@@ -34,7 +39,8 @@ export function readAccelerators(value: string | readonly string[]): ReadAcceler
     }
     alternatives.push(read)
   }
-  return alternatives.length === 0 ? { problem: 'names no accelerator' } : { alternatives }
+  if (alternatives.length === 0) return { problem: 'names no accelerator' }
+  return { alternatives: alternatives.toSorted((a, b) => (b.speed ?? 1) - (a.speed ?? 1)) }
 }
 
 /** Throws on what admission would refuse. */
@@ -50,13 +56,17 @@ export function milliOfCount(count: number): number {
 }
 
 export function formatAccelerators(accelerators: Accelerators): string {
-  return `${accelerators.model}:${accelerators.count}`
+  const { model, count, speed } = accelerators
+  return speed === undefined ? `${model}:${count}` : `${model}:${count}@${speed}`
 }
 
 export const acceleratorForms = 'MODEL:COUNT, e.g. H100:8, cpu:1 or H100:0.5'
 
 function readOne(text: string): Accelerators | string {
-  const match = /^([A-Za-z][A-Za-z0-9._-]{0,62})(?::([0-9]{1,6}(?:\.[0-9]{1,12})?|\.[0-9]{1,12}))?$/.exec(text)
+  const match =
+    /^([A-Za-z][A-Za-z0-9._-]{0,62})(?::([0-9]{1,6}(?:\.[0-9]{1,12})?|\.[0-9]{1,12}))?(?:@([0-9]{1,4}(?:\.[0-9]{1,6})?|\.[0-9]{1,6}))?$/.exec(
+      text,
+    )
   const written = match?.[1]
   if (written === undefined) return `is not an accelerator; write ${acceleratorForms}`
   const count = match?.[2] === undefined ? 1 : Number(match[2])
@@ -64,7 +74,15 @@ function readOne(text: string): Accelerators | string {
   if (count > countMax) return `asks for more than ${countMax} on one worker; use more workers`
   if (count > 1 && !Number.isInteger(count)) return 'asks for a share next to whole devices; a share is of one device'
   if (Math.abs(count * 1000 - milliOfCount(count)) > 1e-9) return 'asks for a share finer than a thousandth'
-  return { model: canonicalModel(written), count: milliOfCount(count) / 1000 }
+  const accelerators = { model: canonicalModel(written), count: milliOfCount(count) / 1000 }
+  if (match?.[3] === undefined) return accelerators
+  const speed = Number(match[3])
+  if (speed < speedMin || speed > speedMax)
+    return `has a speed that is not from ${speedMin} to ${speedMax}; 1 is full speed`
+  return { ...accelerators, speed }
 }
+
+/** As many times as fast or slow as what the job's times are declared for. */
+const [speedMin, speedMax] = [0.001, 1000]
 
 const countMax = 1024

@@ -6,10 +6,16 @@ test('work since the last durable checkpoint, times the GPUs, plus the restart',
   const work = { gpus: 8, sinceMs: 0, checkpointAtMs: 100_000, restartSeconds: 20 }
   expect(priceOfStopping(work, 160_000)).toEqual({
     gpuSeconds: 8 * (60 + 20),
+    price: 8 * (60 + 20),
     sinceCheckpointSeconds: 60,
     restartSeconds: 20,
     gpus: 8,
   })
+})
+
+test('what is done on a slow accelerator is worth less', () => {
+  const work = { gpus: 8, sinceMs: 0, checkpointAtMs: 100_000, restartSeconds: 20, speed: 0.5 }
+  expect(priceOfStopping(work, 160_000)).toMatchObject({ gpuSeconds: 640, price: 320 })
 })
 
 test("without a checkpoint, or with an older attempt's, all since the start is lost", () => {

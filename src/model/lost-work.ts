@@ -4,6 +4,8 @@ import type { Gang } from './kinds/gang.ts'
 export interface LostWork {
   /** GPU- or slot-seconds: work since the last durable checkpoint, and the cost to get going again. */
   gpuSeconds: number
+  /** The same in GPU-seconds at full speed: what is done on a slow accelerator is sooner done again on a fast one. */
+  price: number
   sinceCheckpointSeconds: number
   restartSeconds: number
   gpus: number
@@ -18,6 +20,8 @@ export interface RunningWork {
   checkpointAtMs?: number | undefined
   /** Measured time from seats to the first step; a guess until it was. */
   restartSeconds?: number | undefined
+  /** How fast it works on what it holds; 1 when left out. */
+  speed?: number | undefined
 }
 
 /**
@@ -29,7 +33,7 @@ export function priceOfStopping(work: RunningWork, nowMs: number): LostWork {
   const sinceCheckpointSeconds = Math.max(0, nowMs - fromMs) / 1000
   const restartSeconds = work.restartSeconds ?? restartSecondsUnmeasured
   const gpuSeconds = (sinceCheckpointSeconds + restartSeconds) * work.gpus
-  return { gpuSeconds, sinceCheckpointSeconds, restartSeconds, gpus: work.gpus }
+  return { gpuSeconds, price: gpuSeconds * (work.speed ?? 1), sinceCheckpointSeconds, restartSeconds, gpus: work.gpus }
 }
 
 /** The price of a gang by what its resource says; undefined while it holds no seats: there is nothing to lose. */
@@ -39,7 +43,7 @@ export function priceOfGang(gang: Gang, nowMs: number): LostWork | undefined {
   const milli = seats.members.flatMap((member) => member.devices).reduce((sum, device) => sum + device.milli, 0)
   const checkpointAtMs = checkpoint === undefined ? undefined : timeOf(checkpoint.at)
   return priceOfStopping(
-    { gpus: milli / 1000, sinceMs: timeOf(seats.at) ?? nowMs, checkpointAtMs, restartSeconds },
+    { gpus: milli / 1000, sinceMs: timeOf(seats.at) ?? nowMs, checkpointAtMs, restartSeconds, speed: seats.speed },
     nowMs,
   )
 }

@@ -7,6 +7,7 @@ import type { Change, Scheduler, Verdict, Why } from './contract.ts'
 import type { Fit } from './fit/fit.ts'
 import { heldPlaces, isHeld } from './fit/held.ts'
 import { fitOrLeast } from './fit/least.ts'
+import type { Placed } from './fit/search.ts'
 import { seatsOf } from './fit/seats.ts'
 import type { Reserved } from './fit/shortage.ts'
 import { Mix } from './fleet/mix.ts'
@@ -251,8 +252,7 @@ class FleetScheduler extends State implements Scheduler, Explained {
     if (asBefore?.fits === false && this.livePodsOf(key).size > 0) return ending(object)
     const fit = asBefore?.fits === true ? asBefore : (known ?? this.#fit(state, reserved, noMoreThanHeld(object)))
     if (fit.fits) {
-      this.#decide(state, { kind: 'bind', ...about(state), seats: seatsOf(object, fit.placed) }, verdicts)
-      this.#expectEnd(key, endIfStarted(object, nowMs))
+      this.#seat(state, fit.placed, nowMs, verdicts)
       return { kind: 'seated' }
     }
     if (this.livePodsOf(key).size > 0) return ending(object)
@@ -260,8 +260,7 @@ class FleetScheduler extends State implements Scheduler, Explained {
     if (awaited !== undefined) return awaited
     const held = heldPlaces(this.fleet, this.quota, object)
     if (held !== undefined) {
-      this.#decide(state, { kind: 'bind', ...about(state), seats: seatsOf(object, held) }, verdicts)
-      this.#expectEnd(key, endIfStarted(object, nowMs))
+      this.#seat(state, held, nowMs, verdicts)
       return { kind: 'seated' }
     }
     // What was kept for it is of no use any more: it is given back first, and decided about anew after that.
@@ -299,6 +298,12 @@ class FleetScheduler extends State implements Scheduler, Explained {
     this.#send(state, verdict)
     this.countSeats(state)
     return verdict
+  }
+
+  #seat(state: GangState, placed: readonly Placed[], nowMs: number, verdicts: Verdict[]): void {
+    const seats = seatsOf(state.object, placed)
+    this.#decide(state, { kind: 'bind', ...about(state), seats }, verdicts)
+    this.#expectEnd(state.key, endIfStarted(state.object, nowMs, seats.speed ?? 1))
   }
 
   #decide(state: GangState, verdict: Verdict & { kind: 'bind' | 'preempt' }, verdicts: Verdict[]): void {

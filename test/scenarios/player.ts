@@ -176,8 +176,9 @@ export class Player {
     const match = /^(?:([a-z]+):)?([0-9]+)(?:-([0-9]+))?x([0-9.]+)$/.exec(text)
     assert(match !== null, `a shape is written MEMBERSxACCELERATORS, not "${text}"`)
     const [, group = 'worker', min, max = min, count] = match
-    const models = (model ?? this.#firstModel()).split('|')
-    return { group, min: Number(min), max: Number(max), accelerators: models.map((one) => `${one}:${count}`).join(',') }
+    const withCount = ([name, speed]: string[]) => `${name}:${count}${speed === undefined ? '' : `@${speed}`}`
+    const models = (model ?? this.#firstModel()).split('|').map((one) => one.split('@'))
+    return { group, min: Number(min), max: Number(max), accelerators: models.map(withCount).join(',') }
   }
 
   #firstModel(): string {

@@ -75,7 +75,9 @@ export const resources = z
         context.addIssue({ code: 'custom', message: read.problem, path: read.index === undefined ? [] : [read.index] })
       })
       .optional()
-      .describe('MODEL:COUNT per worker, e.g. H100:8 or cpu:1; a list gives alternatives in order of preference.'),
+      .describe(
+        'MODEL:COUNT per worker, e.g. H100:8 or cpu:1; a list gives alternatives in order of preference. A100:8@0.45 says how fast the job is there: the fastest goes first.',
+      ),
     cpu: quantity.optional().describe('Cores: 2, 0.5 or 500m.'),
     memory: quantity.optional().describe('Bytes: 8Gi, 512Mi.'),
   })

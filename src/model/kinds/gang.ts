@@ -6,6 +6,11 @@ import { together, topology } from './topology.ts'
 export const accelerator = z.strictObject({
   model: z.string().describe('"cpu" for a slot, else the accelerator model.'),
   count: z.number().min(0).describe('Accelerators per member; a fraction is a share of one.'),
+  speed: z
+    .number()
+    .positive()
+    .optional()
+    .describe('How fast a member works on it; 1, for which times are declared, when left out.'),
 })
 
 export const seat = z.strictObject({
@@ -36,7 +41,7 @@ const victim = z.strictObject({
   uid: z.string().describe('Its uid.'),
   attempt: count.describe('The attempt that leaves.'),
   reason: evictionReason,
-  lostSeconds: z.number().min(0).describe('GPU-seconds of work that it loses, as priced then.'),
+  lostSeconds: z.number().min(0).describe('GPU-seconds of work that it loses, as priced then: seconds at speed 1.'),
 })
 
 const checkpoint = z.strictObject({
@@ -105,7 +110,7 @@ export const gang = z
           })
           .optional()
           .describe('A checkpoint asked of all ranks.'),
-        expectedSeconds: seconds.optional().describe('Declared running time.'),
+        expectedSeconds: seconds.optional().describe('Declared running time, at speed 1.'),
       })
       .describe('What to seat.'),
     status: z
@@ -119,6 +124,11 @@ export const gang = z
             at: timestamp.describe('When they were committed.'),
             masterAddr: z.string().describe('MASTER_ADDR: where rank 0 listens.'),
             masterPort: z.number().int().describe('MASTER_PORT.'),
+            speed: z
+              .number()
+              .positive()
+              .optional()
+              .describe('How fast it works here, by what it says of its accelerators; 1 when left out.'),
             members: z.array(seat).describe('One seat a member.'),
           })
           .optional()

@@ -39,12 +39,25 @@ export function seatsOf(gang: Gang, placed: readonly Placed[]): Seats {
   const first = members[0]
   const firstNode = ordered[0]?.node
   assert(first !== undefined && firstNode !== undefined, 'a gang has at least one member')
+  const speed = speedOf(gang, placed)
   return {
     attempt: gang.spec.attempt,
     masterAddr: firstNode.address,
     masterPort: first.ports[0] ?? defaultMasterPort,
+    ...(speed === 1 ? {} : { speed }),
     members,
   }
+}
+
+/** All wait for the slowest. */
+function speedOf({ spec }: Gang, placed: readonly Placed[]): number {
+  let slowest = Number.POSITIVE_INFINITY
+  for (const { group, claim } of placed) {
+    const accelerators = spec.groups[group]?.accelerators ?? []
+    const one = accelerators.find(({ model }) => model === claim.model) ?? accelerators[0]
+    slowest = Math.min(slowest, one?.speed ?? 1)
+  }
+  return slowest
 }
 
 /** What each member of seats claims, by the pod's key. The same whether the seats were just decided or read back. */

@@ -24,12 +24,16 @@ export function endOfGang({ spec, status }: Gang): number | undefined {
   if (seats === undefined || seats.attempt !== spec.attempt) return undefined
   const atMs = expectedEnd === undefined ? Number.NaN : Date.parse(expectedEnd)
   if (!Number.isNaN(atMs)) return atMs
-  return spec.expectedSeconds === undefined ? undefined : Date.parse(seats.at) + spec.expectedSeconds * 1000
+  return endIfStarted({ spec }, Date.parse(seats.at), seats.speed ?? 1)
 }
 
-/** When it would end if it started now; undefined when nobody said. */
-export function endIfStarted({ spec }: Gang, nowMs: number): number | undefined {
-  return spec.expectedSeconds === undefined ? undefined : nowMs + spec.expectedSeconds * 1000
+/** When it would end if it started now, at a speed or, not knowing what it gets, at its slowest; undefined when nobody said. */
+export function endIfStarted({ spec }: Pick<Gang, 'spec'>, nowMs: number, speed = slowest(spec)): number | undefined {
+  return spec.expectedSeconds === undefined ? undefined : nowMs + (spec.expectedSeconds * 1000) / speed
+}
+
+function slowest({ groups }: Gang['spec']): number {
+  return Math.min(...groups.flatMap(({ accelerators }) => accelerators.map(({ speed = 1 }) => speed)))
 }
 
 /**

@@ -84,7 +84,7 @@ function search(scene: Scene, incoming: Incoming, nowMs: number, looksAgain: boo
       const state = gangs.get(victim)
       if (state === undefined) return []
       const { metadata, spec } = state.object
-      const lostSeconds = state.leaving ? 0 : (priceOfGang(state.object, nowMs)?.gpuSeconds ?? 0)
+      const lostSeconds = state.leaving ? 0 : (priceOfGang(state.object, nowMs)?.price ?? 0)
       return [{ gang: victim, uid: metadata.uid ?? '', attempt: spec.attempt, reason, lostSeconds }]
     })
     return { placed, victims }

@@ -8,7 +8,7 @@ import { Sequence } from '../quota/sequence.ts'
 /**
  * Gangs that hold committed seats of one queue, in the order in which they are asked to leave: those that leave already,
  * then by priority, then by the price of their lost work. Prices rise with time, but among gangs with as many
- * accelerators all at the same rate: so each such class, and that of those among it who can shrink, is kept sorted once, by
+ * accelerators, as fast, all at the same rate: so each such class, and that of those among it who can shrink, is kept sorted once, by
  * the moment from which its work would be lost, and only the classes are compared when somebody asks.
  */
 export class Seated {
@@ -84,11 +84,11 @@ export class Seated {
   }
 }
 
-/** By priority, then by milli-accelerators, negative for those that can shrink. */
+/** By priority, then by rate, negative for those that can shrink. */
 type Levels = Map<number, Map<number, Class>>
 
-function classKeyOf({ milli, canShrink }: Entry): number {
-  return canShrink ? -milli : milli
+function classKeyOf({ rate, canShrink }: Entry): number {
+  return canShrink ? -rate : rate
 }
 
 /** More than these at once are sorted in rather than inserted one by one. */
@@ -166,7 +166,8 @@ interface Entry {
   state: GangState
   uid: string
   priority: number
-  milli: number
+  /** Milli-accelerators at full speed: how fast its price rises. */
+  rate: number
   sinceMs: number
   /** Since its last durable checkpoint, or its seats; earlier by what a restart costs. */
   lostFromMs: number
@@ -179,12 +180,13 @@ function entryOf(state: GangState): Entry {
   const { metadata, spec, status } = state.object
   let milli = 0
   for (const held of state.holds.values()) milli += held
+  const rate = Math.round(milli * (status?.seats?.speed ?? 1))
   const sinceMs = timeOf(status?.seats?.at) ?? 0
   return {
     state,
     uid: metadata.uid ?? '',
     priority: spec.priority,
-    milli,
+    rate,
     sinceMs,
     lostFromMs: lostFrom(status, sinceMs),
     leaving: state.leaving || status?.eviction?.attempt === spec.attempt,
@@ -213,7 +215,7 @@ function timeOf(timestamp: string | undefined): number | undefined {
 }
 
 function candidateOf(
-  { state, uid, priority, milli, sinceMs, lostFromMs, leaving, preemptible, canShrink }: Entry,
+  { state, uid, priority, rate, sinceMs, lostFromMs, leaving, preemptible, canShrink }: Entry,
   nowMs: number,
 ): Candidate {
   const { key, object, holds } = state
@@ -229,14 +231,14 @@ function candidateOf(
     preemptible,
     holds,
     canShrink,
-    price: (Math.max(0, nowMs - lostFromMs) / 1000) * (milli / 1000),
+    price: (Math.max(0, nowMs - lostFromMs) / 1000) * (rate / 1000),
   }
 }
 
 function isSame(a: Entry, b: Entry): boolean {
   return (
     a.priority === b.priority &&
-    a.milli === b.milli &&
+    a.rate === b.rate &&
     a.sinceMs === b.sinceMs &&
     a.lostFromMs === b.lostFromMs &&
     a.leaving === b.leaving &&
