@@ -1,8 +1,9 @@
-import { cpuModel, gpuModelOf } from '../model/accelerators.ts'
+import { countedModels } from '../model/accelerators.ts'
 import { fieldError, shown } from '../model/field-error.ts'
 import type { Gang } from '../model/kinds/gang.ts'
 import type { Node, Pod } from '../model/kinds/kubernetes.ts'
 import type { Queue } from '../model/kinds/queue.ts'
+import { migProfile } from '../model/mig.ts'
 import { annotation, cpuSlot, gpuResource, label } from '../model/names.ts'
 import { nearest } from '../model/nearest.ts'
 import { milliOf, readQuantity } from '../model/quantity.ts'
@@ -106,7 +107,7 @@ function* nodeProblems({ metadata, status }: Node, models: Set<string>): Iterabl
       const at = ['status', field, name]
       const read = readQuantity(value)
       if ('problem' in read) yield { at, message: read.problem, found: shown(value) }
-      else if ((name === gpuResource || name === cpuSlot) && milliOf(value) > devicesMax * 1000) {
+      else if (isCounted(name) && milliOf(value) > devicesMax * 1000) {
         yield { at, message: `must be at most ${devicesMax}: no machine has more`, found: shown(value) }
       }
     }
@@ -123,6 +124,10 @@ function* nodeProblems({ metadata, status }: Node, models: Set<string>): Iterabl
     at: own === undefined ? at : ['metadata', 'labels', label.accelerator],
     message: `makes more than ${modelsMax} accelerator models`,
   }
+}
+
+function isCounted(resource: string): boolean {
+  return resource === gpuResource || resource === cpuSlot || migProfile(resource) !== undefined
 }
 
 function listedDevices(text: string | undefined): { id: string; model: string }[] | string {
@@ -163,8 +168,7 @@ function devicesOf({ metadata, status }: Node): ReadonlySet<string> {
     const devices = 'nano' in read ? Math.min(devicesMax, Math.floor(milliOf(allocatable[resource] ?? 0) / 1000)) : 0
     for (let index = 0; index < devices; index++) ids.add(`${model}-${index}`)
   }
-  count(gpuResource, gpuModelOf(metadata.labels))
-  count(cpuSlot, cpuModel)
+  for (const { resource, model } of countedModels(metadata.labels, allocatable)) count(resource, model)
   return ids
 }
 

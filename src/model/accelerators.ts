@@ -1,6 +1,7 @@
 import { OperatingError } from '../base/errors.ts'
 import { canonicalModel } from './catalogue.ts'
-import { label } from './names.ts'
+import { isMig, isOfAnyCard, migModel, migProfile } from './mig.ts'
+import { cpuSlot, gpuResource, label } from './names.ts'
 
 /** `count` may be a share of one device: 0.5 is 500 thousandths of it. */
 export interface Accelerators {
@@ -21,6 +22,31 @@ export function gpuModelOf(labels: Readonly<Record<string, string>> | undefined)
   const named = labels?.[label.accelerator]
   return named === undefined || named === cpuModel ? anyGpu : named
 }
+/** Whether several models may be what is asked for: any GPU, or a slice of any card. */
+export function isGeneric(asked: string): boolean {
+  return asked === anyGpu || isOfAnyCard(asked)
+}
+
+/** Whether a device of the model is what is asked for. A slice of a card is not any GPU: who wants one says so. */
+export function isMeant(asked: string, model: string): boolean {
+  if (asked === model) return true
+  if (asked === anyGpu) return model !== cpuModel && !isMig(model)
+  return isOfAnyCard(asked) && model.endsWith(`-${asked}`)
+}
+
+/** Resources by which a node's accelerators are counted where they are not listed, and the model of each. */
+export function countedModels(
+  labels: Readonly<Record<string, string>> | undefined,
+  allocatable: Readonly<Record<string, unknown>>,
+): { resource: string; model: string }[] {
+  const gpu = gpuModelOf(labels)
+  const slices = Object.keys(allocatable).flatMap((resource) => {
+    const profile = migProfile(resource)
+    return profile === undefined ? [] : [{ resource, model: migModel(gpu === anyGpu ? undefined : gpu, profile) }]
+  })
+  return [{ resource: gpuResource, model: gpu }, { resource: cpuSlot, model: cpuModel }, ...slices]
+}
+
 /** What a template asks for that names no accelerator. */
 export const oneSlot: Accelerators = { model: cpuModel, count: 1 }
 
@@ -75,6 +101,7 @@ function readOne(text: string): Accelerators | string {
   if (count > 1 && !Number.isInteger(count)) return 'asks for a share next to whole devices; a share is of one device'
   if (Math.abs(count * 1000 - milliOfCount(count)) > 1e-9) return 'asks for a share finer than a thousandth'
   const accelerators = { model: canonicalModel(written), count: milliOfCount(count) / 1000 }
+  if (count < 1 && isMig(accelerators.model)) return 'asks for a share of a slice (MIG), which is given whole'
   if (match?.[3] === undefined) return accelerators
   const speed = Number(match[3])
   if (speed < speedMin || speed > speedMax)

@@ -1,3 +1,5 @@
+import { migModel, partsOf } from './mig.ts'
+
 /** Accelerators that we know by name, and what they cost. Every price has its source and date, or it isn't here. */
 export interface AcceleratorInfo {
   /** The spelling that users of SkyPilot and dstack type. */
@@ -53,6 +55,10 @@ export function acceleratorInfo(model: string): AcceleratorInfo | undefined {
 
 /** The catalogue's spelling of `written` (`h100` → `H100`), or `written` itself when we don't know it. */
 export function canonicalModel(written: string): string {
+  const slice = partsOf(written)
+  if (slice !== undefined) {
+    return migModel(slice.card === undefined ? undefined : canonicalModel(slice.card), slice.profile)
+  }
   const lower = written.toLowerCase()
   return lower === 'cpu' || lower === 'gpu' ? lower : (byLowerCase.get(lower)?.model ?? written)
 }

@@ -8,6 +8,7 @@ import type { InferenceService } from './kinds/inference-service.ts'
 import type { Container, EnvVar, PodTemplate, Probe } from './kinds/kubernetes.ts'
 import type { Topology } from './kinds/topology.ts'
 import type { TrainingJob } from './kinds/training-job.ts'
+import { migModel, migProfile, migResource } from './mig.ts'
 import { annotation, cpuSlot, gpuResource, label, schedulerName } from './names.ts'
 import { bytesOf, countOf, formatBytes, formatMilli, milliOf } from './quantity.ts'
 
@@ -227,10 +228,14 @@ function withResources(template: PodTemplate, resources: Resources | undefined):
 
 /** A kubelet counts whole devices of one resource: shares and mixed alternatives stay out of its sight. */
 function acceleratorLimit(alternatives: readonly Accelerators[]): Record<string, string> {
-  const limits = alternatives.map(({ model, count }) => `${model === cpuModel ? cpuSlot : gpuResource}=${count}`)
+  const limits = alternatives.map(({ model, count }) => `${resourceOf(model)}=${count}`)
   const [resource, count] = (limits[0] ?? '').split('=')
   if (resource === undefined || count === undefined || new Set(limits).size !== 1) return {}
   return Number.isInteger(Number(count)) ? { [resource]: count } : {}
+}
+
+function resourceOf(model: string): string {
+  return model === cpuModel ? cpuSlot : (migResource(model) ?? gpuResource)
 }
 
 function acceleratorsOfTemplate(template: PodTemplate): Accelerators[] {
@@ -238,8 +243,22 @@ function acceleratorsOfTemplate(template: PodTemplate): Accelerators[] {
   if (written !== undefined) return acceleratorsOf(written.split(','))
   const gpus = podRequest(template, gpuResource, countOf)
   if (gpus > 0) return [{ model: gpuModelWanted(template), count: gpus }]
+  const profile = profileAsked(template)
+  if (profile !== undefined) {
+    const card = gpuModelWanted(template)
+    const model = migModel(card === anyGpu ? undefined : card, profile)
+    return [{ model, count: podRequest(template, resourceOf(model), countOf) }]
+  }
   const slots = podRequest(template, cpuSlot, countOf)
   return slots > 0 ? [{ model: cpuModel, count: slots }] : [{ ...oneSlot }]
+}
+
+function profileAsked({ spec }: PodTemplate): string | undefined {
+  const asked = [...spec.containers, ...(spec.initContainers ?? [])].flatMap(({ resources }) =>
+    Object.entries({ ...resources?.limits, ...resources?.requests }),
+  )
+  const found = asked.find(([resource, count]) => migProfile(resource) !== undefined && countOf(count) > 0)
+  return found === undefined ? undefined : migProfile(found[0])
 }
 
 function gpuModelWanted(template: PodTemplate): string {

@@ -1,4 +1,4 @@
-import { anyGpu, cpuModel } from '../model/accelerators.ts'
+import { isGeneric, isMeant } from '../model/accelerators.ts'
 import { conditionOf } from '../model/conditions.ts'
 import type { Gang } from '../model/kinds/gang.ts'
 import type { Node } from '../model/kinds/kubernetes.ts'
@@ -66,9 +66,12 @@ function enoughFor<R extends Room>({ groups }: Demand, rooms: readonly R[]): R[]
 }
 
 function modelsFor({ min, accelerators }: Group, rooms: readonly Room[]): { model: string; milli: number }[] {
-  const gpus = [...new Set(rooms.map((room) => room.model))].filter((model) => model !== cpuModel)
+  const models = [...new Set(rooms.map((room) => room.model))]
   return accelerators.flatMap(({ model, count }) =>
-    (model === anyGpu ? gpus : [model]).map((each) => ({ model: each, milli: Math.ceil(count * 1000) * min })),
+    (isGeneric(model) ? models.filter((one) => isMeant(model, one)) : [model]).map((each) => ({
+      model: each,
+      milli: Math.ceil(count * 1000) * min,
+    })),
   )
 }
 

@@ -1,8 +1,8 @@
-import { gpuModelOf } from '../model/accelerators.ts'
+import { countedModels } from '../model/accelerators.ts'
 import { conditionOf, isTrue } from '../model/conditions.ts'
 import type { Gang } from '../model/kinds/gang.ts'
 import type { Device, Node, Pod } from '../model/kinds/kubernetes.ts'
-import { annotation, cpuSlot, gpuResource, label } from '../model/names.ts'
+import { annotation, label } from '../model/names.ts'
 import { countOf } from '../model/quantity.ts'
 
 /** Pure: what each slot of a node is used for at one moment. */
@@ -84,8 +84,8 @@ export function slotsOf(node: Node): Slot[] {
     const count = Math.floor(countOf(allocatable[resource] ?? 0))
     return Array.from({ length: count }, (_, index) => ({ id: `${model}-${index}`, model, healthy: true }))
   }
-  const gpu = gpuModelOf(node.metadata.labels)
-  return [...listed, ...counted(gpuResource, gpu), ...counted(cpuSlot, 'cpu')]
+  const models = countedModels(node.metadata.labels, allocatable)
+  return [...listed, ...models.flatMap(({ resource, model }) => counted(resource, model))]
 }
 
 /** The shares of all slots of one accelerator model; they add up to its slots. */

@@ -94,6 +94,11 @@ export class Player {
     const list = Array.from({ length: count }, (_, index) => ({ id: `${model}-${index}`, model, healthy: true }))
     const [rack, block, zone] = [take(options, 'rack'), take(options, 'block'), take(options, 'zone')]
     const capacity = take(options, 'capacity')
+    const mig = pairs(take(options, 'mig'))
+    const slices = Object.fromEntries(
+      Object.entries(mig).map(([profile, count]) => [`nvidia.com/mig-${profile}`, count]),
+    )
+    const card = Object.keys(mig).length === 0 ? {} : { [label.accelerator]: model }
     const [key, effect = 'NoSchedule'] = (take(options, 'taint') ?? '').split(':')
     this.#world.put({
       apiVersion: 'v1',
@@ -101,6 +106,7 @@ export class Player {
       metadata: {
         name,
         labels: {
+          ...card,
           ...(rack === undefined ? {} : { [label.rack]: rack }),
           ...(block === undefined ? {} : { [label.block]: block }),
           ...(zone === undefined ? {} : { [label.zone]: zone }),
@@ -110,7 +116,13 @@ export class Player {
         annotations: { [annotation.nodeDevices]: JSON.stringify(list) },
       },
       spec: { ...(key === undefined || key === '' ? {} : { taints: [{ key, effect }] }) },
-      status: { allocatable: { cpu: take(options, 'cpu') ?? '64', memory: take(options, 'memory') ?? '512Gi' } },
+      status: {
+        allocatable: {
+          cpu: take(options, 'cpu') ?? '64',
+          memory: take(options, 'memory') ?? '512Gi',
+          ...slices,
+        },
+      },
     })
   }
 
@@ -300,7 +312,7 @@ export class Player {
   }
 }
 
-const nodeOptions = ['capacity', 'rack', 'block', 'zone', 'taint', 'labels', 'cpu', 'memory']
+const nodeOptions = ['capacity', 'mig', 'rack', 'block', 'zone', 'taint', 'labels', 'cpu', 'memory']
 const templateOptions = ['cpu', 'memory', 'select', 'tolerate', 'pods', 'prefer', 'apart', 'beside', 'rather', 'even']
 
 function commandOf(line: string): Command {

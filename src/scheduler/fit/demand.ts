@@ -1,4 +1,4 @@
-import { anyGpu, cpuModel } from '../../model/accelerators.ts'
+import { isGeneric, isMeant } from '../../model/accelerators.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import { preferencesOf, requiredTerms } from '../fleet/affinity.ts'
 import type { Fleet } from '../fleet/fleet.ts'
@@ -49,11 +49,11 @@ export function membersBy(quota: number | undefined, demand: Demand): number {
   return quota === undefined || each === 0 ? Number.POSITIVE_INFINITY : Math.max(0, Math.floor(quota / each))
 }
 
-/** "Any GPU" means one model for all members of the group, whichever has room; a single member takes the best there is. */
+/** "Any GPU" (or a slice of any) means one model for all members of the group, whichever has room; a single member takes the best there is. */
 export function alternativesOf(fleet: Fleet, group: Group): Alternative[] {
   return group.accelerators.flatMap((alternative) => {
-    if (alternative.model !== anyGpu || group.max === 1) return [alternative]
-    const models = fleet.models().filter((model) => model !== cpuModel)
+    if (!isGeneric(alternative.model) || group.max === 1) return [alternative]
+    const models = fleet.models().filter((model) => isMeant(alternative.model, model))
     return models.length === 0 ? [alternative] : models.map((model) => ({ ...alternative, model }))
   })
 }

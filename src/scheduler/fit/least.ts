@@ -1,4 +1,4 @@
-import { anyGpu, cpuModel } from '../../model/accelerators.ts'
+import { isGeneric, isMeant } from '../../model/accelerators.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import { type Fit, fitGang } from './fit.ts'
@@ -23,16 +23,19 @@ export function atLeast(gang: Gang, fleet: Fleet): Gang[] {
   const { groups } = gang.spec
   const choices = groups.reduce((most, { accelerators }) => Math.max(most, accelerators.length), 0)
   return Array.from({ length: choices }, (_, choice) => choice).flatMap((choice) => {
-    const models = groups.some((group) => chosen(group, choice)?.model === anyGpu)
-      ? fleet.models().filter((model) => model !== cpuModel)
-      : [undefined]
+    const generic = groups.flatMap((group) => chosen(group, choice)?.model ?? []).filter(isGeneric)
+    const models =
+      generic.length === 0
+        ? [undefined]
+        : fleet.models().filter((model) => generic.some((asked) => isMeant(asked, model)))
     return models.map((model) => ({
       ...gang,
       spec: {
         ...gang.spec,
         groups: groups.map((group) => {
           const accelerator = chosen(group, choice)
-          const named = accelerator?.model === anyGpu && model !== undefined ? { ...accelerator, model } : accelerator
+          const isIt = accelerator !== undefined && model !== undefined && isMeant(accelerator.model, model)
+          const named = isIt ? { ...accelerator, model } : accelerator
           return { ...group, max: group.min, accelerators: named === undefined ? [] : [named] }
         }),
       },

@@ -1,4 +1,5 @@
 import { assert } from '../../base/errors.ts'
+import { isMeant } from '../../model/accelerators.ts'
 import type { Gang, Seat } from '../../model/kinds/gang.ts'
 import { podNameOf } from '../../model/names.ts'
 import { keyOf } from '../../model/refs.ts'
@@ -54,7 +55,7 @@ function speedOf({ spec }: Gang, placed: readonly Placed[]): number {
   let slowest = Number.POSITIVE_INFINITY
   for (const { group, claim } of placed) {
     const accelerators = spec.groups[group]?.accelerators ?? []
-    const one = accelerators.find(({ model }) => model === claim.model) ?? accelerators[0]
+    const one = accelerators.find(({ model }) => isMeant(model, claim.model)) ?? accelerators[0]
     slowest = Math.min(slowest, one?.speed ?? 1)
   }
   return slowest

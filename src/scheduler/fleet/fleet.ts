@@ -1,9 +1,9 @@
 import { assert } from '../../base/errors.ts'
-import { anyGpu, gpuModelOf } from '../../model/accelerators.ts'
+import { anyGpu, countedModels } from '../../model/accelerators.ts'
 import { capacityTypeOf } from '../../model/capacity.ts'
 import { levelNamed } from '../../model/fabric.ts'
 import type { Device, Node, Pod } from '../../model/kinds/kubernetes.ts'
-import { annotation, cpuSlot, gpuResource, label } from '../../model/names.ts'
+import { annotation, gpuResource, label } from '../../model/names.ts'
 import { bytesOf, milliOf } from '../../model/quantity.ts'
 import { Packing } from '../packing/packing.ts'
 import { pricesOf } from '../packing/prices.ts'
@@ -604,8 +604,8 @@ function devicesOf(object: Node, allocatable: Readonly<Record<string, string | n
       usedMilli: 0,
     }))
   }
-  const gpu = gpuModelOf(object.metadata.labels)
-  return [...listed, ...counted(gpuResource, gpu, true), ...counted(cpuSlot, 'cpu', false)]
+  const models = countedModels(object.metadata.labels, allocatable)
+  return [...listed, ...models.flatMap(({ resource, model }) => counted(resource, model, resource === gpuResource))]
 }
 
 /** What CUDA_VISIBLE_DEVICES becomes for a member that holds these devices of the node; empty for slots. */

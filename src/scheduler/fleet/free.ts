@@ -1,4 +1,4 @@
-import { anyGpu, cpuModel } from '../../model/accelerators.ts'
+import { anyGpu, isMeant } from '../../model/accelerators.ts'
 import { bankFor, type NodeState } from './nodes.ts'
 
 /**
@@ -67,7 +67,7 @@ export class Free {
 
 function gpuModelsOf(order: readonly NodeState[]): Set<string> {
   const models = new Set<string>()
-  for (const { banks } of order) for (const model of banks.keys()) if (model !== cpuModel) models.add(model)
+  for (const { banks } of order) for (const model of banks.keys()) if (isMeant(anyGpu, model)) models.add(model)
   return models
 }
 

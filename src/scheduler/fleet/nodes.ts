@@ -1,4 +1,4 @@
-import { anyGpu, cpuModel } from '../../model/accelerators.ts'
+import { isGeneric, isMeant } from '../../model/accelerators.ts'
 import type { CapacityType } from '../../model/capacity.ts'
 import type { Node } from '../../model/kinds/kubernetes.ts'
 import type { Occupant } from './pod-terms.ts'
@@ -64,10 +64,10 @@ export interface NodeState {
   claims: Map<string, Claim>
 }
 
-/** The node's accelerators of a model. Of any GPU: nodes have one model of them, or the first of several is meant. */
+/** The node's accelerators of a model. Of several that may be meant (any GPU), the first that the node has. */
 export function bankFor(node: NodeState, model: string): readonly DeviceState[] {
   const bank = node.banks.get(model)
-  if (bank !== undefined || model !== anyGpu) return bank ?? []
-  for (const [name, devices] of node.banks) if (name !== cpuModel) return devices
+  if (bank !== undefined || !isGeneric(model)) return bank ?? []
+  for (const [name, devices] of node.banks) if (isMeant(model, name)) return devices
   return []
 }

@@ -1,4 +1,4 @@
-import { anyGpu } from '../../model/accelerators.ts'
+import { isGeneric } from '../../model/accelerators.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { Queue } from '../../model/kinds/queue.ts'
 import type { Fleet } from '../fleet/fleet.ts'
@@ -32,5 +32,5 @@ export function quotaLeft(quota: QuotaTree, fleet: Fleet, gang: Gang): Map<strin
 /** Models that its members could sit on. */
 export function modelsOf(gang: Gang, fleet: Fleet): Iterable<string> {
   const asked = new Set(gang.spec.groups.flatMap((group) => group.accelerators.map(({ model }) => model)))
-  return asked.has(anyGpu) ? fleet.models() : asked
+  return [...asked].some(isGeneric) ? fleet.models() : asked
 }

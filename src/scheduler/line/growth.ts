@@ -1,4 +1,4 @@
-import { anyGpu, cpuModel } from '../../model/accelerators.ts'
+import { isMeant } from '../../model/accelerators.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { Queue } from '../../model/kinds/queue.ts'
 import { type LostWork, priceOfGang } from '../../model/lost-work.ts'
@@ -133,7 +133,7 @@ function wantedIn(line: Line): (more: Gang) => boolean {
       for (const { model } of accelerators) wanted.add(model)
     }
   }
-  const isWanted = (model: string) => wanted.has(model) || (model !== cpuModel && wanted.has(anyGpu))
+  const isWanted = (model: string) => [...wanted].some((asked) => isMeant(asked, model))
   return ({ spec }) => spec.groups.some(({ accelerators }) => accelerators.some(({ model }) => isWanted(model)))
 }
 
@@ -153,7 +153,8 @@ function noFewer(gang: Gang, fleet: Fleet): Gang {
   const groups = spec.groups.map((group) => {
     const seat = members.find((member) => member.group === group.name)
     const model = seat === undefined ? undefined : modelOf(fleet, seat)
-    const inUse = group.accelerators.find((one) => one.model === model || one.model === anyGpu) ?? group.accelerators[0]
+    const inUse =
+      group.accelerators.find((one) => model !== undefined && isMeant(one.model, model)) ?? group.accelerators[0]
     const accelerators = inUse === undefined ? [] : [{ ...inUse, model: model ?? inUse.model }]
     return { ...group, min: Math.min(group.max, had.get(group.name) ?? group.min), accelerators }
   })

@@ -1,4 +1,4 @@
-import { anyGpu, cpuModel } from '../../model/accelerators.ts'
+import { cpuModel, isMeant } from '../../model/accelerators.ts'
 import { nodeLevel } from '../../model/fabric.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { Queue } from '../../model/kinds/queue.ts'
@@ -199,8 +199,7 @@ export function holdersOfShortage(shortage: Shortage, gang: Gang, scene: Scene):
 }
 
 export function acceleratorsHeld(model: string): (claim: Claim) => number {
-  const isOf = (held: string) => held === model || (model === anyGpu && held !== cpuModel)
-  return (claim) => (isOf(claim.model) ? heldMilli(claim) / 1000 : 0)
+  return (claim) => (isMeant(model, claim.model) ? heldMilli(claim) / 1000 : 0)
 }
 
 function heldBy({ named, others }: Holders, show: (amount: number) => string = String): string[] {
@@ -281,7 +280,7 @@ function closedNodes({ alternative, demand }: Shortage, fleet: Fleet): string {
 }
 
 function hasModel({ devices }: NodeState, model: string): boolean {
-  return [...devices.values()].some((device) => device.model === model)
+  return [...devices.values()].some((device) => isMeant(model, device.model))
 }
 
 function notAdmitted(node: NodeState, { nodeSelector, terms, capacityTypes }: Demand): string {

@@ -1,5 +1,5 @@
 import { assert } from '../../base/errors.ts'
-import { anyGpu } from '../../model/accelerators.ts'
+import { isGeneric } from '../../model/accelerators.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { Queue } from '../../model/kinds/queue.ts'
 import type { Victim } from '../contract.ts'
@@ -143,7 +143,7 @@ export class WhatIf {
     return gang.spec.groups.every((group) => {
       const company = fleet.neighbours.of(gang, group)
       const room = (one: Alternative) => fleet.rooms(demandOf(group, one, undefined, company)).total
-      return group.accelerators.some((one) => one.model === anyGpu || room(one) >= group.min)
+      return group.accelerators.some((one) => isGeneric(one.model) || room(one) >= group.min)
     })
   }
 
