@@ -70,9 +70,38 @@ export function podTermsOf(gang: Gang, group: Group): PodTerms | undefined {
 }
 
 export function occupantOf(gang: Gang, group: Group): Occupant {
-  const self = { namespace: namespaceOf(gang), labels: labelsOf(gang, group) }
-  const { affinity } = group
-  return { ...self, apart: affinity === undefined ? nothing : required(affinity, 'podAntiAffinity', self) }
+  return new Member(gang, group)
+}
+
+/** Every member that sits is one, and hardly anybody looks: it is worked out when somebody does. */
+class Member implements Occupant {
+  readonly #metadata: Gang['metadata']
+  readonly #attempt: number
+  readonly #group: Group
+  #labels: Labels | undefined
+  #apart: readonly PodTerm[] | undefined
+
+  constructor({ metadata, spec }: Gang, group: Group) {
+    this.#metadata = metadata
+    this.#attempt = spec.attempt
+    this.#group = group
+  }
+
+  get namespace(): string {
+    return this.#metadata.namespace ?? 'default'
+  }
+
+  get labels(): Labels {
+    this.#labels ??= labelsOf({ metadata: this.#metadata, spec: { attempt: this.#attempt } }, this.#group)
+    return this.#labels
+  }
+
+  get apart(): readonly PodTerm[] {
+    const { affinity } = this.#group
+    if (affinity === undefined) return nothing
+    this.#apart ??= required(affinity, 'podAntiAffinity', this)
+    return this.#apart
+  }
 }
 
 export function occupantOfPod({ metadata, spec }: Pod): Occupant {
@@ -126,7 +155,10 @@ export function podsSaid({ selector, topologyKey }: PodTerm): string {
 }
 
 /** Those of the template, and those that the pods of a gang are given. */
-function labelsOf({ metadata, spec }: Gang, { name, labels }: Group): Labels {
+function labelsOf(
+  { metadata, spec }: Pick<Gang, 'metadata'> & { spec: Pick<Gang['spec'], 'attempt'> },
+  { name, labels }: Group,
+): Labels {
   return {
     ...labels,
     ...metadata.labels,
