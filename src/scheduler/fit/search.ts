@@ -39,7 +39,10 @@ export interface Placed {
   claim: Claim
 }
 
-/** Domains are tried in turn; what was placed inside one is taken back when the rest does not follow. */
+/**
+ * Domains are tried in turn; what was placed inside one is taken back when the rest does not follow. The fleet is told
+ * what was placed only when something else is looked for: of most gangs never.
+ */
 export class Search {
   readonly placed: Placed[] = []
   readonly #fleet: Fleet
@@ -50,6 +53,8 @@ export class Search {
   readonly #kept: ReadonlyMap<number, readonly Seat[]>
   readonly #occupants: readonly Occupant[] | undefined
   #quotaLeft: Map<string, number>
+  /** How many of the placed, from the first, the fleet holds by now. */
+  #held = 0
   #tries = 0
   #explains = false
   #shortage: Shortage | undefined
@@ -72,6 +77,7 @@ export class Search {
   }
 
   isPlaced(part: Part, outer: Within, set?: Part): boolean {
+    this.#holdPlaced()
     for (const within of this.#domains(part, outer)) {
       if (this.#tries++ > triesMax) break
       const [mark, quotaLeft] = [this.placed.length, this.#quotaLeft]
@@ -89,8 +95,10 @@ export class Search {
   }
 
   #backTo(mark: number): void {
-    this.#fleet.untry(this.placed.length - mark)
     this.placed.length = mark
+    if (this.#held <= mark) return
+    this.#fleet.untry(this.#held - mark)
+    this.#held = mark
   }
 
   /** Where members keep their seats, the others join them. */
@@ -184,6 +192,7 @@ export class Search {
     for (const inside of gatheringPlaces(fleet, this.choosing(index), demand, within)) {
       let members = stay
       for (; members < most; members++) {
+        this.#holdPlaced()
         const near = this.#nodesOf(set?.groups ?? [index])
         const node = this.#best(demand, closed, inside, near, this.#others(set, index))
         if (node === undefined) break
@@ -229,8 +238,10 @@ export class Search {
       const node = this.#fleet.nodes.get(seat.node)
       const isThere = node !== undefined && (this.#before?.mayMove === false || roomFor(node, demand) > 0)
       if (isThere) {
-        if (this.#before?.mayMove === false) this.#hold(index, node, claimOf(seat, node, demand, this.#claimant(index)))
-        else this.#claim(index, demand, node)
+        if (this.#before?.mayMove === false) {
+          this.placed.push({ group: index, node, claim: claimOf(seat, node, demand, this.#claimant(index)) })
+        } else this.#claim(index, demand, node)
+        this.#holdPlaced()
         stayed++
       } else if (isWhole) return undefined
     }
@@ -281,12 +292,15 @@ export class Search {
   }
 
   #claim(group: number, demand: Demand, node: NodeState): void {
-    this.#hold(group, node, claimOn(this.#fleet, node, demand, this.#claimant(group)))
+    if (this.placed.at(-1)?.node === node) this.#holdPlaced()
+    this.placed.push({ group, node, claim: claimOn(this.#fleet, node, demand, this.#claimant(group)) })
   }
 
-  #hold(group: number, node: NodeState, claim: Claim): void {
-    this.#fleet.try(claim)
-    this.placed.push({ group, node, claim })
+  #holdPlaced(): void {
+    for (; this.#held < this.placed.length; this.#held++) {
+      const one = this.placed[this.#held]
+      if (one !== undefined) this.#fleet.try(one.claim)
+    }
   }
 
   #claimant(group: number): Claimant {

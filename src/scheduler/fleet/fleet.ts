@@ -34,8 +34,7 @@ export class Fleet implements Packed {
   #order: readonly NodeState[] = []
   #fabric: Fabric = fabricOf([])
   #isLaidOut = true
-  /** Rises with every new order. */
-  layout = 0
+  #layout = 0
   #journal = new Journal(0)
   #free = new Free([], 'now')
   #capacity = new Free([], 'empty')
@@ -101,6 +100,12 @@ export class Fleet implements Packed {
     return this.#order
   }
 
+  /** Rises with every new order. */
+  get layout(): number {
+    this.#layOut()
+    return this.#layout
+  }
+
   get fabric(): Fabric {
     this.#layOut()
     return this.#fabric
@@ -142,7 +147,7 @@ export class Fleet implements Packed {
   #layOut(): void {
     if (this.#isLaidOut) return
     this.#isLaidOut = true
-    this.layout++
+    this.#layout++
     this.#order = inFabricOrder(this.nodes.values())
     for (const [index, node] of this.#order.entries()) node.index = index
     this.#fabric = fabricOf(this.#order)
