@@ -94,16 +94,14 @@ function neverOrClosed(fleet: Fleet, group: Group, demand: Demand): 'never' | 'n
  */
 export function nodesToWaitFor(fleet: Fleet, { demand, group, within }: Shortage): Set<NodeState> {
   const rooms = fleet.rooms(demand)
-  const inside = within === undefined ? fleet.order : roomiestDomain(fleet, rooms, group.min, within)
   const level = demand.slices?.[0]?.level ?? nodeLevel
+  const all = fleet.fabric.domains[level] ?? []
+  const inside = within === undefined ? all : domainsOf(fleet, all, roomiestDomain(fleet, rooms, group.min, within))
   // By tenths of their room that are free, most first.
   const byShare: Domain[][] = Array.from({ length: 11 }, () => [])
-  let last: Domain | undefined
-  for (const { index } of inside) {
-    const domain = fleet.fabric.domains[level]?.[fleet.fabric.domainOf[level]?.[index] ?? -1]
-    if (domain === undefined || domain === last) continue
-    last = domain
-    const room = level === nodeLevel && demand.company?.bars(index) === true ? 0 : rooms.emptyIn(level, domain.index)
+  for (const domain of inside) {
+    const isBarred = level === nodeLevel && demand.company?.bars(domain.index) === true
+    const room = isBarred ? 0 : rooms.emptyIn(level, domain.index)
     if (room > 0) byShare[10 - Math.floor((10 * Math.min(room, rooms.in(level, domain.index))) / room)]?.push(domain)
   }
   const kept = new Set<NodeState>()
@@ -116,6 +114,12 @@ export function nodesToWaitFor(fleet: Fleet, { demand, group, within }: Shortage
     }
   }
   return kept
+}
+
+/** Those of them that the nodes are in, in the nodes' order. */
+function domainsOf({ fabric }: Fleet, domains: readonly Domain[], nodes: readonly NodeState[]): Domain[] {
+  const indexes = fabric.domainOf[domains[0]?.level ?? nodeLevel]
+  return [...new Set(nodes.map(({ index }) => domains[indexes?.[index] ?? -1]))].filter((one) => one !== undefined)
 }
 
 /** Of the domains that could hold the gang, the one with most room free now. */

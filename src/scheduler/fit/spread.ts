@@ -141,46 +141,52 @@ function shares(places: readonly Domain[], wanted: number, asked: Spread): Share
   const [only] = places
   if (only !== undefined && places.length === 1) return [[only, wanted]]
   const open = openPlaces(places, asked)
+  // Mostly one of them holds all, and the others need no order.
+  const whole = asked.isNear === undefined ? tightest(open, 0, wanted, asked) : undefined
+  if (whole !== undefined) return [[whole.place, wanted]]
   const taken: Share[] = []
   let left = wanted
-  for (const [index, one] of open.entries()) {
+  for (const [index, one] of nearAndRoomiestFirst(open, asked).entries()) {
     if (left === 0) break
-    if (one.room < left) {
-      taken.push([one.place, one.room])
-      left -= one.room
-      continue
-    }
-    // All that remain fit into one place: the best of those.
-    let best = one
-    for (let next = index + 1; next < open.length; next++) {
-      const other = open[next]
-      if (other !== undefined && other.room >= left && isTighter(other, best, asked)) best = other
-    }
-    taken.push([best.place, left])
-    left = 0
+    const all = one.room < left ? undefined : tightest(open, index, left, asked)
+    taken.push(all === undefined ? [one.place, one.room] : [all.place, left])
+    left = all === undefined ? left - one.room : 0
   }
   return taken
 }
 
-/** Places with room: those near first, then the roomiest. */
-function openPlaces(places: readonly Domain[], { room, loose, isNear, liked }: Spread): Open[] {
-  return places
-    .map((place, at) => ({
-      place,
-      at,
-      room: room.in(place),
-      isNear: isNear?.(place) === true,
-      liked: liked?.(place) ?? 0,
-    }))
-    .filter((one) => one.room > 0)
-    .sort(
-      (a, b) =>
-        Number(b.isNear) - Number(a.isNear) ||
-        b.room - a.room ||
-        b.liked - a.liked ||
-        loose.in(a.place) - loose.in(b.place) ||
-        a.at - b.at,
-    )
+/** Places with room. */
+function openPlaces(places: readonly Domain[], { room, isNear, liked }: Spread): Open[] {
+  const open: Open[] = []
+  for (const [at, place] of places.entries()) {
+    const here = room.in(place)
+    if (here === 0) continue
+    open.push({ place, at, room: here, isNear: isNear?.(place) === true, liked: liked?.(place) ?? 0 })
+  }
+  return open
+}
+
+/** In place. */
+function nearAndRoomiestFirst(open: Open[], { loose }: Spread): Open[] {
+  return open.sort(
+    (a, b) =>
+      Number(b.isNear) - Number(a.isNear) ||
+      b.room - a.room ||
+      b.liked - a.liked ||
+      loose.in(a.place) - loose.in(b.place) ||
+      a.at - b.at,
+  )
+}
+
+/** The best of those from the index on that hold all that remain. */
+function tightest(open: readonly Open[], from: number, wanted: number, asked: Spread): Open | undefined {
+  let best: Open | undefined
+  for (let at = from; at < open.length; at++) {
+    const one = open[at]
+    if (one === undefined || one.room < wanted) continue
+    if (best === undefined || isTighter(one, best, asked)) best = one
+  }
+  return best
 }
 
 function isTighter(a: Open, b: Open, { loose }: Spread): boolean {
@@ -192,7 +198,8 @@ function isTighter(a: Open, b: Open, { loose }: Spread): boolean {
 
 /** As many in each place as in the others, on as few as hold them all, and of those the tightest. */
 function evenShares(places: readonly Domain[], wanted: number, asked: Spread): Share[] {
-  const open = openPlaces(places, { ...asked, isNear: undefined })
+  const alike = { ...asked, isNear: undefined }
+  const open = nearAndRoomiestFirst(openPlaces(places, alike), alike)
   let [count, sum] = [0, 0]
   while (sum < wanted && count < open.length) sum += open[count++]?.room ?? 0
   if (count <= 1) return shares(places, wanted, asked)

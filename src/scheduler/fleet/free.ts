@@ -21,7 +21,7 @@ export class Free {
   readonly #order: readonly NodeState[]
   readonly #isEmpty: boolean
   readonly #banks = new Map<string, Bank>()
-  #gpuModels: Set<string> | undefined
+  readonly #gpuModels = new Set<string>()
 
   /** `empty`: as if nobody held anything. */
   constructor(order: readonly NodeState[], when: 'now' | 'empty') {
@@ -34,6 +34,8 @@ export class Free {
     this.#order = order
     this.#isEmpty = when === 'empty'
     for (const node of order) this.look(node)
+    for (const { banks } of order) for (const model of banks.keys()) if (isMeant(anyGpu, model)) this.#gpuModels.add(model)
+    for (const model of this.#gpuModels) this.bank(model)
   }
 
   /** Takes over what has changed on the node. */
@@ -55,7 +57,6 @@ export class Free {
   bank(model: string): Bank {
     const known = this.#banks.get(model)
     if (known !== undefined) return known
-    this.#gpuModels ??= gpuModelsOf(this.#order)
     const [only] = this.#gpuModels
     if (model === anyGpu && only !== undefined && this.#gpuModels.size === 1 && only !== anyGpu) return this.bank(only)
     const bank = new Bank(this.#order, model, this.#isEmpty)
@@ -63,12 +64,6 @@ export class Free {
     if (bank.free.length > 0) this.#banks.set(model, bank)
     return bank
   }
-}
-
-function gpuModelsOf(order: readonly NodeState[]): Set<string> {
-  const models = new Set<string>()
-  for (const { banks } of order) for (const model of banks.keys()) if (isMeant(anyGpu, model)) models.add(model)
-  return models
 }
 
 /** Thousandths free of each healthy accelerator of one model: of node i, ascending, from `from[i]` to `from[i + 1]`. */
@@ -82,18 +77,19 @@ export class Bank {
     this.model = model
     this.#isEmpty = isEmpty
     this.from = new Int32Array(order.length + 1)
-    let length = 0
-    for (const [index, node] of order.entries()) {
-      for (const { healthy } of bankFor(node, model)) if (healthy) length++
-      this.from[index + 1] = length
-    }
-    this.free = new Float64Array(length)
-    for (const node of order) this.look(node)
+    let most = 0
+    for (const node of order) most += bankFor(node, model).length
+    this.free = new Float64Array(most)
+    for (const node of order) this.from[node.index + 1] = this.#enter(node)
   }
 
   look(node: NodeState): void {
+    if (this.from[node.index] !== this.from[node.index + 1]) this.#enter(node)
+  }
+
+  /** Enters the node's accelerators; behind the last of them. */
+  #enter(node: NodeState): number {
     const from = this.from[node.index] ?? 0
-    if (from === this.from[node.index + 1]) return
     let to = from
     for (const { healthy, usedMilli } of bankFor(node, this.model)) {
       if (!healthy) continue
@@ -102,5 +98,6 @@ export class Bank {
       for (; at > from && (this.free[at - 1] ?? 0) > free; at--) this.free[at] = this.free[at - 1] ?? 0
       this.free[at] = free
     }
+    return to
   }
 }

@@ -30,7 +30,7 @@ export class Journal {
  * Reads a journal from where it last stopped, each node once: one that fills up is touched again and again.
  */
 export class Follower {
-  #journal = new Journal(0)
+  #journal: Journal | undefined
   #seen = 0
   #round = 1
   #roundOf = new Int32Array(0)
@@ -43,6 +43,11 @@ export class Follower {
     this.#roundOf = new Int32Array(nodes)
   }
 
+  /** Nothing was noted since it last read to the end. */
+  isCurrent(journal: Journal): boolean {
+    return this.#journal === journal && this.#seen === journal.end
+  }
+
   /** The journal is another one, or no longer says all that happened: it is time to start again. */
   isLost(journal: Journal): boolean {
     return this.#journal !== journal || !journal.remembers(this.#seen)
@@ -50,9 +55,9 @@ export class Follower {
 
   /** The next touched node, or -1 when all were read. */
   next(): number {
-    const { end } = this.#journal
-    while (this.#seen < end) {
-      const index = this.#journal.at(this.#seen++)
+    const journal = this.#journal
+    while (journal !== undefined && this.#seen < journal.end) {
+      const index = journal.at(this.#seen++)
       if (this.#roundOf[index] === this.#round) continue
       this.#roundOf[index] = this.#round
       return index

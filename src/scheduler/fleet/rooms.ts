@@ -140,10 +140,10 @@ export class Rooms {
   }
 
   #whenEmpty() {
-    this.#refresh()
     const { order, capacity, journal, free } = this.#fleet
     const { openings } = free
     if (this.#empty?.journal === journal && this.#empty.openings === openings) return this.#empty
+    this.#refresh()
     const bank = capacity.bank(this.demand.model)
     const empty = { journal, openings, ...this.#nothing(), total: 0 }
     for (let index = 0; index < order.length; index++) {
@@ -156,7 +156,9 @@ export class Rooms {
 
   #refresh(): void {
     this.demand.company?.look()
-    const { order, journal, free } = this.#fleet
+    const { journal } = this.#fleet
+    if (this.#follower.isCurrent(journal)) return
+    const { order, free } = this.#fleet
     const bank = free.bank(this.demand.model)
     if (this.#follower.isLost(journal)) {
       this.#follower.start(journal, order.length)
@@ -194,13 +196,20 @@ export class Rooms {
   }
 
   #summed(rooms: Uint16Array): Int32Array[] {
-    return this.#fleet.fabric.domains.slice(0, nodeLevel).map((domains) =>
-      Int32Array.from(domains, ({ from, to }) => {
+    const sums: Int32Array[] = []
+    let below: Uint16Array | Int32Array = rooms
+    for (let level = nodeLevel - 1; level >= 0; level--) {
+      const domains = this.#fleet.fabric.domains[level] ?? []
+      const here = new Int32Array(domains.length)
+      for (const { index, children } of domains) {
         let sum = 0
-        for (let index = from; index < to; index++) sum += rooms[index] ?? 0
-        return sum
-      }),
-    )
+        for (const child of children) sum += below[child.index] ?? 0
+        here[index] = sum
+      }
+      sums[level] = here
+      below = here
+    }
+    return sums
   }
 
   /** Enters what a node has room for; by how much the total changes. */

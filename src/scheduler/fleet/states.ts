@@ -21,12 +21,15 @@ export class States {
 
   /** By node, as of now. */
   all(packing: Packing): Int32Array {
-    const { order, journal, free } = this.#fleet
+    const { journal } = this.#fleet
+    if (this.#packing === packing && this.#follower.isCurrent(journal)) return this.#states
+    const { order, free } = this.#fleet
     const bank = free.bank(this.#model)
-    if (this.#follower.isLost(journal) || this.#packing !== packing) {
+    const isLost = this.#follower.isLost(journal)
+    if (isLost) this.#models = order.map((node) => bankFor(node, this.#model)[0]?.model ?? this.#model)
+    if (isLost || this.#packing !== packing) {
       this.#follower.start(journal, order.length)
       this.#packing = packing
-      this.#models = order.map((node) => bankFor(node, this.#model)[0]?.model ?? this.#model)
       this.#states = new Int32Array(order.length)
       for (let index = 0; index < order.length; index++) this.#set(index, free, bank, packing)
       return this.#states
