@@ -106,11 +106,14 @@ export class State {
 
   #claim(state: GangState, seats: Kept | undefined): void {
     const claims = seats === undefined ? [] : this.#claimsOf(state, seats)
-    const kept = new Set(claims.map(([pod]) => pod))
-    for (const pod of state.seatPods) if (!kept.has(pod)) this.fleet.setClaim(pod, 'seat', undefined)
+    const pods = claims.map(([pod]) => pod)
+    if (state.seatPods.length > 0) {
+      const kept = new Set(pods)
+      for (const pod of state.seatPods) if (!kept.has(pod)) this.fleet.setClaim(pod, 'seat', undefined)
+    }
     for (const [pod, claim] of claims) this.fleet.setClaim(pod, 'seat', claim)
     state.seats = seats
-    state.seatPods = [...kept]
+    state.seatPods = pods
     state.holds = sumOf(claims)
     this.#endLeaving(state)
   }

@@ -42,15 +42,16 @@ export function claimOf(seat: Seat, node: NodeState, demand: Demand, claimant: C
 /** Whole devices in the node's order; a share goes where packing wants it, the first of those. */
 function pickDevices(fleet: Fleet, node: NodeState, demand: Demand): Claim['devices'] {
   const { whole, milli, model } = demand
-  const devices = bankFor(node, model).filter(({ healthy }) => healthy)
+  const devices = bankFor(node, model)
   const picked: { id: string; milli: number }[] = []
   for (const one of devices) {
     if (picked.length === whole) break
-    if (one.usedMilli <= 0) picked.push({ id: one.id, milli: 1000 })
+    if (one.healthy && one.usedMilli <= 0) picked.push({ id: one.id, milli: 1000 })
   }
   assert(picked.length === whole, `node ${node.name} has fewer free devices than were counted`)
   if (milli === 0) return picked
-  const isOpen = (one: DeviceState) => one.usedMilli + milli <= 1000 && !picked.some((taken) => taken.id === one.id)
+  const isOpen = ({ id, healthy, usedMilli }: DeviceState) =>
+    healthy && usedMilli + milli <= 1000 && !picked.some((taken) => taken.id === id)
   const holes = whole > 0 ? undefined : fleet.holesFor(node, demand)
   const share =
     devices.find((one) => isOpen(one) && holes?.includes(1000 - Math.max(0, one.usedMilli))) ?? devices.find(isOpen)

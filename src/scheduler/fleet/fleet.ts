@@ -269,9 +269,10 @@ export class Fleet implements Packed {
 
   /** Accelerator models that the nodes have, sorted. */
   models(): readonly string[] {
-    this.#models ??= [
-      ...new Set([...this.nodes.values()].flatMap((node) => [...node.devices.values()].map((device) => device.model))),
-    ].toSorted()
+    if (this.#models !== undefined) return this.#models
+    const models = new Set<string>()
+    for (const { banks } of this.nodes.values()) for (const model of banks.keys()) models.add(model)
+    this.#models = [...models].toSorted()
     return this.#models
   }
 
@@ -346,28 +347,14 @@ export class Fleet implements Packed {
   countOf(model: string): Count {
     const known = this.#counts.get(model)
     if (known !== undefined) return known
-    let [free, total] = [0, 0]
-    for (const node of this.nodes.values()) {
-      const bank = bankFor(node, model)
-      total += bank.length
-      if (node.closed !== undefined) continue
-      for (const { healthy, usedMilli } of bank) if (healthy) free += Math.max(0, 1000 - usedMilli)
-    }
-    const count = { free: free / 1000, total }
+    const { free } = this
+    const count = { free: free.milliFree(model) / 1000, total: free.bank(model).total }
     this.#counts.set(model, count)
     return count
   }
 
   claimOf(pod: string): Claim | undefined {
     return effective(this.#claims.get(pod) ?? {})
-  }
-
-  /** Every claim, by pod; as `claims`, for those who look at all of many. */
-  forEachClaim(look: (pod: string, claim: Claim) => void): void {
-    for (const [pod, sources] of this.#claims) {
-      const claim = effective(sources)
-      if (claim !== undefined) look(pod, claim)
-    }
   }
 
   /** Every claim, by pod. */

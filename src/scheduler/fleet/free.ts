@@ -53,6 +53,18 @@ export class Free {
     for (const bank of this.#banks.values()) bank.look(node)
   }
 
+  /** Accelerators of a model that are free on nodes that take new work, in thousandths. */
+  milliFree(model: string): number {
+    const { free, from } = this.bank(model)
+    let milli = 0
+    for (let index = 0; index < this.isClosed.length; index++) {
+      if (this.isClosed[index] === 1) continue
+      const to = from[index + 1] ?? 0
+      for (let at = from[index] ?? 0; at < to; at++) milli += free[at] ?? 0
+    }
+    return milli
+  }
+
   /** The nodes' accelerators of a model. */
   bank(model: string): Bank {
     const known = this.#banks.get(model)
@@ -61,7 +73,7 @@ export class Free {
     if (model === anyGpu && only !== undefined && this.#gpuModels.size === 1 && only !== anyGpu) return this.bank(only)
     const bank = new Bank(this.#order, model, this.#isEmpty)
     // Models that no node has are not kept: there may be any number of them.
-    if (bank.free.length > 0) this.#banks.set(model, bank)
+    if (bank.total > 0) this.#banks.set(model, bank)
     return bank
   }
 }
@@ -71,15 +83,18 @@ export class Bank {
   readonly model: string
   readonly from: Int32Array
   readonly free: Float64Array
+  /** With those that are not healthy. */
+  readonly total: number
   readonly #isEmpty: boolean
 
   constructor(order: readonly NodeState[], model: string, isEmpty: boolean) {
     this.model = model
     this.#isEmpty = isEmpty
     this.from = new Int32Array(order.length + 1)
-    let most = 0
-    for (const node of order) most += bankFor(node, model).length
-    this.free = new Float64Array(most)
+    let total = 0
+    for (const node of order) total += bankFor(node, model).length
+    this.total = total
+    this.free = new Float64Array(total)
     for (const node of order) this.from[node.index + 1] = this.#enter(node)
   }
 

@@ -176,7 +176,8 @@ export class Rooms {
     const isPlain = terms === undefined && capacityTypes === undefined && Object.keys(nodeSelector).length === 0
     const { isTainted } = this.#fleet
     const isAdmitted = new Uint8Array(order.length)
-    for (const [index, node] of order.entries()) {
+    for (const node of order) {
+      const { index } = node
       isAdmitted[index] = (isPlain && isTainted[index] === 0) || isWanted(node, this.demand) ? 1 : 0
       if (company?.excludes(index) === true) isAdmitted[index] = 0
     }

@@ -11,7 +11,7 @@ import type { Shortage } from '../fit/shortage.ts'
 import { matches } from '../fleet/affinity.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import { type Claim, heldMilli, type NodeState } from '../fleet/nodes.ts'
-import { admits, type Demand, roomIfOpen } from '../fleet/rooms.ts'
+import { admits, type Demand } from '../fleet/rooms.ts'
 import type { Blocked } from '../line/line.ts'
 import type { QuotaTree } from '../quota/tree.ts'
 
@@ -144,13 +144,18 @@ export interface Holders {
   others: { count: number; held: number }
 }
 
-export function holdersOf(scene: Scene, measure: (claim: Claim) => number, namedMax: number): Holders {
+export function holdersOf(
+  scene: Scene,
+  claims: Iterable<readonly [pod: string, claim: Claim]>,
+  measure: (claim: Claim) => number,
+  namedMax: number,
+): Holders {
   const held = new Map<string, number>()
-  scene.fleet.forEachClaim((pod, claim) => {
+  for (const [pod, claim] of claims) {
     const amount = measure(claim)
     const holder = claim.gang ?? pod
     if (amount > 0) held.set(holder, (held.get(holder) ?? 0) + amount)
-  })
+  }
   const most: [string, number][] = []
   let others = 0
   for (const [holder, amount] of held) {
@@ -179,23 +184,24 @@ const holdersNamed = 3
 /** Who holds what the shortage is about, on nodes that could be of use to the gang. */
 export function holdersOfShortage(shortage: Shortage, gang: Gang, scene: Scene): Holders {
   const { kind, alternative, demand } = shortage
-  const known = new Map<string, boolean>()
-  const isHere = ({ node: name }: Claim) => {
-    const before = known.get(name)
-    if (before !== undefined) return before
-    const node = scene.fleet.nodes.get(name)
-    const isOfUse = node !== undefined && admits(node, demand) && roomIfOpen(scene.fleet, node, demand) > 0
-    known.set(name, isOfUse)
-    return isOfUse
-  }
+  const { fleet } = scene
   const accelerators = acceleratorsHeld(alternative.model)
-  const measures: Partial<Record<Shortage['kind'], (claim: Claim) => number>> = {
-    quota: (claim) => (claim.queue === gang.spec.queue ? accelerators(claim) : 0),
-    cpu: (claim) => (isHere(claim) ? claim.cpuMilli : 0),
-    memory: (claim) => (isHere(claim) ? claim.memoryBytes : 0),
-    company: (claim) => (demand.company?.isInTheWay(claim) === true && isHere(claim) ? 1 : 0),
+  if (kind === 'quota') {
+    const ofQueue = (claim: Claim) => (claim.queue === gang.spec.queue ? accelerators(claim) : 0)
+    return holdersOf(scene, fleet.claims(), ofQueue, holdersKept)
   }
-  return holdersOf(scene, measures[kind] ?? ((claim) => (isHere(claim) ? accelerators(claim) : 0)), holdersKept)
+  const measures: Partial<Record<Shortage['kind'], (claim: Claim) => number>> = {
+    cpu: ({ cpuMilli }) => cpuMilli,
+    memory: ({ memoryBytes }) => memoryBytes,
+    company: (claim) => (demand.company?.isInTheWay(claim) === true ? 1 : 0),
+  }
+  return holdersOf(scene, claimsOfUse(fleet, demand), measures[kind] ?? accelerators, holdersKept)
+}
+
+/** On nodes that would have room for the demand, were they empty. */
+function* claimsOfUse(fleet: Fleet, demand: Demand): Iterable<readonly [pod: string, claim: Claim]> {
+  const rooms = fleet.rooms(demand)
+  for (const node of fleet.order) if (rooms.emptyOn(node) > 0) yield* node.claims
 }
 
 export function acceleratorsHeld(model: string): (claim: Claim) => number {
