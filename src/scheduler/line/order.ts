@@ -29,14 +29,25 @@ export class Order {
     for (const heads of this.#heads.values()) heads.sort((a, b) => (goesBefore(b.head, a.head) ? -1 : 1))
   }
 
+  /** The same turns once more: what is taken of one is not taken of the other. */
+  copy(): Order {
+    const copy = new Order(this.#quota, [])
+    for (const [queue, heads] of this.#heads) copy.#heads.set(queue, [...heads])
+    return copy
+  }
+
   /** The one at `index` of the lane comes where it belongs. */
   enter(lane: readonly Waiting[], index: number): void {
     const head = lane[index]
     if (head === undefined) return
     const heads = this.#of(head)
-    let at = heads.length
-    while (at > 0 && goesBefore(heads[at - 1]?.head ?? head, head)) at--
-    heads.splice(at, 0, { lane, index, head })
+    let [low, high] = [0, heads.length]
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (goesBefore(heads[middle]?.head ?? head, head)) high = middle
+      else low = middle + 1
+    }
+    heads.splice(low, 0, { lane, index, head })
   }
 
   next(): Head | undefined {

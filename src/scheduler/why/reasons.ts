@@ -144,18 +144,7 @@ export interface Holders {
   others: { count: number; held: number }
 }
 
-export function holdersOf(
-  scene: Scene,
-  claims: Iterable<readonly [pod: string, claim: Claim]>,
-  measure: (claim: Claim) => number,
-  namedMax: number,
-): Holders {
-  const held = new Map<string, number>()
-  for (const [pod, claim] of claims) {
-    const amount = measure(claim)
-    const holder = claim.gang ?? pod
-    if (amount > 0) held.set(holder, (held.get(holder) ?? 0) + amount)
-  }
+function holdersOf(scene: Scene, held: ReadonlyMap<string, number>): Holders {
   const most: [string, number][] = []
   let others = 0
   for (const [holder, amount] of held) {
@@ -165,8 +154,8 @@ export function holdersOf(
       const [before, its] = most[at - 1] ?? ['', 0]
       if (its > amount || (its === amount && compare(before, holder) < 0)) break
     }
-    if (at < namedMax) most.splice(at, 0, [holder, amount])
-    if (most.length > namedMax) most.pop()
+    if (at < holdersKept) most.splice(at, 0, [holder, amount])
+    if (most.length > holdersKept) most.pop()
   }
   const named = most.map(([gang, amount]) => {
     const object = scene.gangs.get(gang)?.object
@@ -185,26 +174,32 @@ const holdersNamed = 3
 export function holdersOfShortage(shortage: Shortage, gang: Gang, scene: Scene): Holders {
   const { kind, alternative, demand } = shortage
   const { fleet } = scene
+  const held = new Map<string, number>()
+  const count = (pod: string, claim: Claim, amount: number) => {
+    const holder = claim.gang ?? pod
+    if (amount > 0) held.set(holder, (held.get(holder) ?? 0) + amount)
+  }
   const accelerators = acceleratorsHeld(alternative.model)
   if (kind === 'quota') {
-    const ofQueue = (claim: Claim) => (claim.queue === gang.spec.queue ? accelerators(claim) : 0)
-    return holdersOf(scene, fleet.claims(), ofQueue, holdersKept)
+    const { queue } = gang.spec
+    for (const [pod, claim] of fleet.claims()) if (claim.queue === queue) count(pod, claim, accelerators(claim))
+    return holdersOf(scene, held)
   }
   const measures: Partial<Record<Shortage['kind'], (claim: Claim) => number>> = {
     cpu: ({ cpuMilli }) => cpuMilli,
     memory: ({ memoryBytes }) => memoryBytes,
     company: (claim) => (demand.company?.isInTheWay(claim) === true ? 1 : 0),
   }
-  return holdersOf(scene, claimsOfUse(fleet, demand), measures[kind] ?? accelerators, holdersKept)
-}
-
-/** On nodes that would have room for the demand, were they empty. */
-function* claimsOfUse(fleet: Fleet, demand: Demand): Iterable<readonly [pod: string, claim: Claim]> {
+  const measure = measures[kind] ?? accelerators
   const rooms = fleet.rooms(demand)
-  for (const node of fleet.order) if (rooms.emptyOn(node) > 0) yield* node.claims
+  for (const node of fleet.order) {
+    if (rooms.emptyOn(node) === 0) continue
+    for (const [pod, claim] of node.claims) count(pod, claim, measure(claim))
+  }
+  return holdersOf(scene, held)
 }
 
-export function acceleratorsHeld(model: string): (claim: Claim) => number {
+function acceleratorsHeld(model: string): (claim: Claim) => number {
   return (claim) => (isMeant(model, claim.model) ? heldMilli(claim) / 1000 : 0)
 }
 

@@ -52,6 +52,8 @@ export class WhatIf {
   readonly #nowMs: number
   /** What those before it keep for themselves as things are. */
   #ahead: Reservations | undefined
+  /** The turns of all others. */
+  #others: Order | undefined
 
   constructor(scene: Scene, key: string, nowMs: number) {
     const state = scene.gangs.get(key)
@@ -121,7 +123,9 @@ export class WhatIf {
     const { fleet, quota, line, gangs } = this.#scene
     const own: Waiting = { key: this.#state.key, gang: object }
     const reservations = new Reservations(fleet, (gang) => this.#scene.startOf(gang, this.#nowMs))
-    const order = new Order(quota, this.#lanes(own))
+    this.#others ??= new Order(quota, this.#lanesBeside())
+    const order = this.#others.copy()
+    order.enter([own], 0)
     for (let next = order.next(); next !== undefined && next.head !== own; next = order.next()) {
       const { head } = next
       const blocked = line.laneOf(head.key)?.blocked
@@ -161,11 +165,12 @@ export class WhatIf {
     order.enter(lane, index + 1)
   }
 
-  /** All lanes as they are, the gang itself in one of its own. */
-  *#lanes(own: Waiting): Iterable<readonly Waiting[]> {
-    yield [own]
-    for (const { waiting } of this.#scene.line.lanes()) {
-      yield waiting.some(({ key }) => key === own.key) ? waiting.filter(({ key }) => key !== own.key) : waiting
+  /** All lanes as they are, without the gang itself. */
+  *#lanesBeside(): Iterable<readonly Waiting[]> {
+    const { line } = this.#scene
+    const own = line.laneOf(this.#state.key)
+    for (const lane of line.lanes()) {
+      yield lane === own ? lane.waiting.filter(({ key }) => key !== this.#state.key) : lane.waiting
     }
   }
 
