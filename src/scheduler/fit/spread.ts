@@ -22,11 +22,16 @@ export function openRoom(
   if (nodes !== undefined) return counted(fleet, demand, nodes, (node) => closed?.has(node) !== true)
   if (closed === undefined) return { total: rooms.total, in: ({ level, index }) => rooms.in(level, index) }
   if (demand.slices !== undefined) return counted(fleet, demand, fleet.order, (node) => !closed.has(node))
-  // What is closed is short, so it is subtracted rather than the rest added up.
-  const shut = counted(fleet, demand, closed, () => true)
+  // What is closed is short, so it is subtracted rather than the rest added up; by domains once somebody asks about one.
+  let total = rooms.total
+  for (const node of closed) total -= rooms.on(node)
+  let shut: OpenRoom | undefined
   return {
-    total: rooms.total - shut.total,
-    in: (domain) => rooms.in(domain.level, domain.index) - shut.in(domain),
+    total,
+    in: (domain) => {
+      shut ??= counted(fleet, demand, closed, () => true)
+      return rooms.in(domain.level, domain.index) - shut.in(domain)
+    },
   }
 }
 

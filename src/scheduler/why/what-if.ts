@@ -8,6 +8,7 @@ import type { Fit } from '../fit/fit.ts'
 import { fitOrLeast } from '../fit/least.ts'
 import type { Placed } from '../fit/search.ts'
 import type { Reserved } from '../fit/shortage.ts'
+import { openRoom } from '../fit/spread.ts'
 import { heldMilli, type NodeState } from '../fleet/nodes.ts'
 import type { GangState } from '../gangs.ts'
 import { podsOf } from '../gangs.ts'
@@ -135,24 +136,32 @@ export class WhatIf {
         continue
       }
       if (queueBlock(freed.queues, head.gang) !== undefined) continue
-      if (isBlockedItself && !this.#couldFit(head.gang)) reservations.add(blocked.verdict, head.key)
-      else this.#seat(next, reservations, freed.charged, order)
+      const reserved = reservations.for(head.gang, this.#nowMs)
+      if (isBlockedItself && !this.#couldFit(head.gang, reserved)) reservations.add(blocked.verdict, head.key)
+      else this.#seat(next, reservations, reserved, freed.charged, order)
     }
     return reservations
   }
 
   /** By the counters, each group alone. */
-  #couldFit(gang: Gang): boolean {
+  #couldFit(gang: Gang, reserved: Reserved): boolean {
     const { fleet } = this.#scene
     return gang.spec.groups.every((group) => {
       const company = fleet.neighbours.of(gang, group)
-      const room = (one: Alternative) => fleet.rooms(demandOf(group, one, undefined, company)).total
+      const room = (one: Alternative) =>
+        openRoom(fleet, demandOf(group, one, undefined, company), reserved.of(one.model)?.nodes).total
       return group.accelerators.some((one) => isGeneric(one.model) || room(one) >= group.min)
     })
   }
 
-  #seat({ head, lane, index }: Head, reservations: Reservations, charged: Placed[], order: Order): void {
-    const fit = this.#fit(head.key, head.gang, reservations.for(head.gang, this.#nowMs))
+  #seat(
+    { head, lane, index }: Head,
+    reservations: Reservations,
+    reserved: Reserved,
+    charged: Placed[],
+    order: Order,
+  ): void {
+    const fit = this.#fit(head.key, head.gang, reserved)
     if (!fit.fits) {
       reservations.add({ kind: 'shortage', shortage: fit.shortage }, head.key)
       return
