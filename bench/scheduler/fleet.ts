@@ -28,12 +28,28 @@ export function nodeOf(index: number): Node {
 
 export interface Ask {
   members: number
+  /** A second group, of so many members with half as much each. */
+  halves?: number
   /** Accelerators of each. */
   count: number
   cpuMilli: number
   topology?: { required?: string; preferred?: string }
   queue?: string
   priority?: number
+}
+
+function group(name: string, members: number, count: number, cpuMilli: number): Gang['spec']['groups'][number] {
+  return {
+    name,
+    min: members,
+    max: members,
+    accelerators: [{ model: 'H100', count }],
+    cpuMilli,
+    memoryBytes: 0,
+    ports: 0,
+    nodeSelector: {},
+    tolerations: [],
+  }
 }
 
 /** A scheduler over a fleet of its own, whose verdicts are committed at once. */
@@ -110,7 +126,8 @@ export class World {
     return { ms, verdicts }
   }
 
-  gang(name: string, { members, count, cpuMilli, topology, queue = 'default', priority = 0 }: Ask): Gang {
+  gang(name: string, ask: Ask): Gang {
+    const { members, halves = 0, count, cpuMilli, topology, queue = 'default', priority = 0 } = ask
     const gang = {
       apiVersion: 'millwright.dev/v1alpha1',
       kind: 'Gang',
@@ -128,19 +145,9 @@ export class World {
         preemptible: true,
         suspend: false,
         ...(topology === undefined ? {} : { topology }),
-        groups: [
-          {
-            name: 'w',
-            min: members,
-            max: members,
-            accelerators: [{ model: 'H100', count }],
-            cpuMilli,
-            memoryBytes: 0,
-            ports: 0,
-            nodeSelector: {},
-            tolerations: [],
-          },
-        ],
+        groups: [group('w', members, count, cpuMilli), group('h', halves, count / 2, cpuMilli / 2)].filter(
+          ({ max }) => max > 0,
+        ),
       },
     } as Gang
     this.gangs.set(`default/${name}`, gang)

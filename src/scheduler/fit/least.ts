@@ -10,12 +10,18 @@ import type { FitRequest } from './search.ts'
  */
 export function fitOrLeast(fleet: Fleet, request: FitRequest): Fit {
   const fit = fitGang(fleet, request)
-  if (fit.fits || request.object.spec.groups.length === 1) return fit
+  const { groups } = request.object.spec
+  if (fit.fits || groups.length === 1 || groups.every(isFixed)) return fit
   for (const object of atLeast(request.object, fleet)) {
     const least = fitGang(fleet, { ...request, object })
     if (least.fits) return least
   }
   return fit
+}
+
+/** It leaves nothing to choose. */
+function isFixed({ min, max, accelerators }: Group): boolean {
+  return min === max && accelerators.length === 1 && accelerators[0]?.model !== anyGpu
 }
 
 /** The gang at its fewest members, by each choice of accelerators. */
