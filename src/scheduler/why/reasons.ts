@@ -11,7 +11,7 @@ import type { Shortage } from '../fit/shortage.ts'
 import { matches } from '../fleet/affinity.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import { type Claim, heldMilli, type NodeState } from '../fleet/nodes.ts'
-import { admits, type Demand } from '../fleet/rooms.ts'
+import { admits, type Demand, roomIfOpen } from '../fleet/rooms.ts'
 import type { Blocked } from '../line/line.ts'
 import type { QuotaTree } from '../quota/tree.ts'
 
@@ -191,9 +191,8 @@ export function holdersOfShortage(shortage: Shortage, gang: Gang, scene: Scene):
     company: (claim) => (demand.company?.isInTheWay(claim) === true ? 1 : 0),
   }
   const measure = measures[kind] ?? accelerators
-  const rooms = fleet.rooms(demand)
   for (const node of fleet.order) {
-    if (rooms.emptyOn(node) === 0) continue
+    if (!admits(node, demand) || roomIfOpen(fleet, node, demand) === 0) continue
     for (const [pod, claim] of node.claims) count(pod, claim, measure(claim))
   }
   return holdersOf(scene, held)
