@@ -21,7 +21,8 @@ export function fitOrLeast(fleet: Fleet, request: FitRequest): Fit {
 
 /** It leaves nothing to choose. */
 function isFixed({ min, max, accelerators }: Group): boolean {
-  return min === max && accelerators.length === 1 && accelerators[0]?.model !== anyGpu
+  const [only, ...others] = accelerators
+  return min === max && only !== undefined && others.length === 0 && !isGeneric(only.model)
 }
 
 /** The gang at its fewest members, by each choice of accelerators. */

@@ -34,7 +34,8 @@ export class Free {
     this.#order = order
     this.#isEmpty = when === 'empty'
     for (const node of order) this.look(node)
-    for (const { banks } of order) for (const model of banks.keys()) if (isMeant(anyGpu, model)) this.#gpuModels.add(model)
+    for (const { banks } of order)
+      for (const model of banks.keys()) if (isMeant(anyGpu, model)) this.#gpuModels.add(model)
     for (const model of this.#gpuModels) this.bank(model)
   }
 
