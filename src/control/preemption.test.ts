@@ -64,6 +64,16 @@ test('what may not be displaced stays, and so does what is of the same priority'
   expect(world.agent.running()).toEqual(['equal-worker-0-1', 'firm-worker-0-1'])
 })
 
+test('seats that may be taken do not become such that may not; the next ones do', async () => {
+  world.control()
+  await runs('low', { workers: 2 })
+  const ref = { name: 'low', namespace: 'default' }
+  await world.store.patch('TrainingJob', ref, { spec: { preemptible: false } })
+  await world.job('high', { workers: 2, priority: 10 })
+  await phase('high', 'Running')
+  await world.until(async () => !(await world.getGang('low')).spec.preemptible, 'its next seats are its own')
+})
+
 test('nobody is displaced when that would not let it start', async () => {
   world.control()
   await runs('low', { workers: 1 })

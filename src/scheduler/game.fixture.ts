@@ -1,6 +1,7 @@
 import { type Random, seededRandom } from '../base/random.ts'
 import type { Gang } from '../model/kinds/gang.ts'
 import type { Node } from '../model/kinds/kubernetes.ts'
+import { annotation } from '../model/names.ts'
 import { keyOf } from '../model/refs.ts'
 import type { Change, Scheduler, Verdict } from './contract.ts'
 import { hasEnded } from './fleet/fleet.ts'
@@ -60,6 +61,7 @@ class Game implements Played {
   readonly #drawn: Drawn
   readonly #world: Rehearsal
   readonly #withPods: boolean
+  readonly #owned: ReturnType<typeof ownedIn>
   #move = 0
   readonly #arrivedAt = new Map<string, number>()
   #log: string[] = []
@@ -73,6 +75,7 @@ class Game implements Played {
     this.#withPods = this.#random.float() < 0.4
     const watched = watch(createScheduler(), (verdicts) => this.#watch(verdicts))
     this.#world = new Rehearsal(watched, { nowMs: 1_000_000, runsPods: this.#withPods })
+    this.#owned = ownedIn(this.#drawn)
     for (const queue of this.#drawn.queues) this.#world.put(queue)
     for (const node of this.#drawn.nodes) this.#world.put(node)
   }
@@ -352,7 +355,27 @@ class Game implements Played {
       if ((used.get(id) ?? 0) + milli <= 1000) continue
       if (this.#stayOn(id, victims) + milli > 1000) this.#broken(`${id} is kept for one and given to another`)
     }
+    this.#auditFirm()
     if (this.#withPods) this.#auditPods(pods)
+  }
+
+  /** What nobody can take back is within what its queue owns, or within what no queue does. */
+  #auditFirm(): void {
+    const { limits, modelOf } = this.#owned
+    const held = new Map<string, number>()
+    for (const { spec, status } of this.#world.gangs.values()) {
+      const kept = status?.hold?.attempt === spec.attempt ? status.hold : status?.seats
+      for (const { devices } of spec.preemptible ? [] : (kept?.members ?? [])) {
+        for (const { id, milli } of devices) {
+          const own = `${spec.queue} ${modelOf.get(id)}`
+          count(held, limits.has(own) ? own : `nobody ${modelOf.get(id)}`, milli)
+        }
+      }
+    }
+    for (const [owner, milli] of held) {
+      const limit = limits.get(owner) ?? 0
+      if (milli > limit) this.#broken(`${milli}/${limit} of ${owner} cannot be taken back`)
+    }
   }
 
   /** What those hold of the device who are not asked to leave. */
@@ -459,6 +482,27 @@ function watch(scheduler: Scheduler, look: (verdicts: readonly Verdict[]) => voi
     settle: (verdict, outcome) => scheduler.settle(verdict, outcome),
     why: (gang, nowMs) => scheduler.why(gang, nowMs),
   }
+}
+
+/** Milli-accelerators that each queue owns (`queue model`), and nobody; and what each device is. */
+function ownedIn({ nodes, queues, models }: Drawn) {
+  const devices = nodes.flatMap(devicesOf)
+  const limits = new Map<string, number>()
+  for (const model of models) {
+    let rest = 1000 * devices.filter((one) => one.model === model).length
+    for (const { metadata, spec } of queues) {
+      const own = spec.nominalQuota?.[model]
+      if (own === undefined) continue
+      limits.set(`${metadata.name} ${model}`, 1000 * own)
+      rest -= 1000 * own
+    }
+    limits.set(`nobody ${model}`, Math.max(0, rest))
+  }
+  return { limits, modelOf: new Map(devices.map(({ id, model }) => [id, model])) }
+}
+
+function devicesOf({ metadata }: Node): { id: string; model: string }[] {
+  return JSON.parse(metadata.annotations?.[annotation.nodeDevices] ?? '[]')
 }
 
 function isSeated({ spec, status }: Gang): boolean {

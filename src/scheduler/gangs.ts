@@ -12,6 +12,8 @@ export interface GangState {
   holds: ReadonlyMap<string, number>
   /** Its seats are kept for another: what it still holds is charged to its queue no more. */
   leaving: boolean
+  /** It is not preemptible: what it holds is charged to its queue as what nobody can take back. */
+  firm: boolean
   inFlight: { verdict: Verdict; outcome?: 'committed' | 'stale' } | undefined
   /** Since when it waits for pods of its own to end. */
   endingSinceMs: number | undefined
@@ -28,6 +30,7 @@ export function newState(key: string, object: Gang): GangState {
     seatPods: [],
     holds: new Map(),
     leaving: false,
+    firm: false,
     inFlight: undefined,
     endingSinceMs: undefined,
   }

@@ -100,6 +100,7 @@ class FleetScheduler extends State implements Scheduler, Explained {
     this.gangs.set(key, state)
     const before = state.object
     state.object = object
+    this.countFirm(state, !object.spec.preemptible)
     this.#mix.set(key, object)
     this.#land(state)
     this.countSeats(state)
@@ -380,7 +381,8 @@ class FleetScheduler extends State implements Scheduler, Explained {
     const { spec, metadata } = object
     const own = seats === undefined && spec.attempt === 1 ? '' : key
     const company = spec.groups.map((group) => this.fleet.neighbours.of(object, group)?.key)
-    return JSON.stringify([spec.queue, metadata.namespace, spec.groups, spec.topology, spec.together, own, company])
+    const { queue, preemptible, groups, topology, together } = spec
+    return JSON.stringify([queue, preemptible, metadata.namespace, groups, topology, together, own, company])
   }
 
   #leaveLine(key: string): void {

@@ -19,7 +19,9 @@ export class State {
   readonly quota = new QuotaTree()
   readonly fleet = new Fleet({
     add: (queue, model, milli, gang) => {
-      if (gang === undefined || this.gangs.get(gang)?.leaving !== true) this.quota.add(queue, model, milli)
+      const state = gang === undefined ? undefined : this.gangs.get(gang)
+      if (state?.leaving !== true) this.quota.add(queue, model, milli)
+      if (state?.firm === true) this.quota.addFirm(queue, model, milli)
     },
   })
   readonly gangs = new Map<string, GangState>()
@@ -160,6 +162,7 @@ export class State {
   /** The gang is forgotten, and what it held is free. */
   removeGang(state: GangState): void {
     this.#setSeats(state, undefined)
+    this.countFirm(state, false)
     this.#seated.get(state.object.spec.queue)?.delete(state.key)
     this.gangs.delete(state.key)
     this.displaced.forget(state.key)
@@ -179,19 +182,25 @@ export class State {
   /** Who leaves is charged to its queue no more for what it still holds. */
   setLeaving(state: GangState, leaving: boolean): void {
     if (state.leaving === leaving) return
-    if (leaving) this.#charge(state, -1)
     state.leaving = leaving
-    if (!leaving) this.#charge(state, 1)
+    for (const { queue, model, milli } of this.#heldBy(state)) this.quota.add(queue, model, leaving ? -milli : milli)
     this.countSeated(state)
     if (leaving) this.fleet.generation++
   }
 
-  #charge(state: GangState, sign: 1 | -1): void {
+  /** What it holds counts, or counts no more, as what nobody can take back. */
+  countFirm(state: GangState, firm: boolean): void {
+    if (state.firm === firm) return
+    state.firm = firm
+    for (const { queue, model, milli } of this.#heldBy(state)) this.quota.addFirm(queue, model, firm ? milli : -milli)
+  }
+
+  *#heldBy(state: GangState): Generator<{ queue: string; model: string; milli: number }> {
     for (const pod of podsOf(state, this.livePodsOf(state.key))) {
       const claim = this.fleet.claimOf(pod)
       if (claim?.queue === undefined) continue
       const milli = heldMilli(claim)
-      if (milli > 0) this.quota.add(claim.queue, claim.model, sign * milli)
+      if (milli > 0) yield { queue: claim.queue, model: claim.model, milli }
     }
   }
 

@@ -15,7 +15,6 @@ const dialects: Readonly<Record<string, readonly string[]>> = {
   kai_allocate: [
     '1 job running on node0, 3 pending jobs, not enough deserved GPUs for build job - allocate train job',
     'Both queues has the same share, give the one with smaller job - allocate jobs queue1',
-    'Attempt to allocate inference over quota',
     'DRF - order',
   ],
   kai_allocate_topology: [

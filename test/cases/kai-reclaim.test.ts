@@ -16,7 +16,6 @@ const dialects: Readonly<Record<string, readonly string[]>> = {
   kai_reclaim: [
     "pending job within preemption delay - don't reclaim",
     '1 train job of 2 GPUs from queue0 running on node0 with deserved of 1, 2 pending jobs from queue1 - reclaim',
-    'Interactive jobs should use the number of deserved GPUs, and not the reclaimable deserved GPUs',
     'queue1 is under deserved quota, queue0 has exactly deserved quota - should consolidate q0 to node0 and pipeline q1 to node1',
     'DRF - reclaim from queue that has one resource over fair share',
   ],

@@ -13,12 +13,18 @@ export function gangFor(job: TrainingJob): Gang {
   return { ...gang, metadata: { ...gang.metadata, ownerReferences: [ownerReferenceTo(job)] } }
 }
 
-/** Brings the gang up to the job's spec. Its shape follows only while it has no seats: the seats are of that shape. */
+/**
+ * Brings the gang up to the job's spec. Its shape follows only while it has no seats: the seats are of that shape. Nor do
+ * seats that may be taken become such that may not: they may be borrowed.
+ */
 export async function followSpec(context: Context, { job, gang, pods }: Seen): Promise<'followed' | 'changed'> {
-  const shape = seatsNow(gang) === undefined && pods.length === 0 ? { groups: gangGroups(groupsOf(job)) } : {}
-  const wanted = { ...gang.spec, ...followedByGang(job), ...shape }
-  if (equalJson(wanted, gang.spec)) return 'followed'
-  await patchGang(context, gang, { spec: { ...followedByGang(job), ...shape } })
+  const followed = followedByGang(job)
+  const hasSeats = seatsNow(gang) !== undefined
+  const preemptible = followed.preemptible || (hasSeats && gang.spec.preemptible)
+  const shape = !hasSeats && pods.length === 0 ? { groups: gangGroups(groupsOf(job)) } : {}
+  const spec = { ...followed, preemptible, ...shape }
+  if (equalJson({ ...gang.spec, ...spec }, gang.spec)) return 'followed'
+  await patchGang(context, gang, { spec })
   return 'changed'
 }
 

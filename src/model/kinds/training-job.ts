@@ -16,7 +16,9 @@ export const trainingJob = z
         preemptible: z
           .boolean()
           .default(true)
-          .describe('Whether its seats may be taken for more urgent work, after a checkpoint.'),
+          .describe(
+            'Whether its seats may be taken for more urgent work, after a checkpoint. false: never, and it borrows nothing: it may only use what its Queue owns. From its next seats on.',
+          ),
         capacityType: capacityWanted
           .optional()
           .describe(

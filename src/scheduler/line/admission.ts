@@ -19,14 +19,26 @@ export function queueBlock(queues: ReadonlyMap<string, Queue>, gang: Gang): Bloc
   return blocked('QueueStopped', `queue ${name} is stopped (spec.stopPolicy: ${queue.spec.stopPolicy})`)
 }
 
-/** Milli-accelerators of each model that its queue may still hold; a model that is not there is limited by the nodes alone. */
+/**
+ * Milli-accelerators of each model that the gang may have of its queue's; a model that is not there is limited by the nodes
+ * alone. What is not preemptible borrows nothing.
+ */
 export function quotaLeft(quota: QuotaTree, fleet: Fleet, gang: Gang): Map<string, number> {
+  const { queue, preemptible } = gang.spec
   const left = new Map<string, number>()
   for (const model of modelsOf(gang, fleet)) {
-    const available = quota.available(gang.spec.queue, model)
+    const firmLeft = preemptible ? Number.POSITIVE_INFINITY : quota.firmLeft(queue, model)
+    const available = Math.min(quota.available(queue, model), firmLeft)
     if (available < Number.POSITIVE_INFINITY) left.set(model, available)
   }
   return left
+}
+
+/** Whether others' leaving could help: what is not preemptible is kept out by what nobody can take back. */
+export function mayEverHold(quota: QuotaTree, { spec }: Gang, wants: ReadonlyMap<string, number>): boolean {
+  if (spec.preemptible) return true
+  for (const [model, milli] of wants) if (milli > quota.firmLeft(spec.queue, model)) return false
+  return true
 }
 
 /** Models that its members could sit on. */

@@ -6,6 +6,7 @@ import { atLeast } from '../fit/least.ts'
 import type { Placed } from '../fit/search.ts'
 import type { Reserved } from '../fit/shortage.ts'
 import { type GangState, podsOf, wantsOf } from '../gangs.ts'
+import { mayEverHold } from '../line/admission.ts'
 import type { Candidate, Request } from '../quota/candidates.ts'
 import type { Displacements } from '../quota/displacements.ts'
 import type { QuotaTree } from '../quota/tree.ts'
@@ -61,6 +62,7 @@ function lostBy({ victims }: Displaced): number {
 }
 
 function displaceFor(scene: Scene, incoming: Incoming, nowMs: number): Displaced | undefined {
+  if (!mayEverHold(scene.quota, incoming.object, wantsOf(incoming.object))) return undefined
   const found = search(scene, incoming, nowMs, false)
   if (found !== 'lost') return found
   const again = search(scene, incoming, nowMs, true)

@@ -26,6 +26,31 @@ describe('the accounts of the queues', () => {
     expect(tree.available('b', 'H100')).toBe(8000)
   })
 
+  it('lets what is not preemptible hold what its queue owns, and no more', () => {
+    const tree = treeOf({
+      all: {},
+      a: { parent: 'all', nominalQuota: { H100: 4 } },
+      b: { parent: 'all', nominalQuota: { A100: 1 } },
+      other: {},
+    })
+    tree.setCapacity('H100', 10_000)
+    expect(tree.firmLeft('a', 'H100')).toBe(4000)
+    expect(tree.firmLeft('a', 'L40S'), 'nobody owns any').toBe(Number.POSITIVE_INFINITY)
+    tree.addFirm('a', 'H100', 3000)
+    expect(tree.firmLeft('a', 'H100')).toBe(1000)
+    expect(tree.firmLeft('b', 'H100'), 'what no queue owns').toBe(6000)
+    tree.addFirm('other', 'H100', 2000)
+    expect(tree.firmLeft('b', 'H100'), 'it is for all who own none').toBe(4000)
+    expect(tree.firmLimit('b', 'H100')).toBe(6000)
+  })
+
+  it('gives what is not preemptible nothing of a tree that stands alone, but to its owners', () => {
+    const tree = treeOf({ all: { nominalQuota: { H100: 4 } }, a: { parent: 'all' } })
+    tree.setCapacity('H100', 10_000)
+    expect(tree.firmLeft('all', 'H100')).toBe(4000)
+    expect(tree.firmLeft('a', 'H100')).toBe(0)
+  })
+
   it('limits borrowing and lending', () => {
     const tree = treeOf({
       all: { nominalQuota: { H100: 0 } },

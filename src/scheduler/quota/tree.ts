@@ -26,6 +26,8 @@ const defaultPolicy: PreemptionPolicy = { withinQueue: 'LowerPriority', reclaimW
 export class QuotaTree {
   readonly #queues = new Map<string, Queue['spec']>()
   readonly #used = new Map<string, Map<string, number>>()
+  /** Of that, what nobody can take back. */
+  readonly #firm = new Map<string, Map<string, number>>()
   readonly #capacity = new Map<string, number>()
   readonly #resources: Models
   #built: Built | undefined
@@ -63,6 +65,46 @@ export class QuotaTree {
     if (models.size === 0) this.#used.delete(queue)
     this.#resources.name(model)
     if (this.#built !== undefined) this.accountOf(queue).add(model, milli)
+  }
+
+  /** Of what the queue's work holds, nobody can take back `milli` more: it is not preemptible. */
+  addFirm(queue: string, model: string, milli: number): void {
+    const models = kept(this.#firm, queue, () => new Map<string, number>())
+    models.set(model, (models.get(model) ?? 0) + milli)
+  }
+
+  /** What of the queue's work nobody can take back holds. */
+  firm(queue: string, model: string): number {
+    return this.#firm.get(queue)?.get(model) ?? 0
+  }
+
+  /**
+   * What work that is not preemptible may hold in the queue's name: what the queue owns. Those that name no quota for the
+   * model, and do not draw on one tree's alone, share what no Queue owns; infinite where nobody owns any. So a lender can
+   * always have back what is his.
+   */
+  firmLimit(queue: string, model: string): number {
+    const own = this.#queues.get(queue)?.nominalQuota?.[model]
+    if (own !== undefined) return milliOf(own)
+    if (this.#ownsApart(queue, model)) return 0
+    const owned = [...this.#queues.values()].flatMap(({ nominalQuota }) => nominalQuota?.[model] ?? [])
+    if (owned.length === 0) return Number.POSITIVE_INFINITY
+    return Math.max(0, (this.#capacity.get(model) ?? 0) - sum(owned.map(milliOf)))
+  }
+
+  /** How much more of it work that is not preemptible may hold. */
+  firmLeft(queue: string, model: string): number {
+    const limit = this.firmLimit(queue, model)
+    if (limit === Number.POSITIVE_INFINITY) return limit
+    if (this.#queues.get(queue)?.nominalQuota?.[model] !== undefined) return limit - this.firm(queue, model)
+    const shared = [...this.#firm.keys()].filter((name) => this.#queues.get(name)?.nominalQuota?.[model] === undefined)
+    return limit - sum(shared.map((name) => this.firm(name, model)))
+  }
+
+  /** Whether its topmost Queue has quota of the model, and so stands alone with all below it. */
+  #ownsApart(queue: string, model: string): boolean {
+    const root = this.ancestorsOf(queue).at(-1) ?? queue
+    return this.#queues.get(root)?.nominalQuota?.[model] !== undefined
   }
 
   /** What the queue's own work holds, that of its children aside. */

@@ -54,6 +54,8 @@ function* plainFamilies(scene: Scene, gang: Gang): Iterable<readonly Candidate[]
   yield* otherModels(scene, gang)
   yield* queueEdits(scene, gang)
   yield* otherQueues(scene, gang)
+  if (!gang.spec.preemptible)
+    yield [{ says: 'let it be displaced (preemptible: true)', edit: edited(gang, { preemptible: true }) }]
   yield higherPriority(scene, gang)
 }
 
@@ -159,7 +161,9 @@ function* queueEdits({ queues, quota }: Scene, gang: Gang): Iterable<Candidate[]
   for (const { min, accelerators } of gang.spec.groups) {
     const [one] = accelerators
     if (one === undefined || needed[one.model] === undefined) continue
-    const lacks = Math.max(0, min * one.count - quota.available(name, one.model) / 1000)
+    const firmLeft = gang.spec.preemptible ? Number.POSITIVE_INFINITY : quota.firmLeft(name, one.model)
+    const left = Math.min(quota.available(name, one.model), firmLeft)
+    const lacks = Math.max(0, min * one.count - left / 1000)
     needed[one.model] = (needed[one.model] ?? 0) + lacks
   }
   const raised = Object.keys(needed).filter((model) => needed[model] !== own.spec.nominalQuota?.[model])

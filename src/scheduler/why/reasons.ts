@@ -253,6 +253,7 @@ function aheadClause({ ahead, alternative }: Shortage, scene: Scene): string {
 /** Without numbers that change with every gang that comes or goes. */
 function quotaUsedUp({ alternative: { model } }: Shortage, gang: Gang, scene: Scene): string {
   const { queue: name } = gang.spec
+  if (lacksFirm(model, gang, scene)) return firmClause(model, gang, scene)
   const queue = scene.queues.get(name)?.spec
   const own = queue?.nominalQuota?.[model]
   if (queue?.parent === undefined) return `queue ${name} may hold ${own ?? 0} × ${model}`
@@ -263,9 +264,27 @@ function quotaUsedUp({ alternative: { model } }: Shortage, gang: Gang, scene: Sc
 function quotaClause({ group, alternative }: Shortage, gang: Gang, scene: Scene): string {
   const { queue } = gang.spec
   const { model, count } = alternative
+  if (lacksFirm(model, gang, scene)) {
+    const left = Math.max(0, scene.quota.firmLeft(queue, model)) / 1000
+    return `${firmClause(model, gang, scene)}; ${left} are left for such work, and it needs ${group.min * count}`
+  }
   const used = scene.quota.usage(queue, model)
   const most = Math.max(0, used + scene.quota.available(queue, model))
   return `queue ${queue} may hold ${most / 1000} × ${model} and holds ${used / 1000}; needs ${group.min * count} more`
+}
+
+/** Whether it is kept out for not being preemptible, and not by what its queue may hold at all. */
+function lacksFirm(model: string, { spec }: Gang, { quota }: Scene): boolean {
+  return !spec.preemptible && quota.firmLeft(spec.queue, model) < quota.available(spec.queue, model)
+}
+
+/** Without numbers that change with every gang that comes or goes. */
+function firmClause(model: string, { spec: { queue } }: Gang, { quota, queues }: Scene): string {
+  const limit = quota.firmLimit(queue, model) / 1000
+  const many = limit === 0 ? `no ${model}` : `${limit} × ${model}`
+  const names = queues.get(queue)?.spec.nominalQuota?.[model] !== undefined
+  const owned = names || limit === 0 ? `queue ${queue} owns ${many}` : `${many} are no queue's own`
+  return `${owned}, and what is not preemptible borrows nothing`
 }
 
 function closedNodes({ alternative, demand }: Shortage, fleet: Fleet): string {
