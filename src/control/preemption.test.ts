@@ -74,6 +74,24 @@ test('seats that may be taken do not become such that may not; the next ones do'
   await world.until(async () => !(await world.getGang('low')).spec.preemptible, 'its next seats are its own')
 })
 
+test('whoever sits keeps its seats for its minimum run time, and is displaced soon after', async () => {
+  const preemption = { withinQueue: 'LowerPriority', reclaimWithinCohort: 'Any', minRunSeconds: 60 }
+  await world.store.patch('Queue', { name: 'default' }, { spec: { preemption } })
+  world.control()
+  await runs('low', { workers: 2 })
+  const { at = '' } = (await world.getGang('low')).status?.seats ?? {}
+  const ends = new Date(Date.parse(at) + 60_000).toISOString()
+  await waits('high', { workers: 2, priority: 10 })
+  expect(await scheduled('high')).toMatchObject({
+    reason: 'MinimumRunTime',
+    message: `needs 2 × cpu:1 at once; displaces job/low when it has had its minimum run time, at ${ends}`,
+  })
+  await phase('high', 'Running')
+  const lateMs = Date.parse((await world.getGang('high')).status?.seats?.at ?? '') - Date.parse(ends)
+  expect(lateMs).toBeGreaterThanOrEqual(0)
+  expect(lateMs, 'within a round of the control loop').toBeLessThanOrEqual(6_000)
+})
+
 test('nobody is displaced when that would not let it start', async () => {
   world.control()
   await runs('low', { workers: 1 })

@@ -54,8 +54,9 @@ export class Drawn {
       ...(random.float() < 0.2 ? { lendingLimit: quota(0.7, each) } : {}),
       ...(random.float() < 0.5 ? {} : { preemption: this.#policy() }),
     })
+    const preemption = this.#policy()
     const queues = [
-      queueNamed('all', { fairSharing: isFair, ...(hasOwn ? { nominalQuota: quota(0.8, each) } : {}) }),
+      queueNamed('all', { fairSharing: isFair, preemption, ...(hasOwn ? { nominalQuota: quota(0.8, each) } : {}) }),
       queueNamed('open', { weight: this.#one([0, 0.5, 1]), fairSharing: random.float() < 0.8 }),
     ]
     const parents = ['all']
@@ -73,6 +74,7 @@ export class Drawn {
       withinQueue: this.#one(['Never', 'LowerPriority', 'LowerOrNewerEqualPriority']),
       reclaimWithinCohort: this.#one(['Never', 'LowerPriority', 'LowerOrNewerEqualPriority', 'Any', 'Any', 'Any']),
       borrowWithinCohort: { policy: this.#one(['Never', 'LowerPriority']) },
+      ...(this.#random.float() < 0.7 ? {} : { minRunSeconds: this.#one([0, 60, 300, 1200]) }),
     }
   }
 

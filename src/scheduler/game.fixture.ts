@@ -293,12 +293,17 @@ class Game implements Played {
 
   #watch(verdicts: readonly Verdict[]): void {
     this.steps++
+    const leaving = new Set<string>()
     for (const verdict of verdicts) {
       const { gang } = verdict
       if (verdict.kind === 'bind') this.#promised.delete(gang)
       else if (verdict.kind === 'preempt') {
         const nodes = new Set(verdict.seats.members.map(({ node }) => node))
         this.#promised.set(gang, { attempt: verdict.attempt, nodes, isSpoilt: false })
+        for (const victim of verdict.victims) {
+          if (!leaving.has(victim.gang)) this.#checkHasRun(gang, victim.gang)
+          leaving.add(victim.gang)
+        }
         this.#note(`${gang} on ${[...nodes].join(' ')} for ${verdict.victims.map((one) => one.gang).join(', ')}`)
       } else if (verdict.kind === 'release') {
         const promise = this.#promised.get(gang)
@@ -309,6 +314,32 @@ class Game implements Played {
           )
       }
     }
+  }
+
+  /** Whoever is asked to leave has had its minimum run time, by the nearest Queue that both are part of. */
+  #checkHasRun(by: string, key: string): void {
+    const { spec, status } = this.#world.gangOf(key)
+    const isAsked = status?.eviction?.attempt === spec.attempt || this.#isVictim(key)
+    if (isAsked || status?.seats === undefined) return
+    const theirs = this.#pathOf(spec.queue)
+    const common = this.#pathOf(this.#world.gangOf(by).spec.queue).filter((name) => theirs.includes(name))
+    const policies = common.flatMap((name) => this.#world.queues.get(name)?.spec.preemption?.minRunSeconds ?? [])
+    const ranMs = this.#world.nowMs - Date.parse(status.seats.at)
+    if (ranMs < 1000 * (policies[0] ?? 0))
+      this.#broken(`${key} leaves for ${by} after ${ranMs} ms, not ${policies[0]} s`)
+  }
+
+  #isVictim(key: string): boolean {
+    return [...this.#world.gangs.values()].some(
+      ({ spec, status }) =>
+        status?.hold?.attempt === spec.attempt && status.hold.victims.some(({ gang }) => gang === key),
+    )
+  }
+
+  /** The queue and those above it, nearest first. */
+  #pathOf(queue: string): string[] {
+    const parent = this.#world.queues.get(queue)?.spec.parent
+    return parent === undefined ? [queue] : [queue, ...this.#pathOf(parent)]
   }
 
   #follow(course: readonly Happening[]): number {

@@ -14,18 +14,12 @@ import { Mix } from './fleet/mix.ts'
 import { type GangState, newState, noFewerThanBefore, noMoreThanHeld, podsOf, wantsOf } from './gangs.ts'
 import { queueBlock, quotaLeft } from './line/admission.ts'
 import { Growth, type Resize } from './line/growth.ts'
-import { type Blocked, isPreempting, type Lane, type Line, type Waiting } from './line/line.ts'
+import { type Blocked, isPreempting, type Lane, type Line, type Start, type Waiting } from './line/line.ts'
 import { Order } from './line/order.ts'
-import {
-  earliestStart,
-  endIfStarted,
-  endOfGang,
-  nothingReserved,
-  Reservations,
-  type Start,
-} from './line/reservations.ts'
+import { earliestStart, endIfStarted, endOfGang, nothingReserved, Reservations } from './line/reservations.ts'
 import { Departures } from './preemption/departures.ts'
-import { type Displaced, displace, displaceable } from './preemption/preemption.ts'
+import { type Displaced, displace, displaceable, displaceLater } from './preemption/preemption.ts'
+import { Sparing } from './preemption/sparing.ts'
 import { State } from './state.ts'
 import { constraintOf, type Described, reasonOf } from './why/reasons.ts'
 import { type Explained, explain } from './why/why.ts'
@@ -186,7 +180,7 @@ class FleetScheduler extends State implements Scheduler, Explained {
       assert(lane !== undefined, `gang ${head.key} has its turn but no place in line`)
       const state = this.gangs.get(head.key)
       assert(state !== undefined, `gang ${head.key} stands in line but is not known`)
-      if (state.inFlight === undefined && this.#mayHaveChanged(lane, head.key)) {
+      if (state.inFlight === undefined && this.#mayHaveChanged(lane, head.key, nowMs)) {
         const tried = this.#try(state, reserved, nowMs, verdicts, full?.lane === lane ? full.fit : undefined)
         if (tried.kind === 'seated' || tried.kind === 'held') {
           // Those behind it are like it, and nothing was freed: they will not fit either.
@@ -198,18 +192,19 @@ class FleetScheduler extends State implements Scheduler, Explained {
       }
       if (lane.blocked !== undefined) {
         reserved.add(lane.blocked.verdict, head.key)
-        this.#tell(lane, lane.blocked.verdict, nowMs, verdicts)
+        this.#tell(lane, nowMs, verdicts)
       }
     }
   }
 
   /**
    * Whoever waits for others to leave is looked at again when one of them has left; who is within his own also when
-   * somebody borrows, for it may be his.
+   * somebody borrows, for it may be his; and whoever is to displace somebody later, when that time has come.
    */
-  #mayHaveChanged(lane: Lane, head: string): boolean {
+  #mayHaveChanged(lane: Lane, head: string, nowMs: number): boolean {
     if (lane.blocked?.head === head && isPreempting(lane.blocked.verdict)) return false
     if (lane.blocked?.generation !== this.fleet.generation || lane.blocked.head !== head) return true
+    if (isDue(lane.blocked.verdict, nowMs)) return true
     return lane.blocked.borrowings !== this.#borrowings && this.#isEntitled(head)
   }
 
@@ -268,6 +263,11 @@ class FleetScheduler extends State implements Scheduler, Explained {
     if (isKept) verdicts.push(this.#send(state, { kind: 'release', ...about(state) }))
     else {
       const displaced = this.#displace(state, fit, reserved, nowMs)
+      if (displaced !== undefined && 'atMs' in displaced) {
+        const { atMs, placed, victims } = displaced
+        const nodes = new Set(placed.map(({ node }) => node))
+        return { kind: 'shortage', shortage: fit.shortage, later: { atMs, nodes, victims } }
+      }
       if (displaced !== undefined) {
         const { placed, victims } = displaced
         this.#decide(state, { kind: 'preempt', ...about(state), seats: seatsOf(object, placed), victims }, verdicts)
@@ -315,14 +315,28 @@ class FleetScheduler extends State implements Scheduler, Explained {
     if (verdict.kind === 'preempt') this.#departures.leave(verdict.victims)
   }
 
-  /** Whom it may displace, so that it fits. */
-  #displace({ key, object }: GangState, fit: Unfit, reserved: Reserved, nowMs: number): Displaced | undefined {
+  /** Whom it may displace, so that it fits; or else whom later (`atMs`). */
+  #displace(
+    { key, object }: GangState,
+    fit: Unfit,
+    reserved: Reserved,
+    nowMs: number,
+  ): Displaced | (Displaced & { atMs: number }) | undefined {
     if (!displaceable.has(fit.shortage.kind)) return undefined
-    return displace(this, { key, object, reserved }, nowMs)
+    const sparing = new Sparing(this.quota, object.spec.queue, nowMs)
+    const incoming = { key, object, reserved }
+    return displace(this, incoming, nowMs, sparing) ?? displaceLater(this, incoming, nowMs, sparing)
   }
 
-  /** When and where a gang that waits would start, by the ends that are known. */
+  /** When and where a gang that waits would start: by the ends that are known, or by displacing somebody later. */
   startOf(key: string, nowMs: number): Start | undefined {
+    const byEnds = this.#startByEnds(key, nowMs)
+    const blocked = this.line.laneOf(key)?.verdictOn(key)
+    const later = blocked?.kind === 'shortage' ? blocked.later : undefined
+    return later !== undefined && later.atMs < (byEnds?.atMs ?? Number.POSITIVE_INFINITY) ? later : byEnds
+  }
+
+  #startByEnds(key: string, nowMs: number): Start | undefined {
     const state = this.gangs.get(key)
     if (state === undefined) return undefined
     const endings = [...this.#ends].flatMap(([gang, atMs]) => {
@@ -347,15 +361,16 @@ class FleetScheduler extends State implements Scheduler, Explained {
     })
   }
 
-  #tell(lane: Lane, blocked: Blocked, nowMs: number, verdicts: Verdict[]): void {
+  #tell(lane: Lane, nowMs: number, verdicts: Verdict[]): void {
     const head = lane.waiting[0]?.key
     const due = [...lane.untold]
     if (head !== undefined && !lane.untold.has(head)) due.push(head)
     lane.untold.clear()
-    let described: Described | undefined
+    let ofOthers: Described | undefined
     for (const key of due) {
       const state = this.gangs.get(key)
-      if (state === undefined) continue
+      const blocked = lane.verdictOn(key)
+      if (state === undefined || blocked === undefined) continue
       if (state.inFlight !== undefined) {
         if (key !== head) lane.untold.add(key)
         continue
@@ -365,7 +380,8 @@ class FleetScheduler extends State implements Scheduler, Explained {
         if (nowMs - state.endingSinceMs < endingToldAfterMs) continue
       } else state.endingSinceMs = undefined
       const told = toldTo(state.object)
-      described ??= constraintOf(blocked, state.object, this)
+      const described = key === head || ofOthers === undefined ? constraintOf(blocked, state.object, this) : ofOthers
+      if (key !== head) ofOthers = described
       if (told?.reason === described.reason && told.message === described.message) continue
       verdicts.push(this.#send(state, { kind: 'wait', ...about(state), ...described }))
     }
@@ -399,6 +415,11 @@ function isSame(a: Verdict, b: Verdict): boolean {
 function about(state: GangState): { gang: string; resourceVersion: string; attempt: number } {
   const { metadata, spec } = state.object
   return { gang: state.key, resourceVersion: metadata.resourceVersion ?? '', attempt: spec.attempt }
+}
+
+/** Whether the time has come at which it may displace somebody. */
+function isDue(blocked: Blocked, nowMs: number): boolean {
+  return blocked.kind === 'shortage' && blocked.later !== undefined && blocked.later.atMs <= nowMs
 }
 
 function ending(gang: Gang): Blocked {

@@ -351,14 +351,22 @@ function queueSpec(quota: string, options: Map<string, string>): Partial<Queue['
     stopPolicy: take(options, 'stop'),
     namespaces: take(options, 'namespaces')?.split(','),
     fairSharing: booleanOf(take(options, 'fair')),
-    preemption: preemptionOf(take(options, 'within'), take(options, 'reclaim')),
+    preemption: preemptionOf(take(options, 'within'), take(options, 'reclaim'), take(options, 'minrun')),
   }
   return Object.fromEntries(Object.entries(spec).filter(([, value]) => value !== undefined))
 }
 
-function preemptionOf(withinQueue: string | undefined, reclaimWithinCohort: string | undefined): object | undefined {
-  if (withinQueue === undefined && reclaimWithinCohort === undefined) return undefined
-  return { ...(withinQueue && { withinQueue }), ...(reclaimWithinCohort && { reclaimWithinCohort }) }
+function preemptionOf(
+  withinQueue: string | undefined,
+  reclaimWithinCohort: string | undefined,
+  minRun: string | undefined,
+): object | undefined {
+  if (withinQueue === undefined && reclaimWithinCohort === undefined && minRun === undefined) return undefined
+  return {
+    ...(withinQueue && { withinQueue }),
+    ...(reclaimWithinCohort && { reclaimWithinCohort }),
+    ...(minRun && { minRunSeconds: durationMs(minRun) / 1000 }),
+  }
 }
 
 function edits(options: Map<string, string>): Partial<Gang['spec']> {

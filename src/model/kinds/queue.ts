@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { dnsLabel } from '../metadata.ts'
-import { base, conditions, count, perModel } from './fields.ts'
+import { base, conditions, count, perModel, seconds } from './fields.ts'
 
 export const queue = z
   .strictObject({
@@ -37,6 +37,11 @@ export const queue = z
               })
               .optional()
               .describe('Without fair sharing only.'),
+            minRunSeconds: seconds
+              .optional()
+              .describe(
+                'For so long whoever sits keeps its seats from others in this Queue and those below it. The nearest Queue that both are part of and that says it decides; none: 0.',
+              ),
           })
           .optional()
           .describe("What its waiting work may displace; semantics are Kueue's."),

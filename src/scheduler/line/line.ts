@@ -1,6 +1,8 @@
 import type { Gang } from '../../model/kinds/gang.ts'
 import { compare } from '../compare.ts'
+import type { Victim } from '../contract.ts'
 import type { Shortage } from '../fit/shortage.ts'
+import type { NodeState } from '../fleet/nodes.ts'
 
 /**
  * Gangs that wait for seats, by priority, then age, then name. Gangs of one shape (queue, namespace, groups) stand in
@@ -98,6 +100,12 @@ export class Lane {
     if (this.blocked?.head === key) this.blocked = undefined
   }
 
+  /** Why the gang waits. Whom the first may displace later says nothing about those behind it. */
+  verdictOn(key: string): Blocked | undefined {
+    const { verdict, head } = this.blocked ?? {}
+    return verdict?.kind === 'queue' || head === key ? verdict : withoutLater(verdict)
+  }
+
   #position(waiting: Waiting): number {
     let [low, high] = [0, this.waiting.length]
     while (low < high) {
@@ -111,7 +119,22 @@ export class Lane {
 }
 
 /** Why a gang waits: a reason of the queue, or a shortage of the fleet. */
-export type Blocked = { kind: 'queue'; reason: string; message: string } | { kind: 'shortage'; shortage: Shortage }
+export type Blocked =
+  | { kind: 'queue'; reason: string; message: string }
+  /** `later`: when it may displace somebody, if nothing else comes before. */
+  | { kind: 'shortage'; shortage: Shortage; later?: Start | undefined }
+
+/** When and where a gang that waits would start. */
+export interface Start {
+  atMs: number
+  nodes: ReadonlySet<NodeState>
+  /** Who would leave for it then. */
+  victims?: readonly Victim[]
+}
+
+function withoutLater(blocked: Blocked | undefined): Blocked | undefined {
+  return blocked?.kind === 'shortage' ? { kind: 'shortage', shortage: blocked.shortage } : blocked
+}
 
 /** The reason of those who wait for others to leave. */
 export const preemptingReason = 'Preempting'

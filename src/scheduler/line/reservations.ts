@@ -2,20 +2,13 @@ import type { Gang } from '../../model/kinds/gang.ts'
 import type { Placed } from '../fit/search.ts'
 import { nodesToWaitFor, type Reservation, type Reserved, type Shortage } from '../fit/shortage.ts'
 import type { Fleet } from '../fleet/fleet.ts'
-import type { NodeState } from '../fleet/nodes.ts'
 import { modelsOf } from './admission.ts'
-import type { Blocked } from './line.ts'
+import type { Blocked, Start } from './line.ts'
 
 /** What ends at a time that is known. */
 export interface Ending {
   atMs: number
   pods: Iterable<string>
-}
-
-/** When a gang that waits would fit by the ends that are known, and where. */
-export interface Start {
-  atMs: number
-  nodes: ReadonlySet<NodeState>
 }
 
 /** When a gang that sits is expected to end: by its rate, or as declared. */

@@ -12,6 +12,7 @@ import type { Displacements } from '../quota/displacements.ts'
 import type { QuotaTree } from '../quota/tree.ts'
 import { victimsFor } from '../quota/victims.ts'
 import type { Seated } from './seated.ts'
+import { Sparing } from './sparing.ts'
 import { Nodes, type Seating } from './stage.ts'
 
 /** Where a gang will sit, and who has to leave for it. */
@@ -50,33 +51,68 @@ export const displaceable: ReadonlySet<string> = new Set([
  * Whom the gang may displace so that its fewest members fit, at the lowest price of lost work among its alternatives;
  * undefined when nobody's leaving would let it start. Nothing is changed.
  */
-export function displace(scene: Scene, incoming: Incoming, nowMs: number): Displaced | undefined {
+export function displace(
+  scene: Scene,
+  incoming: Incoming,
+  nowMs: number,
+  sparing = new Sparing(scene.quota, incoming.object.spec.queue, nowMs),
+): Displaced | undefined {
   const found = atLeast(incoming.object, scene.fleet).flatMap(
-    (object) => displaceFor(scene, { ...incoming, object }, nowMs) ?? [],
+    (object) => displaceFor(scene, { ...incoming, object }, nowMs, sparing) ?? [],
   )
   return found.toSorted((a, b) => lostBy(a) - lostBy(b))[0]
+}
+
+/** Whom it may displace once minimum run times have ended, and when first; `ends` are those that were in the way. */
+export function displaceLater(
+  scene: Scene,
+  incoming: Incoming,
+  nowMs: number,
+  { ends }: Pick<Sparing, 'ends'>,
+): (Displaced & { atMs: number }) | undefined {
+  const inOrder = [...ends].sort((a, b) => a - b)
+  const tried = (index: number) => {
+    const atMs = inOrder[index] ?? nowMs
+    const displaced = displace(scene, incoming, nowMs, new Sparing(scene.quota, incoming.object.spec.queue, atMs))
+    return displaced === undefined ? undefined : { ...displaced, atMs }
+  }
+  let [tooSoon, enough] = [-1, inOrder.length - 1]
+  let found = enough < 0 ? undefined : tried(enough)
+  while (found !== undefined && enough - tooSoon > 1) {
+    const middle = (tooSoon + enough) >> 1
+    const sooner = tried(middle)
+    if (sooner === undefined) tooSoon = middle
+    else [enough, found] = [middle, sooner]
+  }
+  return found
 }
 
 function lostBy({ victims }: Displaced): number {
   return victims.reduce((sum, { lostSeconds }) => sum + lostSeconds, 0)
 }
 
-function displaceFor(scene: Scene, incoming: Incoming, nowMs: number): Displaced | undefined {
+function displaceFor(scene: Scene, incoming: Incoming, nowMs: number, sparing: Sparing): Displaced | undefined {
   if (!mayEverHold(scene.quota, incoming.object, wantsOf(incoming.object))) return undefined
-  const found = search(scene, incoming, nowMs, false)
+  const found = search(scene, incoming, nowMs, sparing, false)
   if (found !== 'lost') return found
-  const again = search(scene, incoming, nowMs, true)
+  const again = search(scene, incoming, nowMs, sparing, true)
   assert(again !== 'lost', `gang ${incoming.key} fits once those that it displaces have left`)
   return again
 }
 
 /** 'lost': room that was taken to stay is not found again, by groups that are placed one after another. */
-function search(scene: Scene, incoming: Incoming, nowMs: number, looksAgain: boolean): Displaced | 'lost' | undefined {
+function search(
+  scene: Scene,
+  incoming: Incoming,
+  nowMs: number,
+  sparing: Sparing,
+  looksAgain: boolean,
+): Displaced | 'lost' | undefined {
   const { fleet, quota, gangs, displaced } = scene
   const { key, object } = incoming
   return fleet.attempt(() => {
     const nodes = new Nodes(scene, incoming, looksAgain)
-    const candidatesOf = (queue: string) => candidatesIn(scene, queue, nowMs)
+    const candidatesOf = (queue: string) => candidatesIn(scene, queue, nowMs, sparing)
     const leaving = victimsFor(quota, requestOf(key, object), candidatesOf, nodes, displaced)
     if (leaving === undefined) return undefined
     for (const victim of leaving) nodes.lift(victim.key)
@@ -103,9 +139,11 @@ function createdAt(gang: Gang): string {
 }
 
 /** What was only just decided cannot be asked back yet. */
-function* candidatesIn(scene: Scene, queue: string, nowMs: number): Iterable<Candidate> {
+function* candidatesIn(scene: Scene, queue: string, nowMs: number, sparing: Sparing): Iterable<Candidate> {
   for (const candidate of scene.seatedIn(queue)?.inOrder(nowMs, (state) => hasSpare(scene, state)) ?? []) {
-    if (scene.gangs.get(candidate.key)?.inFlight === undefined) yield candidate
+    if (scene.gangs.get(candidate.key)?.inFlight !== undefined) continue
+    if (sparing.spares(candidate)) candidate.spared = true
+    yield candidate
   }
 }
 

@@ -51,6 +51,24 @@ describe('the accounts of the queues', () => {
     expect(tree.firmLeft('a', 'H100')).toBe(0)
   })
 
+  it('knows for how long seats are kept from whom: the nearest Queue of both that says it', () => {
+    const says = (minRunSeconds: number) => ({
+      preemption: { withinQueue: 'Never', reclaimWithinCohort: 'Never', minRunSeconds } as const,
+    })
+    const tree = treeOf({
+      all: says(60),
+      a: { parent: 'all', ...says(10) },
+      b: { parent: 'all' },
+      c: { parent: 'b' },
+      other: says(30),
+    })
+    expect(tree.minRunSeconds('a', 'a')).toBe(10)
+    expect(tree.minRunSeconds('a', 'b')).toBe(60)
+    expect(tree.minRunSeconds('c', 'c'), 'its own parents say it').toBe(60)
+    expect(tree.minRunSeconds('all', 'a'), 'work in the parent itself').toBe(60)
+    expect(tree.minRunSeconds('a', 'other'), 'nobody stands above both').toBe(0)
+  })
+
   it('limits borrowing and lending', () => {
     const tree = treeOf({
       all: { nominalQuota: { H100: 0 } },

@@ -158,6 +158,16 @@ export class QuotaTree {
     return this.#queues.get(queue)?.preemption ?? defaultPolicy
   }
 
+  /** For how long work of the one queue keeps its seats from work of the other: the nearest Queue of both that says it. */
+  minRunSeconds(one: string, other: string): number {
+    const others = new Set([other, ...this.ancestorsOf(other)])
+    for (const name of [one, ...this.ancestorsOf(one)]) {
+      const seconds = others.has(name) ? this.#queues.get(name)?.preemption?.minRunSeconds : undefined
+      if (seconds !== undefined) return seconds
+    }
+    return 0
+  }
+
   /** Whether what is borrowed in its tree is shared by weight, or goes by priority alone. The topmost Queue says. */
   isFair(queue: string): boolean {
     const root = this.ancestorsOf(queue).at(-1) ?? queue

@@ -12,7 +12,7 @@ import { matches } from '../fleet/affinity.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import { type Claim, heldMilli, type NodeState } from '../fleet/nodes.ts'
 import { admits, type Demand, roomIfOpen } from '../fleet/rooms.ts'
-import type { Blocked } from '../line/line.ts'
+import type { Blocked, Start } from '../line/line.ts'
 import type { QuotaTree } from '../quota/tree.ts'
 
 export interface Described {
@@ -43,7 +43,8 @@ const reasons = {
 } as const
 
 export function reasonOf(blocked: Blocked): string {
-  return blocked.kind === 'queue' ? blocked.reason : reasons[blocked.shortage.kind]
+  if (blocked.kind === 'queue') return blocked.reason
+  return blocked.later === undefined ? reasons[blocked.shortage.kind] : 'MinimumRunTime'
 }
 
 /**
@@ -53,9 +54,10 @@ export function reasonOf(blocked: Blocked): string {
 export function constraintOf(blocked: Blocked, gang: Gang, scene: Scene): Described {
   const reason = reasonOf(blocked)
   if (blocked.kind === 'queue') return { reason, message: blocked.message }
-  const { shortage } = blocked
+  const { shortage, later } = blocked
   const { group } = shortage
   const needs = `needs ${asked(shortage)}`
+  if (later !== undefined) return { reason, message: `${needs} at once; ${laterClause(later, scene)}` }
   const sentences = {
     accelerators: () => `${needs} at once; fewer are free`,
     cpu: () => `${needs} with ${formatMilli(group.cpuMilli)} CPU each; fewer nodes have that much CPU free`,
@@ -76,9 +78,13 @@ export function constraintOf(blocked: Blocked, gang: Gang, scene: Scene): Descri
 export function describe(blocked: Blocked, gang: Gang, scene: Scene, holders: Holders): Described {
   const reason = reasonOf(blocked)
   if (blocked.kind === 'queue') return { reason, message: blocked.message }
-  const { shortage } = blocked
+  const { shortage, later } = blocked
   const { group, membersFit, within } = shortage
   const needs = `needs ${asked(shortage)}`
+  if (later !== undefined) {
+    const message = [`${needs}, ${freeOf(shortage, scene)}`, laterClause(later, scene), ...heldBy(holders)].join('; ')
+    return { reason, message }
+  }
   const clauses = {
     accelerators: () => [`${needs}, ${freeOf(shortage, scene)}`, ...heldBy(holders)],
     cpu: () => [
@@ -113,6 +119,15 @@ export function preemptingMessage(victims: readonly Victim[]): string {
   const others = victims.length > holdersNamed ? [`${victims.length - holdersNamed} more`] : []
   const lost = Math.round(victims.reduce((sum, { lostSeconds }) => sum + lostSeconds, 0))
   return `it sits when ${[...named, ...others].join(', ')} ${victims.length === 1 ? 'has' : 'have'} left; they lose ${lost} accelerator-seconds of work`
+}
+
+/** Who is to leave for it once he has had his minimum run time. */
+function laterClause({ atMs, victims = [] }: Start, { gangs }: Scene): string {
+  const titles = victims.map(({ gang }) => titleOf(gang, gangs.get(gang)?.object))
+  const others = titles.length > holdersNamed ? [`${titles.length - holdersNamed} more`] : []
+  const named = [...titles.slice(0, holdersNamed), ...others].join(', ')
+  const have = titles.length === 1 ? 'has had its' : 'have had their'
+  return `displaces ${named} when ${titles.length === 1 ? 'it' : 'they'} ${have} minimum run time, at ${new Date(atMs).toISOString()}`
 }
 
 /** `2 × cpu:1`, with the group's name where there are several. */

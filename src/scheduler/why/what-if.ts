@@ -13,16 +13,16 @@ import { heldMilli, type NodeState } from '../fleet/nodes.ts'
 import type { GangState } from '../gangs.ts'
 import { podsOf } from '../gangs.ts'
 import { queueBlock, quotaLeft } from '../line/admission.ts'
-import type { Line, Waiting } from '../line/line.ts'
+import type { Line, Start, Waiting } from '../line/line.ts'
 import { type Head, Order } from '../line/order.ts'
-import { Reservations, type Start } from '../line/reservations.ts'
+import { Reservations } from '../line/reservations.ts'
 import { displace, displaceable, type Scene as Preemption } from '../preemption/preemption.ts'
 
 /** What what-ifs need of a scheduler that has decided. */
 export interface Scene extends Preemption {
   queues: ReadonlyMap<string, Queue>
   line: Line
-  /** When and where a gang that waits would start, by the ends that are known. */
+  /** When and where a gang that waits would start, as far as that is known. */
   startOf(gang: string, nowMs: number): Start | undefined
 }
 

@@ -17,7 +17,7 @@ export function explain(scheduler: Explained, key: string, nowMs: number): Why {
   const about = whyBase(scheduler, key, gang)
   if (gang.spec.suspend)
     return { ...about, state: 'suspended', reason: 'Suspended', message: 'it is suspended or has ended' }
-  const blocked = scheduler.line.laneOf(key)?.blocked?.verdict
+  const blocked = scheduler.line.laneOf(key)?.verdictOn(key)
   if (inFlight?.verdict.kind === 'bind' || blocked === undefined) {
     return { ...about, state: 'seated', reason: 'Scheduled', message: seatedMessage(gang, inFlight !== undefined) }
   }
@@ -57,7 +57,10 @@ function expectedStart(scheduler: Explained, key: string, place: number, nowMs: 
   const start = scheduler.startOf(key, nowMs)
   if (start === undefined) return {}
   const ahead = place > 1 ? `, if the ${place - 1} before it in line leave it that` : ''
-  const basis = `by the declared or measured ends of what runs${ahead}`
+  const basis =
+    start.victims === undefined
+      ? `by the declared or measured ends of what runs${ahead}`
+      : `then it may displace ${start.victims.length} that had their minimum run time`
   return { expectedStart: { earliest: new Date(start.atMs).toISOString(), basis } }
 }
 
