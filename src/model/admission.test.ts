@@ -27,6 +27,16 @@ function admitted(object: object): TrainingJob {
   return verdict.object
 }
 
+test('a disruption budget says one of its two, as a count or a share', () => {
+  const errors = (disruptionBudget: object) => errorsOf('InferenceService', service({ command: 's', disruptionBudget }))
+  expect(errors({ maxUnavailable: 1 })).toEqual([])
+  expect(errors({ minAvailable: '50%' })).toEqual([])
+  const either = 'spec.disruptionBudget: must say one of minAvailable and maxUnavailable'
+  expect(errors({})).toEqual([`${either}, found neither`])
+  expect(errors({ minAvailable: 1, maxUnavailable: 1 })).toEqual([`${either}, found minAvailable and maxUnavailable`])
+  expect(errors({ minAvailable: '150%' })).toHaveLength(1)
+})
+
 test('defaults and the namespace are filled in', () => {
   const { metadata, spec } = admitted(job({ command: ['true'] }))
   expect(metadata).toEqual({ name: 'tiny', namespace: 'default' })

@@ -33,20 +33,29 @@ export function followedByGang(job: TrainingJob) {
   }
 }
 
+/** What the gangs of its replicas take over from the service whenever it changes. */
+export function followedByReplica({ metadata, spec: { queue, priority, disruptionBudget } }: InferenceService) {
+  const of = metadata.name
+  return {
+    queue,
+    priority,
+    ...(disruptionBudget === undefined ? {} : { disruptionBudget: { of, ...disruptionBudget } }),
+  }
+}
+
 /** The one group of a replica. */
 export const replicaGroup = 'server'
 
 /** A replica is one gang; `name` is its own. */
 export function gangOfReplica(service: InferenceService, name: string, template: PodTemplate): Gang {
-  const { queue, priority, capacityType } = service.spec
+  const { capacityType } = service.spec
   const capacityTypes = capacityType === undefined ? servingCapacity : capacityTypesOf(capacityType)
   return {
     apiVersion: millwrightVersion,
     kind: 'Gang',
     metadata: { name, namespace: service.metadata.namespace, labels: { [label.service]: service.metadata.name } },
     spec: {
-      queue,
-      priority,
+      ...followedByReplica(service),
       preemptible: true,
       suspend: false,
       attempt: 1,

@@ -100,6 +100,7 @@ function inferenceService(spec: Raw): FieldError[] {
     ...template(spec['template'], ['spec', 'template']),
     ...environment(spec['env'], ['spec', 'env']),
     ...source(spec['model'], ['spec', 'model'], 'Model'),
+    ...eitherOf(spec['disruptionBudget'], ['spec', 'disruptionBudget'], ['minAvailable', 'maxUnavailable']),
   ]
   if (spec['template'] !== undefined) {
     return [
@@ -137,6 +138,12 @@ function both(spec: Raw, fields: readonly string[], other: string, message: stri
   return spec[other] === undefined
     ? []
     : fields.filter((field) => spec[field] !== undefined).map((field) => fieldError(['spec', field], message))
+}
+
+function eitherOf(value: unknown, at: At, fields: readonly string[]): FieldError[] {
+  const given = fields.filter((field) => record(value)[field] !== undefined)
+  if (!isRaw(value) || given.length === 1) return []
+  return [fieldError(at, `must say one of ${fields.join(' and ')}`, { found: given.join(' and ') || 'neither' })]
 }
 
 function ordered(spec: Raw, at: At, low: string, high: string, highDefault?: number): FieldError[] {

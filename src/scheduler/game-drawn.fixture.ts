@@ -19,10 +19,13 @@ export class Drawn {
   readonly capacity: number
   readonly #random: Random
   readonly #largest: number
+  /** Draws minimum run times and disruption budgets, where there are any. */
+  readonly #limits: Random | undefined
   #gangs = 0
 
-  constructor(random: Random) {
+  constructor(random: Random, hasLimits: boolean) {
     this.#random = random
+    this.#limits = hasLimits ? random.split('limits') : undefined
     this.models = random.float() < 0.5 ? ['H100'] : ['H100', 'A100']
     const perNode = this.#one([2, 4, 4, 8])
     this.#largest = perNode
@@ -52,11 +55,14 @@ export class Drawn {
       ...(random.float() < 0.8 ? { nominalQuota: quota(0.9, 2 * each) } : {}),
       ...(random.float() < 0.2 ? { borrowingLimit: quota(0.7, each) } : {}),
       ...(random.float() < 0.2 ? { lendingLimit: quota(0.7, each) } : {}),
-      ...(random.float() < 0.5 ? {} : { preemption: this.#policy() }),
+      ...this.#minRun(random.float() < 0.5 ? {} : { preemption: this.#policy() }),
     })
-    const preemption = this.#policy()
     const queues = [
-      queueNamed('all', { fairSharing: isFair, preemption, ...(hasOwn ? { nominalQuota: quota(0.8, each) } : {}) }),
+      queueNamed('all', {
+        fairSharing: isFair,
+        ...this.#minRun({}),
+        ...(hasOwn ? { nominalQuota: quota(0.8, each) } : {}),
+      }),
       queueNamed('open', { weight: this.#one([0, 0.5, 1]), fairSharing: random.float() < 0.8 }),
     ]
     const parents = ['all']
@@ -74,8 +80,14 @@ export class Drawn {
       withinQueue: this.#one(['Never', 'LowerPriority', 'LowerOrNewerEqualPriority']),
       reclaimWithinCohort: this.#one(['Never', 'LowerPriority', 'LowerOrNewerEqualPriority', 'Any', 'Any', 'Any']),
       borrowWithinCohort: { policy: this.#one(['Never', 'LowerPriority']) },
-      ...(this.#random.float() < 0.7 ? {} : { minRunSeconds: this.#one([0, 60, 300, 1200]) }),
     }
+  }
+
+  #minRun({ preemption }: Pick<Queue['spec'], 'preemption'>): Pick<Queue['spec'], 'preemption'> {
+    const limits = this.#limits
+    if (limits === undefined || limits.float() < 0.6) return preemption === undefined ? {} : { preemption }
+    const policy = preemption ?? { withinQueue: 'LowerPriority', reclaimWithinCohort: 'Any' }
+    return { preemption: { ...policy, minRunSeconds: oneOf(limits, [0, 60, 300, 1200]) } }
   }
 
   gang(): Arriving {
@@ -94,9 +106,16 @@ export class Drawn {
         suspend: false,
         groups,
         ...(topology === undefined ? {} : { topology }),
+        ...this.#budget(),
         ...(random.float() < 0.3 ? { expectedSeconds: random.int(10, 2000) } : {}),
       },
     }
+  }
+
+  /** Some share one of two disruption budgets, as replicas do. */
+  #budget(): Pick<Gang['spec'], 'disruptionBudget'> {
+    const limits = this.#limits
+    return limits !== undefined && limits.float() < 0.2 ? { disruptionBudget: oneOf(limits, budgets) } : {}
   }
 
   /** Small and content with little. */
@@ -136,6 +155,11 @@ export class Drawn {
     return oneOf(this.#random, items)
   }
 }
+
+const budgets: readonly NonNullable<Gang['spec']['disruptionBudget']>[] = [
+  { of: 'half', minAvailable: '50%' },
+  { of: 'one', maxUnavailable: 1 },
+]
 
 const fillers = 'small'
 

@@ -1,9 +1,10 @@
 import { type Random, seededRandom } from '../base/random.ts'
+import { neededOf } from '../model/kinds/disruption-budget.ts'
 import type { Gang } from '../model/kinds/gang.ts'
 import type { Node } from '../model/kinds/kubernetes.ts'
 import { annotation } from '../model/names.ts'
 import { keyOf } from '../model/refs.ts'
-import type { Change, Scheduler, Verdict } from './contract.ts'
+import type { Change, Scheduler, Verdict, Victim } from './contract.ts'
 import { hasEnded } from './fleet/fleet.ts'
 import { type Arriving, Drawn, modelOfFiller, oneOf } from './game-drawn.fixture.ts'
 import { type Happening, Rehearsal } from './rehearsal/rehearsal.ts'
@@ -44,10 +45,10 @@ const patience = 60
  * A random fleet, nearly full, and a random history: gangs come, end, start again, are put aside and taken up; nodes go
  * and come back; whoever is asked to leave takes his time. After each move the rules of DESIGN §7 are checked (1, 2, 5
  * and 6), and now and then all comes to rest without new work (5: no evictions without end, and nothing is kept any
- * more). The same seed plays the same game.
+ * more). The same seed plays the same game. `hasLimits`: with minimum run times and disruption budgets.
  */
-export function playGame(seed: number, moves = movesMax): Played {
-  return new Game(seed).play(moves)
+export function playGame(seed: number, moves = movesMax, hasLimits = true): Played {
+  return new Game(seed, hasLimits).play(moves)
 }
 
 class Game implements Played {
@@ -68,10 +69,10 @@ class Game implements Played {
   /** Whom something was freed for, by gang; `isSpoilt` once something else happened to it. */
   readonly #promised = new Map<string, { attempt: number; nodes: Set<string>; isSpoilt: boolean }>()
 
-  constructor(seed: number) {
+  constructor(seed: number, hasLimits: boolean) {
     this.#seed = seed
     this.#random = seededRandom(seed)
-    this.#drawn = new Drawn(this.#random.split('drawn'))
+    this.#drawn = new Drawn(this.#random.split('drawn'), hasLimits)
     this.#withPods = this.#random.float() < 0.4
     const watched = watch(createScheduler(), (verdicts) => this.#watch(verdicts))
     this.#world = new Rehearsal(watched, { nowMs: 1_000_000, runsPods: this.#withPods })
@@ -300,6 +301,7 @@ class Game implements Played {
       else if (verdict.kind === 'preempt') {
         const nodes = new Set(verdict.seats.members.map(({ node }) => node))
         this.#promised.set(gang, { attempt: verdict.attempt, nodes, isSpoilt: false })
+        this.#checkBudgets(gang, verdict.victims, leaving)
         for (const victim of verdict.victims) {
           if (!leaving.has(victim.gang)) this.#checkHasRun(gang, victim.gang)
           leaving.add(victim.gang)
@@ -327,6 +329,25 @@ class Game implements Played {
     const ranMs = this.#world.nowMs - Date.parse(status.seats.at)
     if (ranMs < 1000 * (policies[0] ?? 0))
       this.#broken(`${key} leaves for ${by} after ${ranMs} ms, not ${policies[0]} s`)
+  }
+
+  /** Within its own queue nobody breaks a disruption budget. */
+  #checkBudgets(by: string, victims: readonly Victim[], leaving: ReadonlySet<string>): void {
+    const gangs = this.#world.gangs
+    const isAvailable = (key: string) => {
+      const gang = gangs.get(key)
+      const isAsked = gang?.status?.eviction?.attempt === gang?.spec.attempt
+      return gang !== undefined && isSeated(gang) && !isAsked && !leaving.has(key) && !this.#isVictim(key)
+    }
+    for (const { gang, reason } of victims) {
+      const budget = gangs.get(gang)?.spec.disruptionBudget
+      if (budget === undefined || reason !== 'InQueue' || !isAvailable(gang)) continue
+      const sharing = [...gangs].filter(([, { spec }]) => spec.disruptionBudget?.of === budget.of && !spec.suspend)
+      const gone = new Set(victims.flatMap((one) => (one.reason === 'InQueue' ? [one.gang] : [])))
+      const stay = sharing.filter(([key]) => isAvailable(key) && !gone.has(key)).length
+      const needed = neededOf(budget, sharing.length)
+      if (stay < needed) this.#broken(`${gang} leaves for ${by}: ${stay} of ${sharing.length} stay, not ${needed}`)
+    }
   }
 
   #isVictim(key: string): boolean {

@@ -18,7 +18,7 @@ import { type Blocked, isPreempting, type Lane, type Line, type Start, type Wait
 import { Order } from './line/order.ts'
 import { earliestStart, endIfStarted, endOfGang, nothingReserved, Reservations } from './line/reservations.ts'
 import { Departures } from './preemption/departures.ts'
-import { type Displaced, displace, displaceable, displaceLater } from './preemption/preemption.ts'
+import { displace, displaceable, limitsOn } from './preemption/preemption.ts'
 import { Sparing } from './preemption/sparing.ts'
 import { State } from './state.ts'
 import { constraintOf, type Described, reasonOf } from './why/reasons.ts'
@@ -101,6 +101,7 @@ class FleetScheduler extends State implements Scheduler, Explained {
     this.countSeated(state, before)
     this.#departures.follow(object, known === undefined ? undefined : before)
     this.#departures.tell(key)
+    this.followBudget(key)
     this.#growth.follow(state)
     this.#expectEnd(key, endOfGang(object) ?? this.#assumedEnd(state))
     this.#changed.add(key)
@@ -260,21 +261,16 @@ class FleetScheduler extends State implements Scheduler, Explained {
       return { kind: 'seated' }
     }
     // What was kept for it is of no use any more: it is given back first, and decided about anew after that.
+    const { shortage } = fit
     if (isKept) verdicts.push(this.#send(state, { kind: 'release', ...about(state) }))
-    else {
-      const displaced = this.#displace(state, fit, reserved, nowMs)
-      if (displaced !== undefined && 'atMs' in displaced) {
-        const { atMs, placed, victims } = displaced
-        const nodes = new Set(placed.map(({ node }) => node))
-        return { kind: 'shortage', shortage: fit.shortage, later: { atMs, nodes, victims } }
-      }
-      if (displaced !== undefined) {
-        const { placed, victims } = displaced
-        this.#decide(state, { kind: 'preempt', ...about(state), seats: seatsOf(object, placed), victims }, verdicts)
-        return { kind: 'held', fit }
-      }
-    }
-    return { kind: 'shortage', shortage: fit.shortage }
+    if (isKept || !displaceable.has(shortage.kind)) return { kind: 'shortage', shortage }
+    const sparing = new Sparing(this, object.spec.queue, nowMs)
+    const displaced = displace(this, { key, object, reserved }, nowMs, sparing)
+    if (displaced === undefined)
+      return { kind: 'shortage', shortage, ...limitsOn(this, { key, object, reserved }, nowMs, sparing) }
+    const { placed, victims } = displaced
+    this.#decide(state, { kind: 'preempt', ...about(state), seats: seatsOf(object, placed), victims }, verdicts)
+    return { kind: 'held', fit }
   }
 
   /** Of seats that are not committed yet. */
@@ -313,19 +309,6 @@ class FleetScheduler extends State implements Scheduler, Explained {
     verdicts.push(this.#send(state, verdict))
     this.countSeats(state)
     if (verdict.kind === 'preempt') this.#departures.leave(verdict.victims)
-  }
-
-  /** Whom it may displace, so that it fits; or else whom later (`atMs`). */
-  #displace(
-    { key, object }: GangState,
-    fit: Unfit,
-    reserved: Reserved,
-    nowMs: number,
-  ): Displaced | (Displaced & { atMs: number }) | undefined {
-    if (!displaceable.has(fit.shortage.kind)) return undefined
-    const sparing = new Sparing(this.quota, object.spec.queue, nowMs)
-    const incoming = { key, object, reserved }
-    return displace(this, incoming, nowMs, sparing) ?? displaceLater(this, incoming, nowMs, sparing)
   }
 
   /** When and where a gang that waits would start: by the ends that are known, or by displacing somebody later. */

@@ -7,6 +7,7 @@ import { claimFromPod, Fleet, hasEnded } from './fleet/fleet.ts'
 import { type Claim, heldMilli } from './fleet/nodes.ts'
 import { type GangState, type Kept, keptBy, larger, podsOf, victimsOf } from './gangs.ts'
 import { Line } from './line/line.ts'
+import { Budgets } from './preemption/budgets.ts'
 import { Seated } from './preemption/seated.ts'
 import { Displacements } from './quota/displacements.ts'
 import { QuotaTree } from './quota/tree.ts'
@@ -29,6 +30,7 @@ export class State {
   readonly pods = new Map<string, Pod>()
   readonly line = new Line()
   readonly displaced = new Displacements()
+  readonly budgets = new Budgets(this.gangs, this.pods)
   readonly #seated = new Map<string, Seated>()
   readonly #livePods = new Map<string, Set<string>>()
   #countedAt = -1
@@ -56,6 +58,7 @@ export class State {
     const key = keyOf(object)
     this.pods.set(key, object)
     const gang = gangOf(object)
+    this.followBudget(gang)
     const node = object.spec.nodeName
     if (node === undefined || hasEnded(object)) return this.#endPod(key, gang)
     const known = this.fleet.claimOf(key)
@@ -166,6 +169,13 @@ export class State {
     this.#seated.get(state.object.spec.queue)?.delete(state.key)
     this.gangs.delete(state.key)
     this.displaced.forget(state.key)
+    if (this.budgets.forget(state.key)) this.fleet.generation++
+  }
+
+  /** Whether others may leave who share its disruption budget is another question when it comes, goes, or is ready. */
+  followBudget(gang: string | undefined): void {
+    const state = gang === undefined ? undefined : this.gangs.get(gang)
+    if (state !== undefined && this.budgets.follow(state)) this.fleet.generation++
   }
 
   /** Whether it is among those that hold committed seats; `before`: what was known of it until now. */

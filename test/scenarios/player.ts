@@ -178,7 +178,20 @@ export class Player {
     const namespace = take(options, 'namespace') ?? 'default'
     const capacityType = take(options, 'capacity')?.split(',')
     const capacity = capacityType === undefined ? {} : { capacityType }
-    const spec = { ...edits(options), ...capacity, template, minReplicas: min, maxReplicas: min }
+    const [minAvailable, maxUnavailable] = [take(options, 'minavailable'), take(options, 'maxunavailable')]
+    const budget = {
+      ...(minAvailable === undefined ? {} : { minAvailable: amountOf(minAvailable) }),
+      ...(maxUnavailable === undefined ? {} : { maxUnavailable: amountOf(maxUnavailable) }),
+    }
+    const hasBudget = minAvailable !== undefined || maxUnavailable !== undefined
+    const spec = {
+      ...edits(options),
+      ...capacity,
+      ...(hasBudget ? { disruptionBudget: budget } : {}),
+      template,
+      minReplicas: min,
+      maxReplicas: min,
+    }
     const service = admitted<'InferenceService'>({ ...headOf('InferenceService'), metadata: { name, namespace }, spec })
     return Array.from({ length: min }, (_, index) => gangOfReplica(service, `${name}-${index}`, templateOf(service)))
   }
@@ -378,6 +391,11 @@ function edits(options: Map<string, string>): Partial<Gang['spec']> {
     ...(preemptible === undefined ? {} : { preemptible }),
     ...(expected === undefined ? {} : { expectedSeconds: durationMs(expected) / 1000 }),
   }
+}
+
+/** `2` or `50%`. */
+function amountOf(text: string): number | string {
+  return text.endsWith('%') ? text : Number(text)
 }
 
 function numberOf(text: string | undefined): number | undefined {

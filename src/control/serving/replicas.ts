@@ -1,9 +1,10 @@
-import { gangOfReplica, replicaGroup } from '../../model/gangs.ts'
+import { followedByReplica, gangOfReplica, replicaGroup } from '../../model/gangs.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { InferenceService } from '../../model/kinds/inference-service.ts'
 import { annotation, label, podNameOf } from '../../model/names.ts'
 import { rendezvousEnv, withEnv, withLabels } from '../../model/pods.ts'
 import { ownerReferenceTo, refOf } from '../../model/refs.ts'
+import { equalJson } from '../../store/json.ts'
 import { seatsNow } from '../gangs.ts'
 import type { Context } from '../reconciler.ts'
 import { type Replica, type ReplicaRecord, replicaAnnotation } from './look.ts'
@@ -121,17 +122,17 @@ export async function endOlder(context: Context, { live, pod }: Replica): Promis
   }
 }
 
-/** Queue and priority follow the service while the gang waits or sits. */
+/** What is not of its revision follows the service while the gang waits or sits. */
 export async function followSpec(context: Context, service: InferenceService, { gang }: Replica): Promise<void> {
-  const { queue, priority } = service.spec
-  if (gang.spec.queue === queue && gang.spec.priority === priority) return
-  if (gang.spec.queue !== queue && seatsNow(gang) !== undefined) return // its seats are charged to the queue that gave them
-  await context.store.patch(
-    'Gang',
-    refOf(gang),
-    { spec: { queue, priority } },
-    {
-      resourceVersion: gang.metadata.resourceVersion,
-    },
-  )
+  const { disruptionBudget, ...followed } = followedByReplica(service)
+  const { queue } = followed
+  const before = gang.spec
+  const isSame = queue === before.queue && followed.priority === before.priority
+  if (isSame && equalJson(disruptionBudget, before.disruptionBudget)) return
+  if (queue !== before.queue && seatsNow(gang) !== undefined) return // its seats are charged to the queue that gave them
+  const { resourceVersion } = gang.metadata
+  // A patch merges: what the budget said before goes with it.
+  const budget = { minAvailable: null, maxUnavailable: null, ...disruptionBudget }
+  const spec = { ...followed, disruptionBudget: disruptionBudget === undefined ? null : budget }
+  await context.store.patch('Gang', refOf(gang), { spec }, { resourceVersion })
 }

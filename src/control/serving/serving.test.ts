@@ -281,3 +281,25 @@ test("a replica's crash is told with its exit code and the last line of its log"
   await world.settle(1_000)
   expect((await service()).status?.message).toContain(said)
 })
+
+test('more urgent work takes no more replicas than the disruption budget lets go; those not ready count', async () => {
+  await serve({ minReplicas: 4, maxReplicas: 4, disruptionBudget: { maxUnavailable: 1 } })
+  world.control()
+  await world.until(async () => (await readyReplicas()) === 4, 'four ready replicas')
+  await world.job('first', { priority: 200 })
+  await world.until(() => world.agent.running().includes('first-worker-0-1'), 'one makes room')
+  await world.job('second', { priority: 200 })
+  const told = async () => (await world.getJob('second')).status?.message
+  const spared = 'needs 1 × cpu:1 at once; service/chat can spare no more replicas (disruptionBudget)'
+  await world.until(async () => (await told()) === spared, 'no more can go')
+  await change({ disruptionBudget: { maxUnavailable: null, minAvailable: '50%' } })
+  await world.until(() => world.agent.running().includes('second-worker-0-1'), 'another makes room')
+  for (const { spec } of await gangs()) {
+    expect(spec.disruptionBudget).toEqual({ of: 'chat', minAvailable: '50%' })
+  }
+  await change({ disruptionBudget: null })
+  await world.until(
+    async () => (await gangs()).every(({ spec }) => spec.disruptionBudget === undefined),
+    'none is left',
+  )
+})

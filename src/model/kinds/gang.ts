@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { capacityType } from '../capacity.ts'
+import { disruptionBudget } from './disruption-budget.ts'
 import { base, conditions, count, observedGeneration, seconds, step, timestamp } from './fields.ts'
 import { together, topology } from './topology.ts'
 
@@ -64,6 +65,10 @@ export const gang = z
         queue: z.string().describe('The Queue whose share it uses.'),
         priority: z.number().int().describe('Higher goes first.'),
         preemptible: z.boolean().default(true).describe('Whether its seats may be taken.'),
+        disruptionBudget: disruptionBudget
+          .extend({ of: z.string().describe('Gangs of the namespace that say the same name share it.') })
+          .optional()
+          .describe('How many of those that share it may be asked to leave at once.'),
         suspend: z.boolean().default(false).describe('Wants no seats.'),
         groups: z
           .array(

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { capacityWanted } from '../capacity.ts'
 import { dnsLabel } from '../metadata.ts'
+import { disruptionBudget } from './disruption-budget.ts'
 import { base, conditions, count, line, observedGeneration, seconds, sugar } from './fields.ts'
 import { podTemplate, probe } from './kubernetes.ts'
 
@@ -39,6 +40,11 @@ export const inferenceService = z
           .describe("Kubernetes' whole PodTemplateSpec of a replica, instead of the sugar."),
         minReplicas: z.number().int().min(0).max(10_000).default(1).describe('0 allows scale to zero.'),
         maxReplicas: z.number().int().min(1).max(10_000).default(1).describe('Most replicas at once.'),
+        disruptionBudget: disruptionBudget
+          .optional()
+          .describe(
+            'How many replicas more urgent work of its Queue may take at once, and others from their Queue only where nothing else would do; any number when left out.',
+          ),
         target: z
           .number()
           .int()

@@ -100,10 +100,10 @@ export class Lane {
     if (this.blocked?.head === key) this.blocked = undefined
   }
 
-  /** Why the gang waits. Whom the first may displace later says nothing about those behind it. */
+  /** Why the gang waits. Whom the first could displace says nothing about those behind it. */
   verdictOn(key: string): Blocked | undefined {
     const { verdict, head } = this.blocked ?? {}
-    return verdict?.kind === 'queue' || head === key ? verdict : withoutLater(verdict)
+    return verdict?.kind === 'queue' || head === key ? verdict : withoutLimits(verdict)
   }
 
   #position(waiting: Waiting): number {
@@ -121,18 +121,21 @@ export class Lane {
 /** Why a gang waits: a reason of the queue, or a shortage of the fleet. */
 export type Blocked =
   | { kind: 'queue'; reason: string; message: string }
-  /** `later`: when it may displace somebody, if nothing else comes before. */
-  | { kind: 'shortage'; shortage: Shortage; later?: Start | undefined }
+  /**
+   * `later`: it may displace somebody then, if nothing else comes before. `budgets`: it could displace somebody, were it
+   * not for the disruption budgets of these.
+   */
+  | { kind: 'shortage'; shortage: Shortage; later?: Start; budgets?: readonly string[] }
 
 /** When and where a gang that waits would start. */
 export interface Start {
   atMs: number
   nodes: ReadonlySet<NodeState>
   /** Who would leave for it then. */
-  victims?: readonly Victim[]
+  victims?: readonly Victim[] | undefined
 }
 
-function withoutLater(blocked: Blocked | undefined): Blocked | undefined {
+function withoutLimits(blocked: Blocked | undefined): Blocked | undefined {
   return blocked?.kind === 'shortage' ? { kind: 'shortage', shortage: blocked.shortage } : blocked
 }
 

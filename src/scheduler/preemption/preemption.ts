@@ -7,10 +7,12 @@ import type { Placed } from '../fit/search.ts'
 import type { Reserved } from '../fit/shortage.ts'
 import { type GangState, podsOf, wantsOf } from '../gangs.ts'
 import { mayEverHold } from '../line/admission.ts'
+import type { Start } from '../line/line.ts'
 import type { Candidate, Request } from '../quota/candidates.ts'
 import type { Displacements } from '../quota/displacements.ts'
 import type { QuotaTree } from '../quota/tree.ts'
 import { victimsFor } from '../quota/victims.ts'
+import type { Budgets } from './budgets.ts'
 import type { Seated } from './seated.ts'
 import { Sparing } from './sparing.ts'
 import { Nodes, type Seating } from './stage.ts'
@@ -27,6 +29,7 @@ export interface Scene extends Seating {
   /** Gangs that hold committed seats of a queue. */
   seatedIn(queue: string): Seated | undefined
   displaced: Displacements
+  budgets: Budgets
 }
 
 interface Incoming {
@@ -55,26 +58,42 @@ export function displace(
   scene: Scene,
   incoming: Incoming,
   nowMs: number,
-  sparing = new Sparing(scene.quota, incoming.object.spec.queue, nowMs),
+  sparing = new Sparing(scene, incoming.object.spec.queue, nowMs),
 ): Displaced | undefined {
   const found = atLeast(incoming.object, scene.fleet).flatMap(
     (object) => displaceFor(scene, { ...incoming, object }, nowMs, sparing) ?? [],
   )
-  return found.toSorted((a, b) => lostBy(a) - lostBy(b))[0]
+  const best = found.toSorted((a, b) => lostBy(a) - lostBy(b))[0]
+  if (best !== undefined || !sparing.mayPassOthers) return best
+  return displace(scene, incoming, nowMs, sparing.passing('others'))
 }
 
-/** Whom it may displace once minimum run times have ended, and when first; `ends` are those that were in the way. */
-export function displaceLater(
+/**
+ * What alone keeps the gang from displacing somebody, when it could displace nobody: minimum run times that have not ended
+ * (`later`: when and where it could sit at the earliest), or disruption budgets (whose).
+ */
+export function limitsOn(
   scene: Scene,
   incoming: Incoming,
   nowMs: number,
-  { ends }: Pick<Sparing, 'ends'>,
-): (Displaced & { atMs: number }) | undefined {
-  const inOrder = [...ends].sort((a, b) => a - b)
-  const tried = (index: number) => {
+  sparing: Sparing,
+): { later?: Start; budgets?: readonly string[] } {
+  const later = displaceLater(scene, incoming, nowMs, [...sparing.ends])
+  if (later !== undefined) return { later }
+  if (!sparing.hasBudgetsInTheWay) return {}
+  const { victims = [] } = displace(scene, incoming, nowMs, sparing.passing('all')) ?? {}
+  const names = victims.flatMap(({ gang }) => scene.gangs.get(gang)?.object.spec.disruptionBudget?.of ?? [])
+  return names.length === 0 ? {} : { budgets: [...new Set(names)] }
+}
+
+/** The earliest of the times at which it could displace somebody. */
+function displaceLater(scene: Scene, incoming: Incoming, nowMs: number, ends: number[]): Start | undefined {
+  const inOrder = ends.sort((a, b) => a - b)
+  const tried = (index: number): Start | undefined => {
     const atMs = inOrder[index] ?? nowMs
-    const displaced = displace(scene, incoming, nowMs, new Sparing(scene.quota, incoming.object.spec.queue, atMs))
-    return displaced === undefined ? undefined : { ...displaced, atMs }
+    const { placed, victims } =
+      displace(scene, incoming, nowMs, new Sparing(scene, incoming.object.spec.queue, atMs)) ?? {}
+    return placed === undefined ? undefined : { atMs, nodes: new Set(placed.map(({ node }) => node)), victims }
   }
   let [tooSoon, enough] = [-1, inOrder.length - 1]
   let found = enough < 0 ? undefined : tried(enough)
@@ -93,6 +112,14 @@ function lostBy({ victims }: Displaced): number {
 
 function displaceFor(scene: Scene, incoming: Incoming, nowMs: number, sparing: Sparing): Displaced | undefined {
   if (!mayEverHold(scene.quota, incoming.object, wantsOf(incoming.object))) return undefined
+  sparing.unbar()
+  for (;;) {
+    const found = searchTwice(scene, incoming, nowMs, sparing)
+    if (found !== undefined || !sparing.barThoseInVain()) return found
+  }
+}
+
+function searchTwice(scene: Scene, incoming: Incoming, nowMs: number, sparing: Sparing): Displaced | undefined {
   const found = search(scene, incoming, nowMs, sparing, false)
   if (found !== 'lost') return found
   const again = search(scene, incoming, nowMs, sparing, true)
@@ -141,9 +168,8 @@ function createdAt(gang: Gang): string {
 /** What was only just decided cannot be asked back yet. */
 function* candidatesIn(scene: Scene, queue: string, nowMs: number, sparing: Sparing): Iterable<Candidate> {
   for (const candidate of scene.seatedIn(queue)?.inOrder(nowMs, (state) => hasSpare(scene, state)) ?? []) {
-    if (scene.gangs.get(candidate.key)?.inFlight !== undefined) continue
-    if (sparing.spares(candidate)) candidate.spared = true
-    yield candidate
+    const state = scene.gangs.get(candidate.key)
+    if (state !== undefined && state.inFlight === undefined) yield sparing.limit(candidate, state)
   }
 }
 

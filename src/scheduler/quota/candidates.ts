@@ -31,12 +31,25 @@ export interface Candidate {
   preemptible: boolean
   /** Its minimum run time is not over: nobody takes its seats yet. */
   spared?: boolean
+  /** Of those it is one of, so many may leave. */
+  allowance?: Allowance
+  /** It counts among those that may leave. */
+  isReady?: boolean
   /** Milli-accelerators by model. */
   holds: Amounts
   /** GPU-seconds of work that its leaving loses. */
   price: number
   /** It has more members than it needs: with fewer it could go on at once. */
   canShrink?: boolean
+}
+
+/** How many may leave of candidates that share a disruption budget. */
+export interface Allowance {
+  left: number
+  /** Somebody was passed over for it. */
+  isUsedUp: boolean
+  /** Who had been taken when somebody was. */
+  usedBy: Set<string>
 }
 
 /** The world in which victims are tried. */

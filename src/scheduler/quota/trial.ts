@@ -105,9 +105,23 @@ export class Trial {
     return this.#uncharged(() => this.#stage.fits())
   }
 
-  /** While quota is missing whoever frees some helps; after that, only who frees room that the request can use. */
+  /**
+   * While quota is missing whoever frees some helps; after that, only who frees room that the request can use. Of those
+   * that share a disruption budget, no more than it lets go.
+   */
   helps(candidate: Candidate): boolean {
+    if (!this.#isAllowed(candidate)) return false
     return !this.hasQuota() || this.#stage.helps(candidate.key)
+  }
+
+  #isAllowed({ allowance, isReady }: Candidate): boolean {
+    if (allowance === undefined) return true
+    const shared = this.taken.filter(({ candidate }) => candidate.allowance === allowance)
+    const ready = shared.filter(({ candidate }) => candidate.isReady === true).length
+    if (ready + (isReady === true ? 1 : 0) <= allowance.left) return true
+    allowance.isUsedUp = true
+    for (const { candidate } of shared) allowance.usedBy.add(candidate.key)
+    return false
   }
 
   clear(): void {

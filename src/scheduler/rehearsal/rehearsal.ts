@@ -173,7 +173,7 @@ export class Rehearsal {
           annotations: bindingAnnotations(seats, member, ''),
         },
         spec: { nodeName: member.node, containers: [{ name: 'main' }] },
-        status: { phase: 'Running' },
+        status: { phase: 'Running', conditions: [{ type: 'Ready', status: 'True' }] },
       })
     }
   }

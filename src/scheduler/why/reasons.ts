@@ -44,7 +44,8 @@ const reasons = {
 
 export function reasonOf(blocked: Blocked): string {
   if (blocked.kind === 'queue') return blocked.reason
-  return blocked.later === undefined ? reasons[blocked.shortage.kind] : 'MinimumRunTime'
+  if (blocked.later !== undefined) return 'MinimumRunTime'
+  return blocked.budgets === undefined ? reasons[blocked.shortage.kind] : 'DisruptionBudget'
 }
 
 /**
@@ -54,10 +55,11 @@ export function reasonOf(blocked: Blocked): string {
 export function constraintOf(blocked: Blocked, gang: Gang, scene: Scene): Described {
   const reason = reasonOf(blocked)
   if (blocked.kind === 'queue') return { reason, message: blocked.message }
-  const { shortage, later } = blocked
+  const { shortage } = blocked
   const { group } = shortage
   const needs = `needs ${asked(shortage)}`
-  if (later !== undefined) return { reason, message: `${needs} at once; ${laterClause(later, scene)}` }
+  const limited = limitClause(blocked, scene)
+  if (limited !== undefined) return { reason, message: `${needs} at once; ${limited}` }
   const sentences = {
     accelerators: () => `${needs} at once; fewer are free`,
     cpu: () => `${needs} with ${formatMilli(group.cpuMilli)} CPU each; fewer nodes have that much CPU free`,
@@ -78,13 +80,12 @@ export function constraintOf(blocked: Blocked, gang: Gang, scene: Scene): Descri
 export function describe(blocked: Blocked, gang: Gang, scene: Scene, holders: Holders): Described {
   const reason = reasonOf(blocked)
   if (blocked.kind === 'queue') return { reason, message: blocked.message }
-  const { shortage, later } = blocked
+  const { shortage } = blocked
   const { group, membersFit, within } = shortage
   const needs = `needs ${asked(shortage)}`
-  if (later !== undefined) {
-    const message = [`${needs}, ${freeOf(shortage, scene)}`, laterClause(later, scene), ...heldBy(holders)].join('; ')
-    return { reason, message }
-  }
+  const limited = limitClause(blocked, scene)
+  if (limited !== undefined)
+    return { reason, message: [`${needs}, ${freeOf(shortage, scene)}`, limited, ...heldBy(holders)].join('; ') }
   const clauses = {
     accelerators: () => [`${needs}, ${freeOf(shortage, scene)}`, ...heldBy(holders)],
     cpu: () => [
@@ -119,6 +120,17 @@ export function preemptingMessage(victims: readonly Victim[]): string {
   const others = victims.length > holdersNamed ? [`${victims.length - holdersNamed} more`] : []
   const lost = Math.round(victims.reduce((sum, { lostSeconds }) => sum + lostSeconds, 0))
   return `it sits when ${[...named, ...others].join(', ')} ${victims.length === 1 ? 'has' : 'have'} left; they lose ${lost} accelerator-seconds of work`
+}
+
+/** What keeps it from displacing whom it otherwise may. */
+function limitClause(blocked: Blocked, scene: Scene): string | undefined {
+  if (blocked.kind === 'queue') return undefined
+  const { later, budgets } = blocked
+  if (later !== undefined) return laterClause(later, scene)
+  if (budgets === undefined) return undefined
+  const others = budgets.length > holdersNamed ? ` and ${budgets.length - holdersNamed} more` : ''
+  const named = budgets.slice(0, holdersNamed).map((name) => `service/${name}`)
+  return `${named.join(', ')}${others} can spare no more replicas (disruptionBudget)`
 }
 
 /** Who is to leave for it once he has had his minimum run time. */

@@ -60,7 +60,7 @@ function expectedStart(scheduler: Explained, key: string, place: number, nowMs: 
   const basis =
     start.victims === undefined
       ? `by the declared or measured ends of what runs${ahead}`
-      : `then it may displace ${start.victims.length} that had their minimum run time`
+      : 'whom it may then displace has had its minimum run time'
   return { expectedStart: { earliest: new Date(start.atMs).toISOString(), basis } }
 }
 
