@@ -109,13 +109,11 @@ test('a service takes from it what it needs and gives it back; the job goes on a
 })
 
 test('a control plane that dies after any of its writes shrinks and grows it all the same', async () => {
-  const { writes, attempt: undisturbed, ...wanted } = await exchange()
-  expect(undisturbed).toBe(3)
+  const { writes, ...wanted } = await exchange()
+  expect(wanted.attempt).toBe(3)
   for (let n = 1; n <= writes; n++) {
-    const { writes: _, attempt, ...found } = await exchange(n)
+    const { writes: _, ...found } = await exchange(n)
     expect({ n, ...found }).toEqual({ n, ...wanted })
-    // One more where the service makes a replica anew that the crash cut short.
-    expect([3, 4], `after write ${n}`).toContain(attempt)
   }
 }, 180_000)
 

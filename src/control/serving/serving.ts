@@ -39,19 +39,21 @@ export function createServing(context: Context): Reconciler {
   const history = new Map<string, PastDemand[]>()
 
   async function reconcile(key: string): Promise<Outcome> {
-    const service = services.get(refOfKey(key))
-    if (service === undefined || service.metadata.deletionTimestamp !== undefined) {
+    const known = services.get(refOfKey(key))
+    if (known === undefined || known.metadata.deletionTimestamp !== undefined) {
       history.delete(key)
       return settled() // what it owned goes with it
     }
     const nowMs = clock.now()
-    const seen = look(context, service)
+    const seen = look(context, known)
+    const scaled = scale(key, known, seen, nowMs)
+    const service = await decideFewer(known, scaled.wanted)
+    if (service === 'stale') return settled() // the newer one comes through the watch
     const chosen = chooseGoal(context, service, seen, nowMs)
     const missing =
       leavingQueue(views, service) ??
       (chosen.goal === undefined ? undefined : missingSecret(views, chosen.goal.template, service.metadata.namespace))
     const target = { ...chosen, problem: chosen.problem ?? missing }
-    const scaled = scale(key, service, seen, nowMs)
     const { goal } = target
     const plan = planReplicas({
       replicas: seen.replicas,
@@ -78,6 +80,27 @@ export function createServing(context: Context): Reconciler {
     return due.map((atMs) => again(Math.max(1, atMs - nowMs))).reduce<Outcome>(sooner, settled())
   }
 
+  /**
+   * Fewer replicas are a decision over time that nobody after us could take again at once: it is written before a replica
+   * leaves, or the next control plane would make it anew. More are asked for again by the demand itself.
+   */
+  async function decideFewer(service: InferenceService, wanted: number): Promise<InferenceService | 'stale'> {
+    const { status } = service
+    if (status?.wantedReplicas === undefined || wanted >= status.wantedReplicas) return service
+    const written = await context.store.updateStatus('InferenceService', {
+      ...service,
+      status: { ...status, wantedReplicas: wanted },
+    })
+    if (typeof written === 'string') return 'stale'
+    recordScaled(service, wanted)
+    return written
+  }
+
+  function recordScaled(service: InferenceService, wanted: number | undefined): void {
+    const before = service.status?.wantedReplicas ?? 0
+    if (wanted !== before) events.record(service, 'Normal', 'Scaled', `from ${before} to ${wanted} replicas`)
+  }
+
   async function write(service: InferenceService, status: ServiceStatus, problem: Missing | undefined): Promise<void> {
     const before = service.status
     const written = await context.store.updateStatus('InferenceService', { ...service, status })
@@ -97,13 +120,7 @@ export function createServing(context: Context): Reconciler {
       conditionOf(before?.conditions, 'Progressing')?.reason !== overdueReason
     )
       events.record(service, 'Warning', overdueReason, progressing.message ?? '')
-    if (status.wantedReplicas !== (before?.wantedReplicas ?? 0))
-      events.record(
-        service,
-        'Normal',
-        'Scaled',
-        `from ${before?.wantedReplicas ?? 0} to ${status.wantedReplicas} replicas`,
-      )
+    recordScaled(service, status.wantedReplicas)
     if (status.lastGood?.revision !== before?.lastGood?.revision)
       events.record(service, 'Normal', 'RevisionReady', `revision ${status.lastGood?.revision} serves`)
   }
