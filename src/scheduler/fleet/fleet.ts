@@ -187,7 +187,7 @@ export class Fleet implements Packed {
     const outer = this.#attempted
     const { generation } = this
     const tried: Attempted['tried'] = []
-    const attempted: Attempted = { tried, lifted: undefined, opened: undefined }
+    const attempted: Attempted = { outer, tried, lifted: undefined, opened: undefined }
     this.#attempted = attempted
     try {
       return work()
@@ -228,10 +228,17 @@ export class Fleet implements Packed {
     const claim = this.claimOf(pod)
     assert(this.#attempted !== undefined, 'what is tried is taken back')
     this.#attempted.lifted ??= new Map()
-    if (claim === undefined || this.#attempted.lifted.has(pod)) return
+    if (claim === undefined || this.#isLifted(pod)) return
     this.#attempted.lifted.set(pod, claim)
     this.#giveBack(pod, claim)
     this.#count(claim, -1)
+  }
+
+  /** By this attempt or one around it. */
+  #isLifted(pod: string): boolean {
+    let attempted = this.#attempted
+    while (attempted !== undefined && attempted.lifted?.has(pod) !== true) attempted = attempted.outer
+    return attempted !== undefined
   }
 
   /** Inside `attempt`: as if the node took new work. */
@@ -452,6 +459,7 @@ export interface Accounts {
 const scratch = '\u0000'
 
 interface Attempted {
+  outer: Attempted | undefined
   tried: { pod: string; claim: Claim; nextPort: number }[]
   lifted: Map<string, Claim> | undefined
   opened: Map<NodeState, string> | undefined
