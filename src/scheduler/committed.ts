@@ -61,5 +61,6 @@ export function evictionOf(
   if (metadata.uid !== victim.uid || spec.suspend || spec.attempt !== attempt) return undefined
   if (status?.seats?.attempt !== attempt || status.eviction?.attempt === attempt) return undefined
   const message = `its seats are needed by gang ${by} (${reason}); it goes on from its last checkpoint when there is room`
-  return { attempt, by, reason, message, at: new Date(nowMs).toISOString() }
+  const shrinks = victim.shrinks === true ? { shrinks: true } : {}
+  return { attempt, by, reason, message, at: new Date(nowMs).toISOString(), ...shrinks }
 }

@@ -37,15 +37,27 @@ export function newState(key: string, object: Gang): GangState {
 }
 
 /**
- * Seats that it has, void or not, or what is kept for it. Seats that were asked back are void with their attempt; beside
- * those of one that grows is kept what it grows into.
+ * Seats that it has, void or not, or what is kept for it. Seats that were asked back are void with their attempt, save what
+ * a gang that shrinks goes on with; beside those of one that grows is kept what it grows into.
  */
-export function keptBy({ spec, status }: Gang): Kept | undefined {
+export function keptBy(gang: Gang): Kept | undefined {
+  const { spec, status } = gang
   const { seats, hold, eviction, resize } = status ?? {}
   if (hold !== undefined && hold.attempt === spec.attempt) return hold
-  const isGone = seats !== undefined && seats.attempt !== spec.attempt && eviction?.attempt === seats.attempt
-  if (seats === undefined || isGone) return undefined
+  if (seats === undefined || (hasLeft(gang) && eviction?.shrinks !== true)) return undefined
   return resize?.attempt === seats.attempt ? larger(seats, resize.members) : seats
+}
+
+/** Its seats were asked back, and it wants others by now. */
+export function hasLeft({ spec, status }: Gang): boolean {
+  const { seats, eviction } = status ?? {}
+  return seats !== undefined && seats.attempt !== spec.attempt && eviction?.attempt === seats.attempt
+}
+
+/** Whether so many members are enough for it to sit. */
+export function isEnough({ spec }: Gang, members: Kept['members']): boolean {
+  const counts = membersByGroup({ members })
+  return spec.groups.every(({ name, min }) => (counts.get(name) ?? 0) >= min)
 }
 
 /** The seats, and what is added to them. */

@@ -11,7 +11,7 @@ import type { Placed } from './fit/search.ts'
 import { seatsOf } from './fit/seats.ts'
 import type { Reserved } from './fit/shortage.ts'
 import { Mix } from './fleet/mix.ts'
-import { type GangState, newState, noFewerThanBefore, noMoreThanHeld, podsOf, wantsOf } from './gangs.ts'
+import { type GangState, hasLeft, newState, noFewerThanBefore, noMoreThanHeld, podsOf, wantsOf } from './gangs.ts'
 import { queueBlock, quotaLeft } from './line/admission.ts'
 import { Growth, type Resize } from './line/growth.ts'
 import { type Blocked, isPreempting, type Lane, type Line, type Start, type Waiting } from './line/line.ts'
@@ -64,6 +64,7 @@ class FleetScheduler extends State implements Scheduler, Explained {
 
   decide(nowMs: number): Verdict[] {
     const verdicts: Verdict[] = []
+    this.keepRest()
     for (const key of this.#changed) this.#sort(key, verdicts)
     this.#changed.clear()
     this.#mix.teach(this.fleet)
@@ -236,7 +237,7 @@ class FleetScheduler extends State implements Scheduler, Explained {
     const queue = queueBlock(this.queues, object)
     if (queue !== undefined) {
       // Nobody knows when it may start: what is kept for it, or asked of it, serves others meanwhile.
-      if (isHeld(object) || (state.leaving && state.seats !== undefined))
+      if (isHeld(object) || ((state.leaving || hasLeft(object)) && state.seats !== undefined))
         verdicts.push(this.#send(state, { kind: 'release', ...about(state) }))
       return queue
     }

@@ -5,7 +5,7 @@ import { keyOf } from '../model/refs.ts'
 import { claimsOf } from './fit/seats.ts'
 import { claimFromPod, Fleet, hasEnded } from './fleet/fleet.ts'
 import { type Claim, heldMilli } from './fleet/nodes.ts'
-import { type GangState, type Kept, keptBy, larger, podsOf, victimsOf } from './gangs.ts'
+import { type GangState, hasLeft, isEnough, type Kept, keptBy, larger, podsOf, victimsOf } from './gangs.ts'
 import { Line } from './line/line.ts'
 import { Budgets } from './preemption/budgets.ts'
 import { Seated } from './preemption/seated.ts'
@@ -33,6 +33,8 @@ export class State {
   readonly budgets = new Budgets(this.gangs, this.pods)
   readonly #seated = new Map<string, Seated>()
   readonly #livePods = new Map<string, Set<string>>()
+  /** Gangs that left to go on with what is left to them. */
+  readonly #shrinking = new Set<string>()
   #countedAt = -1
 
   /** Pods of the gang that are bound and have not ended, of whatever attempt. */
@@ -96,8 +98,45 @@ export class State {
     const { inFlight, object } = state
     const verdict = inFlight?.outcome === 'stale' ? undefined : inFlight?.verdict
     const kept = keptBy(object)
+    if (kept !== undefined && hasLeft(object)) this.#shrinking.add(state.key)
     if (verdict?.kind === 'bind' || verdict?.kind === 'preempt') this.#setSeats(state, verdict.seats)
     else this.#setSeats(state, verdict?.kind === 'resize' && kept !== undefined ? larger(kept, verdict.added) : kept)
+  }
+
+  /** Of the seats of those who shrink, what nobody else holds by now is kept for them, if it is enough for them. */
+  keepRest(): void {
+    for (const key of this.#shrinking) {
+      const state = this.gangs.get(key)
+      if (state === undefined || !hasLeft(state.object) || state.inFlight !== undefined) continue
+      this.#claim(state, undefined)
+      this.setLeaving(state, false)
+      const { attempt, members = [] } = keptBy(state.object) ?? {}
+      const rest = members.filter((member) => this.#isFree(state, member))
+      if (attempt === undefined || !isEnough(state.object, rest)) continue
+      this.#claim(state, { attempt, members: rest })
+      if (this.#isOverdrawnFor(state)) this.#claim(state, undefined)
+    }
+    this.#shrinking.clear()
+  }
+
+  /** With what it holds, its queue has too much, or theirs that it left for. */
+  #isOverdrawnFor({ key, object, holds }: GangState): boolean {
+    const queues = new Set([object.spec.queue])
+    for (const other of this.gangs.values()) {
+      if (victimsOf(other).some(({ gang }) => gang === key)) queues.add(other.object.spec.queue)
+    }
+    return [...queues].some((queue) => [...holds.keys()].some((model) => this.quota.available(queue, model) < 0))
+  }
+
+  #isFree({ object: { spec } }: GangState, { group: name, node: on, devices }: Kept['members'][number]): boolean {
+    const node = this.fleet.nodes.get(on)
+    const group = spec.groups.find((one) => one.name === name)
+    if (node === undefined || node.closed !== undefined || group === undefined) return false
+    if (node.cpuMilliFree < group.cpuMilli || node.memoryBytesFree < group.memoryBytes) return false
+    return devices.every(({ id, milli }) => {
+      const device = node.devices.get(id)
+      return device?.healthy === true && device.usedMilli + milli <= 1000
+    })
   }
 
   /** The same seats: who leaves for them has given back more. */
@@ -150,7 +189,8 @@ export class State {
     for (const { gang, uid } of victims) {
       const victim = this.gangs.get(gang)
       if (victim === undefined || victim.object.metadata.uid !== uid) continue
-      for (const pod of podsOf(victim, this.livePodsOf(gang))) {
+      const live = this.livePodsOf(gang)
+      for (const pod of hasLeft(victim.object) ? live : podsOf(victim, live)) {
         const claim = this.fleet.claimOf(pod)
         if (claim === undefined) continue
         const node = coming.get(claim.node) ?? { cpuMilli: 0, memoryBytes: 0 }

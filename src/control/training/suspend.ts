@@ -1,5 +1,5 @@
 import { refOf } from '../../model/refs.ts'
-import { hasEnded, isLeaving, ranAnnotation, ranSecondsOf, stopIsAsked } from '../gangs.ts'
+import { evictionNow, hasEnded, isLeaving, ranAnnotation, ranSecondsOf, stopIsAsked } from '../gangs.ts'
 import { again, type Context, type Outcome, settled } from '../reconciler.ts'
 import { stopStep } from './checkpoints.ts'
 import { patchGang } from './gang.ts'
@@ -37,13 +37,13 @@ export async function suspendOrResume(context: Context, seen: Seen): Promise<Out
 
 async function stop(context: Context, seen: Seen): Promise<Outcome> {
   const { job, gang, live, nowMs } = seen
-  const isResizing = seen.hold?.reason === 'Resizing'
-  const leave = isResizing ? startAgain : takeSeats
+  const keepsSeats = seen.hold?.reason === 'Resizing' || evictionNow(gang)?.shrinks === true
+  const leave = keepsSeats ? startAgain : takeSeats
   if (live.length === 0) return leave(context, seen, 0)
   const graceMs = job.spec.terminationGracePeriodSeconds * 1000
   // Whoever is asked to leave has its SIGTERM already; for the others to go on alone is of no use.
   const isDeaf = seen.pods.some(isLeaving) || !heedsRequests(seen)
-  if (isDeaf && !isResizing) return takeSeats(context, seen, graceMs)
+  if (isDeaf && !keepsSeats) return takeSeats(context, seen, graceMs)
   if (!stopIsAsked(gang) || gang.metadata.annotations?.[stopAskedAt] === undefined) {
     await patchGang(context, gang, {
       metadata: { annotations: { [stopAskedAt]: new Date(nowMs).toISOString() } },
@@ -76,8 +76,8 @@ async function takeSeats(context: Context, seen: Seen, graceMs: number): Promise
 }
 
 /**
- * It keeps its seats, and its next attempt sits on them and on what was added to them. Its pods end first: that a stop is
- * asked for tells recovery to let them. No restart is counted.
+ * It keeps its seats, and its next attempt sits on them and on what was added to them, or on what others leave it of them.
+ * Its pods end first: that a stop is asked for tells recovery to let them. No restart is counted.
  */
 async function startAgain(context: Context, seen: Seen, graceMs: number): Promise<Outcome> {
   const { job, gang, live, hold, nowMs } = seen
@@ -89,7 +89,12 @@ async function startAgain(context: Context, seen: Seen, graceMs: number): Promis
     metadata: { annotations: { [stopAskedAt]: null, [ranAnnotation]: String(ranSecondsOf(gang, nowMs)) } },
     spec: { attempt: gang.spec.attempt + 1, checkpointRequest: null },
   })
-  context.events.record(job, 'Normal', 'Resized', `attempt ${gang.spec.attempt + 1} ${hold?.message}`)
+  const next = gang.spec.attempt + 1
+  if (hold?.reason === 'Resizing') context.events.record(job, 'Normal', 'Resized', `attempt ${next} ${hold.message}`)
+  else {
+    context.events.record(job, 'Normal', 'Evicted', hold?.message ?? '')
+    context.events.record(job, 'Normal', 'Requeued', `stands in line again as attempt ${next}, with what is left to it`)
+  }
   return settled()
 }
 

@@ -37,12 +37,15 @@ const evictionReason = z
     'Why it may be taken: lower in its own queue; borrowed from the one that wants it back; more than a fair share; lower and borrowed, by one that borrows too.',
   )
 
+const shrinks = z.boolean().optional().describe('What is not taken is enough for it to go on with: that stays its own.')
+
 const victim = z.strictObject({
   gang: z.string().describe('namespace/name.'),
   uid: z.string().describe('Its uid.'),
   attempt: count.describe('The attempt that leaves.'),
   reason: evictionReason,
   lostSeconds: z.number().min(0).describe('GPU-seconds of work that it loses, as priced then: seconds at speed 1.'),
+  shrinks,
 })
 
 const checkpoint = z.strictObject({
@@ -155,6 +158,7 @@ export const gang = z
             reason: evictionReason,
             message: z.string().describe('In words.'),
             at: timestamp.describe('When it was asked.'),
+            shrinks,
           })
           .optional()
           .describe('Its seats are asked back: it checkpoints, leaves and stands in line again.'),

@@ -2,7 +2,7 @@ import type { Gang } from '../../model/kinds/gang.ts'
 import { keyOf } from '../../model/refs.ts'
 import type { Victim } from '../contract.ts'
 import { isHeld } from '../fit/held.ts'
-import type { GangState } from '../gangs.ts'
+import { type GangState, hasLeft } from '../gangs.ts'
 import { type Blocked, isPreempting, preemptingReason } from '../line/line.ts'
 import type { State } from '../state.ts'
 import { preemptingMessage } from '../why/reasons.ts'
@@ -81,7 +81,8 @@ export class Departures {
   #isThere({ gang, uid, attempt }: Victim): boolean {
     const victim = this.#state.gangs.get(gang)
     if (victim?.object.metadata.uid !== uid) return false
-    return victim.seats?.attempt === attempt || this.#state.livePodsOf(gang).size > 0
+    const sits = victim.seats?.attempt === attempt && !hasLeft(victim.object)
+    return sits || this.#state.livePodsOf(gang).size > 0
   }
 
   /** Something changed about the gang: those who wait for it to leave look again. */

@@ -5,7 +5,7 @@ import type { Victim } from '../contract.ts'
 import { atLeast } from '../fit/least.ts'
 import type { Placed } from '../fit/search.ts'
 import type { Reserved } from '../fit/shortage.ts'
-import { type GangState, podsOf, wantsOf } from '../gangs.ts'
+import { type GangState, isElastic, isEnough, podsOf, wantsOf } from '../gangs.ts'
 import { mayEverHold } from '../line/admission.ts'
 import type { Start } from '../line/line.ts'
 import type { Candidate, Request } from '../quota/candidates.ts'
@@ -150,10 +150,22 @@ function search(
       if (state === undefined) return []
       const { metadata, spec } = state.object
       const lostSeconds = state.leaving ? 0 : (priceOfGang(state.object, nowMs)?.price ?? 0)
-      return [{ gang: victim, uid: metadata.uid ?? '', attempt: spec.attempt, reason, lostSeconds }]
+      const shrinks = canGoOn(state.object, placed) ? { shrinks: true } : {}
+      return [{ gang: victim, uid: metadata.uid ?? '', attempt: spec.attempt, reason, lostSeconds, ...shrinks }]
     })
     return { placed, victims }
   })
+}
+
+/** Whether enough of its seats are left to it. */
+function canGoOn(gang: Gang, placed: readonly Placed[]): boolean {
+  if (!isElastic(gang)) return false
+  const taken = new Set(placed.flatMap(({ claim }) => claim.devices.map(({ id }) => `${claim.node}/${id}`)))
+  const members = gang.status?.seats?.members ?? []
+  return isEnough(
+    gang,
+    members.filter(({ node, devices }) => devices.every(({ id }) => !taken.has(`${node}/${id}`))),
+  )
 }
 
 function requestOf(gang: string, object: Gang): Request {

@@ -236,7 +236,7 @@ export class Rehearsal {
       if (why === undefined && this.slow.has(key)) continue
       if (why === undefined) {
         course.push({ kind: 'left', gang: key, attempt: gang.spec.attempt, why: wanted })
-        if ('grows' in wanted) this.#startAgain(key)
+        if ('grows' in wanted || gang.status?.eviction?.shrinks === true) this.#startAgain(key)
         else this.#leave(key, wanted)
       } else if (gang.status?.seats === undefined) {
         this.#leaving.delete(key)
