@@ -81,8 +81,9 @@ export class Sparing {
   }
 
   #hasToRun({ queue, sinceMs }: Candidate): boolean {
-    const endMs = sinceMs + this.#minRunIn(queue)
-    if (endMs <= this.#atMs) return false
+    const minRunMs = this.#minRunIn(queue)
+    const endMs = sinceMs + minRunMs
+    if (minRunMs === 0 || endMs <= this.#atMs) return false
     this.ends.add(endMs)
     return true
   }
