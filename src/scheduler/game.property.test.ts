@@ -36,7 +36,7 @@ describe('random histories on nearly full fleets', () => {
     expect(all.steps, 'much is decided').toBeGreaterThan(1500)
     expect(all.evictions, 'somebody is displaced now and then').toBeGreaterThan(100)
     expect(all.inUse / all.games, 'fleets are nearly full').toBeGreaterThan(0.9)
-  })
+  }, 300_000)
 
   test.each(broken)('seed %i, which broke a rule once', (seed, moves) => {
     expect(playGame(seed, moves, false).rests).toBeGreaterThan(0)
