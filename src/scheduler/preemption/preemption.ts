@@ -36,6 +36,8 @@ interface Incoming {
   key: string
   object: Gang
   reserved: Reserved
+  /** Gangs that are gone already in what is tried. */
+  without?: readonly string[] | undefined
 }
 
 /** What a gang lacks that others could give up. */
@@ -139,7 +141,8 @@ function search(
   const { key, object } = incoming
   return fleet.attempt(() => {
     const nodes = new Nodes(scene, incoming, looksAgain)
-    const candidatesOf = (queue: string) => candidatesIn(scene, queue, nowMs, sparing)
+    const gone = new Set(incoming.without)
+    const candidatesOf = (queue: string) => candidatesIn(scene, queue, gone, nowMs, sparing)
     const leaving = victimsFor(quota, requestOf(key, object), candidatesOf, nodes, displaced)
     if (leaving === undefined) return undefined
     for (const victim of leaving) nodes.lift(victim.key)
@@ -178,10 +181,17 @@ function createdAt(gang: Gang): string {
 }
 
 /** What was only just decided cannot be asked back yet. */
-function* candidatesIn(scene: Scene, queue: string, nowMs: number, sparing: Sparing): Iterable<Candidate> {
+function* candidatesIn(
+  scene: Scene,
+  queue: string,
+  gone: ReadonlySet<string>,
+  nowMs: number,
+  sparing: Sparing,
+): Iterable<Candidate> {
   for (const candidate of scene.seatedIn(queue)?.inOrder(nowMs, (state) => hasSpare(scene, state)) ?? []) {
     const state = scene.gangs.get(candidate.key)
-    if (state !== undefined && state.inFlight === undefined) yield sparing.limit(candidate, state)
+    if (state === undefined || state.inFlight !== undefined || gone.has(candidate.key)) continue
+    yield sparing.limit(candidate, state)
   }
 }
 

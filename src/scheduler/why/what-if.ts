@@ -86,13 +86,13 @@ export class WhatIf {
     const charged: Placed[] = []
     try {
       const reservations = this.#keptAhead(edit, object, queuesThen, charged)
-      return this.#start(object, reservations.for(object, this.#nowMs))
+      return this.#start(object, reservations.for(object, this.#nowMs), edit.without)
     } finally {
       for (const { claim } of charged) this.#charge(claim, -1)
     }
   }
 
-  #start(object: Gang, reserved: Reserved): Started | undefined {
+  #start(object: Gang, reserved: Reserved, without: Edit['without']): Started | undefined {
     const { key, seatPods } = this.#state
     const { fleet } = this.#scene
     const live = this.#scene.livePodsOf(key)
@@ -101,7 +101,7 @@ export class WhatIf {
       const fit = this.#fit(key, object, reserved)
       if (fit.fits) return { evicts: [] }
       if (!displaceable.has(fit.shortage.kind)) return undefined
-      const displaced = displace(this.#scene, { key, object, reserved }, this.#nowMs)
+      const displaced = displace(this.#scene, { key, object, reserved, without }, this.#nowMs)
       return displaced === undefined ? undefined : { evicts: displaced.victims }
     })
   }
