@@ -172,10 +172,16 @@ class Game implements Played {
     this.#log.push(what)
   }
 
-  /** Something of its own happened to the gang: what was freed for it may be of no use any more. */
+  /**
+   * Something of its own happened to the gang: what was freed for it may be of no use any more. Whoever was not asked to
+   * leave for it yet stays, and others may have counted on that one.
+   */
   #spoil(key: string): void {
     const promise = this.#promised.get(key)
     if (promise !== undefined) promise.isSpoilt = true
+    const victims = this.#world.gangs.get(key)?.status?.hold?.victims ?? []
+    const isUnasked = ({ gang }: { gang: string }) => this.#world.gangs.get(gang)?.status?.eviction === undefined
+    if (victims.some(isUnasked)) for (const other of this.#promised.values()) other.isSpoilt = true
   }
 
   #endSome(): void {
@@ -184,6 +190,7 @@ class Game implements Played {
 
   #forget(key: string): void {
     this.#note(`${key} goes`)
+    this.#spoil(key)
     this.#world.endAll(key)
     for (const [name, pod] of this.#world.pods) {
       if (keyOf(pod).startsWith(`${key}-`)) this.#world.apply({ kind: 'Pod', deleted: name })

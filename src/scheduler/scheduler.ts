@@ -100,7 +100,8 @@ class FleetScheduler extends State implements Scheduler, Explained {
     this.#land(state)
     this.countSeats(state)
     this.countSeated(state, before)
-    this.#departures.follow(object, known === undefined ? undefined : before)
+    this.#departures.follow(state)
+    this.#departures.remember(state, known === undefined ? undefined : before)
     this.#departures.tell(key)
     this.followBudget(key)
     this.#growth.follow(state)
@@ -133,6 +134,7 @@ class FleetScheduler extends State implements Scheduler, Explained {
       this.#growth.forget(key)
       this.#changed.delete(key)
       this.#ends.delete(key)
+      this.#departures.forget(key)
       this.#departures.tell(key)
     }
   }
@@ -150,8 +152,7 @@ class FleetScheduler extends State implements Scheduler, Explained {
     if (!isKnown && inFlight.outcome !== 'stale') return
     this.countSeats(state)
     if (isKnown && this.quota.isBorrowing(object.spec.queue, state.holds.keys())) this.#borrowings++
-    if (inFlight.outcome === 'stale' && inFlight.verdict.kind === 'preempt')
-      this.#departures.stay(inFlight.verdict.victims)
+    this.#departures.follow(state)
   }
 
   // ---- what is decided ----
@@ -242,6 +243,8 @@ class FleetScheduler extends State implements Scheduler, Explained {
       return queue
     }
     if (this.hasLivePodsOf(state)) return ending(object)
+    const unasked = this.#departures.unaskedBy(state)
+    if (unasked !== undefined) return unasked
     const isKept = state.seats !== undefined
     const reserved = isKept ? nothingReserved : reservations.for(object, nowMs)
     const before = noFewerThanBefore(object)
@@ -309,7 +312,7 @@ class FleetScheduler extends State implements Scheduler, Explained {
     this.setLeaving(state, false)
     verdicts.push(this.#send(state, verdict))
     this.countSeats(state)
-    if (verdict.kind === 'preempt') this.#departures.leave(verdict.victims)
+    this.#departures.follow(state)
   }
 
   /** When and where a gang that waits would start: by the ends that are known, or by displacing somebody later. */
@@ -335,12 +338,13 @@ class FleetScheduler extends State implements Scheduler, Explained {
   }
 
   /** The gang's own void seats don't stand in its way; its own live pods do, whatever attempt they are of. */
-  #fit({ object: asItIs, key, seats, seatPods }: GangState, reserved: Reserved, object: Gang = asItIs): Fit {
+  #fit(state: GangState, reserved: Reserved, object: Gang = state.object): Fit {
+    const { key, seats, seatPods } = state
     const live = this.livePodsOf(key)
     return this.fleet.attempt(() => {
       for (const pod of seatPods) if (!live.has(pod)) this.fleet.lift(pod)
       const before = seats === undefined ? undefined : { members: seats.members, mayMove: true }
-      const left = quotaLeft(this.quota, this.fleet, object)
+      const left = this.#departures.whileTheyStay(state, () => quotaLeft(this.quota, this.fleet, object))
       return fitOrLeast(this.fleet, { gang: key, object, quotaLeft: left, reserved, before })
     })
   }

@@ -233,9 +233,14 @@ export class State {
   setLeaving(state: GangState, leaving: boolean): void {
     if (state.leaving === leaving) return
     state.leaving = leaving
-    for (const { queue, model, milli } of this.#heldBy(state)) this.quota.add(queue, model, leaving ? -milli : milli)
+    this.charge(state, leaving ? -1 : 1)
     this.countSeated(state)
     if (leaving) this.fleet.generation++
+  }
+
+  /** What it holds, to its queue. */
+  charge(state: GangState, sign: 1 | -1): void {
+    for (const { queue, model, milli } of this.#heldBy(state)) this.quota.add(queue, model, sign * milli)
   }
 
   /** What it holds counts, or counts no more, as what nobody can take back. */
@@ -243,6 +248,11 @@ export class State {
     if (state.firm === firm) return
     state.firm = firm
     for (const { queue, model, milli } of this.#heldBy(state)) this.quota.addFirm(queue, model, firm ? milli : -milli)
+  }
+
+  /** By seats, or by pods that live. */
+  holdsAny({ key, seatPods }: GangState): boolean {
+    return seatPods.length > 0 || this.livePodsOf(key).size > 0
   }
 
   *#heldBy(state: GangState): Generator<{ queue: string; model: string; milli: number }> {
@@ -256,8 +266,7 @@ export class State {
 
   /** Once it holds nothing, nobody waits for it to leave. */
   #endLeaving(state: GangState): void {
-    if (!state.leaving || state.seatPods.length > 0 || this.livePodsOf(state.key).size > 0) return
-    state.leaving = false
+    if (!this.holdsAny(state)) state.leaving = false
   }
 
   /** What each model comes to, when nodes have come or gone. */

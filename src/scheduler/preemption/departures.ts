@@ -1,81 +1,114 @@
 import type { Gang } from '../../model/kinds/gang.ts'
-import { keyOf } from '../../model/refs.ts'
 import type { Victim } from '../contract.ts'
-import { isHeld } from '../fit/held.ts'
-import { type GangState, hasLeft } from '../gangs.ts'
+import { type GangState, hasLeft, victimsOf } from '../gangs.ts'
 import { type Blocked, isPreempting, preemptingReason } from '../line/line.ts'
 import type { State } from '../state.ts'
 import { preemptingMessage } from '../why/reasons.ts'
 
-/** Who leaves for whom: told by what is decided and by the holds that are committed, and over when they have left. */
+/**
+ * Who leaves for whom. A gang leaves as soon as somebody displaces it, as decided or as committed, and stays after all when
+ * that is given up before it was asked. This is read off what is known of both, whichever came last, so that whoever starts
+ * anew from the same gangs comes to the same.
+ */
 export class Departures {
   readonly #state: State
-  /** Gangs that wait for a gang to leave. */
-  readonly #waitingFor = new Map<string, Set<string>>()
+  /** By gang, those who displace it. */
+  readonly #by = new Map<string, Map<string, Victim>>()
+  /** What was counted of each gang. */
+  readonly #counted = new Map<string, readonly Victim[]>()
 
   constructor(state: State) {
     this.#state = state
   }
 
-  /** Whoever is asked to leave for a hold leaves, and stays after all when it is given up before he was asked. */
-  follow(object: Gang, before: Gang | undefined): void {
-    const { metadata, spec, status } = object
-    const hold = status?.hold
-    if (hold?.at === before?.status?.hold?.at) return
-    if (hold === undefined) {
-      const isGivenUp = spec.suspend || status?.seats?.attempt !== spec.attempt
-      if (isGivenUp) this.stay(before?.status?.hold?.victims ?? [])
-      return
-    }
-    this.leave(hold.victims)
-    const by = keyOf({ metadata })
+  /** Something changed about the gang: whom it displaces, or whether it leaves itself. */
+  follow(state: GangState): void {
+    this.#count(state.key, victimsOf(state))
+    this.#weigh(state)
+  }
+
+  /** Who displaced whom is remembered with the hold; whoever was asked for another already does not leave for this one. */
+  remember({ key, object }: GangState, before: Gang | undefined): void {
+    const { hold } = object.status ?? {}
+    if (hold === undefined || hold.at === before?.status?.hold?.at) return
+    const { gangs, displaced } = this.#state
     const victims = hold.victims.map(({ gang }) => gang)
-    // Whoever had been leaving already does not leave for this one.
-    const own = victims.filter((gang) => (this.#state.gangs.get(gang)?.object.status?.eviction?.by ?? by) === by)
-    this.#state.displaced.record(by, own)
+    displaced.record(
+      key,
+      victims.filter((gang) => (gangs.get(gang)?.object.status?.eviction?.by ?? key) === key),
+    )
   }
 
-  leave(victims: readonly Victim[]): void {
-    for (const { gang, uid, attempt } of victims) {
-      const state = this.#state.gangs.get(gang)
-      const isStillIt = state?.object.metadata.uid === uid && state.seats?.attempt === attempt
-      if (isStillIt) this.#state.setLeaving(state, true)
+  /** It is gone, and displaces nobody. */
+  forget(gang: string): void {
+    this.#count(gang, none)
+  }
+
+  #count(gang: string, victims: readonly Victim[]): void {
+    const before = this.#counted.get(gang) ?? none
+    if (before === victims) return
+    if (victims.length === 0) this.#counted.delete(gang)
+    else this.#counted.set(gang, victims)
+    for (const one of before) this.#remove(one.gang, gang)
+    for (const one of victims) this.#by.set(one.gang, (this.#by.get(one.gang) ?? new Map()).set(gang, one))
+    for (const one of [...before, ...victims]) {
+      const state = this.#state.gangs.get(one.gang)
+      if (state !== undefined) this.#weigh(state)
     }
   }
 
-  /** Who was to leave stays after all, unless it was asked already, or somebody else waits for it too. */
-  stay(victims: readonly Victim[]): void {
-    const wanted = victims.length === 0 ? new Set<string>() : this.#wanted()
-    for (const { gang } of victims) {
-      const state = this.#state.gangs.get(gang)
-      const isAsked = state?.object.status?.eviction !== undefined || wanted.has(gang)
-      if (state !== undefined && !isAsked) this.#state.setLeaving(state, false)
+  #remove(victim: string, gang: string): void {
+    const by = this.#by.get(victim)
+    if (by?.delete(gang) === true && by.size === 0) this.#by.delete(victim)
+  }
+
+  #weigh(state: GangState): void {
+    this.#state.setLeaving(state, this.#state.holdsAny(state) && (isAsked(state) || this.#isDisplaced(state)))
+  }
+
+  #isDisplaced(state: GangState): boolean {
+    for (const { uid, attempt } of this.#by.get(state.key)?.values() ?? []) {
+      if (uid === state.object.metadata.uid && isOf(state, attempt)) return true
+    }
+    return false
+  }
+
+  /** Why the gang still waits, if those who leave for it have not all left. */
+  awaitedBy(state: GangState): Blocked | undefined {
+    return preempting(this.#awaited(state))
+  }
+
+  /**
+   * Why the gang still waits, if not all have been asked who are to leave for it. If it sat elsewhere before that, they
+   * would stay, and others may count on their leaving by now.
+   */
+  unaskedBy(state: GangState): Blocked | undefined {
+    const { gangs } = this.#state
+    const unasked = this.#awaited(state).filter(({ gang }) => {
+      const { spec, status } = gangs.get(gang)?.object ?? {}
+      return status?.seats?.attempt === spec?.attempt && spec?.suspend === false && status?.eviction === undefined
+    })
+    return preempting(unasked)
+  }
+
+  /**
+   * What those hold who are still to leave for the gang is charged to nobody, for it will be the gang's: where it could sit
+   * before they have left, it is charged to them.
+   */
+  whileTheyStay<T>(state: GangState, work: () => T): T {
+    const staying = this.#awaited(state).flatMap(({ gang }) => this.#state.gangs.get(gang) ?? [])
+    const leaving = staying.filter((one) => one.leaving)
+    for (const one of leaving) this.#state.charge(one, 1)
+    try {
+      return work()
+    } finally {
+      for (const one of leaving) this.#state.charge(one, -1)
     }
   }
 
-  /** Those who leave for somebody, as decided or as committed. */
-  #wanted(): Set<string> {
-    const wanted = new Set<string>()
-    for (const { object, inFlight } of this.#state.gangs.values()) {
-      const { verdict, outcome } = inFlight ?? {}
-      if (verdict?.kind === 'preempt' && outcome !== 'stale') for (const { gang } of verdict.victims) wanted.add(gang)
-      if (isHeld(object)) for (const { gang } of object.status?.hold?.victims ?? []) wanted.add(gang)
-    }
-    return wanted
-  }
-
-  /** Why the gang still waits, if those who were asked to leave for it have not all left. */
-  awaitedBy({ key, object: { spec, status } }: GangState): Blocked | undefined {
+  #awaited({ object: { spec, status } }: GangState): readonly Victim[] {
     const { hold } = status ?? {}
-    if (hold?.attempt !== spec.attempt) return undefined
-    const leaving = hold.victims.filter((victim) => this.#isThere(victim))
-    if (leaving.length === 0) return undefined
-    this.leave(leaving)
-    for (const { gang } of leaving) {
-      const waiting = this.#waitingFor.get(gang) ?? new Set()
-      this.#waitingFor.set(gang, waiting.add(key))
-    }
-    return { kind: 'queue', reason: preemptingReason, message: preemptingMessage(leaving) }
+    return hold?.attempt === spec.attempt ? hold.victims.filter((victim) => this.#isThere(victim)) : none
   }
 
   #isThere({ gang, uid, attempt }: Victim): boolean {
@@ -88,12 +121,30 @@ export class Departures {
   /** Something changed about the gang: those who wait for it to leave look again. */
   tell(victim: string): void {
     const { gangs, line } = this.#state
-    for (const waiting of this.#waitingFor.get(victim) ?? []) {
+    for (const waiting of this.#by.get(victim)?.keys() ?? []) {
       const state = gangs.get(waiting)
       if (state !== undefined) this.#state.countSeatsAnew(state)
       const lane = line.laneOf(waiting)
       if (lane !== undefined && isPreempting(lane.blocked?.verdict)) lane.blocked = undefined
     }
-    this.#waitingFor.delete(victim)
   }
+}
+
+const none: readonly Victim[] = []
+
+function preempting(victims: readonly Victim[]): Blocked | undefined {
+  return victims.length === 0
+    ? undefined
+    : { kind: 'queue', reason: preemptingReason, message: preemptingMessage(victims) }
+}
+
+/** Whether its seats are those of the attempt; of one that gave them up and has not ended yet, that was known before. */
+function isOf({ seats, leaving }: GangState, attempt: number): boolean {
+  return seats === undefined ? leaving : seats.attempt === attempt
+}
+
+/** It leaves even if nobody needs that any more, and others may count on it. */
+function isAsked(state: GangState): boolean {
+  const { eviction } = state.object.status ?? {}
+  return state.leaving && eviction !== undefined && isOf(state, eviction.attempt)
 }

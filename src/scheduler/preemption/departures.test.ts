@@ -1,0 +1,50 @@
+import { expect, test } from 'vitest'
+import { createScheduler } from '../scheduler.ts'
+import { Story } from '../story.fixture.ts'
+
+/** `old` holds all that queue `q` may hold, on one of two nodes. */
+function full(): Story {
+  const told = new Story(createScheduler())
+  told.node('a', 'H100:4')
+  told.node('b', 'H100:4')
+  told.queue('q', { nominalQuota: { H100: 4 } })
+  told.gang('old', '1xH100:4', { queue: 'q' })
+  told.decide()
+  return told
+}
+
+const overQuota = 'OverQuota: needs 1 × H100:4; queue q may hold 4 × H100'
+
+test('who was to leave for a gang that is gone before it asked stays, and counts for its queue', () => {
+  const told = full()
+  told.gang('urgent', '1xH100:4', { queue: 'q', priority: 1 })
+  expect(told.decide()).toEqual([expect.stringMatching(/^urgent#1 will sit .* when these have left: old \(InQueue\)$/)])
+  told.apply({ kind: 'Gang', deleted: 'default/urgent' })
+  told.gang('next', '1xH100:4', { queue: 'q' })
+  expect(told.decide()).toEqual([`next waits: ${overQuota}`])
+})
+
+test('nobody sits on the quota of one who has not left yet, though there is room', () => {
+  const told = full()
+  told.gang('urgent', '1xH100:4', { queue: 'q', priority: 1 })
+  told.decide()
+  expect(told.decide()).toEqual([])
+  const course = told.world.play().map((one) => (one.kind === 'decided' ? one.verdict.kind : one.kind))
+  expect(course.slice(0, 3)).toEqual(['left', 'release', 'bind'])
+  expect(told.gangs.get('default/old')?.status?.seats).toBeUndefined()
+})
+
+test('who starts anew sees the same ones leave, whichever gang is told first', () => {
+  const told = full()
+  told.gang('urgent', '1xH100:4', { queue: 'q', priority: 1 })
+  told.decide()
+  const gangs = [...told.gangs.values()]
+  for (const inOrder of [gangs, gangs.toReversed()]) {
+    const again = new Story(createScheduler())
+    again.node('c', 'H100:4')
+    again.queue('q', { nominalQuota: { H100: 8 } })
+    for (const object of [...told.world.nodes.values(), ...inOrder]) again.world.put(object)
+    again.gang('more', '1xH100:4', { queue: 'q' })
+    expect(again.decide()).toEqual(['more#1 sits 0@b/H100-0+H100-1+H100-2+H100-3:20000'])
+  }
+})
