@@ -50,8 +50,6 @@ export function stateErrors(state: PlacedState): DocumentError[] {
 const errorsMax = 1000
 const devicesMax = 1024
 const modelsMax = 256
-/** A gang is one resource: its seats must fit into one write. */
-const membersMax = 100_000
 const queueDepthMax = 64
 
 function placed({ document }: Placed<unknown>, problems: Iterable<Problem>): DocumentError[] {
@@ -192,14 +190,6 @@ function* gangProblems(
     if (names.has(name))
       yield { at: ['spec', 'groups', i, 'name'], message: 'is taken by another group', found: shown(name) }
     names.add(name)
-  }
-  const members = spec.groups.reduce((sum, { max }) => sum + max, 0)
-  if (members > membersMax) {
-    yield {
-      at: ['spec', 'groups'],
-      message: `must have at most ${membersMax} members together`,
-      found: String(members),
-    }
   }
   yield* timeProblems(gang)
   if (status?.seats !== undefined) {

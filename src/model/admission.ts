@@ -4,6 +4,7 @@ import { plainErrors } from './plain.ts'
 import type { KindInfo, Resource } from './registry.ts'
 import { ruleErrors } from './rules.ts'
 import { schemaErrors } from './schema-errors.ts'
+import { seatValueErrors } from './seat-values.ts'
 
 export type { FieldError } from './field-error.ts'
 export type Admitted = { object: Resource } | { errors: FieldError[] }
@@ -27,8 +28,9 @@ export function admit(info: KindInfo, object: unknown, options: AdmitOptions = {
     ? []
     : schemaErrors(info.schema, placed, parsed.error.issues, (at) => isSecret(info, at))
   const errors = onePerField([...fromSchema, ...namespaceErrors(info, object), ...ruleErrors(info.kind, placed)])
-  if (errors.length > 0) return { errors }
-  return parsed.success ? { object: parsed.data } : { errors: fromSchema }
+  if (errors.length > 0 || !parsed.success) return { errors }
+  const tooMany = seatValueErrors(parsed.data)
+  return tooMany.length > 0 ? { errors: tooMany } : { object: parsed.data }
 }
 
 /** Also refuses a change of what may not change; `before` is what the store holds. */

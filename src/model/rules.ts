@@ -67,7 +67,6 @@ function trainingJob(spec: Raw): FieldError[] {
       return slicedErrors(pod, ['spec', 'groups', i, 'template', 'spec'], isSliced(spec, group))
     }),
     ...repeatedNames(groups, ['spec', 'groups'], 'worker'),
-    ...tooManyMembers(groups),
     ...topologyErrors(spec, spec['groups'] === undefined ? [workers(spec)] : groups.map(membersOf)),
     ...environment(spec['env'], ['spec', 'env']),
     ...source(spec['dataset'], ['spec', 'dataset'], 'Dataset'),
@@ -163,20 +162,6 @@ function repeatedNames(groups: readonly unknown[], at: At, nameDefault: string):
     }
     return [fieldError([...at, i, 'name'], 'is taken by another group of this job', { found: shown(name) })]
   })
-}
-
-/** A gang is one resource: its seats must fit into one write. */
-const membersMax = 100_000
-
-function tooManyMembers(groups: readonly unknown[]): FieldError[] {
-  let members = 0
-  for (const group of groups) {
-    const replicas = record(group)['replicas'] ?? 1
-    members += typeof replicas === 'number' ? replicas : 0
-  }
-  return members > membersMax
-    ? [fieldError(['spec', 'groups'], `must have at most ${membersMax} members together`)]
-    : []
 }
 
 function template(value: unknown, at: At): FieldError[] {
