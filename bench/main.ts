@@ -13,14 +13,16 @@ const benches: Record<string, () => Promise<{ rows(): Promise<Row[]> }>> = {
     import('./scheduler/contended.ts').then(({ contendedRows }) => ({ rows: async () => contendedRows() })),
   fidelity: () => import('./scheduler/fidelity.ts'),
   cycles: () =>
-    import('./scheduler/cycles.ts').then(({ cycleRows }) => ({ rows: async () => cycleRows(counts[0] ?? 100_000) })),
+    import('./scheduler/cycles.ts').then(({ cycleRows }) => ({
+      rows: async () => cycleRows(counts[0] ?? 100_000, counts[1]),
+    })),
 }
 
 const words = process.argv.slice(2)
 if (words[0] === 'crash') await crash(Number(words[1] ?? 20_000))
 if (words[0] === 'mutants') await mutants(words.slice(1))
 const json = words.includes('--json')
-/** `npm run bench -- cycles 10000000`: how much of it. */
+/** `npm run bench -- cycles 10000000 5000`: how much of it, from which seed on. */
 const counts = words.filter((word) => /^\d+$/.test(word)).map(Number)
 const wanted = words.filter((word) => !word.startsWith('-') && !/^\d+$/.test(word))
 const unknown = wanted.filter((word) => !(word in benches))
