@@ -8,7 +8,7 @@ import type { Change, Scheduler, Verdict, Victim } from './contract.ts'
 import { hasEnded } from './fleet/fleet.ts'
 import { type Arriving, Drawn, modelOfFiller, oneOf } from './game-drawn.fixture.ts'
 import { type Happening, Rehearsal } from './rehearsal/rehearsal.ts'
-import { createScheduler } from './scheduler.ts'
+import { createScheduler, type FleetScheduler } from './scheduler.ts'
 
 /** What a game came to. */
 export interface Played {
@@ -18,7 +18,7 @@ export interface Played {
   /** Means over the moments at which the world was at rest. */
   inUse: number
   rests: number
-  /** Rests at which a scheduler without memory would decide otherwise. */
+  /** Rests at which a scheduler that does not remember who displaced whom would decide something. */
   otherwise: number
 }
 
@@ -45,7 +45,8 @@ const patience = 60
  * A random fleet, nearly full, and a random history: gangs come, end, start again, are put aside and taken up; nodes go
  * and come back; whoever is asked to leave takes his time. After each move the rules of DESIGN §7 are checked (1, 2, 5
  * and 6), and now and then all comes to rest without new work (5: no evictions without end, and nothing is kept any
- * more). The same seed plays the same game. `hasLimits`: with minimum run times and disruption budgets.
+ * more; 4: nobody waits for what a scheduler that looks at all of it anew would give him). The same seed plays the same
+ * game. `hasLimits`: with minimum run times and disruption budgets.
  */
 export function playGame(seed: number, moves = movesMax, hasLimits = true): Played {
   return new Game(seed, hasLimits).play(moves)
@@ -60,6 +61,7 @@ class Game implements Played {
   readonly #seed: number
   readonly #random: Random
   readonly #drawn: Drawn
+  readonly #scheduler = createScheduler()
   readonly #world: Rehearsal
   readonly #withPods: boolean
   readonly #owned: ReturnType<typeof ownedIn>
@@ -74,7 +76,7 @@ class Game implements Played {
     this.#random = seededRandom(seed)
     this.#drawn = new Drawn(this.#random.split('drawn'), hasLimits)
     this.#withPods = this.#random.float() < 0.4
-    const watched = watch(createScheduler(), (verdicts) => this.#watch(verdicts))
+    const watched = watch(this.#scheduler, (verdicts) => this.#watch(verdicts))
     this.#world = new Rehearsal(watched, { nowMs: 1_000_000, runsPods: this.#withPods })
     this.#owned = ownedIn(this.#drawn)
     for (const queue of this.#drawn.queues) this.#world.put(queue)
@@ -493,7 +495,9 @@ class Game implements Played {
       if (gang.status?.hold?.attempt === gang.spec.attempt && !gang.spec.suspend)
         this.#broken(`${key} still waits for what is kept for it`)
     }
-    if (this.#isOtherForStranger()) this.otherwise++
+    const missed = this.#decidedAnew((successor) => successor.takeOver(this.#scheduler))
+    if (missed !== undefined) this.#broken(`at rest, but decided anew: ${JSON.stringify(missed).slice(0, 500)}`)
+    if (this.#decidedAnew() !== undefined) this.otherwise++
     for (const [name, pod] of world.pods) if (hasEnded(pod)) world.apply({ kind: 'Pod', deleted: name })
   }
 
@@ -513,20 +517,16 @@ class Game implements Played {
     return total === 0 ? 1 : milli / 1000 / total
   }
 
-  /**
-   * Whether a scheduler that is told all this anew, and knows nothing of who displaced whom, would seat somebody, or
-   * give a queue its own back.
-   */
-  #isOtherForStranger(): boolean {
+  /** The first that a scheduler gives or takes which is told all this anew. */
+  #decidedAnew(prepare: (successor: FleetScheduler) => void = () => undefined): Verdict | undefined {
     const { queues, nodes, gangs, pods, nowMs } = this.#world
-    const stranger = createScheduler()
-    for (const object of queues.values()) stranger.apply({ kind: 'Queue', object })
-    for (const object of nodes.values()) stranger.apply({ kind: 'Node', object })
-    for (const object of gangs.values()) stranger.apply({ kind: 'Gang', object })
-    for (const object of pods.values()) stranger.apply({ kind: 'Pod', object })
-    const [first] = stranger.decide(nowMs).filter(({ kind }) => kind === 'bind' || kind === 'preempt')
-    if (first?.kind !== 'preempt') return first !== undefined
-    return first.victims.every(({ reason }) => reason === 'InCohortReclamation')
+    const successor = createScheduler()
+    for (const object of queues.values()) successor.apply({ kind: 'Queue', object })
+    for (const object of nodes.values()) successor.apply({ kind: 'Node', object })
+    for (const object of gangs.values()) successor.apply({ kind: 'Gang', object })
+    for (const object of pods.values()) successor.apply({ kind: 'Pod', object })
+    prepare(successor)
+    return successor.decide(nowMs).find(({ kind }) => kind !== 'wait' && kind !== 'resize')
   }
 }
 

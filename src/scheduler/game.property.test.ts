@@ -8,6 +8,9 @@ import { playGame } from './game.fixture.ts'
  * - a victim started again, or its queue stopped, and kept its void seats for ever
  * - reservations were worked out in the middle of a what-if, which failed an assertion
  * - room that was taken to stay was not found again, which failed another
+ * - who waited was not told that somebody had come of whom he might take something (4, 9, 33), that other nodes were kept
+ *   for the one ahead (13, 26), or that this one could not use them any more (28, 61)
+ * - whoever was to leave for a gang that then sat elsewhere was never asked, and charged to nobody for ever (46, 76, 109)
  */
 const broken: readonly [seed: number, moves: number][] = [
   [3, 160],
@@ -19,15 +22,25 @@ const broken: readonly [seed: number, moves: number][] = [
   [35, 160],
   [45, 160],
   [48, 160],
+  [4, 40],
+  [9, 280],
+  [13, 40],
+  [26, 120],
+  [28, 360],
+  [33, 160],
+  [46, 240],
+  [61, 280],
+  [76, 200],
+  [109, 120],
   [1035, 300],
   [1043, 300],
 ]
 
 describe('random histories on nearly full fleets', () => {
-  test('nothing is promised twice or given up for nothing, and evictions come to rest', () => {
+  test('nothing is promised twice or given up for nothing, evictions come to rest, and nobody entitled waits then', () => {
     const all = { steps: 0, evictions: 0, inUse: 0, games: 0 }
-    for (let seed = 1; seed <= 6; seed++) {
-      const played = playGame(seed, 160)
+    for (let seed = 1; seed <= 10; seed++) {
+      const played = playGame(seed, 120)
       all.steps += played.steps
       all.evictions += played.evictions
       all.inUse += played.inUse

@@ -23,7 +23,7 @@ test('a gang that does not fit is told what it lacks; why says how much, and who
   const told = story()
   told.node('a', 'cpu:4')
   told.queue('research')
-  told.gang('big', '3xcpu:1', { queue: 'research', priority: 10 })
+  told.gang('big', '3xcpu:1', { queue: 'research', priority: 10, preemptible: false })
   told.gang('small', '2xcpu:1')
   expect(told.decide()).toEqual([
     'big#1 sits 0@a/cpu-0:20000 1@a/cpu-1:20001 2@a/cpu-2:20002',

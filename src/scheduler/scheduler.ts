@@ -11,12 +11,20 @@ import type { Placed } from './fit/search.ts'
 import { seatsOf } from './fit/seats.ts'
 import type { Reserved } from './fit/shortage.ts'
 import { Mix } from './fleet/mix.ts'
-import { type GangState, hasLeft, newState, noFewerThanBefore, noMoreThanHeld, podsOf, wantsOf } from './gangs.ts'
+import { type GangState, hasLeft, keptBy, newState, noFewerThanBefore, noMoreThanHeld, podsOf } from './gangs.ts'
 import { queueBlock, quotaLeft } from './line/admission.ts'
 import { Growth, type Resize } from './line/growth.ts'
 import { type Blocked, isPreempting, type Lane, type Line, type Start, type Waiting } from './line/line.ts'
 import { Order } from './line/order.ts'
-import { earliestStart, endIfStarted, endOfGang, nothingReserved, Reservations } from './line/reservations.ts'
+import {
+  earliestStart,
+  endIfStarted,
+  endOfGang,
+  type LastKept,
+  nothingReserved,
+  Reservations,
+} from './line/reservations.ts'
+import { isWithinReach } from './preemption/arrivals.ts'
 import { Departures } from './preemption/departures.ts'
 import { displace, displaceable, limitsOn } from './preemption/preemption.ts'
 import { Sparing } from './preemption/sparing.ts'
@@ -32,7 +40,7 @@ import { type Explained, explain } from './why/why.ts'
  * nothing at all while what holds it back is its queue's quota or the size of the fleet. A gang that restarts keeps what
  * its void seats name until it sits again.
  */
-export function createScheduler(): Scheduler {
+export function createScheduler(): FleetScheduler {
   return new FleetScheduler()
 }
 
@@ -44,15 +52,14 @@ const endingReason = 'Ending'
 
 type Unfit = Fit & { fits: false }
 
-class FleetScheduler extends State implements Scheduler, Explained {
+export class FleetScheduler extends State implements Scheduler, Explained {
   readonly #mix = new Mix()
   readonly #departures = new Departures(this)
   readonly #growth = new Growth()
   /** When gangs that sit are expected to end, where that is known. */
   readonly #ends = new Map<string, number>()
   readonly #changed = new Set<string>()
-  /** Rises whenever somebody comes to hold more than his queue owns. */
-  #borrowings = 0
+  readonly #lastKept: LastKept = new Map()
 
   apply(change: Change): void {
     if ('deleted' in change) this.#forget(change.kind, change.deleted)
@@ -84,6 +91,15 @@ class FleetScheduler extends State implements Scheduler, Explained {
 
   why(gang: string, nowMs: number): Why {
     return explain(this, gang, nowMs)
+  }
+
+  /** Told the same objects as another, goes on from what that one remembers beyond them: it decides the same. */
+  takeOver({ displaced, fleet }: FleetScheduler): void {
+    this.#mix.teach(this.fleet)
+    this.countCapacity()
+    this.fleet.packing = fleet.packing
+    this.fleet.expectLarge(fleet.large)
+    this.displaced.takeOver(displaced)
   }
 
   // ---- what is told ----
@@ -151,7 +167,7 @@ class FleetScheduler extends State implements Scheduler, Explained {
     if (isKnown) state.inFlight = undefined
     if (!isKnown && inFlight.outcome !== 'stale') return
     this.countSeats(state)
-    if (isKnown && this.quota.isBorrowing(object.spec.queue, state.holds.keys())) this.#borrowings++
+    if (isKnown && keptBy(object) !== undefined) this.noteArrival(state)
     this.#departures.follow(state)
   }
 
@@ -174,7 +190,7 @@ class FleetScheduler extends State implements Scheduler, Explained {
 
   /** Lane by lane in the order of their first gangs: seat it and look at the next, or keep for it what it waits for. */
   #walk(nowMs: number, verdicts: Verdict[]): void {
-    const reserved = new Reservations(this.fleet, (key) => this.startOf(key, nowMs))
+    const reserved = new Reservations(this.fleet, (key) => this.startOf(key, nowMs), this.#lastKept)
     const order = new Order(this.quota, lanesOf(this.line))
     let full: { lane: Lane; fit: Unfit } | undefined
     for (let next = order.next(); next !== undefined; next = order.next()) {
@@ -183,7 +199,7 @@ class FleetScheduler extends State implements Scheduler, Explained {
       assert(lane !== undefined, `gang ${head.key} has its turn but no place in line`)
       const state = this.gangs.get(head.key)
       assert(state !== undefined, `gang ${head.key} stands in line but is not known`)
-      if (state.inFlight === undefined && this.#mayHaveChanged(lane, head.key, nowMs)) {
+      if (state.inFlight === undefined && this.#mayHaveChanged(lane, head, reserved, nowMs)) {
         const tried = this.#try(state, reserved, nowMs, verdicts, full?.lane === lane ? full.fit : undefined)
         if (tried.kind === 'seated' || tried.kind === 'held') {
           // Those behind it are like it, and nothing was freed: they will not fit either.
@@ -191,7 +207,7 @@ class FleetScheduler extends State implements Scheduler, Explained {
           order.enter(lane.waiting, 0)
           continue
         }
-        this.#block(lane, head.key, tried)
+        this.#block(lane, head, tried, reserved)
       }
       if (lane.blocked !== undefined) {
         reserved.add(lane.blocked.verdict, head.key)
@@ -201,29 +217,33 @@ class FleetScheduler extends State implements Scheduler, Explained {
   }
 
   /**
-   * Whoever waits for others to leave is looked at again when one of them has left; who is within his own also when
-   * somebody borrows, for it may be his; and whoever is to displace somebody later, when that time has come.
+   * Whether the first of the lane may fare otherwise than when it was looked at last. Whoever waits for others to leave is
+   * told when one of them has left. Others look again when something was freed, or is kept for others than before, and when
+   * somebody came of whom they might take something, or the time has come to. Whether nodes are kept for a gang, or are there but kept from it, may
+   * also change when something is taken.
    */
-  #mayHaveChanged(lane: Lane, head: string, nowMs: number): boolean {
-    if (lane.blocked?.head === head && isPreempting(lane.blocked.verdict)) return false
-    if (lane.blocked?.generation !== this.fleet.generation || lane.blocked.head !== head) return true
-    if (isDue(lane.blocked.verdict, nowMs)) return true
-    return lane.blocked.borrowings !== this.#borrowings && this.#isEntitled(head)
+  #mayHaveChanged({ blocked }: Lane, { key, gang }: Waiting, reserved: Reservations, nowMs: number): boolean {
+    if (blocked?.head !== key) return true
+    const { verdict, seen } = blocked
+    if (isPreempting(verdict)) return false
+    if (seen.generation !== this.fleet.generation) return true
+    if (verdict.kind === 'queue') return false
+    if (isDue(verdict, nowMs)) return true
+    const { kind } = verdict.shortage
+    if (seen.taken !== this.fleet.taken && (kind === 'behind' || reserved.keepsFor(verdict))) return true
+    if (kind !== 'behind' && !displaceable.has(kind)) return false
+    if (seen.reserved !== reserved.versionFor(gang)) return true
+    return this.arrivals.someSince(seen.arrivals, (arrival) => isWithinReach(this.quota, gang, arrival))
   }
 
-  #block(lane: Lane, head: string, verdict: Blocked): void {
+  #block(lane: Lane, { key, gang }: Waiting, verdict: Blocked, reservations: Reservations): void {
     const before = lane.blocked?.verdict
     if (before !== undefined && reasonOf(before) !== reasonOf(verdict)) {
-      for (const { key } of lane.waiting.slice(0, retoldAtOnce)) lane.untold.add(key)
+      for (const one of lane.waiting.slice(0, retoldAtOnce)) lane.untold.add(one.key)
     }
-    lane.blocked = { generation: this.fleet.generation, borrowings: this.#borrowings, head, verdict }
-  }
-
-  #isEntitled(key: string): boolean {
-    const gang = this.gangs.get(key)?.object
-    if (gang === undefined) return false
-    const wants = wantsOf(gang)
-    return !this.quota.isBorrowing(gang.spec.queue, wants.keys(), wants)
+    const { generation, taken } = this.fleet
+    const seen = { generation, taken, reserved: reservations.versionFor(gang), arrivals: this.arrivals.count }
+    lane.blocked = { head: key, verdict, seen }
   }
 
   /** `known`: why one like it did not fit just now. */
@@ -286,10 +306,8 @@ class FleetScheduler extends State implements Scheduler, Explained {
   #expectEnd(key: string, atMs: number | undefined): void {
     if (this.#ends.get(key) === atMs) return
     if (atMs === undefined) this.#ends.delete(key)
-    else {
-      this.#ends.set(key, atMs)
-      this.fleet.generation++
-    }
+    else this.#ends.set(key, atMs)
+    this.fleet.generation++
   }
 
   /** What it grows into is its own from now on. */

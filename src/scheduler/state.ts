@@ -7,6 +7,7 @@ import { claimFromPod, Fleet, hasEnded } from './fleet/fleet.ts'
 import { type Claim, heldMilli } from './fleet/nodes.ts'
 import { type GangState, hasLeft, isEnough, type Kept, keptBy, larger, podsOf, victimsOf } from './gangs.ts'
 import { Line } from './line/line.ts'
+import { Arrivals } from './preemption/arrivals.ts'
 import { Budgets } from './preemption/budgets.ts'
 import { Seated } from './preemption/seated.ts'
 import { Displacements } from './quota/displacements.ts'
@@ -31,6 +32,7 @@ export class State {
   readonly line = new Line()
   readonly displaced = new Displacements()
   readonly budgets = new Budgets(this.gangs, this.pods)
+  readonly arrivals = new Arrivals()
   readonly #seated = new Map<string, Seated>()
   readonly #livePods = new Map<string, Set<string>>()
   /** Gangs that left to go on with what is left to them. */
@@ -208,7 +210,7 @@ export class State {
     this.countFirm(state, false)
     this.#seated.get(state.object.spec.queue)?.delete(state.key)
     this.gangs.delete(state.key)
-    this.displaced.forget(state.key)
+    if (this.displaced.forget(state.key)) this.fleet.generation++
     if (this.budgets.forget(state.key)) this.fleet.generation++
   }
 
@@ -226,7 +228,12 @@ export class State {
     if (!isSeated) return
     const seated = this.#seated.get(spec.queue) ?? new Seated()
     this.#seated.set(spec.queue, seated)
-    seated.set(state)
+    if (seated.set(state)) this.noteArrival(state)
+  }
+
+  /** Others may take from it now, or because of it. */
+  noteArrival({ object: { spec }, holds }: GangState): void {
+    this.arrivals.note({ queue: spec.queue, priority: spec.priority, models: [...holds.keys()] })
   }
 
   /** Who leaves is charged to its queue no more for what it still holds. */

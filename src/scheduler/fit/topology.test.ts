@@ -84,10 +84,9 @@ describe('slices', () => {
     expect(told.decide()).toEqual([
       'i#1 sits 0@b0r0n0/H100-0:20000 1@b0r0n0/H100-1:20001 2@b0r0n0/H100-2:20002 3@b0r0n1/H100-0:20000 4@b0r0n1/H100-1:20001 5@b0r0n1/H100-2:20002',
       'j waits: InsufficientAccelerators: needs 8 × H100:1 at once; fewer are free',
+      'h waits: InsufficientAccelerators: needs 10 × H100:1 at once; fewer are free',
     ])
-    expect(told.why('h')).toBe(
-      'needs 10 × H100:1 in slices of 5, each in one node; there is room for 0; job/i (queue default, priority 0) holds 6',
-    )
+    expect(told.why('h')).toBe('needs 10 × H100:1, 5 free of 11; job/i (queue default, priority 0) holds 6')
   })
 
   test('a gang that may shrink keeps whole slices', () => {

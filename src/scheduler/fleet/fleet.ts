@@ -30,6 +30,8 @@ export class Fleet implements Packed {
   readonly neighbours = new Neighbours(this)
   /** Rises whenever something that did not fit before might fit now. */
   generation = 0
+  /** Rises whenever somebody takes something. */
+  taken = 0
   /** Nodes by their `index`, in the order of the fabric; anew when nodes come, go or move. */
   #order: readonly NodeState[] = []
   #fabric: Fabric = fabricOf([])
@@ -92,6 +94,7 @@ export class Fleet implements Packed {
     this.nodes.delete(name)
     this.#models = undefined
     this.#isLaidOut = false
+    this.generation++ // what was kept for a gang that fits no more is free, and shares are of less than before
   }
 
   /** Nodes near each other are near each other. */
@@ -373,6 +376,7 @@ export class Fleet implements Packed {
   }
 
   #add(pod: string, claim: Claim): void {
+    this.taken++
     this.#hold(pod, claim)
     this.#rest(claim)
     this.#count(claim, 1)

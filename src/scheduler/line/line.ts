@@ -61,6 +61,16 @@ export interface Waiting {
   gang: Gang
 }
 
+/** What a decision was made from. */
+export interface Seen {
+  /** Of the fleet: what was freed, and what was taken. */
+  generation: number
+  taken: number
+  /** The nodes that are kept for those ahead. */
+  reserved: string
+  arrivals: number
+}
+
 export class Lane {
   readonly key: string
   /** In order. */
@@ -68,8 +78,8 @@ export class Lane {
   readonly #byKey = new Map<string, Waiting>()
   /** Gangs that were not told yet why they wait. */
   readonly untold = new Set<string>()
-  /** Why the first one did not fit, at which generation of the fleet, and how often somebody had borrowed by then. */
-  blocked: { generation: number; borrowings: number; head: string; verdict: Blocked } | undefined
+  /** Why the first one did not fit, and what was seen then. */
+  blocked: { head: string; verdict: Blocked; seen: Seen } | undefined
 
   constructor(key: string) {
     this.key = key
@@ -86,6 +96,8 @@ export class Lane {
     const before = this.#byKey.get(key)
     if (before === undefined || goesBefore(before, { key, gang }) || goesBefore({ key, gang }, before)) return false
     const after = { key, gang }
+    const endsElse = gang.spec.expectedSeconds !== before.gang.spec.expectedSeconds
+    if (endsElse && this.blocked?.head === key) this.blocked = undefined
     this.waiting[this.#position(before)] = after
     this.#byKey.set(key, after)
     return true

@@ -1,4 +1,5 @@
 import type { Gang } from '../../model/kinds/gang.ts'
+import { compare } from '../compare.ts'
 import { wantsOf } from '../gangs.ts'
 import { type Account, compareShares } from '../quota/account.ts'
 import type { QuotaTree } from '../quota/tree.ts'
@@ -27,6 +28,10 @@ export class Order {
       if (head !== undefined) this.#of(head).push({ lane, index: 0, head })
     }
     for (const heads of this.#heads.values()) heads.sort((a, b) => (goesBefore(b.head, a.head) ? -1 : 1))
+    // Of three of whom only two go by shares none need be first: then it is the same one whoever came into line first.
+    const inOrder = [...this.#heads].sort(([a], [b]) => compare(a, b))
+    this.#heads.clear()
+    for (const [queue, heads] of inOrder) this.#heads.set(queue, heads)
   }
 
   /** The same turns once more: what is taken of one is not taken of the other. */

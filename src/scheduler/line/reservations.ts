@@ -67,27 +67,49 @@ export function earliestStart(
   })
 }
 
+/** What was kept last for a model; another `version` whenever that changed. */
+interface Kept extends Reservation {
+  fromMs: number
+  version: number
+  /** What it was worked out from. */
+  basis: Basis
+}
+
+interface Basis extends Pick<Fleet, 'generation' | 'taken' | 'packing' | 'large'> {
+  shortage: Shortage
+}
+
+/** By model, from one decision to the next. */
+export type LastKept = Map<string, Kept>
+
 /**
  * The first in line for a model keeps nodes for itself: those on which it can start first, by the ends that are known,
  * else those that are nearest to being free. Whoever ends before it can start may use them meanwhile. What waits only for
- * the fleet's size or its queue keeps none. Which nodes is worked out only when somebody behind it asks.
+ * the fleet's size or its queue keeps none. Which nodes is worked out only when somebody behind it asks, and anew only when
+ * something on the nodes has changed.
  */
 export class Reservations {
   readonly #fleet: Fleet
   readonly #startOf: (gang: string) => Start | undefined
-  readonly #waiting = new Map<string, { gang: string; shortage: Shortage; kept?: Reservation & { fromMs: number } }>()
+  readonly #waiting = new Map<string, { gang: string; shortage: Shortage; kept?: Kept }>()
+  readonly #last: LastKept
 
   /** `startOf`: when and where a gang that waits is expected to start. */
-  constructor(fleet: Fleet, startOf: (gang: string) => Start | undefined) {
+  constructor(fleet: Fleet, startOf: (gang: string) => Start | undefined, last: LastKept = new Map()) {
     this.#fleet = fleet
     this.#startOf = startOf
+    this.#last = last
   }
 
   add(blocked: Blocked, gang: string): void {
-    if (blocked.kind === 'queue') return
-    const { kind, alternative } = blocked.shortage
-    if (kind === 'quota' || kind === 'never' || kind === 'nodes' || this.#waiting.has(alternative.model)) return
-    this.#waiting.set(alternative.model, { gang, shortage: blocked.shortage })
+    if (blocked.kind === 'queue' || !this.keepsFor(blocked)) return
+    const { shortage } = blocked
+    this.#waiting.set(shortage.alternative.model, { gang, shortage })
+  }
+
+  /** Whether a gang that waits for this is the first of those seen so far for whom that helps. */
+  keepsFor({ shortage: { kind, alternative } }: Blocked & { kind: 'shortage' }): boolean {
+    return kind !== 'quota' && kind !== 'never' && kind !== 'nodes' && !this.#waiting.has(alternative.model)
   }
 
   /** As they are for the gang, if it started now. Worked out before room is tried for it, while the fleet is as it is. */
@@ -102,11 +124,31 @@ export class Reservations {
     }
   }
 
-  #keptFor(model: string): (Reservation & { fromMs: number }) | undefined {
+  /** Which they are, for somebody of these models: while it is the same word, the same nodes are kept by the same gangs. */
+  versionFor(gang: Gang): string {
+    let versions = ''
+    for (const model of modelsOf(gang, this.#fleet)) versions += ` ${this.#keptFor(model)?.version ?? ''}`
+    return versions
+  }
+
+  #keptFor(model: string): Kept | undefined {
     const waiting = this.#waiting.get(model)
     if (waiting === undefined) return undefined
-    waiting.kept ??= this.#reserve(waiting.gang, waiting.shortage)
+    waiting.kept ??= this.#keep(model, waiting.gang, waiting.shortage)
     return waiting.kept
+  }
+
+  #keep(model: string, gang: string, shortage: Shortage): Kept {
+    const { generation, taken, packing, large } = this.#fleet
+    const basis = { shortage, generation, taken, packing, large }
+    const last = this.#last.get(model)
+    if (last?.gang === gang && isSameBasis(last.basis, basis)) return last
+    const reserved = this.#reserve(gang, shortage)
+    const isSame = last !== undefined && isSameReservation(last, reserved)
+    const version = (last?.version ?? 0) + (isSame ? 0 : 1)
+    const kept = { ...reserved, version, basis }
+    this.#last.set(model, kept)
+    return kept
   }
 
   #reserve(gang: string, shortage: Shortage): Reservation & { fromMs: number } {
@@ -114,6 +156,23 @@ export class Reservations {
     if (start !== undefined) return { gang, nodes: start.nodes, fromMs: start.atMs }
     return { gang, nodes: nodesToWaitFor(this.#fleet, shortage), fromMs: Number.NEGATIVE_INFINITY }
   }
+}
+
+function isSameBasis(a: Basis, b: Basis): boolean {
+  return (
+    a.shortage === b.shortage &&
+    a.generation === b.generation &&
+    a.taken === b.taken &&
+    a.packing === b.packing &&
+    a.large === b.large
+  )
+}
+
+/** One that begins later lets more end before it; one that begins sooner, fewer. */
+function isSameReservation(a: Kept, b: Reservation & { fromMs: number }): boolean {
+  if (a.gang !== b.gang || a.fromMs !== b.fromMs || a.nodes.size !== b.nodes.size) return false
+  for (const node of a.nodes) if (!b.nodes.has(node)) return false
+  return true
 }
 
 export const nothingReserved: Reserved = { of: () => undefined }

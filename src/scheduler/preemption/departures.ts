@@ -31,12 +31,13 @@ export class Departures {
   remember({ key, object }: GangState, before: Gang | undefined): void {
     const { hold } = object.status ?? {}
     if (hold === undefined || hold.at === before?.status?.hold?.at) return
-    const { gangs, displaced } = this.#state
-    const victims = hold.victims.map(({ gang }) => gang)
-    displaced.record(
+    const { gangs, displaced, fleet } = this.#state
+    const own = hold.victims.filter(({ gang }) => (gangs.get(gang)?.object.status?.eviction?.by ?? key) === key)
+    const spared = displaced.record(
       key,
-      victims.filter((gang) => (gangs.get(gang)?.object.status?.eviction?.by ?? key) === key),
+      own.map(({ gang }) => gang),
     )
+    if (spared === 'fewer') fleet.generation++
   }
 
   /** It is gone, and displaces nobody. */

@@ -22,14 +22,16 @@ export class Seated {
     return this.#entries.size
   }
 
-  set(state: GangState): void {
+  /** Whether it can be asked for other seats than before, or by others. */
+  set(state: GangState): boolean {
     const entry = entryOf(state)
     const before = this.#entries.get(state.key)
-    if (before !== undefined && isSame(before, entry)) return
+    if (before !== undefined && isSame(before, entry)) return false
     this.delete(state.key)
     this.#entries.set(state.key, entry)
     if (entry.leaving) this.#leaving.set(state.key, entry)
     else this.#classOf(entry).add(entry)
+    return before === undefined || !isAskedLike(before, entry)
   }
 
   delete(key: string): void {
@@ -236,14 +238,16 @@ function candidateOf(
 }
 
 function isSame(a: Entry, b: Entry): boolean {
+  return isAskedLike(a, b) && a.sinceMs === b.sinceMs && a.lostFromMs === b.lostFromMs && a.canShrink === b.canShrink
+}
+
+/** Price and age aside: they say who is asked first, not who may be. */
+function isAskedLike(a: Entry, b: Entry): boolean {
   return (
     a.priority === b.priority &&
     a.rate === b.rate &&
-    a.sinceMs === b.sinceMs &&
-    a.lostFromMs === b.lostFromMs &&
     a.leaving === b.leaving &&
     a.preemptible === b.preemptible &&
-    a.canShrink === b.canShrink &&
     a.uid === b.uid
   )
 }

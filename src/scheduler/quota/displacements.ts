@@ -20,17 +20,23 @@ export class Displacements {
   readonly #by = new Map<string, Set<string>>()
   readonly #excepted = new Map<string, Set<string>>()
 
-  /** The gang's seats were taken from the victims. Those that had been leaving already are not victims of it. */
-  record(gang: string, victims: Iterable<string>): void {
+  /**
+   * The gang's seats were taken from the victims. Those that had been leaving already are not victims of it. 'fewer': by the
+   * exception, it and those whom it displaced have to spare fewer than before.
+   */
+  record(gang: string, victims: Iterable<string>): 'more' | 'fewer' {
     const before = this.displacersOf(gang)
+    let outcome: 'more' | 'fewer' = 'more'
     for (const victim of victims) {
       if (victim === gang) continue
       if (before.has(victim)) {
         add(this.#excepted, gang, victim)
         this.#by.delete(gang)
+        outcome = 'fewer'
       }
       add(this.#by, victim, gang)
     }
+    return outcome
   }
 
   /** Whoever displaced the gang, and whoever displaced them. */
@@ -52,12 +58,25 @@ export class Displacements {
     return this.#excepted.get(gang)?.has(other) ?? false
   }
 
-  /** The gang ended, or is another than it was. */
-  forget(gang: string): void {
+  /** The gang ended, or is another than it was. Whether others had to spare somebody because of it. */
+  forget(gang: string): boolean {
+    let mattered = false
     for (const relation of [this.#by, this.#excepted]) {
       relation.delete(gang)
-      for (const [other, gangs] of relation) if (gangs.delete(gang) && gangs.size === 0) relation.delete(other)
+      for (const [other, gangs] of relation) {
+        if (!gangs.delete(gang)) continue
+        mattered = true
+        if (gangs.size === 0) relation.delete(other)
+      }
     }
+    return mattered
+  }
+
+  /** Remembers what another does. */
+  takeOver(other: Displacements): void {
+    this.clear()
+    for (const [gang, by] of other.#by) this.#by.set(gang, new Set(by))
+    for (const [gang, excepted] of other.#excepted) this.#excepted.set(gang, new Set(excepted))
   }
 
   clear(): void {
