@@ -31,7 +31,8 @@ def main() -> None:
         loss.backward()
         optimizer.step()
         time.sleep(float(os.environ.get("STEP_DELAY", "0")))
-        progress(step=step, loss=loss.item(), samples=32 * dist.get_world_size(), seconds=time.time() - started)
+        seconds = time.time() - started
+        progress(step=step, steps=STEPS, loss=loss.item(), samples=32 * dist.get_world_size(), seconds=seconds)
         if rank == 0 and step % EVERY == 0:
             save(step, net, optimizer)
     if rank == 0:

@@ -103,7 +103,8 @@ async function train(run: Run, state: State): Promise<'done' | 'stopped' | 'term
     state.losses = [...state.losses, loss].slice(-lossesKept)
     if (options.stepDelay > 0) await pause(options.stepDelay, undefined, { signal: termination.signal }).catch(() => {})
     const seconds = (performance.now() - startedAt) / 1000
-    job.report({ step, loss, samples: options.batch, tokens: options.batch * context, seconds })
+    const { steps, batch } = options
+    job.report({ step, steps, loss, samples: batch, tokens: batch * context, seconds })
     if (step % 10 === 0 || step === since + 1 || step === options.steps)
       say(`step ${step}/${options.steps}  loss ${loss.toFixed(3)}  ${(seconds * 1000).toFixed(0)} ms`)
 

@@ -167,9 +167,13 @@ type ReportStatus = NonNullable<Report['status']>
 export type ShippedCheckpoint = ReportStatus['checkpoints'][number]
 export type Output = NonNullable<ReportStatus['output']>
 
-/** One line of MILLWRIGHT_PROGRESS. `samples`, `tokens` and `seconds` are of that step alone. */
+/**
+ * One line of MILLWRIGHT_PROGRESS. `steps` is how many it will do in all; `samples`, `tokens` and `seconds` are of that step
+ * alone.
+ */
 export interface ProgressLine {
   step?: number
+  steps?: number
   loss?: number
   samples?: number
   tokens?: number

@@ -1,12 +1,15 @@
 import type { ProgressLine } from './contract.ts'
+import { createPace, type Pace } from './pace.ts'
 
 /** What the lines of MILLWRIGHT_PROGRESS add up to. */
 export interface Progress {
   step?: number
+  steps?: number
   stepAtMs?: number
   firstStepAtMs?: number
   loss?: number
   stepSeconds?: number
+  pace?: Pace
   samplesPerSecond?: number
   tokensPerSecond?: number
   restoredStep?: number
@@ -22,6 +25,7 @@ export interface Progress {
 export function createProgress(firstStepSeconds?: number) {
   const now: Progress = { stalls: new Map() }
   const recent: Sample[] = []
+  const addToPace = createPace()
   let stepsSeen = 0
   /** When the wait for the next step began. */
   let waitingSinceMs: number | undefined
@@ -29,6 +33,7 @@ export function createProgress(firstStepSeconds?: number) {
   let isHung = false
 
   function add(line: ProgressLine, atMs: number): 'first-step' | 'stopped' | 'checkpoint' | 'step' | 'nothing' {
+    if (line.steps !== undefined) now.steps = line.steps
     if (line.restored !== undefined) now.restoredStep = line.restored
     if (line.checkpoint === true && line.step !== undefined) {
       if (line.stallSeconds !== undefined) remember(now.stalls, line.step, line.stallSeconds)
@@ -52,6 +57,8 @@ export function createProgress(firstStepSeconds?: number) {
     now.step = step
     now.stepAtMs = atMs
     if (line.loss !== undefined) now.loss = line.loss
+    const pace = addToPace(step, atMs)
+    if (pace !== undefined) now.pace = pace
     recent.push({ step, atMs, seconds: line.seconds, samples: line.samples ?? 0, tokens: line.tokens ?? 0 })
     if (recent.length > samplesMax) recent.shift()
     derive()
@@ -161,7 +168,7 @@ export function matchProgressLine(pattern: RegExp, text: string): ProgressLine |
 
 function setNumber(line: ProgressLine, name: string, value: number): void {
   const whole = Number.isInteger(value) && value >= 0
-  if (name === 'step' || name === 'restored' || name === 'stopped') {
+  if (name === 'step' || name === 'steps' || name === 'restored' || name === 'stopped') {
     if (whole) line[name] = value
   } else if (
     name === 'loss' ||

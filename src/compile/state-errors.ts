@@ -206,6 +206,8 @@ function* timeProblems({ status }: Gang): Iterable<Problem> {
     [['status', 'hold', 'at'], status?.hold?.at],
     [['status', 'checkpoint', 'at'], status?.checkpoint?.at],
     [['status', 'expectedEnd'], status?.expectedEnd],
+    [['status', 'expectedEndRange', 'earliest'], status?.expectedEndRange?.earliest],
+    [['status', 'expectedEndRange', 'latest'], status?.expectedEndRange?.latest],
   ]
   for (const [at, text] of times) {
     if (text === undefined || !Number.isNaN(Date.parse(text))) continue

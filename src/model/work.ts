@@ -29,7 +29,7 @@ export const podWork = z.object({
   output: z.string().optional(),
   /** Its first steps are waited for this long; left out: for ever. */
   firstStepSeconds: z.number().min(0).optional(),
-  /** Reads progress from the log instead of MILLWRIGHT_PROGRESS: named groups step, loss, samples, tokens. */
+  /** Reads progress from the log instead of MILLWRIGHT_PROGRESS: named groups step, steps, loss, samples, tokens. */
   progressPattern: z.string().max(1000).optional(),
 })
 export type PodWork = z.output<typeof podWork>

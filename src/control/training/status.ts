@@ -155,7 +155,10 @@ function startOf(gang: Gang): string | undefined {
   return gang.status?.seats?.at
 }
 
-function expectedEnd({ job }: Seen, startTime: string): { expectedEnd?: string } {
+/** By its pace, as the scheduler reckons with it; else as declared. */
+function expectedEnd({ job, gang }: Seen, startTime: string): { expectedEnd?: string } {
+  const measured = seatsNow(gang) === undefined ? undefined : gang.status?.expectedEnd
+  if (measured !== undefined) return { expectedEnd: measured }
   const { expectedSeconds } = job.spec
   if (expectedSeconds === undefined) return {}
   return { expectedEnd: new Date(Date.parse(startTime) + expectedSeconds * 1000).toISOString() }
@@ -175,9 +178,10 @@ function progressOf({ pods, reportOf }: Seen): Partial<JobStatus> {
   }
   const samplesPerSecond = rate((report) => report.samplesPerSecond)
   const tokensPerSecond = rate((report) => report.tokensPerSecond)
-  const { step, loss, stepSeconds } = speaker
+  const { step, steps, loss, stepSeconds } = speaker
   return {
     ...(step === undefined ? {} : { step }),
+    ...(steps === undefined ? {} : { steps }),
     ...(loss === undefined ? {} : { loss }),
     ...(stepSeconds === undefined ? {} : { stepSeconds }),
     ...(samplesPerSecond === undefined ? {} : { samplesPerSecond }),
@@ -187,6 +191,6 @@ function progressOf({ pods, reportOf }: Seen): Partial<JobStatus> {
 
 /** What may wait a second to be shown: it changes with every step. */
 export function withoutProgress(status: JobStatus): JobStatus {
-  const { step: _s, loss: _l, stepSeconds: _t, samplesPerSecond: _p, tokensPerSecond: _k, ...rest } = status
+  const { step: _s, steps: _n, loss: _l, stepSeconds: _t, samplesPerSecond: _p, tokensPerSecond: _k, ...rest } = status
   return rest
 }

@@ -10,6 +10,7 @@ import { whenQueueStops } from '../stop-policy.ts'
 import { askForCheckpoint, commitCheckpoint } from './checkpoints.ts'
 import { type Ending, endingOf } from './completion.ts'
 import { strikeDamaged } from './damage.ts'
+import { noteExpectedEnd } from './expected-end.ts'
 import { followSpec, gangFor, patchGang } from './gang.ts'
 import { missingFor } from './hold.ts'
 import { gangOf, isFinished, type JobStatus, look, type Seen } from './job.ts'
@@ -80,6 +81,7 @@ export function createTraining(context: Context): Reconciler {
     if (moved !== undefined) return sooner(moved, await show(seen, ending, undefined))
     if (seen.gang.spec.suspend) return show(seen, ending, undefined)
     if ((await followSpec(context, seen)) === 'changed') return settled()
+    if ((await noteExpectedEnd(context, seen)) === 'noted') return settled()
     const made = await makePods(context, seen.job, seen.gang, seen.pods)
     const problem = typeof made === 'object' ? made.problem : undefined
     const asked = await askForCheckpoint(context, seen, checkpointAskedAtMs)

@@ -185,7 +185,14 @@ export const gang = z
           .describe('Older committed checkpoints that retention still keeps, newest first.'),
         stepSeconds: z.number().optional().describe('Mean of the recent steps.'),
         restartSeconds: z.number().optional().describe('Measured time from seats to the first step.'),
-        expectedEnd: timestamp.optional().describe('When it should be done at the present rate.'),
+        expectedEnd: timestamp.optional().describe('When its present attempt should be done, by its pace.'),
+        expectedEndRange: z
+          .strictObject({
+            earliest: timestamp.describe('Were all steps as quick as the quickest tenth of late.'),
+            latest: timestamp.describe('Were all as slow as the slowest tenth.'),
+          })
+          .optional()
+          .describe('Between which times that is.'),
       })
       .optional()
       .describe('What was seen and decided last.'),

@@ -27,9 +27,18 @@ export const report = z
         firstStepAtMs: z.number().optional().describe('When its first step was done.'),
         restoredStep: step.optional().describe('Step of the checkpoint that it started from.'),
         step: step.optional().describe('Last step that it finished.'),
+        steps: step.optional().describe('How many it will do in all, where the job says so.'),
         stepAtMs: z.number().optional().describe('When its last step was done.'),
         loss: z.number().optional().describe('Loss at that step.'),
         stepSeconds: z.number().optional().describe('Mean of the recent steps.'),
+        pace: z
+          .strictObject({
+            mean: z.number().min(0).describe('Mean.'),
+            low: z.number().min(0).describe('In its quickest tenth.'),
+            high: z.number().min(0).describe('In its slowest tenth.'),
+          })
+          .optional()
+          .describe('Seconds a step over the latter half of the run, with all pauses between steps.'),
         samplesPerSecond: z.number().optional().describe('Samples a second.'),
         tokensPerSecond: z.number().optional().describe('Tokens a second.'),
         checkpoints: z

@@ -85,10 +85,15 @@ export const trainingJob = z
           .describe('When the job is asked for a checkpoint, who writes it, and how many are kept.'),
         progress: z
           .strictObject({
-            pattern: z.string().max(1000).describe('For example: step (?<step>[0-9]+) loss (?<loss>[0-9.]+)'),
+            pattern: z
+              .string()
+              .max(1000)
+              .describe('For example: step (?<step>[0-9]+)/(?<steps>[0-9]+) loss (?<loss>[0-9.]+)'),
           })
           .optional()
-          .describe('Regular expression over the log with the named groups step, loss, samples, tokens.'),
+          .describe(
+            'Regular expression over the log with the named groups step, steps (in all), loss, samples, tokens.',
+          ),
         progressDeadlineSeconds: seconds
           .optional()
           .describe(
@@ -157,6 +162,7 @@ export const trainingJob = z
         restartsSinceProgress: count.optional().describe('Failed attempts since the last durable checkpoint.'),
         workers: count.optional().describe('Members that run now.'),
         step: step.optional().describe('The last step that all ranks finished.'),
+        steps: step.optional().describe('How many it will do in all, where the job says so.'),
         loss: z.number().optional().describe('Loss at that step.'),
         samplesPerSecond: z.number().optional().describe('Samples a second, all ranks together.'),
         tokensPerSecond: z.number().optional().describe('Tokens a second, all ranks together.'),
@@ -166,7 +172,7 @@ export const trainingJob = z
           .optional()
           .describe('The last durable checkpoint.'),
         lostSeconds: z.number().optional().describe('GPU- or slot-seconds of work lost to failures.'),
-        expectedEnd: timestamp.optional().describe('When it should be done at the present rate.'),
+        expectedEnd: timestamp.optional().describe('When it should be done: at its pace, or as declared.'),
         startTime: timestamp.optional().describe('When it first got its seats.'),
         completionTime: timestamp.optional().describe('When it ended.'),
         lastFailure: z
