@@ -202,7 +202,7 @@ const commands: Add[] = [
   (program) =>
     program
       .command('why')
-      .description('Why a job or replica waits, who holds what it needs, and what would start it now')
+      .description('Why a job or replica waits, until when, and what would start it now; or why it sits where it does')
       .argument('<name>')
       .option('-o, --output <format>', 'json')
       .action(async (name: string, options, command: Command) =>

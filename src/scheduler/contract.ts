@@ -73,8 +73,36 @@ export interface Why {
   others?: { gangs: number; accelerators: number }
   /** 1 is next. */
   placeInLine?: number
-  /** Left out when no ends are known that would let it start. */
-  expectedStart?: { earliest: string; basis: string }
+  /**
+   * Between which times it starts, and how that is known; where it is not, `basis` says whose end is missing. Left out where
+   * no end would let it start. See `why/forecast.ts`.
+   */
+  expectedStart?: { earliest?: string; latest?: string; basis: string }
+  /** Of a gang that sits: why on these nodes, as the nodes are now. */
+  here?: {
+    /** In words: its domain of the fabric, and which others had room. */
+    place: string
+    /** Nodes on which it would sit if it sat down now, or 'nowhere'; left out where they are the same. */
+    elsewhere?: string
+    /** Accelerators that it would rather have had, and what keeps it from them now. */
+    passedOver: string[]
+    /** Nodes that it is not on, most first. */
+    rejected: { reason: string; nodes: number }[]
+  }
+  /** Of a gang that sits: by whom it may be displaced, in words, and at which price. */
+  displaceable?: {
+    by: string[]
+    /** What keeps it from that for now: a minimum run time, a disruption budget. */
+    spared?: string
+    /** What of its accelerators its queue holds beyond what it owns. */
+    borrows: { model: string; accelerators: number }[]
+    /** GPU-seconds of work that it would lose now. */
+    priceSeconds: number
+  }
+  /** Of a gang that sits, where it is known. */
+  expectedEnd?: { at: string; earliest: string; latest: string; basis: string }
+  /** Of a gang that sits with fewer members than it could have: why it does not grow, and when it would. */
+  growth?: string
   /** The smallest edits that would start it now, each tried on the state. */
   fixes: string[]
 }

@@ -17,9 +17,10 @@ import { Growth, type Resize } from './line/growth.ts'
 import { type Blocked, isPreempting, type Lane, type Line, type Start, type Waiting } from './line/line.ts'
 import { Order } from './line/order.ts'
 import {
+  type ExpectedEnd,
   earliestStart,
   endIfStarted,
-  endOfGang,
+  endOf,
   type LastKept,
   nothingReserved,
   Reservations,
@@ -29,8 +30,9 @@ import { Departures } from './preemption/departures.ts'
 import { displace, displaceable, limitsOn } from './preemption/preemption.ts'
 import { Sparing } from './preemption/sparing.ts'
 import { State } from './state.ts'
+import type { Explained } from './why/explained.ts'
 import { constraintOf, type Described, reasonOf } from './why/reasons.ts'
-import { type Explained, explain } from './why/why.ts'
+import { explain } from './why/why.ts'
 
 /**
  * Order: priority, then fair share, then age, then name. A gang that does not fit displaces whom it may, if it then fits:
@@ -57,7 +59,7 @@ export class FleetScheduler extends State implements Scheduler, Explained {
   readonly #departures = new Departures(this)
   readonly #growth = new Growth()
   /** When gangs that sit are expected to end, where that is known. */
-  readonly #ends = new Map<string, number>()
+  readonly ends = new Map<string, ExpectedEnd>()
   readonly #changed = new Set<string>()
   readonly #lastKept: LastKept = new Map()
 
@@ -121,7 +123,7 @@ export class FleetScheduler extends State implements Scheduler, Explained {
     this.#departures.tell(key)
     this.followBudget(key)
     this.#growth.follow(state)
-    this.#expectEnd(key, endOfGang(object) ?? this.#assumedEnd(state))
+    this.#expectEnd(key, endOf(object) ?? this.#assumedEnd(state))
     this.#changed.add(key)
   }
 
@@ -149,7 +151,7 @@ export class FleetScheduler extends State implements Scheduler, Explained {
       this.#mix.set(key, undefined)
       this.#growth.forget(key)
       this.#changed.delete(key)
-      this.#ends.delete(key)
+      this.ends.delete(key)
       this.#departures.forget(key)
       this.#departures.tell(key)
     }
@@ -298,16 +300,16 @@ export class FleetScheduler extends State implements Scheduler, Explained {
   }
 
   /** Of seats that are not committed yet. */
-  #assumedEnd({ inFlight, key }: GangState): number | undefined {
-    return inFlight?.verdict.kind === 'bind' && inFlight.outcome !== 'stale' ? this.#ends.get(key) : undefined
+  #assumedEnd({ inFlight, key }: GangState): ExpectedEnd | undefined {
+    return inFlight?.verdict.kind === 'bind' && inFlight.outcome !== 'stale' ? this.ends.get(key) : undefined
   }
 
   /** Somebody may be able to run until then on what is kept for others. */
-  #expectEnd(key: string, atMs: number | undefined): void {
-    if (this.#ends.get(key) === atMs) return
-    if (atMs === undefined) this.#ends.delete(key)
-    else this.#ends.set(key, atMs)
-    this.fleet.generation++
+  #expectEnd(key: string, end: ExpectedEnd | undefined): void {
+    const before = this.ends.get(key)
+    if (end === undefined) this.ends.delete(key)
+    else this.ends.set(key, end)
+    if (before?.atMs !== end?.atMs) this.fleet.generation++
   }
 
   /** What it grows into is its own from now on. */
@@ -344,9 +346,9 @@ export class FleetScheduler extends State implements Scheduler, Explained {
   #startByEnds(key: string, nowMs: number): Start | undefined {
     const state = this.gangs.get(key)
     if (state === undefined) return undefined
-    const endings = [...this.#ends].flatMap(([gang, atMs]) => {
+    const endings = [...this.ends].flatMap(([gang, { atMs }]) => {
       const one = gang === key ? undefined : this.gangs.get(gang)
-      return one === undefined ? [] : [{ atMs, pods: podsOf(one, this.livePodsOf(gang)) }]
+      return one === undefined ? [] : [{ atMs, pods: () => podsOf(one, this.livePodsOf(gang)) }]
     })
     if (endings.length === 0) return undefined
     return earliestStart(this.fleet, endings, nowMs, () => {

@@ -107,6 +107,31 @@ describe('a factory on this machine', () => {
     expect(millwright('delete', 'job', 'changing').status).toBe(0)
   })
 
+  it('foretells the end of a job from its steps, and by it the start of who waits for it', async () => {
+    await up()
+    const script = join(dir, 'steps.sh')
+    writeFileSync(
+      script,
+      'i=0\nwhile [ $i -lt 5000 ]; do i=$((i+1)); echo "{\\"step\\":$i,\\"steps\\":5000}" >> $MILLWRIGHT_PROGRESS; sleep 0.1; done\n',
+    )
+    expect(
+      millwright('run', '--detach', '--name', 'paced', '--workers', String(slotCount()), '--', 'sh', script).status,
+    ).toBe(0)
+    await until(() => phase('paced') === 'Running')
+    expect(millwright('run', '--detach', '--name', 'next', '--', 'echo', 'hello').status).toBe(0)
+    await until(() => phase('next') === 'Waiting')
+    await until(() => gang('paced').status?.expectedEnd !== undefined)
+    const waits = JSON.parse(millwright('why', 'next', '-o', 'json').stdout)
+    expect(waits.expectedStart).toMatchObject({ basis: 'by the pace of job/paced' })
+    const { earliest, latest } = waits.expectedStart
+    const left = [earliest, latest].map((time: string) => (Date.parse(time) - Date.now()) / 1000)
+    expect(left[0]).toBeGreaterThan(300)
+    expect(left[1]).toBeLessThan(3000)
+    expect(millwright('why', 'next').stdout).toMatch(/start {2}in \d+m.*, by the pace of job\/paced/)
+    expect(millwright('why', 'paced').stdout).toMatch(/ends {3}in \d+m.*, by its steps and its pace/)
+    for (const name of ['next', 'paced']) expect(millwright('delete', 'job', name).status).toBe(0)
+  })
+
   it('says what to do when no factory runs', () => {
     const answer = millwright('get', 'jobs')
     expect([answer.status, answer.stderr]).toEqual([4, expect.stringContaining('millwright up')])
@@ -157,6 +182,15 @@ async function stop(signal: NodeJS.Signals): Promise<void> {
 function job(name: string): { status?: { phase?: string; restarts?: number } } {
   const answer = millwright('get', 'job', name, '-o', 'json')
   return answer.status === 0 ? JSON.parse(answer.stdout) : {}
+}
+function gang(name: string): { status?: { expectedEnd?: string } } {
+  const answer = millwright('get', 'gang', name, '-o', 'json')
+  return answer.status === 0 ? JSON.parse(answer.stdout) : {}
+}
+/** Of the one node that there is. */
+function slotCount(): number {
+  const { items } = JSON.parse(millwright('get', 'nodes', '-o', 'json').stdout)
+  return Number(items[0].status.allocatable['millwright.dev/cpu'])
 }
 const phase = (name: string) => job(name).status?.phase
 

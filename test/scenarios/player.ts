@@ -8,7 +8,7 @@ import type { Queue } from '../../src/model/kinds/queue.ts'
 import { annotation, label } from '../../src/model/names.ts'
 import { templateOf } from '../../src/model/pods.ts'
 import { type KindMap, kinds, type Resource } from '../../src/model/registry.ts'
-import type { Seats, Verdict } from '../../src/scheduler/contract.ts'
+import type { Seats, Verdict, Why } from '../../src/scheduler/contract.ts'
 import { type Happening, type Leaving, Rehearsal } from '../../src/scheduler/rehearsal/rehearsal.ts'
 import { scheduleOf } from '../../src/scheduler/rehearsal/schedule.ts'
 import { createScheduler } from '../../src/scheduler/scheduler.ts'
@@ -66,6 +66,7 @@ export class Player {
       fail: (title) => this.#fail(key(title), take(options, 'rank')),
       finish: (title) => world.finish(key(title)),
       checkpoint: (title) => this.#checkpoint(key(title)),
+      pace: (title, end) => this.#pace(key(title), end, options),
       slow: (title) => world.slow.add(key(title)),
       leave: (title) => world.slow.delete(key(title)),
       advance: (duration) => this.#tell(world.advance(durationMs(duration))),
@@ -236,6 +237,13 @@ export class Player {
     )
   }
 
+  #pace(key: string, end: string, options: Map<string, string>): void {
+    const time = (duration: string) => new Date(this.#world.nowMs + durationMs(duration)).toISOString()
+    const [earliest, latest] = [take(options, 'earliest') ?? end, take(options, 'latest') ?? end]
+    const expectedEndRange = { earliest: time(earliest), latest: time(latest) }
+    this.#world.edit(key, {}, { expectedEnd: time(end), expectedEndRange })
+  }
+
   // ---- what it says ----
 
   #tell(course: readonly Happening[]): void {
@@ -283,13 +291,44 @@ export class Player {
     this.#tell(this.#world.play())
     const why = this.#world.scheduler.why(key, this.#world.nowMs)
     this.#said.push(`${this.#title(key)} is ${why.state}: ${why.reason}: ${why.message}`)
+    if (why.state === 'seated') this.#whyHere(why)
     if (why.state !== 'waiting') return
     if (why.placeInLine !== undefined) this.#said.push(`  number ${why.placeInLine} in line`)
-    if (why.expectedStart !== undefined) {
-      const minutes = Math.round((Date.parse(why.expectedStart.earliest) - this.#world.nowMs) / 60_000)
-      this.#said.push(`  starts in ${minutes} min at the earliest: ${why.expectedStart.basis}`)
-    }
+    if (why.expectedStart !== undefined) this.#said.push(`  ${this.#start(why.expectedStart)}`)
     for (const fix of why.fixes) this.#said.push(`  would start now: ${fix}`)
+  }
+
+  #whyHere({ here, displaceable, expectedEnd, growth }: Why): void {
+    const say = (line: string) => void this.#said.push(`  ${line}`)
+    if (here !== undefined) {
+      say(`here: ${here.place}${here.elsewhere === undefined ? '' : `; would sit on ${here.elsewhere} now`}`)
+      for (const passed of here.passedOver) say(`rather: ${passed}`)
+      if (here.rejected.length > 0)
+        say(`other nodes: ${here.rejected.map(({ reason, nodes }) => `${nodes} ${reason}`).join(', ')}`)
+    }
+    if (displaceable !== undefined) {
+      const by =
+        displaceable.by.length === 0
+          ? 'nobody'
+          : [...displaceable.by, ...(displaceable.spared === undefined ? [] : [displaceable.spared])].join('; ')
+      say(`may be displaced by: ${by} (it would lose ${Math.round(displaceable.priceSeconds)} accelerator-seconds)`)
+    }
+    if (expectedEnd !== undefined) {
+      const { earliest, latest, basis } = expectedEnd
+      say(`ends in ${this.#minutes(earliest, latest)}: ${basis}`)
+    }
+    if (growth !== undefined) say(`grows: ${growth}`)
+  }
+
+  #minutes(earliest: string, latest: string): string {
+    const minutes = (time: string) => Math.round((Date.parse(time) - this.#world.nowMs) / 60_000)
+    return earliest === latest ? `${minutes(earliest)} min` : `${minutes(earliest)} to ${minutes(latest)} min`
+  }
+
+  #start({ earliest, latest, basis }: NonNullable<Why['expectedStart']>): string {
+    if (earliest === undefined) return `start unknown: ${basis}`
+    if (latest === undefined) return `starts at the earliest in ${this.#minutes(earliest, earliest)}: ${basis}`
+    return `starts in ${this.#minutes(earliest, latest)}: ${basis}`
   }
 
   #gangs(): void {

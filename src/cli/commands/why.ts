@@ -1,3 +1,4 @@
+import { humanDuration } from '../../api/age.ts'
 import type { Client } from '../../api/client.ts'
 import { conditionOf } from '../../model/conditions.ts'
 import type { InferenceService } from '../../model/kinds/inference-service.ts'
@@ -25,9 +26,10 @@ export async function why(word: string, options: { output?: string }, global: Gl
   if (mine.length === 0 && standing === undefined)
     throw new Exit(exit.notFound, `there is no job, service or gang "${name}" in namespace ${namespace}.`)
   const asked = standing?.isOver === true ? [] : mine
-  const scheduler = asked.length > 0 ? await snapshot(client) : undefined
+  const nowMs = Date.now()
+  const scheduler = asked.length > 0 ? await snapshot(client, nowMs) : undefined
   const answers = asked.flatMap(
-    (gang) => scheduler?.why(`${gang.metadata.namespace}/${gang.metadata.name}`, Date.now()) ?? [],
+    (gang) => scheduler?.why(`${gang.metadata.namespace}/${gang.metadata.name}`, nowMs) ?? [],
   )
   if (output === 'json') {
     const whole = answers.length === 0 ? standing : answers.length === 1 ? answers[0] : answers
@@ -38,9 +40,7 @@ export async function why(word: string, options: { output?: string }, global: Gl
   if (standing !== undefined)
     for (const line of linesOf(isSaidBelow ? { ...standing, message: undefined } : standing)) console.log(plain(line))
   for (const answer of answers) {
-    // Its owner has said already how it does with its seats, or without.
-    if (standing === undefined || answer.state === 'waiting') print(answer)
-    else if (answer.state === 'seated') console.log(plain(`  ${answer.gang}: ${answer.message}`))
+    for (const line of answerLines(answer, nowMs, standing !== undefined)) console.log(plain(line))
   }
 }
 
@@ -110,38 +110,80 @@ function linesOf({ name, phase, reason, message, lastFailure, hint }: Standing):
   return lines
 }
 
+/** @param isOwned Its owner has said already how it does with its seats, or without. */
+function answerLines(answer: Why, nowMs: number, isOwned: boolean): string[] {
+  const { gang, state, reason, message, placeInLine } = answer
+  if (state === 'seated') return [`${isOwned ? '  ' : ''}${gang}: ${message}`, ...seatedLines(answer, nowMs)]
+  if (state !== 'waiting') return isOwned ? [] : [`${gang}: ${state}`, `  ${reason}: ${message}`]
+  const place = placeInLine === undefined ? '' : `, number ${placeInLine} in line`
+  return [`${gang}: waiting${place}`, `  ${reason}: ${message}`, ...waitingLines(answer, nowMs)]
+}
+
 const holdersShown = 4
 
-function print(answer: Why): void {
-  const asked = answer.asked.accelerators.map((accelerator) => `${accelerator.model}:${accelerator.count}`).join(' or ')
-  const place = answer.placeInLine === undefined ? '' : `, number ${answer.placeInLine} in line`
-  console.log(plain(`${answer.gang}: ${answer.state}${place}`))
-  console.log(plain(`  ${answer.reason}: ${answer.message}`))
-  if (answer.state !== 'waiting') return
-  const free = answer.free.map((one) => `${one.count} of ${one.total} ${one.model}`).join(', ') || 'none'
-  const members = `${answer.asked.members} member${answer.asked.members === 1 ? '' : 's'}`
-  console.log(`  asked  ${members}, ${asked} in all; free ${free}`)
-  if (answer.holders.length > 0) {
-    const held = answer.holders.slice(0, holdersShown).map(({ gang, accelerators, share, queue, priority }) => {
+function waitingLines({ asked, free, holders, others, expectedStart, reason, fixes }: Why, nowMs: number): string[] {
+  const wanted = asked.accelerators.map(({ model, count }) => `${model}:${count}`).join(' or ')
+  const left = free.map((one) => `${one.count} of ${one.total} ${one.model}`).join(', ') || 'none'
+  const members = `${asked.members} member${asked.members === 1 ? '' : 's'}`
+  const lines = [`  asked  ${members}, ${wanted} in all; free ${left}`]
+  if (holders.length > 0) {
+    const held = holders.slice(0, holdersShown).map(({ gang, accelerators, share, queue, priority }) => {
       const part = share > 0 ? `, ${Math.round(100 * share)} %` : ''
       return `${gang} ${accelerators}${part} (queue ${queue}, priority ${priority})`
     })
-    const more = answer.holders.length - held.length + (answer.others?.gangs ?? 0)
-    console.log(plain(`  held   ${held.join(', ')}${more > 0 ? ` and ${more} more` : ''}`))
+    const more = holders.length - held.length + (others?.gangs ?? 0)
+    lines.push(`  held   ${held.join(', ')}${more > 0 ? ` and ${more} more` : ''}`)
   }
-  if (answer.expectedStart !== undefined)
-    console.log(plain(`  starts at ${answer.expectedStart.earliest} at the earliest, ${answer.expectedStart.basis}`))
-  console.log(
-    `  starts now with: ${answer.fixes.length > 0 ? answer.fixes.join('; or ') : 'nothing smaller than waiting was found'}`,
-  )
+  if (expectedStart !== undefined) lines.push(`  start  ${startSaid(expectedStart, nowMs)}`)
+  if (reason !== 'Preempting')
+    lines.push(
+      `  starts now with: ${fixes.length > 0 ? fixes.join('; or ') : 'nothing smaller than waiting was found'}`,
+    )
+  return lines
 }
 
-async function snapshot(client: Client) {
+const rejectedShown = 4
+
+function seatedLines({ here, displaceable, expectedEnd, growth }: Why, nowMs: number): string[] {
+  const lines: string[] = []
+  if (here !== undefined) {
+    const { place, elsewhere, passedOver, rejected } = here
+    lines.push(`  here   ${[place, ...(elsewhere === undefined ? [] : [`would sit on ${elsewhere} now`])].join('; ')}`)
+    if (passedOver.length > 0) lines.push(`  rather ${passedOver.join('; ')}`)
+    const reasons = rejected.slice(0, rejectedShown).map((one) => `${one.nodes} ${one.reason}`)
+    const more = rejected.length > rejectedShown ? [`${rejected.length - rejectedShown} more reasons`] : []
+    if (reasons.length > 0) lines.push(`  nodes  not on ${[...reasons, ...more].join(', ')}`)
+  }
+  if (displaceable !== undefined) {
+    const { by, spared, priceSeconds } = displaceable
+    const price = `would lose ${Math.round(priceSeconds)} accelerator-seconds of work`
+    lines.push(
+      `  leaves ${by.length === 0 ? 'for nobody' : `for ${by.join('; or ')}`}${spared === undefined ? '' : `; ${spared}`}; ${price}`,
+    )
+  }
+  if (expectedEnd !== undefined)
+    lines.push(`  ends   in ${leftSaid(expectedEnd.earliest, expectedEnd.latest, nowMs)}, ${expectedEnd.basis}`)
+  if (growth !== undefined) lines.push(`  grows  ${growth}`)
+  return lines
+}
+
+function leftSaid(earliest: string, latest: string, nowMs: number): string {
+  const left = (time: string) => humanDuration(Math.max(0, Date.parse(time) - nowMs))
+  return left(earliest) === left(latest) ? left(latest) : `${left(earliest)} to ${left(latest)}`
+}
+
+function startSaid({ earliest, latest, basis }: NonNullable<Why['expectedStart']>, nowMs: number): string {
+  if (earliest === undefined) return `unknown: ${basis}`
+  if (latest === undefined) return `in ${leftSaid(earliest, earliest, nowMs)} at the earliest, ${basis}`
+  return `in ${leftSaid(earliest, latest, nowMs)}, ${basis}`
+}
+
+async function snapshot(client: Client, nowMs: number) {
   const scheduler = createScheduler()
   for (const kind of ['Queue', 'Node', 'Gang', 'Pod'] as const) {
     for (const object of (await client.list(kind, {})).items)
       scheduler.apply({ kind, object } as Parameters<typeof scheduler.apply>[0])
   }
-  scheduler.decide(Date.now())
+  scheduler.decide(nowMs)
   return scheduler
 }

@@ -14,7 +14,7 @@ import type { QuotaTree } from '../quota/tree.ts'
 import { queueBlock, quotaLeft } from './admission.ts'
 import type { Lane, Line, Waiting } from './line.ts'
 import { Order } from './order.ts'
-import { endOfGang, nothingReserved } from './reservations.ts'
+import { endOf, nothingReserved } from './reservations.ts'
 
 /** What growing needs of a scheduler. */
 export interface Scene {
@@ -31,16 +31,16 @@ export type Resize = Verdict & { kind: 'resize' }
  * Room must have been there for so long: whoever was asked to leave, or starts again, is back in line within a few of the
  * control plane's rounds (5 s), and comes first.
  */
-const idleSeconds = 10
+export const idleSeconds = 10
 /**
  * Idle accelerators are counted on for so long at most. An hour is also the longest that `interval: auto` lets pass
  * between two checkpoints.
  */
 const horizonSeconds = 3600
 /** What is grown into may be asked back, and then a second restart is paid: the gain has to pay for both. */
-const gainPerPrice = 2
+export const gainPerPrice = 2
 /** From seats to the next resize: with ten restarts' time between, growing takes less than a tenth of a gang's time. */
-const restartsApart = 10
+export const restartsApart = 10
 
 /**
  * Which elastic gangs are to grow. A larger size means a checkpoint and a restart of all members, so it is taken only when
@@ -120,21 +120,46 @@ export class Growth {
   }
 }
 
-function sizeMax({ spec }: Gang): number {
+export function sizeMax({ spec }: Gang): number {
   return spec.groups.reduce((sum, { max }) => sum + max, 0)
 }
 
 /** Whether somebody in line could use what the gang would take: then it is not idle, however little of it there is. */
 function wantedIn(line: Line): (more: Gang) => boolean {
-  const wanted = new Set<string>()
+  const wanted = wantedModels(line)
+  return (more) => wantedBy(wanted, more) !== undefined
+}
+
+/** Who in line could use what the gang would take, and of which model. */
+export function whoWants(line: Line, more: Gang): Wanted | undefined {
+  return wantedBy(wantedModels(line), more)
+}
+
+interface Wanted {
+  key: string
+  model: string
+}
+
+/** By model, the first of a lane that could use it. */
+function wantedModels(line: Line): ReadonlyMap<string, Wanted> {
+  const wanted = new Map<string, Wanted>()
   for (const lane of line.lanes()) {
-    if (!canUseMore(lane)) continue
-    for (const { accelerators } of lane.waiting[0]?.gang.spec.groups ?? []) {
-      for (const { model } of accelerators) wanted.add(model)
+    const [first] = lane.waiting
+    if (first === undefined || !canUseMore(lane)) continue
+    for (const { accelerators } of first.gang.spec.groups) {
+      for (const { model } of accelerators) if (!wanted.has(model)) wanted.set(model, { key: first.key, model })
     }
   }
-  const isWanted = (model: string) => [...wanted].some((asked) => isMeant(asked, model))
-  return ({ spec }) => spec.groups.some(({ accelerators }) => accelerators.some(({ model }) => isWanted(model)))
+  return wanted
+}
+
+function wantedBy(wanted: ReadonlyMap<string, Wanted>, { spec }: Gang): Wanted | undefined {
+  for (const { accelerators } of spec.groups) {
+    for (const { model } of accelerators) {
+      for (const [asked, by] of wanted) if (isMeant(asked, model)) return by
+    }
+  }
+  return undefined
 }
 
 /** No accelerator helps a gang that its queue holds back, or that the nodes could not take were they empty. */
@@ -146,7 +171,7 @@ function canUseMore({ blocked }: Lane): boolean {
 }
 
 /** The gang with no fewer members than it has, on the accelerators that it has. */
-function noFewer(gang: Gang, fleet: Fleet): Gang {
+export function noFewer(gang: Gang, fleet: Fleet): Gang {
   const { spec, status } = gang
   const members = status?.seats?.members ?? []
   const had = membersByGroup({ members })
@@ -166,7 +191,7 @@ function modelOf(fleet: Fleet, { node, devices }: Seats['members'][number]): str
 }
 
 /** Where it would have more members now, if anywhere; those that it has stay where they are. */
-function placesFor({ fleet, quota, queues }: Scene, { key, object, seatPods }: GangState, more: Gang): Placed[] {
+export function placesFor({ fleet, quota, queues }: Scene, { key, object, seatPods }: GangState, more: Gang): Placed[] {
   const { seats } = object.status ?? {}
   if (seats === undefined || queueBlock(queues, object) !== undefined) return []
   if (!seats.members.every((seat) => canComeBack(fleet, seat))) return []
@@ -229,7 +254,7 @@ interface Worth {
 }
 
 /** What so many accelerators more are worth to it. */
-function worthOf(gang: Gang, gpus: number, nowMs: number): Worth | undefined {
+export function worthOf(gang: Gang, gpus: number, nowMs: number): Worth | undefined {
   const price = priceOfGang(gang, nowMs)
   const { seats } = gang.status ?? {}
   if (price === undefined || seats === undefined) return undefined
@@ -247,9 +272,13 @@ function mayPay(gang: Gang, gpus: number, nowMs: number): boolean {
   return most?.isRested === true && most.gainSeconds >= gainPerPrice * most.price.gpuSeconds
 }
 
+export function acceleratorsOf(members: Seats['members']): number {
+  return members.flatMap(({ devices }) => devices).reduce((sum, { milli }) => sum + milli, 0) / 1000
+}
+
 /** The rule, with its numbers; undefined while it says no. */
 function verdictOn({ key, object }: GangState, added: Seats['members'], nowMs: number): Resize | undefined {
-  const gpus = added.flatMap(({ devices }) => devices).reduce((sum, { milli }) => sum + milli, 0) / 1000
+  const gpus = acceleratorsOf(added)
   const worth = worthOf(object, gpus, nowMs)
   if (worth?.isRested !== true || worth.gainSeconds < gainPerPrice * worth.priceSeconds) return undefined
   const { price, priceSeconds, gainSeconds, workSeconds, satSeconds } = worth
@@ -276,7 +305,7 @@ function verdictOn({ key, object }: GangState, added: Seats['members'], nowMs: n
 
 /** For how long the new members would work: until it ends, which they bring nearer, or as far as idle room is counted on. */
 function workFor(gang: Gang, { gpus }: LostWork, added: number, nowMs: number): number {
-  const endMs = endOfGang(gang)
+  const endMs = endOf(gang)?.atMs
   if (endMs === undefined) return horizonSeconds
   const leftSeconds = Math.max(0, endMs - nowMs) / 1000
   return Math.min(horizonSeconds, (leftSeconds * gpus) / Math.max(gpus + added, Number.EPSILON))

@@ -46,6 +46,14 @@ export class Line {
     return this.#lanes.values()
   }
 
+  /** The gangs of each lane, without this one. */
+  *lanesBeside(key: string): Iterable<readonly Waiting[]> {
+    const own = this.#laneOf.get(key)
+    for (const lane of this.lanes()) {
+      yield lane === own ? lane.waiting.filter((one) => one.key !== key) : lane.waiting
+    }
+  }
+
   /** How many go before the gang, itself included: 1 is next. */
   placeOf(key: string): number | undefined {
     const own = this.#laneOf.get(key)?.waiting.find((one) => one.key === key)

@@ -3,26 +3,46 @@ import type { Placed } from '../fit/search.ts'
 import { nodesToWaitFor, type Reservation, type Reserved, type Shortage } from '../fit/shortage.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import { modelsOf } from './admission.ts'
+import { type Ending, Ends } from './ends.ts'
 import type { Blocked, Start } from './line.ts'
 
-/** What ends at a time that is known. */
-export interface Ending {
+/** When a gang is expected to end, between which times that is, and how it is known. What is declared has no spread. */
+export interface ExpectedEnd {
   atMs: number
-  pods: Iterable<string>
+  earliestMs: number
+  latestMs: number
+  basis: 'pace' | 'declared'
 }
 
-/** When a gang that sits is expected to end: by its rate, or as declared. */
-export function endOfGang({ spec, status }: Gang): number | undefined {
-  const { seats, expectedEnd } = status ?? {}
+/** Of a gang that sits: by its pace, else as declared. */
+export function endOf({ spec, status }: Gang): ExpectedEnd | undefined {
+  const { seats, expectedEnd, expectedEndRange: range } = status ?? {}
   if (seats === undefined || seats.attempt !== spec.attempt) return undefined
-  const atMs = expectedEnd === undefined ? Number.NaN : Date.parse(expectedEnd)
-  if (!Number.isNaN(atMs)) return atMs
-  return endIfStarted({ spec }, Date.parse(seats.at), seats.speed ?? 1)
+  if (expectedEnd === undefined && spec.expectedSeconds === undefined) return undefined
+  const sinceMs = Date.parse(seats.at)
+  const atMs = timeOf(expectedEnd) ?? Number.NaN
+  // One before it sat down is of an attempt before.
+  if (atMs > sinceMs) {
+    const [earliestMs, latestMs] = [timeOf(range?.earliest) ?? atMs, timeOf(range?.latest) ?? atMs]
+    return { atMs, earliestMs, latestMs, basis: 'pace' }
+  }
+  return endIfStarted({ spec }, sinceMs, seats.speed ?? 1)
 }
 
-/** When it would end if it started now, at a speed or, not knowing what it gets, at its slowest; undefined when nobody said. */
-export function endIfStarted({ spec }: Pick<Gang, 'spec'>, nowMs: number, speed = slowest(spec)): number | undefined {
-  return spec.expectedSeconds === undefined ? undefined : nowMs + (spec.expectedSeconds * 1000) / speed
+function timeOf(timestamp: string | undefined): number | undefined {
+  const ms = timestamp === undefined ? Number.NaN : Date.parse(timestamp)
+  return Number.isNaN(ms) ? undefined : ms
+}
+
+/** If it started then, at a speed or, not knowing what it gets, at its slowest; undefined when nobody said. */
+export function endIfStarted(
+  { spec }: Pick<Gang, 'spec'>,
+  startMs: number,
+  speed = slowest(spec),
+): ExpectedEnd | undefined {
+  if (spec.expectedSeconds === undefined) return undefined
+  const atMs = startMs + (spec.expectedSeconds * 1000) / speed
+  return { atMs, earliestMs: atMs, latestMs: atMs, basis: 'declared' }
 }
 
 function slowest({ groups }: Gang['spec']): number {
@@ -31,7 +51,7 @@ function slowest({ groups }: Gang['spec']): number {
 
 /**
  * The earliest of the ends at which `place` succeeds, all up to it having taken place. A gang that has overrun its
- * expectation may end any time: now. Ends are tried by doubling, then bisection: O(log ends) placements.
+ * expectation may end any time: now.
  */
 export function earliestStart(
   fleet: Fleet,
@@ -39,31 +59,11 @@ export function earliestStart(
   nowMs: number,
   place: () => readonly Placed[] | undefined,
 ): Start | undefined {
-  const inOrder = endings.toSorted((a, b) => a.atMs - b.atMs)
   return fleet.attempt(() => {
-    let ended = 0
-    const endFirst = (count: number) => {
-      for (; ended < count; ended++) for (const pod of inOrder[ended]?.pods ?? []) fleet.lift(pod)
-      for (; ended > count; ended--) for (const pod of inOrder[ended - 1]?.pods ?? []) fleet.putBack(pod)
-    }
-    let [fits, tooFew]: [number, number] = [0, 0]
-    let placed: readonly Placed[] | undefined
-    for (let count = 1; placed === undefined && tooFew < inOrder.length; count *= 2) {
-      fits = Math.min(count, inOrder.length)
-      endFirst(fits)
-      placed = place()
-      if (placed === undefined) tooFew = fits
-    }
+    const ends = new Ends(fleet, endings)
+    const placed = ends.until(place, 1)
     if (placed === undefined) return undefined
-    while (fits - tooFew > 1) {
-      const middle = (fits + tooFew) >> 1
-      endFirst(middle)
-      const sooner = place()
-      if (sooner === undefined) tooFew = middle
-      else [fits, placed] = [middle, sooner]
-    }
-    const atMs = Math.max(nowMs, inOrder[fits - 1]?.atMs ?? nowMs)
-    return { atMs, nodes: new Set(placed.map(({ node }) => node)) }
+    return { atMs: Math.max(nowMs, ends.atMs ?? nowMs), nodes: new Set(placed.map(({ node }) => node)) }
   })
 }
 
@@ -115,7 +115,7 @@ export class Reservations {
   /** As they are for the gang, if it started now. Worked out before room is tried for it, while the fleet is as it is. */
   for(gang: Gang, nowMs: number): Reserved {
     for (const model of modelsOf(gang, this.#fleet)) this.#keptFor(model)
-    const endsAtMs = endIfStarted(gang, nowMs)
+    const endsAtMs = endIfStarted(gang, nowMs)?.atMs
     return {
       of: (model) => {
         const kept = this.#keptFor(model)

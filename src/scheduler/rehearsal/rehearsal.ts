@@ -8,7 +8,7 @@ import { keyOf } from '../../model/refs.ts'
 import { evictionOf, statusAfter } from '../committed.ts'
 import type { Change, Scheduler, Verdict, Victim } from '../contract.ts'
 import { hasEnded } from '../fleet/fleet.ts'
-import { endOfGang } from '../line/reservations.ts'
+import { endOf } from '../line/reservations.ts'
 
 /** What came to pass, in order. */
 export type Happening =
@@ -218,7 +218,7 @@ export class Rehearsal {
   #nextEnd(untilMs: number): { key: string; atMs: number } | undefined {
     let next: { key: string; atMs: number } | undefined
     for (const [key, gang] of this.gangs) {
-      const atMs = gang.spec.suspend ? undefined : endOfGang(gang)
+      const atMs = gang.spec.suspend ? undefined : endOf(gang)?.atMs
       if (atMs !== undefined && atMs <= untilMs && (next === undefined || atMs < next.atMs)) next = { key, atMs }
     }
     return next

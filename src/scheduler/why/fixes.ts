@@ -10,7 +10,7 @@ import { wantsOf } from '../gangs.ts'
 import { nothingReserved } from '../line/reservations.ts'
 import { Nodes } from '../preemption/stage.ts'
 import { candidateOrder, type Candidate as Leaver } from '../quota/candidates.ts'
-import { titleOf } from './reasons.ts'
+import { listed, titleOf } from './reasons.ts'
 import type { Edit, Scene } from './what-if.ts'
 
 /** An edit that may start a gang that waits, in words. */
@@ -277,13 +277,6 @@ function familyOf<T>(parts: readonly T[], from: number, of: (some: readonly T[])
         : make(some.toSpliced(index, 1))
     },
   }
-}
-
-const namedMax = 3
-
-function listed(names: readonly string[]): string {
-  const named = names.slice(0, namedMax).join(' and ')
-  return names.length > namedMax ? `${named} and ${names.length - namedMax} more` : named
 }
 
 function edited(gang: Gang, spec: Partial<Gang['spec']>): Edit {

@@ -255,6 +255,14 @@ function noneHolds({ within, slice }: Shortage): string {
   return slice === undefined ? 'fewer are free' : 'fewer such slices are free'
 }
 
+/** The first few by name. */
+export function listed(names: readonly string[]): string {
+  const others = names.length - holdersNamed
+  const named = names.slice(0, others > 0 ? holdersNamed : -1).join(', ')
+  const last = others > 0 ? `${others} more` : (names.at(-1) ?? '')
+  return named === '' ? last : `${named} and ${last}`
+}
+
 function companySaid({ demand }: Shortage): string {
   return demand.company?.said ?? ''
 }
@@ -325,11 +333,11 @@ function closedNodes({ alternative, demand }: Shortage, fleet: Fleet): string {
   return why.length > holdersNamed ? `${named} and ${why.length - holdersNamed} more` : named
 }
 
-function hasModel({ devices }: NodeState, model: string): boolean {
+export function hasModel({ devices }: NodeState, model: string): boolean {
   return [...devices.values()].some((device) => isMeant(model, device.model))
 }
 
-function notAdmitted(node: NodeState, { nodeSelector, terms, capacityTypes }: Demand): string {
+export function notAdmitted(node: NodeState, { nodeSelector, terms, capacityTypes }: Demand): string {
   if (capacityTypes?.includes(node.capacityType) === false)
     return `is ${node.capacityType}, not ${capacityTypes.join(' or ')}`
   const missing = Object.entries(nodeSelector).find(([key, value]) => node.labels[key] !== value)

@@ -15,13 +15,15 @@ import { podsOf } from '../gangs.ts'
 import { queueBlock, quotaLeft } from '../line/admission.ts'
 import type { Line, Start, Waiting } from '../line/line.ts'
 import { type Head, Order } from '../line/order.ts'
-import { Reservations } from '../line/reservations.ts'
+import { type ExpectedEnd, Reservations } from '../line/reservations.ts'
 import { displace, displaceable, type Scene as Preemption } from '../preemption/preemption.ts'
 
 /** What what-ifs need of a scheduler that has decided. */
 export interface Scene extends Preemption {
   queues: ReadonlyMap<string, Queue>
   line: Line
+  /** Of gangs that sit, or are given seats: when they are expected to end, where that is known. */
+  ends: ReadonlyMap<string, ExpectedEnd>
   /** When and where a gang that waits would start, as far as that is known. */
   startOf(gang: string, nowMs: number): Start | undefined
 }
@@ -124,7 +126,7 @@ export class WhatIf {
     const { fleet, quota, line, gangs } = this.#scene
     const own: Waiting = { key: this.#state.key, gang: object }
     const reservations = new Reservations(fleet, (gang) => this.#scene.startOf(gang, this.#nowMs))
-    this.#others ??= new Order(quota, this.#lanesBeside())
+    this.#others ??= new Order(quota, line.lanesBeside(this.#state.key))
     const order = this.#others.copy()
     order.enter([own], 0)
     for (let next = order.next(); next !== undefined && next.head !== own; next = order.next()) {
@@ -172,15 +174,6 @@ export class WhatIf {
       charged.push(placed)
     }
     order.enter(lane, index + 1)
-  }
-
-  /** All lanes as they are, without the gang itself. */
-  *#lanesBeside(): Iterable<readonly Waiting[]> {
-    const { line } = this.#scene
-    const own = line.laneOf(this.#state.key)
-    for (const lane of line.lanes()) {
-      yield lane === own ? lane.waiting.filter(({ key }) => key !== this.#state.key) : lane.waiting
-    }
   }
 
   #fit(key: string, object: Gang, reserved: Reserved): Fit {

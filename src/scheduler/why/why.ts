@@ -1,13 +1,13 @@
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { Why } from '../contract.ts'
 import { wantsOf } from '../gangs.ts'
-import type { Blocked } from '../line/line.ts'
+import { type Blocked, isPreempting } from '../line/line.ts'
+import type { Explained } from './explained.ts'
 import { type Candidate, type Family, families } from './fixes.ts'
-import { describe, type Holders, holdersOfShortage, type Scene as Said, titleOf } from './reasons.ts'
-import { type Scene, type Started, WhatIf } from './what-if.ts'
-
-/** What explaining needs of a scheduler that has decided. */
-export type Explained = Scene & Said
+import { forecast } from './forecast.ts'
+import { describe, type Holders, holdersOfShortage, preemptingMessage, titleOf } from './reasons.ts'
+import { seated } from './seated.ts'
+import { type Started, WhatIf } from './what-if.ts'
 
 /** Computed on request: what is missing, who holds it, when it is expected, and edits that were tried and would start it now. */
 export function explain(scheduler: Explained, key: string, nowMs: number): Why {
@@ -17,20 +17,28 @@ export function explain(scheduler: Explained, key: string, nowMs: number): Why {
   const about = whyBase(scheduler, key, gang)
   if (gang.spec.suspend)
     return { ...about, state: 'suspended', reason: 'Suspended', message: 'it is suspended or has ended' }
-  const blocked = scheduler.line.laneOf(key)?.verdictOn(key)
-  if (inFlight?.verdict.kind === 'bind' || blocked === undefined) {
-    return { ...about, state: 'seated', reason: 'Scheduled', message: seatedMessage(gang, inFlight !== undefined) }
+  if (inFlight?.verdict.kind === 'preempt') {
+    return { ...about, state: 'waiting', reason: 'Preempting', message: preemptingMessage(inFlight.verdict.victims) }
   }
+  if (inFlight?.verdict.kind === 'bind')
+    return { ...about, state: 'seated', reason: 'Scheduled', message: 'there is room: it is being seated now' }
+  if (gang.status?.seats?.attempt === gang.spec.attempt)
+    return { ...about, state: 'seated', ...seated(scheduler, state, nowMs) }
+  const blocked = scheduler.line.laneOf(key)?.verdictOn(key)
+  if (blocked === undefined)
+    return { ...about, state: 'waiting', reason: 'Pending', message: 'it has not been decided about yet' }
   const placeInLine = scheduler.line.placeOf(key)
   const holders = blocked.kind === 'queue' ? nobody : holdersOfShortage(blocked.shortage, gang, scheduler)
+  const expectedStart = blocked.kind === 'queue' ? undefined : forecast(scheduler, state, blocked, holders, nowMs)
   return {
     ...about,
     state: 'waiting',
     ...describe(blocked, gang, scheduler, holders),
     ...shown(scheduler, blocked, holders),
     ...(placeInLine === undefined ? {} : { placeInLine }),
-    ...expectedStart(scheduler, key, placeInLine ?? 1, nowMs),
-    fixes: fixesOf(scheduler, key, gang, nowMs),
+    ...(expectedStart === undefined ? {} : { expectedStart }),
+    // Who only waits for others to leave is about to start.
+    fixes: isPreempting(blocked) ? [] : fixesOf(scheduler, key, gang, nowMs),
   }
 }
 
@@ -51,17 +59,6 @@ function shown(scheduler: Explained, blocked: Blocked, { named, others }: Holder
     share: total === 0 ? 0 : held / total,
   }))
   return others.count === 0 ? { holders } : { holders, others: { gangs: others.count, accelerators: others.held } }
-}
-
-function expectedStart(scheduler: Explained, key: string, place: number, nowMs: number): Pick<Why, 'expectedStart'> {
-  const start = scheduler.startOf(key, nowMs)
-  if (start === undefined) return {}
-  const ahead = place > 1 ? `, if the ${place - 1} before it in line leave it that` : ''
-  const basis =
-    start.victims === undefined
-      ? `by the declared or measured ends of what runs${ahead}`
-      : 'whom it may then displace has had its minimum run time'
-  return { expectedStart: { earliest: new Date(start.atMs).toISOString(), basis } }
 }
 
 const fixesMax = 5
@@ -143,13 +140,6 @@ function whyBase(scheduler: Explained, key: string, gang: Gang): Why {
     holders: [],
     fixes: [],
   }
-}
-
-function seatedMessage(gang: Gang, startsNow: boolean): string {
-  const members = gang.status?.seats?.members ?? []
-  if (startsNow) return 'there is room: it is being seated now'
-  const nodes = [...new Set(members.map((member) => member.node))]
-  return `${members.length} ${members.length === 1 ? 'member sits' : 'members sit'} on ${nodes.join(', ')}`
 }
 
 function unknown(key: string): Why {
