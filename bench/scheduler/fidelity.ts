@@ -36,7 +36,7 @@ export async function rows(): Promise<Row[]> {
 }
 
 /** All policies see the same arrivals, on nodes of the same ranks. */
-function replayerOf(traces: string, list: ListName, seeds: number): (policy: PolicyName) => Replay[] {
+export function replayerOf(traces: string, list: ListName, seeds: number): (policy: PolicyName) => Replay[] {
   const [nodes, pods] = [readNodes(traces), readPods(traces, list)]
   const gpus = nodes.reduce((sum, node) => sum + node.gpus, 0)
   const typical = typicalOf(pods.map((pod) => [pod, 1] as const))
@@ -78,7 +78,7 @@ function rejections(list: ListName, runs: readonly Replay[]): Row[] {
   })
 }
 
-function spread(values: readonly number[]): { mean: number; deviation: number } {
+export function spread(values: readonly number[]): { mean: number; deviation: number } {
   const mean = values.reduce((sum, one) => sum + one, 0) / values.length
   const squares = values.reduce((sum, one) => sum + (one - mean) ** 2, 0)
   return { mean, deviation: Math.sqrt(squares / Math.max(1, values.length - 1)) }

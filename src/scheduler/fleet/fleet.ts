@@ -15,7 +15,7 @@ import type { Packed } from './laid-out.ts'
 import { softTaints } from './liking.ts'
 import { Neighbours } from './neighbours.ts'
 import { bankFor, type Claim, type DeviceState, heldMilli, type NodeState } from './nodes.ts'
-import { type Large, Places } from './places.ts'
+import { type Asked, type Large, Places } from './places.ts'
 import { occupantOfPod } from './pod-terms.ts'
 import { Ranking, shapeOf } from './ranking.ts'
 import { type Demand, isWanted, Rooms } from './rooms.ts'
@@ -56,12 +56,12 @@ export class Fleet implements Packed {
   #models: readonly string[] | undefined
   /** How members are packed; replaced when what they mostly ask for changes. */
   packing: Packing = new Packing([], pricesOf([], 0))
-  /** Sizes of members that whole nodes are kept for, largest first. */
+  /** Members that room is kept for, largest first. */
   large: readonly Large[] = []
-  /** How many of each to expect per free accelerator. */
-  #expected: readonly { demand: Demand; perAccelerator: number }[] = []
+  /** How many of each there are among all who ask, and what all ask for. */
+  #expected: readonly { demand: Demand; members: number }[] = []
+  #asked: Asked = { accelerators: 0, cpuMilli: 0 }
   #accelerators = 0
-  #cpuMilli = 0
   readonly #rooms = new Map<string, Rooms>()
   readonly #rankings = new Map<string, Ranking>()
   readonly #states = new Map<string, States>()
@@ -156,11 +156,8 @@ export class Fleet implements Packed {
     this.#fabric = fabricOf(this.#order)
     this.#used = this.#fabric.domains.map((domains) => new Int32Array(domains.length))
     this.#accelerators = 0
-    this.#cpuMilli = 0
     for (const node of this.#order) {
-      const gpus = bankFor(node, anyGpu).length
-      this.#accelerators += gpus
-      if (gpus > 0) this.#cpuMilli += node.cpuMilli
+      this.#accelerators += bankFor(node, anyGpu).length
       let devices = 0
       for (const claim of node.claims.values()) {
         devices += claim.devices.length
@@ -317,20 +314,28 @@ export class Fleet implements Packed {
     return keep(this.#places, name, new Places(packing, large, shape))
   }
 
-  /** Nodes are ranked anew only when the sizes are others; how many of each to expect is looked up when one is chosen. */
-  expectLarge(large: readonly Large[]): void {
-    const isSame = large.length === this.large.length && large.every(({ size }, at) => size === this.large[at]?.size)
+  /** Nodes are ranked anew only when others are looked after; how many of each to expect is looked up when one is chosen. */
+  expectLarge(large: readonly Large[], asked: Asked): void {
+    const isSame =
+      large.length === this.large.length &&
+      large.every(({ count, cpuMilli }, at) => count === this.large[at]?.count && cpuMilli === this.large[at]?.cpuMilli)
     if (!isSame) this.large = large
-    this.#expected = large.map(({ size, perAccelerator }) => ({ demand: anyGpuDemand(size, 0), perAccelerator }))
+    this.#asked = asked
+    this.#expected = large.map(({ count, cpuMilli, members }) => ({
+      demand: anyGpuDemand(count, 0, cpuMilli),
+      members,
+    }))
   }
 
-  /** Bits of the sizes in `large` of which no more nodes are left than are expected to be needed. */
+  /** Bits of those in `large` of which no more fit than will come until what is free is used up, if all ask as they do now. */
   scarce(): number {
     if (this.#expected.length === 0) return 0
-    const free = this.rooms(anyHundredth).total / 100
+    const { accelerators, cpuMilli } = this.#asked
+    const coresFree = this.rooms(anyTenthCore).total * anyTenthCore.cpuMilli
+    const more = Math.min(this.acceleratorsFree() / accelerators, (coresOfUse * coresFree) / cpuMilli)
     let bits = 0
-    for (const [bit, { demand, perAccelerator }] of this.#expected.entries()) {
-      if (this.rooms(demand).total <= perAccelerator * free) bits |= 1 << bit
+    for (const [bit, { demand, members }] of this.#expected.entries()) {
+      if (this.rooms(demand).total <= members * more) bits |= 1 << bit
     }
     return bits
   }
@@ -347,10 +352,9 @@ export class Fleet implements Packed {
     return this.#accelerators
   }
 
-  /** Cores of the nodes that have accelerators. */
-  cpuMilli(): number {
-    this.#layOut()
-    return this.#cpuMilli
+  /** How many are free on nodes that take new work, parts of them included, in hundredths rounded down. */
+  acceleratorsFree(): number {
+    return this.rooms(anyHundredth).total / 100
   }
 
   /** How many of a model there are, and how many of them are free: healthy, not held, on nodes that take new work. */
@@ -491,10 +495,9 @@ const levelsKeptWhole = [levelNamed('block') ?? 1, levelNamed('rack') ?? 2]
 /** What members want that tolerate nothing and select nothing. */
 const ofAnyNode = { nodeSelector: {}, tolerations: [], terms: undefined }
 
-/** Of whatever model: so many whole accelerators of a node, or such a share of one. */
-function anyGpuDemand(whole: number, milli: number): Demand {
+/** Of whatever model: so many whole accelerators of a node, or such a share of one, with so many cores. */
+function anyGpuDemand(whole: number, milli: number, cpuMilli: number): Demand {
   const nothing = {
-    cpuMilli: 0,
     memoryBytes: 0,
     ports: 0,
     pods: 0,
@@ -502,10 +505,13 @@ function anyGpuDemand(whole: number, milli: number): Demand {
     tolerations: [],
     terms: undefined,
   }
-  return { key: `any ${whole} ${milli}`, model: anyGpu, whole, milli, ...nothing }
+  return { key: `any ${whole} ${milli} ${cpuMilli}`, model: anyGpu, whole, milli, cpuMilli, ...nothing }
 }
 
-const anyHundredth = anyGpuDemand(0, 10)
+const anyHundredth = anyGpuDemand(0, 10, 0)
+/** The other free cores lie beside accelerators that are taken, or in rests: about so it is on Alibaba's published lists. */
+const coresOfUse = 0.6
+const anyTenthCore = anyGpuDemand(0, 0, 100)
 
 interface Sources {
   seat?: Claim

@@ -24,7 +24,7 @@ export interface LaidOut {
 }
 
 export interface Packed extends LaidOut {
-  /** Bits of the sizes in `large` of which no more nodes are left than are expected to be needed. */
+  /** Bits of those in `large` of which no more fit than are expected to come. */
   scarce(): number
   /** By node, 0 to 3: how little of the fabric is broken open by using it: 1 for its block, 2 for its rack being in use. */
   readonly inUse: Uint8Array

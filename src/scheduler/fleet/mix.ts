@@ -1,10 +1,10 @@
 import type { Gang } from '../../model/kinds/gang.ts'
-import { Packing } from '../packing/packing.ts'
+import { Packing, roomyWeights, tightWeights, type Weights } from '../packing/packing.ts'
 import { pricesOf, type SizeDemand } from '../packing/prices.ts'
 import { nameOf, type Shape, type Typical, typicalOf } from '../packing/typical.ts'
 import { requiredTerms } from './affinity.ts'
 import type { Fleet } from './fleet.ts'
-import type { Large } from './places.ts'
+import { type Asked, held, type Large } from './places.ts'
 import { modelsAllowed } from './ranking.ts'
 
 /** Whether packing is to be learnt anew is asked when so many members came or went, and half of those that it was asked of last. */
@@ -17,6 +17,7 @@ export class Mix {
   #changes = 0
   #learntFrom = 0
   #members = 0
+  #isTight = false
 
   /** Notes a gang, or, without one, that it has gone. */
   set(key: string, gang: Gang | undefined): void {
@@ -31,18 +32,29 @@ export class Mix {
     }
   }
 
-  /** Brings the fleet's packing up to date, if what is asked for has changed enough. */
+  /** Brings the fleet's packing up to date, if what is asked for has changed enough, or how full the fleet is. */
   teach(fleet: Fleet): void {
     if (fleet.packing.isTooLarge(fleet.nodes.size)) fleet.packing = fleet.packing.fresh()
+    this.#learn(fleet)
+    if (fleet.packing.typical.length > 0) fleet.packing = fleet.packing.weighed(this.#weights(fleet))
+  }
+
+  #learn(fleet: Fleet): void {
     if (this.#changes < Math.max(changesMin, this.#learntFrom / 2)) return
     this.#changes = 0
     this.#learntFrom = this.#members
     const shapes = [...this.#shapes.values()].filter(({ members }) => members > 0)
-    fleet.expectLarge(largeOf(shapes, fleet))
+    fleet.expectLarge(largeOf(shapes), askedBy(shapes))
     const typical = typicalOf(shapes.map(({ shape, members }) => [shape, members] as const))
     if (isAlike(fleet.packing.typical, typical)) return
     const accelerators = fleet.accelerators()
-    fleet.packing = new Packing(typical, pricesOf(sizesOf(shapes, accelerators), accelerators))
+    fleet.packing = new Packing(typical, pricesOf(sizesOf(shapes, accelerators), accelerators), this.#weights(fleet))
+  }
+
+  #weights(fleet: Fleet): Weights {
+    const free = fleet.acceleratorsFree() / Math.max(1, fleet.accelerators())
+    this.#isTight = free < (this.#isTight ? roomyFrom : tightBelow)
+    return this.#isTight ? tightWeights : roomyWeights
   }
 
   #count(groups: Gang['spec']['groups'], sign: 1 | -1): void {
@@ -59,32 +71,41 @@ export class Mix {
   }
 }
 
+/** Free share of the accelerators below which it is tight, and from which it is roomy again: not one and the other in turn. */
+const [tightBelow, roomyFrom] = [0.4, 0.5]
+
 /**
- * Members of several accelerators need nodes where so many are free at once, and each such node that a small member breaks
- * open is lost to them. Of each size, how many to expect on what is still free. Where cores run out before accelerators do,
- * nothing is kept: it would only leave accelerators without cores.
+ * Members of several accelerators need nodes where so many are idle at once, with the cores for them, and each such node that
+ * a small member breaks open is lost to them. Of each kind, how many there are, larger ones included.
  */
-function largeOf(shapes: readonly { shape: Shape; members: number }[], fleet: Fleet): Large[] {
-  const counts = new Map<number, number>()
-  let [accelerators, cpuMilli] = [0, 0]
-  for (const { shape, members } of shapes) {
-    cpuMilli += shape.cpuMilli * members
-    accelerators += (shape.count * shape.milli * members) / 1000
-    if (shape.count > 1) counts.set(shape.count, (counts.get(shape.count) ?? 0) + members)
+function largeOf(shapes: readonly { shape: Shape; members: number }[]): Large[] {
+  const asked = shapes
+    .filter(({ shape }) => shape.count > 1)
+    .sort(({ shape: a }, { shape: b }) => b.count - a.count || b.cpuMilli - a.cpuMilli)
+  const kinds: Shape[] = []
+  for (const { shape } of asked) {
+    const last = kinds.at(-1)
+    if (last?.count !== shape.count || shape.cpuMilli < alike * last.cpuMilli) kinds.push(shape)
   }
-  if (accelerators === 0 || cpuMilli * fleet.accelerators() > accelerators * fleet.cpuMilli()) return []
-  const sizes = [...counts.keys()].sort((a, b) => b - a).slice(0, largeMax)
-  return sizes.map((size) => {
-    let members = 0
-    for (const [other, count] of counts) if (other >= size) members += count * Math.floor(other / size)
-    return { size, perAccelerator: (keptFactor * members) / accelerators }
+  return kinds.slice(0, largeMax).map(({ count, cpuMilli }) => {
+    const least = { count, cpuMilli: alike * cpuMilli }
+    const members = asked.reduce(
+      (sum, { shape, members }) => sum + members * held(least, shape.count, shape.cpuMilli),
+      0,
+    )
+    return { count, cpuMilli, members }
   })
 }
 
-/** So many sizes are looked after, the largest first. */
-const largeMax = 4
-/** A little more than what is expected: what comes is uneven. */
-const keptFactor = 1.5
+function askedBy(shapes: readonly { shape: Shape; members: number }[]): Asked {
+  const all = (of: (shape: Shape) => number) => shapes.reduce((sum, { shape, members }) => sum + of(shape) * members, 0)
+  return { accelerators: all(({ count, milli }) => count * milli) / 1000, cpuMilli: all(({ cpuMilli }) => cpuMilli) }
+}
+
+/** So many kinds are looked after, the largest first. */
+const largeMax = 12
+/** Kinds whose cores differ by less are one. */
+const alike = 0.8
 
 /** Whether the shares of all shapes are within a few hundredths: not worth scoring every node anew. */
 function isAlike(before: readonly Typical[], after: readonly Typical[]): boolean {

@@ -24,14 +24,14 @@ export class Ranking {
   #places: Places | undefined
   readonly #follower = new Follower()
   /**
-   * Nodes by how much they are liked, most first; by which sizes of large members lose room on them (bits as in
+   * Nodes by how much they are liked, most first; by which large members lose room on them (bits as in
    * `Fleet.scarce`); and by rank.
    */
-  #shelves: (Shelf | undefined)[][] = []
+  #shelves: Map<number, Shelf>[] = []
   /** Which of `#shelves` each node is on; undefined where all nodes are alike. */
   #classOf: Uint8Array | undefined
   /** Shelf and rank of each node; -1 where it is on none. */
-  #placeOf = new Int16Array(0)
+  #placeOf = new Int32Array(0)
 
   constructor(fleet: Packed, rooms: Rooms) {
     this.#fleet = fleet
@@ -45,7 +45,7 @@ export class Ranking {
   best(isOpen?: (node: NodeState) => boolean): NodeState | undefined {
     this.#refresh()
     for (const shelves of this.#shelves) {
-      const scarce = shelves.length > 1 ? this.#fleet.scarce() : 0
+      const scarce = shelves.size > 1 || !shelves.has(0) ? this.#fleet.scarce() : 0
       const best = this.#bestOf(shelves, (bits) => (bits & scarce) === 0, isOpen)
       if (best !== undefined) return best
       const other = scarce === 0 ? undefined : this.#bestOf(shelves, (bits) => (bits & scarce) !== 0, isOpen)
@@ -55,14 +55,13 @@ export class Ranking {
   }
 
   #bestOf(
-    shelves: readonly (Shelf | undefined)[],
+    shelves: ReadonlyMap<number, Shelf>,
     isWanted: (bits: number) => boolean,
     isOpen?: (node: NodeState) => boolean,
   ): NodeState | undefined {
     let [best, rank] = [undefined as NodeState | undefined, -1]
-    for (let bits = 0; bits < shelves.length; bits++) {
-      const shelf = shelves[bits]
-      if (shelf === undefined || !isWanted(bits)) continue
+    for (const [bits, shelf] of shelves) {
+      if (!isWanted(bits)) continue
       const found = shelf.best(this.#fleet.order, isOpen)
       if (found === undefined || found.rank < rank) continue
       if (found.rank === rank && best !== undefined && best.index < found.node.index) continue
@@ -80,7 +79,7 @@ export class Ranking {
       this.#places = places
       this.#follower.start(journal, order.length)
       this.#classOf = this.#classes(order)
-      this.#placeOf = new Int16Array(order.length).fill(-1)
+      this.#placeOf = new Int32Array(order.length).fill(-1)
       for (let index = 0; index < order.length; index++) this.#set(index, rooms, states, places)
       return
     }
@@ -94,7 +93,7 @@ export class Ranking {
     const liked = likingOfNode(this.#fleet, this.#demand)
     const likings = liked === undefined ? [] : order.map(liked)
     const values = [...new Set(likings)].sort((a, b) => b - a)
-    this.#shelves = [[], ...values.slice(1, classesMax).map(() => [])]
+    this.#shelves = [new Map(), ...values.slice(1, classesMax).map(() => new Map())]
     if (values.length < 2) return undefined
     const classes = new Map(values.map((value, at) => [value, Math.min(at, classesMax - 1)]))
     return Uint8Array.from(likings, (value) => classes.get(value) ?? 0)
@@ -108,10 +107,10 @@ export class Ranking {
     this.#placeOf[index] = place
     const shelves = this.#shelves[this.#classOf?.[index] ?? 0]
     if (shelves === undefined) return
-    if (before >= 0) shelves[before >> 9]?.remove(before & 511, index)
+    if (before >= 0) shelves.get(before >> 9)?.remove(before & 511, index)
     if (place < 0) return
-    const shelf = shelves[place >> 9] ?? new Shelf(this.#placeOf.length)
-    shelves[place >> 9] = shelf
+    const shelf = shelves.get(place >> 9) ?? new Shelf(this.#placeOf.length)
+    shelves.set(place >> 9, shelf)
     shelf.add(place & 511, index)
   }
 }

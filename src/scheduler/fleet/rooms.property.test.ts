@@ -81,7 +81,7 @@ test('counters, rankings and whole domains are what a recount says, after any hi
           20,
         ),
       )
-      fleet.expectLarge([{ size: 4, perAccelerator: 0.2 }])
+      fleet.expectLarge([{ count: 4, cpuMilli: 5000, members: 2 }], { accelerators: 10, cpuMilli: 15_000 })
       for (let index = 0; index < 8; index++) fleet.setNode(nodeOf(index, models[index % 2] ?? '', 8))
       const held: string[] = []
       for (const [at, one] of steps.entries()) {
@@ -157,7 +157,6 @@ function wholeSlices(domain: Domain, recount: readonly number[], wanted: Demand)
 function bestByScan(fleet: Fleet, wanted: Demand): NodeState | undefined {
   const { packing, order } = fleet
   const shape = shapeOf(wanted)
-  const idle = (node: NodeState) => bankFor(node, 'gpu').filter(({ usedMilli }) => usedMilli <= 0).length
   const isScarce = fleet.large.length > 0 && isFourScarce(fleet)
   const ranked = order
     .filter((node) => roomFor(node, wanted) > 0)
@@ -166,23 +165,29 @@ function bestByScan(fleet: Fleet, wanted: Demand): NodeState | undefined {
       const free = bank.map(({ usedMilli }) => 1000 - usedMilli)
       const state = packing.state(bank[0]?.model ?? wanted.model, node.cpuMilliFree, free)
       const { score, devices } = packing.outcome(state, shape)
-      const opens = wanted.whole > 0 || (devices.length === 1 && devices[0] === 1000)
-      const breaks = wanted.whole < 4 && idle(node) === 4 && opens
+      const taken = wanted.whole > 0 ? wanted.whole : devices.length === 1 && devices[0] === 1000 ? 1 : 0
+      const isLarge = wanted.whole >= 4 && wanted.cpuMilli >= 5000
+      const breaks = !isLarge && holdsFour(node) && (taken > 0 || node.cpuMilliFree - wanted.cpuMilli < 5000)
       return { node, rank: (isScarce && breaks ? -1000 : 0) + score * 4 + inUse(fleet, node) }
     })
   const most = ranked.reduce((best, { rank }) => Math.max(best, rank), Number.NEGATIVE_INFINITY)
   return ranked.find(({ rank }) => rank === most)?.node
 }
 
-/** As many nodes of four free accelerators as `expectLarge` wants for what is free, or fewer. */
+function holdsFour(node: NodeState): boolean {
+  return bankFor(node, 'gpu').filter(({ usedMilli }) => usedMilli <= 0).length === 4 && node.cpuMilliFree >= 5000
+}
+
+/** As many nodes of four free accelerators with five cores as will come, by what `expectLarge` was told, until what is free is used up, or fewer. */
 function isFourScarce({ order }: Fleet): boolean {
-  let [free, fours] = [0, 0]
+  let [free, cores, fours] = [0, 0, 0]
   for (const node of order) {
     const bank = bankFor(node, 'gpu')
     for (const { usedMilli } of bank) free += 1 - usedMilli / 1000
-    if (bank.every(({ usedMilli }) => usedMilli <= 0)) fours++
+    cores += node.cpuMilliFree / 1000
+    if (holdsFour(node)) fours++
   }
-  return fours <= 0.2 * free + 1e-9
+  return fours <= 2 * Math.min(free / 10, (0.6 * cores) / 15) + 1e-9
 }
 
 function inUse(fleet: Fleet, node: NodeState): number {

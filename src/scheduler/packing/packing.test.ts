@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
-import { Packing } from './packing.ts'
+import { Packing, roomyWeights, tightWeights, type Weights } from './packing.ts'
 import { pricesOf } from './prices.ts'
 import { type Typical, typicalOf } from './typical.ts'
 
-const fgd = { fragments: 1, filled: 0, oneMore: 0, prices: 0 }
+const fgd: Weights = { fragments: 1, starved: 0, cores: 0, oneMore: 0, prices: 0 }
 const whole = { cpuMilli: 0, count: 1, milli: 1000, models: undefined }
 
 describe('prices', () => {
@@ -94,6 +94,36 @@ describe('packing', () => {
     expect(score([400], half)).toEqual({ score: -1, devices: [] })
     expect(score([], { ...whole, cpuMilli: 0, share: 1 }).score).toBe(-1)
     expect(score([0, 1000, 1000], { ...whole, count: 2, share: 1 }).score).toBe(50)
+  })
+
+  test('accelerators that the node has no cores left for are wasted', () => {
+    const only = { ...fgd, fragments: 0, starved: 1 }
+    const starved = new Packing([{ ...whole, cpuMilli: 4000, share: 1 }], pricesOf([], 0), only)
+    expect(starved.state('A', 16_000, [1000, 1000, 1000, 1000]).waste).toBe(0)
+    expect(starved.state('A', 10_000, [1000, 1000, 1000, 1000]).waste).toBe(1500)
+    expect(starved.state('A', 0, [0, 500]).waste).toBe(500)
+  })
+
+  test('cores that members without accelerators cannot fill are wasted, at the accelerators that they would serve', () => {
+    const only = { ...fgd, fragments: 0, cores: 1 }
+    const typical = [
+      { ...whole, cpuMilli: 4000, share: 0.5 },
+      { cpuMilli: 6000, count: 0, milli: 0, models: undefined, share: 0.5 },
+    ]
+    const idle = new Packing(typical, pricesOf([], 0), only)
+    expect(idle.state('A', 12_000, [0]).waste).toBe(0)
+    expect(idle.state('A', 10_000, [0]).waste).toBe(1000)
+  })
+
+  test('room for one more counts only where it is tight', () => {
+    const typical = [{ ...whole, cpuMilli: 4000, share: 1 }]
+    const roomy = new Packing(typical, pricesOf([{ milli: 1000, count: 2 }], 2))
+    const tight = roomy.weighed(tightWeights)
+    const lost = (packing: Packing) =>
+      packing.state('A', 8000, [1000]).waste - packing.state('A', 8000, [1000, 1000]).waste
+    expect(lost(tight) - lost(roomy)).toBeCloseTo(-300)
+    expect([roomy.weighed(roomyWeights), tight.weighed(tightWeights)]).toEqual([roomy, tight])
+    expect(roomy.weighed(roomyWeights)).toBe(roomy)
   })
 
   test('equal states are one state, whatever the order of the accelerators', () => {

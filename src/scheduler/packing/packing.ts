@@ -1,4 +1,5 @@
 import { assert } from '../../base/errors.ts'
+import { coresFilled } from './cores.ts'
 import type { Prices } from './prices.ts'
 import type { Shape, Typical } from './typical.ts'
 
@@ -6,16 +7,23 @@ import type { Shape, Typical } from './typical.ts'
 export interface Weights {
   /** What a typical member could not use of what is free now. */
   fragments: number
-  /** What is left over when the node is filled with one typical shape alone. */
-  filled: number
+  /** Accelerators for which the node has no cores left, if each takes as many as members mostly take with one. */
+  starved: number
+  /** Cores that members without accelerators cannot fill, as the accelerators that they would serve. */
+  cores: number
   /** What is left over beside one more typical member. */
   oneMore: number
   /** Holes at their price. */
   prices: number
 }
 
-/** Found on Alibaba's published lists (facts of our own research); `fragments` alone is FGD (USENIX ATC '23). */
-export const defaultWeights: Weights = { fragments: 1, filled: 0.3, oneMore: 0.2, prices: 12 }
+/**
+ * While much is free. Found on Alibaba's published lists, with seeds other than those that docs/PERFORMANCE.md reports;
+ * `fragments` alone is FGD (USENIX ATC '23).
+ */
+export const roomyWeights: Weights = { fragments: 1, starved: 0.5, cores: 0.3, oneMore: 0, prices: 12 }
+/** Room for one more of each is worth keeping only where it gets rare: before, it would break open one whole node after another. */
+export const tightWeights: Weights = { ...roomyWeights, oneMore: 0.3 }
 
 /** What is free of a node's accelerators of one model, and what becomes of it. Shared, immutable. */
 interface Holes {
@@ -62,6 +70,9 @@ export class Packing {
   readonly #prices: Prices
   readonly #weights: Weights
   readonly #gpuShare: number
+  /** Cores, in thousandths, that members mostly take with a thousandth of an accelerator. */
+  readonly #coresEach: number
+  readonly #coresFilled: (cpuMilli: number) => number
   readonly #states: PackingState[] = []
   /** By model and hash. */
   readonly #holes = new Map<string, Map<number, Holes[]>>()
@@ -73,15 +84,25 @@ export class Packing {
   readonly #counts: Float64Array
   readonly #millis: Float64Array
 
-  constructor(typical: readonly Typical[], prices: Prices, weights: Weights = defaultWeights) {
+  constructor(typical: readonly Typical[], prices: Prices, weights: Weights = roomyWeights) {
     this.typical = typical
     this.#prices = prices
     this.#weights = weights
-    this.#gpuShare = typical.reduce((sum, one) => sum + (one.count === 0 ? 0 : one.share), 0)
+    const ofGpus = typical.filter(({ count }) => count > 0)
+    const mean = (of: (one: Typical) => number) => ofGpus.reduce((sum, one) => sum + one.share * of(one), 0)
+    this.#gpuShare = mean(() => 1)
+    this.#coresEach =
+      ofGpus.length === 0 ? 0 : mean(({ cpuMilli }) => cpuMilli) / mean(({ count, milli }) => count * milli)
+    this.#coresFilled = coresFilled(typical.filter(({ count }) => count === 0).map(({ cpuMilli }) => cpuMilli))
     this.#cores = Float64Array.from(typical, ({ cpuMilli }) => cpuMilli)
     this.#shares = Float64Array.from(typical, ({ share }) => share)
     this.#counts = Float64Array.from(typical, ({ count }) => count)
     this.#millis = Float64Array.from(typical, ({ milli }) => milli)
+  }
+
+  /** The same by other weights; itself if it goes by them already. */
+  weighed(weights: Weights): Packing {
+    return weights === this.#weights ? this : new Packing(this.typical, this.#prices, weights)
   }
 
   /** The same, without the states that it has seen: they are worked out again. */
@@ -217,33 +238,30 @@ export class Packing {
   }
 
   #waste(cpuMilli: number, { total, worth, copies, slivers }: Holes): number {
-    const { fragments, filled, oneMore, prices } = this.#weights
+    const { fragments, starved, cores: idleCores, oneMore, prices } = this.#weights
     const [allCores, shares, counts, millis] = [this.#cores, this.#shares, this.#counts, this.#millis]
     // One by one: in a destructured array they would be kept as objects.
     let fragmentsSum = 0
-    let filledSum = 0
     let oneMoreSum = 0
     for (let index = 0; index < copies.length; index++) {
       const held = copies[index] ?? 0
-      const cores = allCores[index] ?? 0
       const share = shares[index] ?? 0
       const count = counts[index] ?? 0
       if (count === 0) fragmentsSum += share * total
-      else if (held < 1 || cpuMilli < cores) {
-        const blocked = share * total
-        fragmentsSum += blocked
-        filledSum += blocked
-        oneMoreSum += blocked
+      else if (held < 1 || cpuMilli < (allCores[index] ?? 0)) {
+        fragmentsSum += share * total
+        oneMoreSum += share * total
       } else {
-        const milli = millis[index] ?? 0
-        const possible = cores === 0 ? held : Math.min(held, cpuMilli / cores)
         fragmentsSum += share * (slivers[index] ?? 0)
-        filledSum += share * (total - possible * count * milli)
-        oneMoreSum += share * (total - Math.min(possible, 1) * count * milli)
+        oneMoreSum += share * (total - count * (millis[index] ?? 0))
       }
     }
-    const ofGpus = filled * filledSum + oneMore * oneMoreSum
-    const waste = fragments * fragmentsSum + (ofGpus === 0 ? 0 : ofGpus / this.#gpuShare)
+    let waste = fragments * fragmentsSum
+    if (oneMore > 0 && this.#gpuShare > 0) waste += (oneMore * oneMoreSum) / this.#gpuShare
+    if (this.#coresEach > 0) {
+      waste += starved * Math.max(0, total - cpuMilli / this.#coresEach)
+      if (idleCores > 0) waste += (idleCores * (cpuMilli - this.#coresFilled(cpuMilli))) / this.#coresEach
+    }
     return prices === 0 ? waste : waste - 1000 * prices * worth
   }
 }
