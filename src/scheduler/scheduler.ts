@@ -96,12 +96,11 @@ export class FleetScheduler extends State implements Scheduler, Explained {
   }
 
   /** Told the same objects as another, goes on from what that one remembers beyond them: it decides the same. */
-  takeOver({ displaced, fleet }: FleetScheduler): void {
-    this.#mix.teach(this.fleet)
+  takeOver(other: FleetScheduler): void {
     this.countCapacity()
-    this.fleet.packing = fleet.packing
-    this.fleet.expectLarge(fleet.large)
-    this.displaced.takeOver(displaced)
+    this.#mix.takeOver(other.#mix)
+    this.fleet.packAs(other.fleet)
+    this.displaced.takeOver(other.displaced)
   }
 
   // ---- what is told ----

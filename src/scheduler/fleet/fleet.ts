@@ -327,6 +327,15 @@ export class Fleet implements Packed {
     }))
   }
 
+  /** Packs as the other does, and expects the same. */
+  packAs(other: Fleet): void {
+    this.packing = other.packing
+    this.expectLarge(
+      other.large.map((one) => ({ ...one })),
+      other.#asked,
+    )
+  }
+
   /** Bits of those in `large` of which no more fit than will come until what is free is used up, if all ask as they do now. */
   scarce(): number {
     if (this.#expected.length === 0) return 0

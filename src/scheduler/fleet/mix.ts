@@ -39,6 +39,13 @@ export class Mix {
     if (fleet.packing.typical.length > 0) fleet.packing = fleet.packing.weighed(this.#weights(fleet))
   }
 
+  /** Knowing the same gangs as another, has learnt what that one had learnt of them when it was last asked. */
+  takeOver(other: Mix): void {
+    this.#changes = other.#changes
+    this.#learntFrom = other.#learntFrom
+    this.#isTight = other.#isTight
+  }
+
   #learn(fleet: Fleet): void {
     if (this.#changes < Math.max(changesMin, this.#learntFrom / 2)) return
     this.#changes = 0
