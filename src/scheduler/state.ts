@@ -112,10 +112,10 @@ export class State {
       if (state === undefined || !hasLeft(state.object) || state.inFlight !== undefined) continue
       this.#claim(state, undefined)
       this.setLeaving(state, false)
-      const { attempt, members = [] } = keptBy(state.object) ?? {}
-      const rest = members.filter((member) => this.#isFree(state, member))
-      if (attempt === undefined || !isEnough(state.object, rest)) continue
-      this.#claim(state, { attempt, members: rest })
+      const kept = keptBy(state.object)
+      const rest = kept === undefined ? [] : this.#besideOthers(state, kept)
+      if (kept === undefined || !isEnough(state.object, rest)) continue
+      this.#claim(state, { attempt: kept.attempt, members: rest })
       if (this.#isOverdrawnFor(state)) this.#claim(state, undefined)
     }
     this.#shrinking.clear()
@@ -128,6 +128,19 @@ export class State {
       if (victimsOf(other).some(({ gang }) => gang === key)) queues.add(other.object.spec.queue)
     }
     return [...queues].some((queue) => [...holds.keys()].some((model) => this.quota.available(queue, model) < 0))
+  }
+
+  /** Those of the members that others leave room for, all at once: of two that share a device, it may be left for one. */
+  #besideOthers(state: GangState, kept: Kept): Kept['members'] {
+    const claims = this.#claimsOf(state, kept)
+    return this.fleet.attempt(() =>
+      kept.members.filter((member, index) => {
+        const claim = claims[index]?.[1]
+        if (claim === undefined || !this.#isFree(state, member)) return false
+        this.fleet.try(claim)
+        return true
+      }),
+    )
   }
 
   #isFree({ object: { spec } }: GangState, { group: name, node: on, devices }: Kept['members'][number]): boolean {

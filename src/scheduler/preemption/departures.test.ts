@@ -48,3 +48,18 @@ test('who starts anew sees the same ones leave, whichever gang is told first', (
     expect(again.decide()).toEqual(['more#1 sits 0@b/H100-0+H100-1+H100-2+H100-3:20000'])
   }
 })
+
+test('of two that share a device half of which was taken, one goes on there, and who took it sits', () => {
+  const told = new Story(createScheduler())
+  told.node('a', 'H100:2')
+  told.queue('q')
+  told.gang('old', '4xH100:0.5', { queue: 'q' }, { min: 1, max: 4, ports: 0 })
+  told.decide()
+  told.gang('urgent', '1xH100:0.5', { queue: 'q', priority: 1 }, { ports: 0 })
+  const said = told.world
+    .play()
+    .flatMap((one) => (one.kind === 'decided' ? `${one.verdict.kind} ${one.verdict.gang}` : []))
+  expect(said).toEqual(['preempt default/urgent', 'bind default/urgent', 'bind default/old'])
+  const seated = told.gangs.get('default/old')?.status?.seats?.members ?? []
+  expect(seated.length).toBe(3)
+})
