@@ -20,6 +20,8 @@ export interface Played {
   rests: number
   /** Rests at which a scheduler that does not remember who displaced whom would decide something. */
   otherwise: number
+  /** As it is at the end. */
+  world: Rehearsal
 }
 
 /** A rule that was broken, with all that it takes to see it again. */
@@ -81,6 +83,10 @@ class Game implements Played {
     this.#owned = ownedIn(this.#drawn)
     for (const queue of this.#drawn.queues) this.#world.put(queue)
     for (const node of this.#drawn.nodes) this.#world.put(node)
+  }
+
+  get world(): Rehearsal {
+    return this.#world
   }
 
   play(moves: number): Played {

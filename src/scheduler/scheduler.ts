@@ -65,7 +65,7 @@ export class FleetScheduler extends State implements Scheduler, Explained {
 
   apply(change: Change): void {
     if ('deleted' in change) this.#forget(change.kind, change.deleted)
-    else if (change.kind === 'Node') this.fleet.setNode(change.object)
+    else if (change.kind === 'Node') this.setNode(change.object)
     else if (change.kind === 'Pod') this.#tellOfEnd(this.setPod(change.object))
     else if (change.kind === 'Gang') this.#setGang(change.object)
     else this.#setQueue(change.object)

@@ -1,4 +1,4 @@
-import type { Pod } from '../model/kinds/kubernetes.ts'
+import type { Node, Pod } from '../model/kinds/kubernetes.ts'
 import type { Queue } from '../model/kinds/queue.ts'
 import { label } from '../model/names.ts'
 import { keyOf } from '../model/refs.ts'
@@ -55,6 +55,18 @@ export class State {
   /** Gangs that hold committed seats of the queue. */
   seatedIn(queue: string): Seated | undefined {
     return this.#seated.get(queue)
+  }
+
+  /** Whoever was known to sit on a node before the node itself was counted by what it asks for; the node says what it has. */
+  setNode(object: Node): void {
+    const { name } = object.metadata
+    const isNew = !this.fleet.nodes.has(name)
+    this.fleet.setNode(object)
+    if (!isNew) return
+    for (const { gang = '' } of [...(this.fleet.nodes.get(name)?.claims.values() ?? [])]) {
+      const state = this.gangs.get(gang)
+      if (state !== undefined) this.countSeatsAnew(state)
+    }
   }
 
   /** The gang whose last live pod this was, if it was. */
