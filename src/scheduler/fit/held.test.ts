@@ -57,7 +57,9 @@ function world(gang = gangWith([seat(0, 'a', 'g0'), seat(1, 'b', 'g1')])): World
 
 /** The nodes on which it can sit at once. */
 function places({ fleet, quota, gang }: World): string[] | undefined {
-  return heldPlaces(fleet, quota, gang)?.map(({ group, node, claim }) => `${group}@${node.name}/${claim.devices[0]?.id}`)
+  return heldPlaces(fleet, quota, gang)?.map(
+    ({ group, node, claim }) => `${group}@${node.name}/${claim.devices[0]?.id}`,
+  )
 }
 
 const held: Claim = { node: 'b', model: 'H100', devices: [], cpuMilli: 0, memoryBytes: 0, ports: [] }

@@ -4,7 +4,10 @@ import { annotation, label } from '../../model/names.ts'
 import { claimFromPod, Fleet, visibleDevices } from './fleet.ts'
 import type { NodeState } from './nodes.ts'
 
-function nodeWith({ metadata, ...more }: Partial<Omit<Node, 'metadata'>> & { metadata?: Partial<Node['metadata']> }): Node {
+function nodeWith({
+  metadata,
+  ...more
+}: Partial<Omit<Node, 'metadata'>> & { metadata?: Partial<Node['metadata']> }): Node {
   return { apiVersion: 'v1', kind: 'Node', metadata: { name: 'n', ...metadata }, ...more }
 }
 

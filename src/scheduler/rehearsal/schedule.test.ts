@@ -176,3 +176,110 @@ test('the same state has the same schedule', () => {
   const gangs = Array.from({ length: 20 }, (_, index) => gang(`g${index}`, 1 + (index % 3)))
   expect(schedule({ gangs }, true)).toEqual(schedule({ gangs }, true))
 })
+
+test('who wants no seats any more gives them back, now or by the end', () => {
+  const low = seated(gang('low', 1), 'a')
+  const gangs = [{ ...low, spec: { ...low.spec, suspend: true } }]
+  const free = [{ model: 'H100', total: 8, free: 4, freeAfter: 8 }]
+  for (const untilSettled of [false, true]) {
+    const found = schedule({ gangs }, untilSettled)
+    expect(verdicts(found)).toEqual({ 'default/low': { kind: 'release' } })
+    expect(found.fleet.accelerators).toEqual(free)
+    expect(found.untilSettled).toBe(untilSettled)
+    expect('course' in found).toBe(untilSettled)
+  }
+  const off = gang('off', 1)
+  const none = { nodes: [], gangs: [{ ...off, spec: { ...off.spec, suspend: true } }] }
+  expect(verdicts(schedule(none))).toEqual({ 'default/off': { kind: 'suspended' } })
+  expect(schedule(none, true).course).toBeUndefined()
+})
+
+test('who is asked to leave already leaves, and what is kept for another is', () => {
+  const at = '2025-12-31T23:59:00.000Z'
+  const low = seated(gang('low', 1), 'a')
+  const eviction = { attempt: 1, by: 'default/high', reason: 'InQueue' as const, message: '', at }
+  const victims = [{ gang: 'default/low', uid: 'uid-low', attempt: 1, reason: 'InQueue' as const, lostSeconds: 7 }]
+  const { members } = low.status?.seats ?? { members: [] }
+  const mine = members.map((one) => ({ ...one, pod: 'high-worker-0-1' }))
+  const gangs: Gang[] = [
+    { ...low, status: { checkpoints: [], ...low.status, eviction } },
+    {
+      ...gang('high', 1, { priority: 1 }),
+      status: { checkpoints: [], hold: { attempt: 1, epoch: 1, at, members: mine, victims } },
+    },
+    seated(gang('kept', 1), 'b'),
+  ]
+  const asked = { ...eviction, attempt: 9 }
+  const notNow = gangs.map((one) =>
+    one === gangs[0] ? { ...low, status: { checkpoints: [], ...low.status, eviction: asked } } : one,
+  )
+  const found = schedule({ gangs })
+  expect(verdicts(found)).toMatchObject({
+    'default/low': { kind: 'sits', leaves: { by: 'default/high', reason: 'InQueue' } },
+    'default/kept': { kind: 'sits' },
+  })
+  expect(verdicts(found)['default/high']).toMatchObject({ kind: 'wait', reason: 'Preempting' })
+  expect(verdicts(found)['default/kept']).not.toHaveProperty('leaves')
+  expect(verdicts(schedule({ gangs: notNow }))['default/low']).not.toHaveProperty('leaves')
+  const condition = { type: 'Scheduled', status: 'False' as const, reason: 'Preempting' }
+  const message = 'it sits when default/low has left; they lose 7 accelerator-seconds of work'
+  const told = gangs.map((one): Gang => {
+    const { hold } = one.status ?? {}
+    return hold === undefined
+      ? one
+      : { ...one, status: { checkpoints: [], hold, conditions: [{ ...condition, message }] } }
+  })
+  const again = schedule({ gangs: told })
+  expect(verdicts(again)['default/high']).toEqual({ kind: 'holds', members: mine, victims })
+  expect(again.fleet.accelerators).toEqual([{ model: 'H100', total: 8, free: 0, freeAfter: 0 }])
+})
+
+test('what is being deleted waits for nothing that was said', () => {
+  const one = gang('g', 1)
+  const gangs = [{ ...one, metadata: { ...one.metadata, deletionTimestamp: '2026-01-01T00:00:00Z' } }]
+  expect(verdicts(schedule({ gangs }))).toEqual({
+    'default/g': { kind: 'wait', reason: 'Undecided', message: 'nothing is decided about it yet' },
+  })
+})
+
+test('what live pods hold counts, whoever they are of, until they have ended', () => {
+  const pod = (name: string, gpus: string, phase: string, labels: Record<string, string> = {}) => ({
+    apiVersion: 'v1' as const,
+    kind: 'Pod' as const,
+    metadata: { name, namespace: 'default', labels, annotations: { 'millwright.dev/devices': gpus } },
+    spec: { nodeName: 'a', containers: [{ name: 'main' }] },
+    status: { phase },
+  })
+  const old = gang('old', 1)
+  const pods = [
+    pod('old-worker-0-1', 'H100-0', 'Running', { [label.gang]: 'old', [label.attempt]: '1' }),
+    pod('stray', 'H100-1', 'Running'),
+    pod('done', 'H100-2', 'Succeeded'),
+  ]
+  const found = schedule({ gangs: [{ ...old, spec: { ...old.spec, suspend: true } }], pods })
+  expect(found.fleet.accelerators).toEqual([{ model: 'H100', total: 8, free: 6, freeAfter: 6 }])
+  expect(found.queues[0]?.models).toMatchObject([{ model: 'H100', used: 1, usedAfter: 1 }])
+  const settled = schedule({ gangs: [{ ...old, spec: { ...old.spec, suspend: true } }], pods }, true)
+  expect(settled.fleet.accelerators).toEqual([{ model: 'H100', total: 8, free: 6, freeAfter: 7 }])
+})
+
+test('ill accelerators and closed nodes count, but are not free', () => {
+  const ill = node('ill')
+  const devices = [
+    { id: 'x', model: 'H100', healthy: false },
+    { id: 'y', model: 'A100', healthy: true },
+    { id: 'z', model: 'A100', healthy: true },
+  ]
+  const annotations = { 'millwright.dev/node-devices': JSON.stringify(devices) }
+  const nodes = [
+    { ...ill, metadata: { ...ill.metadata, annotations }, status: {} },
+    { ...node('c'), spec: { unschedulable: true } },
+  ]
+  expect(schedule({ nodes }).fleet).toEqual({
+    nodes: 2,
+    accelerators: [
+      { model: 'A100', total: 2, free: 2, freeAfter: 2 },
+      { model: 'H100', total: 5, free: 0, freeAfter: 0 },
+    ],
+  })
+})
