@@ -5,7 +5,7 @@ import type { Rehearsal } from './rehearsal/rehearsal.ts'
 import { createScheduler } from './scheduler.ts'
 
 /** Small and short, to be played whenever anything is changed; `game.property.test.ts` plays longer ones. */
-const games: readonly number[] = [6, 12, 13, 15, 19, 20, 22]
+const games: readonly number[] = [15, 20]
 
 test.each(games)('game %i: who has followed a history knows what one knows who is told how things are', (seed) => {
   const { world } = playGame(seed, 12)
