@@ -11,7 +11,7 @@ const isUpdating = process.env['UPDATE'] === '1'
 for (const file of readdirSync(folder).filter((name) => name.endsWith('.txt'))) {
   const stories = readStories(readFileSync(join(folder, file), 'utf8'))
   const told: Story[] = []
-  describe(file, () => {
+  describe(`scenarios/${file}`, () => {
     test.each(stories.map((story) => [story.title, story] as const))('%s', (_, story) => {
       const player = new Player()
       const blocks = story.blocks.map((block) => ({ ...block, said: player.play(block.commands) }))

@@ -1,3 +1,5 @@
+import { statSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { format } from 'node:util'
 
 export interface Test {
@@ -20,10 +22,15 @@ export class Suite {
     this.#file = fileName
   }
 
+  /** What is called as a file is, from where its tests stand (a table, stories), is of that file. */
   readonly describe = withEach((name, body) => {
+    const file = this.#file
+    const named = join(dirname(file), name)
+    if (statSync(named, { throwIfNoEntry: false })?.isFile() === true) this.#file = named
     this.#path.push(name)
     body()
     this.#path.pop()
+    this.#file = file
   })
 
   readonly test = Object.assign(
