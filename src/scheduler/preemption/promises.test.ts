@@ -90,3 +90,29 @@ test('a victim that is another gang by now is not waited for', () => {
   expect(told.gangs.get('default/low')?.metadata.uid).not.toBe(low?.metadata.uid)
   expect(told.decide()).toEqual(['low waits: InsufficientAccelerators: needs 2 × cpu:1 at once; fewer are free'])
 })
+
+test('what one of several has left behind is kept too, cores and memory and all', () => {
+  const told = new Story(createScheduler())
+  told.queue('default')
+  told.node('a', 'H100:2', { cpu: '2', memory: '2Gi' })
+  const each = { cpuMilli: 1000, memoryBytes: 2 ** 30 }
+  told.gang('low1', '1xH100:1', {}, each)
+  told.gang('low2', '1xH100:1', {}, each)
+  told.decide()
+  told.gang('urgent', '2xH100:1', { priority: 5 }, each)
+  expect(told.decide()).toEqual([
+    expect.stringMatching(/^urgent#1 will sit .* when these have left: low1 \(InQueue\), low2 \(InQueue\)$/),
+  ])
+  told.change('low1', { suspend: true })
+  const none = [{ model: 'H100', count: 0 }]
+  told.gang('cores', '1x', {}, { accelerators: none, cpuMilli: 1000 })
+  told.gang('memory', '1x', {}, { accelerators: none, memoryBytes: 2 ** 30 })
+  expect(told.decide().map((line) => line.split(':').slice(0, 2).join(':'))).toEqual([
+    'low1 gives its seats back',
+    'cores waits: InsufficientCpu',
+    'memory waits: InsufficientMemory',
+    'urgent waits: Preempting',
+  ])
+  told.change('low2', { suspend: true })
+  expect(told.decide()[1]).toMatch(/^urgent#1 sits/)
+})
