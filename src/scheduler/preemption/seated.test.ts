@@ -220,3 +220,25 @@ function sorted(states: readonly GangState[]) {
   })
   return candidates.toSorted(candidateOrder(''))
 }
+
+test('very many alike are in order too, whether they come one by one or all at once, and when half of them have gone', () => {
+  const gangs = Array.from({ length: 60 }, (_, at) => `g${String((at * 37) % 60).padStart(2, '0')}`)
+  const held = (key: string) => ({ since: 1 + Number(key.slice(1)), uid: 'u' })
+  const youngest = (keys: readonly string[]) => keys.toSorted((a, b) => Number(b.slice(1)) - Number(a.slice(1)))
+  const seated = seatedOf(Object.fromEntries(gangs.slice(0, 40).map((key) => [key, held(key)])))
+  expect(keysOf(seated.inOrder(nowMs, anyOf))).toEqual(youngest(gangs.slice(0, 40)))
+  for (const key of gangs.slice(40)) {
+    seated.set(change(newState(key, gangNamed(key, [])), held(key)))
+    keysOf(seated.inOrder(nowMs, anyOf))
+  }
+  expect(keysOf(seated.inOrder(nowMs, anyOf))).toEqual(youngest(gangs))
+  for (const [at, key] of gangs.entries()) {
+    if (at % 4 === 0) continue
+    seated.delete(key)
+    expect(seated.size).toBe(keysOf(seated.inOrder(nowMs, anyOf)).length)
+  }
+  expect(keysOf(seated.inOrder(nowMs, anyOf))).toEqual(youngest(gangs.filter((_, at) => at % 4 === 0)))
+  seated.delete('g00')
+  seated.delete('g00')
+  expect(seated.size).toBe(14)
+})
