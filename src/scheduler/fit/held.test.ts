@@ -35,7 +35,7 @@ function gangWith(members: Seat[], groups = [groupOf(2, asked)], attempt = 1): G
   const gang = gangNamed('g', groups)
   const victim = { gang: 'default/v', uid: 'v', attempt: 1, reason: 'InQueue' as const, lostSeconds: 0 }
   const hold = { attempt, epoch: 1, at, members, victims: [victim] }
-  return { ...gang, status: { checkpoints: [], hold } }
+  return { ...gang, status: { conditions: [], checkpoints: [], hold } }
 }
 
 interface World {

@@ -3,7 +3,13 @@ import { expect, test } from 'vitest'
 import { Bits } from './bits.ts'
 
 test('a set of numbers finds its next one as a sorted list does', () => {
-  const step = fc.record({ does: fc.constantFrom('add', 'remove', 'next'), at: fc.nat(3000), to: fc.nat(3001) })
+  // Far apart, and close together, so that words and what sums them up run full and empty again.
+  const at = fc.oneof(
+    fc.nat(3000),
+    fc.nat(3).map((number) => 31 * number),
+    fc.nat(3).map((number) => 992 * number),
+  )
+  const step = fc.record({ does: fc.constantFrom('add', 'remove', 'next'), at, to: fc.nat(3001) })
   fc.assert(
     fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
       const bits = new Bits(3001)

@@ -141,7 +141,10 @@ describe('a node', () => {
     const node = listing([{ id: 'g0', model: 'H100', healthy: true }])
     fleet.setNode(node)
     const [state, { generation }] = [fleet.nodes.get('n'), fleet]
-    const heard = { ...node, status: { conditions: [{ type: 'Ready', status: 'True', lastHeartbeatTime: 'now' }] } }
+    const heard: Node = {
+      ...node,
+      status: { conditions: [{ type: 'Ready', status: 'True', lastHeartbeatTime: 'now' }] },
+    }
     fleet.setNode(heard)
     expect(fleet.nodes.get('n')).toBe(state)
     expect(state?.object).toBe(heard)

@@ -83,8 +83,8 @@ test('who is told anew keeps his place and what his lane waits for; who moves do
   }
   block('a')
   lane.untold.clear()
-  line.put('a', { ...gangOf('a', one), status: { checkpoints: [] } }, 'lane')
-  expect(lane.waiting[0]?.gang.status).toEqual({ checkpoints: [] })
+  line.put('a', { ...gangOf('a', one), status: { conditions: [], checkpoints: [] } }, 'lane')
+  expect(lane.waiting[0]?.gang.status).toEqual({ conditions: [], checkpoints: [] })
   expect([lane.blocked?.head, [...lane.untold]]).toEqual(['a', []])
   line.put('b', gangOf('b', { ...one, priority: 1 }), 'lane')
   expect(lane.waiting.map(({ key }) => key)).toEqual(['b', 'a'])

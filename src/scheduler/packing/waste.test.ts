@@ -17,7 +17,7 @@ const typicals = fc
     const all = drawn.reduce((sum, { part }) => sum + part, 0)
     return drawn.map(({ shape: one, part }) => ({ ...one, share: part / all }))
   })
-const free = fc.array(fc.constantFrom(0, 100, 200, 300, 500, 810, 1000), { maxLength: 5 })
+const free = fc.array(fc.constantFrom<number>(0, 100, 200, 300, 500, 810, 1000), { maxLength: 5 })
 const weight = fc.constantFrom(0, 1, 3)
 const weights = fc.record<Weights>({ fragments: weight, filled: weight, oneMore: weight, prices: weight })
 

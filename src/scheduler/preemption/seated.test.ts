@@ -54,6 +54,7 @@ function change(state: GangState, told: Partial<Held>): GangState {
     ...gang,
     metadata: { ...metadata, uid: `${one.uid}-${state.key}` },
     status: {
+      conditions: [],
       checkpoints: [],
       seats: { attempt: 1, epoch: 1, at: at(one.since), masterAddr: 'n', masterPort: 1, members },
       restartSeconds: 60 * one.restart,

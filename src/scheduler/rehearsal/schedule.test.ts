@@ -202,16 +202,16 @@ test('who is asked to leave already leaves, and what is kept for another is', ()
   const { members } = low.status?.seats ?? { members: [] }
   const mine = members.map((one) => ({ ...one, pod: 'high-worker-0-1' }))
   const gangs: Gang[] = [
-    { ...low, status: { checkpoints: [], ...low.status, eviction } },
+    { ...low, status: { conditions: [], checkpoints: [], ...low.status, eviction } },
     {
       ...gang('high', 1, { priority: 1 }),
-      status: { checkpoints: [], hold: { attempt: 1, epoch: 1, at, members: mine, victims } },
+      status: { conditions: [], checkpoints: [], hold: { attempt: 1, epoch: 1, at, members: mine, victims } },
     },
     seated(gang('kept', 1), 'b'),
   ]
   const asked = { ...eviction, attempt: 9 }
   const notNow = gangs.map((one) =>
-    one === gangs[0] ? { ...low, status: { checkpoints: [], ...low.status, eviction: asked } } : one,
+    one === gangs[0] ? { ...low, status: { conditions: [], checkpoints: [], ...low.status, eviction: asked } } : one,
   )
   const found = schedule({ gangs })
   expect(verdicts(found)).toMatchObject({
@@ -243,7 +243,7 @@ test('what is being deleted waits for nothing that was said', () => {
 })
 
 test('what live pods hold counts, whoever they are of, until they have ended', () => {
-  const pod = (name: string, gpus: string, phase: string, labels: Record<string, string> = {}) => ({
+  const pod = (name: string, gpus: string, phase: 'Running' | 'Succeeded', labels: Record<string, string> = {}) => ({
     apiVersion: 'v1' as const,
     kind: 'Pod' as const,
     metadata: { name, namespace: 'default', labels, annotations: { 'millwright.dev/devices': gpus } },

@@ -1,0 +1,83 @@
+import { expect, test } from 'vitest'
+import { createScheduler } from '../scheduler.ts'
+import { Story } from '../story.fixture.ts'
+
+/** Two members of two accelerators each, half an hour after they sat down; room for two more has been free for long. */
+function small(): Story {
+  const told = new Story(createScheduler())
+  told.queue('default')
+  for (const name of ['a', 'b']) told.node(name, 'H100:4')
+  told.gang('holds', '1xH100:4', {}, { ports: 0 })
+  told.decide()
+  told.gang('e', '4xH100:2', {}, { ports: 0, min: 2 })
+  told.decide()
+  told.nowMs += 1_800_000
+  told.change('holds', { suspend: true })
+  const at = new Date(told.nowMs).toISOString()
+  told.world.edit('default/e', {}, { checkpoint: { step: 1, attempt: 1, at, digest: 'd', bytes: 0, manifests: [] } })
+  expect(told.decide()).toEqual(['holds gives its seats back'])
+  return told
+}
+
+function later(told: Story): string[] {
+  told.nowMs += 20_000
+  return told.decide().map((line) => line.split(':')[0] ?? '')
+}
+
+function withHealth(told: Story, name: string, ill: readonly number[]): void {
+  const node = told.world.nodes.get(name)
+  if (node === undefined) throw new Error('no node')
+  const devices = [0, 1, 2, 3].map((at) => ({ id: `H100-${at}`, model: 'H100', healthy: !ill.includes(at) }))
+  const annotations = { ...node.metadata.annotations, 'millwright.dev/node-devices': JSON.stringify(devices) }
+  told.world.put({ ...node, metadata: { ...node.metadata, annotations } })
+}
+
+test('it grows when room has been free for ten seconds', () => {
+  const told = small()
+  told.nowMs += 9000
+  expect(told.decide()).toEqual([])
+  told.nowMs += 1000
+  expect(told.decide().map((line) => line.split(':')[0])).toEqual(['e#1 grows 2-4'])
+})
+
+test('it does not grow while it could not sit again where it sits', () => {
+  const told = small()
+  withHealth(told, 'b', [3])
+  expect(later(told)).toEqual([])
+  withHealth(told, 'b', [])
+  expect(later(told)).toEqual([])
+  expect(later(told)).toEqual(['e#1 grows 2-4'])
+})
+
+test('it does not grow while it is suspended, asked to leave, or gone', () => {
+  const off = small()
+  off.change('e', { suspend: true })
+  expect(later(off)).toEqual(['e gives its seats back'])
+  const gone = small()
+  gone.apply({ kind: 'Gang', deleted: 'default/e' })
+  expect(later(gone)).toEqual([])
+  const asked = small()
+  const eviction = { attempt: 1, by: 'default/x', reason: 'InQueue' as const, message: '', at: '2026-01-01T00:00:00Z' }
+  asked.world.edit('default/e', {}, { eviction })
+  expect(later(asked)).toEqual([])
+})
+
+test('it is given only what it still may have when its turn comes', () => {
+  const told = small()
+  told.gang('other', '1xH100:2', {}, { ports: 0 })
+  expect(later(told)).toEqual(['other#1 sits 0@a/H100-0+H100-1', 'e#1 grows 2-3'])
+})
+
+test('somebody in line who could use the room keeps it from growing, until he has gone', () => {
+  const told = small()
+  told.gang('wide', '3xH100:4', { priority: -1 }, { ports: 0 })
+  expect(later(told), 'there are not so many').toEqual(['wide waits', 'e#1 grows 2-4'])
+  const enough = small()
+  enough.node('c', 'H100:4')
+  enough.gang('wide', '3xH100:4', { priority: -1 }, { ports: 0 })
+  expect(later(enough)).toEqual(['wide waits'])
+  expect(later(enough)).toEqual([])
+  enough.change('wide', { suspend: true })
+  expect(later(enough)).toEqual([])
+  expect(later(enough)).toEqual(['e#1 grows 2-4'])
+})
