@@ -91,6 +91,14 @@ describe('what is kept for a gang', () => {
     expect(places({ fleet, ...rest })).toHaveLength(2)
   })
 
+  test('is of no use if one of its ports is taken, or one of its members has no place', () => {
+    const ports = [20001, 20005]
+    const one = world(gangWith([seat(0, 'a', 'g0'), seat(1, 'b', 'g1', { ports })]))
+    expect(places(one)).toHaveLength(2)
+    one.fleet.setClaim('default/other', 'pod', { ...held, ports: [20005] })
+    expect(places(one)).toBeUndefined()
+  })
+
   test('is of use beside whoever holds no more than the rest', () => {
     const { fleet, ...rest } = world()
     const more = { devices: [{ id: 'g0', milli: 1000 }], cpuMilli: 2000, memoryBytes: 2 ** 31, ports: [20002] }

@@ -1,7 +1,7 @@
 import { assert } from '../../base/errors.ts'
 import { anyGpu, countedModels } from '../../model/accelerators.ts'
 import { capacityTypeOf } from '../../model/capacity.ts'
-import { levelNamed } from '../../model/fabric.ts'
+import { levels } from '../../model/fabric.ts'
 import type { Device, Node, Pod } from '../../model/kinds/kubernetes.ts'
 import { annotation, gpuResource, label } from '../../model/names.ts'
 import { bytesOf, milliOf } from '../../model/quantity.ts'
@@ -499,7 +499,7 @@ function keep<V>(map: Map<string, V>, key: string, value: V): V {
   return value
 }
 
-const levelsKeptWhole = [levelNamed('block') ?? 1, levelNamed('rack') ?? 2]
+const levelsKeptWhole = [levels.indexOf('block'), levels.indexOf('rack')]
 
 /** What members want that tolerate nothing and select nothing. */
 const ofAnyNode = { nodeSelector: {}, tolerations: [], terms: undefined }

@@ -34,10 +34,6 @@ export class Line {
     return true
   }
 
-  has(key: string): boolean {
-    return this.#laneOf.has(key)
-  }
-
   laneOf(key: string): Lane | undefined {
     return this.#laneOf.get(key)
   }
