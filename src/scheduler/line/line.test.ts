@@ -79,7 +79,8 @@ test('who is told anew keeps his place and what his lane waits for; who moves do
   const lane = line.laneOf('a')
   if (lane === undefined) throw new Error('no lane')
   const block = (head: string) => {
-    lane.blocked = { generation: 1, borrowings: 0, head, verdict: { kind: 'queue', reason: 'r', message: 'm' } }
+    const seen = { generation: 1, taken: 0, reserved: '', arrivals: 0 }
+    lane.blocked = { seen, head, verdict: { kind: 'queue', reason: 'r', message: 'm' } }
   }
   block('a')
   lane.untold.clear()

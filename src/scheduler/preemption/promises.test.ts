@@ -109,9 +109,9 @@ test('what one of several has left behind is kept too, cores and memory and all'
   told.gang('memory', '1x', {}, { accelerators: none, memoryBytes: 2 ** 30 })
   expect(told.decide().map((line) => line.split(':').slice(0, 2).join(':'))).toEqual([
     'low1 gives its seats back',
+    'urgent waits: Preempting',
     'cores waits: InsufficientCpu',
     'memory waits: InsufficientMemory',
-    'urgent waits: Preempting',
   ])
   told.change('low2', { suspend: true })
   expect(told.decide()[1]).toMatch(/^urgent#1 sits/)
