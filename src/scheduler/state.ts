@@ -52,6 +52,12 @@ export class State {
     return [...live].some((pod) => this.pods.get(pod)?.metadata.labels?.[label.attempt] === attempt)
   }
 
+  /** Whether pods of the attempt, or of one before it, are bound and have not ended. */
+  hasLivePodsUntil(gang: string, attempt: number): boolean {
+    const attemptOf = (pod: string) => Number(this.pods.get(pod)?.metadata.labels?.[label.attempt] ?? 0)
+    return [...this.livePodsOf(gang)].some((pod) => attemptOf(pod) <= attempt)
+  }
+
   /** Gangs that hold committed seats of the queue. */
   seatedIn(queue: string): Seated | undefined {
     return this.#seated.get(queue)

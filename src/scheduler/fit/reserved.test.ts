@@ -117,7 +117,12 @@ test('groups that are together keep to the slices that their set asks for', () =
   expect(sits({ together: [{ groups: ['other'], topology: { slices } }] })).toBe('aaac')
   expect(sits({ together: [], topology: { slices } })).toBe('aacc')
   expect(sits({ topology: {}, groups: [{ ...of('one'), topology: { slices } }] })).toBe('aacc')
-  // What a group says itself comes before what the gang says.
+  // What a group says itself comes before what the gang says, and what it does not say does not.
+  const other = [{ ...of('one'), topology: { preferred: 'rack' } }]
+  expect(sits({ topology: { slices }, groups: other })).toBe('aacc')
+  expect(sits({ topology: { balanced: true }, groups: other })).toBe('bbcc')
+  expect(sits({ topology: { balanced: true }, groups: [{ ...of('one'), topology: { balanced: false } }] })).toBe('aaac')
+  expect(sits({ topology: { scattered: true }, groups: other })).toBe('aacc')
   expect(
     sits({ topology: { slices: [{ size: 4, required: 'node' }] }, groups: [{ ...of('one'), topology: { slices } }] }),
   ).toBe('aacc')

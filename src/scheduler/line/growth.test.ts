@@ -49,6 +49,26 @@ test('it does not grow while it could not sit again where it sits', () => {
   expect(later(told)).toEqual(['e#1 grows 2-4'])
 })
 
+test('with an end in sight it grows where the new members have enough to do until then', () => {
+  const told = small()
+  told.change('e', { expectedSeconds: 5400 })
+  told.nowMs += 20_000
+  // 3580 s are left, and with twice the accelerators half of that.
+  expect(told.decide()).toEqual([
+    'e#1 grows 2-4: grows from 2 to 4 members; gains 7160 accelerator-seconds (4 idle × 1790 s); for 320 (4 × 20 s of work not saved, 8 × 30 s to start again); at least 2 times as much; it has sat for 1820 s, at least 10 restarts',
+  ])
+  const late = small()
+  late.change('e', { expectedSeconds: 1900 })
+  expect([...later(late), ...later(late)]).toEqual([])
+})
+
+test('whoever waits in a queue that is stopped could not use the room', () => {
+  const told = small()
+  told.queue('shut', { stopPolicy: 'Hold' })
+  told.gang('other', '3xH100:2', { queue: 'shut' }, { ports: 0 })
+  expect(later(told)).toEqual(['other waits', 'e#1 grows 2-4'])
+})
+
 test('it does not grow while it is suspended, asked to leave, or gone', () => {
   const off = small()
   off.change('e', { suspend: true })

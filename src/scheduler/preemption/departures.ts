@@ -116,7 +116,7 @@ export class Departures {
     const victim = this.#state.gangs.get(gang)
     if (victim?.object.metadata.uid !== uid) return false
     const sits = victim.seats?.attempt === attempt && !hasLeft(victim.object)
-    return sits || this.#state.livePodsOf(gang).size > 0
+    return sits || this.#state.hasLivePodsUntil(gang, attempt)
   }
 
   /** Something changed about the gang: those who wait for it to leave look again. */

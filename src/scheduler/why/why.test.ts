@@ -136,13 +136,15 @@ describe('what a gang asks for', () => {
     told.queue('own', { parent: 'all', nominalQuota: { H100: 2 } })
     told.gang('none', '1xH100:1', { queue: 'poor', preemptible: false })
     told.gang('some', '1xH100:4', { queue: 'own', preemptible: false })
+    told.gang('exact', '2xH100:1', { queue: 'own', preemptible: false, priority: 1 }, { ports: 0 })
     told.queue('rich', { parent: 'all', nominalQuota: { H100: 6 } })
     expect(told.decide().toSorted()).toEqual([
+      'exact#1 sits 0@a/H100-0: 1@a/H100-1:',
       'none waits: OverQuota: needs 1 × H100:1; queue poor owns no H100, and what is not preemptible borrows nothing',
       'some waits: OverQuota: needs 1 × H100:4; queue own owns 2 × H100, and what is not preemptible borrows nothing',
     ])
     expect(why(told, 'some').message).toBe(
-      'queue own owns 2 × H100, and what is not preemptible borrows nothing; 2 are left for such work, and it needs 4',
+      'queue own owns 2 × H100, and what is not preemptible borrows nothing; 0 are left for such work, and it needs 4; job/exact (queue own, priority 1) holds 2',
     )
   })
 })
