@@ -77,7 +77,7 @@ class Game implements Played {
     this.#seed = seed
     this.#random = seededRandom(seed)
     this.#drawn = new Drawn(this.#random.split('drawn'), hasLimits)
-    this.#withPods = this.#random.float() < 0.4
+    this.#withPods = this.#random.split('pods').float() < 0.4
     const watched = watch(this.#scheduler, (verdicts) => this.#watch(verdicts))
     this.#world = new Rehearsal(watched, { nowMs: 1_000_000, runsPods: this.#withPods })
     this.#owned = ownedIn(this.#drawn)

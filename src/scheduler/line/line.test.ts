@@ -80,7 +80,7 @@ test('who is told anew keeps his place and what his lane waits for; who moves do
   if (lane === undefined) throw new Error('no lane')
   const block = (head: string) => {
     const seen = { generation: 1, taken: 0, reserved: '', arrivals: 0 }
-    lane.blocked = { head, verdict: { kind: 'queue', reason: 'r', message: 'm' }, seen }
+    lane.blocked = { seen, head, verdict: { kind: 'queue', reason: 'r', message: 'm' } }
   }
   block('a')
   lane.untold.clear()
