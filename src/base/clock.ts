@@ -10,3 +10,36 @@ export interface Clock {
 }
 
 export type Cancel = () => void
+
+/** `every`, made of single shots. */
+export function everyBy(after: Clock['after']): Clock['every'] {
+  return (ms, run) => {
+    let cancel = after(ms, beat)
+    let isStopped = false
+    function beat(): void {
+      if (isStopped) return
+      cancel = after(ms, beat)
+      run()
+    }
+    return () => {
+      isStopped = true
+      cancel()
+    }
+  }
+}
+
+/** `sleep`, made of single shots. */
+export function sleepBy(after: Clock['after']): Clock['sleep'] {
+  return (ms, signal) => {
+    if (signal?.aborted) return Promise.resolve()
+    return new Promise((resolve) => {
+      const cancel = after(ms, end)
+      function end(): void {
+        signal?.removeEventListener('abort', end)
+        cancel()
+        resolve()
+      }
+      signal?.addEventListener('abort', end)
+    })
+  }
+}

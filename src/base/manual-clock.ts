@@ -1,4 +1,4 @@
-import type { Cancel, Clock } from './clock.ts'
+import { type Cancel, type Clock, everyBy, sleepBy } from './clock.ts'
 import { Heap } from './heap.ts'
 
 /** A clock whose time moves only when told to, in whole milliseconds as the machine's: for tests, and for the twin. */
@@ -35,33 +35,6 @@ export function createManualClock(startMs = 1_700_000_000_000): ManualClock {
     }
   }
 
-  function every(ms: number, run: () => void): Cancel {
-    let cancel = after(ms, beat)
-    let stopped = false
-    function beat(): void {
-      if (stopped) return
-      cancel = after(ms, beat)
-      run()
-    }
-    return () => {
-      stopped = true
-      cancel()
-    }
-  }
-
-  function sleep(ms: number, signal?: AbortSignal): Promise<void> {
-    if (signal?.aborted) return Promise.resolve()
-    return new Promise((resolve) => {
-      const cancel = after(ms, end)
-      function end(): void {
-        signal?.removeEventListener('abort', end)
-        cancel()
-        resolve()
-      }
-      signal?.addEventListener('abort', end)
-    })
-  }
-
   async function next(untilMs: number): Promise<boolean> {
     for (let due = timers.peek(); due !== undefined && due.atMs <= untilMs; due = timers.peek()) {
       timers.pop()
@@ -86,8 +59,8 @@ export function createManualClock(startMs = 1_700_000_000_000): ManualClock {
   return {
     now: () => nowMs,
     after,
-    every,
-    sleep,
+    every: everyBy(after),
+    sleep: sleepBy(after),
     advance,
     next,
     get pending() {

@@ -1,3 +1,4 @@
+import { around } from '../store/around.ts'
 import type { Store } from '../store/contract.ts'
 import type { World } from './world.fixture.ts'
 
@@ -43,21 +44,14 @@ function createCrashing(store: Store, crashAfter: number): { store: Store; write
   return {
     writes: () => writes,
     dead: isDead,
-    store: {
-      get: (kind, ref) => read(() => store.get(kind, ref)),
-      list: (kind, options) => read(() => store.list(kind, options)),
+    store: around(store, {
+      read,
+      write,
       watch: (kind, options, sink) =>
         store.watch(kind, options, {
           event: (event) => void (isDead() || sink.event(event)),
           ended: (reason) => void (isDead() || sink.ended(reason)),
         }),
-      create: (kind, object, options) => write(() => store.create(kind, object, options)),
-      update: (kind, object, options) => write(() => store.update(kind, object, options)),
-      updateStatus: (kind, object, options) => write(() => store.updateStatus(kind, object, options)),
-      patch: (kind, ref, patch, options) => write(() => store.patch(kind, ref, patch, options)),
-      delete: (kind, ref, options) => write(() => store.delete(kind, ref, options)),
-      bind: (ref, binding, options) => write(() => store.bind(ref, binding, options)),
-      evict: (ref, options) => write(() => store.evict(ref, options)),
-    },
+    }),
   }
 }

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { OperatingError } from '../base/errors.ts'
+import { around } from '../store/around.ts'
 import type { Store } from '../store/contract.ts'
 import { type Reconciler, type ReconcilerFactory, settled } from './reconciler.ts'
 import { createWorld, type World } from './world.fixture.ts'
@@ -98,17 +99,6 @@ function createPausable(store: Store): { store: Store; pause(): void; resume(): 
       gate = undefined
       open()
     },
-    store: {
-      get: (kind, ref) => store.get(kind, ref),
-      list: (kind, options) => store.list(kind, options),
-      watch: (kind, options, sink) => store.watch(kind, options, sink),
-      create: (kind, object, options) => through(() => store.create(kind, object, options)),
-      update: (kind, object, options) => through(() => store.update(kind, object, options)),
-      updateStatus: (kind, object, options) => through(() => store.updateStatus(kind, object, options)),
-      patch: (kind, ref, patch, options) => through(() => store.patch(kind, ref, patch, options)),
-      delete: (kind, ref, options) => through(() => store.delete(kind, ref, options)),
-      bind: (ref, binding, options) => through(() => store.bind(ref, binding, options)),
-      evict: (ref, options) => through(() => store.evict(ref, options)),
-    },
+    store: around(store, { read: (ask) => ask(), write: through }),
   }
 }

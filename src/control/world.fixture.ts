@@ -5,6 +5,7 @@ import { createManualClock, type ManualClock } from '../base/manual-clock.ts'
 import { seededRandom } from '../base/random.ts'
 import type { Blobs } from '../blob/contract.ts'
 import { encodeManifest } from '../blob/manifest.ts'
+import { createSimulatedBlobs } from '../blob/simulated/blobs.ts'
 import type { Gang } from '../model/kinds/gang.ts'
 import type { Node, Pod } from '../model/kinds/kubernetes.ts'
 import type { Report } from '../model/kinds/report.ts'
@@ -46,7 +47,7 @@ export async function createWorld(
   const random = seededRandom(options.seed ?? 1)
   const memory = createMemoryStore({ clock, random: random.split('store'), fencing: options.fencing ?? true })
   const store = options.store === undefined ? memory : options.store(memory)
-  const blobs = createBlobs()
+  const blobs = createSimulatedBlobs()
   const agent = createFakeAgent(memory, blobs, clock)
   const controls: Control[] = []
   await memory.create('Queue', {
@@ -395,26 +396,6 @@ function readyAt(nowMs: number) {
       lastHeartbeatTime: new Date(nowMs).toISOString(),
     },
   ]
-}
-
-function createBlobs(): Blobs {
-  const held = new Map<string, Uint8Array>()
-  const refuse = async (): Promise<never> => {
-    throw new Error('these blobs hold no files')
-  }
-  return {
-    put: async (key, bytes) => void held.set(key, bytes),
-    get: async (key) => held.get(key),
-    has: async (key) => held.has(key),
-    list: async (prefix) =>
-      [...held]
-        .filter(([key]) => key.startsWith(prefix))
-        .map(([key, bytes]) => ({ key, size: bytes.length }))
-        .sort((a, b) => (a.key < b.key ? -1 : 1)),
-    delete: async (key) => void held.delete(key),
-    putFile: refuse,
-    getFile: refuse,
-  }
 }
 
 function found<T>(object: T | undefined, what: string): T {

@@ -1,4 +1,4 @@
-import type { Cancel, Clock } from '../base/clock.ts'
+import { type Cancel, type Clock, sleepBy } from '../base/clock.ts'
 
 /** Node fires a timer at once when its delay does not fit 31 bits. */
 const timerMsMax = 2_147_483_647
@@ -10,7 +10,7 @@ const timerMsMax = 2_147_483_647
 export const realClock: Clock = {
   now: () => Date.now(),
 
-  after: (ms, run) => once(ms, run),
+  after: once,
 
   every: (ms, run): Cancel => {
     const timer = setInterval(run, Math.min(ms, timerMsMax))
@@ -18,18 +18,7 @@ export const realClock: Clock = {
     return () => clearInterval(timer)
   },
 
-  sleep: (ms, signal) => {
-    if (signal?.aborted) return Promise.resolve()
-    return new Promise((resolve) => {
-      const cancel = once(ms, end)
-      function end(): void {
-        signal?.removeEventListener('abort', end)
-        cancel()
-        resolve()
-      }
-      signal?.addEventListener('abort', end)
-    })
-  },
+  sleep: sleepBy(once),
 }
 
 function once(ms: number, run: () => void): Cancel {

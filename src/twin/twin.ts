@@ -34,6 +34,8 @@ export interface TwinOptions {
   /** Changes kept for watchers: few make them list again. */
   history?: number
   onEntry?(entry: Entry): void
+  /** An object of storage is about to go. */
+  onDelete?(key: string): void
   onLog?(level: LogLevel, process: string, message: string, fields: Record<string, unknown>): void
   startMs?: number
 }
@@ -70,7 +72,7 @@ export class Twin {
     this.#options = options
     this.clock = createManualClock(options.startMs ?? startMsDefault)
     this.random = seededRandom(options.seed)
-    this.blobs = createSimulatedBlobs()
+    this.blobs = createSimulatedBlobs((key) => options.onDelete?.(key))
     this.#vitals = new Vitals(this.clock)
     this.store = createMemoryStore({
       clock: this.clock,

@@ -1,8 +1,11 @@
 import { OperatingError } from '../../base/errors.ts'
 import type { Blobs } from '../contract.ts'
 
-/** Object storage of the twin: keys and small objects in memory. Bulk bytes are counted by whoever moves them. */
-export function createSimulatedBlobs(): Blobs {
+/**
+ * Object storage of the twin: keys and small objects in memory. Bulk bytes are counted by whoever moves them. `onDelete`
+ * hears each key that is about to go.
+ */
+export function createSimulatedBlobs(onDelete: (key: string) => void = () => {}): Blobs {
   const objects = new Map<string, Uint8Array>()
   const refuse = async (): Promise<never> => {
     throw new OperatingError('no-files', 'give-up', 'simulated storage holds no files')
@@ -16,7 +19,10 @@ export function createSimulatedBlobs(): Blobs {
         .filter(([key]) => key.startsWith(prefix))
         .map(([key, bytes]) => ({ key, size: bytes.length }))
         .sort((a, b) => (a.key < b.key ? -1 : 1)),
-    delete: async (key) => void objects.delete(key),
+    async delete(key) {
+      if (objects.has(key)) onDelete(key)
+      objects.delete(key)
+    },
     putFile: refuse,
     getFile: refuse,
   }

@@ -75,6 +75,7 @@ class Play {
         this.#invariants.see(entry, atMs)
         if (this.#options.onLine !== undefined) this.#say(`${entry.type} ${entry.kind}${entry.key} ${entry.revision}`)
       },
+      onDelete: (key) => this.#invariants.seeDeleted(key, this.#twin.clock.now()),
       onLog: (level, process, message, fields) => {
         if (message === 'leading') this.#leaders++
         this.#say(`${level} ${process}: ${message} ${JSON.stringify(fields)}`)

@@ -16,14 +16,20 @@ export interface Violation {
 /** All safety invariants over one factory's writes. */
 export class Invariants {
   readonly violations: Violation[] = []
-  readonly checkpoints = new Checkpoints()
-  readonly #all: readonly Invariant[] = [new Seats(), new Leaders(), this.checkpoints, new Evictions(), new Accounts()]
+  readonly #checkpoints = new Checkpoints()
+  readonly #all: readonly Invariant[] = [new Seats(), new Leaders(), this.#checkpoints, new Evictions(), new Accounts()]
 
   see(entry: Entry, nowMs: number): void {
     for (const invariant of this.#all) {
       const message = invariant.check(entry)
       if (message !== undefined) this.add(invariant.name, message, entry.revision, nowMs)
     }
+  }
+
+  /** An object of storage is about to go. */
+  seeDeleted(key: string, nowMs: number): void {
+    const message = this.#checkpoints.deleted(key)
+    if (message !== undefined) this.add(this.#checkpoints.name, message, 0, nowMs)
   }
 
   add(invariant: string, message: string, revision: number, atMs: number): void {

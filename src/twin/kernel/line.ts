@@ -1,5 +1,6 @@
 import type { Clock } from '../../base/clock.ts'
 import type { Blobs } from '../../blob/contract.ts'
+import { around } from '../../store/around.ts'
 import type { Stop, Store, WatchSink } from '../../store/contract.ts'
 import { type Process, unreachable } from './process.ts'
 
@@ -69,18 +70,7 @@ export function storeOf(process: Process, store: Store, clock: Clock, weather: W
     return follow(process, clock, weather, sink, (through) => store.watch(kind, options, through))
   }
 
-  return {
-    get: (kind, ref) => read(() => store.get(kind, ref)),
-    list: (kind, options) => read(() => store.list(kind, options)),
-    create: (kind, object, options) => write(() => store.create(kind, object, options)),
-    update: (kind, object, options) => write(() => store.update(kind, object, options)),
-    updateStatus: (kind, object, options) => write(() => store.updateStatus(kind, object, options)),
-    patch: (kind, ref, patch, options) => write(() => store.patch(kind, ref, patch, options)),
-    delete: (kind, ref, options) => write(() => store.delete(kind, ref, options)),
-    bind: (ref, binding, options) => write(() => store.bind(ref, binding, options)),
-    evict: (ref, options) => write(() => store.evict(ref, options)),
-    watch,
-  }
+  return around(store, { read, write, watch })
 }
 
 /** Events are on their way one after the other, never overtaking. */

@@ -1,4 +1,4 @@
-import type { Cancel, Clock } from '../../base/clock.ts'
+import { type Cancel, type Clock, everyBy, sleepBy } from '../../base/clock.ts'
 import { OperatingError } from '../../base/errors.ts'
 
 /**
@@ -92,35 +92,7 @@ export function clockOf(process: Process, clock: Clock): Clock {
       cancel()
     }
   }
-  return {
-    now: () => clock.now(),
-    after,
-    every(ms, run) {
-      let cancel = after(ms, beat)
-      let isStopped = false
-      function beat(): void {
-        if (isStopped) return
-        cancel = after(ms, beat)
-        run()
-      }
-      return () => {
-        isStopped = true
-        cancel()
-      }
-    },
-    sleep(ms, signal) {
-      if (signal?.aborted) return Promise.resolve()
-      return new Promise((resolve) => {
-        const cancel = after(ms, end)
-        function end(): void {
-          signal?.removeEventListener('abort', end)
-          cancel()
-          resolve()
-        }
-        signal?.addEventListener('abort', end)
-      })
-    },
-  }
+  return { now: () => clock.now(), after, every: everyBy(after), sleep: sleepBy(after) }
 }
 
 /** What comes back when the line is cut: the caller's own timeout, as over a network. */
