@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { hasEnded } from './fleet/fleet.ts'
+import { hasEnded } from './fleet/read-pod.ts'
 import { createScheduler } from './scheduler.ts'
 import { Story } from './story.fixture.ts'
 

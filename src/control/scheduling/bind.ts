@@ -2,7 +2,7 @@ import type { Gang, Seat } from '../../model/kinds/gang.ts'
 import type { Node, Pod } from '../../model/kinds/kubernetes.ts'
 import { bindingAnnotations } from '../../model/pods.ts'
 import { refOf } from '../../model/refs.ts'
-import { visibleDevices } from '../../scheduler/fleet/fleet.ts'
+import { visibleDevices } from '../../scheduler/fleet/read-node.ts'
 import type { Store } from '../../store/contract.ts'
 
 /** Carries committed seats out: repeatable, and whoever finds a seated gang with unbound pods does it. */

@@ -1,8 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import type { Node, Pod } from '../../model/kinds/kubernetes.ts'
 import { annotation, label } from '../../model/names.ts'
-import { claimFromPod, Fleet, visibleDevices } from './fleet.ts'
+import { Fleet } from './fleet.ts'
 import type { NodeState } from './nodes.ts'
+import { visibleDevices } from './read-node.ts'
+import { claimFromPod } from './read-pod.ts'
 
 function nodeWith({
   metadata,

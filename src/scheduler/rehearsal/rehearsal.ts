@@ -7,7 +7,7 @@ import { bindingAnnotations } from '../../model/pods.ts'
 import { keyOf } from '../../model/refs.ts'
 import { evictionOf, statusAfter } from '../committed.ts'
 import type { Change, Scheduler, Verdict, Victim } from '../contract.ts'
-import { hasEnded } from '../fleet/fleet.ts'
+import { hasEnded } from '../fleet/read-pod.ts'
 import { endOf } from '../line/reservations.ts'
 
 /** What came to pass, in order. */
