@@ -38,21 +38,20 @@ function nodeOf(name: string): NodeDescription {
   }
 }
 
-async function twinWith(options: Partial<TwinOptions> = {}): Promise<Twin> {
-  const problems: string[] = []
+async function twinWith(options: Partial<TwinOptions> = {}): Promise<{ twin: Twin; errors: string[] }> {
+  const errors: string[] = []
   const twin = new Twin({
     seed: 1,
     performanceOf: () => performance,
-    onLog: (level, process, message, fields) => {
-      if (level === 'error') console.log(twin.clock.now(), process, message, fields)
+    onLog: (level, process, message) => {
+      if (level === 'error') errors.push(`${process}: ${message}`)
     },
     ...options,
   })
   await twin.begin()
   twin.startControl()
   for (const name of ['n0', 'n1']) twin.addNode(nodeOf(name))
-  expect(problems).toEqual([])
-  return twin
+  return { twin, errors }
 }
 
 function jobOf(name: string, spec: Record<string, unknown> = {}) {
@@ -65,7 +64,7 @@ function jobOf(name: string, spec: Record<string, unknown> = {}) {
 }
 
 test('a job runs to its end on virtual time', async () => {
-  const twin = await twinWith()
+  const { twin, errors } = await twinWith()
   await twin.apply('TrainingJob', jobOf('a', { workers: 4, checkpoint: { interval: '60s' } }))
   const started = twin.clock.now()
   let phase = ''
@@ -79,4 +78,5 @@ test('a job runs to its end on virtual time', async () => {
   // 1,000 steps of a second, a checkpoint of a second in each minute, and ten seconds to start.
   expect(job?.status).toMatchObject({ phase: 'Succeeded', step: 1000, restarts: 0 })
   expect(Date.parse(job?.status?.completionTime ?? '') - started).toBeCloseTo(1_021_000, -4)
+  expect(errors).toEqual([])
 })
