@@ -4,6 +4,7 @@ import type { Gang } from '../model/kinds/gang.ts'
 import type { Queue } from '../model/kinds/queue.ts'
 import { keyOf } from '../model/refs.ts'
 import type { Change, Scheduler, Verdict, Why } from './contract.ts'
+import { Defragmentation } from './defragmentation/defragmentation.ts'
 import type { Fit } from './fit/fit.ts'
 import { heldPlaces, isHeld } from './fit/held.ts'
 import { fitOrLeast } from './fit/least.ts'
@@ -58,6 +59,7 @@ export class FleetScheduler extends State implements Scheduler, Explained {
   readonly #mix = new Mix()
   readonly #departures = new Departures(this)
   readonly #growth = new Growth()
+  readonly #defragmentation = new Defragmentation()
   /** When gangs that sit are expected to end, where that is known. */
   readonly ends = new Map<string, ExpectedEnd>()
   readonly #changed = new Set<string>()
@@ -66,7 +68,7 @@ export class FleetScheduler extends State implements Scheduler, Explained {
   apply(change: Change): void {
     if ('deleted' in change) this.#forget(change.kind, change.deleted)
     else if (change.kind === 'Node') this.setNode(change.object)
-    else if (change.kind === 'Pod') this.#tellOfEnd(this.setPod(change.object))
+    else if (change.kind === 'Pod') this.#tellOf(this.setPod(change.object))
     else if (change.kind === 'Gang') this.#setGang(change.object)
     else this.#setQueue(change.object)
   }
@@ -78,7 +80,8 @@ export class FleetScheduler extends State implements Scheduler, Explained {
     this.#changed.clear()
     this.#mix.teach(this.fleet)
     this.countCapacity()
-    this.#walk(nowMs, verdicts)
+    const reservations = this.#walk(nowMs, verdicts)
+    for (const verdict of this.#defragmentation.look(this, reservations, nowMs)) this.#makeRoom(verdict, verdicts)
     for (const verdict of this.#growth.look(this, nowMs)) verdicts.push(this.#grow(verdict))
     return verdicts
   }
@@ -141,7 +144,7 @@ export class FleetScheduler extends State implements Scheduler, Explained {
       this.quota.remove(key)
       this.displaced.clear()
       this.fleet.generation++
-    } else if (kind === 'Pod') this.#tellOfEnd(this.removePod(key))
+    } else if (kind === 'Pod') this.#tellOf(this.removePod(key))
     else {
       const state = this.gangs.get(key)
       if (state === undefined) return
@@ -156,7 +159,8 @@ export class FleetScheduler extends State implements Scheduler, Explained {
     }
   }
 
-  #tellOfEnd(gang: string | undefined): void {
+  /** Those who wait for it look again. */
+  #tellOf(gang: string | undefined): void {
     if (gang !== undefined) this.#departures.tell(gang)
   }
 
@@ -190,7 +194,7 @@ export class FleetScheduler extends State implements Scheduler, Explained {
   }
 
   /** Lane by lane in the order of their first gangs: seat it and look at the next, or keep for it what it waits for. */
-  #walk(nowMs: number, verdicts: Verdict[]): void {
+  #walk(nowMs: number, verdicts: Verdict[]): Reservations {
     const reserved = new Reservations(this.fleet, (key) => this.startOf(key, nowMs), this.#lastKept)
     const order = new Order(this.quota, lanesOf(this.line))
     let full: { lane: Lane; fit: Unfit } | undefined
@@ -209,12 +213,14 @@ export class FleetScheduler extends State implements Scheduler, Explained {
           continue
         }
         this.#block(lane, head, tried, reserved)
+        this.#tellOf(this.inPlaceOf(state)?.key)
       }
       if (lane.blocked !== undefined) {
         reserved.add(lane.blocked.verdict, head.key)
         this.#tell(lane, nowMs, verdicts)
       }
     }
+    return reserved
   }
 
   /**
@@ -266,7 +272,7 @@ export class FleetScheduler extends State implements Scheduler, Explained {
     if (this.hasLivePodsOf(state)) return ending(object)
     const unasked = this.#departures.unaskedBy(state)
     if (unasked !== undefined) return unasked
-    const isKept = state.seats !== undefined
+    const isKept = state.seats !== undefined || this.inPlaceOf(state)?.moving !== undefined
     const reserved = isKept ? nothingReserved : reservations.for(object, nowMs)
     const before = noFewerThanBefore(object)
     const asBefore = before === undefined ? undefined : this.#fit(state, reserved, before)
@@ -287,7 +293,7 @@ export class FleetScheduler extends State implements Scheduler, Explained {
     }
     // What was kept for it is of no use any more: it is given back first, and decided about anew after that.
     const { shortage } = fit
-    if (isKept) verdicts.push(this.#send(state, { kind: 'release', ...about(state) }))
+    if (state.seats !== undefined) verdicts.push(this.#send(state, { kind: 'release', ...about(state) }))
     if (isKept || !displaceable.has(shortage.kind)) return { kind: 'shortage', shortage }
     const sparing = new Sparing(this, object.spec.queue, nowMs)
     const displaced = displace(this, { key, object, reserved }, nowMs, sparing)
@@ -326,6 +332,12 @@ export class FleetScheduler extends State implements Scheduler, Explained {
     this.#expectEnd(state.key, endIfStarted(state.object, nowMs, seats.speed ?? 1))
   }
 
+  #makeRoom(verdict: Verdict & { kind: 'preempt' }, verdicts: Verdict[]): void {
+    const state = this.gangs.get(verdict.gang)
+    assert(state !== undefined, `others move for gang ${verdict.gang} but it is not known`)
+    this.#decide(state, verdict, verdicts)
+  }
+
   #decide(state: GangState, verdict: Verdict & { kind: 'bind' | 'preempt' }, verdicts: Verdict[]): void {
     this.#leaveLine(state.key)
     this.setLeaving(state, false)
@@ -356,12 +368,18 @@ export class FleetScheduler extends State implements Scheduler, Explained {
     })
   }
 
-  /** The gang's own void seats don't stand in its way; its own live pods do, whatever attempt they are of. */
+  /**
+   * The gang's own void seats don't stand in its way, nor what is kept for the one in whose place it comes; its own live pods
+   * do, whatever attempt they are of.
+   */
   #fit(state: GangState, reserved: Reserved, object: Gang = state.object): Fit {
-    const { key, seats, seatPods } = state
+    const { key, seatPods } = state
     const live = this.livePodsOf(key)
     return this.fleet.attempt(() => {
+      const moving = this.inPlaceOf(state)
       for (const pod of seatPods) if (!live.has(pod)) this.fleet.lift(pod)
+      for (const pod of moving?.movingPods ?? []) this.fleet.lift(pod)
+      const seats = state.seats ?? moving?.moving
       const before = seats === undefined ? undefined : { members: seats.members, mayMove: true }
       const left = this.#departures.whileTheyStay(state, () => quotaLeft(this.quota, this.fleet, object))
       return fitOrLeast(this.fleet, { gang: key, object, quotaLeft: left, reserved, before })
@@ -402,7 +420,8 @@ export class FleetScheduler extends State implements Scheduler, Explained {
   /** A gang that restarts stands in a lane of its own: it has room that others alike have not. */
   #laneKeyOf({ key, object, seats }: GangState): string {
     const { spec, metadata } = object
-    const own = seats === undefined && spec.attempt === 1 ? '' : key
+    const isLikeOthers = seats === undefined && spec.attempt === 1 && spec.replaces === undefined
+    const own = isLikeOthers ? '' : key
     const company = spec.groups.map((group) => this.fleet.neighbours.of(object, group)?.key)
     const { queue, preemptible, groups, topology, together } = spec
     return JSON.stringify([queue, preemptible, metadata.namespace, groups, topology, together, own, company])

@@ -2,14 +2,16 @@ import type { Node, Pod } from '../model/kinds/kubernetes.ts'
 import type { Queue } from '../model/kinds/queue.ts'
 import { label } from '../model/names.ts'
 import { keyOf } from '../model/refs.ts'
+import type { Victim } from './contract.ts'
 import { claimsOf } from './fit/seats.ts'
 import { Fleet } from './fleet/fleet.ts'
 import { type Claim, heldMilli } from './fleet/nodes.ts'
 import { claimFromPod, hasEnded } from './fleet/read-pod.ts'
-import { type GangState, hasLeft, isEnough, type Kept, keptBy, larger, podsOf, victimsOf } from './gangs.ts'
+import { type GangState, hasLeft, isEnough, isReplica, type Kept, keptBy, larger, podsOf, victimsOf } from './gangs.ts'
 import { Line } from './line/line.ts'
 import { Arrivals } from './preemption/arrivals.ts'
 import { Budgets } from './preemption/budgets.ts'
+import { comingFrom, lessBy } from './preemption/coming.ts'
 import { Seated } from './preemption/seated.ts'
 import { Displacements } from './quota/displacements.ts'
 import { QuotaTree } from './quota/tree.ts'
@@ -34,6 +36,8 @@ export class State {
   readonly displaced = new Displacements()
   readonly budgets = new Budgets(this.gangs, this.pods)
   readonly arrivals = new Arrivals()
+  /** Which gang comes in the place of one that moves. */
+  readonly #replacements = new Map<string, string>()
   readonly #seated = new Map<string, Seated>()
   readonly #livePods = new Map<string, Set<string>>()
   /** Gangs that left to go on with what is left to them. */
@@ -55,8 +59,8 @@ export class State {
 
   /** Whether pods of the attempt, or of one before it, are bound and have not ended. */
   hasLivePodsUntil(gang: string, attempt: number): boolean {
-    const attemptOf = (pod: string) => Number(this.pods.get(pod)?.metadata.labels?.[label.attempt] ?? 0)
-    return [...this.livePodsOf(gang)].some((pod) => attemptOf(pod) <= attempt)
+    for (const pod of this.livePodsOf(gang)) if (this.#attemptOf(pod) <= attempt) return true
+    return false
   }
 
   /** Gangs that hold committed seats of the queue. */
@@ -119,9 +123,59 @@ export class State {
     const { inFlight, object } = state
     const verdict = inFlight?.outcome === 'stale' ? undefined : inFlight?.verdict
     const kept = keptBy(object)
-    if (kept !== undefined && hasLeft(object)) this.#shrinking.add(state.key)
+    if (kept !== undefined && kept.attempt < object.spec.attempt && hasLeft(object)) this.#shrinking.add(state.key)
+    if (state.moving !== undefined && state.moving.attempt <= object.spec.attempt) this.setMoving(state, undefined)
     if (verdict?.kind === 'bind' || verdict?.kind === 'preempt') this.#setSeats(state, verdict.seats)
     else this.#setSeats(state, verdict?.kind === 'resize' && kept !== undefined ? larger(kept, verdict.added) : kept)
+    this.#takeOver(state)
+  }
+
+  /** The gang in whose place this one comes. */
+  inPlaceOf({ object: { metadata, spec } }: GangState): GangState | undefined {
+    const { name, uid } = spec.replaces ?? {}
+    const state = name === undefined ? undefined : this.gangs.get(`${metadata.namespace ?? 'default'}/${name}`)
+    return state?.object.metadata.uid === uid ? state : undefined
+  }
+
+  replacementOf(gang: string): string | undefined {
+    return this.gangs.get(gang)?.moving === undefined ? undefined : this.#replacements.get(gang)
+  }
+
+  /** What is kept for a gang that moves is for the one that comes in its place, and given up once that one sits. */
+  #takeOver(state: GangState): void {
+    const moving = this.inPlaceOf(state)
+    if (moving?.moving === undefined) return
+    this.#replacements.set(moving.key, state.key)
+    this.#keepMoving(moving)
+  }
+
+  /** It sits elsewhere next: that is kept for it, and nobody asks it to leave meanwhile. It stays charged for what it has. */
+  setMoving(state: GangState, moving: Kept | undefined): void {
+    if (sameSeats(state.moving, moving)) return
+    state.moving = moving
+    this.#keepMoving(state)
+    this.countSeated(state)
+  }
+
+  #keepMoving(state: GangState): void {
+    const isTaken = this.gangs.get(this.#replacements.get(state.key) ?? '')?.seats !== undefined
+    const claims = state.moving === undefined || isTaken ? [] : this.#newOf(state, state.moving)
+    for (const pod of state.movingPods) this.fleet.setClaim(pod, 'seat', undefined)
+    for (const [pod, claim] of claims) this.fleet.setClaim(pod, 'seat', claim)
+    state.movingPods = claims.map(([pod]) => pod)
+  }
+
+  /**
+   * What it does not hold yet. It stays charged for what it has; only one that another comes in place of first holds both
+   * for a while.
+   */
+  #newOf({ object, seats }: GangState, moving: Kept): [string, Claim][] {
+    const placeOf = ({ node, devices }: Kept['members'][number]) => `${node} ${devices.map(({ id }) => id).join()}`
+    const had = new Set(seats?.members.map(placeOf))
+    const members = moving.members.filter((seat) => !had.has(placeOf(seat)))
+    const claims = claimsOf(object, { ...moving, members }, (node, id) => this.#modelOf(node, id))
+    if (isReplica(object)) return claims
+    return claims.map(([pod, claim]) => [pod, { ...claim, queue: undefined }])
   }
 
   /** Of the seats of those who shrink, what nobody else holds by now is kept for them, if it is enough for them. */
@@ -202,47 +256,41 @@ export class State {
    */
   #claimsOf(state: GangState, seats: Kept): [string, Claim][] {
     const claims = claimsOf(state.object, seats, (node, id) => this.#modelOf(node, id))
-    const coming = this.#comingFrom(victimsOf(state))
-    if (coming.size === 0) return claims
-    return claims.map(([pod, claim]) => {
-      const node = coming.get(claim.node)
-      if (node === undefined) return [pod, claim]
-      const cpuMilli = Math.max(0, claim.cpuMilli - node.cpuMilli)
-      const memoryBytes = Math.max(0, claim.memoryBytes - node.memoryBytes)
-      node.cpuMilli = Math.max(0, node.cpuMilli - claim.cpuMilli)
-      node.memoryBytes = Math.max(0, node.memoryBytes - claim.memoryBytes)
-      return [pod, { ...claim, cpuMilli, memoryBytes }]
-    })
+    const coming = comingFrom(victimsOf(state).flatMap((victim) => this.#holdsOf(victim)))
+    return claims.map(([pod, claim]) => [pod, lessBy(coming, claim)])
   }
 
-  /** By node, what the victims still hold. */
-  #comingFrom(
-    victims: readonly { gang: string; uid: string }[],
-  ): Map<string, { cpuMilli: number; memoryBytes: number }> {
-    const coming = new Map<string, { cpuMilli: number; memoryBytes: number }>()
-    for (const { gang, uid } of victims) {
-      const victim = this.gangs.get(gang)
-      if (victim === undefined || victim.object.metadata.uid !== uid) continue
-      const live = this.livePodsOf(gang)
-      for (const pod of hasLeft(victim.object) ? live : podsOf(victim, live)) {
-        const claim = this.fleet.claimOf(pod)
-        if (claim === undefined) continue
-        const node = coming.get(claim.node) ?? { cpuMilli: 0, memoryBytes: 0 }
-        node.cpuMilli += claim.cpuMilli
-        node.memoryBytes += claim.memoryBytes
-        coming.set(claim.node, node)
-      }
-    }
-    return coming
+  /** Whether the attempt that leaves, or an older one, holds anything. */
+  holdsStill({ gang, uid, attempt }: Victim): boolean {
+    const state = this.gangs.get(gang)
+    if (state === undefined || state.object.metadata.uid !== uid) return false
+    const sits = state.seats?.attempt === attempt && !hasLeft(state.object)
+    return sits || this.hasLivePodsUntil(gang, attempt)
+  }
+
+  #attemptOf(pod: string): number {
+    return Number(this.pods.get(pod)?.metadata.labels?.[label.attempt] ?? 0)
+  }
+
+  /** What it still holds. */
+  #holdsOf({ gang, uid, attempt }: Victim): Claim[] {
+    const state = this.gangs.get(gang)
+    if (state === undefined || state.object.metadata.uid !== uid) return []
+    const seated = state.seats?.attempt === attempt && !hasLeft(state.object) ? state.seatPods : []
+    const live = [...this.livePodsOf(gang)].filter((pod) => this.#attemptOf(pod) <= attempt)
+    return [...new Set([...seated, ...live])].flatMap((pod) => this.fleet.claimOf(pod) ?? [])
   }
 
   /** The gang is forgotten, and what it held is free. */
   removeGang(state: GangState): void {
+    this.setMoving(state, undefined)
     this.#setSeats(state, undefined)
     this.countFirm(state, false)
     this.#seated.get(state.object.spec.queue)?.delete(state.key)
     this.gangs.delete(state.key)
     if (this.displaced.forget(state.key)) this.fleet.generation++
+    this.#replacements.delete(state.key)
+    this.#takeOver(state)
     if (this.budgets.forget(state.key)) this.fleet.generation++
   }
 
@@ -252,10 +300,10 @@ export class State {
     if (state !== undefined && this.budgets.follow(state)) this.fleet.generation++
   }
 
-  /** Whether it is among those that hold committed seats; `before`: what was known of it until now. */
+  /** Whether it is among those that hold committed seats, and do not move; `before`: what was known of it until now. */
   countSeated(state: GangState, before = state.object): void {
     const { spec, status } = state.object
-    const isSeated = !spec.suspend && status?.seats?.attempt === spec.attempt
+    const isSeated = !spec.suspend && status?.seats?.attempt === spec.attempt && state.moving === undefined
     if (!isSeated || before.spec.queue !== spec.queue) this.#seated.get(before.spec.queue)?.delete(state.key)
     if (!isSeated) return
     const seated = this.#seated.get(spec.queue) ?? new Seated()

@@ -1,7 +1,7 @@
 import { nodeLevel } from '../../model/fabric.ts'
 import type { Domain } from '../fleet/fabric.ts'
 import type { Fleet } from '../fleet/fleet.ts'
-import { bankFor, type Claim, type NodeState } from '../fleet/nodes.ts'
+import { bankFor, type Claim, copyOf, type NodeState } from '../fleet/nodes.ts'
 import { type Demand, roomFor } from '../fleet/rooms.ts'
 
 /** How many members of the others a node has room for less when one of the demand sits there. */
@@ -20,11 +20,8 @@ function roomForAll(demands: readonly Demand[], node: NodeState): number {
 
 /** The node with one member of the demand on it; whatever share of an accelerator it takes, the whole one counts. */
 function withOne(node: NodeState, demand: Demand): NodeState {
-  const devices = new Map([...node.devices.values()].map((device) => [device.id, { ...device }]))
-  const banks = new Map(
-    [...node.banks].map(([model, bank]) => [model, bank.flatMap(({ id }) => devices.get(id) ?? [])]),
-  )
-  const after: NodeState = { ...node, devices, banks, claims: new Map(node.claims).set('', nobody) }
+  const after = copyOf(node)
+  after.claims.set('', nobody)
   after.cpuMilliFree -= demand.cpuMilli
   after.memoryBytesFree -= demand.memoryBytes
   let whole = demand.whole + (demand.milli > 0 ? 1 : 0)

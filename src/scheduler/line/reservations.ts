@@ -112,6 +112,17 @@ export class Reservations {
     return kind !== 'quota' && kind !== 'never' && kind !== 'nodes' && !this.#waiting.has(alternative.model)
   }
 
+  /** Those who keep something for themselves: each is the first in line for a model. */
+  heads(): Iterable<{ gang: string; shortage: Shortage }> {
+    return this.#waiting.values()
+  }
+
+  /** What all but the gang keep, whoever asks. Worked out before room is tried, while the fleet is as it is. */
+  ofOthersThan(gang: string): Reserved {
+    const kept = new Map([...this.#waiting.keys()].map((model) => [model, this.#keptFor(model)]))
+    return { of: (model) => (kept.get(model)?.gang === gang ? undefined : kept.get(model)) }
+  }
+
   /** As they are for the gang, if it started now. Worked out before room is tried for it, while the fleet is as it is. */
   for(gang: Gang, nowMs: number): Reserved {
     for (const model of modelsOf(gang, this.#fleet)) this.#keptFor(model)
