@@ -59,7 +59,7 @@ export class State {
 
   /** Whether pods of the attempt, or of one before it, are bound and have not ended. */
   hasLivePodsUntil(gang: string, attempt: number): boolean {
-    for (const pod of this.livePodsOf(gang)) if (this.#attemptOf(pod) <= attempt) return true
+    for (const pod of this.livePodsOf(gang)) if (attemptOf(this.pods.get(pod)) <= attempt) return true
     return false
   }
 
@@ -80,14 +80,14 @@ export class State {
     }
   }
 
-  /** The gang whose last live pod this was, if it was. */
+  /** The gang of whose attempt, and those before it, this was the last live pod, if it was. */
   setPod(object: Pod): string | undefined {
     const key = keyOf(object)
     this.pods.set(key, object)
     const gang = gangOf(object)
     this.followBudget(gang)
     const node = object.spec.nodeName
-    if (node === undefined || hasEnded(object)) return this.#endPod(key, gang)
+    if (node === undefined || hasEnded(object)) return this.#endPod(object)
     const known = this.fleet.claimOf(key)
     // The seats know more than the pod's annotations (shares of a device), and are remembered when they are gone.
     const claim =
@@ -99,19 +99,20 @@ export class State {
     return undefined
   }
 
-  /** The gang whose last live pod this was, if it was. */
+  /** The gang of whose attempt, and those before it, this was the last live pod, if it was. */
   removePod(key: string): string | undefined {
     const pod = this.pods.get(key)
     this.pods.delete(key)
-    return pod === undefined ? undefined : this.#endPod(key, gangOf(pod))
+    return pod === undefined ? undefined : this.#endPod(pod)
   }
 
-  #endPod(key: string, gang: string | undefined): string | undefined {
+  #endPod(pod: Pod): string | undefined {
+    const [key, gang] = [keyOf(pod), gangOf(pod)]
     this.fleet.setClaim(key, 'pod', undefined)
     const live = gang === undefined ? undefined : this.#livePods.get(gang)
     if (gang === undefined || live === undefined || !live.delete(key)) return undefined
     this.fleet.generation++ // its own gang may wait for just this
-    if (live.size > 0) return undefined
+    if (live.size > 0) return this.hasLivePodsUntil(gang, attemptOf(pod)) ? undefined : gang
     this.#livePods.delete(gang)
     const state = this.gangs.get(gang)
     if (state !== undefined) this.#endLeaving(state)
@@ -268,16 +269,12 @@ export class State {
     return sits || this.hasLivePodsUntil(gang, attempt)
   }
 
-  #attemptOf(pod: string): number {
-    return Number(this.pods.get(pod)?.metadata.labels?.[label.attempt] ?? 0)
-  }
-
   /** What it still holds. */
   #holdsOf({ gang, uid, attempt }: Victim): Claim[] {
     const state = this.gangs.get(gang)
     if (state === undefined || state.object.metadata.uid !== uid) return []
     const seated = state.seats?.attempt === attempt && !hasLeft(state.object) ? state.seatPods : []
-    const live = [...this.livePodsOf(gang)].filter((pod) => this.#attemptOf(pod) <= attempt)
+    const live = [...this.livePodsOf(gang)].filter((pod) => attemptOf(this.pods.get(pod)) <= attempt)
     return [...new Set([...seated, ...live])].flatMap((pod) => this.fleet.claimOf(pod) ?? [])
   }
 
@@ -404,4 +401,8 @@ function gangOf(pod: Pod): string | undefined {
   if (gang === undefined) return undefined
   const { namespace } = pod.metadata
   return namespace === undefined ? gang : `${namespace}/${gang}`
+}
+
+function attemptOf(pod: Pod | undefined): number {
+  return Number(pod?.metadata.labels?.[label.attempt] ?? 0)
 }
