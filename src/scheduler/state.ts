@@ -257,7 +257,9 @@ export class State {
    */
   #claimsOf(state: GangState, seats: Kept): [string, Claim][] {
     const claims = claimsOf(state.object, seats, (node, id) => this.#modelOf(node, id))
-    const coming = comingFrom(victimsOf(state).flatMap((victim) => this.#holdsOf(victim)))
+    const victims = victimsOf(state)
+    if (victims.length === 0) return claims
+    const coming = comingFrom(victims.flatMap((victim) => this.#holdsOf(victim)))
     return claims.map(([pod, claim]) => [pod, lessBy(coming, claim)])
   }
 
