@@ -389,7 +389,8 @@ function sameSeats(a: Kept | undefined, b: Kept | undefined): boolean {
       other !== undefined &&
       one.pod === other.pod &&
       one.node === other.node &&
-      one.ports.join() === other.ports.join() &&
+      one.ports.length === other.ports.length &&
+      one.ports.every((port, at) => port === other.ports[at]) &&
       one.devices.length === other.devices.length &&
       one.devices.every(
         (device, at) => device.id === other.devices[at]?.id && device.milli === other.devices[at]?.milli,

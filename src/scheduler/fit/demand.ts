@@ -23,9 +23,23 @@ export function demandOf(
   const paid = capacityTypes === undefined ? '' : capacityTypes.join()
   const beside = company === undefined ? '' : company.key
   const key = `${model} ${whole} ${milli} ${cpuMilli} ${memoryBytes} ${ports} ${sliced} ${paid} ${where}${beside}`
-  const room = { model, whole, milli, cpuMilli, memoryBytes, ports, pods: 1, slices }
-  const [terms, preferences] = [requiredTerms(affinity), preferencesOf(affinity)]
-  return { key, ...room, nodeSelector, tolerations, terms, preferences, company, capacityTypes }
+  return {
+    key,
+    model,
+    whole,
+    milli,
+    cpuMilli,
+    memoryBytes,
+    ports,
+    pods: 1,
+    slices,
+    nodeSelector,
+    tolerations,
+    terms: requiredTerms(affinity),
+    preferences: preferencesOf(affinity),
+    company,
+    capacityTypes,
+  }
 }
 
 /** What counters say at most: where one member opens or bars the place of the next, only placing them tells. */

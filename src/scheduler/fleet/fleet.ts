@@ -212,6 +212,7 @@ export class Fleet implements Packed {
 
   /** Takes the last tries of the attempt back before it ends. */
   untry(count: number): void {
+    if (count === 0) return
     const { tried } = this.#attempted ?? {}
     for (const { pod, claim, nextPort } of tried?.splice(tried.length - count).toReversed() ?? []) {
       this.#giveBack(pod, claim)
@@ -340,8 +341,9 @@ export class Fleet implements Packed {
     const coresFree = this.rooms(anyTenthCore).total * anyTenthCore.cpuMilli
     const more = Math.min(this.acceleratorsFree() / accelerators, (coresOfUse * coresFree) / cpuMilli)
     let bits = 0
-    for (const [bit, { demand, members }] of this.#expected.entries()) {
-      if (this.rooms(demand).total <= members * more) bits |= 1 << bit
+    for (let bit = 0; bit < this.#expected.length; bit++) {
+      const one = this.#expected[bit]
+      if (one !== undefined && this.rooms(one.demand).total <= one.members * more) bits |= 1 << bit
     }
     return bits
   }
@@ -425,12 +427,13 @@ export class Fleet implements Packed {
 
   /** Also tells everybody in a domain that goes into use, or is whole again. */
   #touch(node: NodeState, devices: number): void {
-    this.#counts.clear()
+    if (this.#counts.size > 0) this.#counts.clear()
     if (!this.#isLaidOut) return
     this.#free.look(node)
     this.#journal.note(node.index)
     if (devices === 0) return
-    for (const [bit, level] of levelsKeptWhole.entries()) {
+    for (let bit = 0; bit < levelsKeptWhole.length; bit++) {
+      const level = levelsKeptWhole[bit] ?? 0
       const domain = this.#fabric.domains[level]?.[this.#fabric.domainOf[level]?.[node.index] ?? -1]
       const used = this.#used[level]
       if (domain === undefined || used === undefined || !domain.isReal) continue

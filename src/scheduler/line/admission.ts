@@ -43,6 +43,12 @@ export function mayEverHold(quota: QuotaTree, { spec }: Gang, wants: ReadonlyMap
 
 /** Models that its members could sit on. */
 export function modelsOf(gang: Gang, fleet: Fleet): Iterable<string> {
-  const asked = new Set(gang.spec.groups.flatMap((group) => group.accelerators.map(({ model }) => model)))
-  return [...asked].some(isGeneric) ? fleet.models() : asked
+  const asked = new Set<string>()
+  for (const { accelerators } of gang.spec.groups) {
+    for (const { model } of accelerators) {
+      if (isGeneric(model)) return fleet.models()
+      asked.add(model)
+    }
+  }
+  return asked
 }

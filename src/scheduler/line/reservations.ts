@@ -125,6 +125,7 @@ export class Reservations {
 
   /** As they are for the gang, if it started now. Worked out before room is tried for it, while the fleet is as it is. */
   for(gang: Gang, nowMs: number): Reserved {
+    if (this.#waiting.size === 0) return nothingReserved
     for (const model of modelsOf(gang, this.#fleet)) this.#keptFor(model)
     const endsAtMs = endIfStarted(gang, nowMs)?.atMs
     return {
@@ -137,8 +138,12 @@ export class Reservations {
 
   /** Which they are, for somebody of these models: while it is the same word, the same nodes are kept by the same gangs. */
   versionFor(gang: Gang): string {
+    if (this.#waiting.size === 0) return ''
     let versions = ''
-    for (const model of modelsOf(gang, this.#fleet)) versions += ` ${this.#keptFor(model)?.version ?? ''}`
+    for (const model of modelsOf(gang, this.#fleet)) {
+      const kept = this.#keptFor(model)
+      if (kept !== undefined) versions += ` ${model} ${kept.version}`
+    }
     return versions
   }
 
