@@ -27,13 +27,15 @@ export interface GangState {
 /** Seats that it has, or that it will have once others have left. */
 export type Kept = Pick<Seats, 'attempt' | 'members'>
 
+const nothingHeld: ReadonlyMap<string, number> = new Map()
+
 export function newState(key: string, object: Gang): GangState {
   return {
     key,
     object,
     seats: undefined,
     seatPods: [],
-    holds: new Map(),
+    holds: nothingHeld,
     leaving: false,
     firm: false,
     moving: undefined,

@@ -64,7 +64,8 @@ export function membersBy(quota: number | undefined, demand: Demand): number {
 }
 
 /** "Any GPU" (or a slice of any) means one model for all members of the group, whichever has room; a single member takes the best there is. */
-export function alternativesOf(fleet: Fleet, group: Group): Alternative[] {
+export function alternativesOf(fleet: Fleet, group: Group): readonly Alternative[] {
+  if (!group.accelerators.some(({ model }) => isGeneric(model))) return group.accelerators
   return group.accelerators.flatMap((alternative) => {
     if (!isGeneric(alternative.model) || group.max === 1) return [alternative]
     const models = fleet.models().filter((model) => isMeant(alternative.model, model))

@@ -5,7 +5,7 @@ import { liking } from '../fleet/liking.ts'
 import type { Claim, NodeState } from '../fleet/nodes.ts'
 import type { Occupant } from '../fleet/pod-terms.ts'
 import { admits, type Demand, roomFor } from '../fleet/rooms.ts'
-import { costTo, distanceTo, least, nearTo, roomBeside } from './beside.ts'
+import { costTo, distanceTo, least, lostTo, nearTo, roomBeside } from './beside.ts'
 import { type Claimant, claimOf, claimOn } from './claims.ts'
 import { alternativesOf, countable, demandOf, type Group, membersBy, perMember } from './demand.ts'
 import { type Choosing, domainsFor, gatheringPlaces, isInside, roomIn, type Within } from './domains.ts'
@@ -77,6 +77,7 @@ export class Search {
   }
 
   isPlaced(part: Part, outer: Within, set?: Part): boolean {
+    if (!this.#hasRoomBeside(part, outer)) return false
     this.#holdPlaced()
     for (const within of this.#domains(part, outer)) {
       if (this.#tries++ > triesMax) break
@@ -92,6 +93,23 @@ export class Search {
       this.#backTo(mark)
     }
     return false
+  }
+
+  /**
+   * Whether what was placed last, and the fleet does not hold yet, may have left room for the part: each of its groups by
+   * itself, by the counters. Whoever is asked why not tries.
+   */
+  #hasRoomBeside(part: Part, outer: Within): boolean {
+    if (this.#held === this.placed.length || (this.#explains && this.#shortage === undefined)) return true
+    const placed = this.placed.slice(this.#held)
+    return part.groups.every((index) => {
+      const { min, demands } = this.choosing(index)
+      return demands.some(({ demand, closed }) => {
+        if (demand.slices !== undefined) return true
+        const room = roomIn(this.#fleet, demand, closed, outer)(outer).total
+        return room - lostTo(this.#fleet, placed, demand, (node) => isInside(node, outer) && !closed?.has(node)) >= min
+      })
+    })
   }
 
   #backTo(mark: number): void {
