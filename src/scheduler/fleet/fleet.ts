@@ -260,13 +260,14 @@ export class Fleet implements Packed {
 
   /** Sets or clears what `pod` holds according to one source; seats win where both are known. */
   setClaim(pod: string, source: 'seat' | 'pod', claim: Claim | undefined): void {
-    const sources = this.#claims.get(pod) ?? {}
-    const before = effective(sources)
-    if (claim === undefined) delete sources[source]
-    else sources[source] = claim
+    const known = this.#claims.get(pod)
+    const before = effective(known)
+    if (known === undefined && claim === undefined) return
+    const sources = known ?? { seat: undefined, pod: undefined }
+    sources[source] = claim
     const after = effective(sources)
     if (after === undefined) this.#claims.delete(pod)
-    else this.#claims.set(pod, sources)
+    else if (known === undefined) this.#claims.set(pod, sources)
     if (before === after) return
     if (before !== undefined) this.#drop(pod, before)
     if (after !== undefined) this.#add(pod, after)
@@ -376,7 +377,7 @@ export class Fleet implements Packed {
   }
 
   claimOf(pod: string): Claim | undefined {
-    return effective(this.#claims.get(pod) ?? {})
+    return effective(this.#claims.get(pod))
   }
 
   /** Every claim, by pod. */
@@ -523,13 +524,13 @@ const coresOfUse = 0.6
 const anyTenthCore = anyGpuDemand(0, 0, 100)
 
 interface Sources {
-  seat?: Claim
-  pod?: Claim
+  seat: Claim | undefined
+  pod: Claim | undefined
 }
 
 /** Seats win: they are the decision, and the pod's annotations repeat them. */
-function effective(sources: Sources): Claim | undefined {
-  return sources.seat ?? sources.pod
+function effective(sources: Sources | undefined): Claim | undefined {
+  return sources?.seat ?? sources?.pod
 }
 
 /** Takes what the claim names. Not limited to what is free: what others already hold is a fact, whatever it sums to. */
