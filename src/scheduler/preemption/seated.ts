@@ -149,19 +149,22 @@ function* inOrderOf(levels: Levels, nowMs: number): Generator<Candidate> {
 /** Few classes, so the cheapest of their cheapest is looked for by comparing them all. */
 function* cheapestFirst(classes: ReadonlyMap<number, Class>, nowMs: number): Generator<Candidate> {
   const order = candidateOrder('')
-  const heads = [...classes.values()].map((list) => new Sequence(list))
+  const heads = [...classes.values()].map((list) => new Sequence(candidatesOf(list, nowMs)))
   for (;;) {
-    let best: { head: Sequence<Entry>; candidate: Candidate } | undefined
-    for (const head of heads) {
-      const entry = head.peek()
-      if (entry === undefined) continue
-      const candidate = candidateOf(entry, nowMs)
-      if (best === undefined || order(candidate, best.candidate) < 0) best = { head, candidate }
+    let [best, head] = [undefined as Candidate | undefined, undefined as Sequence<Candidate> | undefined]
+    for (const one of heads) {
+      const candidate = one.peek()
+      if (candidate === undefined || (best !== undefined && order(candidate, best) >= 0)) continue
+      ;[best, head] = [candidate, one]
     }
     if (best === undefined) return
-    best.head.pop()
-    yield best.candidate
+    head?.pop()
+    yield best
   }
+}
+
+function* candidatesOf(entries: Iterable<Entry>, nowMs: number): Generator<Candidate> {
+  for (const entry of entries) yield candidateOf(entry, nowMs)
 }
 
 interface Entry {
