@@ -65,7 +65,7 @@ export class Player {
       delete: (title) => this.#delete(key(title)),
       fail: (title) => this.#fail(key(title), take(options, 'rank')),
       finish: (title) => world.finish(key(title)),
-      checkpoint: (title) => this.#checkpoint(key(title)),
+      checkpoint: (title) => this.#checkpoint(key(title), take(options, 'asked')),
       pace: (title, end) => this.#pace(key(title), end, options),
       slow: (title) => world.slow.add(key(title)),
       leave: (title) => world.slow.delete(key(title)),
@@ -227,13 +227,17 @@ export class Player {
     this.#world.restart(key)
   }
 
-  #checkpoint(key: string): void {
+  /** `onRequest`: it was asked for it, and needed so long. */
+  #checkpoint(key: string, onRequest: string | undefined): void {
     const { spec } = this.#world.gangOf(key)
     const at = new Date(this.#world.nowMs).toISOString()
     this.#world.edit(
       key,
       {},
-      { checkpoint: { step: 1, attempt: spec.attempt, at, digest: 'd', bytes: 0, manifests: [] } },
+      {
+        checkpoint: { step: 1, attempt: spec.attempt, at, digest: 'd', bytes: 0, manifests: [] },
+        ...(onRequest === undefined ? {} : { checkpointRequestSeconds: durationMs(onRequest) / 1000 }),
+      },
     )
   }
 

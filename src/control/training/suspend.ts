@@ -4,10 +4,7 @@ import { again, type Context, type Outcome, settled } from '../reconciler.ts'
 import { stopStep } from './checkpoints.ts'
 import { patchGang } from './gang.ts'
 import type { Hold } from './hold.ts'
-import { type Seen, stopAskedAt } from './job.ts'
-
-/** Kept of the grace period for a SIGTERM, for a job that does not heed the request. */
-const termMsMax = 5_000
+import { requestMsMax, type Seen, stopAskedAt } from './job.ts'
 
 /**
  * Stops a job that is to have no seats (its suspension, its queue's, an eviction, something missing) or more of them, or
@@ -54,7 +51,7 @@ async function stop(context: Context, seen: Seen): Promise<Outcome> {
   }
   const leftMs = graceLeftMs(seen)
   if (isDeaf) return leave(context, seen, leftMs)
-  const waitMs = leftMs - Math.min(termMsMax, graceMs / 4)
+  const waitMs = leftMs - (graceMs - requestMsMax(job))
   return waitMs > 0 ? again(waitMs) : leave(context, seen, leftMs)
 }
 

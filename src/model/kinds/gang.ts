@@ -204,6 +204,13 @@ export const gang = z
           .array(checkpoint.partial({ at: true, digest: true, bytes: true }))
           .default([])
           .describe('Older committed checkpoints that retention still keeps, newest first.'),
+        checkpointRequestSeconds: z
+          .number()
+          .min(0)
+          .optional()
+          .describe(
+            'What its last checkpoint on request took: its stall, and until it was durable. Not there while none was written when asked, or where the grace period is too short for it.',
+          ),
         stepSeconds: z.number().optional().describe('Mean of the recent steps.'),
         restartSeconds: z.number().optional().describe('Measured time from seats to the first step.'),
         expectedEnd: timestamp.optional().describe('When its present attempt should be done, by its pace.'),

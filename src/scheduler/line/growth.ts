@@ -276,6 +276,11 @@ export function worthOf(gang: Gang, gpus: number, nowMs: number): Worth | undefi
   return { price, priceSeconds, gainSeconds, workSeconds, satSeconds, isRested }
 }
 
+function unsaved({ onRequestSeconds, sinceCheckpointSeconds }: LostWork): string {
+  if (onRequestSeconds !== undefined) return `${said(onRequestSeconds)} s for the checkpoint that it writes first`
+  return `${said(sinceCheckpointSeconds)} s of work not saved`
+}
+
 /** Before it is known how many accelerators there are: with more of them the gain is larger, and so is the price. */
 function mayPay(gang: Gang, gpus: number, nowMs: number): boolean {
   const most = worthOf(gang, gpus, nowMs)
@@ -307,7 +312,7 @@ function verdictOn({ key, object }: GangState, added: Seats['members'], nowMs: n
     message: [
       `grows from ${from} to ${to} members`,
       `gains ${said(gainSeconds)} accelerator-seconds (${said(gpus)} idle × ${said(workSeconds)} s)`,
-      `for ${said(priceSeconds)} (${said(price.gpus)} × ${said(price.sinceCheckpointSeconds)} s of work not saved, ${said(price.gpus + gpus)} × ${said(price.restartSeconds)} s to start again)`,
+      `for ${said(priceSeconds)} (${said(price.gpus)} × ${unsaved(price)}, ${said(price.gpus + gpus)} × ${said(price.restartSeconds)} s to start again)`,
       `at least ${gainPerPrice} times as much; it has sat for ${said(satSeconds)} s, at least ${restartsApart} restarts`,
     ].join('; '),
   }
