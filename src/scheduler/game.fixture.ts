@@ -374,10 +374,13 @@ class Game implements Played {
     }
   }
 
+  /** Somebody is to sit on what its present attempt holds: who has left for that, and sits again, is nobody's victim. */
   #isVictim(key: string): boolean {
+    const attempt = this.#world.gangs.get(key)?.spec.attempt
     return [...this.#world.gangs.values()].some(
       ({ spec, status }) =>
-        status?.hold?.attempt === spec.attempt && status.hold.victims.some(({ gang }) => gang === key),
+        status?.hold?.attempt === spec.attempt &&
+        status.hold.victims.some((victim) => victim.gang === key && victim.attempt === attempt),
     )
   }
 

@@ -36,6 +36,24 @@ const broken: readonly [seed: number, moves: number][] = [
   [1043, 300],
 ]
 
+/** With limits: whoever had left for somebody, and sat again, was taken for one that was still to leave. */
+const brokenWithLimits: readonly [seed: number, moves: number][] = [[251, 120]]
+
+/**
+ * With moves:
+ * - a gang was to go on with seats that others had by then: they stood in its status, and whoever took over kept them for
+ *   it (96, 387, 1050, 1633, 1665)
+ * - whoever had left for somebody, and sat again, was taken for one that was still to leave (1546)
+ */
+const brokenWithMoves: readonly [seed: number, moves: number, hasLimits: boolean][] = [
+  [96, 40, true],
+  [387, 160, false],
+  [1050, 80, true],
+  [1546, 160, true],
+  [1633, 40, true],
+  [1665, 40, false],
+]
+
 describe('random histories on nearly full fleets', () => {
   test('nothing is promised twice or given up for nothing, evictions come to rest, and nobody entitled waits then', () => {
     const all = { steps: 0, evictions: 0, inUse: 0, games: 0 }
@@ -59,5 +77,13 @@ describe('random histories on nearly full fleets', () => {
 
   test.each(broken)('seed %i, which broke a rule once', (seed, moves) => {
     expect(playGame(seed, moves, false).rests).toBeGreaterThan(0)
+  })
+
+  test.each(brokenWithLimits)('seed %i, which broke a rule once, with limits', (seed, moves) => {
+    expect(playGame(seed, moves).rests).toBeGreaterThan(0)
+  })
+
+  test.each(brokenWithMoves)('seed %i, which broke a rule once, with moves', (seed, moves, hasLimits) => {
+    expect(playGame(seed, moves, hasLimits, true).rests).toBeGreaterThan(0)
   })
 })

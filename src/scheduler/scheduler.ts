@@ -265,7 +265,7 @@ export class FleetScheduler extends State implements Scheduler, Explained {
     const queue = queueBlock(this.queues, object)
     if (queue !== undefined) {
       // Nobody knows when it may start: what is kept for it, or asked of it, serves others meanwhile.
-      if (isHeld(object) || ((state.leaving || hasLeft(object)) && state.seats !== undefined))
+      if (isHeld(object) || ((state.leaving || hasLeft(object)) && keptBy(object) !== undefined))
         verdicts.push(this.#send(state, { kind: 'release', ...about(state) }))
       return queue
     }
@@ -291,10 +291,12 @@ export class FleetScheduler extends State implements Scheduler, Explained {
       this.#seat(state, held, nowMs, verdicts)
       return { kind: 'seated' }
     }
-    // What was kept for it is of no use any more: it is given back first, and decided about anew after that.
+    // What was kept for it is of no use any more: it is given back first, and decided about anew after that. So are void
+    // seats that it shrinks to and that others have by now, lest whoever starts anew from the same gangs keep them for it.
     const { shortage } = fit
-    if (state.seats !== undefined) verdicts.push(this.#send(state, { kind: 'release', ...about(state) }))
-    if (isKept || !displaceable.has(shortage.kind)) return { kind: 'shortage', shortage }
+    const isOnRecord = keptBy(object) !== undefined
+    if (isOnRecord) verdicts.push(this.#send(state, { kind: 'release', ...about(state) }))
+    if (isKept || isOnRecord || !displaceable.has(shortage.kind)) return { kind: 'shortage', shortage }
     const sparing = new Sparing(this, object.spec.queue, nowMs)
     const displaced = displace(this, { key, object, reserved }, nowMs, sparing)
     if (displaced === undefined)
