@@ -44,6 +44,8 @@ const brokenWithLimits: readonly [seed: number, moves: number][] = [[251, 120]]
  * - a gang was to go on with seats that others had by then: they stood in its status, and whoever took over kept them for
  *   it (96, 387, 1050, 1633, 1665)
  * - whoever had left for somebody, and sat again, was taken for one that was still to leave (1546)
+ * - whoever could displace somebody when one minimum run time had ended, but would choose others in vain when all had, did
+ *   not look again before that (2275)
  */
 const brokenWithMoves: readonly [seed: number, moves: number, hasLimits: boolean][] = [
   [96, 40, true],
@@ -52,6 +54,7 @@ const brokenWithMoves: readonly [seed: number, moves: number, hasLimits: boolean
   [1546, 160, true],
   [1633, 40, true],
   [1665, 40, false],
+  [2275, 120, true],
 ]
 
 describe('random histories on nearly full fleets', () => {

@@ -447,7 +447,7 @@ function about(state: GangState): { gang: string; resourceVersion: string; attem
 
 /** Whether the time has come at which it may displace somebody. */
 function isDue(blocked: Blocked, nowMs: number): boolean {
-  return blocked.kind === 'shortage' && blocked.later !== undefined && blocked.later.atMs <= nowMs
+  return blocked.kind === 'shortage' && blocked.lookAtMs !== undefined && blocked.lookAtMs <= nowMs
 }
 
 function ending(gang: Gang): Blocked {

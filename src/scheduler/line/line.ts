@@ -137,11 +137,17 @@ export class Lane {
 /** Why a gang waits: a reason of the queue, or a shortage of the fleet. */
 export type Blocked =
   | { kind: 'queue'; reason: string; message: string }
-  /**
-   * `later`: it may displace somebody then, if nothing else comes before. `budgets`: it could displace somebody, were it
-   * not for the disruption budgets of these.
-   */
-  | { kind: 'shortage'; shortage: Shortage; later?: Start; budgets?: readonly string[] }
+  | ({ kind: 'shortage'; shortage: Shortage } & Limits)
+
+/** What alone keeps a gang that waits from displacing somebody. */
+export interface Limits {
+  /** It may displace somebody then, if nothing else comes before. */
+  later?: Start
+  /** The first minimum run time ends of those whom it may not displace yet for that: it is looked again. */
+  lookAtMs?: number
+  /** It could displace somebody, were it not for the disruption budgets of these. */
+  budgets?: readonly string[]
+}
 
 /** When and where a gang that waits would start. */
 export interface Start {

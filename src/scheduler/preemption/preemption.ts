@@ -7,7 +7,7 @@ import type { Placed } from '../fit/search.ts'
 import type { Reserved } from '../fit/shortage.ts'
 import { type GangState, isElastic, isEnough, podsOf, wantsOf } from '../gangs.ts'
 import { mayEverHold } from '../line/admission.ts'
-import type { Start } from '../line/line.ts'
+import type { Limits, Start } from '../line/line.ts'
 import type { Candidate, Request } from '../quota/candidates.ts'
 import type { Displacements } from '../quota/displacements.ts'
 import type { QuotaTree } from '../quota/tree.ts'
@@ -72,29 +72,30 @@ export function displace(
 
 /**
  * What alone keeps the gang from displacing somebody, when it could displace nobody: minimum run times that have not ended
- * (`later`: when and where it could sit at the earliest), or disruption budgets (whose).
+ * (`later`: when and where it could sit at the earliest, as far as that can be foreseen; `lookAtMs`: when the first of them
+ * ends), or disruption budgets (whose).
  */
-export function limitsOn(
-  scene: Scene,
-  incoming: Incoming,
-  nowMs: number,
-  sparing: Sparing,
-): { later?: Start; budgets?: readonly string[] } {
-  const later = displaceLater(scene, incoming, nowMs, [...sparing.ends])
-  if (later !== undefined) return { later }
-  if (!sparing.hasBudgetsInTheWay) return {}
+export function limitsOn(scene: Scene, incoming: Incoming, nowMs: number, sparing: Sparing): Limits {
+  const ends = [...sparing.ends].sort((a, b) => a - b)
+  const [first] = ends
+  const look = first === undefined ? {} : { lookAtMs: first }
+  const later = displaceLater(scene, incoming, nowMs, ends)
+  if (later !== undefined) return { ...look, later }
+  if (!sparing.hasBudgetsInTheWay) return look
   const { victims = [] } = displace(scene, incoming, nowMs, sparing.passing('all')) ?? {}
   const names = victims.flatMap(({ gang }) => scene.gangs.get(gang)?.object.spec.disruptionBudget?.of ?? [])
-  return names.length === 0 ? {} : { budgets: [...new Set(names)] }
+  return names.length === 0 ? look : { ...look, budgets: [...new Set(names)] }
 }
 
-/** The earliest of the times at which it could displace somebody. */
-function displaceLater(scene: Scene, incoming: Incoming, nowMs: number, ends: number[]): Start | undefined {
-  const inOrder = ends.sort((a, b) => a - b)
+/**
+ * The earliest of the times at which it could displace somebody, if it could at the last: whoever may leave by then may be
+ * asked instead of others that would be of more use, so that it could at an earlier one alone is not foreseen.
+ */
+function displaceLater(scene: Scene, incoming: Incoming, nowMs: number, inOrder: readonly number[]): Start | undefined {
   const tried = (index: number): Start | undefined => {
     const atMs = inOrder[index] ?? nowMs
     const { placed, victims } =
-      displace(scene, incoming, nowMs, new Sparing(scene, incoming.object.spec.queue, atMs)) ?? {}
+      displace(scene, incoming, atMs, new Sparing(scene, incoming.object.spec.queue, atMs)) ?? {}
     return placed === undefined ? undefined : { atMs, nodes: new Set(placed.map(({ node }) => node)), victims }
   }
   let [tooSoon, enough] = [-1, inOrder.length - 1]
