@@ -46,6 +46,7 @@ const brokenWithLimits: readonly [seed: number, moves: number][] = [[251, 120]]
  * - whoever had left for somebody, and sat again, was taken for one that was still to leave (1546)
  * - whoever could displace somebody when one minimum run time had ended, but would choose others in vain when all had, did
  *   not look again before that (2275)
+ * - whoever gave back what was no longer kept for it did not look again after that (3062)
  */
 const brokenWithMoves: readonly [seed: number, moves: number, hasLimits: boolean][] = [
   [96, 40, true],
@@ -55,6 +56,7 @@ const brokenWithMoves: readonly [seed: number, moves: number, hasLimits: boolean
   [1633, 40, true],
   [1665, 40, false],
   [2275, 120, true],
+  [3062, 400, false],
 ]
 
 describe('random histories on nearly full fleets', () => {

@@ -172,6 +172,7 @@ export class FleetScheduler extends State implements Scheduler, Explained {
     if (isKnown) state.inFlight = undefined
     if (!isKnown && inFlight.outcome !== 'stale') return
     this.countSeats(state)
+    if (isKnown && inFlight.verdict.kind === 'release') this.#lookAgain(state.key)
     if (isKnown && keptBy(object) !== undefined) this.noteArrival(state)
     this.#departures.follow(state)
   }
@@ -427,6 +428,12 @@ export class FleetScheduler extends State implements Scheduler, Explained {
     const company = spec.groups.map((group) => this.fleet.neighbours.of(object, group)?.key)
     const { queue, preemptible, groups, topology, together } = spec
     return JSON.stringify([queue, preemptible, metadata.namespace, groups, topology, together, own, company])
+  }
+
+  /** It gave something back first; nothing need have been freed by that. */
+  #lookAgain(key: string): void {
+    const lane = this.line.laneOf(key)
+    if (lane?.blocked?.head === key) lane.blocked = undefined
   }
 
   #leaveLine(key: string): void {
