@@ -85,6 +85,11 @@ export function isReplica({ metadata }: Gang): boolean {
   return metadata.labels?.[label.service] !== undefined
 }
 
+/** The node and its accelerators: by these, a seat of one attempt is the same as one of another. */
+export function placeOf({ node, devices }: { node: string; devices: readonly { id: string }[] }): string {
+  return `${node} ${devices.map(({ id }) => id).join()}`
+}
+
 /** The seats, and what is added to them. */
 export function larger({ attempt, members }: Kept, added: Seats['members']): Kept {
   return { attempt, members: [...members, ...added] }

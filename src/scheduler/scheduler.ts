@@ -214,7 +214,7 @@ export class FleetScheduler extends State implements Scheduler, Explained {
           continue
         }
         this.#block(lane, head, tried, reserved)
-        this.#tellOf(this.inPlaceOf(state)?.key)
+        this.#tellOf(this.nextSeats.inPlaceOf(state)?.key)
       }
       if (lane.blocked !== undefined) {
         reserved.add(lane.blocked.verdict, head.key)
@@ -273,7 +273,7 @@ export class FleetScheduler extends State implements Scheduler, Explained {
     if (this.hasLivePodsOf(state)) return ending(object)
     const unasked = this.#departures.unaskedBy(state)
     if (unasked !== undefined) return unasked
-    const isKept = state.seats !== undefined || this.inPlaceOf(state)?.moving !== undefined
+    const isKept = state.seats !== undefined || this.nextSeats.inPlaceOf(state)?.moving !== undefined
     const reserved = isKept ? nothingReserved : reservations.for(object, nowMs)
     const before = noFewerThanBefore(object)
     const asBefore = before === undefined ? undefined : this.#fit(state, reserved, before)
@@ -379,7 +379,7 @@ export class FleetScheduler extends State implements Scheduler, Explained {
     const { key, seatPods } = state
     const live = this.livePodsOf(key)
     return this.fleet.attempt(() => {
-      const moving = this.inPlaceOf(state)
+      const moving = this.nextSeats.inPlaceOf(state)
       for (const pod of seatPods) if (!live.has(pod)) this.fleet.lift(pod)
       for (const pod of moving?.movingPods ?? []) this.fleet.lift(pod)
       const seats = state.seats ?? moving?.moving

@@ -3,11 +3,12 @@ import type { Queue } from '../model/kinds/queue.ts'
 import { label } from '../model/names.ts'
 import { keyOf } from '../model/refs.ts'
 import type { Victim } from './contract.ts'
+import { NextSeats } from './defragmentation/next-seats.ts'
 import { claimsOf } from './fit/seats.ts'
 import { Fleet } from './fleet/fleet.ts'
 import { type Claim, heldMilli } from './fleet/nodes.ts'
 import { claimFromPod, hasEnded } from './fleet/read-pod.ts'
-import { type GangState, hasLeft, isEnough, isReplica, type Kept, keptBy, larger, podsOf, victimsOf } from './gangs.ts'
+import { type GangState, hasLeft, isEnough, type Kept, keptBy, larger, podsOf, victimsOf } from './gangs.ts'
 import { Line } from './line/line.ts'
 import { Arrivals } from './preemption/arrivals.ts'
 import { Budgets } from './preemption/budgets.ts'
@@ -36,8 +37,7 @@ export class State {
   readonly displaced = new Displacements()
   readonly budgets = new Budgets(this.gangs, this.pods)
   readonly arrivals = new Arrivals()
-  /** Which gang comes in the place of one that moves. */
-  readonly #replacements = new Map<string, string>()
+  readonly nextSeats = new NextSeats(this.fleet, this.gangs)
   readonly #seated = new Map<string, Seated>()
   readonly #livePods = new Map<string, Set<string>>()
   /** Gangs that left to go on with what is left to them. */
@@ -128,55 +128,15 @@ export class State {
     if (state.moving !== undefined && state.moving.attempt <= object.spec.attempt) this.setMoving(state, undefined)
     if (verdict?.kind === 'bind' || verdict?.kind === 'preempt') this.#setSeats(state, verdict.seats)
     else this.#setSeats(state, verdict?.kind === 'resize' && kept !== undefined ? larger(kept, verdict.added) : kept)
-    this.#takeOver(state)
-  }
-
-  /** The gang in whose place this one comes. */
-  inPlaceOf({ object: { metadata, spec } }: GangState): GangState | undefined {
-    const { name, uid } = spec.replaces ?? {}
-    const state = name === undefined ? undefined : this.gangs.get(`${metadata.namespace ?? 'default'}/${name}`)
-    return state?.object.metadata.uid === uid ? state : undefined
-  }
-
-  replacementOf(gang: string): string | undefined {
-    return this.gangs.get(gang)?.moving === undefined ? undefined : this.#replacements.get(gang)
-  }
-
-  /** What is kept for a gang that moves is for the one that comes in its place, and given up once that one sits. */
-  #takeOver(state: GangState): void {
-    const moving = this.inPlaceOf(state)
-    if (moving?.moving === undefined) return
-    this.#replacements.set(moving.key, state.key)
-    this.#keepMoving(moving)
+    this.nextSeats.follow(state)
   }
 
   /** It sits elsewhere next: that is kept for it, and nobody asks it to leave meanwhile. It stays charged for what it has. */
   setMoving(state: GangState, moving: Kept | undefined): void {
     if (sameSeats(state.moving, moving)) return
     state.moving = moving
-    this.#keepMoving(state)
+    this.nextSeats.keep(state)
     this.countSeated(state)
-  }
-
-  #keepMoving(state: GangState): void {
-    const isTaken = this.gangs.get(this.#replacements.get(state.key) ?? '')?.seats !== undefined
-    const claims = state.moving === undefined || isTaken ? [] : this.#newOf(state, state.moving)
-    for (const pod of state.movingPods) this.fleet.setClaim(pod, 'seat', undefined)
-    for (const [pod, claim] of claims) this.fleet.setClaim(pod, 'seat', claim)
-    state.movingPods = claims.map(([pod]) => pod)
-  }
-
-  /**
-   * What it does not hold yet. It stays charged for what it has; only one that another comes in place of first holds both
-   * for a while.
-   */
-  #newOf({ object, seats }: GangState, moving: Kept): [string, Claim][] {
-    const placeOf = ({ node, devices }: Kept['members'][number]) => `${node} ${devices.map(({ id }) => id).join()}`
-    const had = new Set(seats?.members.map(placeOf))
-    const members = moving.members.filter((seat) => !had.has(placeOf(seat)))
-    const claims = claimsOf(object, { ...moving, members }, (node, id) => this.#modelOf(node, id))
-    if (isReplica(object)) return claims
-    return claims.map(([pod, claim]) => [pod, { ...claim, queue: undefined }])
   }
 
   /** Of the seats of those who shrink, what nobody else holds by now is kept for them, if it is enough for them. */
@@ -288,8 +248,7 @@ export class State {
     this.#seated.get(state.object.spec.queue)?.delete(state.key)
     this.gangs.delete(state.key)
     if (this.displaced.forget(state.key)) this.fleet.generation++
-    this.#replacements.delete(state.key)
-    this.#takeOver(state)
+    this.nextSeats.forget(state)
     if (this.budgets.forget(state.key)) this.fleet.generation++
   }
 

@@ -12,7 +12,7 @@ import type { Reserved } from '../fit/shortage.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import type { Claim, NodeState } from '../fleet/nodes.ts'
 import { roomIfOpen } from '../fleet/rooms.ts'
-import { isReplica, membersByGroup, nextOf, wantsOf } from '../gangs.ts'
+import { isReplica, membersByGroup, nextOf, placeOf, wantsOf } from '../gangs.ts'
 import { quotaLeft } from '../line/admission.ts'
 import { alternativeInUse, canComeBack } from '../line/growth.ts'
 import { comingFrom, lessBy } from '../preemption/coming.ts'
@@ -198,9 +198,8 @@ class Search {
       return fit.fits && !isFurtherApart(fleet, fit.placed, gang) ? fit.placed : undefined
     })
     if (placed === undefined) return undefined
-    const had = new Set(stay.map(({ node, devices }) => `${node} ${devices.map(({ id }) => id).join()}`))
-    const isNew = ({ node, devices }: Claim) => !had.has(`${node} ${devices.map(({ id }) => id).join()}`)
-    return { placed, added: placed.flatMap(({ claim }) => (isNew(claim) ? [claim] : [])) }
+    const had = new Set(stay.map(placeOf))
+    return { placed, added: placed.flatMap(({ claim }) => (had.has(placeOf(claim)) ? [] : [claim])) }
   }
 
   #claimsOf({ key, state }: Movable): Claim[] {

@@ -7,8 +7,8 @@ import { preemptingMessage } from '../why/reasons.ts'
 
 /**
  * Who leaves for whom. A gang leaves as soon as somebody displaces it, as decided or as committed, and stays after all when
- * that is given up before it was asked; it moves where seats are kept for its next attempt. This is read off what is known of both, whichever came last, so that whoever starts
- * anew from the same gangs comes to the same.
+ * that is given up before it was asked; it moves where seats are kept for its next attempt. This is read off what is known
+ * of both, whichever came last, so that whoever starts anew from the same gangs comes to the same.
  */
 export class Departures {
   readonly #state: State
@@ -126,7 +126,7 @@ export class Departures {
   /** Not one that stays for good: what was kept elsewhere is lost, and there is no room for whoever was to come in its place. */
   #isAwaited(victim: Victim): boolean {
     const { line } = this.#state
-    const replacement = this.#state.replacementOf(victim.gang)
+    const replacement = this.#state.nextSeats.replacementOf(victim.gang)
     const isStuck = replacement !== undefined && line.laneOf(replacement)?.blocked?.verdict.kind === 'shortage'
     return !isStuck && this.#state.holdsStill(victim)
   }
