@@ -1,26 +1,32 @@
-import { Broken, playGame } from '../../src/scheduler/game.fixture.ts'
+import { Broken, movesMax, playGame } from '../../src/scheduler/game.fixture.ts'
 import type { Row } from '../row.ts'
 
 /** So many are told in full. */
 const toldMax = 5
 
 /**
- * Random histories on nearly full fleets of tens of nodes, seed after seed, until so many decisions were made. A game
- * in which a rule is broken ends there, and its seed is told: `src/scheduler/game.property.test.ts` is where it belongs.
+ * Random histories on nearly full fleets of tens of nodes, seed after seed, until so many decisions were made; and a fifth of
+ * that on fleets in pieces, where others may move so that one fits. A game in which a rule is broken ends there, and its
+ * seed is told: `src/scheduler/game.property.test.ts` is where it belongs.
  */
 export function cycleRows(stepsWanted: number, firstSeed = 1): Row[] {
-  const all = { steps: 0, games: 0, evictions: 0, inUse: 0, rests: 0, otherwise: 0 }
+  return [played(stepsWanted, firstSeed, false), played(stepsWanted / 5, firstSeed, true)]
+}
+
+function played(stepsWanted: number, firstSeed: number, hasMoves: boolean): Row {
+  const all = { steps: 0, games: 0, evictions: 0, moves: 0, inUse: 0, rests: 0, otherwise: 0 }
   const broken: Broken[] = []
   const startedAt = performance.now()
   for (let seed = firstSeed; all.steps < stepsWanted; seed++) {
     try {
-      const played = playGame(seed)
+      const game = playGame(seed, movesMax, true, hasMoves)
       all.games++
-      all.steps += played.steps
-      all.evictions += played.evictions
-      all.inUse += played.inUse
-      all.rests += played.rests
-      all.otherwise += played.otherwise
+      all.steps += game.steps
+      all.evictions += game.evictions
+      all.moves += game.moves
+      all.inUse += game.inUse
+      all.rests += game.rests
+      all.otherwise += game.otherwise
     } catch (error) {
       const one = error instanceof Broken ? error : new Broken(seed, 0, String(error))
       broken.push(one)
@@ -30,14 +36,13 @@ export function cycleRows(stepsWanted: number, firstSeed = 1): Row[] {
   }
   const seconds = (performance.now() - startedAt) / 1000
   const inUse = ((100 * all.inUse) / Math.max(1, all.games)).toFixed(1)
-  return [
-    {
-      row: `preemption cycles in ${all.steps} fuzzed steps`,
-      value: broken.length,
-      unit: '',
-      bar: '0',
-      ok: broken.length === 0,
-      peer: `fleets ${inUse} % in use, ${all.evictions} evictions, ${(all.steps / seconds).toFixed(0)} steps/s; ${all.rests} rests, of which ${all.otherwise} only because of who displaced whom before`,
-    },
-  ]
+  const moved = hasMoves ? `, of which ${all.moves} moved elsewhere` : ''
+  return {
+    row: `preemption cycles in ${all.steps} fuzzed steps${hasMoves ? ', with moves' : ''}`,
+    value: broken.length,
+    unit: '',
+    bar: '0',
+    ok: broken.length === 0,
+    peer: `fleets ${inUse} % in use, ${all.evictions} evictions${moved}, ${(all.steps / seconds).toFixed(0)} steps/s; ${all.rests} rests, of which ${all.otherwise} only because of who displaced whom before`,
+  }
 }
