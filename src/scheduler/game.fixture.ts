@@ -365,10 +365,13 @@ class Game implements Played {
     }
   }
 
+  /** One that sits again elsewhere has left. */
   #isVictim(key: string): boolean {
+    const { attempt } = this.#world.gangOf(key).spec
     return [...this.#world.gangs.values()].some(
       ({ spec, status }) =>
-        status?.hold?.attempt === spec.attempt && status.hold.victims.some(({ gang }) => gang === key),
+        status?.hold?.attempt === spec.attempt &&
+        status.hold.victims.some((victim) => victim.gang === key && victim.attempt === attempt),
     )
   }
 
