@@ -45,7 +45,7 @@ export function endIfStarted(
   return { atMs, earliestMs: atMs, latestMs: atMs, basis: 'declared' }
 }
 
-function slowest({ groups }: Gang['spec']): number {
+export function slowest({ groups }: Gang['spec']): number {
   return Math.min(...groups.flatMap(({ accelerators }) => accelerators.map(({ speed = 1 }) => speed)))
 }
 
@@ -122,6 +122,16 @@ export class Reservations {
         return kept !== undefined && endsAtMs !== undefined && endsAtMs <= kept.fromMs ? undefined : kept
       },
     }
+  }
+
+  /** The latest time, before the gang would end, from which on nodes of its models are kept. */
+  keptFromBefore(gang: Gang, endsAtMs: number): number {
+    let latestMs = Number.NEGATIVE_INFINITY
+    for (const model of modelsOf(gang, this.#fleet)) {
+      const { fromMs = latestMs } = this.#keptFor(model) ?? {}
+      if (fromMs < endsAtMs) latestMs = Math.max(latestMs, fromMs)
+    }
+    return latestMs
   }
 
   /** Which they are, for somebody of these models: while it is the same word, the same nodes are kept by the same gangs. */
