@@ -13,6 +13,7 @@ import type { Reserved } from './fit/shortage.ts'
 import { Mix } from './fleet/mix.ts'
 import { type GangState, hasLeft, keptBy, newState, noFewerThanBefore, noMoreThanHeld, podsOf } from './gangs.ts'
 import { queueBlock, quotaLeft } from './line/admission.ts'
+import { yieldsIn } from './line/entitled.ts'
 import { Growth, type Resize } from './line/growth.ts'
 import { type Blocked, isPreempting, type Lane, type Line, type Start, type Waiting } from './line/line.ts'
 import { Order } from './line/order.ts'
@@ -192,7 +193,8 @@ export class FleetScheduler extends State implements Scheduler, Explained {
 
   /** Lane by lane in the order of their first gangs: seat it and look at the next, or keep for it what it waits for. */
   #walk(nowMs: number, verdicts: Verdict[]): void {
-    const reserved = new Reservations(this.fleet, (key) => this.startOf(key, nowMs), this.#lastKept)
+    const yields = yieldsIn(this.quota, this.gangs)
+    const reserved = new Reservations(this.fleet, (key) => this.startOf(key, nowMs), yields, this.#lastKept)
     const order = new Order(this.quota, lanesOf(this.line))
     let full: { lane: Lane; fit: Unfit } | undefined
     for (let next = order.next(); next !== undefined; next = order.next()) {

@@ -13,6 +13,7 @@ import { heldMilli, type NodeState } from '../fleet/nodes.ts'
 import type { GangState } from '../gangs.ts'
 import { podsOf } from '../gangs.ts'
 import { queueBlock, quotaLeft } from '../line/admission.ts'
+import { yieldsIn } from '../line/entitled.ts'
 import type { Line, Start, Waiting } from '../line/line.ts'
 import { type Head, Order } from '../line/order.ts'
 import { type ExpectedEnd, Reservations } from '../line/reservations.ts'
@@ -126,7 +127,8 @@ export class WhatIf {
   #walk(object: Gang, freed: { queues: ReadonlyMap<string, Queue>; charged: Placed[] } | undefined): Reservations {
     const { fleet, quota, line, gangs } = this.#scene
     const own: Waiting = { key: this.#state.key, gang: object }
-    const reservations = new Reservations(fleet, (gang) => this.#scene.startOf(gang, this.#nowMs))
+    const startOf = (gang: string) => this.#scene.startOf(gang, this.#nowMs)
+    const reservations = new Reservations(fleet, startOf, yieldsIn(quota, gangs))
     this.#others ??= new Order(quota, line.lanesBeside(this.#state.key))
     const order = this.#others.copy()
     order.enter([own], 0)
