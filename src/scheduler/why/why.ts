@@ -2,6 +2,7 @@ import type { Gang } from '../../model/kinds/gang.ts'
 import type { Why } from '../contract.ts'
 import { wantsOf } from '../gangs.ts'
 import { type Blocked, isPreempting } from '../line/line.ts'
+import { counted } from './counted.ts'
 import type { Explained } from './explained.ts'
 import { type Candidate, type Family, families } from './fixes.ts'
 import { forecast } from './forecast.ts'
@@ -119,7 +120,7 @@ function said(scheduler: Explained, { candidate, started: { evicts } }: Fix): st
   const [first, ...others] = evicts.map(({ gang }) => titleOf(gang, scheduler.gangs.get(gang)?.object))
   const more = others.length === 0 ? '' : ` and ${others.length} more`
   const lost = Math.round(evicts.reduce((sum, { lostSeconds }) => sum + lostSeconds, 0))
-  return `${candidate.says} (displaces ${first}${more}: ${lost} accelerator-seconds of work)`
+  return `${candidate.says} (displaces ${first}${more}: ${counted(lost, 'accelerator-second')} of work)`
 }
 
 function whyBase(scheduler: Explained, key: string, gang: Gang): Why {
