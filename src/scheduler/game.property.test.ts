@@ -48,7 +48,7 @@ describe('random histories on nearly full fleets', () => {
     }
     expect(all.steps, 'much is decided').toBeGreaterThan(1500)
     expect(all.evictions, 'somebody is displaced now and then').toBeGreaterThan(100)
-    expect(all.inUse / all.games, 'fleets are nearly full').toBeGreaterThan(0.9)
+    expect(all.inUse / all.games, 'fleets are nearly full').toBeGreaterThan(0.85)
   }, 300_000)
 
   test.each(broken)('seed %i, which broke a rule once', (seed, moves) => {
