@@ -1,3 +1,4 @@
+import { unscrambled } from '../../src/base/random.fixture.ts'
 import { seededRandom } from '../../src/base/random.ts'
 import type { Gang } from '../../src/model/kinds/gang.ts'
 import type { Node } from '../../src/model/kinds/kubernetes.ts'
@@ -17,7 +18,7 @@ export interface Outcome {
 
 /** The product's own scheduler on one list, one pod at a time; what fits nowhere is dropped, as the recipe has it. */
 export function ours(traces: string, list: ListName, seed: number): Outcome {
-  const random = seededRandom(seed)
+  const random = seededRandom(unscrambled(seed)) // the arrivals that were published
   const nodes = readNodes(traces)
   const gpus = nodes.reduce((sum, node) => sum + node.gpus, 0)
   const arrivals = arrivalsOf(readPods(traces, list), gpus, 1.3, random.split('arrivals'))
