@@ -12,6 +12,7 @@ const benches: Record<string, () => Promise<{ rows(): Promise<Row[]> }>> = {
   contended: () =>
     import('./scheduler/contended.ts').then(({ contendedRows }) => ({ rows: async () => contendedRows() })),
   fidelity: () => import('./scheduler/fidelity.ts'),
+  moves: () => import('./scheduler/moves.ts').then(({ rows }) => ({ rows: () => rows(counts[0]) })),
   cycles: () =>
     import('./scheduler/cycles.ts').then(({ cycleRows }) => ({
       rows: async () => cycleRows(counts[0] ?? 100_000, counts[1]),

@@ -3,7 +3,7 @@ import type { Node, Pod } from '../../src/model/kinds/kubernetes.ts'
 import type { Queue } from '../../src/model/kinds/queue.ts'
 import { annotation, label } from '../../src/model/names.ts'
 import { statusAfter } from '../../src/scheduler/committed.ts'
-import type { Scheduler, Verdict } from '../../src/scheduler/contract.ts'
+import type { Scheduler, Verdict, Victim } from '../../src/scheduler/contract.ts'
 import { createScheduler } from '../../src/scheduler/scheduler.ts'
 
 /** Nodes of 8 H100 in racks of 16, blocks of 32 racks and zones of 10 blocks: 80,000 GPUs are 10,000 nodes. */
@@ -85,6 +85,22 @@ export class World {
     this.scheduler.apply({ kind: 'Gang', deleted: `default/${name}` })
   }
 
+  /** Lets time go by and decides again: whoever has to leave is gone at once, and whoever moves sits where it moves to. */
+  wait(ms: number): readonly Verdict[] {
+    this.#nowMs += ms
+    const { verdicts } = this.settle()
+    for (const verdict of verdicts) if (verdict.kind === 'preempt') for (const one of verdict.victims) this.#move(one)
+    return verdicts
+  }
+
+  #move({ gang: key, movesTo }: Victim): void {
+    const gang = this.gangs.get(key)
+    if (gang === undefined || movesTo === undefined) return
+    const attempt = gang.spec.attempt + 1
+    const hold = { attempt, epoch: 1, at: new Date(this.#nowMs).toISOString(), members: movesTo, victims: [] }
+    this.#put({ ...gang, spec: { ...gang.spec, attempt }, status: { ...statusOf(gang), hold } })
+  }
+
   /** A live pod for each seat of the gang. */
   run(name: string): void {
     const gang = this.gangs.get(`default/${name}`)
@@ -158,9 +174,17 @@ export class World {
     this.scheduler.settle(verdict, 'committed')
     const gang = this.gangs.get(verdict.gang)
     if (gang === undefined) return
-    const status = statusAfter(gang, verdict, { epoch: 1, nowMs: this.#nowMs })
-    const object = { ...gang, metadata: { ...gang.metadata, resourceVersion: String(++this.#version) }, status }
-    this.gangs.set(verdict.gang, object)
+    this.#put({ ...gang, status: statusAfter(gang, verdict, { epoch: 1, nowMs: this.#nowMs }) })
+  }
+
+  #put(gang: Gang): void {
+    const { name, namespace } = gang.metadata
+    const object = { ...gang, metadata: { ...gang.metadata, resourceVersion: String(++this.#version) } }
+    this.gangs.set(`${namespace}/${name}`, object)
     this.scheduler.apply({ kind: 'Gang', object })
   }
+}
+
+function statusOf({ status }: Gang): NonNullable<Gang['status']> {
+  return { ...status, conditions: status?.conditions ?? [], checkpoints: status?.checkpoints ?? [] }
 }

@@ -25,6 +25,11 @@ export function evictionNow(gang: Gang): GangStatus['eviction'] {
   return eviction !== undefined && eviction.attempt === gang.spec.attempt ? eviction : undefined
 }
 
+/** What asks its present attempt to start again where seats are kept for the next. */
+export function moveNow(gang: Gang): GangStatus['eviction'] {
+  return gang.status?.hold?.attempt === gang.spec.attempt + 1 ? evictionNow(gang) : undefined
+}
+
 /** What its present attempt is to grow into, once it has stopped. */
 export function resizeNow(gang: Gang): GangStatus['resize'] {
   const resize = gang.status?.resize

@@ -8,9 +8,15 @@ test('work since the last durable checkpoint, times the GPUs, plus the restart',
     gpuSeconds: 8 * (60 + 20),
     price: 8 * (60 + 20),
     sinceCheckpointSeconds: 60,
+    onRequestSeconds: undefined,
     restartSeconds: 20,
     gpus: 8,
   })
+})
+
+test('who writes a checkpoint when asked loses the time that this takes, and the restart', () => {
+  const work = { gpus: 8, sinceMs: 0, checkpointAtMs: 100_000, restartSeconds: 20, onRequestSeconds: 5 }
+  expect(priceOfStopping(work, 160_000)).toMatchObject({ gpuSeconds: 8 * (5 + 20), sinceCheckpointSeconds: 60 })
 })
 
 test('what is done on a slow accelerator is worth less', () => {
@@ -62,6 +68,8 @@ test('a gang is priced by its committed seats, shares counted as shares', () => 
     },
   })
   expect(priceOfGang(seated, 60_000)).toMatchObject({ gpus: 1.5, sinceCheckpointSeconds: 10, gpuSeconds: 21 })
+  const heeding = { ...seated, status: { ...seated.status, checkpointRequestSeconds: 2 } } as typeof seated
+  expect(priceOfGang(heeding, 60_000)).toMatchObject({ sinceCheckpointSeconds: 10, gpuSeconds: 1.5 * (2 + 4) })
   expect(priceOfGang({ ...seated, spec: { ...seated.spec, attempt: 3 } }, 60_000)).toBeUndefined()
   expect(priceOfGang({ ...seated, status: undefined }, 60_000)).toBeUndefined()
 })

@@ -79,6 +79,7 @@ export const statusWriters: { readonly [K in WrittenKind]: Writers<K> } = {
     epoch: 'control/scheduling',
     checkpoint: 'control/training',
     checkpoints: 'control/training',
+    checkpointRequestSeconds: 'control/training',
     stepSeconds: 'control/training',
     restartSeconds: 'control/training',
     expectedEnd: 'control/training',

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Gang } from '../model/kinds/gang.ts'
-import { evictionOf, statusAfter } from './committed.ts'
+import { askedOf, statusAfter } from './committed.ts'
 import type { Verdict, Victim } from './contract.ts'
 import { gangNamed } from './gang.fixture.ts'
 
@@ -110,7 +110,13 @@ describe('a victim is asked for its seats', () => {
   const { eviction: _, ...unasked } = status
   const sits: Gang = { ...gang, status: unasked }
   const of: Victim = { ...victim, attempt: 2 }
-  const asked = (one: Gang, who: Victim = of) => evictionOf(one, who, { by: 'default/g', nowMs })
+  const asked = (one: Gang, who: Victim = of) => askedOf(one, who, { by: 'default/g', epoch: 3, nowMs })?.eviction
+
+  test('of one that moves, its next seats are kept in the same write', () => {
+    const found = askedOf(sits, { ...of, reason: 'Defragmentation', movesTo: [seat] }, { by: 'x', epoch: 3, nowMs })
+    expect(found?.hold).toEqual({ attempt: 3, epoch: 3, at, members: [seat], victims: [] })
+    expect(found?.eviction?.message).toMatch(/Defragmentation.*where seats are kept for it$/)
+  })
 
   test('once, by whom and why', () => {
     expect(asked(sits)).toEqual({

@@ -34,9 +34,14 @@ export function statusAfter(
       }
     }
     case 'preempt': {
-      const { attempt, victims, seats } = verdict
-      const hold = { attempt, epoch, at, members: seats.members, victims }
-      return { ...unseated, hold, conditions: conditions('False', 'Preempting', preemptingMessage(victims)) }
+      const { attempt, victims, seats, gainSeconds } = verdict
+      const gain = gainSeconds === undefined ? {} : { gainSeconds }
+      const hold = { attempt, epoch, at, members: seats.members, victims, ...gain }
+      return {
+        ...unseated,
+        hold,
+        conditions: conditions('False', 'Preempting', preemptingMessage(victims, gainSeconds)),
+      }
     }
     case 'resize': {
       const { attempt, added, priceSeconds, gainSeconds, message } = verdict
@@ -55,17 +60,24 @@ export function statusAfter(
   }
 }
 
-/** What asks a victim for its seats; undefined when it is another gang by now, has left, or was asked already. */
-export function evictionOf(
+/**
+ * What asks a victim for its seats, and keeps for its next attempt those that it moves to; undefined when it is another
+ * gang by now, has left, or was asked already.
+ */
+export function askedOf(
   gang: Gang,
   victim: Victim,
-  { by, nowMs }: { by: string; nowMs: number },
-): GangStatus['eviction'] {
+  { by, epoch, nowMs }: { by: string; epoch: number; nowMs: number },
+): Pick<GangStatus, 'eviction' | 'hold'> | undefined {
   const { metadata, spec, status } = gang
-  const { attempt, reason } = victim
+  const { attempt, reason, movesTo } = victim
   if (metadata.uid !== victim.uid || spec.suspend || spec.attempt !== attempt) return undefined
   if (status?.seats?.attempt !== attempt || status.eviction?.attempt === attempt) return undefined
-  const message = `its seats are needed by gang ${by} (${reason}); it goes on from its last checkpoint when there is room`
+  const at = new Date(nowMs).toISOString()
+  const goesOn = movesTo === undefined ? 'when there is room' : 'where seats are kept for it'
+  const message = `its seats are needed by gang ${by} (${reason}); it goes on from its last checkpoint ${goesOn}`
   const shrinks = victim.shrinks === true ? { shrinks: true } : {}
-  return { attempt, by, reason, message, at: new Date(nowMs).toISOString(), ...shrinks }
+  const eviction = { attempt, by, reason, message, at, ...shrinks }
+  if (movesTo === undefined) return { eviction }
+  return { eviction, hold: { attempt: attempt + 1, epoch, at, members: movesTo, victims: [] } }
 }

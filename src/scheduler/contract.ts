@@ -17,8 +17,19 @@ export type Victim = NonNullable<NonNullable<Gang['status']>['hold']>['victims']
 
 export type Verdict =
   | { kind: 'bind'; gang: string; resourceVersion: string; attempt: number; seats: Seats }
-  /** The gang will sit on `seats`, which are kept for it, once all victims have left. */
-  | { kind: 'preempt'; gang: string; resourceVersion: string; attempt: number; seats: Seats; victims: Victim[] }
+  /**
+   * The gang will sit on `seats`, which are kept for it, once all victims have left. Those with `movesTo` have seats
+   * elsewhere that are kept for them; `gainSeconds`: GPU-seconds by which the gang starts sooner, where others move for it.
+   */
+  | {
+      kind: 'preempt'
+      gang: string
+      resourceVersion: string
+      attempt: number
+      seats: Seats
+      victims: Victim[]
+      gainSeconds?: number
+    }
   /**
    * The gang will grow: what is added is kept for it, and it sits again, larger, once it has stopped. It keeps its seats
    * until then. GPU-seconds as in `model/lost-work.ts`; `message` has the numbers of the rule (`growth.ts`).

@@ -8,7 +8,9 @@ import { queueNamed } from './quota/quota.fixture.ts'
 type Group = Gang['spec']['groups'][number]
 
 /** A gang before the store has it. */
-export type Arriving = Omit<Gang, 'metadata'> & { metadata: { name: string; namespace: string } }
+export type Arriving = Omit<Gang, 'metadata'> & {
+  metadata: { name: string; namespace: string; labels?: Record<string, string> }
+}
 
 /** A fleet, its queues, and who comes to them, drawn from a seed. */
 export class Drawn {
@@ -18,14 +20,17 @@ export class Drawn {
   /** Accelerators. */
   readonly capacity: number
   readonly #random: Random
+  /** With moves. */
+  readonly #moves: Random | undefined
   readonly #largest: number
   /** Draws minimum run times and disruption budgets, where there are any. */
   readonly #limits: Random | undefined
   #gangs = 0
 
-  constructor(random: Random, hasLimits: boolean) {
+  constructor(random: Random, { hasLimits, hasMoves }: { hasLimits: boolean; hasMoves: boolean }) {
     this.#random = random
     this.#limits = hasLimits ? random.split('limits') : undefined
+    this.#moves = hasMoves ? random.split('moves') : undefined
     this.models = random.float() < 0.5 ? ['H100'] : ['H100', 'A100']
     const perNode = this.#one([2, 4, 4, 8])
     this.#largest = perNode
@@ -61,9 +66,14 @@ export class Drawn {
       queueNamed('all', {
         fairSharing: isFair,
         ...this.#minRun({}),
+        ...this.#defragmentation(),
         ...(hasOwn ? { nominalQuota: quota(0.8, each) } : {}),
       }),
-      queueNamed('open', { weight: this.#one([0, 0.5, 1]), fairSharing: random.float() < 0.8 }),
+      queueNamed('open', {
+        weight: this.#one([0, 0.5, 1]),
+        fairSharing: random.float() < 0.8,
+        ...this.#defragmentation(),
+      }),
     ]
     const parents = ['all']
     for (let leaf = 0; leaf < leaves; leaf++) {
@@ -73,6 +83,11 @@ export class Drawn {
     }
     if (random.float() < 0.3) queues.push(queueNamed('alone', spec()))
     return queues
+  }
+
+  #defragmentation(): Partial<Queue['spec']> {
+    const maxPrice = [0.25, 1, 1000][this.#moves?.int(0, 2) ?? 0] ?? 1
+    return this.#moves === undefined ? {} : { defragmentation: { maxPrice } }
   }
 
   #policy(): NonNullable<Queue['spec']['preemption']> {
@@ -97,7 +112,7 @@ export class Drawn {
     return {
       apiVersion: 'millwright.dev/v1alpha1',
       kind: 'Gang',
-      metadata: { name: `gang${this.#gangs++}`, namespace: 'default' },
+      metadata: { name: `gang${this.#gangs++}`, namespace: 'default', ...this.#labels() },
       spec: {
         attempt: 1,
         queue: this.#one(this.queues).metadata.name,
@@ -116,6 +131,11 @@ export class Drawn {
   #budget(): Pick<Gang['spec'], 'disruptionBudget'> {
     const limits = this.#limits
     return limits !== undefined && limits.float() < 0.2 ? { disruptionBudget: oneOf(limits, budgets) } : {}
+  }
+
+  /** Some are replicas of services. */
+  #labels(): { labels?: Record<string, string> } {
+    return this.#moves !== undefined && this.#moves.float() < 0.3 ? { labels: { [label.service]: 'some' } } : {}
   }
 
   /** Small and content with little. */

@@ -15,6 +15,8 @@ export interface Played {
   /** Decisions. */
   steps: number
   evictions: number
+  /** Of these, how many moved. */
+  moves: number
   /** Means over the moments at which the world was at rest. */
   inUse: number
   rests: number
@@ -48,15 +50,17 @@ const patience = 60
  * and come back; whoever is asked to leave takes his time. After each move the rules of DESIGN §7 are checked (1, 2, 5
  * and 6), and now and then all comes to rest without new work (5: no evictions without end, and nothing is kept any
  * more; 4: nobody waits for what a scheduler that looks at all of it anew would give him). The same seed plays the same
- * game. `hasLimits`: with minimum run times and disruption budgets.
+ * game. `hasLimits`: with minimum run times and disruption budgets. `hasMoves`: fleets that are less full,
+ * in pieces, where some gangs are replicas, and others may move so that one fits.
  */
-export function playGame(seed: number, moves = movesMax, hasLimits = true): Played {
-  return new Game(seed, hasLimits).play(moves)
+export function playGame(seed: number, moves = movesMax, hasLimits = true, hasMoves = false): Played {
+  return new Game(seed, hasLimits, hasMoves).play(moves)
 }
 
 class Game implements Played {
   steps = 0
   evictions = 0
+  moves = 0
   inUse = 0
   rests = 0
   otherwise = 0
@@ -67,16 +71,18 @@ class Game implements Played {
   readonly #world: Rehearsal
   readonly #withPods: boolean
   readonly #owned: ReturnType<typeof ownedIn>
+  readonly #mayMove: boolean
   #move = 0
   readonly #arrivedAt = new Map<string, number>()
   #log: string[] = []
   /** Whom something was freed for, by gang; `isSpoilt` once something else happened to it. */
   readonly #promised = new Map<string, { attempt: number; nodes: Set<string>; isSpoilt: boolean }>()
 
-  constructor(seed: number, hasLimits: boolean) {
+  constructor(seed: number, hasLimits: boolean, hasMoves: boolean) {
     this.#seed = seed
+    this.#mayMove = hasMoves
     this.#random = seededRandom(seed)
-    this.#drawn = new Drawn(this.#random.split('drawn'), hasLimits)
+    this.#drawn = new Drawn(this.#random.split('drawn'), { hasLimits, hasMoves })
     this.#withPods = this.#random.split('pods').float() < 0.4
     const watched = watch(this.#scheduler, (verdicts) => this.#watch(verdicts))
     this.#world = new Rehearsal(watched, { nowMs: 1_000_000, runsPods: this.#withPods })
@@ -139,7 +145,7 @@ class Game implements Played {
     else this.#loseWrite()
   }
 
-  /** Half as much again is wanted as there is, and of each model somebody small waits for whatever others leave. */
+  /** Half as much again is wanted as there is, or a tenth, and of each model somebody small waits for whatever others leave. */
   #fill(): void {
     let wanted = 0
     const small = new Map(this.#drawn.models.map((model) => [model, 0]))
@@ -149,13 +155,16 @@ class Game implements Played {
       const model = modelOfFiller(gang)
       if (model !== undefined && !isSeated(gang)) count(small, model, 1)
     }
-    while (wanted < 1.5 * this.#drawn.capacity) wanted += this.#come(this.#drawn.gang())
+    const most = (this.#mayMove ? 1.1 : 1.5) * this.#drawn.capacity
+    while (wanted < most) wanted += this.#come(this.#drawn.gang())
+    if (this.#mayMove) return
     for (const [model, waiting] of small)
       for (let more = waiting; more < 2; more++) this.#come(this.#drawn.filler(model))
   }
 
   #come(gang: Arriving): number {
-    this.#world.put(gang)
+    const restarts = { conditions: [], checkpoints: [], restartSeconds: 1 }
+    this.#world.put(this.#mayMove ? { ...gang, status: restarts } : gang)
     const key = keyOf(gang)
     if (this.#random.float() < 0.5) this.#world.slow.add(key)
     this.#arrivedAt.set(key, this.#move)
@@ -386,6 +395,7 @@ class Game implements Played {
     for (const one of course) {
       if (one.kind !== 'left') continue
       left++
+      if ('by' in one.why && one.why.reason === 'Defragmentation') this.moves++
       this.#spoil(one.gang)
       this.#note(`${one.gang} leaves: ${JSON.stringify(one.why)}`)
     }
@@ -406,11 +416,15 @@ class Game implements Played {
         if (seats.attempt === spec.attempt) this.#checkMembers(key, spec, seats.members)
         for (const { devices } of seats.members) for (const { id, milli } of devices) count(used, id, milli)
       }
-      if (hold === undefined || hold.attempt !== spec.attempt) continue
+      // Of the seats of its next attempt, those that it has already are counted as such.
+      const isNext = hold !== undefined && hold.attempt === spec.attempt + 1 && seats?.attempt === spec.attempt
+      if (hold === undefined || (hold.attempt !== spec.attempt && !isNext)) continue
       this.#checkMembers(key, spec, hold.members)
       const victims = new Set(hold.victims.map(({ gang }) => gang))
-      for (const { devices } of hold.members) {
+      const has = new Set(isNext ? seats?.members.flatMap(({ devices }) => devices.map(({ id }) => id)) : [])
+      for (const { devices } of this.#isTaken(key) ? [] : hold.members) {
         for (const { id, milli } of devices) {
+          if (has.has(id)) continue
           const before = kept.get(id)
           kept.set(id, {
             milli: (before?.milli ?? 0) + milli,
@@ -446,6 +460,12 @@ class Game implements Played {
       const limit = limits.get(owner) ?? 0
       if (milli > limit) this.#broken(`${milli}/${limit} of ${owner} cannot be taken back`)
     }
+  }
+
+  /** Another sits in its place already, maybe on what was kept. */
+  #isTaken(key: string): boolean {
+    const other = this.#world.gangs.get(`${key}-moved`)
+    return other !== undefined && isSeated(other)
   }
 
   /** What those hold of the device who are not asked to leave. */

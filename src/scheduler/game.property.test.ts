@@ -52,6 +52,12 @@ describe('random histories on nearly full fleets', () => {
     expect(all.inUse / all.games, 'fleets are nearly full').toBeGreaterThan(0.85)
   }, 300_000)
 
+  test('with moves, what is kept for those who move is promised to nobody else, and all comes to rest', () => {
+    let moves = 0
+    for (const seed of [1001, 1038, 1064]) moves += playGame(unscrambled(seed), 160, true, true).moves
+    expect(moves, 'somebody moves now and then').toBeGreaterThan(5)
+  })
+
   test.each(broken)('seed %i, which broke a rule once', (seed, moves) => {
     expect(playGame(unscrambled(seed), moves, false).rests).toBeGreaterThan(0)
   })

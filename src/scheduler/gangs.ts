@@ -1,4 +1,5 @@
 import type { Gang } from '../model/kinds/gang.ts'
+import { label } from '../model/names.ts'
 import type { Seats, Verdict, Victim } from './contract.ts'
 
 /** What the scheduler keeps of each gang. */
@@ -14,6 +15,10 @@ export interface GangState {
   leaving: boolean
   /** It is not preemptible: what it holds is charged to its queue as what nobody can take back. */
   firm: boolean
+  /** It moves: where its next attempt will sit, while this one still does. */
+  moving: Kept | undefined
+  /** The pods under which what it does not hold yet of that is kept for it. */
+  movingPods: readonly string[]
   inFlight: { verdict: Verdict; outcome?: 'committed' | 'stale' } | undefined
   /** Since when it waits for pods of its own to end. */
   endingSinceMs: number | undefined
@@ -22,15 +27,19 @@ export interface GangState {
 /** Seats that it has, or that it will have once others have left. */
 export type Kept = Pick<Seats, 'attempt' | 'members'>
 
+const nothingHeld: ReadonlyMap<string, number> = new Map()
+
 export function newState(key: string, object: Gang): GangState {
   return {
     key,
     object,
     seats: undefined,
     seatPods: [],
-    holds: new Map(),
+    holds: nothingHeld,
     leaving: false,
     firm: false,
+    moving: undefined,
+    movingPods: [],
     inFlight: undefined,
     endingSinceMs: undefined,
   }
@@ -58,6 +67,22 @@ export function hasLeft({ spec, status }: Gang): boolean {
 export function isEnough({ spec }: Gang, members: Kept['members']): boolean {
   const counts = membersByGroup({ members })
   return spec.groups.every(({ name, min }) => (counts.get(name) ?? 0) >= min)
+}
+
+/** Where its next attempt will sit, while this one still does, as committed. */
+export function movesTo({ spec, status }: Gang): Kept | undefined {
+  const { seats, hold } = status ?? {}
+  return seats?.attempt === spec.attempt && hold?.attempt === spec.attempt + 1 ? hold : undefined
+}
+
+/** The gang's next attempt: it is named after the pods that come, so that it is told from those that run. */
+export function nextOf(gang: Gang): Gang {
+  return { ...gang, spec: { ...gang.spec, attempt: gang.spec.attempt + 1 } }
+}
+
+/** One of a service: when it moves, another is started in its place first. */
+export function isReplica({ metadata }: Gang): boolean {
+  return metadata.labels?.[label.service] !== undefined
 }
 
 /** The seats, and what is added to them. */

@@ -4,6 +4,7 @@ import type { Gang } from '../model/kinds/gang.ts'
 import type { Queue } from '../model/kinds/queue.ts'
 import { keyOf } from '../model/refs.ts'
 import type { Change, Scheduler, Verdict, Why } from './contract.ts'
+import { Defragmentation } from './defragmentation/defragmentation.ts'
 import type { Fit } from './fit/fit.ts'
 import { heldPlaces, isHeld } from './fit/held.ts'
 import { fitOrLeast } from './fit/least.ts'
@@ -60,6 +61,7 @@ export class FleetScheduler extends State implements Scheduler, Explained {
   readonly #mix = new Mix()
   readonly #departures = new Departures(this)
   readonly #growth = new Growth()
+  readonly #defragmentation = new Defragmentation()
   /** When gangs that sit are expected to end, where that is known. */
   readonly ends = new Map<string, ExpectedEnd>()
   readonly #changed = new Set<string>()
@@ -68,7 +70,7 @@ export class FleetScheduler extends State implements Scheduler, Explained {
   apply(change: Change): void {
     if ('deleted' in change) this.#forget(change.kind, change.deleted)
     else if (change.kind === 'Node') this.setNode(change.object)
-    else if (change.kind === 'Pod') this.#tellOfEnd(this.setPod(change.object))
+    else if (change.kind === 'Pod') this.#tellOf(this.setPod(change.object))
     else if (change.kind === 'Gang') this.#setGang(change.object)
     else this.#setQueue(change.object)
   }
@@ -80,7 +82,8 @@ export class FleetScheduler extends State implements Scheduler, Explained {
     this.#changed.clear()
     this.#mix.teach(this.fleet)
     this.countCapacity()
-    this.#walk(nowMs, verdicts)
+    const reservations = this.#walk(nowMs, verdicts)
+    for (const verdict of this.#defragmentation.look(this, reservations, nowMs)) this.#makeRoom(verdict, verdicts)
     for (const verdict of this.#growth.look(this, nowMs)) verdicts.push(this.#grow(verdict))
     return verdicts
   }
@@ -143,7 +146,7 @@ export class FleetScheduler extends State implements Scheduler, Explained {
       this.quota.remove(key)
       this.displaced.clear()
       this.fleet.generation++
-    } else if (kind === 'Pod') this.#tellOfEnd(this.removePod(key))
+    } else if (kind === 'Pod') this.#tellOf(this.removePod(key))
     else {
       const state = this.gangs.get(key)
       if (state === undefined) return
@@ -158,7 +161,8 @@ export class FleetScheduler extends State implements Scheduler, Explained {
     }
   }
 
-  #tellOfEnd(gang: string | undefined): void {
+  /** Those who wait for it look again. */
+  #tellOf(gang: string | undefined): void {
     if (gang !== undefined) this.#departures.tell(gang)
   }
 
@@ -192,7 +196,7 @@ export class FleetScheduler extends State implements Scheduler, Explained {
   }
 
   /** Lane by lane in the order of their first gangs: seat it and look at the next, or keep for it what it waits for. */
-  #walk(nowMs: number, verdicts: Verdict[]): void {
+  #walk(nowMs: number, verdicts: Verdict[]): Reservations {
     const yields = yieldsIn(this.quota, this.gangs)
     const reserved = new Reservations(this.fleet, (key) => this.startOf(key, nowMs), yields, this.#lastKept)
     const order = new Order(this.quota, lanesOf(this.line))
@@ -206,8 +210,10 @@ export class FleetScheduler extends State implements Scheduler, Explained {
       const isFirst = lane.waiting[0] === head
       if (state.inFlight === undefined && this.#mayHaveChanged(lane, head, reserved, nowMs)) {
         const tried = this.#try(state, reserved, nowMs, verdicts, isFirst && full?.lane === lane ? full.fit : undefined)
-        if (tried.kind !== 'seated' && tried.kind !== 'held') this.#block(lane, head, tried, reserved)
-        else if (isFirst) {
+        if (tried.kind !== 'seated' && tried.kind !== 'held') {
+          this.#block(lane, head, tried, reserved)
+          this.#tellOf(this.inPlaceOf(state)?.key)
+        } else if (isFirst) {
           // Those behind it are like it, and nothing was freed: they will not fit either.
           if (tried.kind === 'held' && tried.fit.shortage.kind !== 'quota') full = { lane, fit: tried.fit }
           order.enter(lane.waiting, 0)
@@ -222,6 +228,7 @@ export class FleetScheduler extends State implements Scheduler, Explained {
       // What the first waits for may be another thing since; that is looked at next time.
       else if (!hasSat) this.#tell(lane, nowMs, verdicts)
     }
+    return reserved
   }
 
   /**
@@ -279,7 +286,7 @@ export class FleetScheduler extends State implements Scheduler, Explained {
     if (this.hasLivePodsOf(state)) return ending(object)
     const unasked = this.#departures.unaskedBy(state)
     if (unasked !== undefined) return unasked
-    const isKept = state.seats !== undefined
+    const isKept = state.seats !== undefined || this.inPlaceOf(state)?.moving !== undefined
     const reserved = isKept ? nothingReserved : reservations.for(object, nowMs)
     const before = noFewerThanBefore(object)
     const asBefore = before === undefined ? undefined : this.#fit(state, reserved, before)
@@ -300,7 +307,7 @@ export class FleetScheduler extends State implements Scheduler, Explained {
     }
     // What was kept for it is of no use any more: it is given back first, and decided about anew after that.
     const { shortage } = fit
-    if (isKept) verdicts.push(this.#send(state, { kind: 'release', ...about(state) }))
+    if (state.seats !== undefined) verdicts.push(this.#send(state, { kind: 'release', ...about(state) }))
     if (isKept || !displaceable.has(shortage.kind)) return { kind: 'shortage', shortage }
     const sparing = new Sparing(this, object.spec.queue, nowMs)
     const displaced = displace(this, { key, object, reserved }, nowMs, sparing)
@@ -339,6 +346,12 @@ export class FleetScheduler extends State implements Scheduler, Explained {
     this.#expectEnd(state.key, endIfStarted(state.object, nowMs, seats.speed ?? 1))
   }
 
+  #makeRoom(verdict: Verdict & { kind: 'preempt' }, verdicts: Verdict[]): void {
+    const state = this.gangs.get(verdict.gang)
+    assert(state !== undefined, `others move for gang ${verdict.gang} but it is not known`)
+    this.#decide(state, verdict, verdicts)
+  }
+
   #decide(state: GangState, verdict: Verdict & { kind: 'bind' | 'preempt' }, verdicts: Verdict[]): void {
     this.#leaveLine(state.key)
     this.setLeaving(state, false)
@@ -369,12 +382,18 @@ export class FleetScheduler extends State implements Scheduler, Explained {
     })
   }
 
-  /** The gang's own void seats don't stand in its way; its own live pods do, whatever attempt they are of. */
+  /**
+   * The gang's own void seats don't stand in its way, nor what is kept for the one in whose place it comes; its own live pods
+   * do, whatever attempt they are of.
+   */
   #fit(state: GangState, reserved: Reserved, object: Gang = state.object): Fit {
-    const { key, seats, seatPods } = state
+    const { key, seatPods } = state
     const live = this.livePodsOf(key)
     return this.fleet.attempt(() => {
+      const moving = this.inPlaceOf(state)
       for (const pod of seatPods) if (!live.has(pod)) this.fleet.lift(pod)
+      for (const pod of moving?.movingPods ?? []) this.fleet.lift(pod)
+      const seats = state.seats ?? moving?.moving
       const before = seats === undefined ? undefined : { members: seats.members, mayMove: true }
       const left = this.#departures.whileTheyStay(state, () => quotaLeft(this.quota, this.fleet, object))
       return fitOrLeast(this.fleet, { gang: key, object, quotaLeft: left, reserved, before })
@@ -416,7 +435,8 @@ export class FleetScheduler extends State implements Scheduler, Explained {
   /** A gang that restarts stands in a lane of its own: it has room that others alike have not. */
   #laneKeyOf({ key, object, seats }: GangState): string {
     const { spec, metadata } = object
-    const own = seats === undefined && spec.attempt === 1 ? '' : key
+    const isLikeOthers = seats === undefined && spec.attempt === 1 && spec.replaces === undefined
+    const own = isLikeOthers ? '' : key
     const company = spec.groups.map((group) => this.fleet.neighbours.of(object, group)?.key)
     const { queue, preemptible, groups, topology, together } = spec
     return JSON.stringify([queue, preemptible, metadata.namespace, groups, topology, together, own, company])

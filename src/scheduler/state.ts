@@ -2,15 +2,17 @@ import type { Node, Pod } from '../model/kinds/kubernetes.ts'
 import type { Queue } from '../model/kinds/queue.ts'
 import { label } from '../model/names.ts'
 import { keyOf } from '../model/refs.ts'
+import type { Victim } from './contract.ts'
 import { portsInstead } from './fit/claims.ts'
 import { claimsOf } from './fit/seats.ts'
 import { Fleet } from './fleet/fleet.ts'
 import { type Claim, heldMilli, type NodeState } from './fleet/nodes.ts'
 import { claimFromPod, hasEnded } from './fleet/read-pod.ts'
-import { type GangState, hasLeft, isEnough, type Kept, keptBy, larger, podsOf, victimsOf } from './gangs.ts'
+import { type GangState, hasLeft, isEnough, isReplica, type Kept, keptBy, larger, podsOf, victimsOf } from './gangs.ts'
 import { Line } from './line/line.ts'
 import { Arrivals } from './preemption/arrivals.ts'
 import { Budgets } from './preemption/budgets.ts'
+import { comingFrom, lessBy } from './preemption/coming.ts'
 import { Seated } from './preemption/seated.ts'
 import { Displacements } from './quota/displacements.ts'
 import { QuotaTree } from './quota/tree.ts'
@@ -35,6 +37,8 @@ export class State {
   readonly displaced = new Displacements()
   readonly budgets = new Budgets(this.gangs, this.pods)
   readonly arrivals = new Arrivals()
+  /** Which gang comes in the place of one that moves. */
+  readonly #replacements = new Map<string, string>()
   readonly #seated = new Map<string, Seated>()
   readonly #livePods = new Map<string, Set<string>>()
   /** Gangs that left to go on with what is left to them. */
@@ -56,8 +60,8 @@ export class State {
 
   /** Whether pods of the attempt, or of one before it, are bound and have not ended. */
   hasLivePodsUntil(gang: string, attempt: number): boolean {
-    const attemptOf = (pod: string) => Number(this.pods.get(pod)?.metadata.labels?.[label.attempt] ?? 0)
-    return [...this.livePodsOf(gang)].some((pod) => attemptOf(pod) <= attempt)
+    for (const pod of this.livePodsOf(gang)) if (attemptOf(this.pods.get(pod)) <= attempt) return true
+    return false
   }
 
   /** Gangs that hold committed seats of the queue. */
@@ -77,14 +81,14 @@ export class State {
     }
   }
 
-  /** The gang whose last live pod this was, if it was. */
+  /** The gang of whose attempt, and those before it, this was the last live pod, if it was. */
   setPod(object: Pod): string | undefined {
     const key = keyOf(object)
     this.pods.set(key, object)
     const gang = gangOf(object)
     this.followBudget(gang)
     const node = object.spec.nodeName
-    if (node === undefined || hasEnded(object)) return this.#endPod(key, gang)
+    if (node === undefined || hasEnded(object)) return this.#endPod(object)
     const known = this.fleet.claimOf(key)
     // The seats know more than the pod's annotations (shares of a device), and are remembered when they are gone.
     const claim =
@@ -96,19 +100,20 @@ export class State {
     return undefined
   }
 
-  /** The gang whose last live pod this was, if it was. */
+  /** The gang of whose attempt, and those before it, this was the last live pod, if it was. */
   removePod(key: string): string | undefined {
     const pod = this.pods.get(key)
     this.pods.delete(key)
-    return pod === undefined ? undefined : this.#endPod(key, gangOf(pod))
+    return pod === undefined ? undefined : this.#endPod(pod)
   }
 
-  #endPod(key: string, gang: string | undefined): string | undefined {
+  #endPod(pod: Pod): string | undefined {
+    const [key, gang] = [keyOf(pod), gangOf(pod)]
     this.fleet.setClaim(key, 'pod', undefined)
     const live = gang === undefined ? undefined : this.#livePods.get(gang)
     if (gang === undefined || live === undefined || !live.delete(key)) return undefined
     this.fleet.generation++ // its own gang may wait for just this
-    if (live.size > 0) return undefined
+    if (live.size > 0) return this.hasLivePodsUntil(gang, attemptOf(pod)) ? undefined : gang
     this.#livePods.delete(gang)
     const state = this.gangs.get(gang)
     if (state !== undefined) this.#endLeaving(state)
@@ -120,9 +125,59 @@ export class State {
     const { inFlight, object } = state
     const verdict = inFlight?.outcome === 'stale' ? undefined : inFlight?.verdict
     const kept = keptBy(object)
-    if (kept !== undefined && hasLeft(object)) this.#shrinking.add(state.key)
+    if (kept !== undefined && kept.attempt < object.spec.attempt && hasLeft(object)) this.#shrinking.add(state.key)
+    if (state.moving !== undefined && state.moving.attempt <= object.spec.attempt) this.setMoving(state, undefined)
     if (verdict?.kind === 'bind' || verdict?.kind === 'preempt') this.#setSeats(state, verdict.seats)
     else this.#setSeats(state, verdict?.kind === 'resize' && kept !== undefined ? larger(kept, verdict.added) : kept)
+    this.#takeOver(state)
+  }
+
+  /** The gang in whose place this one comes. */
+  inPlaceOf({ object: { metadata, spec } }: GangState): GangState | undefined {
+    const { name, uid } = spec.replaces ?? {}
+    const state = name === undefined ? undefined : this.gangs.get(`${metadata.namespace ?? 'default'}/${name}`)
+    return state?.object.metadata.uid === uid ? state : undefined
+  }
+
+  replacementOf(gang: string): string | undefined {
+    return this.gangs.get(gang)?.moving === undefined ? undefined : this.#replacements.get(gang)
+  }
+
+  /** What is kept for a gang that moves is for the one that comes in its place, and given up once that one sits. */
+  #takeOver(state: GangState): void {
+    const moving = this.inPlaceOf(state)
+    if (moving?.moving === undefined) return
+    this.#replacements.set(moving.key, state.key)
+    this.#keepMoving(moving)
+  }
+
+  /** It sits elsewhere next: that is kept for it, and nobody asks it to leave meanwhile. It stays charged for what it has. */
+  setMoving(state: GangState, moving: Kept | undefined): void {
+    if (sameSeats(state.moving, moving)) return
+    state.moving = moving
+    this.#keepMoving(state)
+    this.countSeated(state)
+  }
+
+  #keepMoving(state: GangState): void {
+    const isTaken = this.gangs.get(this.#replacements.get(state.key) ?? '')?.seats !== undefined
+    const claims = state.moving === undefined || isTaken ? [] : this.#newOf(state, state.moving)
+    for (const pod of state.movingPods) this.fleet.setClaim(pod, 'seat', undefined)
+    for (const [pod, claim] of claims) this.fleet.setClaim(pod, 'seat', claim)
+    state.movingPods = claims.map(([pod]) => pod)
+  }
+
+  /**
+   * What it does not hold yet. It stays charged for what it has; only one that another comes in place of first holds both
+   * for a while.
+   */
+  #newOf({ object, seats }: GangState, moving: Kept): [string, Claim][] {
+    const placeOf = ({ node, devices }: Kept['members'][number]) => `${node} ${devices.map(({ id }) => id).join()}`
+    const had = new Set(seats?.members.map(placeOf))
+    const members = moving.members.filter((seat) => !had.has(placeOf(seat)))
+    const claims = claimsOf(object, { ...moving, members }, (node, id) => this.#modelOf(node, id))
+    if (isReplica(object)) return claims
+    return claims.map(([pod, claim]) => [pod, { ...claim, queue: undefined }])
   }
 
   /** Of the seats of those who shrink, what nobody else holds by now is kept for them, if it is enough for them. */
@@ -209,47 +264,39 @@ export class State {
    */
   #claimsOf(state: GangState, seats: Kept): [string, Claim][] {
     const claims = claimsOf(state.object, seats, (node, id) => this.#modelOf(node, id))
-    const coming = this.#comingFrom(victimsOf(state))
-    if (coming.size === 0) return claims
-    return claims.map(([pod, claim]) => {
-      const node = coming.get(claim.node)
-      if (node === undefined) return [pod, claim]
-      const cpuMilli = Math.max(0, claim.cpuMilli - node.cpuMilli)
-      const memoryBytes = Math.max(0, claim.memoryBytes - node.memoryBytes)
-      node.cpuMilli = Math.max(0, node.cpuMilli - claim.cpuMilli)
-      node.memoryBytes = Math.max(0, node.memoryBytes - claim.memoryBytes)
-      return [pod, { ...claim, cpuMilli, memoryBytes }]
-    })
+    const victims = victimsOf(state)
+    if (victims.length === 0) return claims
+    const coming = comingFrom(victims.flatMap((victim) => this.#holdsOf(victim)))
+    return claims.map(([pod, claim]) => [pod, lessBy(coming, claim)])
   }
 
-  /** By node, what the victims still hold. */
-  #comingFrom(
-    victims: readonly { gang: string; uid: string }[],
-  ): Map<string, { cpuMilli: number; memoryBytes: number }> {
-    const coming = new Map<string, { cpuMilli: number; memoryBytes: number }>()
-    for (const { gang, uid } of victims) {
-      const victim = this.gangs.get(gang)
-      if (victim === undefined || victim.object.metadata.uid !== uid) continue
-      const live = this.livePodsOf(gang)
-      for (const pod of hasLeft(victim.object) ? live : podsOf(victim, live)) {
-        const claim = this.fleet.claimOf(pod)
-        if (claim === undefined) continue
-        const node = coming.get(claim.node) ?? { cpuMilli: 0, memoryBytes: 0 }
-        node.cpuMilli += claim.cpuMilli
-        node.memoryBytes += claim.memoryBytes
-        coming.set(claim.node, node)
-      }
-    }
-    return coming
+  /** Whether the attempt that leaves, or an older one, holds anything. */
+  holdsStill({ gang, uid, attempt }: Victim): boolean {
+    const state = this.gangs.get(gang)
+    if (state === undefined || state.object.metadata.uid !== uid) return false
+    const sits = state.seats?.attempt === attempt && !hasLeft(state.object)
+    return sits || this.hasLivePodsUntil(gang, attempt)
+  }
+
+  /** What it still holds. */
+  #holdsOf({ gang, uid, attempt }: Victim): Claim[] {
+    const state = this.gangs.get(gang)
+    if (state === undefined || state.object.metadata.uid !== uid) return []
+    const seated = state.seats?.attempt === attempt && !hasLeft(state.object) ? state.seatPods : []
+    const live = [...this.livePodsOf(gang)].filter((pod) => attemptOf(this.pods.get(pod)) <= attempt)
+    return [...new Set([...seated, ...live])].flatMap((pod) => this.fleet.claimOf(pod) ?? [])
   }
 
   /** The gang is forgotten, and what it held is free. */
   removeGang(state: GangState): void {
+    this.setMoving(state, undefined)
     this.#setSeats(state, undefined)
     this.countFirm(state, false)
     this.#seated.get(state.object.spec.queue)?.delete(state.key)
     this.gangs.delete(state.key)
     if (this.displaced.forget(state.key)) this.fleet.generation++
+    this.#replacements.delete(state.key)
+    this.#takeOver(state)
     if (this.budgets.forget(state.key)) this.fleet.generation++
   }
 
@@ -259,10 +306,10 @@ export class State {
     if (state !== undefined && this.budgets.follow(state)) this.fleet.generation++
   }
 
-  /** Whether it is among those that hold committed seats; `before`: what was known of it until now. */
+  /** Whether it is among those that hold committed seats, and do not move; `before`: what was known of it until now. */
   countSeated(state: GangState, before = state.object): void {
     const { spec, status } = state.object
-    const isSeated = !spec.suspend && status?.seats?.attempt === spec.attempt
+    const isSeated = !spec.suspend && status?.seats?.attempt === spec.attempt && state.moving === undefined
     if (!isSeated || before.spec.queue !== spec.queue) this.#seated.get(before.spec.queue)?.delete(state.key)
     if (!isSeated) return
     const seated = this.#seated.get(spec.queue) ?? new Seated()
@@ -349,7 +396,8 @@ function sameSeats(a: Kept | undefined, b: Kept | undefined): boolean {
       other !== undefined &&
       one.pod === other.pod &&
       one.node === other.node &&
-      one.ports.join() === other.ports.join() &&
+      one.ports.length === other.ports.length &&
+      one.ports.every((port, at) => port === other.ports[at]) &&
       one.devices.length === other.devices.length &&
       one.devices.every(
         (device, at) => device.id === other.devices[at]?.id && device.milli === other.devices[at]?.milli,
@@ -363,4 +411,8 @@ function gangOf(pod: Pod): string | undefined {
   if (gang === undefined) return undefined
   const { namespace } = pod.metadata
   return namespace === undefined ? gang : `${namespace}/${gang}`
+}
+
+function attemptOf(pod: Pod | undefined): number {
+  return Number(pod?.metadata.labels?.[label.attempt] ?? 0)
 }

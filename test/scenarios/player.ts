@@ -65,7 +65,7 @@ export class Player {
       delete: (title) => this.#delete(key(title)),
       fail: (title) => this.#fail(key(title), take(options, 'rank')),
       finish: (title) => world.finish(key(title)),
-      checkpoint: (title) => this.#checkpoint(key(title)),
+      checkpoint: (title) => this.#checkpoint(key(title), take(options, 'asked')),
       pace: (title, end) => this.#pace(key(title), end, options),
       slow: (title) => world.slow.add(key(title)),
       leave: (title) => world.slow.delete(key(title)),
@@ -227,13 +227,17 @@ export class Player {
     this.#world.restart(key)
   }
 
-  #checkpoint(key: string): void {
+  /** `onRequest`: it was asked for it, and needed so long. */
+  #checkpoint(key: string, onRequest: string | undefined): void {
     const { spec } = this.#world.gangOf(key)
     const at = new Date(this.#world.nowMs).toISOString()
     this.#world.edit(
       key,
       {},
-      { checkpoint: { step: 1, attempt: spec.attempt, at, digest: 'd', bytes: 0, manifests: [] } },
+      {
+        checkpoint: { step: 1, attempt: spec.attempt, at, digest: 'd', bytes: 0, manifests: [] },
+        ...(onRequest === undefined ? {} : { checkpointRequestSeconds: durationMs(onRequest) / 1000 }),
+      },
     )
   }
 
@@ -267,18 +271,21 @@ export class Player {
       case 'bind':
         return `sits: ${placesOf(verdict.seats)}`
       case 'preempt': {
-        const victims = verdict.victims.map(
-          ({ gang, reason, lostSeconds }) =>
-            `${this.#title(gang)} (${reason}, loses ${Math.round(lostSeconds)} accelerator-seconds)`,
-        )
-        return `will sit: ${placesOf(verdict.seats)}; for it leave: ${victims.join(', ')}`
+        const { seats, victims, gainSeconds } = verdict
+        const leave = victims.map(({ gang, reason, lostSeconds, movesTo }) => {
+          const where = movesTo === undefined ? '' : ` to ${placesOf({ members: movesTo })}`
+          return `${this.#title(gang)}${where} (${reason}, loses ${Math.round(lostSeconds)} accelerator-seconds)`
+        })
+        const gains = gainSeconds === undefined ? '' : `; gains ${Math.round(gainSeconds)} accelerator-seconds`
+        return `will sit: ${placesOf(seats)}; for it ${gains === '' ? 'leave' : 'move'}: ${leave.join(', ')}${gains}`
       }
     }
   }
 
   #forWhom(why: Leaving): string {
     if ('grows' in why) return `to sit again with ${why.grows} members`
-    return 'queue' in why ? `since queue ${why.queue} drains` : `for ${this.#title(why.by)}`
+    if ('queue' in why) return `since queue ${why.queue} drains`
+    return `${why.reason === 'Defragmentation' ? 'to move ' : ''}for ${this.#title(why.by)}`
   }
 
   /** What a person calls it; a replica by its own name. */
@@ -403,9 +410,16 @@ function queueSpec(quota: string, options: Map<string, string>): Partial<Queue['
     stopPolicy: take(options, 'stop'),
     namespaces: take(options, 'namespaces')?.split(','),
     fairSharing: booleanOf(take(options, 'fair')),
+    defragmentation: defragmentationOf(take(options, 'moves')),
     preemption: preemptionOf(take(options, 'within'), take(options, 'reclaim'), take(options, 'minrun')),
   }
   return Object.fromEntries(Object.entries(spec).filter(([, value]) => value !== undefined))
+}
+
+/** `moves=yes`, or the price. */
+function defragmentationOf(text: string | undefined): object | undefined {
+  if (text === undefined) return undefined
+  return text === 'yes' ? {} : { maxPrice: Number(text) }
 }
 
 function preemptionOf(

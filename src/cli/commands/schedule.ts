@@ -126,9 +126,9 @@ function aboutOf(verdict: GangVerdict): string {
     case 'sits':
       return `${nodesOf(verdict.seats)}${verdict.leaves === undefined ? '' : `; its seats are asked back ${forOf(verdict.leaves)}`}`
     case 'preempt':
-      return `${nodesOf(verdict.seats)}, when ${victimNames(verdict.victims)} left`
+      return `${nodesOf(verdict.seats)}, when ${victimNames(verdict.victims)}`
     case 'holds':
-      return `${nodesOf(verdict)} are kept until ${victimNames(verdict.victims)} left`
+      return `${nodesOf(verdict)} are kept until ${victimNames(verdict.victims)}`
     case 'resize':
       return verdict.message
     case 'wait':
@@ -144,12 +144,14 @@ function aboutOf(verdict: GangVerdict): string {
 
 function victimNames(victims: readonly Victim[]): string {
   const names = victims.map(({ gang }) => nameOf(gang))
-  return `${shortList(names, namesMax)} ${names.length === 1 ? 'has' : 'have'}`
+  const move = victims.some(({ movesTo }) => movesTo !== undefined)
+  return `${shortList(names, namesMax)} ${names.length === 1 ? 'has' : 'have'} ${move ? 'moved' : 'left'}`
 }
 
 function forOf(why: Leaving): string {
   if ('grows' in why) return `to grow to ${why.grows} members`
-  return 'queue' in why ? `since queue ${why.queue} drains` : `for ${nameOf(why.by)}`
+  if ('queue' in why) return `since queue ${why.queue} drains`
+  return `${why.reason === 'Defragmentation' ? 'to move ' : ''}for ${nameOf(why.by)}`
 }
 
 const namesMax = 4
@@ -241,7 +243,7 @@ function cameToPass(one: Happening): string {
     case 'bind':
       return `sits on ${nodesOf(verdict.seats)}`
     case 'preempt':
-      return `will sit on ${nodesOf(verdict.seats)}; asks ${shortList(verdict.victims.map(({ gang }) => nameOf(gang)))} to leave`
+      return `will sit on ${nodesOf(verdict.seats)}; asks ${shortList(verdict.victims.map(({ gang }) => nameOf(gang)))} to ${verdict.gainSeconds === undefined ? 'leave' : 'move'}`
     case 'resize':
       return verdict.message
     case 'release':

@@ -1,6 +1,6 @@
 import type { Gang } from '../../model/kinds/gang.ts'
 import { keyOf } from '../../model/refs.ts'
-import { evictionOf, statusAfter } from '../../scheduler/committed.ts'
+import { askedOf, statusAfter } from '../../scheduler/committed.ts'
 import type { Verdict } from '../../scheduler/contract.ts'
 import type { Store } from '../../store/contract.ts'
 import { gangStatusOf, holdNow } from '../gangs.ts'
@@ -12,11 +12,12 @@ export async function askVictims(
   gangOf: (key: string) => Gang | undefined,
   nowMs: number,
 ): Promise<'asked' | 'again'> {
-  const outcomes = (holdNow(gang)?.victims ?? []).map(async (victim) => {
+  const { victims = [], epoch = 0 } = holdNow(gang) ?? {}
+  const outcomes = victims.map(async (victim) => {
     const other = gangOf(victim.gang)
-    const eviction = other === undefined ? undefined : evictionOf(other, victim, { by: keyOf(gang), nowMs })
-    if (other === undefined || eviction === undefined) return 'asked'
-    return store.updateStatus('Gang', { ...other, status: { ...gangStatusOf(other), eviction } })
+    const asked = other === undefined ? undefined : askedOf(other, victim, { by: keyOf(gang), epoch, nowMs })
+    if (other === undefined || asked === undefined) return 'asked'
+    return store.updateStatus('Gang', { ...other, status: { ...gangStatusOf(other), ...asked } })
   })
   return (await Promise.all(outcomes)).includes('stale') ? 'again' : 'asked'
 }

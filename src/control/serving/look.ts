@@ -6,7 +6,7 @@ import type { Report } from '../../model/kinds/report.ts'
 import type { Condition } from '../../model/metadata.ts'
 import { label } from '../../model/names.ts'
 import { scheduledCondition } from '../../scheduler/committed.ts'
-import { attemptOf, hasEnded, isLive, seatsNow } from '../gangs.ts'
+import { attemptOf, hasEnded, isLive, moveNow, seatsNow } from '../gangs.ts'
 import type { Context } from '../reconciler.ts'
 
 export interface Replica {
@@ -18,6 +18,8 @@ export interface Replica {
   live: Pod[]
   state: 'starting' | 'ready' | 'ended' | 'leaving'
   inFlight: number
+  /** It is to leave once another is ready where seats are kept for it. */
+  moves: boolean
   record: ReplicaRecord
   /** When it was first given seats: what it is measured against from then on. */
   seatedSinceMs: number | undefined
@@ -88,6 +90,7 @@ function replicaOf(
     state: stateOf(gang, pod),
     ending: pod === undefined ? undefined : endingOf(pod, reports),
     lacks: pod === undefined || hasEnded(pod) ? undefined : lacksOf(pod),
+    moves: moveNow(gang) !== undefined,
     inFlight: pod === undefined ? 0 : (perReplica[pod.metadata.name] ?? 0),
     record,
     seatedSinceMs: record.seatedSinceMs ?? (seats === undefined ? undefined : Date.parse(seats.at)),

@@ -4,6 +4,8 @@ import { endOf, type Replica } from './look.ts'
 export interface Plan {
   /** Replicas to make, of the goal's revision. */
   create: number
+  /** Those that move and that have none in their place yet: new ones come in theirs first. */
+  replace: Replica[]
   /** Replicas to take away, whatever they do: the gateway stops routing, streams end, then they go. */
   leave: Replica[]
   /** Replicas whose pod ended and that start again. */
@@ -26,18 +28,19 @@ export interface PlanInput {
 }
 
 /**
- * Brings the number of replicas to `wanted`, all of the goal's revision. While others exist, one more than wanted may:
- * a new one is ready before an old one drains, so that the ready ones never fall below what is wanted.
+ * Brings the number of replicas to `wanted`, all of the goal's revision and none that is to move. While others exist, one
+ * more than wanted may: a new one is ready before an old one drains, so that the ready ones never fall below what is wanted.
  */
 export function planReplicas({ replicas, goal, wanted, canMake, yields, nowMs }: PlanInput): Plan {
   const staying = replicas.filter((replica) => replica.state !== 'leaving')
   const yielding = staying.filter((replica) => yields(replica) || (!canMake && replica.live.length === 0))
   const active = staying.filter((replica) => !yielding.includes(replica))
-  const fresh = active.filter((replica) => replica.revision === goal)
-  const old = active.filter((replica) => replica.revision !== goal)
+  const isFresh = (replica: Replica) => replica.revision === goal && !replica.moves
+  const [fresh, old] = [active.filter(isFresh), active.filter((replica) => !isFresh(replica))]
   const freshReady = fresh.filter((replica) => replica.state === 'ready').length
   const oldStay = Math.min(old.length, Math.max(0, wanted - freshReady))
-  const leaveOld = dispensable(old).slice(0, old.length - oldStay)
+  const ready = new Set(fresh.flatMap(({ state, gang }) => (state === 'ready' ? (gang.spec.replaces?.uid ?? []) : [])))
+  const leaveOld = dispensable(old, ready).slice(0, old.length - oldStay)
   const leaveFresh = dispensable(fresh).slice(0, Math.max(0, fresh.length - wanted))
   const roof = oldStay === 0 ? wanted : wanted + 1
   const create = !canMake ? 0 : Math.max(0, Math.min(wanted - fresh.length, roof - oldStay - fresh.length))
@@ -45,8 +48,11 @@ export function planReplicas({ replicas, goal, wanted, canMake, yields, nowMs }:
   const ended = active.filter((replica) => replica.state === 'ended' && !gone.has(replica))
   const restart = ended.filter((replica) => restartDueMs(replica, nowMs) <= nowMs)
   const later = ended.map((replica) => restartDueMs(replica, nowMs)).filter((atMs) => atMs > nowMs)
+  const replaced = new Set(fresh.map(({ gang }) => gang.spec.replaces?.uid))
+  const replace = old.filter(({ gang, moves }) => moves && !replaced.has(gang.metadata.uid))
   return {
     create,
+    replace,
     leave: [...gone],
     restart,
     restartAtMs: later.length === 0 ? undefined : Math.min(...later),
@@ -54,9 +60,10 @@ export function planReplicas({ replicas, goal, wanted, canMake, yields, nowMs }:
   }
 }
 
-/** Those that are missed least first: not serving, then the least busy, then the youngest. */
-function dispensable(replicas: readonly Replica[]): Replica[] {
-  const rank = ({ state }: Replica) => (state === 'ended' ? 0 : state === 'starting' ? 1 : 2)
+/** Those that are missed least first: not serving, then who has another in its place, the least busy, the youngest. */
+function dispensable(replicas: readonly Replica[], replaced: ReadonlySet<string> = new Set()): Replica[] {
+  const rank = ({ state, gang }: Replica) =>
+    state === 'ended' ? 0 : state === 'starting' ? 1 : replaced.has(gang.metadata.uid ?? '') ? 2 : 3
   return replicas
     .map((replica, index) => ({ replica, index }))
     .sort((a, b) => rank(a.replica) - rank(b.replica) || a.replica.inFlight - b.replica.inFlight || b.index - a.index)

@@ -11,14 +11,21 @@ import { type Replica, type ReplicaRecord, replicaAnnotation } from './look.ts'
 import { failuresOf } from './plan.ts'
 import type { Revision } from './revision.ts'
 
-/** Gang and pod in one go. A name that is taken by a gang that is still leaving is not used again before it is gone. */
+/**
+ * Gang and pod in one go. A name that is taken by a gang that is still leaving is not used again before it is gone.
+ *
+ * @param replaces The one that moves and in whose place this one comes.
+ */
 export async function createReplica(
   context: Context,
   service: InferenceService,
   revision: Revision,
   index: number,
+  replaces: Gang['spec']['replaces'],
 ): Promise<void> {
-  const gang = await context.store.create('Gang', gangFor(service, revision, index))
+  const { metadata, spec, ...rest } = gangFor(service, revision, index)
+  const ofMoving = replaces === undefined ? {} : { replaces }
+  const gang = await context.store.create('Gang', { ...rest, metadata, spec: { ...spec, ...ofMoving } })
   if (gang !== 'exists') await createPod(context, service, revision, gang)
 }
 

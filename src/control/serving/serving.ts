@@ -61,9 +61,9 @@ export function createServing(context: Context): Reconciler {
       goal: goal?.id ?? seen.replicas.find((replica) => replica.state !== 'leaving')?.revision ?? '',
       wanted: scaled.wanted,
       canMake: missing === undefined,
-      yields: ({ gang, live }) =>
+      yields: ({ gang, live, moves }) =>
         (live.length > 0 || seatsNow(gang) !== undefined) &&
-        (evictionNow(gang) !== undefined || drains(views, gang.spec.queue)),
+        ((evictionNow(gang) !== undefined && !moves) || drains(views, gang.spec.queue)),
       nowMs,
     })
     await carryOut(service, goal, plan, seen)
@@ -150,7 +150,8 @@ export function createServing(context: Context): Reconciler {
     for (const replica of plan.leave) await letLeave(context, replica)
     if (goal !== undefined && plan.create > 0) {
       const indexes = freeIndexes(seen.replicas, prefixOf(service, goal), plan.create)
-      await Promise.all(indexes.map((index) => createReplica(context, service, goal, index)))
+      const replaced = plan.replace.map(({ gang: { metadata } }) => ({ name: metadata.name, uid: metadata.uid ?? '' }))
+      await Promise.all(indexes.map((index, at) => createReplica(context, service, goal, index, replaced[at])))
     }
     const gone = new Set<Replica>([...plan.leave, ...plan.leaving])
     for (const replica of seen.replicas) {

@@ -15,7 +15,7 @@ import {
 } from '../gangs.ts'
 import { again, type Context, type Outcome, settled } from '../reconciler.ts'
 import { patchGang } from './gang.ts'
-import { rankOf, type Seen } from './job.ts'
+import { rankOf, requestMsMax, type Seen } from './job.ts'
 
 type Shipped = ReportStatus['checkpoints'][number]
 type Committed = NonNullable<GangStatus['checkpoint']>
@@ -78,13 +78,30 @@ function statusWith(seen: Seen, set: readonly Shipped[]): GangStatus {
     .map((pod) => seen.reportOf(pod.metadata.name)?.stepSeconds ?? 0)
     .reduce((a, b) => Math.max(a, b), 0)
   const restartSeconds = restartSecondsOf(seen)
+  const { checkpointRequestSeconds: before, ...others } = status
+  const checkpointRequestSeconds = onRequestSeconds(seen, set, before)
   return {
-    ...status,
+    ...others,
+    ...(checkpointRequestSeconds === undefined ? {} : { checkpointRequestSeconds }),
     checkpoint: committedFrom(gang, set),
     checkpoints: committedOf(gang).slice(0, Math.max(0, job.spec.checkpoint.keep - 1)),
     ...(stepSeconds > 0 ? { stepSeconds } : {}),
     ...(restartSeconds === undefined ? {} : { restartSeconds }),
   }
+}
+
+/**
+ * What a checkpoint on request costs the job: how long this one kept it from working, and until it was durable. One that
+ * was asked for and is passed over says that the job heeds no requests, for what was known before.
+ */
+function onRequestSeconds({ gang, job }: Seen, set: readonly Shipped[], before: number | undefined) {
+  const asked = gang.spec.checkpointRequest?.step
+  const step = set[0]?.step
+  if (asked === undefined || step === undefined || step < asked) return before
+  const had = gang.status?.checkpoint
+  if (step > asked) return had?.attempt === gang.spec.attempt && had.step >= asked ? before : undefined
+  const seconds = (costOf(set, 'stallSeconds') ?? 0) + (costOf(set, 'persistSeconds') ?? 0)
+  return seconds <= requestMsMax(job) / 1000 ? seconds : undefined
 }
 
 function committedFrom(gang: Gang, set: readonly Shipped[]): Committed {

@@ -1,21 +1,22 @@
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { Pod } from '../../model/kinds/kubernetes.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
-import { evictionNow, hasEnded, isLeaving, memberCount, resizeNow, seatsNow, stopIsAsked } from '../gangs.ts'
+import { evictionNow, hasEnded, isLeaving, memberCount, moveNow, resizeNow, seatsNow, stopIsAsked } from '../gangs.ts'
 import { dataOf, leavingQueue, type Missing, missingSecretOfJob } from '../missing.ts'
 import type { Context } from '../reconciler.ts'
 import { drainMessage, drains } from '../stop-policy.ts'
 
 /** Why a job that has not ended is to have no seats now. It goes on by itself when that is no longer so. */
 export interface Hold {
-  reason: 'Suspended' | 'QueueStopped' | 'Evicted' | 'Resizing' | Missing['reason']
+  reason: 'Suspended' | 'QueueStopped' | 'Evicted' | 'Moving' | 'Resizing' | Missing['reason']
   message: string
 }
 
 /**
  * A job that holds nothing of a stopped queue needs no hold: it stands in line, where the scheduler passes it over and
  * says so. So does one whose seats the scheduler asks back. A member that somebody evicts (`kubectl drain`) takes its gang
- * along: all of it gets the same grace. One that is to grow keeps its seats, and only starts again. What is missing stops nothing that runs; an attempt that ended is recovery's first. `pods`: of the present attempt.
+ * along: all of it gets the same grace. One that is to grow, or to move, has seats for its next attempt, and only starts
+ * again. What is missing stops nothing that runs; an attempt that ended is recovery's first. `pods`: of the present attempt.
  */
 export function holdOf(
   context: Context,
@@ -27,12 +28,14 @@ export function holdOf(
   const { queue } = job.spec
   const holdsSeats = live.length > 0 || seatsNow(gang) !== undefined
   if (holdsSeats && drains(context.views, queue)) return { reason: 'QueueStopped', message: drainMessage(queue) }
+  // Ends that nobody asked for are recovery's; its next attempt has what this one was to move to, or to grow into.
+  const mayStartAgain = stopIsAsked(gang) || !pods.some(hasEnded)
+  const move = moveNow(gang)
+  if (move !== undefined) return mayStartAgain ? { reason: 'Moving', message: move.message } : undefined
   const eviction = evictionNow(gang)
   if (holdsSeats && eviction !== undefined) return { reason: 'Evicted', message: eviction.message }
   const resize = resizeNow(gang)
-  // Ends that nobody asked for are recovery's; its next attempt has what this one was to grow into.
-  if (resize !== undefined && (stopIsAsked(gang) || !pods.some(hasEnded)))
-    return { reason: 'Resizing', message: resize.message }
+  if (resize !== undefined && mayStartAgain) return { reason: 'Resizing', message: resize.message }
   const evicted = pods.find(isLeaving)
   if (evicted !== undefined)
     return { reason: 'Evicted', message: `${evicted.metadata.name} was evicted; no restart is counted` }

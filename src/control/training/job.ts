@@ -80,3 +80,12 @@ export function prefixOf(kind: 'checkpoints' | 'outputs', job: TrainingJob, atte
   const { namespace = 'default', uid = '' } = job.metadata
   return `${kind}/${namespace}/${uid}/attempt-${attempt}`
 }
+
+/** Kept of the grace period for a SIGTERM, for a job that does not heed the request. */
+const termMsMax = 5_000
+
+/** So much of the grace period a job has to heed a request to stop. */
+export function requestMsMax({ spec }: TrainingJob): number {
+  const graceMs = spec.terminationGracePeriodSeconds * 1000
+  return graceMs - Math.min(termMsMax, graceMs / 4)
+}

@@ -61,7 +61,7 @@ function phaseOf(seen: Seen, ending: Ending): NonNullable<JobStatus['phase']> {
   if (ending.kind === 'succeeded') return 'Succeeded'
   if (ending.kind === 'failed') return 'Failed'
   if (hold?.reason === 'QueueStopped' || hold?.reason === 'Evicted') return 'Suspending'
-  if (hold?.reason === 'Resizing') return 'Restarting'
+  if (hold?.reason === 'Resizing' || hold?.reason === 'Moving') return 'Restarting'
   if (job.spec.suspend) return gang.spec.suspend && live.length === 0 ? 'Suspended' : 'Suspending'
   if (hold !== undefined) return 'Waiting' // for what is missing; none of it runs
   if (gang.spec.suspend) return live.length === 0 ? 'Pending' : 'Suspending' // it is on its way back into the line
@@ -69,7 +69,7 @@ function phaseOf(seen: Seen, ending: Ending): NonNullable<JobStatus['phase']> {
   if (seatsNow(gang) === undefined) {
     if (conditionOf(gang.status?.conditions, scheduledCondition)?.status === 'False' && !wasSeated(gang))
       return 'Waiting'
-    return failed || grows(gang) ? 'Restarting' : 'Pending'
+    return failed || grows(gang) || moves(gang) ? 'Restarting' : 'Pending'
   }
   const started = pods.filter((pod) => pod.status?.phase === 'Running' || pod.status?.phase === 'Succeeded')
   if (started.length >= memberCount(gang)) return 'Running'
@@ -79,6 +79,12 @@ function phaseOf(seen: Seen, ending: Ending): NonNullable<JobStatus['phase']> {
 /** It is on its way from one size to a larger one. */
 function grows({ spec, status }: Gang): boolean {
   return status?.resize !== undefined && status.resize.attempt >= spec.attempt - 1
+}
+
+/** It is on its way from its seats to others. */
+function moves({ spec, status }: Gang): boolean {
+  const { hold, eviction } = status ?? {}
+  return hold !== undefined && eviction?.attempt === hold.attempt - 1 && hold.attempt >= spec.attempt
 }
 
 /** Its condition still speaks of seats that it gave back. */
@@ -97,9 +103,10 @@ function messageOf(seen: Seen, ending: Ending, phase: JobStatus['phase']): strin
   return undefined
 }
 
-/** What it starts again for: a failure, or to grow. */
+/** What it starts again for: a failure, or to move or grow. */
 function restartMessage({ gang, recovery: { last } }: Seen): string | undefined {
   const failed = last?.attempt === gang.spec.attempt - 1
+  if (!failed && moves(gang)) return gang.status?.eviction?.message
   return grows(gang) && !failed ? gang.status?.resize?.message : last?.message
 }
 

@@ -4,10 +4,7 @@ import { again, type Context, type Outcome, settled } from '../reconciler.ts'
 import { stopStep } from './checkpoints.ts'
 import { patchGang } from './gang.ts'
 import type { Hold } from './hold.ts'
-import { type Seen, stopAskedAt } from './job.ts'
-
-/** Kept of the grace period for a SIGTERM, for a job that does not heed the request. */
-const termMsMax = 5_000
+import { requestMsMax, type Seen, stopAskedAt } from './job.ts'
 
 /**
  * Stops a job that is to have no seats (its suspension, its queue's, an eviction, something missing) or more of them, or
@@ -37,13 +34,14 @@ export async function suspendOrResume(context: Context, seen: Seen): Promise<Out
 
 async function stop(context: Context, seen: Seen): Promise<Outcome> {
   const { job, gang, live, nowMs } = seen
-  const keepsSeats = seen.hold?.reason === 'Resizing' || evictionNow(gang)?.shrinks === true
-  const leave = keepsSeats ? startAgain : takeSeats
+  const { reason } = seen.hold ?? {}
+  const startsAgain = reason === 'Resizing' || reason === 'Moving' || evictionNow(gang)?.shrinks === true
+  const leave = startsAgain ? startAgain : takeSeats
   if (live.length === 0) return leave(context, seen, 0)
   const graceMs = job.spec.terminationGracePeriodSeconds * 1000
   // Whoever is asked to leave has its SIGTERM already; for the others to go on alone is of no use.
   const isDeaf = seen.pods.some(isLeaving) || !heedsRequests(seen)
-  if (isDeaf && !keepsSeats) return takeSeats(context, seen, graceMs)
+  if (isDeaf && !startsAgain) return takeSeats(context, seen, graceMs)
   if (!stopIsAsked(gang) || gang.metadata.annotations?.[stopAskedAt] === undefined) {
     await patchGang(context, gang, {
       metadata: { annotations: { [stopAskedAt]: new Date(nowMs).toISOString() } },
@@ -53,7 +51,7 @@ async function stop(context: Context, seen: Seen): Promise<Outcome> {
   }
   const leftMs = graceLeftMs(seen)
   if (isDeaf) return leave(context, seen, leftMs)
-  const waitMs = leftMs - Math.min(termMsMax, graceMs / 4)
+  const waitMs = leftMs - (graceMs - requestMsMax(job))
   return waitMs > 0 ? again(waitMs) : leave(context, seen, leftMs)
 }
 
@@ -76,8 +74,8 @@ async function takeSeats(context: Context, seen: Seen, graceMs: number): Promise
 }
 
 /**
- * It keeps its seats, and its next attempt sits on them and on what was added to them, or on what others leave it of them.
- * Its pods end first: that a stop is asked for tells recovery to let them. No restart is counted.
+ * Its next attempt has its seats: those of this one and what was added to them, or what others leave it of them, or others
+ * altogether. Its pods end first: that a stop is asked for tells recovery to let them. No restart is counted.
  */
 async function startAgain(context: Context, seen: Seen, graceMs: number): Promise<Outcome> {
   const { job, gang, live, hold, nowMs } = seen
@@ -91,6 +89,8 @@ async function startAgain(context: Context, seen: Seen, graceMs: number): Promis
   })
   const next = gang.spec.attempt + 1
   if (hold?.reason === 'Resizing') context.events.record(job, 'Normal', 'Resized', `attempt ${next} ${hold.message}`)
+  else if (hold?.reason === 'Moving')
+    context.events.record(job, 'Normal', 'Moved', `attempt ${next} sits elsewhere: ${hold.message}`)
   else {
     context.events.record(job, 'Normal', 'Evicted', hold?.message ?? '')
     context.events.record(job, 'Normal', 'Requeued', `stands in line again as attempt ${next}, with what is left to it`)

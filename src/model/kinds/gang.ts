@@ -32,9 +32,9 @@ export const seat = z.strictObject({
 })
 
 const evictionReason = z
-  .enum(['InQueue', 'InCohortReclamation', 'InCohortFairSharing', 'InCohortReclaimWhileBorrowing'])
+  .enum(['InQueue', 'InCohortReclamation', 'InCohortFairSharing', 'InCohortReclaimWhileBorrowing', 'Defragmentation'])
   .describe(
-    'Why it may be taken: lower in its own queue; borrowed from the one that wants it back; more than a fair share; lower and borrowed, by one that borrows too.',
+    'Why it may be taken: lower in its own queue; borrowed from the one that wants it back; more than a fair share; lower and borrowed, by one that borrows too; it has room elsewhere, and moves there.',
   )
 
 const shrinks = z.boolean().optional().describe('What is not taken is enough for it to go on with: that stays its own.')
@@ -46,6 +46,12 @@ const victim = z.strictObject({
   reason: evictionReason,
   lostSeconds: z.number().min(0).describe('GPU-seconds of work that it loses, as priced then: seconds at speed 1.'),
   shrinks,
+  movesTo: z
+    .array(seat)
+    .optional()
+    .describe(
+      'It moves: the seats of its next attempt, kept for it from this decision on. Else it stands in line again.',
+    ),
 })
 
 const checkpoint = z.strictObject({
@@ -119,6 +125,10 @@ export const gang = z
           .optional()
           .describe('A checkpoint asked of all ranks.'),
         expectedSeconds: seconds.optional().describe('Declared running time, at speed 1.'),
+        replaces: z
+          .strictObject({ name: z.string().describe('Its name.'), uid: z.string().describe('Its uid.') })
+          .optional()
+          .describe('The gang that leaves once this one is ready, and whose seats elsewhere this one gets.'),
       })
       .describe('What to seat.'),
     status: z
@@ -147,10 +157,19 @@ export const gang = z
             epoch: count.describe('Epoch of the leader that decided.'),
             at: timestamp.describe('When it was committed.'),
             members: z.array(seat).describe('Where it will sit.'),
-            victims: z.array(victim).min(1).describe('Whose seats are taken for it.'),
+            victims: z
+              .array(victim)
+              .describe('Whose seats are taken for it; none where it moves, and these are for its next attempt.'),
+            gainSeconds: z
+              .number()
+              .min(0)
+              .optional()
+              .describe(
+                'GPU-seconds by which it starts sooner, where others move for it: what they lose is weighed against this.',
+              ),
           })
           .optional()
-          .describe('Capacity kept for it while victims leave.'),
+          .describe('Capacity kept for it while victims leave, or until its next attempt starts elsewhere.'),
         eviction: z
           .strictObject({
             attempt: count.describe('The attempt that is to leave; void for another.'),
@@ -161,7 +180,9 @@ export const gang = z
             shrinks,
           })
           .optional()
-          .describe('Its seats are asked back: it checkpoints, leaves and stands in line again.'),
+          .describe(
+            'Its seats are asked back: it checkpoints, leaves and stands in line again; or starts again where a hold keeps seats for its next attempt.',
+          ),
         resize: z
           .strictObject({
             attempt: count.describe('The attempt that makes room for a larger one; void for another.'),
@@ -183,6 +204,13 @@ export const gang = z
           .array(checkpoint.partial({ at: true, digest: true, bytes: true }))
           .default([])
           .describe('Older committed checkpoints that retention still keeps, newest first.'),
+        checkpointRequestSeconds: z
+          .number()
+          .min(0)
+          .optional()
+          .describe(
+            'What its last checkpoint on request took: its stall, and until it was durable. Not there while none was written when asked, or where the grace period is too short for it.',
+          ),
         stepSeconds: z.number().optional().describe('Mean of the recent steps.'),
         restartSeconds: z.number().optional().describe('Measured time from seats to the first step.'),
         expectedEnd: timestamp.optional().describe('When its present attempt should be done, by its pace.'),

@@ -51,6 +51,21 @@ export const queue = z
           .describe(
             'Of the topmost Queue of a tree: whether borrowed accelerators are shared by weight (the default) or go by priority alone.',
           ),
+        defragmentation: z
+          .strictObject({
+            maxPrice: z
+              .number()
+              .min(0)
+              .max(1000)
+              .default(0.25)
+              .describe(
+                'Accelerator-seconds of work that may be lost for each by which the waiting work starts sooner (of an hour at most).',
+              ),
+          })
+          .optional()
+          .describe(
+            'Of the topmost Queue of a tree: work of the tree that would fit elsewhere moves there, where waiting work of the tree starts by it and the price is right. Off when left out.',
+          ),
         stopPolicy: z
           .enum(['None', 'Hold', 'HoldAndDrain'])
           .default('None')

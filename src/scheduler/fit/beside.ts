@@ -1,8 +1,9 @@
 import { nodeLevel } from '../../model/fabric.ts'
 import type { Domain } from '../fleet/fabric.ts'
 import type { Fleet } from '../fleet/fleet.ts'
-import { bankFor, type Claim, type NodeState } from '../fleet/nodes.ts'
+import { bankFor, type Claim, copyOf, type NodeState } from '../fleet/nodes.ts'
 import { type Demand, roomFor } from '../fleet/rooms.ts'
+import type { Placed } from './search.ts'
 
 /** How many members of the others a node has room for less when one of the demand sits there. */
 export function costTo(others: readonly Demand[], demand: Demand): (node: NodeState) => number {
@@ -18,13 +19,47 @@ function roomForAll(demands: readonly Demand[], node: NodeState): number {
   return demands.reduce((room, demand) => room + roomFor(node, demand), 0)
 }
 
+/**
+ * For how many members of the demand there is no room any more beside what was placed on open nodes: at least, since it
+ * is left open which devices shares of them take.
+ */
+export function lostTo(
+  fleet: Fleet,
+  placed: readonly Placed[],
+  demand: Demand,
+  isOpen: (node: NodeState) => boolean,
+): number {
+  const rooms = fleet.rooms(demand)
+  let lost = 0
+  for (let at = 0, count = 1; at < placed.length; at += count) {
+    const { node, claim } = placed[at] as Placed
+    count = 1
+    while (placed[at + count]?.node === node && placed[at + count]?.group === placed[at]?.group) count++
+    if (!isOpen(node)) continue
+    const room = rooms.on(node)
+    lost += room - Math.max(0, Math.min(room, roomBesideClaims(node, claim, count, demand)))
+  }
+  return lost
+}
+
+/** At most so many, beside so many claims that are alike. */
+function roomBesideClaims(node: NodeState, claim: Claim, count: number, demand: Demand): number {
+  let room = Number.POSITIVE_INFINITY
+  if (demand.cpuMilli > 0) room = Math.floor((node.cpuMilliFree - count * claim.cpuMilli) / demand.cpuMilli)
+  if (demand.memoryBytes > 0) {
+    room = Math.min(room, Math.floor((node.memoryBytesFree - count * claim.memoryBytes) / demand.memoryBytes))
+  }
+  if (demand.whole === 0) return room
+  const bank = bankFor(node, demand.model)
+  const whole = bank[0]?.model === claim.model ? claim.devices.filter(({ milli }) => milli === 1000).length : 0
+  const idle = bank.reduce((sum, { healthy, usedMilli }) => (healthy && usedMilli <= 0 ? sum + 1 : sum), 0)
+  return Math.min(room, Math.floor((idle - count * whole) / (demand.milli > 0 ? demand.whole + 1 : demand.whole)))
+}
+
 /** The node with one member of the demand on it; whatever share of an accelerator it takes, the whole one counts. */
 function withOne(node: NodeState, demand: Demand): NodeState {
-  const devices = new Map([...node.devices.values()].map((device) => [device.id, { ...device }]))
-  const banks = new Map(
-    [...node.banks].map(([model, bank]) => [model, bank.flatMap(({ id }) => devices.get(id) ?? [])]),
-  )
-  const after: NodeState = { ...node, devices, banks, claims: new Map(node.claims).set('', nobody) }
+  const after = copyOf(node)
+  after.claims.set('', nobody)
   after.cpuMilliFree -= demand.cpuMilli
   after.memoryBytesFree -= demand.memoryBytes
   let whole = demand.whole + (demand.milli > 0 ? 1 : 0)

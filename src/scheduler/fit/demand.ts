@@ -23,9 +23,23 @@ export function demandOf(
   const paid = capacityTypes === undefined ? '' : capacityTypes.join()
   const beside = company === undefined ? '' : company.key
   const key = `${model} ${whole} ${milli} ${cpuMilli} ${memoryBytes} ${ports} ${sliced} ${paid} ${where}${beside}`
-  const room = { model, whole, milli, cpuMilli, memoryBytes, ports, pods: 1, slices }
-  const [terms, preferences] = [requiredTerms(affinity), preferencesOf(affinity)]
-  return { key, ...room, nodeSelector, tolerations, terms, preferences, company, capacityTypes }
+  return {
+    key,
+    model,
+    whole,
+    milli,
+    cpuMilli,
+    memoryBytes,
+    ports,
+    pods: 1,
+    slices,
+    nodeSelector,
+    tolerations,
+    terms: requiredTerms(affinity),
+    preferences: preferencesOf(affinity),
+    company,
+    capacityTypes,
+  }
 }
 
 /** What counters say at most: where one member opens or bars the place of the next, only placing them tells. */
@@ -50,7 +64,8 @@ export function membersBy(quota: number | undefined, demand: Demand): number {
 }
 
 /** "Any GPU" (or a slice of any) means one model for all members of the group, whichever has room; a single member takes the best there is. */
-export function alternativesOf(fleet: Fleet, group: Group): Alternative[] {
+export function alternativesOf(fleet: Fleet, group: Group): readonly Alternative[] {
+  if (!group.accelerators.some(({ model }) => isGeneric(model))) return group.accelerators
   return group.accelerators.flatMap((alternative) => {
     if (!isGeneric(alternative.model) || group.max === 1) return [alternative]
     const models = fleet.models().filter((model) => isMeant(alternative.model, model))

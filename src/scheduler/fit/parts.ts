@@ -54,6 +54,7 @@ export function partsOf({ spec }: Gang): Part {
 export function spreadingOf({ spec }: Gang, index: number): Spreading {
   const group = spec.groups[index]
   const set = spec.together?.find(({ groups }) => group !== undefined && groups.includes(group.name))
+  if ((group?.topology ?? set?.topology ?? spec.topology) === undefined) return unsaid
   const said = [group?.topology, set?.topology, spec.topology].filter((topology) => topology !== undefined)
   const slices = said.find((topology) => topology.slices !== undefined)?.slices
   const [widest] = slices ?? []
@@ -64,6 +65,8 @@ export function spreadingOf({ spec }: Gang, index: number): Spreading {
     isScattered: said.find((topology) => topology.scattered !== undefined)?.scattered === true,
   }
 }
+
+const unsaid: Spreading = { slices: undefined, widest: undefined, isBalanced: false, isScattered: false }
 
 /** Whether anything is required or preferred of where its members sit together. */
 export function isBound({ required, preferred, parts }: Part): boolean {
@@ -78,7 +81,8 @@ export function unbound(gang: Gang): Gang {
 }
 
 function part(topology: Topology | undefined, groups: readonly number[], parts: readonly Part[]): Part {
-  const [required, preferred] = [placeNamed(topology?.required), placeNamed(topology?.preferred)]
+  const required = placeNamed(topology?.required)
+  const preferred = placeNamed(topology?.preferred)
   return { required, preferred, groups, parts, isSet: false }
 }
 

@@ -5,7 +5,7 @@ import { liking } from '../fleet/liking.ts'
 import type { Claim, NodeState } from '../fleet/nodes.ts'
 import type { Occupant } from '../fleet/pod-terms.ts'
 import { admits, type Demand, roomFor } from '../fleet/rooms.ts'
-import { costTo, distanceTo, least, nearTo, roomBeside } from './beside.ts'
+import { costTo, distanceTo, least, lostTo, nearTo, roomBeside } from './beside.ts'
 import { type Claimant, claimOf, claimOn } from './claims.ts'
 import { alternativesOf, countable, demandOf, type Group, membersBy, perMember } from './demand.ts'
 import { type Choosing, domainsFor, gatheringPlaces, isInside, roomIn, type Within } from './domains.ts'
@@ -52,7 +52,7 @@ export class Search {
   /** Seats that members keep, by group. */
   readonly #kept: ReadonlyMap<number, readonly Seat[]>
   readonly #occupants: readonly Occupant[] | undefined
-  #quotaLeft: Map<string, number>
+  #quotaLeft: ReadonlyMap<string, number>
   /** How many of the placed, from the first, the fleet holds by now. */
   #held = 0
   #tries = 0
@@ -65,8 +65,8 @@ export class Search {
     this.#groups = request.object.spec.groups
     this.#before = before
     this.#occupants = fleet.neighbours.occupantsOf(request.object)
-    this.#quotaLeft = new Map(request.quotaLeft)
-    this.#kept = before === undefined ? new Map() : keptSeats(fleet, request.object, before)
+    this.#quotaLeft = request.quotaLeft
+    this.#kept = before === undefined ? nobodyStays : keptSeats(fleet, request.object, before)
   }
 
   /** Why not, as the first try that failed tells, or undefined: then all of the part is placed. */
@@ -77,11 +77,12 @@ export class Search {
   }
 
   isPlaced(part: Part, outer: Within, set?: Part): boolean {
+    if (!this.#hasRoomBeside(part, outer)) return false
     this.#holdPlaced()
     for (const within of this.#domains(part, outer)) {
       if (this.#tries++ > triesMax) break
-      const [mark, quotaLeft] = [this.placed.length, this.#quotaLeft]
-      this.#quotaLeft = new Map(quotaLeft)
+      const mark = this.placed.length
+      const quotaLeft = this.#quotaLeft
       const [index] = part.groups
       const fits =
         part.parts.length === 0 && index !== undefined
@@ -92,6 +93,23 @@ export class Search {
       this.#backTo(mark)
     }
     return false
+  }
+
+  /**
+   * Whether what was placed last, and the fleet does not hold yet, may have left room for the part: each of its groups by
+   * itself, by the counters. Whoever is asked why not tries.
+   */
+  #hasRoomBeside(part: Part, outer: Within): boolean {
+    if (this.#held === this.placed.length || (this.#explains && this.#shortage === undefined)) return true
+    const placed = this.placed.slice(this.#held)
+    return part.groups.every((index) => {
+      const { min, demands } = this.choosing(index)
+      return demands.some(({ demand, closed }) => {
+        if (demand.slices !== undefined) return true
+        const room = roomIn(this.#fleet, demand, closed, outer)(outer).total
+        return room - lostTo(this.#fleet, placed, demand, (node) => isInside(node, outer) && !closed?.has(node)) >= min
+      })
+    })
   }
 
   #backTo(mark: number): void {
@@ -152,7 +170,7 @@ export class Search {
     if (members < group.min || members < stay) return false
     if (demand.company?.isInTurn === true) return this.#placeInTurn(index, demand, within, set, stay, members)
     const quota = this.#quotaLeft.get(demand.model)
-    if (quota !== undefined) this.#quotaLeft.set(demand.model, quota - members * perMember(demand))
+    if (quota !== undefined) this.#leave(demand.model, quota - members * perMember(demand))
     const near = set === undefined && stay === 0 ? undefined : this.#nodesOf(set?.groups ?? [index])
     const wanted = members - stay
     if (wanted === 1) {
@@ -200,12 +218,17 @@ export class Search {
       }
       if (members >= min) {
         const quota = this.#quotaLeft.get(demand.model)
-        if (quota !== undefined) this.#quotaLeft.set(demand.model, quota - members * perMember(demand))
+        if (quota !== undefined) this.#leave(demand.model, quota - members * perMember(demand))
         return true
       }
       this.#backTo(mark)
     }
     return false
+  }
+
+  /** Whoever looked before may come back to what was left then. */
+  #leave(model: string, milli: number): void {
+    this.#quotaLeft = new Map(this.#quotaLeft).set(model, milli)
   }
 
   /** As many as it may have, whole slices of them; those that stay are placed already. */
@@ -331,6 +354,8 @@ export class Search {
     return shortage
   }
 }
+
+const nobodyStays: ReadonlyMap<number, readonly Seat[]> = new Map()
 
 /** Nobody has looked at so many domains in vain; whoever nests sets in sets could make us look for ever. */
 const triesMax = 20_000

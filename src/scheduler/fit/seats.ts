@@ -69,9 +69,10 @@ export function claimsOf(
 ): [string, Claim][] {
   const { metadata, spec } = gang
   const [key, namespace] = [keyOf(gang), metadata.namespace ?? 'default']
-  const occupants = new Map(spec.groups.map((group) => [group.name, occupantOf(gang, group)]))
+  const occupants = spec.groups.map((group) => occupantOf(gang, group))
   return seats.members.map((member) => {
-    const group = spec.groups.find((one) => one.name === member.group)
+    const index = spec.groups.findIndex(({ name }) => name === member.group)
+    const group = spec.groups[index]
     const device = member.devices[0]
     const claim: Claim = {
       node: member.node,
@@ -83,7 +84,7 @@ export function claimsOf(
       ports: member.ports,
       gang: key,
       queue: spec.queue,
-      occupant: occupants.get(member.group),
+      occupant: occupants[index],
     }
     return [`${namespace}/${member.pod}`, claim]
   })

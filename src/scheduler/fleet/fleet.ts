@@ -212,6 +212,7 @@ export class Fleet implements Packed {
 
   /** Takes the last tries of the attempt back before it ends. */
   untry(count: number): void {
+    if (count === 0) return
     const { tried } = this.#attempted ?? {}
     for (const { pod, claim, nextPort } of tried?.splice(tried.length - count).toReversed() ?? []) {
       this.#giveBack(pod, claim)
@@ -259,13 +260,14 @@ export class Fleet implements Packed {
 
   /** Sets or clears what `pod` holds according to one source; seats win where both are known. */
   setClaim(pod: string, source: 'seat' | 'pod', claim: Claim | undefined): void {
-    const sources = this.#claims.get(pod) ?? {}
-    const before = effective(sources)
-    if (claim === undefined) delete sources[source]
-    else sources[source] = claim
+    const known = this.#claims.get(pod)
+    const before = effective(known)
+    if (known === undefined && claim === undefined) return
+    const sources = known ?? { seat: undefined, pod: undefined }
+    sources[source] = claim
     const after = effective(sources)
     if (after === undefined) this.#claims.delete(pod)
-    else this.#claims.set(pod, sources)
+    else if (known === undefined) this.#claims.set(pod, sources)
     if (before === after) return
     if (before !== undefined) this.#drop(pod, before)
     if (after !== undefined) this.#add(pod, after)
@@ -340,8 +342,9 @@ export class Fleet implements Packed {
     const coresFree = this.rooms(anyTenthCore).total * anyTenthCore.cpuMilli
     const more = Math.min(this.acceleratorsFree() / accelerators, (coresOfUse * coresFree) / cpuMilli)
     let bits = 0
-    for (const [bit, { demand, members }] of this.#expected.entries()) {
-      if (this.rooms(demand).total <= members * more) bits |= 1 << bit
+    for (let bit = 0; bit < this.#expected.length; bit++) {
+      const one = this.#expected[bit]
+      if (one !== undefined && this.rooms(one.demand).total <= one.members * more) bits |= 1 << bit
     }
     return bits
   }
@@ -374,7 +377,7 @@ export class Fleet implements Packed {
   }
 
   claimOf(pod: string): Claim | undefined {
-    return effective(this.#claims.get(pod) ?? {})
+    return effective(this.#claims.get(pod))
   }
 
   /** Every claim, by pod. */
@@ -425,12 +428,13 @@ export class Fleet implements Packed {
 
   /** Also tells everybody in a domain that goes into use, or is whole again. */
   #touch(node: NodeState, devices: number): void {
-    this.#counts.clear()
+    if (this.#counts.size > 0) this.#counts.clear()
     if (!this.#isLaidOut) return
     this.#free.look(node)
     this.#journal.note(node.index)
     if (devices === 0) return
-    for (const [bit, level] of levelsKeptWhole.entries()) {
+    for (let bit = 0; bit < levelsKeptWhole.length; bit++) {
+      const level = levelsKeptWhole[bit] ?? 0
       const domain = this.#fabric.domains[level]?.[this.#fabric.domainOf[level]?.[node.index] ?? -1]
       const used = this.#used[level]
       if (domain === undefined || used === undefined || !domain.isReal) continue
@@ -520,13 +524,13 @@ const coresOfUse = 0.6
 const anyTenthCore = anyGpuDemand(0, 0, 100)
 
 interface Sources {
-  seat?: Claim
-  pod?: Claim
+  seat: Claim | undefined
+  pod: Claim | undefined
 }
 
 /** Seats win: they are the decision, and the pod's annotations repeat them. */
-function effective(sources: Sources): Claim | undefined {
-  return sources.seat ?? sources.pod
+function effective(sources: Sources | undefined): Claim | undefined {
+  return sources?.seat ?? sources?.pod
 }
 
 /** Takes what the claim names. Not limited to what is free: what others already hold is a fact, whatever it sums to. */

@@ -71,3 +71,12 @@ export function bankFor(node: NodeState, model: string): readonly DeviceState[] 
   for (const [name, devices] of node.banks) if (isMeant(model, name)) return devices
   return []
 }
+
+/** The node by itself: what is tried on it changes no other. */
+export function copyOf(node: NodeState): NodeState {
+  const devices = new Map([...node.devices.values()].map((device) => [device.id, { ...device }]))
+  const banks = new Map(
+    [...node.banks].map(([model, bank]) => [model, bank.flatMap(({ id }) => devices.get(id) ?? [])]),
+  )
+  return { ...node, devices, banks, portsUsed: new Map(node.portsUsed), claims: new Map(node.claims) }
+}

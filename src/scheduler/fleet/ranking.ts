@@ -27,7 +27,7 @@ export class Ranking {
    * Nodes by how much they are liked, most first; by which large members lose room on them (bits as in
    * `Fleet.scarce`); and by rank.
    */
-  #shelves: Map<number, Shelf>[] = []
+  #shelves: Shelves[] = []
   /** Which of `#shelves` each node is on; undefined where all nodes are alike. */
   #classOf: Uint8Array | undefined
   /** Shelf and rank of each node; -1 where it is on none. */
@@ -44,30 +44,15 @@ export class Ranking {
   /** The best node that `isOpen` lets in; one that scarce room for large members is lost on only where there is no other. */
   best(isOpen?: (node: NodeState) => boolean): NodeState | undefined {
     this.#refresh()
+    const { order } = this.#fleet
     for (const shelves of this.#shelves) {
-      const scarce = shelves.size > 1 || !shelves.has(0) ? this.#fleet.scarce() : 0
-      const best = this.#bestOf(shelves, (bits) => (bits & scarce) === 0, isOpen)
+      const scarce = shelves.loseNothing ? 0 : this.#fleet.scarce()
+      const best = shelves.best(scarce, false, order, isOpen)
       if (best !== undefined) return best
-      const other = scarce === 0 ? undefined : this.#bestOf(shelves, (bits) => (bits & scarce) !== 0, isOpen)
+      const other = scarce === 0 ? undefined : shelves.best(scarce, true, order, isOpen)
       if (other !== undefined) return other
     }
     return undefined
-  }
-
-  #bestOf(
-    shelves: ReadonlyMap<number, Shelf>,
-    isWanted: (bits: number) => boolean,
-    isOpen?: (node: NodeState) => boolean,
-  ): NodeState | undefined {
-    let [best, rank] = [undefined as NodeState | undefined, -1]
-    for (const [bits, shelf] of shelves) {
-      if (!isWanted(bits)) continue
-      const found = shelf.best(this.#fleet.order, isOpen)
-      if (found === undefined || found.rank < rank) continue
-      if (found.rank === rank && best !== undefined && best.index < found.node.index) continue
-      ;[best, rank] = [found.node, found.rank]
-    }
-    return best
   }
 
   #refresh(): void {
@@ -80,7 +65,7 @@ export class Ranking {
       this.#follower.start(journal, order.length)
       this.#classOf = this.#classes(order)
       this.#placeOf = new Int32Array(order.length).fill(-1)
-      for (let index = 0; index < order.length; index++) this.#set(index, rooms, states, places)
+      this.#setAll(rooms, states, places)
       return
     }
     for (let index = this.#follower.next(); index >= 0; index = this.#follower.next()) {
@@ -93,10 +78,29 @@ export class Ranking {
     const liked = likingOfNode(this.#fleet, this.#demand)
     const likings = liked === undefined ? [] : order.map(liked)
     const values = [...new Set(likings)].sort((a, b) => b - a)
-    this.#shelves = [new Map(), ...values.slice(1, classesMax).map(() => new Map())]
+    this.#shelves = Array.from({ length: Math.max(1, Math.min(values.length, classesMax)) }, () => {
+      return new Shelves(order.length)
+    })
     if (values.length < 2) return undefined
     const classes = new Map(values.map((value, at) => [value, Math.min(at, classesMax - 1)]))
     return Uint8Array.from(likings, (value) => classes.get(value) ?? 0)
+  }
+
+  /** Most are like the one before them. */
+  #setAll(rooms: Uint16Array, states: Int32Array, places: Places): void {
+    const { inUse } = this.#fleet
+    let state = -1
+    let placeOf = -1
+    for (let index = 0; index < rooms.length; index++) {
+      if (rooms[index] === 0) continue
+      if (states[index] !== state) {
+        state = states[index] ?? 0
+        placeOf = places.of(state)
+      }
+      const place = placeOf + (inUse[index] ?? 0)
+      this.#placeOf[index] = place
+      this.#shelves[this.#classOf?.[index] ?? 0]?.add(place, index)
+    }
   }
 
   #set(index: number, rooms: Uint16Array, states: Int32Array, places: Places): void {
@@ -106,53 +110,97 @@ export class Ranking {
     if (place === before) return
     this.#placeOf[index] = place
     const shelves = this.#shelves[this.#classOf?.[index] ?? 0]
-    if (shelves === undefined) return
-    if (before >= 0) shelves.get(before >> 9)?.remove(before & 511, index)
-    if (place < 0) return
-    const shelf = shelves.get(place >> 9) ?? new Shelf(this.#placeOf.length)
-    shelves.set(place >> 9, shelf)
-    shelf.add(place & 511, index)
+    if (before >= 0) shelves?.remove(before, index)
+    if (place >= 0) shelves?.add(place, index)
   }
 }
 
 /** Of more degrees of liking the least are taken together. */
 const classesMax = 256
 
-/** Nodes by rank, a number below 512; the first of the highest is found at once. */
-class Shelf {
+/**
+ * Nodes by place: which large members lose room on them (bits) and, in the lowest nine bits, their rank. Of those that
+ * lose the same, the first of the highest rank is found at once.
+ */
+class Shelves {
   readonly #length: number
-  readonly #ranks: (Bits | undefined)[] = []
-  #highest = -1
+  readonly #shelves: Shelf[] = []
+  readonly #byBits = new Map<number, Shelf>()
+  /** Whichever is chosen. */
+  loseNothing = true
 
   constructor(length: number) {
     this.#length = length
   }
 
-  add(rank: number, index: number): void {
-    const nodes = this.#ranks[rank] ?? new Bits(this.#length)
-    this.#ranks[rank] = nodes
+  add(place: number, index: number): void {
+    const shelf = this.#byBits.get(place >> 9) ?? this.#open(place >> 9)
+    const rank = place & 511
+    const nodes = shelf.ranks[rank] ?? new Bits(this.#length)
+    shelf.ranks[rank] = nodes
     nodes.add(index)
-    if (rank > this.#highest) this.#highest = rank
+    if (rank > shelf.highest) shelf.highest = rank
   }
 
-  remove(rank: number, index: number): void {
-    this.#ranks[rank]?.remove(index)
+  remove(place: number, index: number): void {
+    this.#byBits.get(place >> 9)?.ranks[place & 511]?.remove(index)
   }
 
-  best(order: readonly NodeState[], isOpen?: (node: NodeState) => boolean) {
-    for (let rank = this.#highest; rank >= 0; rank--) {
-      const nodes = this.#ranks[rank]
-      if (nodes === undefined || nodes.size === 0) {
-        if (rank === this.#highest) this.#highest--
-        continue
-      }
-      for (let at = nodes.next(0, this.#length); at >= 0; at = nodes.next(at + 1, this.#length)) {
-        const node = order[at]
-        if (node !== undefined && (isOpen === undefined || isOpen(node))) return { node, rank }
+  #open(bits: number): Shelf {
+    const shelf: Shelf = { bits, ranks: [], highest: -1 }
+    this.#byBits.set(bits, shelf)
+    this.#shelves.push(shelf)
+    if (bits !== 0) this.loseNothing = false
+    return shelf
+  }
+
+  /** Of those on which some of the scarce are lost, or none; of the same rank the first in the order. */
+  best(
+    scarce: number,
+    isLost: boolean,
+    order: readonly NodeState[],
+    isOpen: ((node: NodeState) => boolean) | undefined,
+  ): NodeState | undefined {
+    let best: NodeState | undefined
+    let least = 0
+    for (const shelf of this.#shelves) {
+      if (((shelf.bits & scarce) !== 0) !== isLost) continue
+      for (let rank = shelf.highest; rank >= least; rank--) {
+        const nodes = shelf.ranks[rank]
+        if (nodes === undefined || nodes.size === 0) {
+          if (rank === shelf.highest) shelf.highest--
+          continue
+        }
+        const found = firstOf(nodes, this.#length, order, isOpen)
+        if (found === undefined) continue
+        if (best === undefined || rank > least || found.index < best.index) best = found
+        least = rank
+        break
       }
     }
-    return undefined
+    return best
   }
+}
+
+interface Shelf {
+  readonly bits: number
+  /** Nodes by rank, a number below 512. */
+  readonly ranks: (Bits | undefined)[]
+  /** No node has a higher one. */
+  highest: number
+}
+
+function firstOf(
+  nodes: Bits,
+  length: number,
+  order: readonly NodeState[],
+  isOpen: ((node: NodeState) => boolean) | undefined,
+): NodeState | undefined {
+  for (let at = nodes.next(0, length); at >= 0; at = nodes.next(at + 1, length)) {
+    const node = order[at]
+    if (node !== undefined && (isOpen === undefined || isOpen(node))) return node
+  }
+  return undefined
 }
 
 export function shapeOf({ model, whole, milli, cpuMilli, terms }: Demand): Shape {

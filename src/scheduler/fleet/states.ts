@@ -31,13 +31,29 @@ export class States {
       this.#follower.start(journal, order.length)
       this.#packing = packing
       this.#states = new Int32Array(order.length)
-      for (let index = 0; index < order.length; index++) this.#set(index, free, bank, packing)
+      this.#setAll(free, bank, packing)
       return this.#states
     }
     for (let index = this.#follower.next(); index >= 0; index = this.#follower.next()) {
       this.#set(index, free, bank, packing)
     }
     return this.#states
+  }
+
+  #setAll(free: Free, bank: Bank, packing: Packing): void {
+    for (let index = 0; index < this.#states.length; index++) {
+      if (index > 0 && this.#isLikeLast(index, free, bank)) this.#states[index] = this.#states[index - 1] ?? 0
+      else this.#set(index, free, bank, packing)
+    }
+  }
+
+  /** Most are like the one before them. */
+  #isLikeLast(index: number, { cpuMilli }: Free, { from, free }: Bank): boolean {
+    if (cpuMilli[index] !== cpuMilli[index - 1] || this.#models[index] !== this.#models[index - 1]) return false
+    const [before, here, end] = [from[index - 1] ?? 0, from[index] ?? 0, from[index + 1] ?? 0]
+    if (end - here !== here - before) return false
+    for (let at = here; at < end; at++) if (free[at] !== free[at - here + before]) return false
+    return true
   }
 
   #set(index: number, { cpuMilli }: Free, bank: Bank, packing: Packing): void {

@@ -23,16 +23,20 @@ export function queueBlock(queues: ReadonlyMap<string, Queue>, gang: Gang): Bloc
  * Milli-accelerators of each model that the gang may have of its queue's; a model that is not there is limited by the nodes
  * alone. What is not preemptible borrows nothing.
  */
-export function quotaLeft(quota: QuotaTree, fleet: Fleet, gang: Gang): Map<string, number> {
+export function quotaLeft(quota: QuotaTree, fleet: Fleet, gang: Gang): ReadonlyMap<string, number> {
   const { queue, preemptible } = gang.spec
-  const left = new Map<string, number>()
+  let left: Map<string, number> | undefined
   for (const model of modelsOf(gang, fleet)) {
     const firmLeft = preemptible ? Number.POSITIVE_INFINITY : quota.firmLeft(queue, model)
     const available = Math.min(quota.available(queue, model), firmLeft)
-    if (available < Number.POSITIVE_INFINITY) left.set(model, available)
+    if (available === Number.POSITIVE_INFINITY) continue
+    left ??= new Map()
+    left.set(model, available)
   }
-  return left
+  return left ?? unlimited
 }
+
+const unlimited: ReadonlyMap<string, number> = new Map()
 
 /** Whether others' leaving could help: what is not preemptible is kept out by what nobody can take back. */
 export function mayEverHold(quota: QuotaTree, { spec }: Gang, wants: ReadonlyMap<string, number>): boolean {
@@ -42,7 +46,13 @@ export function mayEverHold(quota: QuotaTree, { spec }: Gang, wants: ReadonlyMap
 }
 
 /** Models that its members could sit on. */
-export function modelsOf(gang: Gang, fleet: Fleet): Iterable<string> {
-  const asked = new Set(gang.spec.groups.flatMap((group) => group.accelerators.map(({ model }) => model)))
-  return [...asked].some(isGeneric) ? fleet.models() : asked
+export function modelsOf(gang: Gang, fleet: Fleet): readonly string[] {
+  const asked: string[] = []
+  for (const { accelerators } of gang.spec.groups) {
+    for (const { model } of accelerators) {
+      if (isGeneric(model)) return fleet.models()
+      if (!asked.includes(model)) asked.push(model)
+    }
+  }
+  return asked
 }

@@ -9,7 +9,7 @@ import { spreadingOf } from '../fit/parts.ts'
 import type { Placed } from '../fit/search.ts'
 import { seatsOf } from '../fit/seats.ts'
 import type { Fleet } from '../fleet/fleet.ts'
-import { type GangState, isElastic, membersByGroup } from '../gangs.ts'
+import { type GangState, isElastic, membersByGroup, nextOf } from '../gangs.ts'
 import type { QuotaTree } from '../quota/tree.ts'
 import { queueBlock, quotaLeft } from './admission.ts'
 import type { Lane, Line, Waiting } from './line.ts'
@@ -98,7 +98,8 @@ export class Growth {
   #seek(scene: Scene, key: string, isWanted: (more: Gang) => boolean, nowMs: number): void {
     const state = scene.gangs.get(key)
     const more = state === undefined ? undefined : this.#moreOf(scene, state)
-    const isOpen = state?.leaving === false && more !== undefined && !isWanted(more) && hasRoom(scene.fleet, more)
+    const isStaying = state !== undefined && !isGoing(state)
+    const isOpen = isStaying && more !== undefined && !isWanted(more) && hasRoom(scene.fleet, more)
     if (!isOpen) this.#roomSinceMs.delete(key)
     else if (!this.#roomSinceMs.has(key) && placesFor(scene, state, more).length > 0) this.#roomSinceMs.set(key, nowMs)
   }
@@ -114,10 +115,15 @@ export class Growth {
   /** Nobody is tried who could not be worth it with all that he may have. */
   #laneOf(scene: Scene, key: string, nowMs: number): Waiting[][] {
     const state = scene.gangs.get(key)
-    if (state === undefined || state.inFlight !== undefined) return []
+    if (state === undefined || state.inFlight !== undefined || isGoing(state)) return []
     const gang = this.#moreOf(scene, state)
     return gang === undefined || !mayPay(state.object, gpusMax(gang), nowMs) ? [] : [[{ key, gang }]]
   }
+}
+
+/** To make room for another. */
+function isGoing({ leaving, moving }: GangState): boolean {
+  return leaving || moving !== undefined
 }
 
 export function sizeMax({ spec }: Gang): number {
@@ -176,14 +182,23 @@ export function noFewer(gang: Gang, fleet: Fleet): Gang {
   const members = status?.seats?.members ?? []
   const had = membersByGroup({ members })
   const groups = spec.groups.map((group) => {
-    const seat = members.find((member) => member.group === group.name)
-    const model = seat === undefined ? undefined : modelOf(fleet, seat)
-    const inUse =
-      group.accelerators.find((one) => model !== undefined && isMeant(one.model, model)) ?? group.accelerators[0]
-    const accelerators = inUse === undefined ? [] : [{ ...inUse, model: model ?? inUse.model }]
+    const { asked, model } = alternativeInUse(group, members, fleet)
+    const accelerators = asked === undefined ? [] : [{ ...asked, model }]
     return { ...group, min: Math.min(group.max, had.get(group.name) ?? group.min), accelerators }
   })
   return { ...gang, spec: { ...spec, groups } }
+}
+
+/** Which of the group's alternatives it was given, and of which model. */
+export function alternativeInUse(
+  { name, accelerators }: Gang['spec']['groups'][number],
+  members: Seats['members'],
+  fleet: Fleet,
+): { asked: (typeof accelerators)[number] | undefined; model: string } {
+  const seat = members.find(({ group }) => group === name)
+  const model = seat === undefined ? undefined : modelOf(fleet, seat)
+  const asked = accelerators.find((one) => model !== undefined && isMeant(one.model, model)) ?? accelerators[0]
+  return { asked, model: model ?? asked?.model ?? '' }
 }
 
 function modelOf(fleet: Fleet, { node, devices }: Seats['members'][number]): string | undefined {
@@ -205,7 +220,7 @@ export function placesFor({ fleet, quota, queues }: Scene, { key, object, seatPo
 }
 
 /** Where it could not sit again, it is left alone: it would come back smaller. */
-function canComeBack(fleet: Fleet, { node: name, devices }: Seats['members'][number]): boolean {
+export function canComeBack(fleet: Fleet, { node: name, devices }: Seats['members'][number]): boolean {
   const node = fleet.nodes.get(name)
   return node?.closed === undefined && devices.every(({ id }) => node?.devices.get(id)?.healthy === true)
 }
@@ -216,11 +231,6 @@ function addedTo({ spec }: Gang, seats: Pick<Seats, 'members'>, placed: readonly
   return spec.groups.flatMap(({ name }, index) =>
     placed.filter(({ group }) => group === index).slice(had.get(name) ?? 0),
   )
-}
-
-/** What is added is named after the pods that come, so that it is told from those that run. */
-function nextOf(gang: Gang): Gang {
-  return { ...gang, spec: { ...gang.spec, attempt: gang.spec.attempt + 1 } }
 }
 
 /** Accelerators that it would get if there were room for all its members. */
@@ -266,6 +276,11 @@ export function worthOf(gang: Gang, gpus: number, nowMs: number): Worth | undefi
   return { price, priceSeconds, gainSeconds, workSeconds, satSeconds, isRested }
 }
 
+function unsaved({ onRequestSeconds, sinceCheckpointSeconds }: LostWork): string {
+  if (onRequestSeconds !== undefined) return `${said(onRequestSeconds)} s for the checkpoint that it writes first`
+  return `${said(sinceCheckpointSeconds)} s of work not saved`
+}
+
 /** Before it is known how many accelerators there are: with more of them the gain is larger, and so is the price. */
 function mayPay(gang: Gang, gpus: number, nowMs: number): boolean {
   const most = worthOf(gang, gpus, nowMs)
@@ -297,7 +312,7 @@ function verdictOn({ key, object }: GangState, added: Seats['members'], nowMs: n
     message: [
       `grows from ${from} to ${to} members`,
       `gains ${said(gainSeconds)} accelerator-seconds (${said(gpus)} idle × ${said(workSeconds)} s)`,
-      `for ${said(priceSeconds)} (${said(price.gpus)} × ${said(price.sinceCheckpointSeconds)} s of work not saved, ${said(price.gpus + gpus)} × ${said(price.restartSeconds)} s to start again)`,
+      `for ${said(priceSeconds)} (${said(price.gpus)} × ${unsaved(price)}, ${said(price.gpus + gpus)} × ${said(price.restartSeconds)} s to start again)`,
       `at least ${gainPerPrice} times as much; it has sat for ${said(satSeconds)} s, at least ${restartsApart} restarts`,
     ].join('; '),
   }

@@ -27,7 +27,10 @@ export class Order {
       const [head] = lane
       if (head !== undefined) this.#of(head).push({ lane, index: 0, head })
     }
-    for (const heads of this.#heads.values()) heads.sort((a, b) => (goesBefore(b.head, a.head) ? -1 : 1))
+    for (const heads of this.#heads.values()) {
+      if (heads.length > 1) heads.sort((a, b) => (goesBefore(b.head, a.head) ? -1 : 1))
+    }
+    if (this.#heads.size < 2) return
     // Of three of whom only two go by shares none need be first: then it is the same one whoever came into line first.
     const inOrder = [...this.#heads].sort(([a], [b]) => compare(a, b))
     this.#heads.clear()

@@ -117,8 +117,20 @@ export class Reservations {
     return kind !== 'quota' && kind !== 'never' && kind !== 'nodes' && !this.#waiting.has(alternative.model)
   }
 
+  /** Those who keep something for themselves: each is the first in line for a model. */
+  heads(): Iterable<{ gang: string; shortage: Shortage }> {
+    return this.#waiting.values()
+  }
+
+  /** What all but the gang keep, whoever asks. Worked out before room is tried, while the fleet is as it is. */
+  ofOthersThan(gang: string): Reserved {
+    const kept = new Map([...this.#waiting.keys()].map((model) => [model, this.#keptFor(model)]))
+    return { of: (model) => (kept.get(model)?.gang === gang ? undefined : kept.get(model)) }
+  }
+
   /** As they are for the gang, if it started now. Worked out before room is tried for it, while the fleet is as it is. */
   for(gang: Gang, nowMs: number): Reserved {
+    if (this.#waiting.size === 0) return nothingReserved
     const yielded = new Set<string>()
     for (const model of modelsOf(gang, this.#fleet)) if (this.#isYielded(model, gang)) yielded.add(model)
     const endsAtMs = endIfStarted(gang, nowMs)?.atMs
@@ -142,9 +154,11 @@ export class Reservations {
 
   /** Which they are, for somebody of these models: while it is the same word, the same nodes are kept by the same gangs. */
   versionFor(gang: Gang): string {
+    if (this.#waiting.size === 0) return ''
     let versions = ''
     for (const model of modelsOf(gang, this.#fleet)) {
-      versions += ` ${this.#isYielded(model, gang) ? '-' : (this.#keptFor(model)?.version ?? '')}`
+      const kept = this.#keptFor(model)
+      if (kept !== undefined) versions += ` ${model} ${this.#isYielded(model, gang) ? '-' : kept.version}`
     }
     return versions
   }

@@ -38,9 +38,9 @@ interface Holes {
   readonly copies: Float64Array
   readonly slivers: Float64Array
   /** The states of nodes with these holes, by their free cores. */
-  readonly states: Map<number, PackingState>
+  states: Map<number, PackingState> | undefined
   /** What they become, by what is taken of which. */
-  readonly after: Map<number, Holes>
+  after: Map<number, Holes> | undefined
 }
 
 /** What one accelerator with so much free is worth, and, by typical shape, how many of it fit and what is left idle. */
@@ -136,10 +136,11 @@ export class Packing {
   /** The number of the state where what lies in `free` between `from` and `to`, ascending, is free. */
   stateOf(model: string, cpuMilli: number, free: Float64Array, from: number, to: number): number {
     const holes = this.#holesOf(model, free, from, to)
-    const known = holes.states.get(cpuMilli)
+    const known = holes.states?.get(cpuMilli)
     if (known !== undefined) return known.id
     const state = { id: this.#states.length, cpuMilli, holes, waste: this.#waste(cpuMilli, holes) }
     this.#states.push(state)
+    holes.states ??= new Map()
     holes.states.set(cpuMilli, state)
     return state.id
   }
@@ -149,19 +150,18 @@ export class Packing {
     if (cpuMilli < shape.cpuMilli || !allows(shape, model) || !holds(free, shape)) return noFit
     const left = cpuMilli - shape.cpuMilli
     const gained = 1000 * this.#weights.prices * this.#worth(shape)
-    const scoreWith = (after: Holes) => this.#score(waste, left, after, gained)
-    if (shape.count === 0) return { score: scoreWith(holes), devices: none }
+    if (shape.count === 0) return { score: this.#score(waste, left, holes, gained), devices: none }
     if (shape.milli >= 1000) {
       // Whole ones are the last `count` of those that are free in full.
       const after = this.#without(holes, free.length - shape.count, shape)
-      return { score: scoreWith(after), devices: none }
+      return { score: this.#score(waste, left, after, gained), devices: none }
     }
     let score = -1
     let devices: number[] = []
     for (let index = 0; index < free.length; index++) {
       const hole = free[index] ?? 0
       if (hole < shape.milli || hole === free[index - 1]) continue
-      const one = scoreWith(this.#without(holes, index, shape))
+      const one = this.#score(waste, left, this.#without(holes, index, shape), gained)
       if (one > score) {
         score = one
         devices = [hole]
@@ -182,12 +182,13 @@ export class Packing {
   /** What is left when a member takes its share of the one at `index`, or, of whole ones, that and those behind it. */
   #without(holes: Holes, index: number, { milli }: Shape): Holes {
     const key = index * 1001 + Math.min(milli, 1000)
-    const known = holes.after.get(key)
+    const known = holes.after?.get(key)
     if (known !== undefined) return known
     const free = holes.free.slice()
     if (milli >= 1000) free.fill(0, index)
     else free[index] = (free[index] ?? 0) - milli
     const after = this.#holesOf(holes.model, free.sort(), 0, free.length)
+    holes.after ??= new Map()
     holes.after.set(key, after)
     return after
   }
@@ -224,7 +225,7 @@ export class Packing {
       if (!allows(shape, model)) copies[index] = 0
       else if (shape.milli >= 1000) copies[index] = Math.floor((copies[index] ?? 0) / shape.count)
     }
-    return { model, free, total, worth, copies, slivers, states: new Map(), after: new Map() }
+    return { model, free, total, worth, copies, slivers, states: undefined, after: undefined }
   }
 
   /** What one accelerator that is free so far contributes. */

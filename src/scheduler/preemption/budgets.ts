@@ -43,9 +43,10 @@ export class Budgets {
   }
 
   /** Its leaving would make one fewer of those that are available. */
-  isReady({ key, leaving, object: { spec, status } }: GangState): boolean {
+  isReady({ key, leaving, moving, object: { spec, status } }: GangState): boolean {
     const { seats, eviction } = status ?? {}
-    if (leaving || spec.suspend || seats?.attempt !== spec.attempt || eviction?.attempt === spec.attempt) return false
+    if (leaving || moving !== undefined || spec.suspend) return false
+    if (seats?.attempt !== spec.attempt || eviction?.attempt === spec.attempt) return false
     const namespace = key.slice(0, key.indexOf('/'))
     return seats.members.every((member) => {
       const pod = this.#pods.get(`${namespace}/${member.pod}`)

@@ -1,13 +1,13 @@
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { Victim } from '../contract.ts'
-import { type GangState, hasLeft, victimsOf } from '../gangs.ts'
+import { type GangState, type Kept, movesTo, victimsOf } from '../gangs.ts'
 import { type Blocked, isPreempting, preemptingReason } from '../line/line.ts'
 import type { State } from '../state.ts'
 import { preemptingMessage } from '../why/reasons.ts'
 
 /**
  * Who leaves for whom. A gang leaves as soon as somebody displaces it, as decided or as committed, and stays after all when
- * that is given up before it was asked. This is read off what is known of both, whichever came last, so that whoever starts
+ * that is given up before it was asked; it moves where seats are kept for its next attempt. This is read off what is known of both, whichever came last, so that whoever starts
  * anew from the same gangs comes to the same.
  */
 export class Departures {
@@ -32,7 +32,8 @@ export class Departures {
     const { hold } = object.status ?? {}
     if (hold === undefined || hold.at === before?.status?.hold?.at) return
     const { gangs, displaced, fleet } = this.#state
-    const own = hold.victims.filter(({ gang }) => (gangs.get(gang)?.object.status?.eviction?.by ?? key) === key)
+    const displacing = hold.victims.filter(({ movesTo }) => movesTo === undefined)
+    const own = displacing.filter(({ gang }) => (gangs.get(gang)?.object.status?.eviction?.by ?? key) === key)
     const spared = displaced.record(
       key,
       own.map(({ gang }) => gang),
@@ -64,19 +65,29 @@ export class Departures {
   }
 
   #weigh(state: GangState): void {
+    this.#state.setMoving(state, movesTo(state.object) ?? this.#moveOf(state))
     this.#state.setLeaving(state, this.#state.holdsAny(state) && (isAsked(state) || this.#isDisplaced(state)))
   }
 
   #isDisplaced(state: GangState): boolean {
-    for (const { uid, attempt } of this.#by.get(state.key)?.values() ?? []) {
-      if (uid === state.object.metadata.uid && isOf(state, attempt)) return true
+    for (const { uid, attempt, movesTo } of this.#by.get(state.key)?.values() ?? []) {
+      if (movesTo === undefined && uid === state.object.metadata.uid && isOf(state, attempt)) return true
     }
     return false
   }
 
+  /** Where its next attempt will sit, as decided; it was not asked yet. */
+  #moveOf({ key, object: { metadata, spec, status } }: GangState): Kept | undefined {
+    for (const { uid, attempt, movesTo: members } of this.#by.get(key)?.values() ?? []) {
+      const isOfIt = uid === metadata.uid && attempt === spec.attempt && attempt === status?.seats?.attempt
+      if (members !== undefined && isOfIt && !spec.suspend) return { attempt: attempt + 1, members }
+    }
+    return undefined
+  }
+
   /** Why the gang still waits, if those who leave for it have not all left. */
   awaitedBy(state: GangState): Blocked | undefined {
-    return preempting(this.#awaited(state))
+    return preempting(this.#awaited(state), state.object.status?.hold?.gainSeconds)
   }
 
   /**
@@ -89,7 +100,7 @@ export class Departures {
       const { spec, status } = gangs.get(gang)?.object ?? {}
       return status?.seats?.attempt === spec?.attempt && spec?.suspend === false && status?.eviction === undefined
     })
-    return preempting(unasked)
+    return preempting(unasked, state.object.status?.hold?.gainSeconds)
   }
 
   /**
@@ -109,14 +120,15 @@ export class Departures {
 
   #awaited({ object: { spec, status } }: GangState): readonly Victim[] {
     const { hold } = status ?? {}
-    return hold?.attempt === spec.attempt ? hold.victims.filter((victim) => this.#isThere(victim)) : none
+    return hold?.attempt === spec.attempt ? hold.victims.filter((victim) => this.#isAwaited(victim)) : none
   }
 
-  #isThere({ gang, uid, attempt }: Victim): boolean {
-    const victim = this.#state.gangs.get(gang)
-    if (victim?.object.metadata.uid !== uid) return false
-    const sits = victim.seats?.attempt === attempt && !hasLeft(victim.object)
-    return sits || this.#state.hasLivePodsUntil(gang, attempt)
+  /** Not one that stays for good: what was kept elsewhere is lost, and there is no room for whoever was to come in its place. */
+  #isAwaited(victim: Victim): boolean {
+    const { line } = this.#state
+    const replacement = this.#state.replacementOf(victim.gang)
+    const isStuck = replacement !== undefined && line.laneOf(replacement)?.blocked?.verdict.kind === 'shortage'
+    return !isStuck && this.#state.holdsStill(victim)
   }
 
   /** Something changed about the gang: those who wait for it to leave look again. */
@@ -133,10 +145,10 @@ export class Departures {
 
 const none: readonly Victim[] = []
 
-function preempting(victims: readonly Victim[]): Blocked | undefined {
+function preempting(victims: readonly Victim[], gainSeconds?: number): Blocked | undefined {
   return victims.length === 0
     ? undefined
-    : { kind: 'queue', reason: preemptingReason, message: preemptingMessage(victims) }
+    : { kind: 'queue', reason: preemptingReason, message: preemptingMessage(victims, gainSeconds) }
 }
 
 /** Whether its seats are those of the attempt; of one that gave them up and has not ended yet, that was known before. */

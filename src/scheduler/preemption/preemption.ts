@@ -32,7 +32,7 @@ export interface Scene extends Seating {
   budgets: Budgets
 }
 
-interface Incoming {
+export interface Incoming {
   key: string
   object: Gang
   reserved: Reserved
@@ -171,7 +171,7 @@ function canGoOn(gang: Gang, placed: readonly Placed[]): boolean {
   )
 }
 
-function requestOf(gang: string, object: Gang): Request {
+export function requestOf(gang: string, object: Gang): Request {
   const { queue, priority } = object.spec
   return { gang, queue, priority, createdAt: createdAt(object), wants: wantsOf(object) }
 }

@@ -17,6 +17,8 @@ interface Held {
   more: number
   since: number
   checkpoint: number | undefined
+  /** What a checkpoint takes that it writes when asked. */
+  onRequest?: number | undefined
   restart: number
   isLeaving: boolean
   isAsked: boolean
@@ -58,6 +60,7 @@ function change(state: GangState, told: Partial<Held>): GangState {
       checkpoints: [],
       seats: { attempt: 1, epoch: 1, at: at(one.since), masterAddr: 'n', masterPort: 1, members },
       restartSeconds: 60 * one.restart,
+      ...(one.onRequest === undefined ? {} : { checkpointRequestSeconds: 60 * one.onRequest }),
       ...(one.checkpoint === undefined ? {} : { checkpoint: { ...checkpoint, at: at(one.checkpoint) } }),
       ...(one.isAsked ? { eviction } : {}),
     },
@@ -106,6 +109,23 @@ describe('the order in which gangs are asked to leave', () => {
     ])
   })
 
+  test('who writes a checkpoint when asked loses what that takes, however old its last one is', () => {
+    const seated = seatedOf({
+      asked: { since: 1, onRequest: 2, restart: 1 },
+      slow: { since: 1, onRequest: 30, restart: 1 },
+      saved: { since: 1, checkpoint: 990, restart: 1 },
+    })
+    const prices = (at: number) => [...seated.inOrder(at * minute, anyOf)].map(({ key, price }) => [key, price / 60])
+    const [asked, slow] = [
+      ['asked', 3],
+      ['slow', 31],
+    ]
+    expect(prices(1000)).toEqual([asked, ['saved', 11], slow])
+    expect(prices(1100)).toEqual([asked, slow, ['saved', 111]])
+    seated.set(change(newState('slow', gangNamed('slow', [])), { since: 1, checkpoint: 999, restart: 1 }))
+    expect(prices(1000), 'it did not heed the last request').toEqual([['slow', 2], asked, ['saved', 11]])
+  })
+
   test('a large gang loses more in the same time, and sooner than a small one', () => {
     const seated = seatedOf({ large: { since: 900, gpus: 4 }, small: { since: 500 } })
     expect(keysOf(seated.inOrder(1000 * minute, anyOf))).toEqual(['large', 'small'])
@@ -148,6 +168,7 @@ test('after any history they are in the order of those who are there, sorted at 
     more: fc.constantFrom(0, 1),
     since: fc.integer({ min: 1, max: 4 }),
     checkpoint: fc.option(fc.integer({ min: 2, max: 6 }), { nil: undefined }),
+    onRequest: fc.constantFrom(undefined, undefined, 1, 3),
     restart: fc.constantFrom(0, 1),
     isLeaving: fc.constantFrom(false, false, false, true),
     isAsked: fc.constantFrom(false, false, false, true),
@@ -200,7 +221,7 @@ test('after any history they are in the order of those who are there, sorted at 
 /** As `candidateOrder` says, from what is told of each. */
 function sorted(states: readonly GangState[]) {
   const candidates = states.map(({ key, object: { metadata, spec, status } }) => {
-    const { seats, checkpoint, restartSeconds = 0 } = status ?? {}
+    const { seats, checkpoint, restartSeconds = 0, checkpointRequestSeconds } = status ?? {}
     const [group] = spec.groups
     const gpus = seats?.members.length ?? 0
     const sinceMs = Date.parse(seats?.at ?? '')
@@ -216,7 +237,7 @@ function sorted(states: readonly GangState[]) {
       preemptible: spec.preemptible,
       holds: new Map<string, number>(),
       canShrink: (group?.min ?? 0) < gpus,
-      price: ((nowMs - savedMs) / 1000 + restartSeconds) * gpus,
+      price: ((checkpointRequestSeconds ?? (nowMs - savedMs) / 1000) + restartSeconds) * gpus,
     }
   })
   return candidates.toSorted(candidateOrder(''))

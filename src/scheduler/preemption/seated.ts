@@ -8,8 +8,9 @@ import { Sequence } from '../quota/sequence.ts'
 /**
  * Gangs that hold committed seats of one queue, in the order in which they are asked to leave: those that leave already,
  * then by priority, then by the price of their lost work. Prices rise with time, but among gangs with as many
- * accelerators, as fast, all at the same rate: so each such class, and that of those among it who can shrink, is kept sorted once, by
- * the moment from which its work would be lost, and only the classes are compared when somebody asks.
+ * accelerators, as fast, all at the same rate, and not at all where a checkpoint is written first: so each such class, and
+ * that of those among it who can shrink, is kept sorted once, by the moment from which its work would be lost, and only
+ * the classes are compared when somebody asks.
  */
 export class Seated {
   readonly #entries = new Map<string, Entry>()
@@ -86,11 +87,11 @@ export class Seated {
   }
 }
 
-/** By priority, then by rate, negative for those that can shrink. */
+/** By priority, then by what sets prices apart. */
 type Levels = Map<number, Map<number, Class>>
 
-function classKeyOf({ rate, canShrink }: Entry): number {
-  return canShrink ? -rate : rate
+function classKeyOf({ rate, canShrink, isFixed }: Entry): number {
+  return 4 * rate + (canShrink ? 2 : 0) + (isFixed ? 1 : 0)
 }
 
 /** More than these at once are sorted in rather than inserted one by one. */
@@ -149,19 +150,22 @@ function* inOrderOf(levels: Levels, nowMs: number): Generator<Candidate> {
 /** Few classes, so the cheapest of their cheapest is looked for by comparing them all. */
 function* cheapestFirst(classes: ReadonlyMap<number, Class>, nowMs: number): Generator<Candidate> {
   const order = candidateOrder('')
-  const heads = [...classes.values()].map((list) => new Sequence(list))
+  const heads = [...classes.values()].map((list) => new Sequence(candidatesOf(list, nowMs)))
   for (;;) {
-    let best: { head: Sequence<Entry>; candidate: Candidate } | undefined
-    for (const head of heads) {
-      const entry = head.peek()
-      if (entry === undefined) continue
-      const candidate = candidateOf(entry, nowMs)
-      if (best === undefined || order(candidate, best.candidate) < 0) best = { head, candidate }
+    let [best, head] = [undefined as Candidate | undefined, undefined as Sequence<Candidate> | undefined]
+    for (const one of heads) {
+      const candidate = one.peek()
+      if (candidate === undefined || (best !== undefined && order(candidate, best) >= 0)) continue
+      ;[best, head] = [candidate, one]
     }
     if (best === undefined) return
-    best.head.pop()
-    yield best.candidate
+    head?.pop()
+    yield best
   }
+}
+
+function* candidatesOf(entries: Iterable<Entry>, nowMs: number): Generator<Candidate> {
+  for (const entry of entries) yield candidateOf(entry, nowMs)
 }
 
 interface Entry {
@@ -171,8 +175,13 @@ interface Entry {
   /** Milli-accelerators at full speed: how fast its price rises. */
   rate: number
   sinceMs: number
-  /** Since its last durable checkpoint, or its seats; earlier by what a restart costs. */
+  /**
+   * Since its last durable checkpoint, or its seats; earlier by what a restart costs. Where its price is fixed, as if now
+   * were 0.
+   */
   lostFromMs: number
+  /** It writes a checkpoint before it stops, whenever that is. */
+  isFixed: boolean
   leaving: boolean
   preemptible: boolean
   canShrink: boolean
@@ -191,6 +200,7 @@ function entryOf(state: GangState): Entry {
     rate,
     sinceMs,
     lostFromMs: lostFrom(status, sinceMs),
+    isFixed: status?.checkpointRequestSeconds !== undefined,
     leaving: state.leaving || status?.eviction?.attempt === spec.attempt,
     preemptible: spec.preemptible,
     canShrink: isAboveFloor(state.object),
@@ -204,10 +214,12 @@ function isAboveFloor({ spec, status }: Gang): boolean {
 
 function lostFrom(status: Gang['status'], sinceMs: number): number {
   const checkpointAtMs = timeOf(status?.checkpoint?.at)
+  const onRequestSeconds = status?.checkpointRequestSeconds
   const { gpuSeconds } = priceOfStopping(
-    { gpus: 1, sinceMs, checkpointAtMs, restartSeconds: status?.restartSeconds },
+    { gpus: 1, sinceMs, checkpointAtMs, onRequestSeconds, restartSeconds: status?.restartSeconds },
     sinceMs,
   )
+  if (onRequestSeconds !== undefined) return -1000 * gpuSeconds
   return Math.max(sinceMs, checkpointAtMs ?? sinceMs) - 1000 * gpuSeconds
 }
 
@@ -217,7 +229,7 @@ function timeOf(timestamp: string | undefined): number | undefined {
 }
 
 function candidateOf(
-  { state, uid, priority, rate, sinceMs, lostFromMs, leaving, preemptible, canShrink }: Entry,
+  { state, uid, priority, rate, sinceMs, lostFromMs, isFixed, leaving, preemptible, canShrink }: Entry,
   nowMs: number,
 ): Candidate {
   const { key, object, holds } = state
@@ -233,12 +245,14 @@ function candidateOf(
     preemptible,
     holds,
     canShrink,
-    price: (Math.max(0, nowMs - lostFromMs) / 1000) * (rate / 1000),
+    price: (Math.max(0, (isFixed ? 0 : nowMs) - lostFromMs) / 1000) * (rate / 1000),
   }
 }
 
 function isSame(a: Entry, b: Entry): boolean {
-  return isAskedLike(a, b) && a.sinceMs === b.sinceMs && a.lostFromMs === b.lostFromMs && a.canShrink === b.canShrink
+  return (
+    isAskedLike(a, b) && a.sinceMs === b.sinceMs && a.lostFromMs === b.lostFromMs && classKeyOf(a) === classKeyOf(b)
+  )
 }
 
 /** Price and age aside: they say who is asked first, not who may be. */

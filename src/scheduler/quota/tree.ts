@@ -168,10 +168,19 @@ export class QuotaTree {
     return 0
   }
 
+  /** The topmost Queue of its tree. */
+  rootOf(queue: string): string {
+    return this.ancestorsOf(queue).at(-1) ?? queue
+  }
+
   /** Whether what is borrowed in its tree is shared by weight, or goes by priority alone. The topmost Queue says. */
   isFair(queue: string): boolean {
-    const root = this.ancestorsOf(queue).at(-1) ?? queue
-    return this.#queues.get(root)?.fairSharing ?? true
+    return this.#queues.get(this.rootOf(queue))?.fairSharing ?? true
+  }
+
+  /** What others in its tree may lose by moving for its work; undefined: nobody moves. The topmost Queue says. */
+  defragmentationOf(queue: string): Queue['spec']['defragmentation'] {
+    return this.#queues.get(this.rootOf(queue))?.defragmentation
   }
 
   get fleet(): Account {
@@ -246,7 +255,7 @@ export class QuotaTree {
     const models = new Set([...this.#capacity.keys(), ...subtrees.flatMap((account) => [...account.models()])])
     const apart = new Map<string, number>()
     for (const [name, spec] of this.#queues) {
-      const root = this.ancestorsOf(name).at(-1) ?? name
+      const root = this.rootOf(name)
       for (const [model, count] of Object.entries(spec.nominalQuota ?? {})) {
         if (this.#queues.get(root)?.nominalQuota?.[model] === undefined) continue
         apart.set(model, (apart.get(model) ?? 0) + milliOf(count))

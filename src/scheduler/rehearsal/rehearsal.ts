@@ -5,9 +5,10 @@ import type { Queue } from '../../model/kinds/queue.ts'
 import { label } from '../../model/names.ts'
 import { bindingAnnotations } from '../../model/pods.ts'
 import { keyOf } from '../../model/refs.ts'
-import { evictionOf, statusAfter } from '../committed.ts'
+import { askedOf, statusAfter } from '../committed.ts'
 import type { Change, Scheduler, Verdict, Victim } from '../contract.ts'
 import { hasEnded } from '../fleet/read-pod.ts'
+import { isReplica } from '../gangs.ts'
 import { endOf } from '../line/reservations.ts'
 
 /** What came to pass, in order. */
@@ -18,7 +19,10 @@ export type Happening =
   /** Its expected end has come. */
   | { kind: 'ended'; gang: string; attempt: number }
 
-/** On whose behalf a gang leaves: another gang's, its queue's that drains, or its own, to sit with so many members. */
+/**
+ * On whose behalf a gang leaves: another gang's (by `Defragmentation` it moves), its queue's that drains, or its own, to sit
+ * with so many members.
+ */
 export type Leaving = { by: string; reason: Victim['reason'] } | { queue: string } | { grows: number }
 
 export interface RehearsalOptions {
@@ -234,9 +238,15 @@ export class Rehearsal {
       const wanted = why ?? this.#whyLeave(gang)
       if (wanted === undefined) continue
       if (why === undefined && this.slow.has(key)) continue
+      const moves = 'by' in wanted && wanted.reason === 'Defragmentation'
+      if (moves && isReplica(gang) && !this.#isReplaced(key, gang)) {
+        if (this.#replace(key, gang)) moved = true
+        continue
+      }
       if (why === undefined) {
         course.push({ kind: 'left', gang: key, attempt: gang.spec.attempt, why: wanted })
-        if ('grows' in wanted || gang.status?.eviction?.shrinks === true) this.#startAgain(key)
+        if (moves && isReplica(gang)) this.finish(key)
+        else if (moves || 'grows' in wanted || gang.status?.eviction?.shrinks === true) this.#startAgain(key)
         else this.#leave(key, wanted)
       } else if (gang.status?.seats === undefined) {
         this.#leaving.delete(key)
@@ -267,9 +277,10 @@ export class Rehearsal {
     let asked = false
     for (const victim of hold.victims) {
       const gang = this.gangs.get(victim.gang)
-      const eviction = gang === undefined ? undefined : evictionOf(gang, victim, { by, nowMs: this.nowMs })
-      if (eviction === undefined) continue
-      this.edit(victim.gang, {}, { eviction })
+      const { epoch } = hold
+      const status = gang === undefined ? undefined : askedOf(gang, victim, { by, epoch, nowMs: this.nowMs })
+      if (status === undefined) continue
+      this.edit(victim.gang, {}, status)
       asked = true
     }
     return asked
@@ -286,7 +297,28 @@ export class Rehearsal {
     return resize?.attempt === spec.attempt ? { grows: seats.members.length + resize.members.length } : undefined
   }
 
-  /** Its pods end, and its next attempt stands in line with the seats that it had. */
+  /** Another replica does its work. */
+  #isReplaced(key: string, gang: Gang): boolean {
+    const other = this.gangs.get(this.#replacementOf(key))
+    const { spec, status } = other ?? {}
+    return spec?.replaces?.uid === gang.metadata.uid && status?.seats?.attempt === spec?.attempt
+  }
+
+  /** A new one comes in the place of a replica that moves, which serves on until then; false when it has come already. */
+  #replace(key: string, gang: Gang): boolean {
+    const other = this.#replacementOf(key)
+    if (this.gangs.has(other)) return false
+    const { name, namespace, labels, uid = '' } = gang.metadata
+    const metadata = { namespace, labels, name: other.slice(other.indexOf('/') + 1) }
+    this.put({ ...gang, metadata, spec: { ...gang.spec, attempt: 1, replaces: { name, uid } }, status: undefined })
+    return true
+  }
+
+  #replacementOf(key: string): string {
+    return `${key}-moved`
+  }
+
+  /** Its pods end, and its next attempt stands in line with the seats that are kept for it. */
   #startAgain(key: string): void {
     this.endAll(key)
     this.restart(key)

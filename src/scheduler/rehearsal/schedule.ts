@@ -166,7 +166,7 @@ function decidedBy(scheduler: Scheduler, { nowMs, queues }: Rehearsal): VerdictO
   }
 }
 
-const lastedMs = 10_000
+const lastedMs = 30_000
 
 /** What came of all verdicts: what it has now and had not before. */
 function afterPlay(before: Held): VerdictOf {
@@ -286,9 +286,17 @@ function carriedOut(
     if (gang === undefined || gets === undefined) continue
     gone.add(key) // what it held for an earlier attempt
     sits.push(...claimsOf(gang, gets, modelOf))
+    for (const { gang: other, movesTo } of victimsOf(verdict)) {
+      const moved = gangs.get(other)
+      if (moved !== undefined && movesTo !== undefined) sits.push(...claimsOf(moved, { members: movesTo }, modelOf))
+    }
   }
   const stays = [...held].filter(([, claim]) => claim.gang === undefined || !gone.has(claim.gang))
   return new Map([...stays, ...sits])
+}
+
+function victimsOf(verdict: GangVerdict): readonly Victim[] {
+  return verdict.kind === 'preempt' || verdict.kind === 'holds' ? verdict.victims : []
 }
 
 function membersFor(verdict: GangVerdict): Pick<Seats, 'members'> | undefined {

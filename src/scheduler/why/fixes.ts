@@ -33,6 +33,9 @@ export function* families(scene: Scene, key: string, gang: Gang, nowMs: number):
   yield fewerMembers(gang)
   for (const sizes of plainFamilies(scene, gang)) yield listOf(sizes)
   yield openNodes(scene, gang)
+  yield listOf([
+    { says: `let others move for it: queue ${scene.quota.rootOf(gang.spec.queue)}`, edit: { moves: true } },
+  ])
   yield suspendedHolders(scene, key, gang, nowMs)
 }
 

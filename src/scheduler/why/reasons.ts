@@ -115,13 +115,15 @@ export function describe(blocked: Blocked, gang: Gang, scene: Scene, holders: Ho
   return { reason, message: clauses[shortage.kind]().join('; ') }
 }
 
-/** While it waits for those that it displaces. */
-export function preemptingMessage(victims: readonly Victim[]): string {
+/** While it waits for those that it displaces, or that move for it and lose by that less than it gains. */
+export function preemptingMessage(victims: readonly Victim[], gainSeconds?: number): string {
   const named = victims.slice(0, holdersNamed).map(({ gang }) => gang)
   const others = victims.length > holdersNamed ? [`${victims.length - holdersNamed} more`] : []
   const lost = Math.round(victims.reduce((sum, { lostSeconds }) => sum + lostSeconds, 0))
   const [have, lose] = victims.length === 1 ? ['has', 'loses'] : ['have', 'lose']
-  return `it sits when ${[...named, ...others].join(', ')} ${have} left, which ${lose} ${counted(lost, 'accelerator-second')} of work`
+  const move = victims.some(({ movesTo }) => movesTo !== undefined)
+  const gains = gainSeconds === undefined ? '' : `, and it gains ${Math.round(gainSeconds)} by starting sooner`
+  return `it sits when ${[...named, ...others].join(', ')} ${have} ${move ? 'moved' : 'left'}, which ${lose} ${counted(lost, 'accelerator-second')} of work${gains}`
 }
 
 /** What keeps it from displacing whom it otherwise may. */

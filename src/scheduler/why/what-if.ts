@@ -3,6 +3,8 @@ import { isGeneric } from '../../model/accelerators.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { Queue } from '../../model/kinds/queue.ts'
 import type { Victim } from '../contract.ts'
+import { gainOf } from '../defragmentation/defragmentation.ts'
+import { findMoves } from '../defragmentation/moves.ts'
 import { type Alternative, demandOf } from '../fit/demand.ts'
 import type { Fit } from '../fit/fit.ts'
 import { fitOrLeast } from '../fit/least.ts'
@@ -39,11 +41,15 @@ export interface Edit {
   queue?: Queue
   /** Nodes that take new work again. */
   open?: readonly NodeState[]
+  /** Others may move for it. */
+  moves?: true
 }
 
 /** It would start; at once, or when `evicts` have left. */
 export interface Started {
   evicts: readonly Victim[]
+  /** Those of them who move: what the gang gains by starting sooner. */
+  gainSeconds?: number
 }
 
 /**
@@ -90,6 +96,7 @@ export class WhatIf {
     const charged: Placed[] = []
     try {
       const reservations = this.#keptAhead(edit, object, queuesThen, charged)
+      if (edit.moves === true) return this.#startByMoves(object, reservations)
       return this.#start(object, reservations.for(object, this.#nowMs), edit.without)
     } finally {
       for (const { claim } of charged) this.#charge(claim, -1)
@@ -108,6 +115,18 @@ export class WhatIf {
       const displaced = displace(this.#scene, { key, object, reserved, without }, this.#nowMs)
       return displaced === undefined ? undefined : { evicts: displaced.victims }
     })
+  }
+
+  /** Where the moves lose no more than it gains, and more than they may now. */
+  #startByMoves(object: Gang, reservations: Reservations): Started | undefined {
+    const { key } = this.#state
+    const reserved = reservations.ofOthersThan(key)
+    const found = findMoves(this.#scene, { key, object, reserved }, this.#nowMs)
+    const gainSeconds = gainOf(this.#scene, key, this.#nowMs)
+    const { maxPrice } = this.#scene.quota.defragmentationOf(object.spec.queue) ?? {}
+    if (found === undefined || found.price > gainSeconds) return undefined
+    const comesByItself = maxPrice !== undefined && found.price <= maxPrice * gainSeconds
+    return comesByItself ? undefined : { evicts: found.moves, gainSeconds }
   }
 
   #keptAhead(edit: Edit, object: Gang, queues: ReadonlyMap<string, Queue>, charged: Placed[]): Reservations {

@@ -63,6 +63,8 @@ function shown(scheduler: Explained, blocked: Blocked, { named, others }: Holder
 }
 
 const fixesMax = 5
+/** As a Queue has it that does not say. */
+const defaultMaxPrice = 0.25
 /** An edit of more parts is not looked through for parts that it could do without. */
 const partsMax = 16
 
@@ -115,12 +117,16 @@ function smallest(
   return best
 }
 
-function said(scheduler: Explained, { candidate, started: { evicts } }: Fix): string {
+function said(scheduler: Explained, { candidate, started: { evicts, gainSeconds } }: Fix): string {
   if (evicts.length === 0) return candidate.says
   const [first, ...others] = evicts.map(({ gang }) => titleOf(gang, scheduler.gangs.get(gang)?.object))
   const more = others.length === 0 ? '' : ` and ${others.length} more`
   const lost = Math.round(evicts.reduce((sum, { lostSeconds }) => sum + lostSeconds, 0))
-  return `${candidate.says} (displaces ${first}${more}: ${counted(lost, 'accelerator-second')} of work)`
+  if (gainSeconds === undefined)
+    return `${candidate.says} (displaces ${first}${more}: ${counted(lost, 'accelerator-second')} of work)`
+  const maxPrice = Math.max(defaultMaxPrice, Math.ceil((100 * lost) / gainSeconds) / 100)
+  const gained = Math.round(gainSeconds)
+  return `${candidate.says}, spec.defragmentation.maxPrice: ${maxPrice} (moves ${first}${more}: ${counted(lost, 'accelerator-second')} of work for ${gained})`
 }
 
 function whyBase(scheduler: Explained, key: string, gang: Gang): Why {

@@ -1,0 +1,67 @@
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { createWorld, type World } from './world.fixture.ts'
+
+let world: World
+beforeEach(async () => {
+  world = await createWorld()
+  await world.node('a', 2)
+  world.control()
+})
+afterEach(() => world.close())
+
+const pod = 'j-worker-0-1'
+const statusOf = async () => (await world.getGang('j')).status
+const committed = (step: number) =>
+  world.until(async () => (await statusOf())?.checkpoint?.step === step, `step ${step} is committed`)
+
+/** The job works until the next checkpoint is asked for; the step that it is to hold. */
+async function asked(): Promise<number> {
+  const before = (await world.getGang('j')).spec.checkpointRequest?.step ?? 0
+  let step = before
+  const firstStepAtMs = world.clock.now()
+  for (let second = 0; step <= before; second++) {
+    if (second > 100) throw new Error('no checkpoint was asked for')
+    await world.agent.report(pod, {
+      step: before + 10 * second,
+      stepAtMs: world.clock.now(),
+      firstStepAtMs,
+      stepSeconds: 0.1,
+    })
+    await world.agent.heartbeat()
+    await world.settle(1000)
+    step = (await world.getGang('j')).spec.checkpointRequest?.step ?? 0
+  }
+  return step
+}
+
+async function running(spec: Record<string, unknown>): Promise<void> {
+  await world.job('j', { checkpoint: { interval: '10s' }, ...spec })
+  await world.until(async () => (await world.getJob('j')).status?.phase === 'Running', 'it runs')
+}
+
+test('what a checkpoint on request takes is known once one was written, until a request is not heeded', async () => {
+  await running({})
+  const first = await asked()
+  await world.agent.ship(pod, first, { stallSeconds: 2, persistSeconds: 3 })
+  await committed(first)
+  expect((await statusOf())?.checkpointRequestSeconds).toBe(5)
+  await world.agent.ship(pod, first + 1, { stallSeconds: 9, persistSeconds: 9 })
+  await committed(first + 1)
+  expect((await statusOf())?.checkpointRequestSeconds, 'one of its own accord says nothing').toBe(5)
+  const second = await asked()
+  await world.agent.ship(pod, second + 1, { stallSeconds: 1 })
+  await committed(second + 1)
+  expect((await statusOf())?.checkpointRequestSeconds, 'it passed over what it was asked for').toBeUndefined()
+})
+
+test('one that takes longer than a job has before it is stopped saves nothing', async () => {
+  await running({ terminationGracePeriodSeconds: 20 })
+  const first = await asked()
+  await world.agent.ship(pod, first, { stallSeconds: 6, persistSeconds: 10 })
+  await committed(first)
+  expect((await statusOf())?.checkpointRequestSeconds).toBeUndefined()
+  const second = await asked()
+  await world.agent.ship(pod, second, { stallSeconds: 5, persistSeconds: 10 })
+  await committed(second)
+  expect((await statusOf())?.checkpointRequestSeconds).toBe(15)
+})
