@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { unscrambled } from '../../src/base/random.fixture.ts'
 import { seededRandom } from '../../src/base/random.ts'
 import { typicalOf } from '../../src/scheduler/packing/typical.ts'
 import type { Row } from '../row.ts'
@@ -41,7 +42,7 @@ export function replayerOf(traces: string, list: ListName, seeds: number): (poli
   const gpus = nodes.reduce((sum, node) => sum + node.gpus, 0)
   const typical = typicalOf(pods.map((pod) => [pod, 1] as const))
   const drawn = Array.from({ length: seeds }, (_, seed) => {
-    const random = seededRandom(seed)
+    const random = seededRandom(unscrambled(seed)) // the arrivals that were published
     return { random, arrivals: arrivalsOf(pods, gpus, 1.3, random.split('arrivals')) }
   })
   return (policy) => drawn.map(({ random, arrivals }) => replay(policy, nodes, arrivals, typical, random))

@@ -1,3 +1,4 @@
+import { unscrambled } from '../../src/base/random.fixture.ts'
 import { seededRandom } from '../../src/base/random.ts'
 import type { Gang } from '../../src/model/kinds/gang.ts'
 import type { Node } from '../../src/model/kinds/kubernetes.ts'
@@ -23,7 +24,7 @@ export interface Outcome {
  * @param movedMax Where others may move so that a pod fits, how many at most, of those placed: 0 to 1.
  */
 export function ours(traces: string, list: ListName, seed: number, movedMax = 0): Outcome {
-  const random = seededRandom(seed)
+  const random = seededRandom(unscrambled(seed)) // the arrivals that were published
   const nodes = readNodes(traces)
   const gpus = nodes.reduce((sum, node) => sum + node.gpus, 0)
   const arrivals = arrivalsOf(readPods(traces, list), gpus, 1.3, random.split('arrivals'))

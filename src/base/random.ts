@@ -15,11 +15,26 @@ export interface Random {
 }
 
 export function seededRandom(seed: number): Random {
-  const generator = xoroshiro128plus(seed | 0)
+  return randomOf(scrambled(seed))
+}
+
+/**
+ * Another whole number of 32 bits for each: the generator starts from it bit for bit, and those that start from
+ * neighbours, or from a small number, begin alike. Finalizer of MurmurHash3 (Appleby), off zero by the golden ratio.
+ */
+export function scrambled(seed: number): number {
+  let bits = (seed + 0x9e3779b9) | 0
+  bits = Math.imul(bits ^ (bits >>> 16), 0x85ebca6b)
+  bits = Math.imul(bits ^ (bits >>> 13), 0xc2b2ae35)
+  return bits ^ (bits >>> 16)
+}
+
+function randomOf(state: number): Random {
+  const generator = xoroshiro128plus(state)
   const random: Random = {
     float: () => uniformFloat64(generator),
     int: (min, max) => uniformInt(generator, min, max),
-    split: (purpose) => seededRandom(mix(seed, purpose)),
+    split: (purpose) => randomOf(mix(state, purpose) | 0),
     uuid: () => {
       const [a, b, c, d] = [word(), word(), word(), word()]
       const version = (b & 0xffff0fff) | 0x4000
@@ -40,9 +55,9 @@ function hex(bits: number): string {
   return `${hexOfByte[(bits >>> 8) & 0xff]}${hexOfByte[bits & 0xff]}`
 }
 
-/** FNV-1a (32 bit) over the purpose, started from the seed. */
-function mix(seed: number, purpose: string): number {
-  let hash = (0x811c9dc5 ^ seed) >>> 0
+/** FNV-1a (32 bit) over the purpose, started from the state. */
+function mix(state: number, purpose: string): number {
+  let hash = (0x811c9dc5 ^ state) >>> 0
   for (let i = 0; i < purpose.length; i++) hash = Math.imul(hash ^ purpose.charCodeAt(i), 0x01000193) >>> 0
   return hash
 }

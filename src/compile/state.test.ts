@@ -125,7 +125,7 @@ describe('what is wrong with a state is said with its place', () => {
     [
       'a gang of a billion',
       gang('g', '[{name: w, min: 1, max: 1000000000, accelerators: [{model: H100, count: 0}]}]'),
-      's.yaml:4:49: spec.groups: must have at most 20000 such members together, for their seats are written in one piece, found 1000000000',
+      's.yaml:4:49: spec.groups: must have at most 50000 such members together, for their seats are written in one piece, found 1000000000',
     ],
     [
       'two groups of one name',

@@ -30,7 +30,7 @@ test('one that moves checkpoints and starts again on seats that were kept for it
   const { hold, conditions } = (await world.getGang('wide')).status ?? {}
   expect(hold?.victims).toMatchObject([{ gang: 'default/train', reason: 'Defragmentation', movesTo: [{ node: 'a' }] }])
   expect(conditionOf(conditions, 'Scheduled')?.message).toMatch(
-    /^it sits when default.train has moved; they lose [0-9]+ accelerator-seconds of work, and it gains 7200 by/,
+    /^it sits when default.train has moved, which loses [0-9]+ accelerator-seconds of work, and it gains 7200 by/,
   )
   await world.job('late', { workers: 1 }) // what is kept for it is its own
   await world.until(async () => (await phase(world, 'train')) === 'Restarting', 'it moves')

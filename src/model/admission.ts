@@ -1,6 +1,6 @@
 import { type FieldError, fieldError, shown } from './field-error.ts'
 import { immutableErrors } from './immutable.ts'
-import { plainErrors } from './plain.ts'
+import { plainErrors, plainLimits } from './plain.ts'
 import type { KindInfo, Resource } from './registry.ts'
 import { ruleErrors } from './rules.ts'
 import { schemaErrors } from './schema-errors.ts'
@@ -20,7 +20,7 @@ export interface AdmitOptions {
  */
 export function admit(info: KindInfo, object: unknown, options: AdmitOptions = {}): Admitted {
   if (!isRecord(object)) return { errors: [fieldError([], `must be an object`, { found: shown(object) })] }
-  const plain = plainErrors(object)
+  const plain = plainErrors(object, info.kind === 'Gang' ? plainLimits.gangNodes : plainLimits.nodes)
   if (plain.length > 0) return { errors: plain }
   const placed = withNamespace(info, object, options.namespaceDefault ?? 'default')
   const parsed = info.schema.safeParse(placed)

@@ -4,8 +4,8 @@ import type { Gang } from './kinds/gang.ts'
 import { plainLimits } from './plain.ts'
 import type { Resource } from './registry.ts'
 
-/** What seats may take of the values that an object may have; the rest is for its checkpoints and whatever else is known. */
-const seatValuesMax = 0.9 * plainLimits.nodes
+/** What seats may take of the values that a Gang may have; the rest is for its checkpoints and whatever else is known. */
+const seatValuesMax = 0.9 * plainLimits.gangNodes
 /** A seat by itself, its pod, group, rank, local rank, node, and its lists of devices and ports. */
 const valuesOfSeat = 8
 /** A device by itself, its id and its share. */

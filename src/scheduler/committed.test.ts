@@ -54,7 +54,7 @@ describe('what a verdict writes', () => {
   test('seats take the place of all that was before', () => {
     const written = statusBy({ kind: 'bind', ...about, seats })
     expect(written.seats).toEqual({ ...seats, epoch: 4, at })
-    expect(scheduled(written)).toMatchObject({ status: 'True', reason: 'Seated', message: '1 members sit' })
+    expect(scheduled(written)).toMatchObject({ status: 'True', reason: 'Seated', message: '1 member sits' })
     for (const gone of ['hold', 'eviction', 'resize']) expect(written).not.toHaveProperty(gone)
     expect(written.restartSeconds).toBe(5)
   })
@@ -65,12 +65,12 @@ describe('what a verdict writes', () => {
     expect(scheduled(written)).toMatchObject({
       status: 'False',
       reason: 'Preempting',
-      message: 'it sits when default/v has left; they lose 60 accelerator-seconds of work',
+      message: 'it sits when default/v has left, which loses 60 accelerator-seconds of work',
     })
     for (const gone of ['seats', 'eviction', 'resize']) expect(written).not.toHaveProperty(gone)
     const many = ['a', 'b', 'c', 'd', 'e'].map((name) => ({ ...victim, gang: `default/${name}` }))
     expect(scheduled(statusBy({ kind: 'preempt', ...about, seats, victims: many }))?.message).toBe(
-      'it sits when default/a, default/b, default/c, 2 more have left; they lose 302 accelerator-seconds of work',
+      'it sits when default/a, default/b, default/c, 2 more have left, which lose 302 accelerator-seconds of work',
     )
   })
 

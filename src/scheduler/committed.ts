@@ -1,6 +1,7 @@
 import { setCondition } from '../model/conditions.ts'
 import type { Gang } from '../model/kinds/gang.ts'
 import type { Verdict, Victim } from './contract.ts'
+import { counted } from './why/counted.ts'
 import { preemptingMessage } from './why/reasons.ts'
 
 type GangStatus = NonNullable<Gang['status']>
@@ -26,7 +27,11 @@ export function statusAfter(
       return { ...base, conditions: conditions('False', verdict.reason, verdict.message) }
     case 'bind': {
       const seats = { ...verdict.seats, epoch, at }
-      return { ...unseated, seats, conditions: conditions('True', 'Seated', `${seats.members.length} members sit`) }
+      return {
+        ...unseated,
+        seats,
+        conditions: conditions('True', 'Seated', counted(seats.members.length, 'member sits', 'members sit')),
+      }
     }
     case 'preempt': {
       const { attempt, victims, seats, gainSeconds } = verdict

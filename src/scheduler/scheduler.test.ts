@@ -381,6 +381,6 @@ describe('fabric', () => {
     told.gang('wide', '2xH100:8', { priority: 1 })
     told.decide()
     told.gang('small', '1xH100:3')
-    expect(told.decide()).toEqual(['small#1 sits 0@b0r1a/H100-5+H100-6+H100-7:20001'])
+    expect(told.decide()).toEqual(['small#1 sits 0@b0r1b/H100-5+H100-6+H100-7:20001'])
   })
 })

@@ -14,6 +14,7 @@ import type { Reserved } from './fit/shortage.ts'
 import { Mix } from './fleet/mix.ts'
 import { type GangState, hasLeft, keptBy, newState, noFewerThanBefore, noMoreThanHeld, podsOf } from './gangs.ts'
 import { queueBlock, quotaLeft } from './line/admission.ts'
+import { yieldsIn } from './line/entitled.ts'
 import { Growth, type Resize } from './line/growth.ts'
 import { type Blocked, isPreempting, type Lane, type Line, type Start, type Waiting } from './line/line.ts'
 import { Order } from './line/order.ts'
@@ -26,6 +27,7 @@ import {
   nothingReserved,
   Reservations,
 } from './line/reservations.ts'
+import { soonerThan } from './line/sooner.ts'
 import { isWithinReach } from './preemption/arrivals.ts'
 import { Departures } from './preemption/departures.ts'
 import { displace, displaceable, limitsOn } from './preemption/preemption.ts'
@@ -196,7 +198,8 @@ export class FleetScheduler extends State implements Scheduler, Explained {
 
   /** Lane by lane in the order of their first gangs: seat it and look at the next, or keep for it what it waits for. */
   #walk(nowMs: number, verdicts: Verdict[]): Reservations {
-    const reserved = new Reservations(this.fleet, (key) => this.startOf(key, nowMs), this.#lastKept)
+    const yields = yieldsIn(this.quota, this.gangs)
+    const reserved = new Reservations(this.fleet, (key) => this.startOf(key, nowMs), yields, this.#lastKept)
     const order = new Order(this.quota, lanesOf(this.line))
     let full: { lane: Lane; fit: Unfit } | undefined
     for (let next = order.next(); next !== undefined; next = order.next()) {
@@ -205,34 +208,40 @@ export class FleetScheduler extends State implements Scheduler, Explained {
       assert(lane !== undefined, `gang ${head.key} has its turn but no place in line`)
       const state = this.gangs.get(head.key)
       assert(state !== undefined, `gang ${head.key} stands in line but is not known`)
+      const isFirst = lane.waiting[0] === head
       if (state.inFlight === undefined && this.#mayHaveChanged(lane, head, reserved, nowMs)) {
-        const tried = this.#try(state, reserved, nowMs, verdicts, full?.lane === lane ? full.fit : undefined)
-        if (tried.kind === 'seated' || tried.kind === 'held') {
+        const tried = this.#try(state, reserved, nowMs, verdicts, isFirst && full?.lane === lane ? full.fit : undefined)
+        if (tried.kind !== 'seated' && tried.kind !== 'held') {
+          this.#block(lane, head, tried, reserved)
+          this.#tellOf(this.nextSeats.inPlaceOf(state)?.key)
+        } else if (isFirst) {
           // Those behind it are like it, and nothing was freed: they will not fit either.
           if (tried.kind === 'held' && tried.fit.shortage.kind !== 'quota') full = { lane, fit: tried.fit }
           order.enter(lane.waiting, 0)
           continue
         }
-        this.#block(lane, head, tried, reserved)
-        this.#tellOf(this.nextSeats.inPlaceOf(state)?.key)
       }
-      if (lane.blocked !== undefined) {
-        reserved.add(lane.blocked.verdict, head.key)
-        this.#tell(lane, nowMs, verdicts)
-      }
+      if (lane.blocked === undefined) continue
+      const hasSat = this.line.laneOf(head.key) !== lane
+      const sooner = soonerThan(lane, hasSat ? lane.waiting[0] : head, reserved, nowMs)
+      if (isFirst) reserved.add(lane.blocked.verdict, head.key)
+      if (sooner !== undefined) order.enter(lane.waiting, sooner)
+      // What the first waits for may be another thing since; that is looked at next time.
+      else if (!hasSat) this.#tell(lane, nowMs, verdicts)
     }
     return reserved
   }
 
   /**
-   * Whether the first of the lane may fare otherwise than when it was looked at last. Whoever waits for others to leave is
+   * Whether the gang may fare otherwise than when it was looked at last. Whoever waits for others to leave is
    * told when one of them has left. Others look again when something was freed, or is kept for others than before, and when
    * somebody came of whom they might take something, or the time has come to. Whether nodes are kept for a gang, or are there but kept from it, may
    * also change when something is taken.
    */
-  #mayHaveChanged({ blocked }: Lane, { key, gang }: Waiting, reserved: Reservations, nowMs: number): boolean {
-    if (blocked?.head !== key) return true
-    const { verdict, seen } = blocked
+  #mayHaveChanged(lane: Lane, { key, gang }: Waiting, reserved: Reservations, nowMs: number): boolean {
+    const tried = lane.triedOf(key)
+    if (tried === undefined) return true
+    const { verdict, seen } = tried
     if (isPreempting(verdict)) return false
     if (seen.generation !== this.fleet.generation) return true
     if (verdict.kind === 'queue') return false
@@ -245,13 +254,18 @@ export class FleetScheduler extends State implements Scheduler, Explained {
   }
 
   #block(lane: Lane, { key, gang }: Waiting, verdict: Blocked, reservations: Reservations): void {
-    const before = lane.blocked?.verdict
+    const isFirst = lane.waiting[0]?.key === key
+    const before = isFirst ? lane.blocked?.verdict : lane.verdictOn(key)
     if (before !== undefined && reasonOf(before) !== reasonOf(verdict)) {
-      for (const one of lane.waiting.slice(0, retoldAtOnce)) lane.untold.add(one.key)
+      if (!isFirst) lane.untold.add(key)
+      else for (const one of lane.waiting.slice(0, retoldAtOnce)) lane.untold.add(one.key)
     }
     const { generation, taken } = this.fleet
     const seen = { generation, taken, reserved: reservations.versionFor(gang), arrivals: this.arrivals.count }
-    lane.blocked = { head: key, verdict, seen }
+    if (isFirst) {
+      lane.blocked = { head: key, verdict, seen }
+      lane.sooner.clear()
+    } else lane.sooner.set(key, { head: key, verdict, seen })
   }
 
   /** `known`: why one like it did not fit just now. */
@@ -408,8 +422,9 @@ export class FleetScheduler extends State implements Scheduler, Explained {
         if (nowMs - state.endingSinceMs < endingToldAfterMs) continue
       } else state.endingSinceMs = undefined
       const told = toldTo(state.object)
-      const described = key === head || ofOthers === undefined ? constraintOf(blocked, state.object, this) : ofOthers
-      if (key !== head) ofOthers = described
+      const isOwn = key === head || lane.sooner.has(key)
+      const described = isOwn || ofOthers === undefined ? constraintOf(blocked, state.object, this) : ofOthers
+      if (!isOwn) ofOthers = described
       if (told?.reason === described.reason && told.message === described.message) continue
       verdicts.push(this.#send(state, { kind: 'wait', ...about(state), ...described }))
     }

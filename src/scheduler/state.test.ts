@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { annotation } from '../model/names.ts'
 import { createScheduler } from './scheduler.ts'
 import { Story } from './story.fixture.ts'
 
@@ -105,4 +106,44 @@ test('pods of another attempt keep what they hold from others, and from their ow
   expect(told.decide()).toEqual(['urgent#1 sits 0@a/cpu-0:20002'])
   told.end('g-worker-1-1')
   expect(told.decide()).toEqual(['g waits: InsufficientAccelerators: needs 2 × cpu:1 at once; fewer are free'])
+})
+
+/** `x` had both slots of a node, left one for `urgent`, and is about to go on with the other; others hold these ports. */
+function restOfX(portsOfOthers: readonly number[]) {
+  const scheduler = createScheduler()
+  const told = new Story(scheduler)
+  told.queue('default')
+  told.node('a', 'cpu:2')
+  told.gang('x', '1x', {}, { max: 2 })
+  told.decide()
+  told.gang('urgent', '1x', { priority: 5 })
+  told.decide()
+  const eviction = {
+    attempt: 1,
+    by: 'default/urgent',
+    reason: 'InQueue' as const,
+    message: 'm',
+    at: '1970-01-01T00:00:00Z',
+  }
+  told.world.edit('default/x', { attempt: 2 }, { eviction: { ...eviction, shrinks: true } })
+  const metadata = { name: 'other', namespace: 'default', annotations: { [annotation.ports]: portsOfOthers.join() } }
+  told.pod({ apiVersion: 'v1', kind: 'Pod', metadata, spec: { nodeName: 'a', containers: [{ name: 'c' }] } })
+  scheduler.keepRest()
+  const members = scheduler.gangs.get('default/x')?.seats?.members ?? []
+  const used = [...(scheduler.fleet.nodes.get('a')?.portsUsed.values() ?? [])]
+  return {
+    kept: members.map(({ devices, ports }) => [devices[0]?.id, ...ports]),
+    isShared: used.some((count) => count > 1),
+  }
+}
+
+test('what is left to a gang that shrinks is kept on ports that nobody else holds', () => {
+  expect(restOfX([])).toEqual({ kept: [['cpu-1', 20_001]], isShared: false })
+  expect(restOfX([20_001])).toEqual({ kept: [['cpu-1', 20_003]], isShared: false })
+  expect(restOfX([20_001, 20_003])).toEqual({ kept: [['cpu-1', 20_004]], isShared: false })
+})
+
+test('where all ports of the node are in use nothing is left to it', () => {
+  const all = Array.from({ length: 10 }, (_, index) => 20_000 + index).filter((port) => port !== 20_002)
+  expect(restOfX(all).kept).toEqual([])
 })

@@ -4,9 +4,10 @@ import { label } from '../model/names.ts'
 import { keyOf } from '../model/refs.ts'
 import type { Victim } from './contract.ts'
 import { NextSeats } from './defragmentation/next-seats.ts'
+import { portsInstead } from './fit/claims.ts'
 import { claimsOf } from './fit/seats.ts'
 import { Fleet } from './fleet/fleet.ts'
-import { type Claim, heldMilli } from './fleet/nodes.ts'
+import { type Claim, heldMilli, type NodeState } from './fleet/nodes.ts'
 import { claimFromPod, hasEnded } from './fleet/read-pod.ts'
 import { type GangState, hasLeft, isEnough, type Kept, keptBy, larger, podsOf, victimsOf } from './gangs.ts'
 import { Line } from './line/line.ts'
@@ -168,19 +169,25 @@ export class State {
   #besideOthers(state: GangState, kept: Kept): Kept['members'] {
     const claims = this.#claimsOf(state, kept)
     return this.fleet.attempt(() =>
-      kept.members.filter((member, index) => {
+      kept.members.flatMap((member, index) => {
         const claim = claims[index]?.[1]
-        if (claim === undefined || !this.#isFree(state, member)) return false
-        this.fleet.try(claim)
-        return true
+        const node = this.fleet.nodes.get(member.node)
+        if (claim === undefined || node === undefined || !this.#isFree(state, member, node)) return []
+        const ports = portsInstead(node, member.ports)
+        if (ports === undefined) return []
+        this.fleet.try({ ...claim, ports })
+        return [{ ...member, ports: [...ports] }]
       }),
     )
   }
 
-  #isFree({ object: { spec } }: GangState, { group: name, node: on, devices }: Kept['members'][number]): boolean {
-    const node = this.fleet.nodes.get(on)
+  #isFree(
+    { object: { spec } }: GangState,
+    { group: name, devices }: Kept['members'][number],
+    node: NodeState,
+  ): boolean {
     const group = spec.groups.find((one) => one.name === name)
-    if (node === undefined || node.closed !== undefined || group === undefined) return false
+    if (node.closed !== undefined || group === undefined) return false
     if (node.cpuMilliFree < group.cpuMilli || node.memoryBytesFree < group.memoryBytes) return false
     return devices.every(({ id, milli }) => {
       const device = node.devices.get(id)

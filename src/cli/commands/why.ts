@@ -6,6 +6,7 @@ import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { annotation, label } from '../../model/names.ts'
 import type { Why } from '../../scheduler/contract.ts'
 import { createScheduler } from '../../scheduler/scheduler.ts'
+import { counted } from '../../scheduler/why/counted.ts'
 import { oneOf } from '../arguments.ts'
 import { connect } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
@@ -124,7 +125,7 @@ const holdersShown = 4
 function waitingLines({ asked, free, holders, others, expectedStart, reason, fixes }: Why, nowMs: number): string[] {
   const wanted = asked.accelerators.map(({ model, count }) => `${model}:${count}`).join(' or ')
   const left = free.map((one) => `${one.count} of ${one.total} ${one.model}`).join(', ') || 'none'
-  const members = `${asked.members} member${asked.members === 1 ? '' : 's'}`
+  const members = counted(asked.members, 'member')
   const lines = [`  asked  ${members}, ${wanted} in all; free ${left}`]
   if (holders.length > 0) {
     const held = holders.slice(0, holdersShown).map(({ gang, accelerators, share, queue, priority }) => {
@@ -151,12 +152,12 @@ function seatedLines({ here, displaceable, expectedEnd, growth }: Why, nowMs: nu
     lines.push(`  here   ${[place, ...(elsewhere === undefined ? [] : [`would sit on ${elsewhere} now`])].join('; ')}`)
     if (passedOver.length > 0) lines.push(`  rather ${passedOver.join('; ')}`)
     const reasons = rejected.slice(0, rejectedShown).map((one) => `${one.nodes} ${one.reason}`)
-    const more = rejected.length > rejectedShown ? [`${rejected.length - rejectedShown} more reasons`] : []
+    const more = rejected.length > rejectedShown ? [counted(rejected.length - rejectedShown, 'more reason')] : []
     if (reasons.length > 0) lines.push(`  nodes  not on ${[...reasons, ...more].join(', ')}`)
   }
   if (displaceable !== undefined) {
     const { by, spared, priceSeconds } = displaceable
-    const price = `would lose ${Math.round(priceSeconds)} accelerator-seconds of work`
+    const price = `would lose ${counted(Math.round(priceSeconds), 'accelerator-second')} of work`
     lines.push(
       `  leaves ${by.length === 0 ? 'for nobody' : `for ${by.join('; or ')}`}${spared === undefined ? '' : `; ${spared}`}; ${price}`,
     )

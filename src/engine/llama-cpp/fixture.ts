@@ -1,4 +1,5 @@
 import { writeFileSync } from 'node:fs'
+import { unscrambled } from '../../base/random.fixture.ts'
 import { seededRandom } from '../../base/random.ts'
 
 /** A Llama of random weights for tests: real to llama.cpp, the same bytes for the same options. */
@@ -25,7 +26,7 @@ export function writeFixture(path: string, options: FixtureOptions = {}): void {
 export function fixtureBytes(options: FixtureOptions = {}): Buffer {
   const { seed = 1, width = 64, layers = 2, context = 256, chatTemplate } = options
   const hidden = width * 3
-  const random = seededRandom(seed)
+  const random = seededRandom(unscrambled(seed)) // of other weights some say one letter only, however they are sampled
   const matrix = (name: string, columns: number, rows: number): Tensor => {
     const values = Float32Array.from({ length: columns * rows }, () => (random.float() - 0.5) / Math.sqrt(columns))
     return { name, shape: [columns, rows], values }

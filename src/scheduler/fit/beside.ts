@@ -3,7 +3,6 @@ import type { Domain } from '../fleet/fabric.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import { bankFor, type Claim, copyOf, type NodeState } from '../fleet/nodes.ts'
 import { type Demand, roomFor } from '../fleet/rooms.ts'
-import type { Placed } from './search.ts'
 
 /** How many members of the others a node has room for less when one of the demand sits there. */
 export function costTo(others: readonly Demand[], demand: Demand): (node: NodeState) => number {
@@ -19,20 +18,27 @@ function roomForAll(demands: readonly Demand[], node: NodeState): number {
   return demands.reduce((room, demand) => room + roomFor(node, demand), 0)
 }
 
+/** A member on its node, of one of the groups. */
+interface Seated {
+  group: number
+  node: NodeState
+  claim: Claim
+}
+
 /**
  * For how many members of the demand there is no room any more beside what was placed on open nodes: at least, since it
  * is left open which devices shares of them take.
  */
 export function lostTo(
   fleet: Fleet,
-  placed: readonly Placed[],
+  placed: readonly Seated[],
   demand: Demand,
   isOpen: (node: NodeState) => boolean,
 ): number {
   const rooms = fleet.rooms(demand)
   let lost = 0
   for (let at = 0, count = 1; at < placed.length; at += count) {
-    const { node, claim } = placed[at] as Placed
+    const { node, claim } = placed[at] as Seated
     count = 1
     while (placed[at + count]?.node === node && placed[at + count]?.group === placed[at]?.group) count++
     if (!isOpen(node)) continue

@@ -60,6 +60,21 @@ function pickDevices(fleet: Fleet, node: NodeState, demand: Demand): Claim['devi
 }
 
 function pickPorts(node: NodeState, count: number): number[] {
+  if (node.ports === undefined) return []
+  const ports = freePorts(node, count)
+  assert(ports.length === count, `node ${node.name} has fewer free ports than were counted`)
+  return ports
+}
+
+/** These ports of the node, or where others hold some of them as many others; undefined when fewer are free. */
+export function portsInstead(node: NodeState, ports: readonly number[]): readonly number[] | undefined {
+  if (!ports.some((port) => node.portsUsed.has(port))) return ports
+  const others = freePorts(node, ports.length)
+  return others.length === ports.length ? others : undefined
+}
+
+/** So many, or as many as there are. */
+function freePorts(node: NodeState, count: number): number[] {
   const range = node.ports
   if (range === undefined) return []
   const size = range.to - range.from + 1
@@ -68,6 +83,5 @@ function pickPorts(node: NodeState, count: number): number[] {
     const port = range.from + ((node.nextPort - range.from + tried) % size)
     if (!node.portsUsed.has(port)) ports.push(port)
   }
-  assert(ports.length === count, `node ${node.name} has fewer free ports than were counted`)
   return ports
 }

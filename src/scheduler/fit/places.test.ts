@@ -197,6 +197,17 @@ describe('groups of one gang', () => {
   })
 })
 
+test('one port that is short is said as one', () => {
+  const told = story({ a: [4] })
+  told.gang('all', '1xH100:1', { preemptible: false }, { ports: 10 })
+  told.decide()
+  told.gang('one', '1xH100:1')
+  expect(told.decide()).toEqual([
+    "one waits: InsufficientPorts: needs 1 × H100:1 with 1 port each; the nodes' port ranges are used up",
+  ])
+  expect(told.why('one')).toBe("needs 1 × H100:1 with 1 port each; the nodes' port ranges are used up")
+})
+
 test('ports that are used up are what is short', () => {
   const told = story({ a: [4] })
   told.gang('many', '1xH100:1', { preemptible: false }, { ports: 8 })

@@ -57,6 +57,34 @@ describe('nodes that are kept for whoever is first in line', () => {
     expect(['a', 'b', 'c', 'd'].filter((name) => nodesOf(told, `small-${name}`).length > 0)).toEqual(['a'])
   })
 
+  test('are those with the most accelerators free, where members need whole nodes and none is free', () => {
+    const used = { a: 3, b: 3, c: 1, d: 2 }
+    const told = story({})
+    for (const name of Object.keys(used)) told.node(name, 'H100:4', { labels: { at: name } })
+    for (const [at, gpus] of Object.entries(used))
+      told.gang(`on-${at}`, `1xH100:${gpus}`, fixed, { nodeSelector: { at } })
+    told.decide()
+    told.gang('wide', '2xH100:4', { priority: 1 }, plain)
+    for (const at of Object.keys(used)) told.gang(`small-${at}`, '1xH100:1', {}, { nodeSelector: { at } })
+    told.decide()
+    expect(Object.keys(used).filter((at) => nodesOf(told, `small-${at}`).length > 0)).toEqual(['a', 'b'])
+  })
+
+  test('are of the rack with the most accelerators free, where members need whole nodes and none is free', () => {
+    const at = (rack: string) => ({ [label.rack]: rack, rack })
+    const told = story({ a1: [4, at('r0')], a2: [4, at('r0')], b1: [4, at('r1')], b2: [4, at('r1')] })
+    for (const [rack, gpus] of [
+      ['r0', 3],
+      ['r1', 1],
+    ] as const)
+      told.gang(`on-${rack}`, `2xH100:${gpus}`, { ...fixed, topology: { scattered: true } }, { nodeSelector: { rack } })
+    told.decide()
+    told.gang('wide', '2xH100:4', { priority: 1, topology: { required: 'rack' } }, plain)
+    for (const rack of ['r0', 'r1']) told.gang(`small-${rack}`, '1xH100:1', {}, { nodeSelector: { rack } })
+    told.decide()
+    expect(['r0', 'r1'].filter((rack) => nodesOf(told, `small-${rack}`).length > 0)).toEqual(['r0'])
+  })
+
   test('are of one rack where it needs one: of those that could hold it, the one that is free for the most part', () => {
     const at = (rack: string) => ({ [label.rack]: rack, rack })
     const told = story({

@@ -89,20 +89,23 @@ function neverOrClosed(fleet: Fleet, group: Group, demand: Demand): 'never' | 'n
 }
 
 /**
- * Nodes for a gang to wait for: enough of them that it fits when they are empty, most of whose room is free already; of
- * members in slices, whole domains. They are kept for it; on all others those behind it go on.
+ * Nodes for a gang to wait for: enough of them that it fits when they are empty, most of whose room is free already, and
+ * among equals most of whose accelerators are; of members in slices, whole domains. They are kept for it; on all others
+ * those behind it go on.
  */
 export function nodesToWaitFor(fleet: Fleet, { demand, group, within }: Shortage): Set<NodeState> {
   const rooms = fleet.rooms(demand)
   const level = demand.slices?.[0]?.level ?? nodeLevel
   const all = fleet.fabric.domains[level] ?? []
   const inside = within === undefined ? all : domainsOf(fleet, all, roomiestDomain(fleet, rooms, group.min, within))
-  // By tenths of their room that are free, most first.
-  const byShare: Domain[][] = Array.from({ length: 11 }, () => [])
+  // By tenths of their room that are free, then by tenths of their accelerators, most first.
+  const byShare: Domain[][] = Array.from({ length: 11 * 11 }, () => [])
   for (const domain of inside) {
     const isBarred = level === nodeLevel && demand.company?.bars(domain.index) === true
     const room = isBarred ? 0 : rooms.emptyIn(level, domain.index)
-    if (room > 0) byShare[10 - Math.floor((10 * Math.min(room, rooms.in(level, domain.index))) / room)]?.push(domain)
+    if (room === 0) continue
+    const taken = 10 - Math.floor((10 * Math.min(room, rooms.in(level, domain.index))) / room)
+    byShare[11 * taken + 10 - Math.floor(10 * freeShareOf(fleet, demand, domain))]?.push(domain)
   }
   const kept = new Set<NodeState>()
   let room = 0
@@ -116,27 +119,37 @@ export function nodesToWaitFor(fleet: Fleet, { demand, group, within }: Shortage
   return kept
 }
 
+/** What of the domain's accelerators is free, 0 to 1: no whole member may fit where nearly all of one would. */
+function freeShareOf({ free }: Fleet, { model }: Demand, { from, to }: Pick<Domain, 'from' | 'to'>): number {
+  const bank = free.bank(model)
+  const [first, end] = [bank.from[from] ?? 0, bank.from[to] ?? 0]
+  let milli = 0
+  for (let at = first; at < end; at++) milli += bank.free[at] ?? 0
+  return end === first ? 0 : milli / (1000 * (end - first))
+}
+
 /** Those of them that the nodes are in, in the nodes' order. */
 function domainsOf({ fabric }: Fleet, domains: readonly Domain[], nodes: readonly NodeState[]): Domain[] {
   const indexes = fabric.domainOf[domains[0]?.level ?? nodeLevel]
   return [...new Set(nodes.map(({ index }) => domains[indexes?.[index] ?? -1]))].filter((one) => one !== undefined)
 }
 
-/** Of the domains that could hold the gang, the one with most room free now. */
+/** Of the domains that could hold the gang, the one with most room free now; among equals, with most accelerators. */
 function roomiestDomain(fleet: Fleet, rooms: Rooms, members: number, within: string): NodeState[] {
   const domainOf = domainNames(fleet, within)
-  const domains = new Map<string, { nodes: NodeState[]; room: number; free: number }>()
+  const domains = new Map<string, { nodes: NodeState[]; room: number; free: number; share: number }>()
   for (const node of fleet.order) {
     const name = domainOf(node)
     if (name === undefined) continue
-    const domain = domains.get(name) ?? { nodes: [], room: 0, free: 0 }
+    const domain = domains.get(name) ?? { nodes: [], room: 0, free: 0, share: 0 }
     domains.set(name, domain)
     domain.nodes.push(node)
     domain.room += rooms.emptyOn(node)
     domain.free += rooms.on(node)
+    domain.share += freeShareOf(fleet, rooms.demand, { from: node.index, to: node.index + 1 })
   }
   const able = [...domains.values()].filter(({ room }) => room >= members)
-  return able.sort((a, b) => b.free - a.free)[0]?.nodes ?? []
+  return able.sort((a, b) => b.free - a.free || b.share - a.share)[0]?.nodes ?? []
 }
 
 function domainNames(fleet: Fleet, within: string): (node: NodeState) => string | undefined {

@@ -12,10 +12,12 @@ interface Told {
   second: number | undefined
   queue: string
   gpus: number
+  expectedSeconds?: number | undefined
 }
 
-function gangOf(name: string, { priority, second, queue, gpus }: Told): Gang {
-  const gang = gangNamed(name, [groupOf(gpus)], { priority, queue })
+function gangOf(name: string, { priority, second, queue, gpus, expectedSeconds }: Told): Gang {
+  const declared = expectedSeconds === undefined ? {} : { expectedSeconds }
+  const gang = gangNamed(name, [groupOf(gpus)], { priority, queue, ...declared })
   const created = second === undefined ? {} : { creationTimestamp: new Date(second * 1000).toISOString() }
   return { ...gang, metadata: { ...gang.metadata, ...created } }
 }
@@ -26,6 +28,7 @@ const told = fc.record<Told>({
   second: fc.constantFrom(undefined, 1, 2),
   queue: fc.constantFrom('q', 'r'),
   gpus: fc.constantFrom(1, 2),
+  expectedSeconds: fc.constantFrom(undefined, 1, 2, 3),
 })
 const laneOf = ({ queue, gpus }: Told) => `${queue} ${gpus}`
 
@@ -60,11 +63,13 @@ test('lanes are in order after any history, and everybody has the place in line 
         }
         const lanes = [...line.lanes()]
         expect(new Set(lanes.map(({ key }) => key))).toEqual(new Set([...plain.values()].map(laneOf)))
-        for (const { key, waiting, untold } of lanes) {
+        for (const { key, waiting, untold, shortestSeconds } of lanes) {
           const there = order.filter((name) => laneOf(plain.get(name) as Told) === key)
           expect(waiting.map((own) => own.key)).toEqual(there)
           expect(waiting.map(({ gang }) => gang)).toEqual(there.map((name) => gangOf(name, plain.get(name) as Told)))
           expect([...untold].every((name) => there.includes(name))).toBe(true)
+          const declared = there.map((name) => plain.get(name)?.expectedSeconds ?? Number.POSITIVE_INFINITY)
+          expect(shortestSeconds).toBe(Math.min(...declared))
         }
       }
     }),
@@ -91,6 +96,26 @@ test('who is told anew keeps his place and what his lane waits for; who moves do
   expect(lane.waiting.map(({ key }) => key)).toEqual(['b', 'a'])
   expect([lane.blocked?.head, [...lane.untold]]).toEqual(['a', ['b']])
   line.remove('a')
+  expect(lane.blocked).toBeUndefined()
+})
+
+test('whoever declares another time is looked at anew, and others are not', () => {
+  const line = new Line()
+  const one: Told = { priority: 0, second: 1, queue: 'q', gpus: 1, expectedSeconds: 9 }
+  for (const name of ['a', 'b', 'c']) line.put(name, gangOf(name, one), 'lane')
+  const lane = line.laneOf('a')
+  if (lane === undefined) throw new Error('no lane')
+  const seen = { generation: 1, taken: 0, reserved: '', arrivals: 0 }
+  const tried = (head: string) => ({ seen, head, verdict: { kind: 'queue' as const, reason: head, message: 'm' } })
+  lane.blocked = tried('a')
+  for (const name of ['b', 'c']) lane.sooner.set(name, tried(name))
+  expect(names.slice(0, 4).map((name) => lane.triedOf(name)?.head)).toEqual(['a', 'b', 'c', undefined])
+  expect(lane.verdictOn('b')).toMatchObject({ reason: 'b' })
+  line.put('b', gangOf('b', { ...one, expectedSeconds: 8 }), 'lane')
+  line.remove('c')
+  expect([lane.triedOf('b'), lane.triedOf('c'), lane.blocked?.head]).toEqual([undefined, undefined, 'a'])
+  expect(lane.verdictOn('b')).toMatchObject({ reason: 'a' })
+  line.put('a', gangOf('a', { ...one, expectedSeconds: 8 }), 'lane')
   expect(lane.blocked).toBeUndefined()
 })
 

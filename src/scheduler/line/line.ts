@@ -1,3 +1,4 @@
+import { Heap } from '../../base/heap.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import { compare } from '../compare.ts'
 import type { Victim } from '../contract.ts'
@@ -6,8 +7,8 @@ import type { NodeState } from '../fleet/nodes.ts'
 
 /**
  * Gangs that wait for seats, by priority, then age, then name. Gangs of one shape (queue, namespace, groups) stand in
- * one lane: if the first of a lane does not fit, none of the lane does, until something is freed. A thousand alike
- * jobs cost one try.
+ * one lane: if the first of a lane does not fit, none of the lane does, until something is freed, but for those that end
+ * soon enough to use what is kept for others (`sooner.ts`). A thousand alike jobs cost one try.
  */
 export class Line {
   readonly #lanes = new Map<string, Lane>()
@@ -75,21 +76,41 @@ export interface Seen {
   arrivals: number
 }
 
+/** Why a gang did not fit, and what was seen then. */
+export interface Tried {
+  head: string
+  verdict: Blocked
+  seen: Seen
+}
+
 export class Lane {
   readonly key: string
   /** In order. */
   readonly waiting: Waiting[] = []
   readonly #byKey = new Map<string, Waiting>()
+  readonly #durations = new Durations()
   /** Gangs that were not told yet why they wait. */
   readonly untold = new Set<string>()
-  /** Why the first one did not fit, and what was seen then. */
-  blocked: { head: string; verdict: Blocked; seen: Seen } | undefined
+  /** Of the first one. */
+  blocked: Tried | undefined
+  /** Of those behind it that end sooner, and did not fit either. */
+  readonly sooner = new Map<string, Tried>()
 
   constructor(key: string) {
     this.key = key
   }
 
+  /** The shortest time that one of them says it runs; infinite when none says so. */
+  get shortestSeconds(): number {
+    return this.#durations.shortest
+  }
+
+  triedOf(key: string): Tried | undefined {
+    return this.blocked?.head === key ? this.blocked : this.sooner.get(key)
+  }
+
   insert(waiting: Waiting): void {
+    this.#durations.add(waiting.gang.spec.expectedSeconds)
     this.waiting.splice(this.#position(waiting), 0, waiting)
     this.#byKey.set(waiting.key, waiting)
     this.untold.add(waiting.key)
@@ -100,8 +121,12 @@ export class Lane {
     const before = this.#byKey.get(key)
     if (before === undefined || goesBefore(before, { key, gang }) || goesBefore({ key, gang }, before)) return false
     const after = { key, gang }
-    const endsElse = gang.spec.expectedSeconds !== before.gang.spec.expectedSeconds
-    if (endsElse && this.blocked?.head === key) this.blocked = undefined
+    const { expectedSeconds } = gang.spec
+    if (expectedSeconds !== before.gang.spec.expectedSeconds) {
+      this.#durations.remove(before.gang.spec.expectedSeconds)
+      this.#durations.add(expectedSeconds)
+      this.#forgetTried(key)
+    }
     this.waiting[this.#position(before)] = after
     this.#byKey.set(key, after)
     return true
@@ -112,14 +137,20 @@ export class Lane {
     if (own !== undefined && own === this.waiting[0]) this.waiting.shift()
     else if (own !== undefined) this.waiting.splice(this.#position(own), 1)
     this.#byKey.delete(key)
+    this.#durations.remove(own?.gang.spec.expectedSeconds)
     this.untold.delete(key)
-    if (this.blocked?.head === key) this.blocked = undefined
+    this.#forgetTried(key)
   }
 
   /** Why the gang waits. Whom the first could displace says nothing about those behind it. */
   verdictOn(key: string): Blocked | undefined {
-    const { verdict, head } = this.blocked ?? {}
-    return verdict?.kind === 'queue' || head === key ? verdict : withoutLimits(verdict)
+    const { verdict } = this.triedOf(key) ?? this.blocked ?? {}
+    return verdict?.kind === 'queue' || this.triedOf(key) !== undefined ? verdict : withoutLimits(verdict)
+  }
+
+  #forgetTried(key: string): void {
+    this.sooner.delete(key)
+    if (this.blocked?.head === key) this.blocked = undefined
   }
 
   #position(waiting: Waiting): number {
@@ -131,6 +162,34 @@ export class Lane {
       else high = middle
     }
     return low
+  }
+}
+
+/** How often each time is declared, and the shortest of them. */
+class Durations {
+  readonly #counts = new Map<number, number>()
+  readonly #shortest = new Heap<number>((a, b) => a - b)
+
+  get shortest(): number {
+    for (let least = this.#shortest.peek(); least !== undefined; least = this.#shortest.peek()) {
+      if (this.#counts.has(least)) return least
+      this.#shortest.pop()
+    }
+    return Number.POSITIVE_INFINITY
+  }
+
+  add(seconds: number | undefined): void {
+    if (seconds === undefined) return
+    const before = this.#counts.get(seconds) ?? 0
+    this.#counts.set(seconds, before + 1)
+    if (before === 0) this.#shortest.push(seconds)
+  }
+
+  remove(seconds: number | undefined): void {
+    if (seconds === undefined) return
+    const left = (this.#counts.get(seconds) ?? 0) - 1
+    if (left > 0) this.#counts.set(seconds, left)
+    else this.#counts.delete(seconds)
   }
 }
 

@@ -45,7 +45,7 @@ export function endIfStarted(
   return { atMs, earliestMs: atMs, latestMs: atMs, basis: 'declared' }
 }
 
-function slowest({ groups }: Gang['spec']): number {
+export function slowest({ groups }: Gang['spec']): number {
   return Math.min(...groups.flatMap(({ accelerators }) => accelerators.map(({ speed = 1 }) => speed)))
 }
 
@@ -82,6 +82,9 @@ interface Basis extends Pick<Fleet, 'generation' | 'taken' | 'packing' | 'large'
 /** By model, from one decision to the next. */
 export type LastKept = Map<string, Kept>
 
+/** Whether what is kept of a model for the one who waits is not kept from the gang (`entitled.ts`). */
+export type Yields = (keeper: string, gang: Gang, model: string) => boolean
+
 /**
  * The first in line for a model keeps nodes for itself: those on which it can start first, by the ends that are known,
  * else those that are nearest to being free. Whoever ends before it can start may use them meanwhile. What waits only for
@@ -91,13 +94,15 @@ export type LastKept = Map<string, Kept>
 export class Reservations {
   readonly #fleet: Fleet
   readonly #startOf: (gang: string) => Start | undefined
+  readonly #yields: Yields
   readonly #waiting = new Map<string, { gang: string; shortage: Shortage; kept?: Kept }>()
   readonly #last: LastKept
 
   /** `startOf`: when and where a gang that waits is expected to start. */
-  constructor(fleet: Fleet, startOf: (gang: string) => Start | undefined, last: LastKept = new Map()) {
+  constructor(fleet: Fleet, startOf: (gang: string) => Start | undefined, yields: Yields, last: LastKept = new Map()) {
     this.#fleet = fleet
     this.#startOf = startOf
+    this.#yields = yields
     this.#last = last
   }
 
@@ -126,14 +131,25 @@ export class Reservations {
   /** As they are for the gang, if it started now. Worked out before room is tried for it, while the fleet is as it is. */
   for(gang: Gang, nowMs: number): Reserved {
     if (this.#waiting.size === 0) return nothingReserved
-    for (const model of modelsOf(gang, this.#fleet)) this.#keptFor(model)
+    const yielded = new Set<string>()
+    for (const model of modelsOf(gang, this.#fleet)) if (this.#isYielded(model, gang)) yielded.add(model)
     const endsAtMs = endIfStarted(gang, nowMs)?.atMs
     return {
       of: (model) => {
-        const kept = this.#keptFor(model)
+        const kept = yielded.has(model) ? undefined : this.#keptFor(model)
         return kept !== undefined && endsAtMs !== undefined && endsAtMs <= kept.fromMs ? undefined : kept
       },
     }
+  }
+
+  /** The latest time, before the gang would end, from which on nodes of its models are kept. */
+  keptFromBefore(gang: Gang, endsAtMs: number): number {
+    let latestMs = Number.NEGATIVE_INFINITY
+    for (const model of modelsOf(gang, this.#fleet)) {
+      const { fromMs = latestMs } = this.#keptFor(model) ?? {}
+      if (fromMs < endsAtMs && !this.#isYielded(model, gang)) latestMs = Math.max(latestMs, fromMs)
+    }
+    return latestMs
   }
 
   /** Which they are, for somebody of these models: while it is the same word, the same nodes are kept by the same gangs. */
@@ -142,9 +158,14 @@ export class Reservations {
     let versions = ''
     for (const model of modelsOf(gang, this.#fleet)) {
       const kept = this.#keptFor(model)
-      if (kept !== undefined) versions += ` ${model} ${kept.version}`
+      if (kept !== undefined) versions += ` ${model} ${this.#isYielded(model, gang) ? '-' : kept.version}`
     }
     return versions
+  }
+
+  #isYielded(model: string, gang: Gang): boolean {
+    const kept = this.#keptFor(model)
+    return kept !== undefined && this.#yields(kept.gang, gang, model)
   }
 
   #keptFor(model: string): Kept | undefined {

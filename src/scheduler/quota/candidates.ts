@@ -97,8 +97,8 @@ export function candidateOrder(ownQueue: string): (a: Candidate, b: Candidate) =
 /** Whether the policy lets the request take the candidate's seats, as far as priority and age go. */
 export function isAllowed(
   policy: PreemptionPolicy['withinQueue'] | PreemptionPolicy['reclaimWithinCohort'],
-  request: Request,
-  candidate: Candidate,
+  request: Pick<Request, 'priority' | 'createdAt'>,
+  candidate: Pick<Candidate, 'priority' | 'createdAt'>,
 ): boolean {
   if (policy === 'Never') return false
   if (policy === 'Any' || candidate.priority < request.priority) return true

@@ -222,7 +222,7 @@ test('who is asked to leave already leaves, and what is kept for another is', ()
   expect(verdicts(found)['default/kept']).not.toHaveProperty('leaves')
   expect(verdicts(schedule({ gangs: notNow }))['default/low']).not.toHaveProperty('leaves')
   const condition = { type: 'Scheduled', status: 'False' as const, reason: 'Preempting' }
-  const message = 'it sits when default/low has left; they lose 7 accelerator-seconds of work'
+  const message = 'it sits when default/low has left, which loses 7 accelerator-seconds of work'
   const told = gangs.map((one): Gang => {
     const { hold } = one.status ?? {}
     return hold === undefined

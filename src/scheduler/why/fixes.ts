@@ -10,6 +10,7 @@ import { wantsOf } from '../gangs.ts'
 import { nothingReserved } from '../line/reservations.ts'
 import { Nodes } from '../preemption/stage.ts'
 import { candidateOrder, type Candidate as Leaver } from '../quota/candidates.ts'
+import { counted } from './counted.ts'
 import { listed, titleOf } from './reasons.ts'
 import type { Edit, Scene } from './what-if.ts'
 
@@ -71,7 +72,7 @@ function fewerMembers(gang: Gang): Family {
     at: (less) => {
       const members = group.min - less
       return {
-        says: `ask for ${members} ${members === 1 ? 'worker' : 'workers'} instead of ${group.min}`,
+        says: `ask for ${counted(members, 'worker')} instead of ${group.min}`,
         edit: edited(gang, { groups: [{ ...group, min: members, max: members }] }),
       }
     },

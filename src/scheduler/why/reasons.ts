@@ -14,6 +14,7 @@ import { type Claim, heldMilli, type NodeState } from '../fleet/nodes.ts'
 import { admits, type Demand, roomIfOpen } from '../fleet/rooms.ts'
 import type { Blocked, Start } from '../line/line.ts'
 import type { QuotaTree } from '../quota/tree.ts'
+import { counted } from './counted.ts'
 
 export interface Described {
   reason: string
@@ -64,7 +65,7 @@ export function constraintOf(blocked: Blocked, gang: Gang, scene: Scene): Descri
     accelerators: () => `${needs} at once; fewer are free`,
     cpu: () => `${needs} with ${formatMilli(group.cpuMilli)} CPU each; fewer nodes have that much CPU free`,
     memory: () => `${needs} with ${formatBytes(group.memoryBytes)} memory each; fewer nodes have that much memory free`,
-    ports: () => `${needs} with ${group.ports} ports each; the nodes' port ranges are used up`,
+    ports: () => `${needs} with ${counted(group.ports, 'port')} each; the nodes' port ranges are used up`,
     pods: () => `${needs}; fewer nodes may run one more pod`,
     topology: () => `${needs} ${closeness(shortage)}; ${noneHolds(shortage)}`,
     company: () => `${needs} ${companySaid(shortage)}; fewer such places are free`,
@@ -96,7 +97,7 @@ export function describe(blocked: Blocked, gang: Gang, scene: Scene, holders: Ho
       `${needs} with ${formatBytes(group.memoryBytes)} memory each; memory for ${membersFit} is free`,
       ...heldBy(holders, (bytes) => `${formatBytes(bytes)} memory`),
     ],
-    ports: () => [`${needs} with ${group.ports} ports each; the nodes' port ranges are used up`],
+    ports: () => [`${needs} with ${counted(group.ports, 'port')} each; the nodes' port ranges are used up`],
     pods: () => [`${needs}; the nodes run as many pods as they may (status.allocatable.pods) but for ${membersFit}`],
     topology: () => [
       `${needs} ${closeness(shortage)}; ${within === undefined ? 'there is' : 'the roomiest has'} room for ${membersFit}`,
@@ -119,10 +120,10 @@ export function preemptingMessage(victims: readonly Victim[], gainSeconds?: numb
   const named = victims.slice(0, holdersNamed).map(({ gang }) => gang)
   const others = victims.length > holdersNamed ? [`${victims.length - holdersNamed} more`] : []
   const lost = Math.round(victims.reduce((sum, { lostSeconds }) => sum + lostSeconds, 0))
-  const have = victims.length === 1 ? 'has' : 'have'
+  const [have, lose] = victims.length === 1 ? ['has', 'loses'] : ['have', 'lose']
   const move = victims.some(({ movesTo }) => movesTo !== undefined)
   const gains = gainSeconds === undefined ? '' : `, and it gains ${Math.round(gainSeconds)} by starting sooner`
-  return `it sits when ${[...named, ...others].join(', ')} ${have} ${move ? 'moved' : 'left'}; they lose ${lost} accelerator-seconds of work${gains}`
+  return `it sits when ${[...named, ...others].join(', ')} ${have} ${move ? 'moved' : 'left'}, which ${lose} ${counted(lost, 'accelerator-second')} of work${gains}`
 }
 
 /** What keeps it from displacing whom it otherwise may. */
@@ -243,7 +244,7 @@ function heldBy({ named, others }: Holders, show: (amount: number) => string = S
   const rest = most.slice(holdersNamed)
   const count = others.count + rest.length
   const held = rest.reduce((sum, [, amount]) => sum + amount, others.held)
-  return count === 0 ? said : [...said, `${count} others hold ${show(held)}`]
+  return count === 0 ? said : [...said, `${counted(count, 'other holds', 'others hold')} ${show(held)}`]
 }
 
 /** `in one rack`; `in slices of 4, each in one rack, all in one block`. */
@@ -304,7 +305,7 @@ function quotaClause({ group, alternative }: Shortage, gang: Gang, scene: Scene)
   const { model, count } = alternative
   if (lacksFirm(model, gang, scene)) {
     const left = Math.max(0, scene.quota.firmLeft(queue, model)) / 1000
-    return `${firmClause(model, gang, scene)}; ${left} are left for such work, and it needs ${group.min * count}`
+    return `${firmClause(model, gang, scene)}; ${left} ${left === 1 ? 'is' : 'are'} left for such work, and it needs ${group.min * count}`
   }
   const used = scene.quota.usage(queue, model)
   const most = Math.max(0, used + scene.quota.available(queue, model))
@@ -321,7 +322,8 @@ function firmClause(model: string, { spec: { queue } }: Gang, { quota, queues }:
   const limit = quota.firmLimit(queue, model) / 1000
   const many = limit === 0 ? `no ${model}` : `${limit} × ${model}`
   const names = queues.get(queue)?.spec.nominalQuota?.[model] !== undefined
-  const owned = names || limit === 0 ? `queue ${queue} owns ${many}` : `${many} are no queue's own`
+  const owned =
+    names || limit === 0 ? `queue ${queue} owns ${many}` : `${many} ${limit === 1 ? 'is' : 'are'} no queue's own`
   return `${owned}, and what is not preemptible borrows nothing`
 }
 
@@ -355,7 +357,7 @@ function neverClause({ alternative, group, demand }: Shortage, fleet: Fleet): st
     const there = fleet.models().map((model) => `${fleet.countOf(model).total} × ${model}`)
     return there.length === 0 ? 'no node is there' : `no node has ${alternative.model}; there is ${there.join(', ')}`
   }
-  if (total < group.min * alternative.count) return `there are ${total} in all`
+  if (total < group.min * alternative.count) return `there ${total === 1 ? 'is' : 'are'} ${total} in all`
   const { company } = demand
   if (company !== undefined && fleet.rooms(withoutCompany(demand)).emptyTotal >= group.min) {
     const rooms = fleet.rooms(demand)
@@ -371,5 +373,6 @@ function neverClause({ alternative, group, demand }: Shortage, fleet: Fleet): st
   if (group.cpuMilli > 0 || group.memoryBytes > 0 || alternative.count === 0) {
     return `no nodes are large enough for that with ${formatMilli(group.cpuMilli)} CPU and ${formatBytes(group.memoryBytes)} memory each`
   }
+  if (total === 1) return 'the one there is unhealthy'
   return `the ${total} there are unhealthy or spread over nodes that each have fewer${alternative.model === cpuModel ? ' slots' : ''}`
 }

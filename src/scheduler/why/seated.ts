@@ -1,6 +1,7 @@
 import type { Why } from '../contract.ts'
 import type { GangState } from '../gangs.ts'
 import type { ExpectedEnd } from '../line/reservations.ts'
+import { counted } from './counted.ts'
 import { displaceableBy } from './displaceable.ts'
 import type { Explained } from './explained.ts'
 import { growthOf } from './growing.ts'
@@ -33,8 +34,8 @@ const nodesNamed = 8
 function sitsMessage(members: readonly { node: string }[]): string {
   const nodes = [...new Set(members.map(({ node }) => node))]
   const named = nodes.slice(0, nodesNamed).join(', ')
-  const more = nodes.length > nodesNamed ? ` and ${nodes.length - nodesNamed} more nodes` : ''
-  return `${members.length} ${members.length === 1 ? 'member sits' : 'members sit'} on ${named}${more}`
+  const more = nodes.length > nodesNamed ? ` and ${counted(nodes.length - nodesNamed, 'more node')}` : ''
+  return `${counted(members.length, 'member sits', 'members sit')} on ${named}${more}`
 }
 
 function endSaid({ atMs, earliestMs, latestMs, basis }: ExpectedEnd): NonNullable<Why['expectedEnd']> {

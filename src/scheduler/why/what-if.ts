@@ -15,9 +15,11 @@ import { heldMilli, type NodeState } from '../fleet/nodes.ts'
 import type { GangState } from '../gangs.ts'
 import { podsOf } from '../gangs.ts'
 import { queueBlock, quotaLeft } from '../line/admission.ts'
+import { yieldsIn } from '../line/entitled.ts'
 import type { Line, Start, Waiting } from '../line/line.ts'
 import { type Head, Order } from '../line/order.ts'
 import { type ExpectedEnd, Reservations } from '../line/reservations.ts'
+import { allSoonerThan } from '../line/sooner.ts'
 import { displace, displaceable, type Scene as Preemption } from '../preemption/preemption.ts'
 
 /** What what-ifs need of a scheduler that has decided. */
@@ -144,7 +146,8 @@ export class WhatIf {
   #walk(object: Gang, freed: { queues: ReadonlyMap<string, Queue>; charged: Placed[] } | undefined): Reservations {
     const { fleet, quota, line, gangs } = this.#scene
     const own: Waiting = { key: this.#state.key, gang: object }
-    const reservations = new Reservations(fleet, (gang) => this.#scene.startOf(gang, this.#nowMs))
+    const startOf = (gang: string) => this.#scene.startOf(gang, this.#nowMs)
+    const reservations = new Reservations(fleet, startOf, yieldsIn(quota, gangs))
     this.#others ??= new Order(quota, line.lanesBeside(this.#state.key))
     const order = this.#others.copy()
     order.enter([own], 0)
@@ -158,8 +161,10 @@ export class WhatIf {
       }
       if (queueBlock(freed.queues, head.gang) !== undefined) continue
       const reserved = reservations.for(head.gang, this.#nowMs)
-      if (isBlockedItself && !this.#couldFit(head.gang, reserved)) reservations.add(blocked.verdict, head.key)
-      else this.#seat(next, reservations, reserved, freed.charged, order)
+      if (isBlockedItself && !this.#couldFit(head.gang, reserved)) {
+        this.#passSooner(next, reservations, order)
+        reservations.add(blocked.verdict, head.key)
+      } else this.#seat(next, reservations, reserved, freed.charged, order)
     }
     return reservations
   }
@@ -184,6 +189,7 @@ export class WhatIf {
   ): void {
     const fit = this.#fit(head.key, head.gang, reserved)
     if (!fit.fits) {
+      this.#passSooner({ head, lane, index }, reservations, order)
       reservations.add({ kind: 'shortage', shortage: fit.shortage }, head.key)
       return
     }
@@ -193,6 +199,11 @@ export class WhatIf {
       charged.push(placed)
     }
     order.enter(lane, index + 1)
+  }
+
+  /** Those of its lane go on who end soon enough to use what is kept from it. */
+  #passSooner({ head, lane, index }: Head, reservations: Reservations, order: Order): void {
+    order.enter(allSoonerThan(lane.slice(index + 1), head, reservations, this.#nowMs), 0)
   }
 
   #fit(key: string, object: Gang, reserved: Reserved): Fit {

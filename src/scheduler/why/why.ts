@@ -2,6 +2,7 @@ import type { Gang } from '../../model/kinds/gang.ts'
 import type { Why } from '../contract.ts'
 import { wantsOf } from '../gangs.ts'
 import { type Blocked, isPreempting } from '../line/line.ts'
+import { counted } from './counted.ts'
 import type { Explained } from './explained.ts'
 import { type Candidate, type Family, families } from './fixes.ts'
 import { forecast } from './forecast.ts'
@@ -122,10 +123,10 @@ function said(scheduler: Explained, { candidate, started: { evicts, gainSeconds 
   const more = others.length === 0 ? '' : ` and ${others.length} more`
   const lost = Math.round(evicts.reduce((sum, { lostSeconds }) => sum + lostSeconds, 0))
   if (gainSeconds === undefined)
-    return `${candidate.says} (displaces ${first}${more}: ${lost} accelerator-seconds of work)`
+    return `${candidate.says} (displaces ${first}${more}: ${counted(lost, 'accelerator-second')} of work)`
   const maxPrice = Math.max(defaultMaxPrice, Math.ceil((100 * lost) / gainSeconds) / 100)
   const gained = Math.round(gainSeconds)
-  return `${candidate.says}, spec.defragmentation.maxPrice: ${maxPrice} (moves ${first}${more}: ${lost} accelerator-seconds of work for ${gained})`
+  return `${candidate.says}, spec.defragmentation.maxPrice: ${maxPrice} (moves ${first}${more}: ${counted(lost, 'accelerator-second')} of work for ${gained})`
 }
 
 function whyBase(scheduler: Explained, key: string, gang: Gang): Why {
