@@ -159,6 +159,48 @@ describe('the order in which gangs are asked to leave', () => {
   })
 })
 
+describe('whether a gang that is told again can be asked for other seats, or by others', () => {
+  const told = (before: Partial<Held>, after: Partial<Held>) => {
+    const [seated, state] = [new Seated(), newState('g', gangNamed('g', []))]
+    expect(seated.set(change(state, before)), 'it is new').toBe(true)
+    return seated.set(change(state, after))
+  }
+
+  test('not by its age, or by what it would lose, or by going on with fewer', () => {
+    expect(told({}, {})).toBe(false)
+    expect(told({}, { since: 7 })).toBe(false)
+    expect(told({}, { checkpoint: 8 })).toBe(false)
+    expect(told({}, { restart: 1 })).toBe(false)
+    expect(told({ gpus: 2 }, { gpus: 1, more: 1 })).toBe(false)
+  })
+
+  test('but by whatever says who may ask it', () => {
+    expect(told({}, { priority: 1 })).toBe(true)
+    expect(told({}, { gpus: 2 })).toBe(true)
+    expect(told({}, { preemptible: false })).toBe(true)
+    expect(told({}, { isLeaving: true })).toBe(true)
+    expect(told({ isLeaving: true }, {})).toBe(true)
+    expect(told({}, { uid: 'v' }), 'it is another gang').toBe(true)
+  })
+
+  test('its place in the order follows all of that', () => {
+    const order = (after: Partial<Held>) => {
+      const states = ['a', 'b', 'c'].map((key) => newState(key, gangNamed(key, [])))
+      const seated = new Seated()
+      for (const state of states) seated.set(change(state, { gpus: 2, since: 5 }))
+      keysOf(seated.inOrder(nowMs, anyOf))
+      for (const state of states.slice(2)) seated.set(change(state, { gpus: 2, since: 5, ...after }))
+      return keysOf(seated.inOrder(nowMs, anyOf)).join('')
+    }
+    expect(order({})).toBe('abc')
+    expect(order({ since: 6 })).toBe('cab')
+    expect(order({ checkpoint: 6 })).toBe('cab')
+    expect(order({ gpus: 1, more: 1 })).toBe('cab')
+    expect(order({ uid: 't' })).toBe('cab')
+    expect(order({ preemptible: false })).toBe('ab')
+  })
+})
+
 test('after any history they are in the order of those who are there, sorted at once', () => {
   const names = Array.from({ length: 40 }, (_, at) => `g${at}`)
   const held = fc.record<Held>({

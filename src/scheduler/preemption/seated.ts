@@ -45,7 +45,7 @@ export class Seated {
     const list = classes?.get(classKeyOf(entry))
     if (entry.leaving || classes === undefined || list === undefined) return
     list.remove(entry)
-    if (list.size === 0) classes.delete(classKeyOf(entry))
+    if (list.isEmpty) classes.delete(classKeyOf(entry))
     if (classes.size === 0) levels.delete(entry.priority)
   }
 
@@ -106,8 +106,9 @@ class Class {
   readonly #fresh = new Set<Entry>()
   readonly #gone = new Set<Entry>()
 
-  get size(): number {
-    return this.#sorted.length - this.#gone.size + this.#fresh.size
+  /** When the last has gone, it is passed over no more. */
+  get isEmpty(): boolean {
+    return this.#sorted.length === 0 && this.#fresh.size === 0
   }
 
   add(entry: Entry): void {
