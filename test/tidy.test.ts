@@ -53,6 +53,7 @@ const leaves = [
   'gateway',
   'api',
   'runtime',
+  'twin/import',
   'cli',
 ]
 

@@ -235,6 +235,23 @@ docs/scheduling-state.md describes the files and the answer.`,
       ),
   (program) =>
     program
+      .command('import')
+      .description('A history of jobs from elsewhere, as the twin takes it (CSV, to standard output)')
+      .argument('<format>', 'slurm, philly, or history to check a file of our own form')
+      .argument('<file...>', '- is standard input')
+      .addHelpText(
+        'after',
+        `
+Examples:
+  sacct -a -X -P -S 2026-01-01 --format=JobID,JobName,User,Account,Partition,Submit,Start,End,Timelimit,NNodes,Priority,AllocTRES > sacct.txt
+  millwright import slurm sacct.txt > history.csv
+docs/twin.md describes the columns.`,
+      )
+      .action(async (format: string, files: string[]) =>
+        (await import('./commands/import.ts')).importHistory(format, files),
+      ),
+  (program) =>
+    program
       .command('logs')
       .description('Output of a pod, a job or a service')
       .argument('<name>')

@@ -10,7 +10,7 @@ export function readText(name: string, subject = name): string {
   }
 }
 
-function whyUnread(code: string | undefined): string {
+export function whyUnread(code: string | undefined): string {
   if (code === 'ENOENT' || code === 'ENOTDIR') return 'there is no such file'
   if (code === 'EISDIR') return 'it is a folder; name its files'
   if (code === 'EACCES' || code === 'EPERM') return 'it is not readable by this user'

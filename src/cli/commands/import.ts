@@ -1,0 +1,73 @@
+import { once } from 'node:events'
+import { createReadStream } from 'node:fs'
+import { basename, extname } from 'node:path'
+import { historyLines, readHistory } from '../../twin/import/history.ts'
+import type { PastJob } from '../../twin/import/past-job.ts'
+import { readPhilly } from '../../twin/import/philly.ts'
+import { type PassedOver, readSlurm } from '../../twin/import/slurm.ts'
+import { formatRowError, TableError } from '../../twin/import/table.ts'
+import { oneOf } from '../arguments.ts'
+import { Exit, exit } from '../exit.ts'
+import { whyUnread } from '../read-text.ts'
+
+/** Writes a history of jobs in our own form to standard output, and what it comes to, to standard error. */
+export async function importHistory(format: string, files: readonly string[]): Promise<void> {
+  const read = readers[oneOf('FORMAT', format, ['slurm', 'philly', 'history'], 'history')]
+  const all: PastJob[] = []
+  const passedOver: [string, number][] = []
+  for (const file of files) {
+    const found = await readFrom(file, read)
+    all.push(...found.jobs)
+    passedOver.push(...found.passedOver)
+  }
+  all.sort((a, b) => a.submitSeconds - b.submitSeconds)
+  for (const line of historyLines(all)) if (!process.stdout.write(`${line}\n`)) await once(process.stdout, 'drain')
+  console.error(said(all, passedOver))
+}
+
+type Read = (
+  bytes: AsyncIterable<Uint8Array>,
+  name: string,
+) => Promise<{ jobs: PastJob[]; passedOver: [string, number][] }>
+
+const readers = {
+  slurm: async (bytes) => {
+    const { jobs, passedOver } = await readSlurm(bytes)
+    return { jobs, passedOver: Object.entries(passedOver).map(([why, count]) => [words[why as PassedOver], count]) }
+  },
+  philly: async (bytes, name) => ({ jobs: await readPhilly(bytes, name), passedOver: [] }),
+  history: async (bytes) => ({ jobs: await readHistory(bytes), passedOver: [] }),
+} satisfies Record<string, Read>
+
+const words: Record<PassedOver, string> = {
+  steps: 'steps of jobs',
+  withoutAccelerators: 'without accelerators',
+  neverStarted: 'never started',
+  stillRunning: 'still running',
+}
+
+async function readFrom(file: string, read: Read): ReturnType<Read> {
+  try {
+    const stream = file === '-' ? process.stdin : createReadStream(file)
+    return await read(stream, basename(file, extname(file)))
+  } catch (error) {
+    if (error instanceof TableError) {
+      const lines = error.errors.map((one) => `${file}:${formatRowError(one)}`)
+      throw new Exit(exit.usage, `${lines.join('\n')}\nnothing was written`)
+    }
+    const { code } = error as NodeJS.ErrnoException
+    if (code === undefined) throw error
+    throw new Exit(exit.usage, `cannot read ${file}: ${whyUnread(code)}.`)
+  }
+}
+
+function said(jobs: readonly PastJob[], passedOver: readonly [string, number][]): string {
+  const some = passedOver.filter(([, count]) => count > 0).map(([why, count]) => `${count} ${why}`)
+  const rest = some.length === 0 ? '' : ` Passed over: ${some.join(', ')}.`
+  const [first, last] = [jobs[0], jobs.at(-1)]
+  if (first === undefined || last === undefined) return `No jobs.${rest}`
+  const gpuSeconds = jobs.reduce((sum, { gpus, durationSeconds }) => sum + gpus * durationSeconds, 0)
+  const spanSeconds = last.submitSeconds - first.submitSeconds
+  const demand = spanSeconds === 0 ? '' : `, ${(gpuSeconds / spanSeconds).toFixed(1)} in demand on average`
+  return `${jobs.length} jobs over ${(spanSeconds / 86_400).toFixed(1)} days, ${(gpuSeconds / 3600).toFixed(0)} accelerator-hours${demand}.${rest}`
+}

@@ -1,0 +1,211 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { historyLines, readHistory } from './history.ts'
+import type { PastJob } from './past-job.ts'
+import { readPhilly } from './philly.ts'
+import { readSlurm } from './slurm.ts'
+import { formatRowError, TableError } from './table.ts'
+
+/** In pieces of so many bytes, as files come. */
+async function* bytesOf(text: string, each = 7): AsyncGenerator<Uint8Array> {
+  const bytes = new TextEncoder().encode(text)
+  for (let at = 0; at < bytes.length; at += each) yield bytes.subarray(at, at + each)
+}
+
+async function errorsOf(reading: Promise<unknown>): Promise<string[]> {
+  const error = await reading.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  )
+  if (error instanceof TableError) return error.errors.map(formatRowError)
+  throw error ?? new Error('nothing was wrong')
+}
+
+const plain: PastJob = {
+  submitSeconds: 0,
+  gpus: 1,
+  durationSeconds: 1,
+  nodes: undefined,
+  limitSeconds: undefined,
+  waitSeconds: undefined,
+  queue: undefined,
+  user: undefined,
+  workload: undefined,
+  model: undefined,
+  priority: undefined,
+}
+
+describe('our own form', () => {
+  const history = (text: string) => readHistory(bytesOf(text))
+
+  test('what is written is read back', async () => {
+    const text = fc.option(fc.constantFrom('a', 'a, b', 'say "b"', 'two\nlines', 'ü', '|'), { nil: undefined })
+    const number = fc.option(fc.double({ min: 0, max: 1e9, noNaN: true }), { nil: undefined })
+    const job = fc.record<PastJob>({
+      submitSeconds: fc.double({ min: 0, max: 1e9, noNaN: true }),
+      gpus: fc.double({ min: 0, max: 1e5, noNaN: true }),
+      durationSeconds: fc.double({ min: 0, max: 1e9, noNaN: true }),
+      nodes: fc.option(fc.integer({ min: 1, max: 1e4 }), { nil: undefined }),
+      limitSeconds: number,
+      waitSeconds: number,
+      queue: text,
+      user: text,
+      workload: text,
+      model: text,
+      priority: fc.option(fc.integer({ min: -9, max: 9 }), { nil: undefined }),
+    })
+    await fc.assert(
+      fc.asyncProperty(fc.array(job, { maxLength: 5 }), async (drawn) => {
+        const jobs = drawn.toSorted((a, b) => a.submitSeconds - b.submitSeconds)
+        expect(await history([...historyLines(jobs)].join('\n'))).toEqual(jobs)
+      }),
+    )
+  })
+
+  test('only what is needed has to be there, in any order, with any line ends', async () => {
+    const job = { ...plain, gpus: 2, durationSeconds: 60 }
+    expect(await history('\uFEFFduration_s,gpus,submit_s\r\n60,2,0\r\n\r\n1e2,.5,3.5')).toEqual([
+      job,
+      { ...plain, submitSeconds: 3.5, gpus: 0.5, durationSeconds: 100 },
+    ])
+  })
+
+  test('each error says its line, the column, what was found and what is allowed', async () => {
+    const text = [
+      'submit_s,gpus,duration_s,nodes',
+      '5,1,10,',
+      '4,1,10,',
+      '6,-1,10,',
+      '7,1,,',
+      '8,1,0x10,0',
+      '9,1,-3,1.5',
+    ]
+    expect(await errorsOf(history(text.join('\n')))).toEqual([
+      '3: submit_s: is before that of line 2; sort the rows by submit_s',
+      '4: gpus: must be a number of at least 0, found "-1"',
+      '5: duration_s: must be there',
+      '6: duration_s: must be a number of at least 0, found "0x10"',
+      '6: nodes: must be a whole number of at least 1, found "0"',
+      '7: duration_s: must be a number of at least 0, found "-3"',
+      '7: nodes: must be a whole number of at least 1, found "1.5"',
+    ])
+  })
+
+  test('of very many errors some are told', async () => {
+    const rows = Array.from({ length: 1000 }, () => '0,1,x')
+    expect((await errorsOf(history(['submit_s,gpus,duration_s', ...rows].join('\n')))).length).toBe(20)
+  })
+
+  test.each([
+    ['', ['1: is empty: a header is expected here']],
+    [
+      'submit,gpus,duration_s',
+      ['1: "submit": unknown column; did you mean "submit_s"?', '1: the header lacks submit_s'],
+    ],
+    ['submit_s,gpus,duration_s,gpus', ['1: "gpus": stands twice in the header']],
+    ['submit_s,gpus,duration_s\n1,2', ['2: has 2 cells, and the header 3']],
+    ['submit_s,gpus,duration_s,user\n1,2,3,"a', ['2: a quoted cell is not closed, or goes on behind its quote']],
+    [`submit_s,gpus,duration_s,user\n1,2,3,4\n1,2,3,${'a'.repeat(70_000)}`, ['3: is longer than 65536 bytes']],
+  ])('what is no such file is told so, %#', async (text, errors) => {
+    expect(await errorsOf(readHistory(bytesOf(text, 1000)))).toEqual(errors)
+  })
+
+  test('a file that never ends is read no further than its first twenty errors', async () => {
+    let read = 0
+    async function* endless(): AsyncGenerator<Uint8Array> {
+      yield new TextEncoder().encode('submit_s,gpus,duration_s\n')
+      for (; ; read++) yield new TextEncoder().encode('0,1,x\n'.repeat(100))
+    }
+    expect((await errorsOf(readHistory(endless()))).length).toBe(20)
+    expect(read).toBeLessThan(1000)
+  })
+})
+
+describe('sacct', () => {
+  const header = 'JobID|JobName|User|Account|Partition|Submit|Start|End|State|Timelimit|NNodes|Priority|AllocTRES'
+  const slurm = (...rows: string[]) => readSlurm(bytesOf([header, ...rows].join('\n')))
+
+  test('jobs with accelerators that ran and ended, in the order in which they were handed in', async () => {
+    const tres = 'billing=8,cpu=8,gres/gpu:a100=4,gres/gpu=4,mem=64G,node=2'
+    const { jobs, passedOver } = await slurm(
+      `12|late|bob|ml|gpu|2026-03-01T10:00:00|2026-03-01T10:00:30|2026-03-01T11:00:30|COMPLETED|1-02:03:04|2|77|${tres}`,
+      `12.batch|batch||ml||2026-03-01T10:00:30|2026-03-01T10:00:30|2026-03-01T11:00:30|COMPLETED||1||${tres}`,
+      '11_3|"early"|ann||gpu|2026-03-01T09:00:00|2026-03-01T09:00:00|2026-03-01T09:10:00|TIMEOUT|10:00|1||gres/gpu:h100=1,gres/gpu:l4=2',
+      '13|cpu|ann|ml|cpu|2026-03-01T09:00:00|2026-03-01T09:00:00|2026-03-01T09:10:00|FAILED|UNLIMITED|1||cpu=4',
+      '14|wait|ann|ml|gpu|2026-03-01T09:00:00|Unknown|Unknown|PENDING|UNLIMITED|1||',
+      '15|gone|ann|ml|gpu|2026-03-01T09:00:00|None|2026-03-01T09:30:00|CANCELLED by 7|UNLIMITED|0||',
+      `16|runs|ann|ml|gpu|2026-03-01T09:00:00|2026-03-01T09:00:00|Unknown|RUNNING|UNLIMITED|1||${tres}`,
+    )
+    expect(passedOver).toEqual({ steps: 1, withoutAccelerators: 1, neverStarted: 2, stillRunning: 1 })
+    expect(jobs).toEqual([
+      {
+        ...plain,
+        gpus: 3,
+        durationSeconds: 600,
+        nodes: 1,
+        limitSeconds: 600,
+        waitSeconds: 0,
+        queue: 'gpu',
+        user: 'ann',
+        workload: '"early"',
+      },
+      {
+        submitSeconds: 3600,
+        gpus: 4,
+        durationSeconds: 3600,
+        nodes: 2,
+        limitSeconds: 93_784,
+        waitSeconds: 30,
+        queue: 'ml',
+        user: 'bob',
+        workload: 'late',
+        model: 'a100',
+        priority: 77,
+      },
+    ])
+  })
+
+  test('times that run backwards, or are written otherwise, are told by line', async () => {
+    const row = (submit: string, start: string, end: string, limit = '1:00') =>
+      `1|a|b|c|d|${submit}|${start}|${end}|COMPLETED|${limit}|1|1|gres/gpu=1`
+    const [nine, ten] = ['2026-03-01T09:00:00', '2026-03-01T10:00:00']
+    expect(
+      await errorsOf(
+        slurm(
+          row(ten, nine, ten),
+          row(nine, ten, nine),
+          row('1 March', ten, ten),
+          row('', ten, ten),
+          row(nine, nine, ten, 'soon'),
+        ),
+      ),
+    ).toEqual([
+      '2: Start: is before Submit',
+      '3: End: is before Start',
+      '4: Submit: must be a time like 2026-01-31T12:00:00, as sacct writes it where SLURM_TIME_FORMAT is not set, or Unknown, found "1 March"',
+      '5: Submit: must be there',
+      '6: Timelimit: must be like 1-00:00:00 or UNLIMITED, found "soon"',
+    ])
+    expect(await errorsOf(readSlurm(bytesOf('JobID|State\n1|x')))).toEqual([
+      '1: the header lacks Submit, Start, End, AllocTRES',
+    ])
+  })
+})
+
+test("jobs of Philly's virtual clusters", async () => {
+  const text = 'submit_s,gpus,duration_s,duration_extrapolated,model\r\n5.0,2,60.5,0,ResNet-18 (batch size 32)\r\n'
+  expect(await readPhilly(bytesOf(text), '0e4a51')).toEqual([
+    {
+      ...plain,
+      submitSeconds: 5,
+      gpus: 2,
+      durationSeconds: 60.5,
+      queue: '0e4a51',
+      workload: 'ResNet-18 (batch size 32)',
+    },
+  ])
+  expect(await errorsOf(readPhilly(bytesOf(`${text}6,0,-1,0,x`), 'v'))).toEqual([
+    '3: gpus: must be a whole number of at least 1, found "0"',
+    '3: duration_s: must be a number above 0, found "-1"',
+  ])
+})

@@ -1,0 +1,29 @@
+/**
+ * A job as it once ran, here or elsewhere: what a workload is made of. Of its times only `submitSeconds` is known to whoever
+ * schedules it again; the others are what then happened, or what its user declared.
+ */
+export interface PastJob {
+  /** When it was handed in, from the start of the history. */
+  submitSeconds: number
+  /** Accelerators that it held, of all nodes together; a share counts as such. */
+  gpus: number
+  /** Nodes over which they were spread; undefined where the history does not say. */
+  nodes: number | undefined
+  /** How long it ran, from its first start to its end. */
+  durationSeconds: number
+  /** How long it was to run at most, as its user declared. */
+  limitSeconds: number | undefined
+  /** How long it waited. */
+  waitSeconds: number | undefined
+  queue: string | undefined
+  user: string | undefined
+  /** What jobs that are alike have in common: a name, a model. */
+  workload: string | undefined
+  /** Model of the accelerators. */
+  model: string | undefined
+  /** Higher went first. */
+  priority: number | undefined
+}
+
+/** More are not held in memory at once. */
+export const jobsMax = 2_000_000

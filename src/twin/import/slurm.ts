@@ -1,0 +1,113 @@
+import { printable } from '../../model/field-error.ts'
+import { numberIn, RowErrors, textIn } from './cells.ts'
+import { tooMany } from './history.ts'
+import { jobsMax, type PastJob } from './past-job.ts'
+import { type Dialect, type Row, rowsOf, TableError } from './table.ts'
+
+const form: Dialect = {
+  delimiter: '|',
+  isQuoted: false,
+  columns: [],
+  required: ['JobID', 'Submit', 'Start', 'End', 'AllocTRES'],
+  hasOthers: true,
+}
+
+/** What `sacct` tells of a cluster. */
+export interface SlurmHistory {
+  jobs: PastJob[]
+  /** Lines that are no jobs with accelerators that ran and ended, by why not. */
+  passedOver: Record<PassedOver, number>
+}
+
+export type PassedOver = 'steps' | 'withoutAccelerators' | 'neverStarted' | 'stillRunning'
+
+/**
+ * Jobs as `sacct --parsable2` (`-P`) lists them, by when they were handed in. Times are taken as UTC; of several listings of
+ * one job (`-D`) each is a job of its own.
+ *
+ * @throws TableError with the lines that are wrong, or for more than `jobsMax` jobs.
+ */
+export async function readSlurm(bytes: AsyncIterable<Uint8Array>): Promise<SlurmHistory> {
+  const passedOver = { steps: 0, withoutAccelerators: 0, neverStarted: 0, stillRunning: 0 }
+  const jobs: PastJob[] = []
+  const errors = new RowErrors()
+  for await (const row of rowsOf(bytes, form)) {
+    const job = jobIn(row, errors)
+    if (typeof job === 'string') passedOver[job]++
+    else if (job === undefined) continue
+    else if (jobs.length === jobsMax) throw new TableError([{ line: row.line, message: tooMany }])
+    else jobs.push(job)
+  }
+  errors.throwAny()
+  const first = jobs.reduce((least, { submitSeconds }) => Math.min(least, submitSeconds), Number.POSITIVE_INFINITY)
+  for (const job of jobs) job.submitSeconds -= first
+  return { jobs: jobs.sort((a, b) => a.submitSeconds - b.submitSeconds), passedOver }
+}
+
+/** With times from 1970 on. */
+function jobIn(row: Row, errors: RowErrors): PastJob | PassedOver | undefined {
+  if (row.cell('JobID').includes('.')) return 'steps'
+  const before = errors.count
+  const time = (column: string) => timeIn(row, column, errors)
+  const [submit, start, end] = [time('Submit'), time('Start'), time('End')]
+  const accelerators = acceleratorsIn(row.cell('AllocTRES'))
+  const nodes = numberIn(row, 'NNodes', errors, { min: 0, isWhole: true })
+  const priority = numberIn(row, 'Priority', errors)
+  const limitSeconds = limitIn(row, errors)
+  if (errors.count > before) return undefined
+  if (submit === undefined) return wrong(errors, row, 'Submit', 'must be there')
+  if (start === undefined) return 'neverStarted'
+  if (end === undefined) return 'stillRunning'
+  if (start < submit) return wrong(errors, row, 'Start', 'is before Submit')
+  if (end < start) return wrong(errors, row, 'End', 'is before Start')
+  if (end === start) return 'neverStarted'
+  if (accelerators === undefined) return 'withoutAccelerators'
+  return {
+    submitSeconds: submit,
+    gpus: accelerators.count,
+    nodes: nodes === 0 ? undefined : nodes,
+    durationSeconds: end - start,
+    limitSeconds,
+    waitSeconds: start - submit,
+    queue: textIn(row, 'Account') ?? textIn(row, 'Partition'),
+    user: textIn(row, 'User'),
+    workload: textIn(row, 'JobName'),
+    model: accelerators.model,
+    priority,
+  }
+}
+
+function wrong(errors: RowErrors, { line }: Row, column: string, message: string): undefined {
+  errors.add({ line, column, message })
+}
+
+/** Seconds from 1970 on. */
+function timeIn(row: Row, column: string, errors: RowErrors): number | undefined {
+  const text = row.cell(column)
+  if (text === '' || text === 'Unknown' || text === 'None') return undefined
+  const ms = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d$/.test(text) ? Date.parse(`${text}Z`) : Number.NaN
+  if (Number.isFinite(ms)) return ms / 1000
+  const allowed = 'a time like 2026-01-31T12:00:00, as sacct writes it where SLURM_TIME_FORMAT is not set, or Unknown'
+  return wrong(errors, row, column, `must be ${allowed}, found ${printable(text)}`)
+}
+
+/** `billing=8,cpu=8,gres/gpu=4,gres/gpu:a100=4,mem=64G,node=1`: four of that model. */
+function acceleratorsIn(tres: string): { count: number; model: string | undefined } | undefined {
+  const typed = [...tres.matchAll(/(?:^|,)gres\/gpu:([^=,]+)=(\d+)/g)]
+  const all = /(?:^|,)gres\/gpu=(\d+)/.exec(tres)?.[1]
+  const count = all === undefined ? typed.reduce((sum, [, , each]) => sum + Number(each), 0) : Number(all)
+  if (count === 0) return undefined
+  const [only, ...others] = new Set(typed.map(([, model]) => model))
+  return { count, model: others.length === 0 ? only : undefined }
+}
+
+/** `[days-]hours:minutes:seconds`. */
+function limitIn(row: Row, errors: RowErrors): number | undefined {
+  const text = row.cell('Timelimit')
+  if (text === '' || text === 'UNLIMITED' || text === 'Partition_Limit') return undefined
+  const [, days = '0', hours = '0', minutes, seconds] = /^(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)$/.exec(text) ?? []
+  if (minutes === undefined) {
+    return wrong(errors, row, 'Timelimit', `must be like 1-00:00:00 or UNLIMITED, found ${printable(text)}`)
+  }
+  return ((Number(days) * 24 + Number(hours)) * 60 + Number(minutes)) * 60 + Number(seconds)
+}
