@@ -329,10 +329,9 @@ export class Fleet implements Packed {
   /** Packs as the other does, and expects the same. */
   packAs(other: Fleet): void {
     this.packing = other.packing
-    this.expectLarge(
-      other.large.map((one) => ({ ...one })),
-      other.#asked,
-    )
+    // How many of each there are is kept up to date there only, so that nodes are not ranked anew for it.
+    const large = other.large.map((one, at) => ({ ...one, members: other.#expected[at]?.members ?? one.members }))
+    this.expectLarge(large, other.#asked)
   }
 
   /** Bits of those in `large` of which no more fit than will come until what is free is used up, if all ask as they do now. */
