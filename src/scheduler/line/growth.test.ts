@@ -60,6 +60,12 @@ test('with an end in sight it grows where the new members have enough to do unti
   const late = small()
   late.change('e', { expectedSeconds: 1900 })
   expect([...later(late), ...later(late)]).toEqual([])
+  const short = small()
+  short.change('e', { expectedSeconds: 1800 + 20 + 319 })
+  expect(later(short), 'twice 320 is more than 4 × 159.5').toEqual([])
+  const enough = small()
+  enough.change('e', { expectedSeconds: 1800 + 20 + 320 })
+  expect(later(enough)).toEqual(['e#1 grows 2-4'])
 })
 
 test('whoever waits in a queue that is stopped could not use the room', () => {

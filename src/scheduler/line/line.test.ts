@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Gang } from '../../model/kinds/gang.ts'
+import { demandOf } from '../fit/demand.ts'
 import { gangNamed, groupOf } from '../gang.fixture.ts'
 import { queueNamed } from '../quota/quota.fixture.ts'
 import { QuotaTree } from '../quota/tree.ts'
@@ -119,6 +120,54 @@ test('whoever declares another time is looked at anew, and others are not', () =
   expect(lane.blocked).toBeUndefined()
 })
 
+test('what the first could displace, or is kept from by budgets, says nothing about those behind it', () => {
+  const line = new Line()
+  for (const name of ['a', 'b']) line.put(name, gangOf(name, { priority: 0, second: 1, queue: 'q', gpus: 1 }), 'lane')
+  const lane = line.laneOf('a')
+  if (lane === undefined) throw new Error('no lane')
+  expect(lane.verdictOn('a')).toBeUndefined()
+  expect(lane.verdictOn('b')).toBeUndefined()
+  const group = groupOf(1)
+  const [alternative = { model: 'gpu', count: 1 }] = group.accelerators
+  const demand = demandOf(group, alternative)
+  const shortage = { kind: 'accelerators', group, alternative, demand, membersFit: 0 } as const
+  const seen = { generation: 1, taken: 0, reserved: '', arrivals: 0 }
+  const verdict = {
+    kind: 'shortage',
+    shortage,
+    later: { atMs: 1, nodes: new Set<never>() },
+    budgets: ['chat'],
+  } as const
+  lane.blocked = { head: 'a', verdict, seen }
+  expect(lane.verdictOn('a')).toBe(verdict)
+  expect(lane.verdictOn('b')).toEqual({ kind: 'shortage', shortage })
+  const stopped = { kind: 'queue', reason: 'r', message: 'm' } as const
+  lane.blocked = { head: 'a', verdict: stopped, seen }
+  expect([lane.verdictOn('a'), lane.verdictOn('b')]).toEqual([stopped, stopped])
+})
+
+test('who ends at another time is looked at anew, also if he was the first already', () => {
+  const line = new Line()
+  const told = gangOf('a', { priority: 0, second: 1, queue: 'q', gpus: 1 })
+  const endsAfter = (expectedSeconds: number): Gang => ({ ...told, spec: { ...told.spec, expectedSeconds } })
+  line.put('a', endsAfter(60), 'lane')
+  line.put('b', gangOf('b', { priority: 0, second: 2, queue: 'q', gpus: 1 }), 'lane')
+  const lane = line.laneOf('a')
+  if (lane === undefined) throw new Error('no lane')
+  const seen = { generation: 1, taken: 0, reserved: '', arrivals: 0 }
+  const block = (head: string) => {
+    lane.blocked = { head, verdict: { kind: 'queue', reason: 'r', message: 'm' }, seen }
+  }
+  block('a')
+  line.put('a', endsAfter(60), 'lane')
+  expect(lane.blocked?.head).toBe('a')
+  line.put('a', endsAfter(90), 'lane')
+  expect(lane.blocked).toBeUndefined()
+  block('b')
+  line.put('a', endsAfter(60), 'lane')
+  expect(lane.blocked?.head, 'that was about another').toBe('b')
+})
+
 describe('whose turn it is', () => {
   /** Takes them all, as if each that had its turn sat. */
   function turns(quota: QuotaTree, gangs: Record<string, Partial<Told>>, seats = true): string[] {
@@ -186,6 +235,36 @@ describe('whose turn it is', () => {
     expect(turns(unfair, gangs)).toEqual(['q1', 'q2', 'r1', 'q3'])
     const other = treeOf({ q: {}, r: { fairSharing: false } })
     expect(turns(other, gangs)).toEqual(['q1', 'q2', 'r1', 'q3'])
+  })
+
+  test('where of three each goes before another it is the same one, whoever came into line first', () => {
+    const tree = treeOf({ q: {}, r: {}, s: { fairSharing: false } })
+    tree.add('q', 'gpu', 5000)
+    // By shares r goes before q; by age q before s, and s before r.
+    const gangs = { a: { queue: 'q', second: 1 }, b: { queue: 's', second: 2 }, c: { queue: 'r', second: 3 } }
+    const { a, b, c } = gangs
+    const first = turns(tree, gangs, false)
+    for (const other of [
+      { b, c, a },
+      { c, a, b },
+      { c, b, a },
+      { b, a, c },
+    ])
+      expect(turns(tree, other, false)).toEqual(first)
+  })
+
+  test('the same turns can be taken twice', () => {
+    const line = new Line()
+    for (const name of ['b', 'a']) line.put(name, gangOf(name, { priority: 0, second: 1, queue: 'q', gpus: 1 }), 'l')
+    line.put('c', gangOf('c', { priority: 1, second: 1, queue: 'r', gpus: 1 }), 'm')
+    const order = new Order(
+      treeOf({ q: {}, r: {} }),
+      [...line.lanes()].map(({ waiting }) => waiting),
+    )
+    const copy = order.copy()
+    const all = (one: Order) => [one.next()?.head.key, one.next()?.head.key, one.next()?.head.key]
+    expect(all(order)).toEqual(['c', 'a', undefined])
+    expect(all(copy)).toEqual(['c', 'a', undefined])
   })
 
   test('shares are compared where their branches part, and not with a queue above', () => {

@@ -63,3 +63,23 @@ test('of two that share a device half of which was taken, one goes on there, and
   const seated = told.gangs.get('default/old')?.status?.seats?.members ?? []
   expect(seated.length).toBe(3)
 })
+
+test('who was to leave and sits elsewhere by now counts for its queue again', () => {
+  const told = new Story(createScheduler())
+  told.queue('q', { nominalQuota: { cpu: 6 } })
+  told.queue('default')
+  for (const name of ['a', 'b']) told.node(name, 'cpu:2', { labels: { at: 'here' } })
+  for (const name of ['low1', 'low2']) told.gang(name, '2x', { queue: 'q' })
+  told.decide()
+  for (const name of ['low1', 'low2']) told.run(name)
+  told.gang('urgent', '4x', { queue: 'q', priority: 5 }, { nodeSelector: { at: 'here' } })
+  expect(told.decide().length).toBe(1)
+  for (const rank of [0, 1]) told.end(`low1-worker-${rank}-1`)
+  told.change('low1', { suspend: true })
+  told.decide()
+  told.node('c', 'cpu:4')
+  told.change('low1', { suspend: false, attempt: 2 })
+  expect(told.decide()).toEqual([expect.stringMatching(/^low1#2 sits 0@c/)])
+  told.gang('more', '1x', { queue: 'q' })
+  expect(told.decide()).toEqual([expect.stringMatching(/^more waits: OverQuota: /)])
+})

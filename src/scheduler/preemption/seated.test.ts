@@ -198,6 +198,13 @@ describe('whether a gang that is told again can be asked for other seats, or by 
     expect(order({ gpus: 1, more: 1 })).toBe('cab')
     expect(order({ uid: 't' })).toBe('cab')
     expect(order({ preemptible: false })).toBe('ab')
+    const saved = { since: 5, checkpoint: 9 }
+    const states = ['a', 'b'].map((key) => change(newState(key, gangNamed(key, [])), saved))
+    const seated = new Seated()
+    for (const state of states) seated.set(state)
+    expect(keysOf(seated.inOrder(nowMs, anyOf))).toEqual(['a', 'b'])
+    for (const state of states.slice(1)) seated.set(change(state, { ...saved, since: 6 }))
+    expect(keysOf(seated.inOrder(nowMs, anyOf)), 'the youngest of those that lose the same').toEqual(['b', 'a'])
   })
 })
 

@@ -43,6 +43,7 @@ test('who sits where the gang could never sit is of no help', () => {
     expect([a, b1, c, 'default/nobody'].map((victim) => nodes.helps(victim))).toEqual([true, true, false, false])
   })
   tried(gangOf([1, 8]), (nodes) => expect(nodes.helps(a)).toBe(false))
+  tried(gangOf([1, 8], [1, 4]), (nodes) => expect(nodes.helps(a), 'one of its groups could').toBe(true))
 })
 
 test('whoever sits beside what was found is not needed for it', () => {
