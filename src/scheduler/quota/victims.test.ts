@@ -1,106 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type Candidate, candidateOrder, type Request, type Stage } from './candidates.ts'
+import { Displacements } from './displacements.ts'
 import { queueNamed, type Spec } from './quota.fixture.ts'
 import { Rounds } from './rounds.fixture.ts'
-import { QuotaTree } from './tree.ts'
-import { victimsFor } from './victims.ts'
-
-type Held = Partial<Candidate> & { key: string; queue: string; gpus: number }
-
-/** Queues, who holds what, and nodes of which only the number of free accelerators counts. */
-class World {
-  readonly tree = new QuotaTree()
-  readonly calls: string[] = []
-  readonly #held = new Map<string, Candidate>()
-  readonly #away = new Set<string>()
-  readonly #capacity: number
-  useless = new Set<string>()
-
-  constructor(capacity: number, queues: Record<string, Spec>, held: readonly Held[]) {
-    this.#capacity = capacity
-    this.tree.setCapacity('H100', capacity * 1000)
-    for (const [name, spec] of Object.entries(queues)) this.tree.set(queueNamed(name, spec))
-    for (const [at, { gpus, ...one }] of held.entries()) {
-      const holds = new Map([['H100', gpus * 1000]])
-      const base = {
-        uid: one.key,
-        priority: 0,
-        createdAt: '',
-        sinceMs: at,
-        leaving: false,
-        preemptible: true,
-        price: 0,
-      }
-      this.#held.set(one.key, { ...base, ...one, holds })
-      this.tree.add(one.queue, 'H100', gpus * 1000)
-    }
-  }
-
-  victims(queue: string, gpus: number, request: Partial<Request> = {}): string[] | undefined {
-    const wants = new Map([['H100', gpus * 1000]])
-    const asked = { gang: 'new', queue, priority: 0, createdAt: '', wants, ...request }
-    const before = this.#seen()
-    const of = (name: string) =>
-      [...this.#held.values()].filter((one) => one.queue === name).toSorted(candidateOrder(name))
-    const chosen = victimsFor(this.tree, asked, of, this.#stage(gpus))
-    expect(this.#seen(), 'the world is left as it was').toEqual(before)
-    return chosen?.map(({ key, reason }) => `${key} ${reason}`)
-  }
-
-  get asked(): number {
-    return this.calls.filter((call) => call === 'fits').length
-  }
-
-  #stage(gpus: number): Stage {
-    const move = (key: string, sign: 1 | -1) => {
-      const { queue, holds } = this.#held.get(key) ?? { queue: '', holds: new Map() }
-      for (const [model, milli] of holds) this.tree.add(queue, model, sign * milli)
-    }
-    return {
-      lift: (key) => {
-        this.calls.push(`lift ${key}`)
-        expect(this.#away.has(key)).toBe(false)
-        this.#away.add(key)
-        move(key, -1)
-      },
-      putBack: (key) => {
-        expect(this.#away.delete(key)).toBe(true)
-        move(key, 1)
-      },
-      fits: () => {
-        this.calls.push('fits')
-        return this.#free() >= gpus * 1000
-      },
-      isSpare: () => false,
-      roomStays: () => false,
-      helps: (key) => !this.useless.has(key),
-    }
-  }
-
-  #free(): number {
-    let free = this.#capacity * 1000
-    for (const [key, { holds }] of this.#held) if (!this.#away.has(key)) free -= holds.get('H100') ?? 0
-    return free
-  }
-
-  #seen() {
-    const names = new Set([...this.#held.values()].map(({ queue }) => queue))
-    return {
-      away: this.#away.size,
-      usage: [...names].map((name) => [name, this.tree.usage(name, 'H100'), this.tree.share(name)]),
-    }
-  }
-}
-
-const two: Record<string, Spec> = {
-  all: { nominalQuota: { H100: 0 } },
-  a: { parent: 'all', nominalQuota: { H100: 4 } },
-  b: { parent: 'all', nominalQuota: { H100: 4 } },
-}
-
-const many = (count: number, queue: string, gpus = 1): Held[] =>
-  Array.from({ length: count }, (_, at) => ({ key: `${queue}${at}`, queue, gpus }))
+import { many, two, World } from './world.fixture.ts'
 
 describe('who has to leave', () => {
   it('a lender takes back what is his, the latest seats first, and no more than he needs', () => {
@@ -154,6 +57,25 @@ describe('who has to leave', () => {
     expect(world.victims('a', 2, { priority: 1 })).toEqual(['a3 InQueue', 'a2 InQueue'])
   })
 
+  it('who displaced it is spared, but by a lender who has back what is his, once', () => {
+    const world = new World(8, two, many(8, 'b'))
+    const displaced = new Displacements()
+    for (let at = 0; at < 8; at++) displaced.record(`b${at}`, ['new'])
+    expect(world.victims('a', 1, {}, displaced)).toEqual(['b7 InCohortReclamation'])
+    displaced.record('new', ['b7'])
+    displaced.record('b7', ['new'])
+    expect(displaced.wasExcepted('new', 'b7')).toBe(true)
+    expect(world.victims('a', 1, {}, displaced)).toEqual(['b6 InCohortReclamation'])
+    expect(world.victims('a', 5, {}, displaced), 'beyond what it owns').toBeUndefined()
+    const own = new World(4, { a: { nominalQuota: { H100: 4 } } }, many(4, 'a'))
+    const before = new Displacements()
+    before.record('a3', ['new'])
+    expect(own.victims('a', 1, { priority: 1 }, before)).toEqual(['a2 InQueue'])
+    const gone = new World(4, { a: { nominalQuota: { H100: 4 } } }, [{ key: 'a3', queue: 'a', gpus: 4, leaving: true }])
+    expect(gone.victims('a', 1, {}, before), 'it leaves anyway').toBeUndefined()
+    expect(gone.victims('a', 1, { priority: 1 }, before)).toEqual(['a3 InQueue'])
+  })
+
   it('what can never fit the quota asks for no room', () => {
     const world = new World(100, two, many(8, 'b'))
     expect(world.victims('a', 9)).toBeUndefined()
@@ -164,6 +86,10 @@ describe('who has to leave', () => {
     const world = new World(8, two, [...many(4, 'a'), ...many(4, 'b')])
     expect(world.victims('a', 2, { priority: -1 })).toBeUndefined()
     expect(world.calls.filter((call) => call.startsWith('lift'))).toEqual([])
+    const held = many(8, 'b').map((one, at) => ({ ...one, preemptible: at < 2 }))
+    const few = new World(12, two, held)
+    expect(few.victims('a', 4), 'two would leave, and that is not enough').toBeUndefined()
+    expect(few.calls).toEqual([])
   })
 })
 
@@ -193,8 +119,8 @@ describe('full nodes, while the quota suffices', () => {
   it('asks for room only a few times however many have to leave', () => {
     const world = new World(1000, { own: { nominalQuota: { H100: 800 } }, open: {} }, many(1000, 'open'))
     expect(world.victims('own', 700)?.length).toBe(700)
-    // 1, 2, 4, … 512, then bisecting; each of the 699 others is asked back once.
-    expect(world.asked).toBeLessThan(10 + 10 + 699 + 2)
+    // 1, 2, 4, … 512, then bisecting; of so many victims only the last 64 are asked back one by one.
+    expect(world.asked).toBeLessThan(10 + 10 + 64 + 2)
   })
 })
 
