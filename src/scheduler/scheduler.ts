@@ -77,6 +77,7 @@ export class FleetScheduler extends State implements Scheduler, Explained {
 
   decide(nowMs: number): Verdict[] {
     const verdicts: Verdict[] = []
+    this.#departures.keepEnded(this.ending)
     this.keepRest()
     for (const key of this.#changed) this.#sort(key, verdicts)
     this.#changed.clear()

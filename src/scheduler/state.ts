@@ -43,6 +43,8 @@ export class State {
   readonly #livePods = new Map<string, Set<string>>()
   /** Gangs that left to go on with what is left to them. */
   readonly #shrinking = new Set<string>()
+  /** Gangs of which some pods have ended since that was last asked, but not all. */
+  readonly ending = new Set<string>()
   #countedAt = -1
 
   /** Pods of the gang that are bound and have not ended, of whatever attempt. */
@@ -113,7 +115,10 @@ export class State {
     const live = gang === undefined ? undefined : this.#livePods.get(gang)
     if (gang === undefined || live === undefined || !live.delete(key)) return undefined
     this.fleet.generation++ // its own gang may wait for just this
-    if (live.size > 0) return this.hasLivePodsUntil(gang, attemptOf(pod)) ? undefined : gang
+    if (live.size > 0) {
+      this.ending.add(gang)
+      return this.hasLivePodsUntil(gang, attemptOf(pod)) ? undefined : gang
+    }
     this.#livePods.delete(gang)
     const state = this.gangs.get(gang)
     if (state !== undefined) this.#endLeaving(state)

@@ -131,12 +131,22 @@ export class Departures {
     return !isStuck && this.#state.holdsStill(victim)
   }
 
+  /** Some pods of these have ended: what they gave back is kept for those who wait for the others, too. */
+  keepEnded(ending: Set<string>): void {
+    for (const victim of ending) for (const waiting of this.#by.get(victim)?.keys() ?? []) this.#countAnew(waiting)
+    ending.clear()
+  }
+
+  #countAnew(waiting: string): void {
+    const state = this.#state.gangs.get(waiting)
+    if (state !== undefined) this.#state.countSeatsAnew(state)
+  }
+
   /** Something changed about the gang: those who wait for it to leave look again. */
   tell(victim: string): void {
-    const { gangs, line } = this.#state
+    const { line } = this.#state
     for (const waiting of this.#by.get(victim)?.keys() ?? []) {
-      const state = gangs.get(waiting)
-      if (state !== undefined) this.#state.countSeatsAnew(state)
+      this.#countAnew(waiting)
       const lane = line.laneOf(waiting)
       if (lane !== undefined && isPreempting(lane.blocked?.verdict)) lane.blocked = undefined
     }

@@ -1,0 +1,143 @@
+import { describe, expect, test } from 'vitest'
+import type { Gang } from '../model/kinds/gang.ts'
+import { createScheduler } from './scheduler.ts'
+import { Story } from './story.fixture.ts'
+
+type Seat = NonNullable<NonNullable<Gang['status']>['seats']>['members'][number]
+
+function fleet(devices: string, options: Parameters<Story['node']>[2] = {}): Story {
+  const told = new Story(createScheduler())
+  told.queue('default')
+  told.node('a', devices, options)
+  return told
+}
+
+const cores = (cpuMilli: number) => ({ accelerators: [{ model: 'H100', count: 0 }], cpuMilli })
+
+describe('what is kept for a gang takes only once what others give back', () => {
+  /** Of eight cores `low` has six, which `urgent` will need. */
+  function kept(): Story {
+    const told = fleet('H100:2', { cpu: '8' })
+    told.gang('low', '2xH100:1', {}, { cpuMilli: 3000 })
+    told.decide()
+    told.run('low')
+    told.gang('urgent', '2xH100:1', { priority: 5 }, { cpuMilli: 3000 })
+    expect(told.decide().length).toBe(1)
+    return told
+  }
+  const sits = expect.stringMatching(/^cores#1 sits/)
+  const waits = expect.stringMatching(/^cores waits: InsufficientCpu/)
+
+  test('the cores that are left are free for others, and no more', () => {
+    const told = kept()
+    told.gang('cores', '1x', {}, cores(2000))
+    expect(told.decide()).toEqual([sits])
+    const other = kept()
+    other.gang('cores', '1x', {}, cores(2001))
+    expect(other.decide()).toEqual([waits])
+  })
+
+  test('also while only their pods are there, and of these whatever each still holds', () => {
+    const told = kept()
+    told.change('low', { suspend: true })
+    expect(told.decide()).toEqual(['low gives its seats back'])
+    told.gang('cores', '1x', {}, cores(2001))
+    expect(told.decide()).toEqual([waits])
+    told.change('cores', {
+      groups: (told.gangs.get('default/cores')?.spec.groups ?? []).map((one) => ({ ...one, cpuMilli: 2000 })),
+    })
+    expect(told.decide()).toEqual([sits])
+    told.end('low-worker-0-1')
+    told.gang('more', '1x', {}, cores(1))
+    expect(told.decide(), 'what has been given back is kept').toEqual([expect.stringMatching(/^more waits/)])
+    told.end('low-worker-1-1')
+    expect(told.decide()).toEqual([expect.stringMatching(/^urgent#1 sits/)])
+  })
+})
+
+test('seats are counted anew when they are told with other devices or ports, on the same node', () => {
+  const told = fleet('H100:4')
+  told.gang('g', '1xH100:2')
+  told.decide()
+  const { status } = told.gangs.get('default/g') ?? {}
+  const [seat] = status?.seats?.members ?? []
+  if (status?.seats === undefined || seat === undefined) throw new Error('it sits')
+  const seats = status.seats
+  const next = (change: Partial<Seat>) => {
+    told.world.edit('default/g', {}, { seats: { ...seats, members: [{ ...seat, ...change }] } })
+    told.gang('next', '1xH100:1', {}, { ports: 9 })
+    const [line] = told.decide()
+    told.apply({ kind: 'Gang', deleted: 'default/next' })
+    return line?.replace(/:.*/, '')
+  }
+  const devices = (...ids: number[]) => ids.map((at) => ({ id: `H100-${at}`, milli: 1000 }))
+  expect(next({})).toBe('next#1 sits 0@a/H100-2')
+  expect(next({ devices: devices(2, 3) })).toBe('next#1 sits 0@a/H100-0')
+  expect(next({ devices: devices(2, 0) })).toBe('next#1 sits 0@a/H100-1')
+  expect(next({ devices: devices(2) })).toBe('next#1 sits 0@a/H100-0')
+  expect(next({ devices: [{ id: 'H100-0', milli: 500 }, ...devices(2)] })).toBe('next#1 sits 0@a/H100-1')
+  expect(next({ ports: [20001, 20002] })).toBe('next waits')
+  expect(next({ ports: [20001] })).toBe('next#1 sits 0@a/H100-2')
+  expect(next({ ports: [] })).toBe('next#1 sits 0@a/H100-2')
+})
+
+test('whoever is moved to another queue is displaced there, not where it was', () => {
+  const told = fleet('H100:2')
+  told.queue('other')
+  told.gang('low', '1xH100:2')
+  told.decide()
+  told.change('low', { queue: 'other' })
+  told.gang('here', '1xH100:2', { priority: 1, preemptible: false })
+  expect(told.decide()).toEqual([expect.stringMatching(/^here waits: /)])
+  told.gang('there', '1xH100:2', { priority: 1, queue: 'other' })
+  expect(told.decide()).toEqual([expect.stringMatching(/^there#1 will sit .* when these have left: low \(InQueue\)$/)])
+})
+
+test('who waits for others to leave is not displaced itself before it sits', () => {
+  const told = fleet('H100:2')
+  told.gang('low', '1xH100:2')
+  told.decide()
+  told.gang('urgent', '1xH100:2', { priority: 5 })
+  told.decide()
+  told.gang('most', '1xH100:2', { priority: 9 })
+  expect(told.decide()).toEqual([expect.stringMatching(/^most waits: /)])
+  told.change('low', { suspend: true })
+  expect(told.decide()).toEqual([
+    'low gives its seats back',
+    expect.stringMatching(/^urgent#1 sits/),
+    expect.stringMatching(/^most#1 will sit .* when these have left: urgent \(InQueue\)$/),
+  ])
+})
+
+test('it does not come back smaller for being quicker than its own pods', () => {
+  const told = fleet('H100:6')
+  told.gang('e', '4xH100:1', {}, { min: 2 })
+  told.decide()
+  told.run('e')
+  told.change('e', { attempt: 2 })
+  expect(told.decide()).toEqual([])
+  for (const rank of [0, 1, 2]) told.end(`e-worker-${rank}-1`)
+  expect(told.decide(), 'there is room for four by now').toEqual([expect.stringMatching(/^e#2 sits 0@.* 3@/)])
+})
+
+test('a gang that restarts in a queue that was stopped keeps its place; one that was asked to leave gives it up', () => {
+  const told = fleet('H100:2')
+  told.queue('q')
+  told.gang('g', '1xH100:2', { queue: 'q' })
+  told.decide()
+  told.queue('q', { stopPolicy: 'Hold' })
+  told.change('g', { attempt: 2 })
+  told.gang('next', '1xH100:2')
+  expect(told.decide()).toEqual([
+    expect.stringMatching(/^next waits: InsufficientAccelerators/),
+    expect.stringMatching(/^g waits: QueueStopped/),
+  ])
+  const at = new Date(0).toISOString()
+  const eviction = { attempt: 1, by: 'default/x', reason: 'InQueue', message: '', at, shrinks: true } as const
+  told.world.edit('default/g', {}, { eviction })
+  expect(told.decide()).toEqual([
+    'g gives its seats back',
+    expect.stringMatching(/^g waits: QueueStopped/),
+    expect.stringMatching(/^next#1 sits/),
+  ])
+})
