@@ -55,6 +55,25 @@ describe('what is kept for a gang takes only once what others give back', () => 
   })
 })
 
+test('what another attempt of a victim holds by now does not come back', () => {
+  for (const runs of [false, true]) {
+    const told = fleet('H100:3', { cpu: '9' })
+    for (const name of ['low1', 'low2']) told.gang(name, '1xH100:1', {}, { cpuMilli: 3000 })
+    told.gang('firm', '1xH100:1', { preemptible: false }, { cpuMilli: 3000 })
+    told.decide()
+    told.gang('urgent', '2xH100:1', { priority: 5 }, { cpuMilli: 3000 })
+    told.decide()
+    for (const name of ['low1', 'firm']) told.change(name, { suspend: true })
+    told.decide()
+    told.change('low1', { suspend: false, attempt: 2 })
+    expect(told.decide()).toEqual([expect.stringMatching(/^low1#2 sits 0@a\/H100-2/)])
+    if (runs) told.run('low1')
+    told.world.edit('default/low2', {}, { restartSeconds: 3 })
+    told.gang('cores', '1x', {}, cores(1))
+    expect(told.decide()).toEqual([expect.stringMatching(/^cores waits: InsufficientCpu/)])
+  }
+})
+
 test('seats are counted anew when they are told with other devices or ports, on the same node', () => {
   const told = fleet('H100:4')
   told.gang('g', '1xH100:2')
@@ -79,6 +98,14 @@ test('seats are counted anew when they are told with other devices or ports, on 
   expect(next({ ports: [20001, 20002] })).toBe('next waits')
   expect(next({ ports: [20001] })).toBe('next#1 sits 0@a/H100-2')
   expect(next({ ports: [] })).toBe('next#1 sits 0@a/H100-2')
+  for (const port of [20003, 20007]) {
+    told.world.edit('default/g', {}, { seats: { ...seats, members: [{ ...seat, ports: [port] }] } })
+    told.gang('rest', '1xH100:1', {}, { ports: 9 })
+    const [line] = told.decide()
+    expect(line).toMatch(/^rest#1 sits/)
+    expect(line).not.toContain(String(port))
+    told.apply({ kind: 'Gang', deleted: 'default/rest' })
+  }
 })
 
 test('whoever is moved to another queue is displaced there, not where it was', () => {
@@ -107,6 +134,19 @@ test('who waits for others to leave is not displaced itself before it sits', () 
     expect.stringMatching(/^urgent#1 sits/),
     expect.stringMatching(/^most#1 will sit .* when these have left: urgent \(InQueue\)$/),
   ])
+})
+
+test('nor is whoever sat before, and waits now for others to leave', () => {
+  const told = fleet('H100:2')
+  told.node('b', 'H100:2')
+  told.gang('low', '1xH100:2')
+  told.gang('urgent', '1xH100:2', { priority: 5 }, { nodeSelector: {} })
+  told.decide()
+  told.apply({ kind: 'Node', deleted: told.gangs.get('default/urgent')?.status?.seats?.members[0]?.node ?? '' })
+  told.change('urgent', { attempt: 2 })
+  expect(told.decide()).toContainEqual(expect.stringMatching(/^urgent#2 will sit .* when these have left: low/))
+  told.gang('most', '1xH100:2', { priority: 9 })
+  expect(told.decide()).toEqual([expect.stringMatching(/^most waits: /)])
 })
 
 test('it does not come back smaller for being quicker than its own pods', () => {

@@ -124,6 +124,23 @@ describe('who displaced whom', () => {
     expect(by(again)).toEqual(['default/high'])
   })
 
+  test('is forgotten with whoever ends: those who had to spare others because of it look again', () => {
+    const { told } = fleet('cpu:1')
+    const play = () => void told.world.play()
+    for (const [name, priority] of [
+      ['one', 0],
+      ['two', 1],
+      ['three', 2],
+    ] as const) {
+      told.gang(name, '1x', { priority })
+      play()
+    }
+    told.change('one', { priority: 9 })
+    expect(told.decide(), 'three displaced two, and two displaced one').toEqual([])
+    told.apply({ kind: 'Gang', deleted: 'default/two' })
+    expect(told.decide()).toEqual([expect.stringMatching(/^one#2 will sit .* when these have left: three /)])
+  })
+
   test('is forgotten when a queue changes, but not when the same is told again; and is not remembered a second time', () => {
     const { told, by } = displaced()
     told.queue('default')
