@@ -26,6 +26,15 @@ it('a lender takes back what is his once, and is not displaced by that', () => {
   expect([...displaced.displacersOf('borrower')]).toEqual(['lender'])
 })
 
+it('says of one that is forgotten whether others had to spare somebody because of it', () => {
+  const displaced = new Displacements()
+  displaced.record('b', ['a'])
+  expect(displaced.forget('a'), 'only itself').toBe(false)
+  displaced.record('b', ['a'])
+  expect(displaced.forget('b')).toBe(true)
+  expect(displaced.forget('b')).toBe(false)
+})
+
 it('nobody is ever among those who displaced him', () => {
   const gang = fc.constantFrom('a', 'b', 'c', 'd', 'e', 'f')
   fc.assert(

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { contestsOf, couldFit } from './pool.ts'
+import { contestsOf, couldFit, isOverBelow } from './pool.ts'
 import { queueNamed, type Spec } from './quota.fixture.ts'
 import { QuotaTree } from './tree.ts'
 
@@ -35,6 +35,33 @@ it('what the fleet lends is contested in the fleet once, unless only a part is m
   expect(contests(open, { r: ['H100', 4] }, { H100: 1 })).toEqual(['H100 in the fleet'])
   const own = { q: { nominalQuota: { H100: 2, A100: 8 } }, r: {} }
   expect(contests(own, { q: ['H100', 2] }, { H100: 1, A100: 1 })).toEqual(['H100 in q', 'H100+A100 in the fleet'])
+})
+
+it('of what is lent by the fleet a part that is missing is contested first, all of it once', () => {
+  const limited = { q: { borrowingLimit: { H100: 1 } }, other: { nominalQuota: { H100: 2 } }, r: {} }
+  expect(contests(limited, { r: ['H100', 4] }, { H100: 2, A100: 1 })).toEqual([
+    'H100 in the fleet',
+    'H100+A100 in the fleet',
+  ])
+  expect(contests(limited, { r: ['H100', 4] }, { H100: 2 })).toEqual(['H100 in the fleet'])
+})
+
+it('who holds too much of one model gives nothing of another that is its own', () => {
+  const tree = new QuotaTree()
+  const quota = { nominalQuota: { H100: 2, A100: 2 } }
+  for (const name of ['q', 'r']) tree.set(queueNamed(name, { parent: 'all', ...quota }))
+  tree.set(queueNamed('all'))
+  tree.add('r', 'H100', 3000)
+  tree.add('r', 'A100', 2000)
+  const plain = { uid: 'u', priority: 0, createdAt: '', sinceMs: 0, leaving: false, preemptible: true, price: 0 }
+  const gives = (holds: Record<string, number>, above = tree.subtreeOf('all')) =>
+    isOverBelow(tree.accountOf('r'), above, { key: 'g', queue: 'r', ...plain, holds: new Map(Object.entries(holds)) }, [
+      'H100',
+      'A100',
+    ])
+  expect([gives({ H100: 1000 }), gives({ A100: 1000 }), gives({ H100: 0, A100: 1000 })]).toEqual([true, false, false])
+  expect(gives({ H100: 1000, A100: 1000 })).toBe(true)
+  expect(gives({ A100: 1000 }, tree.accountOf('r')), 'nobody stands between').toBe(true)
 })
 
 it('a request could fit what would be its queue’s if nobody held anything', () => {

@@ -42,6 +42,8 @@ describe('the accounts of the queues', () => {
     tree.addFirm('other', 'H100', 2000)
     expect(tree.firmLeft('b', 'H100'), 'it is for all who own none').toBe(4000)
     expect(tree.firmLimit('b', 'H100')).toBe(6000)
+    tree.addFirm('gone', 'H100', 1000)
+    expect(tree.firmLeft('b', 'H100'), 'also what a queue holds that is gone').toBe(3000)
   })
 
   it('gives what is not preemptible nothing of a tree that stands alone, but to its owners', () => {
