@@ -108,6 +108,85 @@ test('seats are counted anew when they are told with other devices or ports, on 
   }
 })
 
+test('a share is counted anew when it is told as another', () => {
+  const told = fleet('H100:2')
+  told.gang('g', '1xH100:0.5')
+  told.decide()
+  const { seats } = told.gangs.get('default/g')?.status ?? {}
+  const [seat] = seats?.members ?? []
+  if (seats === undefined || seat === undefined) throw new Error('it sits')
+  told.world.edit(
+    'default/g',
+    {},
+    { seats: { ...seats, members: [{ ...seat, devices: [{ id: 'H100-0', milli: 750 }] }] } },
+  )
+  told.gang('half', '1xH100:0.5')
+  expect(told.decide()).toEqual([expect.stringMatching(/^half#1 sits 0@a\/H100-1/)])
+  told.gang('quarter', '1xH100:0.25')
+  expect(told.decide()).toEqual([expect.stringMatching(/^quarter#1 sits 0@a\/H100-0/)])
+})
+
+test('what a victim still holds by its pods is charged to its queue no more', () => {
+  const told = fleet('cpu:2', { labels: { at: 'here' } })
+  told.queue('q', { nominalQuota: { cpu: 4 } })
+  told.gang('low', '2x', { queue: 'q' })
+  told.decide()
+  told.run('low')
+  told.gang('urgent', '2x', { queue: 'q', priority: 5 }, { nodeSelector: { at: 'here' } })
+  expect(told.decide().length).toBe(1)
+  told.change('low', { suspend: true })
+  expect(told.decide()).toEqual(['low gives its seats back'])
+  told.node('b', 'cpu:4')
+  told.gang('more', '3x', { queue: 'q' })
+  expect(told.decide()).toEqual([expect.stringMatching(/^more waits: OverQuota/)])
+  told.gang('less', '2x', { queue: 'q' })
+  expect(told.decide()).toEqual([expect.stringMatching(/^less#1 sits 0@b/)])
+})
+
+test('an attempt whose pods live without seats is not seated a second time', () => {
+  const told = fleet('cpu:2')
+  told.gang('g', '1x')
+  told.decide()
+  told.run('g')
+  told.change('g', { suspend: true })
+  told.decide()
+  told.change('g', { suspend: false })
+  expect(told.decide()).toEqual([])
+  told.nowMs += 1000
+  expect(told.decide()).toEqual(['g waits: Ending: pods of an earlier attempt of gang g have not ended yet'])
+  told.end('g-worker-0-1')
+  expect(told.decide()).toEqual([expect.stringMatching(/^g#1 sits/)])
+})
+
+test('a gang that restarts has its seats back, though one ahead in line waits for these nodes', () => {
+  const told = fleet('cpu:4')
+  told.gang('firm', '2x', { preemptible: false })
+  told.decide()
+  told.gang('wide', '4x', { priority: 5 })
+  expect(told.decide()).toEqual([expect.stringMatching(/^wide waits/)])
+  told.change('firm', { attempt: 2 })
+  expect(told.decide()).toEqual([expect.stringMatching(/^firm#2 sits/)])
+  told.gang('small', '1x')
+  expect(told.decide()).toEqual([expect.stringMatching(/^small waits: BehindOthers/)])
+})
+
+test('when they wait for something else, all who are alike are told, at once as many as twenty', () => {
+  const told = fleet('cpu:1')
+  told.gang('sits', '1x', { preemptible: false })
+  told.decide()
+  for (let at = 0; at < 25; at++) told.gang(`w${String(at).padStart(2, '0')}`, '1x')
+  const reasons = () => told.decide().map((line) => line.replace(/^(\S+) waits: (\w+):.*$/, '$1 $2'))
+  const all = (count: number, reason: string) =>
+    Array.from({ length: count }, (_, at) => `w${String(at).padStart(2, '0')} ${reason}`)
+  expect(reasons()).toEqual(all(25, 'InsufficientAccelerators'))
+  told.node('a', 'cpu:1', { unschedulable: true })
+  expect(reasons()).toEqual(all(20, 'NodesUnavailable'))
+  told.node('a', 'cpu:1', { unschedulable: true, labels: { x: 'y' } })
+  expect(reasons(), 'for the same reason as before').toEqual([])
+  told.node('a', 'cpu:1')
+  expect(reasons()).toEqual(all(20, 'InsufficientAccelerators'))
+})
+
 test('whoever is moved to another queue is displaced there, not where it was', () => {
   const told = fleet('H100:2')
   told.queue('other')

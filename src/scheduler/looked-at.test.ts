@@ -1,0 +1,90 @@
+import { expect, test } from 'vitest'
+import { createScheduler } from './scheduler.ts'
+import { Story } from './story.fixture.ts'
+
+/** Looking for room is dear: how often that is done is counted. */
+function counting() {
+  const scheduler = createScheduler()
+  const told = new Story(scheduler)
+  told.queue('default')
+  told.node('a', 'H100:4')
+  told.node('b', 'A100:4')
+  const { fleet } = scheduler
+  const attempt = fleet.attempt.bind(fleet)
+  let count = 0
+  fleet.attempt = <T>(work: () => T): T => {
+    count++
+    return attempt(work)
+  }
+  /** How often while it decides once. */
+  const tries = () => {
+    const before = count
+    for (const verdict of scheduler.decide(told.nowMs)) told.commit(verdict)
+    return count - before
+  }
+  /** Somebody who does not move takes one of the others. */
+  const takeElsewhere = (name: string) => {
+    told.gang(name, '1xA100:1', { preemptible: false, priority: 9 })
+    return tries()
+  }
+  return { told, scheduler, tries, takeElsewhere }
+}
+
+test('while nothing changes, nobody is looked at', () => {
+  const { told, tries } = counting()
+  told.gang('holds', '1xH100:4', { preemptible: false })
+  tries()
+  for (const name of ['x', 'y', 'z']) told.gang(name, '1xH100:2')
+  expect(tries()).toBeGreaterThan(0)
+  told.gang('late', '1xH100:2')
+  tries()
+  expect([tries(), tries()]).toEqual([0, 0])
+})
+
+test('of many that are alike one is looked at when something is freed', () => {
+  const { told, tries } = counting()
+  for (const name of ['one', 'two']) told.gang(name, '1xH100:2', { preemptible: false })
+  tries()
+  told.gang('x0', '1xH100:3')
+  tries()
+  const free = () => {
+    told.change('one', { suspend: true })
+    tries()
+    const looked = tries()
+    told.change('one', { suspend: false, attempt: told.world.gangOf('default/one').spec.attempt + 1 })
+    tries()
+    tries()
+    return looked
+  }
+  const alone = free()
+  for (let at = 1; at < 50; at++) told.gang(`x${at}`, '1xH100:3')
+  tries()
+  tries()
+  expect(alone).toBeGreaterThan(0)
+  expect(free()).toBe(alone)
+})
+
+test('whoever waits for its queue’s quota, or for more than there is, is not looked at when others take something', () => {
+  const { told, takeElsewhere, tries } = counting()
+  const alone = takeElsewhere('first')
+  told.queue('q', { nominalQuota: { H100: 1 } })
+  told.gang('over', '1xH100:2', { queue: 'q' })
+  told.gang('never', '1xH100:8')
+  tries()
+  tries()
+  expect(takeElsewhere('second')).toBe(alone)
+})
+
+test('nor is whoever waits for others to leave', () => {
+  const { told, takeElsewhere, tries } = counting()
+  const alone = takeElsewhere('first')
+  told.gang('low', '1xH100:4')
+  tries()
+  told.gang('urgent', '1xH100:4', { priority: 5 })
+  tries()
+  tries()
+  expect(told.gangs.get('default/urgent')?.status?.hold).toBeDefined()
+  expect([tries(), takeElsewhere('second'), tries()]).toEqual([0, alone, 0])
+  told.change('low', { suspend: true })
+  expect(tries()).toBeGreaterThan(0)
+})
