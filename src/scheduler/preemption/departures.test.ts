@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { annotation } from '../../model/names.ts'
 import { createScheduler } from '../scheduler.ts'
 import { Story } from '../story.fixture.ts'
 
@@ -62,6 +63,24 @@ test('of two that share a device half of which was taken, one goes on there, and
   expect(said).toEqual(['preempt default/urgent', 'bind default/urgent', 'bind default/old'])
   const seated = told.gangs.get('default/old')?.status?.seats?.members ?? []
   expect(seated.length).toBe(3)
+})
+
+test('who shrinks goes on only with devices that are well', () => {
+  const told = new Story(createScheduler())
+  told.node('a', 'H100:5')
+  told.queue('default')
+  told.gang('old', '5xH100:1', {}, { min: 2, max: 5, ports: 0 })
+  told.decide()
+  told.gang('urgent', '2xH100:1', { priority: 1 }, { ports: 0 })
+  told.decide()
+  const node = told.world.nodes.get('a')
+  if (node === undefined) throw new Error('no node')
+  const devices = [0, 1, 2, 3, 4].map((at) => ({ id: `H100-${at}`, model: 'H100', healthy: at !== 3 }))
+  const annotations = { ...node.metadata.annotations, [annotation.nodeDevices]: JSON.stringify(devices) }
+  told.world.put({ ...node, metadata: { ...node.metadata, annotations } })
+  told.world.play()
+  const seated = told.gangs.get('default/old')?.status?.seats?.members ?? []
+  expect(seated.flatMap((member) => member.devices.map(({ id }) => id))).toEqual(['H100-2', 'H100-4'])
 })
 
 test('who was to leave and sits elsewhere by now counts for its queue again', () => {

@@ -13,6 +13,7 @@ interface Held {
   uid: string
   priority: number
   gpus: number
+  speed: number
   /** Beside those that it needs. */
   more: number
   since: number
@@ -29,6 +30,7 @@ const usual: Held = {
   uid: 'u',
   priority: 0,
   gpus: 1,
+  speed: 1,
   more: 0,
   since: 1,
   checkpoint: undefined,
@@ -58,7 +60,7 @@ function change(state: GangState, told: Partial<Held>): GangState {
     status: {
       conditions: [],
       checkpoints: [],
-      seats: { attempt: 1, epoch: 1, at: at(one.since), masterAddr: 'n', masterPort: 1, members },
+      seats: { attempt: 1, epoch: 1, at: at(one.since), masterAddr: 'n', masterPort: 1, speed: one.speed, members },
       restartSeconds: 60 * one.restart,
       ...(one.onRequest === undefined ? {} : { checkpointRequestSeconds: 60 * one.onRequest }),
       ...(one.checkpoint === undefined ? {} : { checkpoint: { ...checkpoint, at: at(one.checkpoint) } }),
@@ -130,6 +132,15 @@ describe('the order in which gangs are asked to leave', () => {
     const seated = seatedOf({ large: { since: 900, gpus: 4 }, small: { since: 500 } })
     expect(keysOf(seated.inOrder(1000 * minute, anyOf))).toEqual(['large', 'small'])
     expect(keysOf(seated.inOrder(1200 * minute, anyOf))).toEqual(['small', 'large'])
+  })
+
+  test('work on slow accelerators is worth less: it is done again sooner', () => {
+    const seated = seatedOf({ slow: { gpus: 2, speed: 0.25, since: 800 }, fast: { since: 880 } })
+    const prices = [...seated.inOrder(nowMs, anyOf)].map(({ key, price }) => [key, price / 60])
+    expect(prices).toEqual([
+      ['slow', 200 * 0.5],
+      ['fast', 120],
+    ])
   })
 
   test('at the same price who can go on with fewer goes first', () => {
@@ -214,6 +225,7 @@ test('after any history they are in the order of those who are there, sorted at 
     uid: fc.constantFrom('u', 'v'),
     priority: fc.constantFrom(0, 0, 1),
     gpus: fc.constantFrom(1, 1, 2),
+    speed: fc.constant(1),
     more: fc.constantFrom(0, 1),
     since: fc.integer({ min: 1, max: 4 }),
     checkpoint: fc.option(fc.integer({ min: 2, max: 6 }), { nil: undefined }),
