@@ -141,6 +141,12 @@ test('what a victim still holds by its pods is charged to its queue no more', ()
   expect(told.decide()).toEqual([expect.stringMatching(/^more waits: OverQuota/)])
   told.gang('less', '2x', { queue: 'q' })
   expect(told.decide()).toEqual([expect.stringMatching(/^less#1 sits 0@b/)])
+  for (const rank of [0, 1]) told.end(`low-worker-${rank}-1`)
+  told.gang('one', '1x', { queue: 'q' })
+  expect(told.decide(), 'nor does it free anything for its queue when they end').toEqual([
+    expect.stringMatching(/^urgent#1 sits 0@a/),
+    expect.stringMatching(/^one waits: OverQuota/),
+  ])
 })
 
 test('an attempt whose pods live without seats is not seated a second time', () => {
@@ -158,16 +164,23 @@ test('an attempt whose pods live without seats is not seated a second time', () 
   expect(told.decide()).toEqual([expect.stringMatching(/^g#1 sits/)])
 })
 
-test('a gang that restarts has its seats back, though one ahead in line waits for these nodes', () => {
+test('a gang that restarts has its seats back, or others, though one ahead in line waits for these nodes', () => {
   const told = fleet('cpu:4')
-  told.gang('firm', '2x', { preemptible: false })
+  told.gang('half', '2x', { preemptible: false })
   told.decide()
+  told.node('b', 'cpu:2')
+  told.gang('firm', '2x', { preemptible: false }, { nodeSelector: {} })
+  told.decide()
+  const node = told.gangs.get('default/firm')?.status?.seats?.members[0]?.node
   told.gang('wide', '4x', { priority: 5 })
   expect(told.decide()).toEqual([expect.stringMatching(/^wide waits/)])
   told.change('firm', { attempt: 2 })
-  expect(told.decide()).toEqual([expect.stringMatching(/^firm#2 sits/)])
+  expect(told.decide()).toEqual([expect.stringMatching(`^firm#2 sits 0@${node}`)])
   told.gang('small', '1x')
   expect(told.decide()).toEqual([expect.stringMatching(/^small waits: BehindOthers/)])
+  told.node(node ?? '', node === 'a' ? 'cpu:4' : 'cpu:2', { unschedulable: true })
+  told.change('firm', { attempt: 3 })
+  expect(told.decide()).toContainEqual(expect.stringMatching(/^firm#3 sits/))
 })
 
 test('when they wait for something else, all who are alike are told, at once as many as twenty', () => {

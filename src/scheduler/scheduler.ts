@@ -459,8 +459,9 @@ export class FleetScheduler extends State implements Scheduler, Explained {
   }
 }
 
+/** Of one gang. */
 function isSame(a: Verdict, b: Verdict): boolean {
-  return a.kind === b.kind && a.gang === b.gang && a.resourceVersion === b.resourceVersion
+  return a.kind === b.kind && a.resourceVersion === b.resourceVersion
 }
 
 function about(state: GangState): { gang: string; resourceVersion: string; attempt: number } {
