@@ -74,7 +74,12 @@ describe('what the first in line keeps', () => {
     gangNamed('behind', [groupOf(1, { accelerators: [{ model, count: 1 }] })], spec)
 
   function keeping(starts: Record<string, Start>, last?: LastKept, world = fleet()) {
-    const reservations = new Reservations(world.fleet, (gang) => starts[gang], last)
+    const reservations = new Reservations(
+      world.fleet,
+      (gang) => starts[gang],
+      () => false,
+      last,
+    )
     const add = (gang: string, shortage: Shortage) => reservations.add({ kind: 'shortage', shortage }, gang)
     const nodes = (model: string, spec?: Partial<Gang['spec']>, nowMs = 0) => {
       const kept = reservations.for(asking(model, spec), nowMs).of(model)
@@ -148,7 +153,7 @@ describe('what the first in line keeps', () => {
         asked++
         return undefined
       }
-      const reservations = new Reservations(known, startOf, last)
+      const reservations = new Reservations(known, startOf, () => false, last)
       reservations.add({ kind: 'shortage', shortage }, 'g')
       const before = asked
       for (let times = 0; times < 3; times++) reservations.for(asking('H100'), 0).of('H100')
