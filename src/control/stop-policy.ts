@@ -16,10 +16,10 @@ export function whenQueueStops(keysOf: (queue: string) => readonly string[]): Wa
   const here = 'None'
   return {
     kind: 'Queue',
-    keys: ({ metadata: { name, deletionTimestamp }, spec: { stopPolicy } }, type) => {
+    keys: ({ metadata: { name, deletionTimestamp }, spec: { stopPolicy, order } }, type) => {
       const before = known.get(name) ?? here
       if (type === 'DELETED') known.delete(name)
-      else known.set(name, deletionTimestamp === undefined ? stopPolicy : `${stopPolicy}, leaving`)
+      else known.set(name, [stopPolicy, order, deletionTimestamp && 'leaving'].filter(Boolean).join())
       return before === (known.get(name) ?? here) ? [] : keysOf(name)
     },
   }

@@ -1,5 +1,6 @@
 import type { Gang } from '../model/kinds/gang.ts'
 import { label } from '../model/names.ts'
+import { servedStepsMax } from '../model/served.ts'
 import type { Seats, Verdict, Victim } from './contract.ts'
 
 /** What the scheduler keeps of each gang. */
@@ -22,6 +23,11 @@ export interface GangState {
   inFlight: { verdict: Verdict; outcome?: 'committed' | 'stale' } | undefined
   /** Since when it waits for pods of its own to end. */
   endingSinceMs: number | undefined
+}
+
+/** Higher goes first, and may take from lower: its priority, and of equal ones whoever has had fewer steps of accelerator-time. */
+export function standingOf({ priority, served = 0 }: Pick<Gang['spec'], 'priority' | 'served'>): number {
+  return priority - served / (servedStepsMax + 1)
 }
 
 /** Seats that it has, or that it will have once others have left. */

@@ -118,6 +118,8 @@ export class FleetScheduler extends State implements Scheduler, Explained {
     this.gangs.set(key, state)
     const before = state.object
     state.object = object
+    // What it was to others it was with less accelerator-time: they may ask each other once more.
+    if (before.spec.served !== object.spec.served && this.displaced.forget(key)) this.fleet.generation++
     this.countFirm(state, !object.spec.preemptible)
     this.#mix.set(key, object)
     this.#land(state)

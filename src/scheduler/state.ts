@@ -9,7 +9,7 @@ import { claimsOf } from './fit/seats.ts'
 import { Fleet } from './fleet/fleet.ts'
 import { type Claim, heldMilli, type NodeState } from './fleet/nodes.ts'
 import { claimFromPod, hasEnded } from './fleet/read-pod.ts'
-import { type GangState, hasLeft, isEnough, type Kept, keptBy, larger, podsOf, victimsOf } from './gangs.ts'
+import { type GangState, hasLeft, isEnough, type Kept, keptBy, larger, podsOf, standingOf, victimsOf } from './gangs.ts'
 import { Line } from './line/line.ts'
 import { Arrivals } from './preemption/arrivals.ts'
 import { Budgets } from './preemption/budgets.ts'
@@ -283,7 +283,7 @@ export class State {
 
   /** Others may take from it now, or because of it. */
   noteArrival({ object: { spec }, holds }: GangState): void {
-    this.arrivals.note({ queue: spec.queue, priority: spec.priority, models: [...holds.keys()] })
+    this.arrivals.note({ queue: spec.queue, priority: standingOf(spec), models: [...holds.keys()] })
   }
 
   /** Who leaves is charged to its queue no more for what it still holds. */

@@ -438,11 +438,13 @@ function preemptionOf(
 function edits(options: Map<string, string>): Partial<Gang['spec']> {
   const [queue, priority] = [take(options, 'queue'), numberOf(take(options, 'priority'))]
   const [preemptible, expected] = [booleanOf(take(options, 'preemptible')), take(options, 'expected')]
+  const served = numberOf(take(options, 'served'))
   return {
     ...(queue === undefined ? {} : { queue }),
     ...(priority === undefined ? {} : { priority }),
     ...(preemptible === undefined ? {} : { preemptible }),
     ...(expected === undefined ? {} : { expectedSeconds: durationMs(expected) / 1000 }),
+    ...(served === undefined ? {} : { served }),
   }
 }
 

@@ -11,12 +11,15 @@ import { askForCheckpoint, commitCheckpoint } from './checkpoints.ts'
 import { type Ending, endingOf } from './completion.ts'
 import { strikeDamaged } from './damage.ts'
 import { noteExpectedEnd } from './expected-end.ts'
-import { followSpec, gangFor, patchGang } from './gang.ts'
+import { followSpec, gangFor, nextStepInMs, patchGang } from './gang.ts'
 import { missingFor } from './hold.ts'
 import { gangOf, isFinished, type JobStatus, look, type Seen } from './job.ts'
 import { makePods } from './pods.ts'
 import { type Stand, statusNow, statusWithoutGang, withoutProgress } from './status.ts'
 import { evictAll, suspendOrResume } from './suspend.ts'
+
+/** Whoever has long to wait looks again in between. */
+const againMsMax = 3_600_000
 
 /** Progress is shown this often; whatever somebody waits for is written at once. */
 const progressEveryMs = 1_000
@@ -86,7 +89,12 @@ export function createTraining(context: Context): Reconciler {
     const problem = typeof made === 'object' ? made.problem : undefined
     const asked = await askForCheckpoint(context, seen, checkpointAskedAtMs)
     const shown = await show(seen, ending, problem)
-    return sooner(sooner(asked, shown), ending.untilMs === undefined ? settled() : again(ending.untilMs - seen.nowMs))
+    const stepInMs = nextStepInMs(context, seen)
+    const served = stepInMs === undefined ? settled() : again(Math.min(stepInMs, againMsMax))
+    return sooner(
+      sooner(sooner(asked, shown), served),
+      ending.untilMs === undefined ? settled() : again(ending.untilMs - seen.nowMs),
+    )
   }
 
   /**

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { capacityType } from '../capacity.ts'
+import { servedStepsMax } from '../served.ts'
 import { disruptionBudget } from './disruption-budget.ts'
 import { base, conditions, count, observedGeneration, seconds, step, timestamp } from './fields.ts'
 import { together, topology } from './topology.ts'
@@ -73,6 +74,15 @@ export const gang = z
         attempt: z.number().int().min(1).describe('Raised for each new incarnation; seats of an older one are void.'),
         queue: z.string().describe('The Queue whose share it uses.'),
         priority: z.number().int().describe('Higher goes first.'),
+        served: z
+          .number()
+          .int()
+          .min(0)
+          .max(servedStepsMax)
+          .optional()
+          .describe(
+            'Accelerator-time that it has had, in steps, where its Queue is ordered by that: of equal priority whoever has had less goes first.',
+          ),
         preemptible: z.boolean().default(true).describe('Whether its seats may be taken.'),
         disruptionBudget: disruptionBudget
           .extend({ of: z.string().describe('Gangs of the namespace that say the same name share it.') })

@@ -17,6 +17,12 @@ export const queue = z
         nominalQuota: perModel.optional().describe('Accelerators by model; unlimited when left out.'),
         borrowingLimit: perModel.optional().describe('How much more it may borrow, by model; unlimited when left out.'),
         lendingLimit: perModel.optional().describe('How much of its quota others may borrow, by model.'),
+        order: z
+          .enum(['Age', 'LeastServed'])
+          .optional()
+          .describe(
+            'Which of its jobs of one priority goes first: the oldest (when left out), or the one that has had least accelerator-time. It may displace those that have had more by a step (half an accelerator-hour, then three times as much each).',
+          ),
         preemption: z
           .strictObject({
             withinQueue: z

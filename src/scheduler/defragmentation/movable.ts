@@ -2,7 +2,7 @@ import type { Gang } from '../../model/kinds/gang.ts'
 import { priceOfGang } from '../../model/lost-work.ts'
 import { demandsOf } from '../fit/demand.ts'
 import type { Demand } from '../fleet/rooms.ts'
-import { type GangState, isReplica } from '../gangs.ts'
+import { type GangState, isReplica, standingOf } from '../gangs.ts'
 import type { Seating } from '../preemption/stage.ts'
 import type { QuotaTree } from '../quota/tree.ts'
 
@@ -86,9 +86,12 @@ export class Movables {
   }
 
   #mayMove(gang: Gang): boolean {
-    const { preemptible, priority, queue, disruptionBudget } = gang.spec
+    const { preemptible, queue, disruptionBudget } = gang.spec
     const isStopped = !isReplica(gang)
-    if (!preemptible || (isStopped && (priority > this.#for.spec.priority || disruptionBudget !== undefined)))
+    if (
+      !preemptible ||
+      (isStopped && (standingOf(gang.spec) > standingOf(this.#for.spec) || disruptionBudget !== undefined))
+    )
       return false
     const known = this.#isOfTree.get(queue)
     if (known !== undefined) return known

@@ -12,7 +12,7 @@ import type { Reserved } from '../fit/shortage.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import type { Claim, NodeState } from '../fleet/nodes.ts'
 import { roomIfOpen } from '../fleet/rooms.ts'
-import { isReplica, membersByGroup, nextOf, placeOf, wantsOf } from '../gangs.ts'
+import { isReplica, membersByGroup, nextOf, placeOf, standingOf, wantsOf } from '../gangs.ts'
 import { quotaLeft } from '../line/admission.ts'
 import { alternativeInUse, canComeBack } from '../line/growth.ts'
 import { comingFrom, lessBy } from '../preemption/coming.ts'
@@ -227,7 +227,7 @@ function candidateOf({ key, state, seats, price }: Movable): Candidate {
     key,
     uid: metadata.uid ?? '',
     queue: spec.queue,
-    priority: spec.priority,
+    priority: standingOf(spec),
     createdAt: metadata.creationTimestamp ?? '',
     sinceMs: Date.parse(seats.at),
     leaving: false,

@@ -1,6 +1,6 @@
 import { isMeant } from '../../model/accelerators.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
-import { type GangState, wantsOf } from '../gangs.ts'
+import { type GangState, standingOf, wantsOf } from '../gangs.ts'
 import type { Account } from '../quota/account.ts'
 import { isAllowed } from '../quota/candidates.ts'
 import { lowestCommon } from '../quota/pool.ts'
@@ -23,14 +23,14 @@ export function yieldsIn(quota: QuotaTree, gangs: ReadonlyMap<string, Pick<GangS
 function couldReclaim(quota: QuotaTree, gang: Gang, other: Gang, model: string): boolean {
   const { queue } = gang.spec
   if (queue === other.spec.queue || !other.spec.preemptible) return false
-  if (!isAllowed(quota.policyOf(queue).reclaimWithinCohort, standingOf(gang), standingOf(other))) return false
+  if (!isAllowed(quota.policyOf(queue).reclaimWithinCohort, contenderOf(gang), contenderOf(other))) return false
   const wants = wantsOf(gang)
   if (quota.isBorrowing(queue, wants.keys(), wants)) return false
   return wouldBorrow(quota, other, model, quota.accountOf(queue))
 }
 
-function standingOf({ metadata, spec }: Gang): { priority: number; createdAt: string } {
-  return { priority: spec.priority, createdAt: metadata.creationTimestamp ?? '' }
+function contenderOf({ metadata, spec }: Gang): { priority: number; createdAt: string } {
+  return { priority: standingOf(spec), createdAt: metadata.creationTimestamp ?? '' }
 }
 
 /** From outside of all that it and the other account are both part of: what a tree owns it shares out itself. */

@@ -4,6 +4,7 @@ import { compare } from '../compare.ts'
 import type { Victim } from '../contract.ts'
 import type { Shortage } from '../fit/shortage.ts'
 import type { NodeState } from '../fleet/nodes.ts'
+import { standingOf } from '../gangs.ts'
 
 /**
  * Gangs that wait for seats, by priority, then age, then name. Gangs of one shape (queue, namespace, groups) stand in
@@ -228,7 +229,7 @@ export function isPreempting(blocked: Blocked | undefined): boolean {
 }
 
 export function goesBefore(a: Waiting, b: Waiting): boolean {
-  const byPriority = b.gang.spec.priority - a.gang.spec.priority
+  const byPriority = standingOf(b.gang.spec) - standingOf(a.gang.spec)
   if (byPriority !== 0) return byPriority < 0
   return (
     compare(a.gang.metadata.creationTimestamp ?? '', b.gang.metadata.creationTimestamp ?? '') < 0 ||

@@ -1,6 +1,6 @@
 import type { Gang } from '../../model/kinds/gang.ts'
 import { compare } from '../compare.ts'
-import { wantsOf } from '../gangs.ts'
+import { standingOf, wantsOf } from '../gangs.ts'
 import { type Account, compareShares } from '../quota/account.ts'
 import type { QuotaTree } from '../quota/tree.ts'
 import { goesBefore, type Waiting } from './line.ts'
@@ -75,7 +75,7 @@ export class Order {
   #isBefore(some: readonly Head[], others: readonly Head[]): boolean {
     const [a, b] = [some.at(-1)?.head, others.at(-1)?.head]
     if (a === undefined || b === undefined) return a !== undefined
-    const byPriority = b.gang.spec.priority - a.gang.spec.priority
+    const byPriority = standingOf(b.gang.spec) - standingOf(a.gang.spec)
     if (byPriority !== 0) return byPriority < 0
     const byShare = this.#compareShares(a.gang, b.gang)
     return byShare === 0 ? goesBefore(a, b) : byShare < 0

@@ -1,5 +1,6 @@
 import { anyGpu } from '../../model/accelerators.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
+import { standingOf } from '../gangs.ts'
 import { justBelow, lowestCommon } from '../quota/pool.ts'
 import type { QuotaTree } from '../quota/tree.ts'
 
@@ -43,7 +44,8 @@ export function isWithinReach(quota: QuotaTree, { spec }: Gang, { queue, priorit
   if (contested.length === 0) return false
   if (queue === spec.queue) {
     if (policy.withinQueue === 'Never') return false
-    return priority < spec.priority || (priority === spec.priority && policy.withinQueue !== 'LowerPriority')
+    const own = standingOf(spec)
+    return priority < own || (priority === own && policy.withinQueue !== 'LowerPriority')
   }
   if (policy.reclaimWithinCohort === 'Never') return false
   const [own, other] = [quota.accountOf(spec.queue), quota.accountOf(queue)]

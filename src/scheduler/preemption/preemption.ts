@@ -5,7 +5,7 @@ import type { Victim } from '../contract.ts'
 import { atLeast } from '../fit/least.ts'
 import type { Placed } from '../fit/search.ts'
 import type { Reserved } from '../fit/shortage.ts'
-import { type GangState, isElastic, isEnough, podsOf, wantsOf } from '../gangs.ts'
+import { type GangState, isElastic, isEnough, podsOf, standingOf, wantsOf } from '../gangs.ts'
 import { mayEverHold } from '../line/admission.ts'
 import type { Limits, Start } from '../line/line.ts'
 import type { Candidate, Request } from '../quota/candidates.ts'
@@ -173,8 +173,8 @@ function canGoOn(gang: Gang, placed: readonly Placed[]): boolean {
 }
 
 export function requestOf(gang: string, object: Gang): Request {
-  const { queue, priority } = object.spec
-  return { gang, queue, priority, createdAt: createdAt(object), wants: wantsOf(object) }
+  const { queue } = object.spec
+  return { gang, queue, priority: standingOf(object.spec), createdAt: createdAt(object), wants: wantsOf(object) }
 }
 
 function createdAt(gang: Gang): string {

@@ -1,6 +1,6 @@
 import type { Gang } from '../../model/kinds/gang.ts'
 import { priceOfStopping } from '../../model/lost-work.ts'
-import type { GangState } from '../gangs.ts'
+import { type GangState, standingOf } from '../gangs.ts'
 import { type Candidate, candidateOrder } from '../quota/candidates.ts'
 import { compare } from '../quota/quotas.ts'
 import { Sequence } from '../quota/sequence.ts'
@@ -197,7 +197,7 @@ function entryOf(state: GangState): Entry {
   return {
     state,
     uid: metadata.uid ?? '',
-    priority: spec.priority,
+    priority: standingOf(spec),
     rate,
     sinceMs,
     lostFromMs: lostFrom(status, sinceMs),

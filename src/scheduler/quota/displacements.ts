@@ -14,7 +14,8 @@
  *
  * One exception, for a lender gets back what is his: a gang within its queue's own quota may displace one that displaced
  * it, once for each such pair. There are finitely many pairs, so that only delays the end. What a gang was to others is
- * forgotten when it ends; when queues or capacity change, everything is: what went round before may be right now.
+ * forgotten when it ends, and each time that it has had a step more of accelerator-time, which is some fifteen times at
+ * most and costs it that time; when queues or capacity change, everything is: what went round before may be right now.
  */
 export class Displacements {
   readonly #by = new Map<string, Set<string>>()

@@ -215,7 +215,7 @@ function higherPriority(scene: Scene, gang: Gang): Candidate[] {
   const above = new Set<number>()
   for (const { waiting } of scene.line.lanes()) above.add((waiting[0]?.gang.spec.priority ?? own) + 1)
   for (const queue of scene.queues.keys()) {
-    for (const priority of scene.seatedIn(queue)?.priorities() ?? []) above.add(priority + 1)
+    for (const priority of scene.seatedIn(queue)?.priorities() ?? []) above.add(Math.floor(priority) + 1)
   }
   return [...above]
     .filter((priority) => priority > own)
