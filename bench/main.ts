@@ -11,6 +11,7 @@ const benches: Record<string, () => Promise<{ rows(): Promise<Row[]> }>> = {
   scheduler: () => import('./scheduler.ts'),
   contended: () =>
     import('./scheduler/contended.ts').then(({ contendedRows }) => ({ rows: async () => contendedRows() })),
+  philly: () => import('./scheduler/philly.ts'),
   fidelity: () => import('./scheduler/fidelity.ts'),
   moves: () => import('./scheduler/moves.ts').then(({ rows }) => ({ rows: () => rows(counts[0]) })),
   cycles: () =>

@@ -51,10 +51,17 @@ const patience = 60
  * and 6), and now and then all comes to rest without new work (5: no evictions without end, and nothing is kept any
  * more; 4: nobody waits for what a scheduler that looks at all of it anew would give him). The same seed plays the same
  * game. `hasLimits`: with minimum run times and disruption budgets. `hasMoves`: fleets that are less full,
- * in pieces, where some gangs are replicas, and others may move so that one fits.
+ * in pieces, where some gangs are replicas, and others may move so that one fits. `areServed`: now and then one that sits has
+ * had a step more of accelerator-time.
  */
-export function playGame(seed: number, moves = movesMax, hasLimits = true, hasMoves = false): Played {
-  return new Game(seed, hasLimits, hasMoves).play(moves)
+export function playGame(
+  seed: number,
+  moves = movesMax,
+  hasLimits = true,
+  hasMoves = false,
+  areServed = false,
+): Played {
+  return new Game(seed, hasLimits, hasMoves, areServed).play(moves)
 }
 
 class Game implements Played {
@@ -72,18 +79,20 @@ class Game implements Played {
   readonly #withPods: boolean
   readonly #owned: ReturnType<typeof ownedIn>
   readonly #mayMove: boolean
+  readonly #served: Random | undefined
   #move = 0
   readonly #arrivedAt = new Map<string, number>()
   #log: string[] = []
   /** Whom something was freed for, by gang; `isSpoilt` once something else happened to it. */
   readonly #promised = new Map<string, { attempt: number; nodes: Set<string>; isSpoilt: boolean }>()
 
-  constructor(seed: number, hasLimits: boolean, hasMoves: boolean) {
+  constructor(seed: number, hasLimits: boolean, hasMoves: boolean, areServed: boolean) {
     this.#seed = seed
     this.#mayMove = hasMoves
     this.#random = seededRandom(seed)
     this.#drawn = new Drawn(this.#random.split('drawn'), { hasLimits, hasMoves })
     this.#withPods = this.#random.split('pods').float() < 0.4
+    this.#served = areServed ? this.#random.split('served') : undefined
     const watched = watch(this.#scheduler, (verdicts) => this.#watch(verdicts))
     this.#world = new Rehearsal(watched, { nowMs: 1_000_000, runsPods: this.#withPods })
     this.#owned = ownedIn(this.#drawn)
@@ -110,6 +119,7 @@ class Game implements Played {
 
   #turn(): void {
     this.#act()
+    this.#serve()
     this.#follow(this.#world.play())
     this.#audit()
     if (this.#move % movesToRest === movesToRest - 1) this.#rest()
@@ -230,6 +240,18 @@ class Game implements Played {
     const { attempt } = this.#world.gangOf(key).spec
     const checkpoint = { step: 1, attempt, at, digest: 'd', bytes: 1, manifests: [] }
     this.#world.edit(key, {}, { checkpoint, restartSeconds: this.#random.int(1, 300) })
+  }
+
+  /** Whoever sits has had more accelerator-time by now. */
+  #serve(): void {
+    const { gangs } = this.#world
+    for (const [key, gang] of this.#served === undefined ? [] : [...gangs]) {
+      const { served = 0 } = gang.spec
+      if (!isSeated(gang) || served >= 15 || (this.#served?.float() ?? 1) > 0.05) continue
+      this.#note(`${key} has been served ${served + 1} steps`)
+      this.#spoil(key)
+      this.#world.edit(key, { served: served + 1 })
+    }
   }
 
   #suspend(key: string): void {

@@ -84,6 +84,12 @@ describe('random histories on nearly full fleets', () => {
     expect(moves, 'somebody moves now and then').toBeGreaterThan(2)
   })
 
+  test('where the least served go first, it comes to rest as well, however often somebody has had a step more', () => {
+    let evictions = 0
+    for (const seed of [1, 2]) evictions += playGame(seed, 120, seed === 1, false, true).evictions
+    expect(evictions, 'somebody is displaced now and then').toBeGreaterThan(20)
+  })
+
   test.each(broken)('seed %i, which broke a rule once', (seed, moves) => {
     expect(playGame(unscrambled(seed), moves, false).rests).toBeGreaterThan(0)
   })

@@ -438,10 +438,12 @@ export class FleetScheduler extends State implements Scheduler, Explained {
     return verdict
   }
 
-  /** A gang that restarts stands in a lane of its own: it has room that others alike have not. */
+  /** A gang that restarts stands in a lane of its own while it has room that others alike have not. */
   #laneKeyOf({ key, object, seats }: GangState): string {
     const { spec, metadata } = object
-    const isLikeOthers = seats === undefined && spec.attempt === 1 && spec.replaces === undefined
+    const { status } = object
+    const hasNothing = seats === undefined && status?.seats === undefined && status?.hold === undefined
+    const isLikeOthers = hasNothing && this.livePodsOf(key).size === 0 && spec.replaces === undefined
     const own = isLikeOthers ? '' : key
     const company = spec.groups.map((group) => this.fleet.neighbours.of(object, group)?.key)
     const { queue, preemptible, groups, topology, together } = spec
