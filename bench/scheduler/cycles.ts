@@ -5,21 +5,25 @@ import type { Row } from '../row.ts'
 const toldMax = 5
 
 /**
- * Random histories on nearly full fleets of tens of nodes, seed after seed, until so many decisions were made; and a fifth of
- * that on fleets in pieces, where others may move so that one fits. A game in which a rule is broken ends there, and its
+ * Random histories on nearly full fleets of tens of nodes, seed after seed, until so many decisions were made; a fifth of
+ * that on fleets in pieces, where others may move so that one fits, and a fifth where the least served go first. A game in which a rule is broken ends there, and its
  * seed is told: `src/scheduler/game.property.test.ts` is where it belongs.
  */
 export function cycleRows(stepsWanted: number, firstSeed = 1): Row[] {
-  return [played(stepsWanted, firstSeed, false), played(stepsWanted / 5, firstSeed, true)]
+  return [
+    played(stepsWanted, firstSeed),
+    played(stepsWanted / 5, firstSeed, 'moves'),
+    played(stepsWanted / 5, firstSeed, 'served'),
+  ]
 }
 
-function played(stepsWanted: number, firstSeed: number, hasMoves: boolean): Row {
+function played(stepsWanted: number, firstSeed: number, kind?: 'moves' | 'served'): Row {
   const all = { steps: 0, games: 0, evictions: 0, moves: 0, inUse: 0, rests: 0, otherwise: 0 }
   const broken: Broken[] = []
   const startedAt = performance.now()
   for (let seed = firstSeed; all.steps < stepsWanted; seed++) {
     try {
-      const game = playGame(seed, movesMax, true, hasMoves)
+      const game = playGame(seed, movesMax, true, kind === 'moves', kind === 'served')
       all.games++
       all.steps += game.steps
       all.evictions += game.evictions
@@ -36,9 +40,9 @@ function played(stepsWanted: number, firstSeed: number, hasMoves: boolean): Row 
   }
   const seconds = (performance.now() - startedAt) / 1000
   const inUse = ((100 * all.inUse) / Math.max(1, all.games)).toFixed(1)
-  const moved = hasMoves ? `, of which ${all.moves} moved elsewhere` : ''
+  const moved = kind === 'moves' ? `, of which ${all.moves} moved elsewhere` : ''
   return {
-    row: `preemption cycles in ${all.steps} fuzzed steps${hasMoves ? ', with moves' : ''}`,
+    row: `preemption cycles in ${all.steps} fuzzed steps${kind === undefined ? '' : kind === 'moves' ? ', with moves' : ', least served first'}`,
     value: broken.length,
     unit: '',
     bar: '0',

@@ -10,6 +10,10 @@ const [firstStepSeconds, factor] = [1800, 3]
 /** Nobody has had more steps: 1,800 × 3^14 accelerator-seconds are 272 accelerator-years. */
 export const servedStepsMax = 15
 
+/** Accelerator-seconds from which it is 1, 2, … steps. */
+const thresholds = [firstStepSeconds]
+while (thresholds.length < servedStepsMax) thresholds.push(factor * (thresholds.at(-1) ?? 0))
+
 /** Of so many accelerator-seconds. */
 export function servedSteps(acceleratorSeconds: number): number {
   let steps = 0
@@ -19,5 +23,5 @@ export function servedSteps(acceleratorSeconds: number): number {
 
 /** Accelerator-seconds from which it is so many steps, one or more. */
 export function secondsOfStep(steps: number): number {
-  return firstStepSeconds * factor ** (steps - 1)
+  return thresholds[steps - 1] ?? Number.POSITIVE_INFINITY
 }

@@ -1,3 +1,4 @@
+import type { Gang } from '../../model/kinds/gang.ts'
 import { priceOfGang } from '../../model/lost-work.ts'
 import type { Why } from '../contract.ts'
 import type { GangState } from '../gangs.ts'
@@ -12,13 +13,13 @@ type Displaceable = NonNullable<Why['displaceable']>
 export function displaceableBy(scene: Explained, state: GangState, nowMs: number): Displaceable {
   const { quota } = scene
   const { object, holds } = state
-  const { queue, priority, preemptible } = object.spec
+  const { queue, preemptible } = object.spec
   const price = priceOfGang(object, nowMs)
   const borrows = [...holds].flatMap(([model, milli]) => {
     const over = Math.min(milli, -quota.nominalLeft(queue, model))
     return over > 0 ? [{ model, accelerators: over / 1000 }] : []
   })
-  const by = preemptible ? [...inQueue(quota, queue, priority), ...fromOthers(scene, queue, borrows)] : []
+  const by = preemptible ? [...inQueue(quota, object.spec), ...fromOthers(scene, queue, borrows)] : []
   const spared = by.length === 0 ? undefined : sparedNow(scene, state, nowMs)
   return { by, ...(spared === undefined ? {} : { spared }), borrows, priceSeconds: price?.gpuSeconds ?? 0 }
 }
@@ -33,11 +34,12 @@ function sparedNow({ quota, budgets }: Explained, state: GangState, nowMs: numbe
   return isHeld ? 'not now, as its service can spare no more replicas (disruptionBudget)' : undefined
 }
 
-function* inQueue(quota: QuotaTree, queue: string, priority: number): Iterable<string> {
+function* inQueue(quota: QuotaTree, { queue, priority, served = 0 }: Gang['spec']): Iterable<string> {
   const { withinQueue } = quota.policyOf(queue)
   if (withinQueue === 'Never') return
   const older = withinQueue === 'LowerOrNewerEqualPriority' ? `, or of ${priority} and older` : ''
-  yield `priority above ${priority} in queue ${queue}${older}`
+  const less = served > 0 ? `, or of ${priority} and less accelerator-time by a step` : ''
+  yield `priority above ${priority} in queue ${queue}${less}${older}`
 }
 
 /** What is borrowed may be taken back: by who owns it, or, with fair sharing, by whose share stays the smaller. */
