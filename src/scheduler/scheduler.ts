@@ -203,7 +203,7 @@ export class FleetScheduler extends State implements Scheduler, Explained {
   #walk(nowMs: number, verdicts: Verdict[]): Reservations {
     const yields = yieldsIn(this.quota, this.gangs)
     const reserved = new Reservations(this.fleet, (key) => this.startOf(key, nowMs), yields, this.#lastKept)
-    const order = new Order(this.quota, lanesOf(this.line))
+    const order = new Order(this.quota, lanesOf(this.line, this.fleet.layout))
     let full: { lane: Lane; fit: Unfit } | undefined
     for (let next = order.next(); next !== undefined; next = order.next()) {
       const { head } = next
@@ -237,7 +237,7 @@ export class FleetScheduler extends State implements Scheduler, Explained {
 
   /**
    * Whether the gang may fare otherwise than when it was looked at last. Whoever waits for others to leave is
-   * told when one of them has left. Others look again when something was freed, or is kept for others than before, and when
+   * told when one of them has left, and looks again when nodes have come. Others look again when something was freed, or is kept for others than before, and when
    * somebody came of whom they might take something, or the time has come to. Whether nodes are kept for a gang, or are there but kept from it, may
    * also change when something is taken.
    */
@@ -245,7 +245,7 @@ export class FleetScheduler extends State implements Scheduler, Explained {
     const tried = lane.triedOf(key)
     if (tried === undefined) return true
     const { verdict, seen } = tried
-    if (isPreempting(verdict)) return false
+    if (isPreempting(verdict)) return seen.layout !== this.fleet.layout
     if (seen.generation !== this.fleet.generation) return true
     if (verdict.kind === 'queue') return false
     if (isDue(verdict, nowMs)) return true
@@ -263,8 +263,9 @@ export class FleetScheduler extends State implements Scheduler, Explained {
       if (!isFirst) lane.untold.add(key)
       else for (const one of lane.waiting.slice(0, retoldAtOnce)) lane.untold.add(one.key)
     }
-    const { generation, taken } = this.fleet
-    const seen = { generation, taken, reserved: reservations.versionFor(gang), arrivals: this.arrivals.count }
+    const { generation, taken, layout } = this.fleet
+    const [reserved, arrivals] = [reservations.versionFor(gang), this.arrivals.count]
+    const seen = { generation, taken, layout, reserved, arrivals }
     if (isFirst) {
       lane.blocked = { head: key, verdict, seen }
       lane.sooner.clear()
@@ -486,11 +487,11 @@ function ending(gang: Gang): Blocked {
   }
 }
 
-/** Those who wait for others to leave have nothing to decide until one of them has left. */
-function* lanesOf(line: Line): Iterable<readonly Waiting[]> {
+/** Those who wait for others to leave have nothing to decide until one of them has left, or nodes have come. */
+function* lanesOf(line: Line, layout: number): Iterable<readonly Waiting[]> {
   for (const { waiting, blocked, untold } of line.lanes()) {
-    const isLookedAt = blocked?.head !== waiting[0]?.key || !isPreempting(blocked?.verdict) || untold.size > 0
-    if (isLookedAt) yield waiting
+    const isWaiting = isPreempting(blocked?.verdict) && blocked?.seen.layout === layout
+    if (!isWaiting || blocked.head !== waiting[0]?.key || untold.size > 0) yield waiting
   }
 }
 

@@ -68,6 +68,37 @@ test('what is counted as lost beside others is lost: no more room is denied than
   expect(denied).toBeGreaterThan(0)
 })
 
+test('cores, memory and whole accelerators that are taken are told to the member', () => {
+  const fleet = new Fleet()
+  for (const name of ['a', 'b']) fleet.setNode(nodeOf(name, 8, 12))
+  const here = { gang: 'default/g', queue: 'default', occupant: undefined }
+  const asking = (count: number, cpuMilli: number, gib: number): Group => {
+    const memoryBytes = gib * 2 ** 30
+    return { ...groupOf(1, {}), cpuMilli, memoryBytes, ports: 0, accelerators: [{ model: 'gpu', count }] }
+  }
+  const lost = (members: number, first: Group, second: Group, isOpen = () => true) =>
+    fleet.attempt(() => {
+      const node = fleet.order[0]
+      if (node === undefined) throw new Error('no node')
+      const placed: Placed[] = []
+      for (let member = 0; member < members; member++) {
+        placed.push({ group: 0, node, claim: claimOn(fleet, node, demandOf(first, one(first)), here) })
+        fleet.try(claimOn(fleet, node, demandOf(first, one(first)), here))
+      }
+      fleet.untry(members)
+      return lostTo(fleet, placed, demandOf(second, one(second)), isOpen)
+    })
+  expect(lost(2, asking(0, 3000, 0), asking(0, 4000, 0)), 'of 12 cores 6 are left').toBe(2)
+  expect(lost(1, asking(0, 0, 7), asking(0, 0, 4)), 'of 16 GiB 9 are left').toBe(2)
+  expect(lost(2, asking(3, 0, 0), asking(2, 0, 0)), 'of 8 accelerators 2 are left').toBe(3)
+  expect(lost(1, asking(3, 0, 0), asking(1.5, 0, 0)), 'beside a share goes a whole one').toBe(2)
+  expect(lost(2, asking(3, 4000, 0), asking(0, 0, 4)), 'nothing of what it asks for').toBe(0)
+  expect(
+    lost(2, asking(3, 0, 0), asking(2, 0, 0), () => false),
+    'not where it may not go anyway',
+  ).toBe(0)
+})
+
 function one({ accelerators }: Group) {
   const [first] = accelerators
   if (first === undefined) throw new Error('a group names an accelerator')

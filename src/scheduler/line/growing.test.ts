@@ -115,7 +115,7 @@ describe('who in line could use it', () => {
     line.put('v', gangNamed('v', [groupNamed('x', 1, 1, 'T4')]), 'other')
     const lane = line.laneOf('w')
     if (lane === undefined) throw new Error('no lane')
-    const seen = { generation: 0, taken: 0, reserved: '', arrivals: 0 }
+    const seen = { generation: 0, taken: 0, layout: 0, reserved: '', arrivals: 0 }
     if (reason !== undefined) {
       lane.blocked = { head: 'w', verdict: { kind: 'queue', reason, message: '' }, seen }
     }

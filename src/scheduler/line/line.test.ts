@@ -85,7 +85,7 @@ test('who is told anew keeps his place and what his lane waits for; who moves do
   const lane = line.laneOf('a')
   if (lane === undefined) throw new Error('no lane')
   const block = (head: string) => {
-    const seen = { generation: 1, taken: 0, reserved: '', arrivals: 0 }
+    const seen = { generation: 1, taken: 0, layout: 0, reserved: '', arrivals: 0 }
     lane.blocked = { seen, head, verdict: { kind: 'queue', reason: 'r', message: 'm' } }
   }
   block('a')
@@ -106,7 +106,7 @@ test('whoever declares another time is looked at anew, and others are not', () =
   for (const name of ['a', 'b', 'c']) line.put(name, gangOf(name, one), 'lane')
   const lane = line.laneOf('a')
   if (lane === undefined) throw new Error('no lane')
-  const seen = { generation: 1, taken: 0, reserved: '', arrivals: 0 }
+  const seen = { generation: 1, taken: 0, layout: 0, reserved: '', arrivals: 0 }
   const tried = (head: string) => ({ seen, head, verdict: { kind: 'queue' as const, reason: head, message: 'm' } })
   lane.blocked = tried('a')
   for (const name of ['b', 'c']) lane.sooner.set(name, tried(name))
@@ -131,7 +131,7 @@ test('what the first could displace, or is kept from by budgets, says nothing ab
   const [alternative = { model: 'gpu', count: 1 }] = group.accelerators
   const demand = demandOf(group, alternative)
   const shortage = { kind: 'accelerators', group, alternative, demand, membersFit: 0 } as const
-  const seen = { generation: 1, taken: 0, reserved: '', arrivals: 0 }
+  const seen = { generation: 1, taken: 0, layout: 0, reserved: '', arrivals: 0 }
   const verdict = {
     kind: 'shortage',
     shortage,
@@ -154,7 +154,7 @@ test('who ends at another time is looked at anew, also if he was the first alrea
   line.put('b', gangOf('b', { priority: 0, second: 2, queue: 'q', gpus: 1 }), 'lane')
   const lane = line.laneOf('a')
   if (lane === undefined) throw new Error('no lane')
-  const seen = { generation: 1, taken: 0, reserved: '', arrivals: 0 }
+  const seen = { generation: 1, taken: 0, layout: 0, reserved: '', arrivals: 0 }
   const block = (head: string) => {
     lane.blocked = { head, verdict: { kind: 'queue', reason: 'r', message: 'm' }, seen }
   }

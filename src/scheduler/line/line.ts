@@ -72,6 +72,8 @@ export interface Seen {
   /** Of the fleet: what was freed, and what was taken. */
   generation: number
   taken: number
+  /** The nodes that there are. */
+  layout: number
   /** The nodes that are kept for those ahead. */
   reserved: string
   arrivals: number

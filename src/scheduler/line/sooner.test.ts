@@ -25,7 +25,7 @@ function block(lane: Lane, kind: 'behind' | 'quota' | 'never' | 'nodes'): void {
   const group = groupOf(1)
   const demand = {} as never
   const shortage = { kind, group, alternative: { model: 'gpu', count: 1 }, demand, membersFit: 0 }
-  const seen = { generation: 1, taken: 0, reserved: '', arrivals: 0 }
+  const seen = { generation: 1, taken: 0, layout: 0, reserved: '', arrivals: 0 }
   lane.blocked = { head: 'g0', verdict: { kind: 'shortage', shortage }, seen }
 }
 
