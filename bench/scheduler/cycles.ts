@@ -23,7 +23,7 @@ function played(stepsWanted: number, firstSeed: number, kind?: 'moves' | 'served
   const startedAt = performance.now()
   for (let seed = firstSeed; all.steps < stepsWanted; seed++) {
     try {
-      const game = playGame(seed, movesMax, true, kind === 'moves', kind === 'served')
+      const game = playGame(seed, movesMax, { hasMoves: kind === 'moves', areServed: kind === 'served' })
       all.games++
       all.steps += game.steps
       all.evictions += game.evictions

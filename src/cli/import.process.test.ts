@@ -28,6 +28,16 @@ it('import writes what sacct lists as a history, and says what it comes to', () 
   })
 })
 
+it('several listings of one cluster go together', () => {
+  const row = (submit: string) => `1|${submit}T00:00:00|${submit}T01:00:00|${submit}T02:00:00|gres/gpu=1`
+  file('march.txt', `JobID|Submit|Start|End|AllocTRES\n${row('2026-03-01')}\n1.0|x|x|x|\n`)
+  file('april.txt', `JobID|Submit|Start|End|AllocTRES\n${row('2026-04-01')}\n1.0|x|x|x|\n`)
+  const { stdout, stderr } = imported('slurm', 'april.txt', 'march.txt')
+  expect(stdout.split('\n').map((line) => line.split(',')[0])).toEqual(['submit_s', '0', `${31 * 86_400}`, ''])
+  expect(stderr).toContain('2 jobs over 31.0 days')
+  expect(stderr).toContain('Passed over: 2 steps of jobs.')
+})
+
 it('what is wrong is told by file and line, and nothing is written', () => {
   file('history.csv', 'submit_s,gpus,duration_s\n0,1,60\n1,1,-60\n')
   expect(imported('history', 'history.csv')).toMatchObject({

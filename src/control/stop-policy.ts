@@ -10,8 +10,8 @@ export function drainMessage(queue: string): string {
   return `queue ${queue} is stopped (spec.stopPolicy: HoldAndDrain)`
 }
 
-/** Brings back those who are in a queue when it stops, starts or goes; its numbers change every second. */
-export function whenQueueStops(keysOf: (queue: string) => readonly string[]): WatchOf<'Queue'> {
+/** Brings back those who are in a queue when it stops, starts, goes or is ordered otherwise; its numbers change every second. */
+export function whenQueueChanges(keysOf: (queue: string) => readonly string[]): WatchOf<'Queue'> {
   const known = new Map<string, string>()
   const here = 'None'
   return {

@@ -1,4 +1,5 @@
 import type { Gang } from './kinds/gang.ts'
+import { acceleratorsHeld } from './seats.ts'
 
 /** What stopping a gang now would throw away: the currency of every preemption, migration, restart and resize. */
 export interface LostWork {
@@ -46,11 +47,10 @@ export function priceOfStopping(work: RunningWork, nowMs: number): LostWork {
 export function priceOfGang(gang: Gang, nowMs: number): LostWork | undefined {
   const { seats, checkpoint, restartSeconds, checkpointRequestSeconds: onRequestSeconds } = gang.status ?? {}
   if (seats === undefined || seats.attempt !== gang.spec.attempt) return undefined
-  const milli = seats.members.flatMap((member) => member.devices).reduce((sum, device) => sum + device.milli, 0)
   const checkpointAtMs = checkpoint === undefined ? undefined : timeOf(checkpoint.at)
   return priceOfStopping(
     {
-      gpus: milli / 1000,
+      gpus: acceleratorsHeld(seats.members),
       sinceMs: timeOf(seats.at) ?? nowMs,
       checkpointAtMs,
       onRequestSeconds,

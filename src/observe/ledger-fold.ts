@@ -7,6 +7,7 @@ import type { Report } from '../model/kinds/report.ts'
 import type { TrainingJob } from '../model/kinds/training-job.ts'
 import { label } from '../model/names.ts'
 import { keyOf } from '../model/refs.ts'
+import { milliHeld } from '../model/seats.ts'
 import { LedgerBook, ownerKey, type Provisional } from './ledger-book.ts'
 import { type Demand, demandOf, fragmentedRooms } from './ledger-demand.ts'
 import { hourMs, hourOf, Page, provisionalKey } from './ledger-page.ts'
@@ -530,8 +531,7 @@ function nodesOf(gang: Gang | undefined): string[] {
 }
 
 function slotsMilliOn(gang: Gang, node: string): number {
-  const members = (gang.status?.seats?.members ?? []).filter((member) => member.node === node)
-  return members.flatMap(({ devices }) => devices).reduce((sum, device) => sum + device.milli, 0)
+  return milliHeld((gang.status?.seats?.members ?? []).filter((member) => member.node === node))
 }
 
 function gangKeyOf(pod: Pod): string[] {

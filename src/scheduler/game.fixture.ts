@@ -1,12 +1,12 @@
 import { type Random, seededRandom } from '../base/random.ts'
-import { neededOf } from '../model/kinds/disruption-budget.ts'
 import type { Gang } from '../model/kinds/gang.ts'
 import type { Node } from '../model/kinds/kubernetes.ts'
-import { annotation } from '../model/names.ts'
 import { keyOf } from '../model/refs.ts'
-import type { Change, Scheduler, Verdict, Victim } from './contract.ts'
+import { servedStepsMax } from '../model/served.ts'
+import type { Change, Scheduler, Verdict } from './contract.ts'
 import { hasEnded } from './fleet/read-pod.ts'
 import { type Arriving, Drawn, modelOfFiller, oneOf } from './game-drawn.fixture.ts'
+import { count, isSeated, Referee } from './game-rules.fixture.ts'
 import { type Happening, Rehearsal } from './rehearsal/rehearsal.ts'
 import { createScheduler, type FleetScheduler } from './scheduler.ts'
 
@@ -50,18 +50,19 @@ const patience = 60
  * and come back; whoever is asked to leave takes his time. After each move the rules of DESIGN §7 are checked (1, 2, 5
  * and 6), and now and then all comes to rest without new work (5: no evictions without end, and nothing is kept any
  * more; 4: nobody waits for what a scheduler that looks at all of it anew would give him). The same seed plays the same
- * game. `hasLimits`: with minimum run times and disruption budgets. `hasMoves`: fleets that are less full,
- * in pieces, where some gangs are replicas, and others may move so that one fits. `areServed`: now and then one that sits has
- * had a step more of accelerator-time.
+ * game.
  */
-export function playGame(
-  seed: number,
-  moves = movesMax,
-  hasLimits = true,
-  hasMoves = false,
-  areServed = false,
-): Played {
-  return new Game(seed, hasLimits, hasMoves, areServed).play(moves)
+export function playGame(seed: number, moves = movesMax, options: GameOptions = {}): Played {
+  return new Game(seed, options).play(moves)
+}
+
+export interface GameOptions {
+  /** Minimum run times and disruption budgets; they are there unless this says no. */
+  hasLimits?: boolean
+  /** Fleets that are less full, in pieces, where some gangs are replicas, and others may move so that one fits. */
+  hasMoves?: boolean
+  /** Now and then one that sits has had a step more of accelerator-time. */
+  areServed?: boolean
 }
 
 class Game implements Played {
@@ -76,8 +77,7 @@ class Game implements Played {
   readonly #drawn: Drawn
   readonly #scheduler = createScheduler()
   readonly #world: Rehearsal
-  readonly #withPods: boolean
-  readonly #owned: ReturnType<typeof ownedIn>
+  readonly #referee: Referee
   readonly #mayMove: boolean
   readonly #served: Random | undefined
   #move = 0
@@ -86,16 +86,16 @@ class Game implements Played {
   /** Whom something was freed for, by gang; `isSpoilt` once something else happened to it. */
   readonly #promised = new Map<string, { attempt: number; nodes: Set<string>; isSpoilt: boolean }>()
 
-  constructor(seed: number, hasLimits: boolean, hasMoves: boolean, areServed: boolean) {
+  constructor(seed: number, { hasLimits = true, hasMoves = false, areServed = false }: GameOptions) {
     this.#seed = seed
     this.#mayMove = hasMoves
     this.#random = seededRandom(seed)
     this.#drawn = new Drawn(this.#random.split('drawn'), { hasLimits, hasMoves })
-    this.#withPods = this.#random.split('pods').float() < 0.4
+    const runsPods = this.#random.split('pods').float() < 0.4
     this.#served = areServed ? this.#random.split('served') : undefined
     const watched = watch(this.#scheduler, (verdicts) => this.#watch(verdicts))
-    this.#world = new Rehearsal(watched, { nowMs: 1_000_000, runsPods: this.#withPods })
-    this.#owned = ownedIn(this.#drawn)
+    this.#world = new Rehearsal(watched, { nowMs: 1_000_000, runsPods })
+    this.#referee = new Referee(this.#world, this.#drawn, (what) => this.#broken(what))
     for (const queue of this.#drawn.queues) this.#world.put(queue)
     for (const node of this.#drawn.nodes) this.#world.put(node)
   }
@@ -121,7 +121,7 @@ class Game implements Played {
     this.#act()
     this.#serve()
     this.#follow(this.#world.play())
-    this.#audit()
+    this.#referee.audit()
     if (this.#move % movesToRest === movesToRest - 1) this.#rest()
   }
 
@@ -247,7 +247,7 @@ class Game implements Played {
     const { gangs } = this.#world
     for (const [key, gang] of this.#served === undefined ? [] : [...gangs]) {
       const { served = 0 } = gang.spec
-      if (!isSeated(gang) || served >= 15 || (this.#served?.float() ?? 1) > 0.05) continue
+      if (!isSeated(gang) || served >= servedStepsMax || (this.#served?.float() ?? 1) > 0.05) continue
       this.#note(`${key} has been served ${served + 1} steps`)
       this.#spoil(key)
       this.#world.edit(key, { served: served + 1 })
@@ -347,9 +347,9 @@ class Game implements Played {
       else if (verdict.kind === 'preempt') {
         const nodes = new Set(verdict.seats.members.map(({ node }) => node))
         this.#promised.set(gang, { attempt: verdict.attempt, nodes, isSpoilt: false })
-        this.#checkBudgets(gang, verdict.victims, leaving)
+        this.#referee.checkBudgets(gang, verdict.victims, leaving)
         for (const victim of verdict.victims) {
-          if (!leaving.has(victim.gang)) this.#checkHasRun(gang, victim.gang)
+          if (!leaving.has(victim.gang)) this.#referee.checkHasRun(gang, victim.gang)
           leaving.add(victim.gang)
         }
         this.#note(`${gang} on ${[...nodes].join(' ')} for ${verdict.victims.map((one) => one.gang).join(', ')}`)
@@ -362,54 +362,6 @@ class Game implements Played {
           )
       }
     }
-  }
-
-  /** Whoever is asked to leave has had its minimum run time, by the nearest Queue that both are part of. */
-  #checkHasRun(by: string, key: string): void {
-    const { spec, status } = this.#world.gangOf(key)
-    const isAsked = status?.eviction?.attempt === spec.attempt || this.#isVictim(key)
-    if (isAsked || status?.seats === undefined) return
-    const theirs = this.#pathOf(spec.queue)
-    const common = this.#pathOf(this.#world.gangOf(by).spec.queue).filter((name) => theirs.includes(name))
-    const policies = common.flatMap((name) => this.#world.queues.get(name)?.spec.preemption?.minRunSeconds ?? [])
-    const ranMs = this.#world.nowMs - Date.parse(status.seats.at)
-    if (ranMs < 1000 * (policies[0] ?? 0))
-      this.#broken(`${key} leaves for ${by} after ${ranMs} ms, not ${policies[0]} s`)
-  }
-
-  /** Within its own queue nobody breaks a disruption budget. */
-  #checkBudgets(by: string, victims: readonly Victim[], leaving: ReadonlySet<string>): void {
-    const gangs = this.#world.gangs
-    const isAvailable = (key: string) => {
-      const gang = gangs.get(key)
-      const isAsked = gang?.status?.eviction?.attempt === gang?.spec.attempt
-      return gang !== undefined && isSeated(gang) && !isAsked && !leaving.has(key) && !this.#isVictim(key)
-    }
-    for (const { gang, reason } of victims) {
-      const budget = gangs.get(gang)?.spec.disruptionBudget
-      if (budget === undefined || reason !== 'InQueue' || !isAvailable(gang)) continue
-      const sharing = [...gangs].filter(([, { spec }]) => spec.disruptionBudget?.of === budget.of && !spec.suspend)
-      const gone = new Set(victims.flatMap((one) => (one.reason === 'InQueue' ? [one.gang] : [])))
-      const stay = sharing.filter(([key]) => isAvailable(key) && !gone.has(key)).length
-      const needed = neededOf(budget, sharing.length)
-      if (stay < needed) this.#broken(`${gang} leaves for ${by}: ${stay} of ${sharing.length} stay, not ${needed}`)
-    }
-  }
-
-  /** Somebody is to sit on what its present attempt holds: who has left for that, and sits again, is nobody's victim. */
-  #isVictim(key: string): boolean {
-    const attempt = this.#world.gangs.get(key)?.spec.attempt
-    return [...this.#world.gangs.values()].some(
-      ({ spec, status }) =>
-        status?.hold?.attempt === spec.attempt &&
-        status.hold.victims.some((victim) => victim.gang === key && victim.attempt === attempt),
-    )
-  }
-
-  /** The queue and those above it, nearest first. */
-  #pathOf(queue: string): string[] {
-    const parent = this.#world.queues.get(queue)?.spec.parent
-    return parent === undefined ? [queue] : [queue, ...this.#pathOf(parent)]
   }
 
   #follow(course: readonly Happening[]): number {
@@ -425,113 +377,6 @@ class Game implements Played {
     return left
   }
 
-  /** Counted afresh, from the objects alone. */
-  #audit(): void {
-    const { gangs, pods } = this.#world
-    const used = new Map<string, number>()
-    const kept = new Map<string, { milli: number; victims: ReadonlySet<string> }>()
-    for (const [key, { spec, status }] of gangs) {
-      const { seats, hold, eviction } = status ?? {}
-      // Void seats are kept until it sits again, but not if they were asked back.
-      const isGone = seats?.attempt !== spec.attempt && eviction?.attempt === seats?.attempt
-      if (seats !== undefined && !isGone) {
-        if (seats.attempt === spec.attempt) this.#checkMembers(key, spec, seats.members)
-        for (const { devices } of seats.members) for (const { id, milli } of devices) count(used, id, milli)
-      }
-      // Of the seats of its next attempt, those that it has already are counted as such.
-      const isNext = hold !== undefined && hold.attempt === spec.attempt + 1 && seats?.attempt === spec.attempt
-      if (hold === undefined || (hold.attempt !== spec.attempt && !isNext)) continue
-      this.#checkMembers(key, spec, hold.members)
-      const victims = new Set(hold.victims.map(({ gang }) => gang))
-      const has = new Set(isNext ? seats?.members.flatMap(({ devices }) => devices.map(({ id }) => id)) : [])
-      for (const { devices } of this.#isTaken(key) ? [] : hold.members) {
-        for (const { id, milli } of devices) {
-          if (has.has(id)) continue
-          const before = kept.get(id)
-          kept.set(id, {
-            milli: (before?.milli ?? 0) + milli,
-            victims: new Set([...(before?.victims ?? []), ...victims]),
-          })
-        }
-      }
-    }
-    for (const [id, milli] of used) if (milli > 1000) this.#broken(`${id} is promised twice: ${milli}/1000`)
-    for (const [id, { milli, victims }] of kept) {
-      if (milli > 1000) this.#broken(`${id} is kept twice: ${milli}/1000`)
-      if ((used.get(id) ?? 0) + milli <= 1000) continue
-      if (this.#stayOn(id, victims) + milli > 1000) this.#broken(`${id} is kept for one and given to another`)
-    }
-    this.#auditFirm()
-    if (this.#withPods) this.#auditPods(pods)
-  }
-
-  /** What nobody can take back is within what its queue owns, or within what no queue does. */
-  #auditFirm(): void {
-    const { limits, modelOf } = this.#owned
-    const held = new Map<string, number>()
-    for (const { spec, status } of this.#world.gangs.values()) {
-      const kept = status?.hold?.attempt === spec.attempt ? status.hold : status?.seats
-      for (const { devices } of spec.preemptible ? [] : (kept?.members ?? [])) {
-        for (const { id, milli } of devices) {
-          const own = `${spec.queue} ${modelOf.get(id)}`
-          count(held, limits.has(own) ? own : `nobody ${modelOf.get(id)}`, milli)
-        }
-      }
-    }
-    for (const [owner, milli] of held) {
-      const limit = limits.get(owner) ?? 0
-      if (milli > limit) this.#broken(`${milli}/${limit} of ${owner} cannot be taken back`)
-    }
-  }
-
-  /** Another sits in its place already, maybe on what was kept. */
-  #isTaken(key: string): boolean {
-    const other = this.#world.gangs.get(`${key}-moved`)
-    return other !== undefined && isSeated(other)
-  }
-
-  /** What those hold of the device who are not asked to leave. */
-  #stayOn(id: string, victims: ReadonlySet<string>): number {
-    let milli = 0
-    for (const [key, { spec, status }] of this.#world.gangs) {
-      const isOld = status?.seats?.attempt !== spec.attempt || spec.suspend
-      if (victims.has(key) || isOld || status?.eviction?.attempt === spec.attempt) continue
-      for (const { devices } of status?.seats?.members ?? [])
-        for (const one of devices) if (one.id === id) milli += one.milli
-    }
-    return milli
-  }
-
-  #checkMembers(
-    key: string,
-    { groups }: Gang['spec'],
-    members: NonNullable<NonNullable<Gang['status']>['seats']>['members'],
-  ): void {
-    for (const { name, min, max } of groups) {
-      let seated = 0
-      for (const { group } of members) if (group === name) seated++
-      if (seated < min || seated > max) this.#broken(`${key} has ${seated} members of ${name}, not ${min} to ${max}`)
-    }
-  }
-
-  /** No two that live use more of a device than there is. */
-  #auditPods(pods: Rehearsal['pods']): void {
-    const milliOf = new Map<string, number>()
-    for (const { status } of this.#world.gangs.values()) {
-      for (const { pod, devices } of status?.seats?.members ?? []) {
-        for (const { id, milli } of devices) milliOf.set(`${pod} ${id}`, milli)
-      }
-    }
-    const used = new Map<string, number>()
-    for (const pod of pods.values()) {
-      if (hasEnded(pod)) continue
-      for (const id of (pod.metadata.annotations?.['millwright.dev/devices'] ?? '').split(',')) {
-        count(used, id, milliOf.get(`${pod.metadata.name} ${id}`) ?? 1)
-      }
-    }
-    for (const [id, milli] of used) if (milli > 1000) this.#broken(`pods use ${milli}/1000 of ${id}`)
-  }
-
   /** Nobody comes or ends, everybody leaves when asked: all must come to rest. */
   #rest(): void {
     const world = this.#world
@@ -539,7 +384,7 @@ class Game implements Played {
     const before = new Map(world.gangs)
     const left = this.#follow(world.play())
     if (left > 10 * before.size) this.#broken(`${left} evictions among ${before.size} gangs before there was rest`)
-    this.#audit()
+    this.#referee.audit()
     this.rests++
     this.inUse += this.#used()
     for (const [key, gang] of world.gangs) {
@@ -594,31 +439,6 @@ function watch(scheduler: Scheduler, look: (verdicts: readonly Verdict[]) => voi
   }
 }
 
-/** Milli-accelerators that each queue owns (`queue model`), and nobody; and what each device is. */
-function ownedIn({ nodes, queues, models }: Drawn) {
-  const devices = nodes.flatMap(devicesOf)
-  const limits = new Map<string, number>()
-  for (const model of models) {
-    let rest = 1000 * devices.filter((one) => one.model === model).length
-    for (const { metadata, spec } of queues) {
-      const own = spec.nominalQuota?.[model]
-      if (own === undefined) continue
-      limits.set(`${metadata.name} ${model}`, 1000 * own)
-      rest -= 1000 * own
-    }
-    limits.set(`nobody ${model}`, Math.max(0, rest))
-  }
-  return { limits, modelOf: new Map(devices.map(({ id, model }) => [id, model])) }
-}
-
-function devicesOf({ metadata }: Node): { id: string; model: string }[] {
-  return JSON.parse(metadata.annotations?.[annotation.nodeDevices] ?? '[]')
-}
-
-function isSeated({ spec, status }: Gang): boolean {
-  return !spec.suspend && status?.seats?.attempt === spec.attempt
-}
-
 function isWanting({ spec }: Gang): boolean {
   return !spec.suspend
 }
@@ -630,8 +450,4 @@ function isAside({ spec }: Gang): boolean {
 /** Accelerators of its fewest members. */
 function leastOf(groups: Gang['spec']['groups']): number {
   return groups.reduce((sum, { min, accelerators }) => sum + min * (accelerators[0]?.count ?? 0), 0)
-}
-
-function count(amounts: Map<string, number>, id: string, milli: number): void {
-  amounts.set(id, (amounts.get(id) ?? 0) + milli)
 }

@@ -80,18 +80,18 @@ describe('random histories on nearly full fleets', () => {
 
   test('with moves, what is kept for those who move is promised to nobody else, and all comes to rest', () => {
     let moves = 0
-    for (const seed of [1001, 1038, 1064]) moves += playGame(unscrambled(seed), 160, true, true).moves
+    for (const seed of [1001, 1038, 1064]) moves += playGame(unscrambled(seed), 160, { hasMoves: true }).moves
     expect(moves, 'somebody moves now and then').toBeGreaterThan(2)
   })
 
   test('where the least served go first, it comes to rest as well, however often somebody has had a step more', () => {
     let evictions = 0
-    for (const seed of [1, 2]) evictions += playGame(seed, 120, seed === 1, false, true).evictions
+    for (const seed of [1, 2]) evictions += playGame(seed, 120, { hasLimits: seed === 1, areServed: true }).evictions
     expect(evictions, 'somebody is displaced now and then').toBeGreaterThan(20)
   })
 
   test.each(broken)('seed %i, which broke a rule once', (seed, moves) => {
-    expect(playGame(unscrambled(seed), moves, false).rests).toBeGreaterThan(0)
+    expect(playGame(unscrambled(seed), moves, { hasLimits: false }).rests).toBeGreaterThan(0)
   })
 
   test.each(brokenWithLimits)('seed %i, which broke a rule once, with limits', (seed, moves) => {
@@ -103,6 +103,6 @@ describe('random histories on nearly full fleets', () => {
   })
 
   test.each(brokenWithMoves)('seed %i, which broke a rule once, with moves', (seed, moves, hasLimits) => {
-    expect(playGame(unscrambled(seed), moves, hasLimits, true).rests).toBeGreaterThan(0)
+    expect(playGame(unscrambled(seed), moves, { hasLimits, hasMoves: true }).rests).toBeGreaterThan(0)
   })
 })

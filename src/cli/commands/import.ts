@@ -4,7 +4,7 @@ import { basename, extname } from 'node:path'
 import { historyLines, readHistory } from '../../twin/import/history.ts'
 import type { PastJob } from '../../twin/import/past-job.ts'
 import { readPhilly } from '../../twin/import/philly.ts'
-import { type PassedOver, readSlurm } from '../../twin/import/slurm.ts'
+import { fromTheFirst, type PassedOver, readSlurm } from '../../twin/import/slurm.ts'
 import { formatRowError, TableError } from '../../twin/import/table.ts'
 import { oneOf } from '../arguments.ts'
 import { Exit, exit } from '../exit.ts'
@@ -12,15 +12,15 @@ import { whyUnread } from '../read-text.ts'
 
 /** Writes a history of jobs in our own form to standard output, and what it comes to, to standard error. */
 export async function importHistory(format: string, files: readonly string[]): Promise<void> {
-  const read = readers[oneOf('FORMAT', format, ['slurm', 'philly', 'history'], 'history')]
-  const all: PastJob[] = []
-  const passedOver: [string, number][] = []
+  const kind = oneOf('FORMAT', format, ['slurm', 'philly', 'history'], 'history')
+  const read: PastJob[] = []
+  const passedOver = new Map<string, number>()
   for (const file of files) {
-    const found = await readFrom(file, read)
-    all.push(...found.jobs)
-    passedOver.push(...found.passedOver)
+    const found = await readFrom(file, readers[kind])
+    for (const job of found.jobs) read.push(job)
+    for (const [why, count] of found.passedOver) passedOver.set(why, (passedOver.get(why) ?? 0) + count)
   }
-  all.sort((a, b) => a.submitSeconds - b.submitSeconds)
+  const all = kind === 'slurm' ? fromTheFirst(read) : read.toSorted((a, b) => a.submitSeconds - b.submitSeconds)
   for (const line of historyLines(all)) if (!process.stdout.write(`${line}\n`)) await once(process.stdout, 'drain')
   console.error(said(all, passedOver))
 }
@@ -61,8 +61,8 @@ async function readFrom(file: string, read: Read): ReturnType<Read> {
   }
 }
 
-function said(jobs: readonly PastJob[], passedOver: readonly [string, number][]): string {
-  const some = passedOver.filter(([, count]) => count > 0).map(([why, count]) => `${count} ${why}`)
+function said(jobs: readonly PastJob[], passedOver: ReadonlyMap<string, number>): string {
+  const some = [...passedOver].filter(([, count]) => count > 0).map(([why, count]) => `${count} ${why}`)
   const rest = some.length === 0 ? '' : ` Passed over: ${some.join(', ')}.`
   const [first, last] = [jobs[0], jobs.at(-1)]
   if (first === undefined || last === undefined) return `No jobs.${rest}`

@@ -7,7 +7,7 @@ import { equalJson } from '../../store/json.ts'
 import { evictionNow, seatsNow } from '../gangs.ts'
 import { leavingQueue, type Missing, missingSecret } from '../missing.ts'
 import { again, type Context, type Outcome, type Reconciler, settled, sooner } from '../reconciler.ts'
-import { drains, whenQueueStops } from '../stop-policy.ts'
+import { drains, whenQueueChanges } from '../stop-policy.ts'
 import { look, type Replica, type Seen } from './look.ts'
 import { deadlineMissed, type Plan, planReplicas } from './plan.ts'
 import {
@@ -190,7 +190,7 @@ export function createServing(context: Context): Reconciler {
         keys: ({ spec, metadata }) =>
           spec.service === undefined ? [] : [`${metadata.namespace ?? 'default'}/${spec.service.name}`],
       },
-      whenQueueStops((queue) => [
+      whenQueueChanges((queue) => [
         ...gangs.list().flatMap((gang) => (gang.spec.queue === queue ? ofService(gang) : [])),
         ...services.list().flatMap((service) => (service.spec.queue === queue ? [keyOf(service)] : [])),
       ]),

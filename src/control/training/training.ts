@@ -6,20 +6,18 @@ import { keyOf, refOfKey } from '../../model/refs.ts'
 import { equalJson } from '../../store/json.ts'
 import { namesSecret } from '../missing.ts'
 import { again, type Context, type Outcome, type Reconciler, settled, sooner } from '../reconciler.ts'
-import { whenQueueStops } from '../stop-policy.ts'
+import { whenQueueChanges } from '../stop-policy.ts'
 import { askForCheckpoint, commitCheckpoint } from './checkpoints.ts'
 import { type Ending, endingOf } from './completion.ts'
 import { strikeDamaged } from './damage.ts'
 import { noteExpectedEnd } from './expected-end.ts'
-import { followSpec, gangFor, nextStepInMs, patchGang } from './gang.ts'
+import { followSpec, gangFor, patchGang } from './gang.ts'
 import { missingFor } from './hold.ts'
 import { gangOf, isFinished, type JobStatus, look, type Seen } from './job.ts'
 import { makePods } from './pods.ts'
+import { untilNextStep } from './served.ts'
 import { type Stand, statusNow, statusWithoutGang, withoutProgress } from './status.ts'
 import { evictAll, suspendOrResume } from './suspend.ts'
-
-/** Whoever has long to wait looks again in between. */
-const againMsMax = 3_600_000
 
 /** Progress is shown this often; whatever somebody waits for is written at once. */
 const progressEveryMs = 1_000
@@ -89,12 +87,8 @@ export function createTraining(context: Context): Reconciler {
     const problem = typeof made === 'object' ? made.problem : undefined
     const asked = await askForCheckpoint(context, seen, checkpointAskedAtMs)
     const shown = await show(seen, ending, problem)
-    const stepInMs = nextStepInMs(context, seen)
-    const served = stepInMs === undefined ? settled() : again(Math.min(stepInMs, againMsMax))
-    return sooner(
-      sooner(sooner(asked, shown), served),
-      ending.untilMs === undefined ? settled() : again(ending.untilMs - seen.nowMs),
-    )
+    const ends = ending.untilMs === undefined ? settled() : again(ending.untilMs - seen.nowMs)
+    return [asked, shown, ends].reduce(sooner, untilNextStep(context, seen))
   }
 
   /**
@@ -146,7 +140,7 @@ export function createTraining(context: Context): Reconciler {
       { kind: 'Report', keys: (report) => ofJob(report) },
       { kind: 'Dataset', keys: (dataset) => waitingFor(dataset.metadata) },
       { kind: 'Secret', keys: ({ metadata }) => thatName(metadata) },
-      whenQueueStops((queue) => unfinished().flatMap((job) => (job.spec.queue === queue ? [keyOf(job)] : []))),
+      whenQueueChanges((queue) => unfinished().flatMap((job) => (job.spec.queue === queue ? [keyOf(job)] : []))),
     ],
     workers: 32,
     reconcile,

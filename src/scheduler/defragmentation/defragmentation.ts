@@ -1,6 +1,6 @@
 import type { Verdict } from '../contract.ts'
 import { seatsOf } from '../fit/seats.ts'
-import type { Shortage } from '../fit/shortage.ts'
+import { taken } from '../fit/shortage.ts'
 import { wantsOf } from '../gangs.ts'
 import type { Start } from '../line/line.ts'
 import type { Reservations } from '../line/reservations.ts'
@@ -13,15 +13,6 @@ export interface Scene extends Moving {
   startOf(gang: string, nowMs: number): Start | undefined
 }
 
-/** What is free, but not where the gang needs it. */
-const fragmented: ReadonlySet<Shortage['kind']> = new Set([
-  'accelerators',
-  'cpu',
-  'memory',
-  'ports',
-  'pods',
-  'topology',
-])
 /**
  * It must have been first in line for so long: what starts again, or ends in a moment, makes room by itself. So often it is
  * looked for moves anew: prices fall with each checkpoint.
@@ -52,7 +43,7 @@ export class Defragmentation {
     for (const { gang: key, shortage } of heads.heads()) {
       const state = scene.gangs.get(key)
       const policy = state && scene.quota.defragmentationOf(state.object.spec.queue)
-      if (state === undefined || policy === undefined || !fragmented.has(shortage.kind)) continue
+      if (state === undefined || policy === undefined || !taken.has(shortage.kind)) continue
       const due = this.#dueMs.get(key) ?? nowMs + patienceSeconds * 1000
       const isDue = due <= nowMs && state.inFlight === undefined && state.seats === undefined
       dueMs.set(key, isDue ? nowMs + patienceSeconds * 1000 : due)

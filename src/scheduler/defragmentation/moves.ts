@@ -13,7 +13,7 @@ import type { Fleet } from '../fleet/fleet.ts'
 import type { Claim, NodeState } from '../fleet/nodes.ts'
 import { roomIfOpen } from '../fleet/rooms.ts'
 import { isReplica, membersByGroup, nextOf, placeOf, standingOf, wantsOf } from '../gangs.ts'
-import { quotaLeft } from '../line/admission.ts'
+import { quotaLeft, unlimited } from '../line/admission.ts'
 import { alternativeInUse, canComeBack } from '../line/growth.ts'
 import { comingFrom, lessBy } from '../preemption/coming.ts'
 import { requestOf } from '../preemption/preemption.ts'
@@ -214,8 +214,6 @@ class Search {
     }
   }
 }
-
-const unlimited: ReadonlyMap<string, number> = new Map()
 
 function sizeOf({ state }: Movable): number {
   return [...state.holds.values()].reduce((sum, milli) => sum + milli, 0)

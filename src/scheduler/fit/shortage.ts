@@ -42,6 +42,16 @@ export interface Shortage {
   ahead?: string | undefined
 }
 
+/** What nodes have, and others hold, or too much of it elsewhere. */
+export const taken: ReadonlySet<Shortage['kind']> = new Set([
+  'accelerators',
+  'cpu',
+  'memory',
+  'ports',
+  'pods',
+  'topology',
+])
+
 /** What kept a group out, by the counters. */
 export function shortageOf(
   fleet: Fleet,

@@ -126,11 +126,14 @@ class Shelves {
   readonly #length: number
   readonly #shelves: Shelf[] = []
   readonly #byBits = new Map<number, Shelf>()
-  /** Whichever is chosen. */
-  loseNothing = true
 
   constructor(length: number) {
     this.#length = length
+  }
+
+  /** Whichever node is chosen. */
+  get loseNothing(): boolean {
+    return this.#shelves.every(({ bits }) => bits === 0)
   }
 
   add(place: number, index: number): void {
@@ -150,7 +153,6 @@ class Shelves {
     const shelf: Shelf = { bits, ranks: [], highest: -1 }
     this.#byBits.set(bits, shelf)
     this.#shelves.push(shelf)
-    if (bits !== 0) this.loseNothing = false
     return shelf
   }
 

@@ -36,7 +36,8 @@ export function quotaLeft(quota: QuotaTree, fleet: Fleet, gang: Gang): ReadonlyM
   return left ?? unlimited
 }
 
-const unlimited: ReadonlyMap<string, number> = new Map()
+/** Nothing is short but nodes. */
+export const unlimited: ReadonlyMap<string, number> = new Map()
 
 /** Whether others' leaving could help: what is not preemptible is kept out by what nobody can take back. */
 export function mayEverHold(quota: QuotaTree, { spec }: Gang, wants: ReadonlyMap<string, number>): boolean {

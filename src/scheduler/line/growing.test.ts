@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import type { Gang } from '../../model/kinds/gang.ts'
+import { acceleratorsHeld } from '../../model/seats.ts'
 import { gangNamed, groupOf } from '../gang.fixture.ts'
 import { newState } from '../gangs.ts'
 import { createScheduler } from '../scheduler.ts'
 import { Story } from '../story.fixture.ts'
-import { acceleratorsOf, alternativeInUse, canComeBack, Growth, noFewer, whoWants, worthOf } from './growth.ts'
+import { alternativeInUse, canComeBack, Growth, noFewer, whoWants, worthOf } from './growth.ts'
 import { Line } from './line.ts'
 
 type Group = Gang['spec']['groups'][number]
@@ -78,8 +79,8 @@ describe('what an elastic gang grows by', () => {
 
   test('shares of accelerators add up', () => {
     const half = { ...seat('a', 'H100-0'), devices: [{ id: 'H100-0', milli: 500 }] }
-    expect(acceleratorsOf([half, seat('a', 'H100-1'), half])).toBe(2)
-    expect(acceleratorsOf([])).toBe(0)
+    expect(acceleratorsHeld([half, seat('a', 'H100-1'), half])).toBe(2)
+    expect(acceleratorsHeld([])).toBe(0)
   })
 })
 

@@ -2,6 +2,7 @@ import { isMeant } from '../../model/accelerators.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { Queue } from '../../model/kinds/queue.ts'
 import { type LostWork, priceOfGang } from '../../model/lost-work.ts'
+import { acceleratorsHeld } from '../../model/seats.ts'
 import type { Seats, Verdict } from '../contract.ts'
 import { demandOf } from '../fit/demand.ts'
 import { fitGang } from '../fit/fit.ts'
@@ -287,13 +288,9 @@ function mayPay(gang: Gang, gpus: number, nowMs: number): boolean {
   return most?.isRested === true && most.gainSeconds >= gainPerPrice * most.price.gpuSeconds
 }
 
-export function acceleratorsOf(members: Seats['members']): number {
-  return members.flatMap(({ devices }) => devices).reduce((sum, { milli }) => sum + milli, 0) / 1000
-}
-
 /** The rule, with its numbers; undefined while it says no. */
 function verdictOn({ key, object }: GangState, added: Seats['members'], nowMs: number): Resize | undefined {
-  const gpus = acceleratorsOf(added)
+  const gpus = acceleratorsHeld(added)
   const worth = worthOf(object, gpus, nowMs)
   if (worth?.isRested !== true || worth.gainSeconds < gainPerPrice * worth.priceSeconds) return undefined
   const { price, priceSeconds, gainSeconds, workSeconds, satSeconds } = worth

@@ -4,7 +4,7 @@ import { priceOfGang } from '../../model/lost-work.ts'
 import type { Victim } from '../contract.ts'
 import { atLeast } from '../fit/least.ts'
 import type { Placed } from '../fit/search.ts'
-import type { Reserved } from '../fit/shortage.ts'
+import { type Reserved, type Shortage, taken } from '../fit/shortage.ts'
 import { type GangState, isElastic, isEnough, podsOf, standingOf, wantsOf } from '../gangs.ts'
 import { mayEverHold } from '../line/admission.ts'
 import type { Limits, Start } from '../line/line.ts'
@@ -41,16 +41,7 @@ export interface Incoming {
 }
 
 /** What a gang lacks that others could give up. */
-export const displaceable: ReadonlySet<string> = new Set([
-  'quota',
-  'accelerators',
-  'cpu',
-  'memory',
-  'ports',
-  'pods',
-  'topology',
-  'company',
-])
+export const displaceable: ReadonlySet<Shortage['kind']> = new Set([...taken, 'quota', 'company'])
 
 /**
  * Whom the gang may displace so that its fewest members fit, at the lowest price of lost work among its alternatives;

@@ -7,6 +7,7 @@ import type { Fleet } from '../fleet/fleet.ts'
 import type { NodeState } from '../fleet/nodes.ts'
 import type { Demand } from '../fleet/rooms.ts'
 import { type GangState, podsOf } from '../gangs.ts'
+import { unlimited } from '../line/admission.ts'
 import type { Stage } from '../quota/candidates.ts'
 
 /** What a gang could be given room in. */
@@ -15,8 +16,6 @@ export interface Seating {
   gangs: ReadonlyMap<string, GangState>
   livePodsOf(gang: string): ReadonlySet<string>
 }
-
-const unlimited: ReadonlyMap<string, number> = new Map()
 
 /** The nodes, on which a gang is tried while others are lifted off them. Used inside `Fleet.attempt`, which puts all back. */
 export class Nodes implements Stage {

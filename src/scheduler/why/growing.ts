@@ -1,8 +1,8 @@
 import type { Gang } from '../../model/kinds/gang.ts'
+import { acceleratorsHeld } from '../../model/seats.ts'
 import { seatsOf } from '../fit/seats.ts'
 import type { GangState } from '../gangs.ts'
 import {
-  acceleratorsOf,
   gainPerPrice,
   idleSeconds,
   noFewer,
@@ -28,7 +28,7 @@ export function growthOf(scene: Explained, state: GangState, nowMs: number): str
   }
   const placed = placesFor(scene, state, more)
   if (placed.length === 0) return 'not now: there is no room for more'
-  const gpus = acceleratorsOf(seatsOf(more, placed).members)
+  const gpus = acceleratorsHeld(seatsOf(more, placed).members)
   const worth = worthOf(object, gpus, nowMs)
   if (worth === undefined) return undefined
   return `${sizeSaid(object, from, placed.length)} ${whenSaid(worth)}`

@@ -1,6 +1,6 @@
 import { numberIn, RowErrors, textIn } from './cells.ts'
-import { jobsMax, type PastJob } from './past-job.ts'
-import { type Dialect, type Row, rowsOf, TableError } from './table.ts'
+import { keep, type PastJob } from './past-job.ts'
+import { type Dialect, type Row, rowsOf } from './table.ts'
 
 /** The columns of our own form, in the order in which it is written, and what they say. */
 export const historyColumns = {
@@ -32,7 +32,7 @@ const form: Dialect = {
 /**
  * Jobs in our own form, CSV with a header, in order.
  *
- * @throws TableError with the lines that are wrong; rows that are not sorted, and more than `jobsMax` of them, are.
+ * @throws TableError with the lines that are wrong; rows that are not sorted are.
  */
 export async function readHistory(bytes: AsyncIterable<Uint8Array>): Promise<PastJob[]> {
   const jobs: PastJob[] = []
@@ -47,15 +47,11 @@ export async function readHistory(bytes: AsyncIterable<Uint8Array>): Promise<Pas
       continue
     }
     last = { submitSeconds: job.submitSeconds, line: row.line }
-    if (jobs.length === jobsMax)
-      throw new TableError([{ line: row.line, message: `is job ${jobsMax + 1}; ${tooMany}` }])
-    jobs.push(job)
+    keep(jobs, job, row.line)
   }
   errors.throwAny()
   return jobs
 }
-
-export const tooMany = `${jobsMax} are taken at most: choose a part of the history`
 
 function jobIn(row: Row, errors: RowErrors): PastJob | undefined {
   const before = errors.count

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { historyLines, readHistory } from './history.ts'
 import type { PastJob } from './past-job.ts'
 import { readPhilly } from './philly.ts'
-import { readSlurm } from './slurm.ts'
+import { fromTheFirst, readSlurm } from './slurm.ts'
 import { formatRowError, TableError } from './table.ts'
 
 /** In pieces of so many bytes, as files come. */
@@ -137,7 +137,7 @@ describe('sacct', () => {
       `16|runs|ann|ml|gpu|2026-03-01T09:00:00|2026-03-01T09:00:00|Unknown|RUNNING|UNLIMITED|1||${tres}`,
     )
     expect(passedOver).toEqual({ steps: 1, withoutAccelerators: 1, neverStarted: 2, stillRunning: 1 })
-    expect(jobs).toEqual([
+    expect(fromTheFirst(jobs)).toEqual([
       {
         ...plain,
         gpus: 3,

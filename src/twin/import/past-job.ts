@@ -1,3 +1,5 @@
+import { TableError } from './table.ts'
+
 /**
  * A job as it once ran, here or elsewhere: what a workload is made of. Of its times only `submitSeconds` is known to whoever
  * schedules it again; the others are what then happened, or what its user declared.
@@ -26,4 +28,11 @@ export interface PastJob {
 }
 
 /** More are not held in memory at once. */
-export const jobsMax = 2_000_000
+const jobsMax = 2_000_000
+
+/** @throws TableError when there are too many. */
+export function keep(jobs: PastJob[], job: PastJob, line: number): void {
+  const message = `is job ${jobsMax + 1}; ${jobsMax} are taken at most: choose a part of the history`
+  if (jobs.length === jobsMax) throw new TableError([{ line, message }])
+  jobs.push(job)
+}

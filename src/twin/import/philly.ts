@@ -1,5 +1,5 @@
 import { numberIn, RowErrors, textIn } from './cells.ts'
-import type { PastJob } from './past-job.ts'
+import { keep, type PastJob } from './past-job.ts'
 import { type Dialect, rowsOf } from './table.ts'
 
 const form: Dialect = {
@@ -20,7 +20,7 @@ export async function readPhilly(bytes: AsyncIterable<Uint8Array>, queue: string
   const jobs: PastJob[] = []
   const errors = new RowErrors()
   for await (const row of rowsOf(bytes, form)) {
-    jobs.push({
+    const job = {
       submitSeconds: numberIn(row, 'submit_s', errors, { min: 0 }) ?? 0,
       gpus: numberIn(row, 'gpus', errors, { min: 1, isWhole: true }) ?? 1,
       durationSeconds: numberIn(row, 'duration_s', errors, { min: 0, isAbove: true }) ?? 1,
@@ -32,7 +32,8 @@ export async function readPhilly(bytes: AsyncIterable<Uint8Array>, queue: string
       workload: textIn(row, 'model'),
       model: undefined,
       priority: undefined,
-    })
+    }
+    keep(jobs, job, row.line)
   }
   errors.throwAny()
   return jobs.sort((a, b) => a.submitSeconds - b.submitSeconds)

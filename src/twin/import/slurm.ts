@@ -1,8 +1,7 @@
 import { printable } from '../../model/field-error.ts'
 import { numberIn, RowErrors, textIn } from './cells.ts'
-import { tooMany } from './history.ts'
-import { jobsMax, type PastJob } from './past-job.ts'
-import { type Dialect, type Row, rowsOf, TableError } from './table.ts'
+import { keep, type PastJob } from './past-job.ts'
+import { type Dialect, type Row, rowsOf } from './table.ts'
 
 const form: Dialect = {
   delimiter: '|',
@@ -22,10 +21,10 @@ export interface SlurmHistory {
 export type PassedOver = 'steps' | 'withoutAccelerators' | 'neverStarted' | 'stillRunning'
 
 /**
- * Jobs as `sacct --parsable2` (`-P`) lists them, by when they were handed in. Times are taken as UTC; of several listings of
- * one job (`-D`) each is a job of its own.
+ * Jobs as `sacct --parsable2` (`-P`) lists them, with times from 1970 on, so that several files of one cluster go together.
+ * Times are taken as UTC; of several listings of one job (`-D`) each is a job of its own.
  *
- * @throws TableError with the lines that are wrong, or for more than `jobsMax` jobs.
+ * @throws TableError with the lines that are wrong.
  */
 export async function readSlurm(bytes: AsyncIterable<Uint8Array>): Promise<SlurmHistory> {
   const passedOver = { steps: 0, withoutAccelerators: 0, neverStarted: 0, stillRunning: 0 }
@@ -35,16 +34,19 @@ export async function readSlurm(bytes: AsyncIterable<Uint8Array>): Promise<Slurm
     const job = jobIn(row, errors)
     if (typeof job === 'string') passedOver[job]++
     else if (job === undefined) continue
-    else if (jobs.length === jobsMax) throw new TableError([{ line: row.line, message: tooMany }])
-    else jobs.push(job)
+    else keep(jobs, job, row.line)
   }
   errors.throwAny()
-  const first = jobs.reduce((least, { submitSeconds }) => Math.min(least, submitSeconds), Number.POSITIVE_INFINITY)
-  for (const job of jobs) job.submitSeconds -= first
-  return { jobs: jobs.sort((a, b) => a.submitSeconds - b.submitSeconds), passedOver }
+  return { jobs, passedOver }
 }
 
-/** With times from 1970 on. */
+/** In order, with times from the first of them on. */
+export function fromTheFirst(jobs: readonly PastJob[]): PastJob[] {
+  const inOrder = jobs.toSorted((a, b) => a.submitSeconds - b.submitSeconds)
+  const first = inOrder[0]?.submitSeconds ?? 0
+  return inOrder.map((job) => ({ ...job, submitSeconds: job.submitSeconds - first }))
+}
+
 function jobIn(row: Row, errors: RowErrors): PastJob | PassedOver | undefined {
   if (row.cell('JobID').includes('.')) return 'steps'
   const before = errors.count
