@@ -16,8 +16,7 @@ beforeEach(async () => {
 })
 afterEach(() => world.close())
 
-const phase = (name: string, wanted: string) =>
-  world.until(async () => (await world.getJob(name)).status?.phase === wanted, `${name} is ${wanted}`)
+const phase = (name: string, wanted: string) => world.phase(name, wanted)
 const podNamed = (name: string) => world.store.get('Pod', { name, namespace: 'default' })
 
 for (const end of [{ exitCode: 1 }, { exitCode: 0 }, { signal: 'SIGTERM' }]) {

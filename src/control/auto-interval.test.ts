@@ -11,8 +11,7 @@ beforeEach(async () => {
 })
 afterEach(() => world.close())
 
-const phase = (wanted: string) =>
-  world.until(async () => (await world.getJob('j')).status?.phase === wanted, `the job is ${wanted}`)
+const phase = (wanted: string) => world.phase('j', wanted)
 const request = async () => (await world.getGang('j')).spec.checkpointRequest
 const suspend = (wanted: boolean) =>
   world.store.patch('TrainingJob', { name: 'j', namespace: 'default' }, { spec: { suspend: wanted } })

@@ -36,7 +36,7 @@ async function asked(): Promise<number> {
 
 async function running(spec: Record<string, unknown>): Promise<void> {
   await world.job('j', { checkpoint: { interval: '10s' }, ...spec })
-  await world.until(async () => (await world.getJob('j')).status?.phase === 'Running', 'it runs')
+  await world.phase('j', 'Running')
 }
 
 test('what a checkpoint on request takes is known once one was written, until a request is not heeded', async () => {

@@ -19,8 +19,7 @@ async function start(slots = 2): Promise<void> {
   world.control()
 }
 
-const phase = (name: string, wanted: string) =>
-  world.until(async () => (await world.getJob(name)).status?.phase === wanted, `${name} is ${wanted}`)
+const phase = (name: string, wanted: string) => world.phase(name, wanted)
 const queue = (of: World, stopPolicy: string) => of.store.patch('Queue', { name: 'default' }, { spec: { stopPolicy } })
 
 test('a training job stops after a checkpoint, waits and says why, and goes on from there', async () => {

@@ -15,8 +15,7 @@ beforeEach(async () => {
 })
 afterEach(() => world.close())
 
-const phase = (name: string, wanted: string) =>
-  world.until(async () => (await world.getJob(name)).status?.phase === wanted, `${name} is ${wanted}`)
+const phase = (name: string, wanted: string) => world.phase(name, wanted)
 
 async function drain(name: string, of = world): Promise<void> {
   await of.store.patch('Node', { name }, { spec: { unschedulable: true } })

@@ -9,8 +9,7 @@ beforeEach(async () => {
 })
 afterEach(() => world.close())
 
-const phase = (name: string, wanted: string) =>
-  world.until(async () => (await world.getJob(name)).status?.phase === wanted, `${name} is ${wanted}`)
+const phase = (name: string, wanted: string) => world.phase(name, wanted)
 
 test('what a job owned goes with it', async () => {
   const job = await world.job('j', { workers: 2 })

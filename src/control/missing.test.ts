@@ -18,8 +18,7 @@ beforeEach(async () => {
 })
 afterEach(() => world.close())
 
-const phase = (name: string, wanted: string) =>
-  world.until(async () => (await world.getJob(name)).status?.phase === wanted, `${name} is ${wanted}`)
+const phase = (name: string, wanted: string) => world.phase(name, wanted)
 const env = [{ name: 'TOKEN', valueFrom: { secretKeyRef: { name: 'hf', key: 'token' } } }]
 const namespace = 'default'
 

@@ -12,8 +12,7 @@ beforeEach(async () => {
 })
 afterEach(() => world.close())
 
-const phase = (name: string, wanted: string, of = world) =>
-  of.until(async () => (await of.getJob(name)).status?.phase === wanted, `${name} is ${wanted}`)
+const phase = (name: string, wanted: string, of = world) => of.phase(name, wanted)
 const runs = async (name: string, spec: Record<string, unknown>) => {
   await world.job(name, spec)
   await phase(name, 'Running')

@@ -10,8 +10,7 @@ beforeEach(async () => {
 })
 afterEach(() => world.close())
 
-const phase = (name: string, wanted: string) =>
-  world.until(async () => (await world.getJob(name)).status?.phase === wanted, `${name} is ${wanted}`)
+const phase = (name: string, wanted: string) => world.phase(name, wanted)
 
 async function running(name: string, spec: Record<string, unknown> = {}): Promise<void> {
   await world.job(name, { workers: 2, ...spec })

@@ -11,8 +11,7 @@ beforeEach(async () => {
 })
 afterEach(() => world.close())
 
-const phase = (name: string, wanted: string) =>
-  world.until(async () => (await world.getJob(name)).status?.phase === wanted, `${name} is ${wanted}`)
+const phase = (name: string, wanted: string) => world.phase(name, wanted)
 const order = (wanted: string | null) => world.store.patch('Queue', { name: 'default' }, { spec: { order: wanted } })
 const served = async (name: string) => (await world.getGang(name)).spec.served
 const hours = async (count: number) => {

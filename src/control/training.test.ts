@@ -9,8 +9,7 @@ beforeEach(async () => {
 })
 afterEach(() => world.close())
 
-const phase = (name: string, wanted: string) =>
-  world.until(async () => (await world.getJob(name)).status?.phase === wanted, `${name} is ${wanted}`)
+const phase = (name: string, wanted: string) => world.phase(name, wanted)
 
 test('a job becomes one gang, seated whole, bound, run, and succeeds when all members do', async () => {
   await world.job('two', { workers: 2 })

@@ -33,6 +33,8 @@ export interface World {
   getGang(name: string): Promise<Gang>
   /** Lets everything that is set off settle, moving the clock by `ms`. */
   settle(ms?: number): Promise<void>
+  /** Moves the clock on until the job is in that phase. */
+  phase(job: string, wanted: string): Promise<void>
   /** Moves the clock on until `holds`. */
   until(holds: () => Promise<boolean> | boolean, what: string): Promise<void>
   close(): Promise<void>
@@ -100,6 +102,8 @@ export async function createWorld(
     },
     getJob: async (name) => found(await memory.get('TrainingJob', { name, namespace: 'default' }), `job ${name}`),
     getGang: async (name) => found(await memory.get('Gang', { name, namespace: 'default' }), `gang ${name}`),
+    phase: (name, wanted) =>
+      world.until(async () => (await world.getJob(name)).status?.phase === wanted, `${name} is ${wanted}`),
     until: async (holds, what) => {
       for (let tries = 0; tries < 400; tries++) {
         await settle()

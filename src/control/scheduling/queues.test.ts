@@ -15,8 +15,7 @@ afterEach(() => world.close())
 const ref = { name: 'default' }
 const queue = (of = world) => of.store.get('Queue', ref)
 const gone = (of = world) => of.until(async () => (await queue(of)) === undefined, 'the queue is gone')
-const phase = (name: string, wanted: string) =>
-  world.until(async () => (await world.getJob(name)).status?.phase === wanted, `${name} is ${wanted}`)
+const phase = (name: string, wanted: string) => world.phase(name, wanted)
 
 test('a queue that nobody uses goes at once', async () => {
   world.control()

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Node } from '../../model/kinds/kubernetes.ts'
 import { annotation, label } from '../../model/names.ts'
+import { demandFor } from './demand.fixture.ts'
 import { Fleet } from './fleet.ts'
 import type { Claim } from './nodes.ts'
 import type { Demand } from './rooms.ts'
@@ -69,19 +70,7 @@ const seen = (fleet: Fleet) =>
     room: fleet.rooms(one).on(fleet.order[index] ?? node(fleet, name)),
   }))
 
-const one: Demand = {
-  key: 'one',
-  model: 'H100',
-  whole: 1,
-  milli: 0,
-  cpuMilli: 0,
-  memoryBytes: 0,
-  ports: 0,
-  pods: 1,
-  nodeSelector: {},
-  tolerations: [],
-  terms: undefined,
-}
+const one = demandFor('H100', { key: 'one' })
 
 describe('what pods hold', () => {
   test('is counted once, whether seats say so or the pod; seats win, and the pod remains', () => {

@@ -3,6 +3,7 @@ import type { Node } from '../../model/kinds/kubernetes.ts'
 import { label } from '../../model/names.ts'
 import { gangNamed, groupOf } from '../gang.fixture.ts'
 import { tightWeights } from '../packing/packing.ts'
+import { demandFor } from './demand.fixture.ts'
 import { Fleet } from './fleet.ts'
 import { Mix } from './mix.ts'
 
@@ -46,17 +47,7 @@ test('who asks for cores alone is kept off the idle accelerators that need them,
     }
     mix.set('a', gangNamed('a', [of(8, 88_000, large), of(1, 8_000, 57), of(0, 12_000, 20)]))
     mix.teach(fleet)
-    const asked = {
-      key: 'cores',
-      model: 'gpu',
-      whole: 0,
-      milli: 0,
-      cpuMilli: 12_000,
-      memoryBytes: 0,
-      ports: 0,
-      pods: 1,
-    }
-    const demand = { ...asked, nodeSelector: {}, tolerations: [], terms: undefined }
+    const demand = demandFor('gpu', { key: 'cores', whole: 0, cpuMilli: 12_000 })
     return [fleet.best(demand)?.name, fleet.best(demand, ({ name }) => name === 'n0')?.name]
   }
   expect(best(1)).toEqual(['n0', 'n0']) // room for as many as are to come

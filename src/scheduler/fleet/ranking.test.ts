@@ -2,24 +2,12 @@ import { expect, test } from 'vitest'
 import type { Node } from '../../model/kinds/kubernetes.ts'
 import { Packing } from '../packing/packing.ts'
 import { pricesOf } from '../packing/prices.ts'
+import { demandFor } from './demand.fixture.ts'
 import { Fleet } from './fleet.ts'
 import { modelsAllowed, shapeOf } from './ranking.ts'
 import type { Demand } from './rooms.ts'
 
-const demand = (more: Partial<Demand>): Demand => ({
-  key: '',
-  model: 'H100',
-  whole: 1,
-  milli: 0,
-  cpuMilli: 500,
-  memoryBytes: 0,
-  ports: 0,
-  pods: 1,
-  nodeSelector: {},
-  tolerations: [],
-  terms: undefined,
-  ...more,
-})
+const demand = (more: Partial<Demand>) => demandFor('H100', { cpuMilli: 500, ...more })
 
 test('packing sees whole accelerators, a share as a whole one beside others, or a share alone', () => {
   const models = ['H100']

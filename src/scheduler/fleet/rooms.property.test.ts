@@ -5,6 +5,7 @@ import type { Node } from '../../model/kinds/kubernetes.ts'
 import { label } from '../../model/names.ts'
 import { Packing } from '../packing/packing.ts'
 import { pricesOf } from '../packing/prices.ts'
+import { demandFor } from './demand.fixture.ts'
 import type { Domain } from './fabric.ts'
 import { Fleet } from './fleet.ts'
 import { bankFor, type Claim, type NodeState } from './nodes.ts'
@@ -113,19 +114,7 @@ test('counters, rankings and whole domains are what a recount says, after any hi
   )
 })
 
-const anyDemand: Demand = {
-  key: 'last',
-  model: 'gpu',
-  whole: 1,
-  milli: 0,
-  cpuMilli: 0,
-  memoryBytes: 0,
-  ports: 0,
-  pods: 1,
-  nodeSelector: {},
-  tolerations: [],
-  terms: undefined,
-}
+const anyDemand = demandFor('gpu', { key: 'last' })
 
 function check(fleet: Fleet, wanted: Demand): void {
   const { order, fabric } = fleet
