@@ -40,6 +40,14 @@ export class Broken extends Error {
   }
 }
 
+/** What others leave for a gang. */
+interface Promised {
+  nodes: ReadonlySet<string>
+  victims: readonly string[]
+  /** Something else happened since to the gang, or to what it is to sit on. */
+  isSpoilt: boolean
+}
+
 export const movesMax = 400
 const movesToRest = 40
 /** Moves that a gang waits before it is given up. */
@@ -83,8 +91,8 @@ class Game implements Played {
   #move = 0
   readonly #arrivedAt = new Map<string, number>()
   #log: string[] = []
-  /** Whom something was freed for, by gang; `isSpoilt` once something else happened to it. */
-  readonly #promised = new Map<string, { attempt: number; nodes: Set<string>; isSpoilt: boolean }>()
+  /** Whom something was freed for. */
+  readonly #promised = new Map<string, Promised>()
 
   constructor(seed: number, { hasLimits = true, hasMoves = false, areServed = false }: GameOptions) {
     this.#seed = seed
@@ -205,10 +213,10 @@ class Game implements Played {
    */
   #spoil(key: string): void {
     const promise = this.#promised.get(key)
-    if (promise !== undefined) promise.isSpoilt = true
-    const victims = this.#world.gangs.get(key)?.status?.hold?.victims ?? []
-    const isUnasked = ({ gang }: { gang: string }) => this.#world.gangs.get(gang)?.status?.eviction === undefined
-    if (victims.some(isUnasked)) for (const other of this.#promised.values()) other.isSpoilt = true
+    if (promise === undefined) return
+    promise.isSpoilt = true
+    const isUnasked = (victim: string) => this.#world.gangs.get(victim)?.status?.eviction === undefined
+    if (promise.victims.some(isUnasked)) for (const other of this.#promised.values()) other.isSpoilt = true
   }
 
   #endSome(): void {
@@ -346,7 +354,7 @@ class Game implements Played {
       if (verdict.kind === 'bind') this.#promised.delete(gang)
       else if (verdict.kind === 'preempt') {
         const nodes = new Set(verdict.seats.members.map(({ node }) => node))
-        this.#promised.set(gang, { attempt: verdict.attempt, nodes, isSpoilt: false })
+        this.#promised.set(gang, { nodes, victims: verdict.victims.map((one) => one.gang), isSpoilt: false })
         this.#referee.checkBudgets(gang, verdict.victims, leaving)
         for (const victim of verdict.victims) {
           if (!leaving.has(victim.gang)) this.#referee.checkHasRun(gang, victim.gang)

@@ -96,7 +96,7 @@ export class State {
     const claim =
       known?.node === node
         ? known
-        : claimFromPod(object, this.gangs.get(gang ?? '')?.object.spec.queue, (id) => this.#modelOf(node, id))
+        : claimFromPod(object, this.gangs.get(gang ?? '')?.object.spec.queue, (id) => this.fleet.modelOf(node, id))
     this.fleet.setClaim(key, 'pod', claim)
     if (gang !== undefined) this.#livePods.set(gang, (this.#livePods.get(gang) ?? new Set()).add(key))
     return undefined
@@ -228,7 +228,7 @@ export class State {
    * they are there, they hold it.
    */
   #claimsOf(state: GangState, seats: Kept): [string, Claim][] {
-    const claims = claimsOf(state.object, seats, (node, id) => this.#modelOf(node, id))
+    const claims = claimsOf(state.object, seats, this.fleet.modelOf)
     const victims = victimsOf(state)
     if (victims.length === 0) return claims
     const coming = comingFrom(victims.flatMap((victim) => this.#holdsOf(victim)))
@@ -332,10 +332,6 @@ export class State {
     this.#countedAt = this.fleet.layout
     this.displaced.clear()
     for (const model of this.fleet.models()) this.quota.setCapacity(model, 1000 * this.fleet.countOf(model).total)
-  }
-
-  #modelOf(node: string, device: string): string | undefined {
-    return this.fleet.nodes.get(node)?.devices.get(device)?.model
   }
 }
 

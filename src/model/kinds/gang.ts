@@ -29,6 +29,10 @@ export const seat = z.strictObject({
       }),
     )
     .describe('What it may use.'),
+  model: z
+    .string()
+    .optional()
+    .describe('Accelerator model of the devices, where its group alone does not say it: known when the node is gone.'),
   ports: z.array(z.number().int()).describe('Ports of the node that are its own.'),
 })
 

@@ -56,8 +56,7 @@ export class NextSeats {
   #newOf({ object, seats }: GangState, moving: Kept): [string, Claim][] {
     const had = new Set(seats?.members.map(placeOf))
     const members = moving.members.filter((seat) => !had.has(placeOf(seat)))
-    const modelOf = (node: string, id: string) => this.#fleet.nodes.get(node)?.devices.get(id)?.model
-    const claims = claimsOf(object, { ...moving, members }, modelOf)
+    const claims = claimsOf(object, { ...moving, members }, this.#fleet.modelOf)
     if (isReplica(object)) return claims
     return claims.map(([pod, claim]) => [pod, { ...claim, queue: undefined }])
   }

@@ -18,13 +18,11 @@ export function heldPlaces(fleet: Fleet, quota: QuotaTree, gang: Gang): Placed[]
   const { spec, status } = gang
   const hold = status?.hold
   if (hold === undefined || !isHeld(gang)) return undefined
-  const placed = claimsOf(gang, hold, (node, id) => fleet.nodes.get(node)?.devices.get(id)?.model).flatMap(
-    ([, claim], index) => {
-      const node = fleet.nodes.get(claim.node)
-      const group = spec.groups.findIndex(({ name }) => name === hold.members[index]?.group)
-      return node === undefined || group < 0 ? [] : [{ group, node, claim }]
-    },
-  )
+  const placed = claimsOf(gang, hold, fleet.modelOf).flatMap(([, claim], index) => {
+    const node = fleet.nodes.get(claim.node)
+    const group = spec.groups.findIndex(({ name }) => name === hold.members[index]?.group)
+    return node === undefined || group < 0 ? [] : [{ group, node, claim }]
+  })
   if (placed.length < hold.members.length || !placed.every(({ claim, node }) => isFreeBut(claim, node)))
     return undefined
   if (placed.some(({ claim }) => quota.available(spec.queue, claim.model) < 0)) return undefined

@@ -4,6 +4,7 @@ import type { Gang, Seat } from '../../model/kinds/gang.ts'
 import { podNameOf } from '../../model/names.ts'
 import { keyOf } from '../../model/refs.ts'
 import type { Seats } from '../contract.ts'
+import type { Fleet } from '../fleet/fleet.ts'
 import type { Claim } from '../fleet/nodes.ts'
 import { occupantOf } from '../fleet/pod-terms.ts'
 import type { Placed } from './search.ts'
@@ -34,6 +35,7 @@ export function seatsOf(gang: Gang, placed: readonly Placed[]): Seats {
       localRank,
       node: one.node.name,
       devices: [...one.claim.devices],
+      ...(saysModel(group, one.claim.model) ? {} : { model: one.claim.model }),
       ports: [...one.claim.ports],
     }
   })
@@ -62,22 +64,16 @@ function speedOf({ spec }: Gang, placed: readonly Placed[]): number {
 }
 
 /** What each member of seats claims, by the pod's key. The same whether the seats were just decided or read back. */
-export function claimsOf(
-  gang: Gang,
-  seats: Pick<Seats, 'members'>,
-  model: (node: string, device: string) => string | undefined,
-): [string, Claim][] {
+export function claimsOf(gang: Gang, seats: Pick<Seats, 'members'>, onNode: Fleet['modelOf']): [string, Claim][] {
   const { metadata, spec } = gang
   const [key, namespace] = [keyOf(gang), metadata.namespace ?? 'default']
   const occupants = spec.groups.map((group) => occupantOf(gang, group))
   return seats.members.map((member) => {
     const index = spec.groups.findIndex(({ name }) => name === member.group)
     const group = spec.groups[index]
-    const device = member.devices[0]
     const claim: Claim = {
       node: member.node,
-      model:
-        (device === undefined ? undefined : model(member.node, device.id)) ?? group?.accelerators[0]?.model ?? 'cpu',
+      model: modelOf(member, onNode) ?? group?.accelerators[0]?.model ?? 'cpu',
       devices: member.devices,
       cpuMilli: group?.cpuMilli ?? 0,
       memoryBytes: group?.memoryBytes ?? 0,
@@ -88,6 +84,16 @@ export function claimsOf(
     }
     return [`${namespace}/${member.pod}`, claim]
   })
+}
+
+/** Of which model its devices are, as the seat says or the node; undefined: its group's, which asks for no other. */
+export function modelOf({ node, devices: [first], model }: Seat, onNode: Fleet['modelOf']): string | undefined {
+  return model ?? (first === undefined ? undefined : onNode(node, first.id))
+}
+
+/** Whether all its members can only be on this model. */
+function saysModel({ accelerators }: Gang['spec']['groups'][number], model: string): boolean {
+  return accelerators.length <= 1 && (accelerators[0]?.model ?? 'cpu') === model
 }
 
 function deviceIndex(placed: Placed): number {

@@ -24,6 +24,9 @@ import { States } from './states.ts'
  */
 export class Fleet implements Packed {
   readonly nodes = new Map<string, NodeState>()
+  /** The model that a device of a node is of, as far as the node is known. */
+  readonly modelOf = (node: string, device: string): string | undefined =>
+    this.nodes.get(node)?.devices.get(device)?.model
   readonly neighbours = new Neighbours(this)
   /** Rises whenever something that did not fit before might fit now. */
   generation = 0

@@ -8,7 +8,7 @@ import { demandOf } from '../fit/demand.ts'
 import { fitGang } from '../fit/fit.ts'
 import { spreadingOf } from '../fit/parts.ts'
 import type { Placed } from '../fit/search.ts'
-import { seatsOf } from '../fit/seats.ts'
+import { modelOf, seatsOf } from '../fit/seats.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import { type GangState, isElastic, membersByGroup, nextOf } from '../gangs.ts'
 import type { QuotaTree } from '../quota/tree.ts'
@@ -197,13 +197,9 @@ export function alternativeInUse(
   fleet: Fleet,
 ): { asked: (typeof accelerators)[number] | undefined; model: string } {
   const seat = members.find(({ group }) => group === name)
-  const model = seat === undefined ? undefined : modelOf(fleet, seat)
+  const model = seat === undefined ? undefined : modelOf(seat, fleet.modelOf)
   const asked = accelerators.find((one) => model !== undefined && isMeant(one.model, model)) ?? accelerators[0]
   return { asked, model: model ?? asked?.model ?? '' }
-}
-
-function modelOf(fleet: Fleet, { node, devices }: Seats['members'][number]): string | undefined {
-  return fleet.nodes.get(node)?.devices.get(devices[0]?.id ?? '')?.model
 }
 
 /** Where it would have more members now, if anywhere; those that it has stay where they are. */

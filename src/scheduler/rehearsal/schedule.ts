@@ -213,8 +213,6 @@ interface Held {
   pods: ReadonlyMap<string, Pod>
 }
 
-type ModelOf = (node: string, device: string) => string | undefined
-
 function numbersOf(
   { nodes, queues }: Scene,
   before: Held,
@@ -223,7 +221,7 @@ function numbersOf(
 ): Pick<Schedule, 'fleet' | 'queues'> {
   const fleet = new Fleet()
   for (const node of nodes) fleet.setNode(node)
-  const modelOf: ModelOf = (node, id) => fleet.nodes.get(node)?.devices.get(id)?.model
+  const { modelOf } = fleet
   const held = claimsIn(before, modelOf)
   const heldAfter = played === undefined ? carriedOut(held, before.gangs, gangs, modelOf) : claimsIn(played, modelOf)
   for (const [pod, claim] of held) fleet.setClaim(pod, 'seat', claim)
@@ -256,7 +254,7 @@ function countsOf({ nodes }: Fleet): Map<string, Count> {
 }
 
 /** By pod, whether it is known from seats, from a live pod or from both. */
-function claimsIn({ gangs, pods }: Held, modelOf: ModelOf): Map<string, Claim> {
+function claimsIn({ gangs, pods }: Held, modelOf: Fleet['modelOf']): Map<string, Claim> {
   const claims = new Map<string, Claim>()
   for (const gang of gangs.values()) {
     const { seats } = gang.status ?? {}
@@ -275,7 +273,7 @@ function carriedOut(
   held: ReadonlyMap<string, Claim>,
   gangs: ReadonlyMap<string, Gang>,
   schedules: readonly GangSchedule[],
-  modelOf: ModelOf,
+  modelOf: Fleet['modelOf'],
 ): Map<string, Claim> {
   const gone = new Set<string>()
   const sits: [string, Claim][] = []
