@@ -235,6 +235,38 @@ docs/scheduling-state.md describes the files and the answer.`,
       ),
   (program) =>
     program
+      .command('forecast')
+      .description('What the coming hours bring: waits, ends, evictions, lost work; with a change and without it')
+      .option(
+        '-f, --file <path...>',
+        'the change: resources as they would be applied; - is standard input',
+        collect,
+        [],
+      )
+      .option('--add-nodes <count>', 'the change: so many nodes more, or COUNT=NODE, like that one')
+      .option('--against <path...>', 'files of the state that it is about, or live (default: live)', collect, [])
+      .option('--horizon <duration>', 'how far ahead', '24h')
+      .option('--seeds <count>', 'from so many seeds', '10')
+      .option('--seed <number>', 'the first of them', '1')
+      .option('--history <csv>', 'what jobs took and how they come, as `millwright import` writes it')
+      .option('--node-failures <rate>', 'of a thousand nodes, so many fail in a day', '6.5')
+      .option('--repair <duration>', 'a node that failed is away for so long', '24h')
+      .option('-o, --output <format>', 'table, wide, json, yaml', 'table')
+      .addHelpText(
+        'after',
+        `
+Examples:
+  millwright forecast
+  millwright forecast -f one-more-job.yaml --horizon 8h
+  millwright forecast --add-nodes 16 --history history.csv
+  millwright forecast --against state.yaml -f larger-quota.yaml -o json
+docs/twin.md says what is known and what is not.`,
+      )
+      .action(async (options, command: Command) =>
+        (await import('./commands/forecast.ts')).forecast(options, globals(command)),
+      ),
+  (program) =>
+    program
       .command('import')
       .description('A history of jobs from elsewhere, as the twin takes it (CSV, to standard output)')
       .argument('<format>', 'slurm, philly, or history to check a file of our own form')

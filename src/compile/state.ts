@@ -10,7 +10,7 @@ import { millwrightVersion } from '../model/metadata.ts'
 import { label } from '../model/names.ts'
 import { gangGroups, groupsOf, templateOf } from '../model/pods.ts'
 import { keyOf } from '../model/refs.ts'
-import type { KindName } from '../model/registry.ts'
+import type { KindName, Resource } from '../model/registry.ts'
 import {
   type DocumentError,
   type ReadOptions,
@@ -48,23 +48,24 @@ export const stateLimits = {
 /**
  * Reads Nodes, Queues, Gangs, TrainingJobs, InferenceServices and bound Pods, as a factory lists them or as a person
  * writes them. Jobs and services become the gangs that the control plane would make of them. Either everything is right
- * or all that is wrong comes back with its place. Never throws, and is bounded.
+ * or all that is wrong comes back with its place. Never throws, and is bounded. With a `change`, the state is the one that
+ * comes to be when that is applied to what the other files say.
  */
 export function readState(
   files: readonly TextFile[],
-  options: Pick<ReadOptions, 'namespace'> & { nowMs: number },
+  options: Pick<ReadOptions, 'namespace'> & { nowMs: number; change?: readonly TextFile[] },
 ): ReadState {
-  const characters = files.reduce((sum, file) => sum + file.text.length, 0)
+  const { change = [] } = options
+  const characters = [...files, ...change].reduce((sum, file) => sum + file.text.length, 0)
   const [first] = files
   if (first !== undefined && characters > stateLimits.characters)
     return tooLarge(first, `are larger than 128 MiB together`)
-  const read = readDocuments(files, {
-    namespace: options.namespace,
-    jsonCharacters: stateLimits.jsonCharacters,
-    resources: stateLimits.resources,
-  })
+  const limits = { jsonCharacters: stateLimits.jsonCharacters, resources: stateLimits.resources }
+  const readAll = (some: readonly TextFile[]) => readDocuments(some, { namespace: options.namespace, ...limits })
+  const [read, changed] = [readAll(files), readAll(change)]
   if ('errors' in read) return read
-  const sorted = sort(read.documents, options.nowMs)
+  if ('errors' in changed) return changed
+  const sorted = sort(applied(read.documents, changed.documents), options.nowMs)
   const made = withGangsOfWork(sorted)
   const errors = [...made.errors, ...stateErrors(made)]
   if (errors.length > 0) return { errors }
@@ -87,6 +88,19 @@ const anyQueue: Queue = {
   kind: 'Queue',
   metadata: { name: 'default' },
   spec: { namespaces: ['*'], weight: 1, stopPolicy: 'None' },
+}
+
+/** As if what changes were applied to what is there: its age and its status stay, its spec is the new one. */
+function applied(documents: readonly WrittenDocument[], changes: readonly WrittenDocument[]): WrittenDocument[] {
+  const nameOf = ({ admitted: { kind, metadata } }: WrittenDocument) => `${kind} ${keyOf({ metadata })}`
+  const after = new Map(documents.map((document) => [nameOf(document), document]))
+  for (const document of changes) {
+    const name = nameOf(document)
+    const known = after.get(name)?.admitted
+    const metadata = { ...known?.metadata, ...document.admitted.metadata }
+    after.set(name, { ...document, admitted: { ...known, ...document.admitted, metadata } as Resource })
+  }
+  return [...after.values()]
 }
 
 interface Sorted extends PlacedState {

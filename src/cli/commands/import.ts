@@ -1,22 +1,19 @@
 import { once } from 'node:events'
-import { createReadStream } from 'node:fs'
-import { basename, extname } from 'node:path'
 import { historyLines, readHistory } from '../../twin/import/history.ts'
 import type { PastJob } from '../../twin/import/past-job.ts'
 import { readPhilly } from '../../twin/import/philly.ts'
 import { fromTheFirst, type PassedOver, readSlurm } from '../../twin/import/slurm.ts'
-import { formatRowError, TableError } from '../../twin/import/table.ts'
 import { oneOf } from '../arguments.ts'
-import { Exit, exit } from '../exit.ts'
-import { whyUnread } from '../read-text.ts'
+import { readTable } from '../read-table.ts'
 
 /** Writes a history of jobs in our own form to standard output, and what it comes to, to standard error. */
 export async function importHistory(format: string, files: readonly string[]): Promise<void> {
   const kind = oneOf('FORMAT', format, ['slurm', 'philly', 'history'], 'history')
+  const reader: Read = readers[kind]
   const read: PastJob[] = []
   const passedOver = new Map<string, number>()
   for (const file of files) {
-    const found = await readFrom(file, readers[kind])
+    const found = await readTable(file, reader, 'nothing was written')
     for (const job of found.jobs) read.push(job)
     for (const [why, count] of found.passedOver) passedOver.set(why, (passedOver.get(why) ?? 0) + count)
   }
@@ -44,21 +41,6 @@ const words: Record<PassedOver, string> = {
   withoutAccelerators: 'without accelerators',
   neverStarted: 'never started',
   stillRunning: 'still running',
-}
-
-async function readFrom(file: string, read: Read): ReturnType<Read> {
-  try {
-    const stream = file === '-' ? process.stdin : createReadStream(file)
-    return await read(stream, basename(file, extname(file)))
-  } catch (error) {
-    if (error instanceof TableError) {
-      const lines = error.errors.map((one) => `${file}:${formatRowError(one)}`)
-      throw new Exit(exit.usage, `${lines.join('\n')}\nnothing was written`)
-    }
-    const { code } = error as NodeJS.ErrnoException
-    if (code === undefined) throw error
-    throw new Exit(exit.usage, `cannot read ${file}: ${whyUnread(code)}.`)
-  }
 }
 
 function said(jobs: readonly PastJob[], passedOver: ReadonlyMap<string, number>): string {

@@ -1,0 +1,223 @@
+import { humanDuration } from '../../api/age.ts'
+import type { Client } from '../../api/client.ts'
+import { formatErrors, type TextFile } from '../../compile/documents.ts'
+import { readState, type State } from '../../compile/state.ts'
+import { readDuration } from '../../model/duration.ts'
+import { nearest } from '../../model/nearest.ts'
+import { counted } from '../../scheduler/why/counted.ts'
+import {
+  type Forecast,
+  type ForecastOptions,
+  forecastOf,
+  type GangForecast,
+  type Row,
+  type Spread,
+} from '../../twin/forecast/forecast.ts'
+import { readHistory } from '../../twin/import/history.ts'
+import { oneOf, wholeNumber } from '../arguments.ts'
+import { connect } from '../connect.ts'
+import { Exit, exit } from '../exit.ts'
+import type { Global } from '../global.ts'
+import { dump, plain, table } from '../output.ts'
+import { readTable } from '../read-table.ts'
+import { textsOf } from './apply.ts'
+
+interface Options {
+  file: string[]
+  against: string[]
+  addNodes?: string
+  horizon: string
+  seeds: string
+  seed: string
+  history?: string
+  nodeFailures: string
+  repair: string
+  now?: string
+  output: string
+}
+
+/** What the coming hours bring, with a change and without it. Touches nothing. */
+export async function forecast(options: Options, global: Global): Promise<void> {
+  const format = oneOf('--output', options.output, ['table', 'wide', 'json', 'yaml'], 'table')
+  const nowMs = Date.now()
+  const settings: ForecastOptions = {
+    nowMs,
+    horizonMs: msOf('--horizon', options.horizon),
+    seeds: wholeNumber('--seeds', options.seeds, 1, 1000),
+    firstSeed: wholeNumber('--seed', options.seed, 0, 2 ** 31),
+    nodeFailures: numberOf('--node-failures', options.nodeFailures, 10_000),
+    repairMs: msOf('--repair', options.repair),
+    history: options.history === undefined ? [] : await readTable(options.history, readHistory, 'nothing was foretold'),
+    onCourse: progressOn(process.stderr),
+  }
+  const isLive = options.against.length === 0 || options.against.join() === 'live'
+  const files = isLive ? [await listed(global)] : textsOf(options.against)
+  const change = options.file.length === 0 ? [] : textsOf(options.file)
+  const before = stateOf({ files, nowMs }, global)
+  const isChanged = change.length > 0 || options.addNodes !== undefined
+  const after = isChanged ? stateOf({ files, nowMs, change }, global) : undefined
+  if (after !== undefined && options.addNodes !== undefined) after.nodes.push(...moreNodes(before, options.addNodes))
+  if (before.nodes.length === 0)
+    throw new Exit(exit.usage, 'there are no nodes in this state, so nothing can be foretold; add its Nodes.')
+  const found = forecastOf(before, after, settings)
+  if (format === 'table' || format === 'wide') console.log(plain(textOf(found, format === 'wide')))
+  else console.log(await dump(found, format))
+}
+
+// ---- what is asked ----
+
+function stateOf(
+  { nowMs, ...texts }: { files: TextFile[]; change?: TextFile[]; nowMs: number },
+  global: Global,
+): State {
+  const read = readState(texts.files, { nowMs, namespace: global.namespace, change: texts.change ?? [] })
+  if ('state' in read) return read.state
+  const { length } = read.errors
+  throw new Exit(exit.usage, `${length === 1 ? 'an error' : `${length} errors`}\n${formatErrors(read.errors)}`)
+}
+
+/** The state of the running factory, in the form in which it would stand in a file. */
+async function listed(global: Global): Promise<TextFile> {
+  const { client } = await connect(global)
+  const items = await Promise.all(listedKinds.map((kind) => itemsOf(client, kind)))
+  return { name: 'the running factory', text: JSON.stringify({ apiVersion: 'v1', kind: 'List', items: items.flat() }) }
+}
+
+const listedKinds = ['Node', 'Queue', 'Gang', 'TrainingJob', 'InferenceService', 'Pod'] as const
+
+async function itemsOf(client: Client, kind: (typeof listedKinds)[number]): Promise<readonly object[]> {
+  return (await client.list(kind, {})).items
+}
+
+/** `16` more like the node that most are like, or `16=NAME` like that one. */
+function moreNodes({ nodes }: State, text: string): State['nodes'] {
+  const [count = '', name] = text.split('=')
+  const like = name === undefined ? nodes[0] : nodes.find(({ metadata }) => metadata.name === name)
+  if (like === undefined) {
+    const near = nearest(
+      name ?? '',
+      nodes.map(({ metadata }) => metadata.name),
+    )
+    throw new Exit(
+      exit.usage,
+      `--add-nodes: there is no node "${name}"${near === undefined ? '' : `; did you mean "${near}"?`}`,
+    )
+  }
+  return Array.from({ length: wholeNumber('--add-nodes', count, 1, 100_000) }, (_, index) => {
+    const added = `${like.metadata.name}-more-${index}`
+    const labels = { ...like.metadata.labels, 'kubernetes.io/hostname': added }
+    return { ...like, metadata: { ...like.metadata, name: added, uid: undefined, labels } }
+  })
+}
+
+function msOf(option: string, text: string): number {
+  const read = readDuration(text)
+  if ('ms' in read && read.ms > 0 && read.ms <= horizonMsMax) return read.ms
+  throw new Exit(
+    exit.usage,
+    `${option}: "${text.slice(0, 64)}" ${'problem' in read ? read.problem : 'must be up to 60d'}.`,
+  )
+}
+
+const horizonMsMax = 60 * 86_400_000
+
+function numberOf(option: string, text: string, max: number): number {
+  const value = Number(text)
+  if (text !== '' && value >= 0 && value <= max) return value
+  throw new Exit(exit.usage, `${option}: found "${text.slice(0, 64)}"; allowed are numbers from 0 to ${max}.`)
+}
+
+function progressOn(screen: NodeJS.WriteStream): NonNullable<ForecastOptions['onCourse']> {
+  if (screen.isTTY !== true) return () => {}
+  return (done, of) => void screen.write(done < of ? `\r${done} of ${of} courses\u001b[K` : '\r\u001b[K')
+}
+
+// ---- for people ----
+
+/** Gangs of jobs in the table; all stand in the other forms. */
+const gangsShown = 15
+
+function textOf(found: Forecast, isWide: boolean): string {
+  const hasChange = found.rows.some((row) => row.difference !== undefined)
+  const shown = isWide ? found.gangs : mostChanged(found.gangs).slice(0, gangsShown)
+  const rows = isWide || !hasChange ? found.rows : found.rows.filter(isOfInterest)
+  const blocks = [headOf(found, hasChange), rowsTable(rows, hasChange)]
+  if (shown.length > 0) blocks.push(gangsTable(shown, found.horizonSeconds, hasChange))
+  if (shown.length < found.gangs.length)
+    blocks.push(`${found.gangs.length - shown.length} more jobs; \`-o wide\` shows all.`)
+  return blocks.join('\n\n')
+}
+
+/** Those whose end the change moves most; without one, those that wait. */
+function mostChanged(gangs: readonly GangForecast[]): GangForecast[] {
+  const startOf = ({ without, with: after }: GangForecast) => (without ?? after)?.starts.median ?? 0
+  const movedOf = ({ without, with: after }: GangForecast) =>
+    without === undefined || after === undefined ? Infinity : Math.abs(after.ends.median - without.ends.median)
+  const hasChange = gangs.some((gang) => gang.with !== undefined)
+  return hasChange
+    ? gangs.toSorted((a, b) => movedOf(b) - movedOf(a))
+    : gangs.toSorted((a, b) => startOf(b) - startOf(a))
+}
+
+/** What the change changes, and how full the fleet is. */
+function isOfInterest({ figure, difference }: Row): boolean {
+  return figure === 'utilisation' || (difference !== undefined && (difference.low !== 0 || difference.high !== 0))
+}
+
+function headOf({ horizonSeconds, seeds, bases, arrivals }: Forecast, hasChange: boolean): string {
+  const courses = hasChange ? counted(seeds, 'pair of courses', 'pairs of courses') : counted(seeds, 'course')
+  const known = [
+    bases.pace === undefined ? [] : [`${bases.pace} by ${bases.pace === 1 ? 'its' : 'their'} pace`],
+    bases.history === undefined
+      ? []
+      : [`${bases.history} by what jobs like ${bases.history === 1 ? 'it' : 'them'} took`],
+    bases.declared === undefined ? [] : [`${bases.declared} by what was declared`],
+    bases.nothing === undefined ? [] : [`${bases.nothing} by nothing`],
+  ].flat()
+  const coming = arrivals === 0 ? 'nobody new comes' : `${Math.round(arrivals)} jobs come, as in the history`
+  const ends = known.length === 0 ? '' : ` How long jobs work is known of ${known.join(', ')}.`
+  return `The next ${humanDuration(1000 * horizonSeconds)}, in ${courses}; ${coming}.${ends}`
+}
+
+function rowsTable(rows: readonly Row[], hasChange: boolean): string {
+  if (rows.length === 0) return hasChange ? 'The change changes nothing.' : 'Nothing happens.'
+  const header = hasChange ? ['OF', 'FIGURE', 'WITHOUT', 'WITH', 'DIFFERENCE (10-90 %)'] : ['OF', 'FIGURE', '(10-90 %)']
+  return table(
+    header,
+    rows.map(({ of, figure, unit, without, with: after, difference }) => {
+      if (after === undefined || difference === undefined) return [of, figure, spreadSaid(without, unit)]
+      return [of, figure, said(without.median, unit), said(after.median, unit), spreadSaid(difference, unit, true)]
+    }),
+  )
+}
+
+function gangsTable(gangs: readonly GangForecast[], horizonSeconds: number, hasChange: boolean): string {
+  const header = ['JOB', 'QUEUE', ...(hasChange ? ['STARTS', 'WITH', 'ENDS', 'WITH'] : ['STARTS', 'ENDS'])]
+  const time = (ends: GangForecast['without'], which: 'starts' | 'ends') => {
+    if (ends === undefined) return '-'
+    const { median } = ends[which]
+    if (median >= horizonSeconds) return `> ${humanDuration(1000 * horizonSeconds)}`
+    return which === 'starts' && median === 0 ? 'now' : `in ${humanDuration(1000 * median)}`
+  }
+  return table(
+    header,
+    gangs.map(({ title, queue, without, with: after }) => [
+      title,
+      queue,
+      ...(hasChange
+        ? [time(without, 'starts'), time(after, 'starts'), time(without, 'ends'), time(after, 'ends')]
+        : [time(without, 'starts'), time(without, 'ends')]),
+    ]),
+  )
+}
+
+function spreadSaid({ median, low, high }: Spread, unit: Row['unit'], isSigned = false): string {
+  const one = (value: number) => `${isSigned && value > 0 ? '+' : ''}${said(value, unit)}`
+  return low === high ? one(median) : `${one(median)} (${one(low)} to ${one(high)})`
+}
+
+function said(value: number, unit: Row['unit']): string {
+  if (unit === 's') return value < 0 ? `-${humanDuration(-1000 * value)}` : humanDuration(1000 * value)
+  const rounded = String(Math.round(10 * value) / 10)
+  return unit === '' ? rounded : `${rounded} ${unit}`
+}

@@ -1,0 +1,85 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, expect, it } from 'vitest'
+import { TestFactory } from './factory.fixture.ts'
+
+const factory = new TestFactory()
+afterAll(() => factory.remove())
+
+const file = (name: string, text: string) => writeFileSync(join(factory.dir, name), text)
+const forecast = (...words: string[]) => factory.run(['forecast', '--node-failures', '0', ...words])
+
+const job = (name: string, seconds: number) => `apiVersion: millwright.dev/v1alpha1
+kind: TrainingJob
+metadata: { name: ${name} }
+spec: { command: [x], expectedSeconds: ${seconds}, resources: { accelerators: "H100:8" } }
+`
+
+file(
+  'state.yaml',
+  `apiVersion: v1
+kind: Node
+metadata: { name: a, labels: { millwright.dev/accelerator: H100 } }
+status: { allocatable: { nvidia.com/gpu: 8 } }
+---
+${job('one', 7200)}---
+${job('two', 3600)}`,
+)
+
+it('forecast says when work starts and ends, and what a change does to it', () => {
+  const { status, stdout, stderr } = forecast('--against', 'state.yaml', '--seeds', '2')
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+  expect(
+    stdout,
+  ).toBe(`The next 24h, in 2 courses; nobody new comes. How long jobs work is known of 2 by what was declared.
+
+OF              FIGURE          (10-90 %)
+fleet           utilisation     12.5 %
+fleet           wait, median    60m
+fleet           wait, 90 %      108m
+fleet           jobs that end   2
+fleet           hours worked    24 h
+queue/default   wait, median    60m
+queue/default   wait, 90 %      108m
+queue/default   jobs that end   2
+queue/default   hours worked    24 h
+
+JOB       QUEUE     STARTS    ENDS
+job/two   default   in 120m   in 3h
+job/one   default   now       in 120m
+`)
+  const changed = forecast('--against', 'state.yaml', '--add-nodes', '1', '--seeds', '2').stdout
+  expect(changed).toContain('fleet           wait, median   60m       0s      -60m')
+  expect(changed).toContain('job/two   default   in 120m   now    in 3h      in 60m')
+})
+
+it('forecast takes a change as it would be applied', () => {
+  file('change.yaml', job('one', 600))
+  const { gangs } = JSON.parse(forecast('--against', 'state.yaml', '-f', 'change.yaml', '-o', 'json').stdout)
+  expect(gangs).toMatchObject([
+    { title: 'job/one', without: { ends: { median: 7200 } }, with: { ends: { median: 600 } } },
+    { title: 'job/two', without: { starts: { median: 7200 } }, with: { starts: { median: 600 } } },
+  ])
+})
+
+it('forecast says what is wrong with what it was given', () => {
+  file('wrong.yaml', job('one', 600).replace('expectedSeconds', 'expectedSecond'))
+  expect(forecast('--against', 'state.yaml', '-f', 'wrong.yaml')).toMatchObject({
+    status: 2,
+    stderr: expect.stringContaining(
+      'wrong.yaml:4:23: spec.expectedSecond: unknown field; did you mean "expectedSeconds"?',
+    ),
+  })
+  expect(forecast('--against', 'state.yaml', '--horizon', 'soon').stderr).toContain(
+    '--horizon: "soon" is not a duration',
+  )
+  expect(forecast('--against', 'state.yaml', '--add-nodes', '2=b').stderr).toContain('there is no node "b"')
+  expect(forecast('--against', 'wrong.yaml').status).toBe(2)
+  file('job.yaml', job('one', 1))
+  expect(forecast('--against', 'job.yaml').stderr).toContain('there are no nodes in this state')
+  file('history.csv', 'submit_s,gpus,duration_s\n5,8,60\n3,8,60\n')
+  expect(forecast('--against', 'state.yaml', '--history', 'history.csv').stderr).toContain(
+    'history.csv:3: submit_s: is before that of line 2',
+  )
+  expect(forecast('--against', 'state.yaml', '--history', 'none.csv')).toMatchObject({ status: 2 })
+})

@@ -1,0 +1,190 @@
+import { describe, expect, test } from 'vitest'
+import type { Gang } from '../../model/kinds/gang.ts'
+import type { Rehearsal } from '../../scheduler/rehearsal/rehearsal.ts'
+import { createScheduler } from '../../scheduler/scheduler.ts'
+import { Story } from '../../scheduler/story.fixture.ts'
+import type { PastJob } from '../import/past-job.ts'
+import type { Scene } from './course.ts'
+import { type Forecast, type ForecastOptions, forecastOf } from './forecast.ts'
+import { Lengths } from './lengths.ts'
+
+const hourMs = 3_600_000
+const nowMs = 1000 * hourMs
+
+/** What a story has come to. */
+function sceneOf({ world }: { world: Rehearsal }): Scene {
+  const { nodes, queues, gangs, pods } = world
+  return {
+    nodes: [...nodes.values()],
+    queues: [...queues.values()],
+    gangs: [...gangs.values()],
+    pods: [...pods.values()],
+  }
+}
+
+function story(nodes: number): Story {
+  const told = new Story(createScheduler())
+  told.nowMs = nowMs
+  told.queue('default')
+  for (let index = 0; index < nodes; index++) told.node(`n${index}`, 'H100:8')
+  return told
+}
+
+function foretold(before: Scene, after?: Scene, options: Partial<ForecastOptions> = {}): Forecast {
+  const usual = { nowMs, horizonMs: 24 * hourMs, seeds: 3, nodeFailures: 0, repairMs: hourMs }
+  return forecastOf(before, after, { ...usual, ...options })
+}
+
+const figureOf = ({ rows }: Forecast, figure: string) => rows.find((row) => row.of === 'fleet' && row.figure === figure)
+const exactly = (seconds: number) => ({ low: seconds, median: seconds, high: seconds })
+
+describe('what is known for sure is foretold for sure', () => {
+  /** One node: `a` is done in an hour, `b` waits for it. */
+  function ahead(): Story {
+    const told = story(1)
+    told.nowMs = nowMs - hourMs
+    told.gang('a', '1xH100:8', { expectedSeconds: 7200 })
+    told.decide()
+    told.nowMs = nowMs
+    told.gang('b', '1xH100:8', { expectedSeconds: 3600 })
+    told.decide()
+    return told
+  }
+
+  test('who waits starts when the one before it ends, and works as long as was declared', () => {
+    const { gangs } = foretold(sceneOf(ahead()))
+    expect(gangs).toMatchObject([
+      { title: 'job/a', without: { starts: exactly(0), ends: exactly(3600) } },
+      { title: 'job/b', basis: 'declared', without: { starts: exactly(3600), ends: exactly(7200), endsWithin: 1 } },
+    ])
+  })
+
+  test('with a node more it starts now, and nothing else changes', () => {
+    const changed = ahead()
+    changed.node('more', 'H100:8')
+    const found = foretold(sceneOf(ahead()), sceneOf(changed))
+    expect(found.gangs[0]).toMatchObject({ with: { ends: exactly(3600) } })
+    expect(found.gangs[1]).toMatchObject({ with: { starts: exactly(0), ends: exactly(3600) } })
+    expect(figureOf(found, 'wait, median')).toMatchObject({ difference: exactly(-3600) })
+    expect(figureOf(found, 'evictions')).toBeUndefined()
+  })
+
+  test('who is displaced does again what it had not saved, and starts again', () => {
+    const changed = ahead()
+    changed.gang('urgent', '1xH100:8', { priority: 9, expectedSeconds: 1800 })
+    const found = foretold(sceneOf(ahead()), sceneOf(changed))
+    expect(figureOf(found, 'evictions')).toMatchObject({ without: exactly(0), with: exactly(1) })
+    // An hour of eight accelerators, and half a minute until they work again.
+    expect(figureOf(found, 'hours lost')).toMatchObject({ difference: exactly(8 + 8 * (30 / 3600)) })
+    expect(found.gangs.find(({ title }) => title === 'job/a')).toMatchObject({
+      with: { ends: exactly(1800 + 30 + 7200) },
+    })
+  })
+})
+
+describe('nodes fail', () => {
+  function running(checkpoints: string[]): Scene {
+    const told = story(4)
+    told.gang('a', '2xH100:8', { expectedSeconds: 100 * 3600 })
+    told.decide()
+    const at = checkpoints.map((one) => ({ step: 1, attempt: 1, at: one, digest: 'd', bytes: 1, manifests: [] }))
+    const [checkpoint, ...older] = at
+    if (checkpoint !== undefined) told.world.edit('default/a', {}, { checkpoint, checkpoints: older })
+    return sceneOf(told)
+  }
+  const often = { nodeFailures: 5000, seeds: 5 }
+
+  test('who sat on one starts again on others, and loses less the more often it saves', () => {
+    const minutes = (count: number) => new Date(nowMs - count * 60_000).toISOString()
+    const [never, seldom, mostly] = [[], [minutes(0), minutes(60)], [minutes(0), minutes(10)]].map((times) =>
+      foretold(running(times), undefined, often),
+    )
+    const lost = [never, seldom, mostly].map((found) => found && figureOf(found, 'hours lost')?.without.median)
+    expect(lost.toSorted((a = 0, b = 0) => b - a)).toEqual(lost)
+    expect(lost[2]).toBeGreaterThan(0)
+    expect(never && figureOf(never, 'restarts for nodes')?.without.low).toBeGreaterThan(0)
+  })
+
+  test('the same ones with a change and without it', () => {
+    const scene = running([])
+    const { rows } = foretold(scene, scene, often)
+    for (const { difference } of rows) expect(difference).toEqual(exactly(0))
+  })
+})
+
+describe('with a history', () => {
+  const past = (submitSeconds: number, durationSeconds: number, more: Partial<PastJob> = {}): PastJob => ({
+    submitSeconds,
+    durationSeconds,
+    gpus: 8,
+    nodes: 1,
+    limitSeconds: undefined,
+    waitSeconds: undefined,
+    queue: undefined,
+    user: undefined,
+    workload: undefined,
+    model: undefined,
+    priority: undefined,
+    ...more,
+  })
+  const hourly = Array.from({ length: 240 }, (_, index) => past(3600 * index, 60))
+
+  test('jobs come as they came', () => {
+    const told = story(2)
+    told.gang('a', '1xH100:8', { expectedSeconds: 3600 })
+    const found = foretold(sceneOf(told), undefined, { history: hourly })
+    expect(found.arrivals).toBeGreaterThan(22)
+    expect(found.arrivals).toBeLessThan(26)
+    expect(figureOf(found, 'jobs that end')?.without.median).toBeGreaterThan(22)
+    expect(found.gangs.map(({ title }) => title)).toEqual(['job/a'])
+  })
+
+  test('a job takes what jobs of its kind took, of those that took longer than it has run', () => {
+    const told = story(1)
+    told.gang('llama-17', '1xH100:8')
+    told.decide()
+    const gang = told.gangs.get('default/llama-17') as Gang
+    const llamas = Array.from({ length: 21 }, (_, index) => past(index, 100 * index, { workload: `llama-${index}` }))
+    const lengths = new Lengths([...hourly, ...llamas])
+    expect(lengths.of(gang, 0.5, nowMs)).toEqual({ seconds: 1000, basis: 'history' })
+    expect(lengths.of(gang, 0, nowMs + 1_000_000)).toEqual({ seconds: 100, basis: 'history' })
+    expect(lengths.of(gang, 1, nowMs + 1_000_000)).toEqual({ seconds: 1000, basis: 'history' })
+  })
+
+  test('what was declared is as long as such declarations were', () => {
+    const told = story(1)
+    told.gang('a', '1xH100:4', { expectedSeconds: 1000 })
+    const halves = Array.from({ length: 20 }, (_, index) => past(index, 50, { limitSeconds: 100 }))
+    const gang = told.gangs.get('default/a') as Gang
+    expect(new Lengths(halves).of(gang, 0.5, nowMs)).toEqual({ seconds: 500, basis: 'declared' })
+    expect(new Lengths([]).of(gang, 0.5, nowMs)).toEqual({ seconds: 1000, basis: 'declared' })
+  })
+})
+
+test('the pace of a job says when it ends, sooner and later', () => {
+  const told = story(1)
+  told.gang('a', '1xH100:8')
+  told.decide()
+  const at = (hours: number) => new Date(nowMs + hours * hourMs).toISOString()
+  told.world.edit('default/a', {}, { expectedEnd: at(4), expectedEndRange: { earliest: at(3), latest: at(6) } })
+  const gang = told.gangs.get('default/a') as Gang
+  const hours = [0.1, 0.5, 0.9].map((quantile) => new Lengths([]).of(gang, quantile, nowMs).seconds / 3600)
+  expect(hours).toEqual([3, 4, 6])
+})
+
+test('of nothing known, one of two jobs alike is not as long as the other', () => {
+  const told = story(2)
+  told.gang('job-1', '1xH100:8')
+  told.gang('job-2', '1xH100:8')
+  const { gangs } = foretold(sceneOf(told), undefined, { horizonMs: 240 * hourMs, seeds: 9 })
+  expect(gangs.map(({ basis }) => basis)).toEqual(['nothing', 'nothing'])
+  expect(gangs[0]?.without?.ends).not.toEqual(gangs[1]?.without?.ends)
+})
+
+test('the same seeds say the same', () => {
+  const told = story(3)
+  for (let index = 0; index < 12; index++) told.gang(`g${index}`, `${1 + (index % 3)}xH100:8`)
+  told.decide()
+  const options = { nodeFailures: 1000 }
+  expect(foretold(sceneOf(told), undefined, options)).toEqual(foretold(sceneOf(told), undefined, options))
+})

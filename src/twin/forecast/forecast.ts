@@ -1,0 +1,261 @@
+import type { Gang } from '../../model/kinds/gang.ts'
+import { millwrightVersion } from '../../model/metadata.ts'
+import { keyOf } from '../../model/refs.ts'
+import { titleOf } from '../../scheduler/why/reasons.ts'
+import type { PastJob } from '../import/past-job.ts'
+import { type Course, courseOf, type Fate, type Scene } from './course.ts'
+import { type DrawOptions, drawsOf } from './draws.ts'
+import { type Basis, Lengths } from './lengths.ts'
+import { devicesBy } from './size.ts'
+
+export interface ForecastOptions {
+  nowMs: number
+  horizonMs: number
+  /** Pairs of courses, with the change and without it, from as many seeds. */
+  seeds: number
+  firstSeed?: number
+  /** Of a thousand nodes, so many fail in a day. */
+  nodeFailures: number
+  repairMs: number
+  /** What jobs took, and how they come; without it nobody new comes. */
+  history?: readonly PastJob[]
+  /** Called after each course. */
+  onCourse?(done: number, of: number): void
+}
+
+/** The middle of what the seeds said, and between what four of five of them lay. */
+export interface Spread {
+  median: number
+  low: number
+  high: number
+}
+
+export interface Row {
+  /** `fleet`, `queue/NAME`, or what a person calls a gang. */
+  of: string
+  figure: Figure
+  unit: Unit
+  without: Spread
+  with?: Spread
+  /** Of each seed, the one less the other. */
+  difference?: Spread
+}
+
+export type Unit = 's' | 'h' | '%' | ''
+export type Figure = keyof typeof figures
+
+/** Hours are accelerator-hours. */
+const figures = {
+  utilisation: '%',
+  'wait, median': 's',
+  'wait, 90 %': 's',
+  'jobs that end': '',
+  'jobs that wait at the end': '',
+  evictions: '',
+  'restarts for nodes': '',
+  'hours lost': 'h',
+  'hours worked': 'h',
+  'replica-hours missing': 'h',
+} as const satisfies Record<string, Unit>
+
+/** When one gang starts and ends, in seconds from now; who has not within the horizon counts as at its end. */
+export interface GangForecast {
+  gang: string
+  title: string
+  queue: string
+  basis: Basis | undefined
+  without?: Ends
+  with?: Ends
+}
+
+interface Ends {
+  starts: Spread
+  ends: Spread
+  /** The part of the seeds in which it did within the horizon. */
+  startsWithin: number
+  endsWithin: number
+}
+
+export interface Forecast {
+  apiVersion: typeof millwrightVersion
+  kind: 'Forecast'
+  now: string
+  horizonSeconds: number
+  seeds: number
+  /** How many gangs' ends are known by what. */
+  bases: Partial<Record<Basis, number>>
+  /** Jobs that come within the horizon, on average. */
+  arrivals: number
+  rows: Row[]
+  /** Gangs of jobs that are there or come with the change. */
+  gangs: GangForecast[]
+}
+
+/**
+ * What the coming hours bring to a state, and to the same state after a change: pairs of courses in which the same jobs
+ * come, work as long and the same nodes fail, so that they differ by the change alone.
+ */
+export function forecastOf(before: Scene, after: Scene | undefined, options: ForecastOptions): Forecast {
+  const { history = [], seeds, firstSeed = 1, nowMs, horizonMs, repairMs } = options
+  const scenes = after === undefined ? [before] : [before, after]
+  const lengths = new Lengths(history)
+  const draws: DrawOptions = { ...options, history, queues: before.queues, model: commonModel(before.gangs) }
+  const courses = scenes.map((): Course[] => [])
+  let arrivals = 0
+  for (let index = 0; index < seeds; index++) {
+    const drawn = drawsOf(firstSeed + index, draws)
+    arrivals += drawn.arrivals.length / seeds
+    for (const [at, scene] of scenes.entries()) {
+      const devices = devicesBy(scene.nodes)
+      courses[at]?.push(courseOf(scene, drawn, { nowMs, horizonMs, repairMs, lengths, devices }))
+      options.onCourse?.(index * scenes.length + at + 1, seeds * scenes.length)
+    }
+  }
+  const [without = [], withChange] = courses
+  const gangs = gangsOf(scenes, without, withChange, horizonMs)
+  return {
+    apiVersion: millwrightVersion,
+    kind: 'Forecast',
+    now: new Date(nowMs).toISOString(),
+    horizonSeconds: horizonMs / 1000,
+    seeds,
+    bases: countOf(gangs),
+    arrivals,
+    rows: rowsOf(without, withChange, horizonMs),
+    gangs,
+  }
+}
+
+/** What arrivals ask for that do not say: what most gangs that are there do. */
+function commonModel(gangs: readonly Gang[]): string {
+  const counts = new Map<string, number>()
+  for (const { spec } of gangs) {
+    const { model = 'gpu' } = spec.groups[0]?.accelerators[0] ?? {}
+    counts.set(model, (counts.get(model) ?? 0) + 1)
+  }
+  return [...counts].sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1))[0]?.[0] ?? 'gpu'
+}
+
+function countOf(gangs: readonly GangForecast[]): Partial<Record<Basis, number>> {
+  const counts: Partial<Record<Basis, number>> = {}
+  for (const { basis } of gangs) if (basis !== undefined) counts[basis] = (counts[basis] ?? 0) + 1
+  return counts
+}
+
+// ---- figures ----
+
+function rowsOf(without: readonly Course[], withChange: readonly Course[] | undefined, horizonMs: number): Row[] {
+  const queues = new Set([...without, ...(withChange ?? [])].flatMap(({ fates }) => fates.map(({ queue }) => queue)))
+  const scopes = [undefined, ...[...queues].sort()]
+  return scopes.flatMap((queue) => {
+    const of = (courses: readonly Course[]) => courses.map((course) => figuresOf(course, queue, horizonMs))
+    const [a, b] = [of(without), withChange === undefined ? undefined : of(withChange)]
+    return (Object.keys(figures) as Figure[]).flatMap((figure): Row[] => {
+      const values = a.map((one) => one[figure])
+      const others = b?.map((one) => one[figure])
+      if ([...values, ...(others ?? [])].every((value) => value === undefined || value === 0)) return []
+      const row = { of: queue === undefined ? 'fleet' : `queue/${queue}`, figure, unit: figures[figure] }
+      const numbers = values.map((value) => value ?? 0)
+      if (others === undefined) return [{ ...row, without: spreadOf(numbers) }]
+      const after = others.map((value) => value ?? 0)
+      const difference = spreadOf(after.map((value, at) => value - (numbers[at] ?? 0)))
+      return [{ ...row, without: spreadOf(numbers), with: spreadOf(after), difference }]
+    })
+  })
+}
+
+/** Of a queue, or of all. */
+function figuresOf(
+  { fates, capacitySeconds }: Course,
+  queue: string | undefined,
+  horizonMs: number,
+): Record<Figure, number | undefined> {
+  const mine = queue === undefined ? fates : fates.filter((fate) => fate.queue === queue)
+  const jobs = mine.filter(({ isReplica }) => !isReplica)
+  const sum = (of: (fate: Fate) => number, all = mine) => all.reduce((total, fate) => total + of(fate), 0)
+  const waits = jobs
+    .filter(({ isHere }) => !isHere)
+    .map(({ cameMs, startedMs }) => ((startedMs ?? horizonMs) - cameMs) / 1000)
+  waits.sort((a, b) => a - b)
+  const [held, lost] = [sum(({ heldSeconds }) => heldSeconds), sum(({ lostSeconds }) => lostSeconds)]
+  return {
+    utilisation: queue === undefined && capacitySeconds > 0 ? (100 * held) / capacitySeconds : undefined,
+    'wait, median': waits.length === 0 ? undefined : quantile(waits, 0.5),
+    'wait, 90 %': waits.length === 0 ? undefined : quantile(waits, 0.9),
+    'jobs that end': jobs.filter(({ endedMs }) => endedMs !== undefined).length,
+    'jobs that wait at the end': jobs.filter(
+      ({ startedMs, heldSeconds }) => startedMs === undefined && heldSeconds === 0,
+    ).length,
+    evictions: sum(({ evictions }) => evictions),
+    'restarts for nodes': sum(({ failures }) => failures),
+    'hours lost': lost / 3600,
+    'hours worked': (held - lost) / 3600,
+    'replica-hours missing':
+      sum(
+        ({ waitedSeconds }) => waitedSeconds,
+        mine.filter(({ isReplica }) => isReplica),
+      ) / 3600,
+  }
+}
+
+// ---- gangs ----
+
+function gangsOf(
+  scenes: readonly Scene[],
+  without: readonly Course[],
+  withChange: readonly Course[] | undefined,
+  horizonMs: number,
+): GangForecast[] {
+  const known = new Map(scenes.flatMap(({ gangs }) => gangs.map((gang) => [keyOf(gang), gang] as const)))
+  const [a, b] = [byGang(without), byGang(withChange ?? [])]
+  return [...known].flatMap(([key, gang]): GangForecast[] => {
+    const [mine, other] = [a.get(key), b.get(key)]
+    const first = mine?.[0] ?? other?.[0]
+    if (first === undefined || first.isReplica || gang.spec.suspend) return []
+    return [
+      {
+        gang: key,
+        title: titleOf(key, gang),
+        queue: gang.spec.queue,
+        basis: first.basis === 'coming' ? undefined : first.basis,
+        ...(mine === undefined ? {} : { without: endsOf(mine, horizonMs) }),
+        ...(other === undefined ? {} : { with: endsOf(other, horizonMs) }),
+      },
+    ]
+  })
+}
+
+function byGang(courses: readonly Course[]): Map<string, Fate[]> {
+  const fates = new Map<string, Fate[]>()
+  for (const course of courses) {
+    for (const fate of course.fates) {
+      const known = fates.get(fate.gang)
+      if (known === undefined) fates.set(fate.gang, [fate])
+      else known.push(fate)
+    }
+  }
+  return fates
+}
+
+function endsOf(fates: readonly Fate[], horizonMs: number): Ends {
+  const part = (of: (fate: Fate) => number | undefined) =>
+    fates.filter((fate) => of(fate) !== undefined).length / fates.length
+  const spread = (of: (fate: Fate) => number | undefined) =>
+    spreadOf(fates.map((fate) => (of(fate) ?? horizonMs) / 1000))
+  const [started, ended] = [({ startedMs }: Fate) => startedMs, ({ endedMs }: Fate) => endedMs]
+  return { starts: spread(started), ends: spread(ended), startsWithin: part(started), endsWithin: part(ended) }
+}
+
+// ---- statistics ----
+
+function spreadOf(values: readonly number[]): Spread {
+  const sorted = values.toSorted((a, b) => a - b)
+  return { median: quantile(sorted, 0.5), low: quantile(sorted, 0.1), high: quantile(sorted, 0.9) }
+}
+
+/** Between the two nearest in rank, by how near they are. */
+function quantile(sorted: readonly number[], part: number): number {
+  const at = part * (sorted.length - 1)
+  const [low, high] = [sorted[Math.floor(at)] ?? 0, sorted[Math.ceil(at)] ?? 0]
+  return low + (high - low) * (at - Math.floor(at))
+}
