@@ -146,6 +146,32 @@ describe('what is kept for a gang', () => {
     expect(places({ quota, ...rest })).toBeUndefined()
   })
 
+  test('is charged by the accelerators that it is, whichever its group asks for first', () => {
+    const one = (model: string, count: number) => [{ model, count }]
+    const groups = [
+      groupOf(1, { ...asked, name: 'learner', accelerators: [...one('A100', 1), ...one('H100', 1)] }),
+      groupOf(1, { ...asked, accelerators: [...one('H100', 1), ...one('A100', 1)] }),
+    ]
+    const gang = gangWith([seat(0, 'a', 'g0', { group: 'learner' }), seat(1, 'd', 'g0')], groups)
+    const placesBy = (nominalQuota: Record<string, number>) => {
+      const quota = new QuotaTree()
+      const fleet = new Fleet({ add: (queue, model, milli) => quota.add(queue, model, milli) })
+      quota.set(queueNamed('default', { nominalQuota }))
+      fleet.setNode(nodeOf('a'))
+      const devices = [{ id: 'g0', model: 'A100', healthy: true }]
+      const annotations = { [annotation.nodeDevices]: JSON.stringify(devices), [annotation.portRange]: '20000-20009' }
+      fleet.setNode(nodeOf('d', { metadata: { name: 'd', annotations } }))
+      const modelOf = (node: string, id: string) => fleet.nodes.get(node)?.devices.get(id)?.model
+      for (const [pod, claim] of claimsOf(gang, gang.status?.hold ?? { members: [] }, modelOf)) {
+        fleet.setClaim(pod, 'seat', claim)
+      }
+      return heldPlaces(fleet, quota, gang)?.map(({ claim }) => claim.model)
+    }
+    expect(placesBy({ H100: 1, A100: 1 })).toEqual(['H100', 'A100'])
+    expect(placesBy({ H100: 1, A100: 0 })).toBeUndefined()
+    expect(placesBy({ H100: 0, A100: 1 })).toBeUndefined()
+  })
+
   test('is as many members of each group as it wants', () => {
     const members = [seat(0, 'a', 'g0'), seat(1, 'b', 'g1')]
     const wants = (min: number, max: number) => places(world(gangWith(members, [groupOf(min, { ...asked, max })])))
