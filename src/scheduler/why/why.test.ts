@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { label } from '../../model/names.ts'
 import { createScheduler } from '../scheduler.ts'
 import { Story } from '../story.fixture.ts'
+import { preemptingMessage } from './reasons.ts'
 
 function story(nodes: Record<string, [devices: string, labels?: Record<string, string>]>): Story {
   const told = new Story(createScheduler())
@@ -205,4 +206,39 @@ describe('edits that would start it', () => {
     told.decide()
     expect(why(told, 'g').fixes[1]).toBe('raise spec.nominalQuota of queue q to 3 × H100')
   })
+})
+
+test('who is to leave for another is told so before it is asked to, and the other whom it waits for', () => {
+  const told = story({ a: ['H100:4'] })
+  for (const name of ['g0', 'g1', 'g2', 'g3']) told.gang(name, '1xH100:1')
+  told.decide()
+  told.gang('high', '1xH100:4', { priority: 1 }, { ports: 0 })
+  told.decide()
+  expect(why(told, 'g0')).toMatchObject({
+    reason: 'Leaving',
+    message: '1 member sits on a; its seats are kept for another that it is to leave for',
+  })
+  expect(why(told, 'high').message).toMatch(
+    /^it sits when default\/g., default\/g., default\/g., 1 more have left, which lose 120 accelerator-seconds of work$/,
+  )
+})
+
+test('who waits for others to leave or to move is told for how many, what they lose and what it gains', () => {
+  const victim = (name: string, lostSeconds: number, moves = false) => ({
+    gang: `default/${name}`,
+    uid: name,
+    attempt: 1,
+    reason: 'InQueue' as const,
+    lostSeconds,
+    ...(moves ? { movesTo: [] } : {}),
+  })
+  expect(preemptingMessage([victim('a', 1)])).toBe(
+    'it sits when default/a has left, which loses 1 accelerator-second of work',
+  )
+  expect(preemptingMessage([victim('a', 20), victim('b', 10.4), victim('c', 0)])).toBe(
+    'it sits when default/a, default/b, default/c have left, which lose 30 accelerator-seconds of work',
+  )
+  expect(preemptingMessage([victim('a', 20), victim('b', 10, true)], 7200.4)).toBe(
+    'it sits when default/a, default/b have moved, which lose 30 accelerator-seconds of work, and it gains 7200 by starting sooner',
+  )
 })
