@@ -97,7 +97,7 @@ describe('at their fewest members', () => {
   })
 })
 
-describe('what holds back a gang of several groups', () => {
+describe('a gang of several groups, or what holds it back', () => {
   const held = (gpus: Record<string, number>, quota: Record<string, number>, object: Gang) => {
     const fit = fitOrLeast(fleetOf(gpus), {
       gang: 'default/g',
@@ -107,6 +107,12 @@ describe('what holds back a gang of several groups', () => {
     })
     return fit.fits ? fit.placed.length : `${fit.shortage.group.name}: ${fit.shortage.kind}`
   }
+  test('takes all it can, or its fewest beside a group that leaves nothing to choose', () => {
+    expect(held({ H100: 6 }, {}, gang('1-4 H100', '2 H100'))).toBe(6)
+    expect(held({ H100: 5 }, {}, gang('1-4 H100', '2 H100'))).toBe(3)
+    expect(held({ H100: 5 }, {}, gang('2 H100', '1-4 H100'))).toBe(5)
+  })
+
   test('is its quota, whichever group found no room before that', () => {
     const two = gang('2 H100', '3 H100')
     expect(held({ H100: 4 }, { H100: 5 }, two)).toBe('g1: accelerators')

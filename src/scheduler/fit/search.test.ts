@@ -242,6 +242,19 @@ describe('who starts again', () => {
     expect(again(fleet, gangNamed('g', [group('worker', 1, { accelerators })]), 'b')).toEqual(['0@b'])
   })
 
+  test('stays where there is room for it yet, and only those go elsewhere who have none any more', () => {
+    const fleet = fleetOf({ a: { gpus: 1 }, b: { gpus: 1 }, c: { gpus: 1 }, d: { gpus: 1 } })
+    hold(fleet, 'b', 1)
+    expect(again(fleet, gangNamed('g', [group('worker', 2)]), 'b', 'd')).toEqual(['0@a', '0@d'])
+  })
+
+  test('does not move to where it would be further apart', () => {
+    const fleet = fleetOf({ a: { rack: 'r0', gpus: 1 }, b: { rack: 'r1', gpus: 1 }, c: { rack: 'r2', gpus: 3 } })
+    const scattered = gangNamed('g', [group('worker', 2, { topology: { scattered: true } })])
+    expect(said(fitGang(fleet, asking(scattered)))).toEqual(['0@a', '0@b'])
+    expect(again(fleet, scattered, 'c', 'c')).toEqual(['0@c', '0@c'])
+  })
+
   test('with a rack that it must share stays in the rack where its members are left', () => {
     const fleet = fleetOf({ a: { rack: 'r0', gpus: 2 }, b: { rack: 'r1', gpus: 3 }, c: { rack: 'r1', gpus: 3 } })
     const two = gangNamed('g', [group('worker', 2)], { topology: { required: 'rack' } })
@@ -368,4 +381,24 @@ describe('nodes to wait for', () => {
       'accelerators: c',
     )
   })
+})
+
+test('of alternatives the first is said to be short that could ever fit', () => {
+  const fleet = fleetOf({ a: { gpus: 2 } })
+  hold(fleet, 'a', 2)
+  const short = (...models: string[]) => {
+    const accelerators = models.map((model) => ({ model, count: 1 }))
+    const fit = fitGang(fleet, asking(gangNamed('g', [group('worker', 1, { accelerators })])))
+    return fit.fits ? 'fits' : `${fit.shortage.alternative.model}: ${fit.shortage.kind}`
+  }
+  expect(short('B200', 'H100')).toBe('H100: accelerators')
+  expect(short('B200', 'A100')).toBe('B200: never')
+})
+
+test('one and a half accelerators are charged as such', () => {
+  const fits = (milli: number) => {
+    const object = gangNamed('g', [group('worker', 2, { each: 1.5 })])
+    return said(fitGang(fleetOf({ a: { gpus: 8 } }), asking(object, { quotaLeft: new Map([['H100', milli]]) })))
+  }
+  expect([fits(2999), fits(3000)]).toEqual(['quota', ['0@a', '0@a']])
 })

@@ -7,7 +7,7 @@ import { gangNamed, groupOf } from '../gang.fixture.ts'
 import { claimOf, claimOn } from './claims.ts'
 import { demandOf } from './demand.ts'
 import { fitGang } from './fit.ts'
-import { seatsOf } from './seats.ts'
+import { claimsOf, seatsOf } from './seats.ts'
 
 /** Nodes with so many accelerators of a model each, `a: '2 H100'`. */
 function fleetOf(nodes: Record<string, string>): Fleet {
@@ -116,4 +116,25 @@ test('ports are given in turn, and begin again where the range ends', () => {
   fleet.setClaim('one', 'seat', undefined)
   expect(claimOnce('two')).toEqual([20_002, 20_003])
   expect(claimOnce('three')).toEqual([20_004, 20_000])
+})
+
+test('neighbours in rank are neighbours: by node, then by device, in whichever order they were found', () => {
+  const gang = gangNamed('g', [groupOf(4, { ports: 0, accelerators: [{ model: 'H100', count: 1 }] })])
+  const request = { gang: 'default/g', object: gang, quotaLeft: new Map(), reserved: { of: () => undefined } }
+  const fit = fitGang(fleetOf({ a: '2 H100', b: '2 H100' }), request)
+  if (!fit.fits) throw new Error('there is room')
+  const places = (placed: typeof fit.placed) =>
+    seatsOf(gang, placed).members.map(({ node, devices }) => `${node} ${devices[0]?.id}`)
+  expect(places(fit.placed)).toEqual(['a H100-0', 'a H100-1', 'b H100-0', 'b H100-1'])
+  expect(places(fit.placed.toReversed())).toEqual(places(fit.placed))
+})
+
+test('each member claims what its own group asks for', () => {
+  const groups = [groupOf(1, { name: 'learner', cpuMilli: 1000 }), groupOf(1, { name: 'actor', memoryBytes: 2 ** 30 })]
+  const gang = gangNamed('g', groups)
+  const claims = claimsOf(gang, seatsIn(fleetOf({ a: '2 H100' }), gang), () => 'H100')
+  expect(claims.map(([pod, { cpuMilli, memoryBytes }]) => [pod, cpuMilli, memoryBytes])).toEqual([
+    ['default/g-learner-0-1', 1000, 0],
+    ['default/g-actor-0-1', 0, 2 ** 30],
+  ])
 })
