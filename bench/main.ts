@@ -12,6 +12,7 @@ const benches: Record<string, () => Promise<{ rows(): Promise<Row[]> }>> = {
   contended: () =>
     import('./scheduler/contended.ts').then(({ contendedRows }) => ({ rows: async () => contendedRows() })),
   philly: () => import('./scheduler/philly.ts'),
+  forecast: () => import('./forecast.ts'),
   fidelity: () => import('./scheduler/fidelity.ts'),
   moves: () => import('./scheduler/moves.ts').then(({ rows }) => ({ rows: () => rows(counts[0]) })),
   cycles: () =>

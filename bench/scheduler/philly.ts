@@ -28,11 +28,7 @@ export async function rows(): Promise<Row[]> {
     console.error(`bench: no jobs of Philly in ${folder}; nothing waits`)
     return []
   }
-  const clusters = await Promise.all(
-    readdirSync(folder)
-      .sort()
-      .map((file) => readPhilly(createReadStream(join(folder, file)), file)),
-  )
+  const clusters = await clustersIn(folder)
   const of = (play: (jobs: readonly PastJob[], gpus: number) => Outcome[]) =>
     clusters.flatMap((jobs) => play(jobs, gpusFor(jobs)))
   const startedAt = performance.now()
@@ -59,7 +55,12 @@ export async function rows(): Promise<Row[]> {
   ]
 }
 
-function gpusFor(jobs: readonly PastJob[]): number {
+export function clustersIn(folder: string): Promise<PastJob[][]> {
+  const files = readdirSync(folder).sort()
+  return Promise.all(files.map((file) => readPhilly(createReadStream(join(folder, file)), file)))
+}
+
+export function gpusFor(jobs: readonly PastJob[]): number {
   const span = Math.max(...jobs.map(({ submitSeconds }) => submitSeconds))
   const demand = jobs.reduce((sum, { gpus, durationSeconds }) => sum + gpus * durationSeconds, 0) / span
   return Math.max(Math.ceil(demand / load), ...jobs.map(({ gpus }) => gpus))
@@ -155,7 +156,7 @@ function stepsOf({ ran, since, gpus }: Run, now: number): number {
   return servedSteps((ran + now - (since ?? now)) * gpus)
 }
 
-function queueOf(order: Queue['spec']['order']): Queue {
+export function queueOf(order: Queue['spec']['order']): Queue {
   return {
     apiVersion: 'millwright.dev/v1alpha1',
     kind: 'Queue',
@@ -164,7 +165,8 @@ function queueOf(order: Queue['spec']['order']): Queue {
   }
 }
 
-function nodeOf(index: number, gpus: number): Node {
+/** The node of so many that are not in those before it, eight at most. */
+export function nodeOf(index: number, gpus: number): Node {
   return {
     apiVersion: 'v1',
     kind: 'Node',
@@ -175,7 +177,7 @@ function nodeOf(index: number, gpus: number): Node {
 }
 
 /** Of members as large as divide it. */
-function gangOf({ key, gpus }: Run, order: Queue['spec']['order']): Gang {
+export function gangOf({ key, gpus }: Pick<Run, 'key' | 'gpus'>, order: Queue['spec']['order']): Gang {
   const each = [8, 7, 6, 5, 4, 3, 2].find((count) => gpus % count === 0) ?? 1
   const members = gpus / each
   const group = {

@@ -50,7 +50,7 @@ job/one   default   now       in 120m
 `)
   const changed = forecast('--against', 'state.yaml', '--add-nodes', '1', '--seeds', '2').stdout
   expect(changed).toContain('fleet           wait, median   60m       0s      -60m')
-  expect(changed).toContain('job/two   default   in 120m   now    in 3h      in 60m')
+  expect(changed).toContain('job/two   default   in 120m   now    in 3h     in 60m')
 })
 
 it('forecast takes a change as it would be applied', () => {

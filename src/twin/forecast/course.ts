@@ -28,6 +28,8 @@ export interface CourseOptions {
   lengths: Lengths
   /** Devices of each node. */
   devices: ReadonlyMap<string, number>
+  /** Told so often how things stand. */
+  seen?: { everyMs: number; see(atMs: number, scene: Scene): void }
 }
 
 /** How one gang fared. Times in milliseconds from now. */
@@ -138,6 +140,7 @@ class Playing {
       this.#letCome()
       if (this.#atMs % tickMs === 0) this.#keepUp()
       this.#follow(this.#world.play())
+      this.#show()
     }
     for (const run of this.#runs.values()) this.#countWait(run, false)
     return { fates: [...this.#runs.values()], capacitySeconds: this.#capacitySeconds }
@@ -175,6 +178,14 @@ class Playing {
     this.#capacitySeconds += open * seconds
     this.#atMs = atMs
     this.#world.nowMs = this.#options.nowMs + atMs
+  }
+
+  #show(): void {
+    const { seen } = this.#options
+    if (seen === undefined || this.#atMs === 0 || this.#atMs % seen.everyMs !== 0) return
+    const { nodes, queues, gangs, pods } = this.#world
+    const scene = { nodes: [...nodes.values()], queues: [...queues.values()], gangs: [...gangs.values()] }
+    seen.see(this.#atMs, { ...scene, pods: [...pods.values()] })
   }
 
   // ---- what comes to pass ----

@@ -1,0 +1,167 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { courseOf, type Fate, type Scene } from '../src/twin/forecast/course.ts'
+import { type Arrival, drawsOf } from '../src/twin/forecast/draws.ts'
+import { type Forecast, forecastOf } from '../src/twin/forecast/forecast.ts'
+import { Lengths } from '../src/twin/forecast/lengths.ts'
+import { devicesBy } from '../src/twin/forecast/size.ts'
+import type { PastJob } from '../src/twin/import/past-job.ts'
+import type { Row } from './row.ts'
+import { clustersIn, gangOf, gpusFor, nodeOf, queueOf } from './scheduler/philly.ts'
+
+const hourMs = 3_600_000
+/** A forecast so often, of so many hours, each from so many seeds. */
+const [everyMs, horizonMs, seeds] = [120 * hourMs, 48 * hourMs, 10]
+/** Of each cluster so much passes before the first. */
+const warmUpMs = 240 * hourMs
+
+/** What was foretold of one job, and what then happened; hours, at most those of the horizon. */
+interface Said {
+  told: { median: number; low: number; high: number }
+  naive: number
+  came: number
+}
+
+/**
+ * How far forecasts are off: jobs of Philly's virtual clusters are played with their true durations, which nobody else knows;
+ * now and then the coming two days are foretold from how things stand and from the jobs that have ended until then, and
+ * compared with what then happens.
+ */
+export async function rows(): Promise<Row[]> {
+  const folder = join(process.env['MILLWRIGHT_TRACES'] ?? join('..', 'shared', 'traces'), 'philly-vc')
+  if (!existsSync(folder)) {
+    console.error(`bench: no jobs of Philly in ${folder}; nothing is foretold`)
+    return []
+  }
+  const [waits, ends]: [Said[], Said[]] = [[], []]
+  let [forecasts, ms] = [0, 0]
+  for (const jobs of await clustersIn(folder)) {
+    const { fates, scenes } = played(jobs)
+    for (const [atMs, scene] of scenes) {
+      const startedAt = performance.now()
+      const found = foretold(jobs, fates, atMs, scene)
+      ms += performance.now() - startedAt
+      forecasts++
+      compare(found, fates, atMs, { waits, ends })
+    }
+  }
+  return [
+    ...rowsOf('waits of jobs that wait', waits, 'as the median of those that have waited'),
+    ...rowsOf('ends of jobs that are there', ends, 'as the median of those that have ended, from now on'),
+    { row: `... one forecast of two days, ${seeds} seeds`, value: ms / forecasts / 1000, unit: 's', bar: '', ok: true },
+  ]
+}
+
+function played(jobs: readonly PastJob[]): { fates: ReadonlyMap<string, Fate>; scenes: [number, Scene][] } {
+  const gpus = gpusFor(jobs)
+  const nodes = Array.from({ length: Math.ceil(gpus / 8) }, (_, index) => nodeOf(index, Math.min(8, gpus - 8 * index)))
+  const arrivals = jobs.map((job, index): Arrival => {
+    const gang = gangOf({ key: `default/${nameOf(job, index)}`, gpus: job.gpus }, 'Age')
+    const atMs = Math.round(1000 * job.submitSeconds)
+    const metadata = { ...gang.metadata, creationTimestamp: new Date(atMs).toISOString() }
+    return { atMs, gang: { ...gang, metadata }, seconds: job.durationSeconds }
+  })
+  const scenes: [number, Scene][] = []
+  const lastMs = arrivals.at(-1)?.atMs ?? 0
+  const see = (atMs: number, scene: Scene) => {
+    if (atMs >= warmUpMs && atMs + horizonMs <= lastMs) scenes.push([atMs, scene])
+  }
+  const none = drawsOf(1, { horizonMs: 0, nowMs: 0, nodeFailures: 0, history: [], queues: [], model: 'V100' })
+  const scene = { nodes, queues: [queueOf('Age')], gangs: [], pods: [] }
+  const { fates } = courseOf(
+    scene,
+    { ...none, arrivals },
+    {
+      nowMs: 0,
+      horizonMs: lastMs,
+      repairMs: 0,
+      lengths: new Lengths([]),
+      devices: devicesBy(nodes),
+      seen: { everyMs, see },
+    },
+  )
+  return { fates: new Map(fates.map((fate) => [fate.gang, fate])), scenes }
+}
+
+/** Alike in name if alike in what they train. */
+function nameOf({ workload = 'job' }: PastJob, index: number): string {
+  return `${workload.toLowerCase().replace(/[^a-z0-9]+/g, '-')}-j${index}`
+}
+
+/** Nothing is known of what comes, nor of jobs that have not ended. */
+function foretold(jobs: readonly PastJob[], fates: ReadonlyMap<string, Fate>, atMs: number, scene: Scene): Forecast {
+  const history = jobs.filter((job, index) => (endOf(fates, job, index) ?? Number.POSITIVE_INFINITY) <= atMs)
+  return forecastOf(scene, undefined, { nowMs: atMs, horizonMs, seeds, nodeFailures: 0, repairMs: 0, history })
+}
+
+function endOf(fates: ReadonlyMap<string, Fate>, job: PastJob, index: number): number | undefined {
+  return fates.get(`default/${nameOf(job, index)}`)?.endedMs
+}
+
+function compare(
+  { gangs }: Forecast,
+  fates: ReadonlyMap<string, Fate>,
+  atMs: number,
+  { waits, ends }: { waits: Said[]; ends: Said[] },
+): void {
+  const past = [...fates.values()].filter(({ cameMs, startedMs }) => cameMs < atMs && (startedMs ?? atMs) < atMs)
+  const naiveWait = median(past.map(({ cameMs, startedMs = 0 }) => startedMs - cameMs))
+  const naiveEnd = median(
+    past.flatMap(({ startedMs = 0, endedMs }) => ((endedMs ?? atMs) < atMs ? [(endedMs ?? 0) - startedMs] : [])),
+  )
+  const hours = (ms: number) => Math.min(horizonMs, Math.max(0, ms)) / hourMs
+  for (const { gang, without } of gangs) {
+    const fate = fates.get(gang)
+    if (fate === undefined || without === undefined) continue
+    const told = ({ median, low, high }: { median: number; low: number; high: number }) => ({
+      median: median / 3600,
+      low: low / 3600,
+      high: high / 3600,
+    })
+    const cameMs = (fate.startedMs ?? Number.POSITIVE_INFINITY) - atMs
+    if (cameMs > 0 && isWithin(without.starts.median, cameMs))
+      waits.push({ told: told(without.starts), naive: hours(naiveWait), came: hours(cameMs) })
+    const endMs = (fate.endedMs ?? Number.POSITIVE_INFINITY) - atMs
+    if (isWithin(without.ends.median, endMs))
+      ends.push({ told: told(without.ends), naive: hours(naiveEnd), came: hours(endMs) })
+  }
+}
+
+/** It came to pass within the two days, or was to: of others, nobody was wrong. */
+function isWithin(toldSeconds: number, cameMs: number): boolean {
+  return toldSeconds * 1000 < horizonMs || cameMs < horizonMs
+}
+
+function rowsOf(what: string, all: readonly Said[], naively: string): Row[] {
+  const off = all.map(({ told, came }) => Math.abs(told.median - came))
+  const naive = all.map((one) => Math.abs(one.naive - one.came))
+  const within = all.filter(({ told, came }) => told.low - 1e-9 <= came && came <= told.high + 1e-9).length
+  const bias = mean(all.map(({ told, came }) => told.median - came))
+  const [mine, theirs] = [mean(off), mean(naive)]
+  return [
+    {
+      row: `${all.length} ${what}, foretold for two days: mean error`,
+      value: mine,
+      unit: 'h',
+      bar: `<= ${theirs.toFixed(1)} h`,
+      ok: mine <= theirs,
+      peer: `${naively}: ${theirs.toFixed(1)} h; median error ${median(off).toFixed(1)} h; too long by ${bias.toFixed(1)} h on average`,
+    },
+    {
+      row: '... within what four of five seeds said',
+      value: (100 * within) / Math.max(1, all.length),
+      unit: '%',
+      bar: '',
+      ok: true,
+      peer: '80 % if nothing else were unknown',
+    },
+  ]
+}
+
+function mean(all: readonly number[]): number {
+  return all.reduce((sum, one) => sum + one, 0) / Math.max(1, all.length)
+}
+
+function median(all: readonly number[]): number {
+  return all.toSorted((a, b) => a - b)[Math.floor(all.length / 2)] ?? 0
+}
