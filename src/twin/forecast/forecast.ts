@@ -98,7 +98,7 @@ export interface Forecast {
 export function forecastOf(before: Scene, after: Scene | undefined, options: ForecastOptions): Forecast {
   const { history = [], seeds, firstSeed = 1, nowMs, horizonMs, repairMs } = options
   const scenes = after === undefined ? [before] : [before, after]
-  const lengths = new Lengths(history)
+  const lengths = new Lengths(history, before.gangs, nowMs)
   const draws: DrawOptions = { ...options, history, queues: before.queues, model: commonModel(before.gangs) }
   const courses = scenes.map((): Course[] => [])
   let arrivals = 0

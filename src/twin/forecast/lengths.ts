@@ -1,4 +1,5 @@
 import type { Gang } from '../../model/kinds/gang.ts'
+import { isReplica } from '../../scheduler/gangs.ts'
 import { endOf } from '../../scheduler/line/reservations.ts'
 import type { PastJob } from '../import/past-job.ts'
 import { acceleratorsAsked } from './size.ts'
@@ -15,47 +16,139 @@ export interface Length {
   basis: Basis
 }
 
-/** Fewer jobs say nothing about another. */
+/** Fewer jobs that lasted as long say nothing about another. */
 const alikeMin = 10
 
-/** How long jobs worked, as a history says. */
+/** How long jobs work, as those say that have ended, and those that have not. */
 export class Lengths {
-  readonly #byWorkload = new Map<string, number[]>()
-  readonly #bySize = new Map<string, number[]>()
+  readonly #byWorkload = new Map<string, Lasted>()
+  readonly #bySize = new Map<string, Lasted>()
+  readonly #all = new Lasted()
   /** What jobs took of what had been declared for them. */
-  readonly #shares: number[] = []
+  readonly #shares = new Lasted()
 
-  constructor(past: readonly PastJob[]) {
+  /** @param running Gangs that sit: that they have not ended yet says something, too. */
+  constructor(past: readonly PastJob[], running: readonly Gang[] = [], nowMs = 0) {
     for (const { workload, gpus, durationSeconds, limitSeconds } of past) {
-      if (workload !== undefined) add(this.#byWorkload, `${familyOf(workload)} ${gpus}`, durationSeconds)
-      add(this.#bySize, String(gpus), durationSeconds)
-      if (limitSeconds !== undefined && limitSeconds > 0) this.#shares.push(durationSeconds / limitSeconds)
+      for (const group of this.#groups(workload, gpus)) group.add(durationSeconds, true)
+      if (limitSeconds !== undefined && limitSeconds > 0) this.#shares.add(durationSeconds / limitSeconds, true)
     }
-    for (const all of [...this.#byWorkload.values(), ...this.#bySize.values(), this.#shares]) all.sort((a, b) => a - b)
+    for (const gang of past.length === 0 ? [] : running) {
+      const ranSeconds = ranSecondsOf(gang, nowMs)
+      if (ranSeconds === 0 || isReplica(gang)) continue
+      for (const group of this.#groups(gang.metadata.name, acceleratorsAsked(gang))) group.add(ranSeconds, false)
+    }
   }
 
   /** @param quantile Which of all that may be, from 0, the soonest, to 1. */
   of(gang: Gang, quantile: number, nowMs: number): Length {
-    const { seats } = gang.status ?? {}
-    const sits = seats !== undefined && seats.attempt === gang.spec.attempt
-    const ranSeconds = sits ? Math.max(0, (nowMs - Date.parse(seats.at)) / 1000) : 0
+    const ranSeconds = ranSecondsOf(gang, nowMs)
     const end = endOf(gang)
     if (end?.basis === 'pace') return { seconds: byPace(end, quantile, nowMs), basis: 'pace' }
-    const alike = this.#alike(gang)
-    if (alike !== undefined) return { seconds: rest(alike, quantile, ranSeconds), basis: 'history' }
     const { expectedSeconds } = gang.spec
-    if (expectedSeconds === undefined) return { seconds: rest(philly, quantile, ranSeconds), basis: 'nothing' }
-    const speed = sits ? (seats.speed ?? 1) : 1
-    const shares = this.#shares.length < alikeMin ? [1] : this.#shares
-    const declared = shares.map((share) => (share * expectedSeconds) / speed)
-    return { seconds: rest(declared, quantile, ranSeconds), basis: 'declared' }
+    const groups = this.#groups(gang.metadata.name, acceleratorsAsked(gang))
+    const alike = expectedSeconds === undefined ? groups : groups.filter((group) => group !== this.#all)
+    if (alike.some((group) => group.lastingMore(ranSeconds) >= alikeMin))
+      return { seconds: draw(groups, quantile, ranSeconds) - ranSeconds, basis: 'history' }
+    if (expectedSeconds === undefined)
+      return { seconds: draw([philly], quantile, ranSeconds) - ranSeconds, basis: 'nothing' }
+    const declared = expectedSeconds / (gang.status?.seats?.speed ?? 1)
+    const share = this.#shares.lastingMore(0) < alikeMin ? 1 : draw([this.#shares], quantile, ranSeconds / declared)
+    if (share * declared > ranSeconds) return { seconds: share * declared - ranSeconds, basis: 'declared' }
+    return { seconds: asLongAgain(quantile, ranSeconds) - ranSeconds, basis: 'declared' }
   }
 
-  #alike(gang: Gang): readonly number[] | undefined {
-    const gpus = acceleratorsAsked(gang)
-    const known = [this.#byWorkload.get(`${familyOf(gang.metadata.name)} ${gpus}`), this.#bySize.get(String(gpus))]
-    return known.find((one) => one !== undefined && one.length >= alikeMin)
+  /** Those alike, the most alike first. */
+  #groups(workload: string | undefined, gpus: number): Lasted[] {
+    const bySize = kept(this.#bySize, String(gpus))
+    return workload === undefined
+      ? [bySize, this.#all]
+      : [kept(this.#byWorkload, `${familyOf(workload)} ${gpus}`), bySize, this.#all]
   }
+}
+
+interface Time {
+  seconds: number
+  isEnd: boolean
+}
+
+/** How long some lasted, and which of them ended then. */
+class Lasted {
+  readonly #times: Time[] = []
+  #isSorted = true
+
+  add(seconds: number, isEnd: boolean): void {
+    this.#times.push({ seconds, isEnd })
+    this.#isSorted = false
+  }
+
+  lastingMore(seconds: number): number {
+    return this.#sorted().length - this.#firstAfter(seconds)
+  }
+
+  /**
+   * Of those that lasted longer than `from`, the length that a `quantile` of them does not exceed; or, where the longest of
+   * them have not ended, the part of the quantile that is left, of those that last longer than the last end. After Kaplan and
+   * Meier (1958): whoever has not ended counts until it was last seen.
+   */
+  quantile(quantile: number, from: number): { seconds: number } | { left: number; from: number } {
+    const times = this.#sorted()
+    let survive = 1
+    let lastEnd = from
+    for (let at = this.#firstAfter(from); at < times.length; at++) {
+      const one = times[at]
+      if (one?.isEnd !== true) continue
+      survive *= 1 - 1 / (times.length - at)
+      lastEnd = one.seconds
+      if (survive <= 1 - quantile + 1e-9) return { seconds: one.seconds }
+    }
+    return { left: (quantile - (1 - survive)) / survive, from: lastEnd }
+  }
+
+  #firstAfter(seconds: number): number {
+    const times = this.#sorted()
+    let [low, high] = [0, times.length]
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if ((times[middle]?.seconds ?? 0) <= seconds) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+
+  #sorted(): readonly Time[] {
+    if (!this.#isSorted) this.#times.sort((a, b) => a.seconds - b.seconds)
+    this.#isSorted = true
+    return this.#times
+  }
+}
+
+/** From the first group that knows enough of those that lasted so long; what it leaves open, from the next. */
+function draw(groups: readonly Lasted[], quantile: number, ranSeconds: number): number {
+  let [left, from] = [quantile, ranSeconds]
+  for (const group of groups) {
+    if (group.lastingMore(from) < alikeMin) continue
+    const found = group.quantile(left, from)
+    if ('seconds' in found) return found.seconds
+    ;({ left, from } = found)
+  }
+  return asLongAgain(left, from)
+}
+
+/** Of whom nothing else is known: as likely as not, it lasts as long again as it has. */
+function asLongAgain(quantile: number, ranSeconds: number): number {
+  return ranSeconds / Math.max(0.01, 1 - quantile)
+}
+
+function ranSecondsOf({ spec, status }: Gang, nowMs: number): number {
+  const seats = status?.seats
+  return seats === undefined || seats.attempt !== spec.attempt ? 0 : Math.max(0, (nowMs - Date.parse(seats.at)) / 1000)
+}
+
+function kept(groups: Map<string, Lasted>, key: string): Lasted {
+  const group = groups.get(key) ?? new Lasted()
+  groups.set(key, group)
+  return group
 }
 
 /** Runs of one thing are numbered or dated: `llama-7`, `llama-2026-01-02`, `llama_v2_17`. */
@@ -75,23 +168,9 @@ function byPace(
   return Math.max(0, (atMs + (fromMs - atMs) * part - nowMs) / 1000)
 }
 
-/** Of those that took longer than it has run already; where none did, as long again as it ran, more or less. */
-function rest(sorted: readonly number[], quantile: number, ranSeconds: number): number {
-  const longer = ranSeconds === 0 ? sorted : sorted.slice(sorted.findLastIndex((one) => one <= ranSeconds) + 1)
-  if (longer.length === 0) return (ranSeconds * quantile) / Math.max(0.01, 1 - quantile)
-  const at = quantile * (longer.length - 1)
-  const [low, high] = [longer[Math.floor(at)] ?? 0, longer[Math.ceil(at)] ?? 0]
-  return low + (high - low) * (at - Math.floor(at)) - ranSeconds
-}
-
-function add(lists: Map<string, number[]>, key: string, value: number): void {
-  const list = lists.get(key)
-  if (list === undefined) lists.set(key, [value])
-  else list.push(value)
-}
-
 /**
  * Seconds that jobs took on Microsoft's Philly, from the shortest over each tenth to the longest. Source: the 10,279 jobs of
  * Philly as Gavel published them (Jeon et al., USENIX ATC '19; Narayanan et al., OSDI '20).
  */
-const philly: readonly number[] = [3, 408, 1689, 2649, 3755, 6211, 16014, 31985, 60682, 159192, 11337573]
+const philly = new Lasted()
+for (const seconds of [3, 408, 1689, 2649, 3755, 6211, 16014, 31985, 60682, 159192, 11337573]) philly.add(seconds, true)
