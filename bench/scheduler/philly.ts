@@ -10,7 +10,7 @@ import { createScheduler } from '../../src/scheduler/scheduler.ts'
 import type { PastJob } from '../../src/twin/import/past-job.ts'
 import { readPhilly } from '../../src/twin/import/philly.ts'
 import type { Row } from '../row.ts'
-import { inOrderOfAge, type Outcome, plainly, shortestFirst } from './plain-policies.ts'
+import { fairShares, inOrderOfAge, type Outcome, plainly, shortestFirst } from './plain-policies.ts'
 
 /** Accelerators are so many that jobs ask for this part of them on average. */
 const load = 0.8
@@ -37,6 +37,7 @@ export async function rows(): Promise<Row[]> {
   const others: [string, Outcome[]][] = [
     ['oldest first', of((jobs, gpus) => plainly(jobs, gpus, inOrderOfAge, false))],
     ['oldest that fits', of((jobs, gpus) => plainly(jobs, gpus, inOrderOfAge, true))],
+    ['fair shares of what is trained', of((jobs, gpus) => plainly(jobs, gpus, fairShares, true))],
     ['shortest as predicted that fits', of((jobs, gpus) => plainly(jobs, gpus, shortestFirst(), true))],
     ['ours by age', of((jobs, gpus) => played(jobs, gpus, 'Age'))],
   ]
