@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, expect, it } from 'vitest'
+import { afterAll, expect, it, vi } from 'vitest'
 import { TestFactory } from './factory.fixture.ts'
 
 const factory = new TestFactory()
@@ -82,4 +82,30 @@ it('forecast says what is wrong with what it was given', () => {
     'history.csv:3: submit_s: is before that of line 2',
   )
   expect(forecast('--against', 'state.yaml', '--history', 'none.csv')).toMatchObject({ status: 2 })
+})
+
+it('a plan says what comes of it, and what was foretold of a running factory comes to pass', async () => {
+  await factory.up('--slots', '3', '--nodes', '1')
+  const sleeps = (name: string, seconds: number) => `apiVersion: millwright.dev/v1alpha1
+kind: TrainingJob
+metadata: { name: ${name} }
+spec: { workers: 2, command: [sleep, "${seconds}"], expectedSeconds: ${seconds} }
+`
+  file('first.yaml', sleeps('first', 10))
+  file('second.yaml', sleeps('second', 2))
+  expect(factory.millwright('plan', '-f', 'first.yaml').stdout).toContain(
+    'Forecast of the next 24h:\n  job/first starts now, ends in 10s',
+  )
+  factory.millwright('apply', '-f', 'first.yaml')
+  const get = (what: string) => JSON.parse(factory.millwright('get', 'gangs', what, '-o', 'json').stdout)
+  await vi.waitUntil(() => get('first').status?.seats !== undefined, 10_000)
+  expect(factory.millwright('plan', '-f', 'second.yaml').stdout).toMatch(/job\/second starts in \d+s, ends in \d+s/)
+  factory.millwright('apply', '-f', 'second.yaml')
+  const { now, gangs } = JSON.parse(factory.millwright('forecast', '-o', 'json').stdout)
+  const told = gangs.find(({ title }: { title: string }) => title === 'job/second').without.starts
+  expect(told.low).toBe(told.high)
+  await vi.waitUntil(() => get('second').status?.seats !== undefined, 30_000)
+  const came = (Date.parse(get('second').status.seats.at) - Date.parse(now)) / 1000
+  await factory.down()
+  expect(Math.abs(came - told.median)).toBeLessThan(3)
 })

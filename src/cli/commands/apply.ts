@@ -1,6 +1,7 @@
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Client } from '../../api/client.ts'
+import { messageOf } from '../../base/errors.ts'
 import { formatErrors, readDocuments, type TextFile, type Written } from '../../compile/documents.ts'
 import { type Change, formatPlan, plan } from '../../compile/plan.ts'
 import { type KindName, kinds, type Resource } from '../../model/registry.ts'
@@ -9,7 +10,7 @@ import { confirmDestruction } from '../confirm.ts'
 import { choose, connectTo } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
 import type { Global } from '../global.ts'
-import { useColor } from '../output.ts'
+import { plain, useColor } from '../output.ts'
 import { readText } from '../read-text.ts'
 
 interface FileOptions {
@@ -21,10 +22,19 @@ interface FileOptions {
 export async function planFiles(options: FileOptions, global: Global): Promise<void> {
   const output = oneOf('--output', options.output, ['text', 'json'], 'text')
   const choice = await choose(global)
-  const wanted = readAll(options.file, choice.namespace)
+  const texts = textsOf(options.file)
+  const wanted = readTexts(texts, choice.namespace)
   const changes = await planAgainst(connectTo(choice).client, wanted)
-  console.log(output === 'json' ? JSON.stringify(changes, null, 2) : formatPlan(changes, { color: useColor() }))
+  if (output === 'json') return console.log(JSON.stringify(changes, null, 2))
+  console.log(formatPlan(changes, { color: useColor() }))
+  if (changes.every(({ action, kind }) => action === 'unchanged' || !decidedBy.has(kind))) return
+  const { forecastLines } = await import('./forecast.ts')
+  const lines = await forecastLines(texts, global).catch((error: unknown) => [`not foretold: ${messageOf(error)}`])
+  if (lines.length > 0) console.log(['\nForecast of the next 24h:', ...lines].map(plain).join('\n  '))
 }
+
+/** What waits and who leaves hangs on these. */
+const decidedBy: ReadonlySet<KindName> = new Set(['TrainingJob', 'InferenceService', 'Queue', 'Gang', 'Node'])
 
 export async function applyFiles(options: FileOptions, global: Global): Promise<void> {
   const output = oneOf('--output', options.output, ['text', 'json', 'name'], 'text')
@@ -56,7 +66,11 @@ const words = { create: 'created', update: 'changed', unchanged: 'unchanged' } a
 
 /** All files, all documents, all errors at once; nothing was changed when this throws. */
 export function readAll(files: string[], namespace: string): Written[] {
-  const read = readDocuments(textsOf(files), { namespace })
+  return readTexts(textsOf(files), namespace)
+}
+
+function readTexts(texts: readonly TextFile[], namespace: string): Written[] {
+  const read = readDocuments(texts, { namespace })
   if ('errors' in read) {
     const count = read.errors.length
     throw new Exit(
