@@ -267,6 +267,18 @@ docs/twin.md says what is known and what is not.`,
       ),
   (program) =>
     program
+      .command('replay')
+      .description('Does the scheduler, told anew what it was told, say the same? From the record of a factory')
+      .argument('[file]', "a record of decisions (default: decisions.jsonl of the factory's folder)")
+      .option('--until <cycle>', 'stop after so many cycles')
+      .option('--why <gang>', 'what it says of a gang then: NAME or NAMESPACE/NAME')
+      .option('--log', 'print each verdict')
+      .option('-o, --output <format>', 'text, json')
+      .action(async (file: string | undefined, options, command: Command) =>
+        (await import('./commands/replay.ts')).replay(file, options, globals(command)),
+      ),
+  (program) =>
+    program
       .command('import')
       .description('A history of jobs from elsewhere, as the twin takes it (CSV, to standard output)')
       .argument('<format>', 'slurm, philly, or history to check a file of our own form')

@@ -8,6 +8,7 @@ import type { KindMap, KindName } from '../model/registry.ts'
 import type { Store } from '../store/contract.ts'
 import type { Change } from '../store/informer.ts'
 import type { Events } from './events.ts'
+import type { DecisionSink } from './scheduling/decisions.ts'
 import type { Views } from './views.ts'
 
 /**
@@ -70,6 +71,8 @@ export interface Context {
   epoch: number
   /** Where services are reached; undefined where no gateway runs. */
   gatewayUrl?: string | undefined
+  /** Where the scheduler's decisions are recorded, if anywhere. */
+  decisions?: DecisionSink | undefined
 }
 
 export type ReconcilerFactory = (context: Context) => Reconciler

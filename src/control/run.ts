@@ -13,6 +13,7 @@ import { createEvents } from './events.ts'
 import { fenced } from './fenced.ts'
 import type { Context, Reconciler, ReconcilerFactory, WatchOf } from './reconciler.ts'
 import { builtInReconcilers } from './reconcilers.ts'
+import type { DecisionSink } from './scheduling/decisions.ts'
 import { createViews, type Views } from './views.ts'
 
 export interface ControlOptions {
@@ -29,6 +30,8 @@ export interface ControlOptions {
   /** A dead leader is replaced after so long. */
   leaseSeconds?: number
   gatewayUrl?: string | undefined
+  /** Where the scheduler's decisions are recorded, if anywhere. */
+  decisions?: DecisionSink | undefined
 }
 
 export interface Control {
@@ -113,7 +116,7 @@ interface Term {
 }
 
 function startTerm(options: ControlOptions, lease: LeaseHolder, epoch: number): Term {
-  const { clock, liveness, random, blobs, sources, gatewayUrl } = options
+  const { clock, liveness, random, blobs, sources, gatewayUrl, decisions } = options
   const over = new AbortController()
   const log = options.log.with({ epoch })
   const store = fenced(
@@ -123,7 +126,8 @@ function startTerm(options: ControlOptions, lease: LeaseHolder, epoch: number): 
   )
   const views = createViews({ store, clock, random: random.split(`views ${epoch}`), log })
   const events = createEvents({ store, clock, log, component: 'millwright-control' })
-  const context: Context = { store, views, blobs, sources, clock, liveness, random, log, events, epoch, gatewayUrl }
+  const kit = { store, views, blobs, sources, clock, liveness, random, log, events }
+  const context: Context = { ...kit, epoch, gatewayUrl, decisions }
   const loops = (options.reconcilers ?? builtInReconcilers).map((factory) =>
     createLoop(factory(context), { views, clock, random: random.split(`queues ${epoch}`), log, over }),
   )

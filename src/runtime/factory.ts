@@ -32,6 +32,7 @@ import { createLmdbStore } from '../store/lmdb/store.ts'
 import { bootstrap } from './bootstrap.ts'
 import { realClock } from './clock.ts'
 import { readContent } from './content.ts'
+import { openDecisionFile } from './decision-file.ts'
 import { type Connection, pathsIn } from './paths.ts'
 import { livePods, resumeAll, suspendAll } from './pause.ts'
 import { systemRandom } from './random.ts'
@@ -169,7 +170,10 @@ export async function startFactory(config: FactoryConfig): Promise<Factory> {
       }),
     )
     stops.push(() => endAll(agents, hurry.signal))
+    const decisions = openDecisionFile(paths.decisions)
+    stops.push(() => decisions.close())
     const control = startControl({
+      decisions,
       store,
       blobs,
       sources,

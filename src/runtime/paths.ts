@@ -16,6 +16,8 @@ export function pathsIn(dir: string) {
     /** Written while the factory runs: how commands on this machine find it. */
     connection: join(dir, 'factory.json'),
     log: join(dir, 'millwright.log'),
+    /** What the scheduler was told and what it said: `millwright replay`. */
+    decisions: join(dir, 'decisions.jsonl'),
   }
 }
 

@@ -1,22 +1,28 @@
+import type { Pod } from '../../model/kinds/kubernetes.ts'
 import { keyOf } from '../../model/refs.ts'
 import type { Change, Scheduler, Verdict } from '../../scheduler/contract.ts'
 
-/**
- * What the scheduler was told and what it said, in order, bounded. What falls out at the old end is folded into `base`,
- * the objects as they were then, so that a replay starts from a state and not from nothing.
- */
+/** Where decisions are recorded, a line each. */
+export interface DecisionSink {
+  write(line: string): void
+  /** Whether the line that comes next begins a record of its own, which can be read without those before it. */
+  beginsAnew(): boolean
+}
+
+/** What the scheduler of one term was told and what it said, in order. */
 export interface DecisionLog {
   told(change: Change): void
   settled(verdict: Verdict, outcome: 'committed' | 'stale'): void
   decided(nowMs: number, verdicts: readonly Verdict[]): void
-  /** JSON-able. */
-  export(): DecisionRecord
 }
 
-export interface DecisionRecord {
-  base: Change[]
-  batches: Batch[]
-}
+/** One line of a record, JSON. */
+export type DecisionLine =
+  /** A leader begins: its scheduler knows nothing yet. */
+  | { epoch: number }
+  /** All that the scheduler had been told when this record begins; what it had in mind beyond that is not known. */
+  | { base: Change[] }
+  | Batch
 
 /** Everything told since the batch before, in order, and the verdicts at `nowMs`. */
 export interface Batch {
@@ -29,72 +35,112 @@ export type Input =
   | { change: Change }
   | { settled: { gang: string; resourceVersion: string; kind: Verdict['kind']; outcome: 'committed' | 'stale' } }
 
-export function createDecisionLog(batchesMax = 1_000): DecisionLog {
-  const base = new Map<string, Change>()
-  const batches: Batch[] = []
+export function createDecisionLog(epoch: number, sink: DecisionSink): DecisionLog {
+  const known = new Map<string, Change>()
   let inputs: Input[] = []
-
-  function fold(input: Input): void {
-    if (!('change' in input)) return
-    const { change } = input
-    if ('deleted' in change) base.delete(`${change.kind} ${change.deleted}`)
-    else base.set(`${change.kind} ${keyOf(change.object)}`, change)
-  }
+  const say = (line: DecisionLine) => sink.write(JSON.stringify(line))
+  say({ epoch })
 
   return {
-    told: (change) => void inputs.push({ change }),
+    told: (change) => void inputs.push({ change: withoutCommands(change) }),
     settled: ({ gang, resourceVersion, kind }, outcome) =>
       void inputs.push({ settled: { gang, resourceVersion, kind, outcome } }),
     decided: (nowMs, verdicts) => {
       // A cycle that was told nothing and said nothing is no batch.
       if (inputs.length === 0 && verdicts.length === 0) return
-      batches.push({ inputs, nowMs, verdicts })
+      if (sink.beginsAnew()) say({ base: [...known.values()] })
+      say({ inputs, nowMs, verdicts })
+      for (const input of inputs) if ('change' in input) remember(known, input.change)
       inputs = []
-      if (batches.length <= batchesMax) return
-      for (const input of batches.shift()?.inputs ?? []) fold(input)
     },
-    export: () => ({ base: [...base.values()], batches: [...batches] }),
   }
 }
 
+function remember(known: Map<string, Change>, change: Change): void {
+  if ('deleted' in change) known.delete(`${change.kind} ${change.deleted}`)
+  else known.set(`${change.kind} ${keyOf(change.object)}`, change)
+}
+
+/** What a container runs, and with which environment, is nobody's business here: of a pod the scheduler reads what it takes. */
+function withoutCommands(change: Change): Change {
+  if (change.kind !== 'Pod' || 'deleted' in change) return change
+  const { spec, ...object } = change.object
+  const containers = spec.containers.map(({ name, resources }) => ({
+    name,
+    ...(resources === undefined ? {} : { resources }),
+  }))
+  const kept = { ...(spec.nodeName === undefined ? {} : { nodeName: spec.nodeName }), containers }
+  return { kind: 'Pod', object: { ...object, spec: kept } as Pod }
+}
+
+// ---- reading it again ----
+
 /** A batch that a scheduler decided otherwise than was recorded. */
 export interface Difference {
-  /** Its place in the record, from 0. */
-  batch: number
   nowMs: number
   recorded: readonly Verdict[]
   decided: readonly Verdict[]
 }
 
 /**
- * Tells a scheduler that knows nothing yet all that was recorded, and compares what it says: up to the first batch about
- * which it says something else, for after that it lives in another world. Nobody differs from a record that was kept from
- * the scheduler's beginning on. Of one whose beginning fell out, what the scheduler had in mind beyond the objects (who
- * displaced whom, since when room was idle) is not known, and it may.
+ * Tells schedulers that know nothing yet what was recorded, and compares what they say: one a term, up to the first batch
+ * about which it says something else, for after that it lives in another world. Nobody differs from a record that was
+ * kept from the beginning of a term on. Of one whose beginning fell out, what the scheduler had in mind beyond the
+ * objects (who displaced whom, since when room was idle) is not known, and it may.
  */
-export function replay({ base, batches }: DecisionRecord, scheduler: Scheduler): Difference | undefined {
-  for (const change of base) scheduler.apply(change)
-  const open = new Map<string, Verdict>()
-  for (const [batch, { inputs, nowMs, verdicts: recorded }] of batches.entries()) {
-    for (const input of inputs) {
-      if ('change' in input) scheduler.apply(input.change)
-      else settle(scheduler, open, input.settled)
-    }
-    const decided = scheduler.decide(nowMs)
-    if (JSON.stringify(decided) !== JSON.stringify(recorded)) return { batch, nowMs, recorded, decided }
-    for (const verdict of decided) open.set(nameOf(verdict), verdict)
+export class DecisionReplay {
+  readonly #create: () => Scheduler
+  readonly #open = new Map<string, Verdict>()
+  scheduler: Scheduler
+  terms = 0
+  batches = 0
+  verdicts = 0
+  nowMs = 0
+
+  constructor(create: () => Scheduler) {
+    this.#create = create
+    this.scheduler = create()
   }
-  return undefined
+
+  /** Undefined while it says the same. */
+  play(line: DecisionLine): Difference | undefined {
+    if ('epoch' in line) {
+      this.terms++
+      this.#begin([])
+    } else if ('base' in line) this.#begin(line.base)
+    else return this.#decide(line)
+    return undefined
+  }
+
+  #begin(base: readonly Change[]): void {
+    this.scheduler = this.#create()
+    this.#open.clear()
+    for (const change of base) this.scheduler.apply(change)
+  }
+
+  #decide({ inputs, nowMs, verdicts: recorded }: Batch): Difference | undefined {
+    for (const input of inputs) {
+      if ('change' in input) this.scheduler.apply(input.change)
+      else this.#settle(input.settled)
+    }
+    const decided = this.scheduler.decide(nowMs)
+    this.batches++
+    this.verdicts += decided.length
+    this.nowMs = nowMs
+    if (JSON.stringify(decided) !== JSON.stringify(recorded)) return { nowMs, recorded, decided }
+    for (const verdict of decided) this.#open.set(nameOf(verdict), verdict)
+    return undefined
+  }
+
+  #settle(settled: Settled): void {
+    const verdict = this.#open.get(nameOf(settled))
+    if (verdict === undefined) return // it was decided before the record begins
+    this.#open.delete(nameOf(settled))
+    this.scheduler.settle(verdict, settled.outcome)
+  }
 }
 
 type Settled = Extract<Input, { settled: object }>['settled']
-
-function settle(scheduler: Scheduler, open: Map<string, Verdict>, settled: Settled): void {
-  const verdict = open.get(nameOf(settled))
-  if (verdict === undefined) return // it was decided before the record begins
-  open.delete(nameOf(settled))
-  scheduler.settle(verdict, settled.outcome)
-}
 
 function nameOf({ gang, resourceVersion, kind }: Pick<Verdict, 'gang' | 'resourceVersion' | 'kind'>): string {
   return `${gang} ${resourceVersion} ${kind}`

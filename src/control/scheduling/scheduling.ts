@@ -7,7 +7,7 @@ import { gangKeyOf, gangStatusOf, seatsNow } from '../gangs.ts'
 import { again, type Context, type Outcome, type Reconciler, settled } from '../reconciler.ts'
 import { bindMembers } from './bind.ts'
 import { askVictims, commitVerdict } from './commit.ts'
-import { createDecisionLog, type DecisionLog } from './decisions.ts'
+import { createDecisionLog } from './decisions.ts'
 
 /** The key under which the whole fleet is decided about; all others are gangs. No gang's key lacks a namespace. */
 const fleetKey = 'fleet'
@@ -18,18 +18,15 @@ const redecideMs = 5_000
  * Who sits where. Whatever changed is fed to the scheduler; its verdicts are committed and carried out gang by gang,
  * side by side, each gang's in order.
  */
-export function createScheduling(
-  context: Context,
-  scheduler: Scheduler = createScheduler(),
-  decisions: DecisionLog = createDecisionLog(),
-): Reconciler {
+export function createScheduling(context: Context, scheduler: Scheduler = createScheduler()): Reconciler {
   const { store, views, clock, epoch } = context
   const gangs = views.of('Gang')
   const nodes = views.of('Node')
   const verdicts = new Map<string, Verdict>()
+  const decisions = context.decisions === undefined ? undefined : createDecisionLog(epoch, context.decisions)
   let claimed = false
   feed(context, (change) => {
-    decisions.told(change)
+    decisions?.told(change)
     scheduler.apply(change)
   })
 
@@ -38,7 +35,7 @@ export function createScheduling(
     claimed = true
     const nowMs = clock.now()
     const decided = scheduler.decide(nowMs)
-    decisions.decided(nowMs, decided)
+    decisions?.decided(nowMs, decided)
     for (const verdict of decided) verdicts.set(verdict.gang, verdict)
     return { ...again(redecideMs), wake: decided.map((verdict) => verdict.gang) }
   }
@@ -67,7 +64,7 @@ export function createScheduling(
     const outcome = gang === undefined ? 'stale' : await commitVerdict(store, gang, verdict, epoch, clock.now())
     const word = outcome === 'stale' ? 'stale' : 'committed'
     verdicts.delete(verdict.gang)
-    decisions.settled(verdict, word)
+    decisions?.settled(verdict, word)
     scheduler.settle(verdict, word)
     return outcome === 'stale' ? undefined : outcome
   }

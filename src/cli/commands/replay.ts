@@ -1,0 +1,105 @@
+import { createReadStream } from 'node:fs'
+import { createInterface } from 'node:readline'
+import { type DecisionLine, DecisionReplay, type Difference } from '../../control/scheduling/decisions.ts'
+import { factoryDir, pathsIn } from '../../runtime/paths.ts'
+import type { Verdict } from '../../scheduler/contract.ts'
+import { createScheduler } from '../../scheduler/scheduler.ts'
+import { counted } from '../../scheduler/why/counted.ts'
+import { oneOf, wholeNumber } from '../arguments.ts'
+import { Exit, exit } from '../exit.ts'
+import type { Global } from '../global.ts'
+import { plain } from '../output.ts'
+import { whyUnread } from '../read-text.ts'
+
+interface Options {
+  until?: string
+  why?: string
+  log?: boolean
+  output?: string
+}
+
+/** Tells a scheduler anew what the one of a factory was told, and compares what it says. Touches nothing. */
+export async function replay(file: string | undefined, options: Options, global: Global): Promise<void> {
+  const output = oneOf('--output', options.output, ['text', 'json'], 'text')
+  const until = options.until === undefined ? Number.POSITIVE_INFINITY : wholeNumber('--until', options.until, 1, 1e9)
+  const path = file ?? pathsIn(factoryDir(global.dir)).decisions
+  const played = new DecisionReplay(() => createScheduler())
+  let difference: Difference | undefined
+  for await (const line of linesOf(path)) {
+    const before = played.batches
+    difference = played.play(line)
+    if (options.log === true && played.batches > before && 'verdicts' in line)
+      for (const said of logged(played, line.verdicts)) console.log(plain(said))
+    if (difference !== undefined || played.batches >= until) break
+  }
+  const { terms, batches, verdicts, nowMs, scheduler } = played
+  if (batches === 0) throw new Exit(exit.failed, `${path} holds no decisions.`)
+  const key = options.why === undefined ? undefined : options.why.includes('/') ? options.why : `default/${options.why}`
+  const answer = key === undefined ? undefined : scheduler.why(key, nowMs)
+  if (output === 'json') console.log(JSON.stringify({ terms, batches, verdicts, difference, why: answer }, null, 2))
+  else {
+    const of = `${counted(verdicts, 'verdict')} in ${counted(batches, 'cycle')} of ${counted(terms, 'term')}`
+    const same = `${of}, until ${new Date(nowMs).toISOString()}: the same, in every word`
+    console.log(plain(difference === undefined ? same : differenceSaid(difference, batches)))
+    if (answer !== undefined) console.log(plain(`${key}: ${answer.state}\n  ${answer.reason}: ${answer.message}`))
+  }
+  if (difference !== undefined)
+    throw new Exit(exit.failed, 'this scheduler decides otherwise than the one that was recorded.')
+}
+
+/** Of a factory that was killed the last line may be half of one; the next term begins anew. */
+async function* linesOf(path: string): AsyncGenerator<DecisionLine> {
+  let [number, torn] = [0, 0]
+  try {
+    for await (const text of createInterface({ input: createReadStream(path), crlfDelay: Number.POSITIVE_INFINITY })) {
+      number++
+      const line = read(text)
+      if (torn > 0 && (line === undefined || !('epoch' in line)))
+        throw new Exit(exit.usage, `${path}:${torn}: is no line of a record of decisions.`)
+      torn = line === undefined ? number : 0
+      if (line !== undefined) yield line
+    }
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (error instanceof Exit || code === undefined) throw error
+    throw new Exit(exit.usage, `cannot read ${path}: ${whyUnread(code)}.`)
+  }
+}
+
+function read(text: string): DecisionLine | undefined {
+  try {
+    const line: unknown = JSON.parse(text)
+    if (typeof line !== 'object' || line === null) return undefined
+    const isLine = 'epoch' in line || ('base' in line && Array.isArray(line.base)) || isBatch(line)
+    return isLine ? (line as DecisionLine) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function isBatch(line: object): boolean {
+  const { inputs, nowMs, verdicts } = line as Record<string, unknown>
+  return Array.isArray(inputs) && typeof nowMs === 'number' && Array.isArray(verdicts)
+}
+
+function logged({ batches, nowMs }: DecisionReplay, verdicts: readonly Verdict[]): string[] {
+  const at = new Date(nowMs).toISOString()
+  return verdicts.map((verdict) => `${batches} ${at} ${verdictSaid(verdict)}`)
+}
+
+function verdictSaid(verdict: Verdict): string {
+  const who = `${verdict.kind} ${verdict.gang}#${verdict.attempt}`
+  if (verdict.kind === 'wait') return `${who}: ${verdict.reason}: ${verdict.message}`
+  if (verdict.kind === 'release') return who
+  if (verdict.kind === 'resize') return `${who}: ${verdict.message}`
+  const nodes = [...new Set(verdict.seats.members.map(({ node }) => node))].join(' ')
+  if (verdict.kind === 'bind') return `${who}: on ${nodes}`
+  return `${who}: on ${nodes}, when these have left: ${verdict.victims.map(({ gang }) => gang).join(' ')}`
+}
+
+function differenceSaid({ nowMs, recorded, decided }: Difference, batches: number): string {
+  const lines = (verdicts: readonly Verdict[]) =>
+    verdicts.length === 0 ? ['  nothing'] : verdicts.map((one) => `  ${verdictSaid(one)}`)
+  const head = `cycle ${batches}, at ${new Date(nowMs).toISOString()}; recorded was`
+  return [head, ...lines(recorded), 'decided now is', ...lines(decided)].join('\n')
+}
