@@ -54,6 +54,8 @@ export class Ensemble {
   /** Where and when the present stretch of undisturbed steps began. */
   #base: { step: number; atMs: number; stepMs: number } | undefined
   #next: Cancel | undefined
+  /** The step at which all stand still for a checkpoint. */
+  #stalledAt: number | undefined
   /** Steps already told, so that a stretch that begins anew tells no step twice. */
   #told: number
   #request: { step: number; stop: boolean } | undefined
@@ -107,11 +109,12 @@ export class Ensemble {
   /** Some rank became slower or faster. */
   paceChanged(): void {
     const step = this.#stepNow()
-    if (step !== undefined) this.#begin(step)
+    if (step !== undefined && this.#stalledAt === undefined) this.#begin(step)
   }
 
   /** The step that has been done by now; undefined while none is being made. */
   #stepNow(): number | undefined {
+    if (this.#stalledAt !== undefined) return this.#stalledAt
     if (this.#base === undefined) return undefined
     const { step, atMs, stepMs } = this.#base
     return step + Math.floor((this.#clock.now() - atMs) / stepMs)
@@ -177,7 +180,9 @@ export class Ensemble {
   /** All stand still, as most jobs do; the bytes go out behind them. */
   #checkpoint(step: number, stop: boolean): void {
     const { stallMs, persistMs, checkpointBytes } = this.#model
+    this.#stalledAt = step
     this.#next = this.#clock.after(stallMs, () => {
+      this.#stalledAt = undefined
       for (const rank of this.#ranks.values()) {
         if (this.#tells(rank)) rank.pod.progress([{ step, checkpoint: true, stallSeconds: stallMs / 1000 }])
         rank.pod.checkpoint({ step, writtenAtMs: this.#clock.now(), bytes: checkpointBytes, persistMs })
@@ -198,7 +203,8 @@ export class Ensemble {
     const now = this.#stepNow() ?? this.#from
     // A step that is over cannot be kept: the next one serves as well.
     this.#request = { step: Math.max(request.step, now + 1), stop: request.stop }
-    if (this.#base !== undefined) this.#plan()
+    // Whoever stands still looks at it when he goes on.
+    if (this.#base !== undefined && this.#stalledAt === undefined) this.#plan()
   }
 
   #signal(rank: Rank, signal: PodSignal): void {
@@ -237,6 +243,7 @@ export class Ensemble {
 
   #rest(): void {
     this.#base = undefined
+    this.#stalledAt = undefined
     this.#next?.()
     for (const rank of this.#ranks.values()) {
       rank.sign?.()
