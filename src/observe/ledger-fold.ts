@@ -119,6 +119,11 @@ export class LedgerFold {
     for (const name of this.#banks.keys()) this.#touch(name, nowMs, false)
   }
 
+  /** We are still there: what comes next was observed up to now. */
+  look(nowMs: number): void {
+    this.#wake(nowMs)
+  }
+
   /** The pages that changed since they were last taken, as they are to be written. */
   take(revision: string): LedgerPage[] {
     return this.#book.take(revision)

@@ -13,6 +13,8 @@ export interface LedgerOptions {
   store: Store
   clock: Clock
   log: Log
+  /** Pages are written so often, and no sooner; left out: every ten seconds, and a second after a change. */
+  writeEveryMs?: number | undefined
 }
 
 export interface Ledger {
@@ -20,7 +22,8 @@ export interface Ledger {
   stop(): Promise<void>
 }
 
-const writeEveryMs = 10_000
+/** More often than a silence of our own would be taken for a stop. */
+const lookEveryMs = 10_000
 /** A change is written after so long: what comes with it goes into the same write. */
 const batchMs = 1_000
 
@@ -29,7 +32,7 @@ const batchMs = 1_000
  * because it was down or stopped, is `unobserved`.
  */
 export function startLedger(options: LedgerOptions): Ledger {
-  const { store, clock, log } = options
+  const { store, clock, log, writeEveryMs } = options
   const writer = createWriter(options)
   let fold: LedgerFold | undefined
   let revision = '0'
@@ -44,14 +47,14 @@ export function startLedger(options: LedgerOptions): Ledger {
     const watches = follow(options, (change) => {
       revision = newer(revision, change.object.metadata.resourceVersion)
       books.apply(change, clock.now())
-      batch ??= clock.after(batchMs, write)
+      batch ??= clock.after(writeEveryMs ?? batchMs, write)
     })
     stops.push(watches.stop)
     await watches.synced
     if (stopped) return
     books.synced(clock.now())
     fold = books
-    stops.push(clock.every(writeEveryMs, write))
+    stops.push(clock.every(lookEveryMs, writeEveryMs === undefined ? write : () => books.look(clock.now())))
     write()
   }
 

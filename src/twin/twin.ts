@@ -13,7 +13,7 @@ import { type Control, startControl } from '../control/run.ts'
 import type { Pod } from '../model/kinds/kubernetes.ts'
 import { label } from '../model/names.ts'
 import type { KindMap, KindName } from '../model/registry.ts'
-import { startLedger } from '../observe/ledger.ts'
+import { type Ledger, startLedger } from '../observe/ledger.ts'
 import { bootstrap } from '../runtime/bootstrap.ts'
 import type { Store } from '../store/contract.ts'
 import type { Entry } from '../store/history.ts'
@@ -31,6 +31,8 @@ export interface TwinOptions {
   /** Whether the store checks the fences of writes; Kubernetes' does not. */
   fencing?: boolean
   leaseSeconds?: number
+  /** How often the ledger writes its pages: a long run need not see each of them. */
+  ledgerEveryMs?: number
   /** Changes kept for watchers: few make them list again. */
   history?: number
   onEntry?(entry: Entry): void
@@ -63,6 +65,8 @@ export class Twin {
   readonly workload: SimulatedWorkload
   readonly nodes = new Map<string, Member>()
   readonly controls: { process: Process; control: Control }[] = []
+  /** The ledger that was started last. */
+  ledger: Ledger | undefined
   readonly #vitals: Vitals
   readonly #options: TwinOptions
   readonly #pods = new Map<string, Pod>()
@@ -129,7 +133,7 @@ export class Twin {
   startLedger(): Process {
     const process = new Process(`ledger-${this.#lives++}`)
     const { store, clock, log } = this.#kitOf(process)
-    startLedger({ store, clock, log })
+    this.ledger = startLedger({ store, clock, log, writeEveryMs: this.#options.ledgerEveryMs })
     return process
   }
 
