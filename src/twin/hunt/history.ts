@@ -4,8 +4,8 @@ import { type InferenceService, inferenceService } from '../../model/kinds/infer
 import { type Queue, queue } from '../../model/kinds/queue.ts'
 import { type TrainingJob, trainingJob } from '../../model/kinds/training-job.ts'
 import { millwrightVersion } from '../../model/metadata.ts'
+import { type Draw, drawFrom } from '../draw.ts'
 import type { Performance } from '../work/workload.ts'
-import { type Draw, drawFrom } from './draw.ts'
 
 /** What happens in one history, all of it: a function of the seed. */
 export interface History {

@@ -1,4 +1,4 @@
-import type { Random } from '../../base/random.ts'
+import type { Random } from '../base/random.ts'
 
 /** Draws from a seeded generator, in the terms of whoever makes up a history. */
 export interface Draw {

@@ -1,0 +1,107 @@
+import type { DocumentError } from '../../compile/documents.ts'
+import { anyGpu } from '../../model/accelerators.ts'
+import { canonicalModel } from '../../model/catalogue.ts'
+import { fieldError, shown } from '../../model/field-error.ts'
+import { type TrainingJob, trainingJob } from '../../model/kinds/training-job.ts'
+import { millwrightVersion } from '../../model/metadata.ts'
+import { nearest } from '../../model/nearest.ts'
+import type { PastJob } from '../import/past-job.ts'
+import { acceleratorsOfNode } from './fleet.ts'
+import type { ReadScenario } from './read.ts'
+
+interface Found {
+  atMs: number
+  object: TrainingJob
+}
+
+/** A finished job of a history is deleted after so long: a hundred thousand of them would fill the store. */
+const ttlSeconds = 3600
+
+/**
+ * Jobs as they once came: each asks for the accelerators that it held, on as many nodes, and works for as long as it ran.
+ * Those that held none are left out. Its queue must be there, and its model in the fleet.
+ */
+export function jobsOfHistory(
+  read: ReadScenario,
+  past: readonly PastJob[],
+  queues: readonly string[],
+): { arrivals: Found[] } | { errors: DocumentError[] } {
+  const { history, fleet } = read.scenario.spec
+  if (history === undefined) return { arrivals: [] }
+  const perNode = new Map<string, number>()
+  for (const shape of fleet) {
+    const { model, count } = acceleratorsOfNode(shape)
+    perNode.set(model, Math.max(count, perNode.get(model) ?? 0))
+  }
+  const sole = perNode.size === 1 ? [...perNode.keys()][0] : undefined
+  const queueOf = (job: PastJob) => history.queue ?? job.queue ?? 'default'
+  const modelOf = (job: PastJob) => canonicalModel(history.accelerator ?? job.model ?? sole ?? anyGpu)
+  const held = past.filter(({ gpus, durationSeconds }) => gpus > 0 && durationSeconds > 0)
+  const errors = [
+    ...unknown(read, 'queue', held.map(queueOf), queues, 'is no Queue of this scenario'),
+    ...unknown(read, 'accelerator', held.map(modelOf), [...perNode.keys()], 'is no model of this fleet'),
+  ]
+  if (errors.length > 0) return { errors }
+  return {
+    arrivals: held.map((job, index) => ({
+      atMs: Math.round(job.submitSeconds * 1000),
+      object: jobOf(`j${index}`, job, {
+        queue: queueOf(job),
+        model: modelOf(job),
+        perNode: perNode.get(modelOf(job)) ?? 1,
+      }),
+    })),
+  }
+}
+
+/** One error a name: a history may hold it a million times. */
+function unknown(
+  { file, positionOf }: ReadScenario,
+  field: 'queue' | 'accelerator',
+  names: readonly string[],
+  known: readonly string[],
+  message: string,
+): DocumentError[] {
+  const at = ['spec', 'history', field]
+  return [...new Set(names)]
+    .filter((name) => !known.includes(name))
+    .map((name) => {
+      // A model of another name is another model, not a slip of the pen.
+      const suggestion = field === 'queue' ? nearest(name, known) : undefined
+      const more = { found: shown(name), suggestion, allowed: suggestion === undefined ? known.join(', ') : undefined }
+      const hint = `${message}; add it, or name one for all jobs here`
+      return { ...fieldError(at, hint, more), file, ...positionOf(at) }
+    })
+}
+
+function jobOf(
+  name: string,
+  job: PastJob,
+  { queue, model, perNode }: { queue: string; model: string; perNode: number },
+): TrainingJob {
+  const { workers, count } = membersOf(job, perNode)
+  return trainingJob.parse({
+    apiVersion: millwrightVersion,
+    kind: 'TrainingJob',
+    metadata: { name, namespace: 'default' },
+    spec: {
+      queue,
+      command: ['train'],
+      workers,
+      resources: { accelerators: `${model}:${count}` },
+      priority: Math.round(job.priority ?? 0),
+      expectedSeconds: job.durationSeconds,
+      checkpoint: { interval: 'auto' },
+      ttlSecondsAfterFinished: ttlSeconds,
+    },
+  })
+}
+
+/** As it was spread over nodes, where nodes here are large enough; else over as few of them as hold it. */
+function membersOf({ gpus, nodes }: PastJob, perNode: number): { workers: number; count: number } {
+  if (gpus < 1) return { workers: 1, count: Math.max(1, Math.round(gpus * 1000)) / 1000 }
+  const whole = Math.ceil(gpus)
+  const spread = nodes === undefined ? Number.POSITIVE_INFINITY : Math.ceil(whole / nodes)
+  const count = Math.min(spread === Number.POSITIVE_INFINITY ? whole : spread, perNode)
+  return { workers: Math.ceil(whole / count), count }
+}

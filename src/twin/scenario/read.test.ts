@@ -1,0 +1,123 @@
+import { expect, test } from 'vitest'
+import { formatErrors } from '../../compile/documents.ts'
+import type { PastJob } from '../import/past-job.ts'
+import { readScenario } from './read.ts'
+import { resourcesNamed, setupOf } from './setup.ts'
+
+const text = (spec: string) => `apiVersion: millwright.dev/v1alpha1
+kind: Scenario
+metadata: {name: a}
+spec:
+  horizon: 1d
+  fleet: [{name: n, count: 2, accelerators: H100:8, nodesPerRack: 1, zone: z}]
+${spec}`
+
+const job = `apiVersion: millwright.dev/v1alpha1
+kind: TrainingJob
+metadata: {name: big}
+spec: {command: train, workers: 2, expectedSeconds: 100}
+`
+
+function setupFrom(spec: string, past: readonly PastJob[] = [], documents = job) {
+  const read = readScenario({ name: 's.yaml', text: text(spec) })
+  if ('errors' in read) return formatErrors(read.errors)
+  const files = resourcesNamed(read).map(({ path, atMs }) => ({ name: path, atMs, text: documents }))
+  const made = setupOf(read, files, past)
+  return 'errors' in made ? formatErrors(made.errors) : made.setup
+}
+
+function setup(...from: Parameters<typeof setupFrom>) {
+  const made = setupFrom(...from)
+  if (typeof made === 'string') throw new Error(made)
+  return made
+}
+
+test('a scenario becomes nodes in racks, work at its time, and how that performs', () => {
+  const made = setup(`  resources: [{file: jobs.yaml, at: 2h}]
+  performance: {stepTime: 2s, of: {big: {stall: 1s}}}
+`)
+  expect(made.nodes.map(({ name, labels, gpus, slots }) => [name, labels, gpus.length, slots])).toEqual([
+    ['n-0', { 'topology.kubernetes.io/zone': 'z', 'millwright.dev/rack': 'n-rack-0' }, 8, 0],
+    ['n-1', { 'topology.kubernetes.io/zone': 'z', 'millwright.dev/rack': 'n-rack-1' }, 8, 0],
+  ])
+  expect(made.arrivals.map(({ atMs, object }) => [atMs, object.metadata.name])).toEqual([[7_200_000, 'big']])
+  // 100 s at 2 s a step; what is not said has its default.
+  expect(made.performances.get('default/big')?.training).toMatchObject({ steps: 50, stepMs: 2000, stallMs: 1000 })
+  expect(made.performances.get('default/big')?.training.persistMs).toBe(148_800)
+})
+
+test.each([
+  ['  horizn: 1d\n', 's.yaml:7:3: spec.horizn: unknown field; did you mean "horizon"?'],
+  ['  faults: {presett: llama3}\n', 's.yaml:7:12: spec.faults.presett: unknown field; did you mean "preset"?'],
+  ['  faults: {preset: lama3}\n', 's.yaml:7:20: spec.faults.preset: must be "llama3", found "lama3"'],
+  [
+    '  faults: {mix: {a: {kind: hangs, count: 1}}}\n',
+    's.yaml:7:28: spec.faults.mix.a.kind: must be one of a few words, found "hangs"; allowed: process-crash, hang, node-loss, straggler, control-plane-crash; did you mean "hang"?',
+  ],
+  [
+    '  faults: {mix: {a: {kind: hang}}}\n',
+    's.yaml:7:18: spec.faults.mix.a: must have perNodeDay or count, one of them, found an object',
+  ],
+  ['  performance: {stall: 5}\n', 's.yaml:7:24: spec.performance.stall: must be a string, found 5; put it in quotes'],
+  [
+    '  performance: {stall: soon}\n',
+    's.yaml:7:24: spec.performance.stall: is not a duration; write a number with a unit, e.g. 500ms, 30s, 10m, 1h30m or 2d, found "soon"',
+  ],
+  [
+    '  resources: [jobs.yaml]\n  performance: {of: {bigg: {stall: 1s}}}\n',
+    's.yaml:8:22: spec.performance.of.bigg: names no job or service of this scenario, found "bigg"; did you mean "big"?',
+  ],
+])('what is wrong is told with its place: %s', (spec, message) => {
+  expect(setupFrom(spec)).toBe(message)
+})
+
+test('a kind that is not work is refused where it stands', () => {
+  const pool = 'apiVersion: millwright.dev/v1alpha1\nkind: Pool\nmetadata: {name: p}\nspec: {}\n'
+  expect(setupFrom('  resources: [pools.yaml]\n', [], pool)).toBe(
+    'pools.yaml:2:7: kind: has no place in a scenario, found "Pool"; allowed: Namespace, Queue, TrainingJob, InferenceService',
+  )
+})
+
+const past = (over: Partial<PastJob>): PastJob => ({
+  submitSeconds: 0,
+  gpus: 8,
+  nodes: undefined,
+  durationSeconds: 60,
+  limitSeconds: undefined,
+  waitSeconds: undefined,
+  queue: undefined,
+  user: undefined,
+  workload: undefined,
+  model: undefined,
+  priority: undefined,
+  ...over,
+})
+
+test('jobs of a history come at their times, spread as they were where nodes are large enough', () => {
+  const made = setup('  history: {file: jobs.csv}\n', [
+    past({ submitSeconds: 1.5, gpus: 8, nodes: 2 }),
+    past({ submitSeconds: 2, gpus: 32, nodes: 2 }),
+    past({ submitSeconds: 3, gpus: 0.5 }),
+    past({ submitSeconds: 4, gpus: 0 }),
+  ])
+  const asked = made.arrivals.map(({ atMs, object }) => {
+    if (object.kind !== 'TrainingJob') return undefined
+    return [atMs, object.spec.workers, object.spec.resources?.accelerators]
+  })
+  expect(asked).toEqual([
+    [1500, 2, 'H100:4'],
+    [2000, 4, 'H100:8'],
+    [3000, 1, 'H100:0.5'],
+  ])
+})
+
+test('a history must name queues and models that are there, or the scenario one for all', () => {
+  const rows = [past({ queue: 'vc1', model: 'V100' }), past({ queue: 'vc1', model: 'V100' })]
+  expect(setupFrom('  history: {file: jobs.csv}\n', rows)).toBe(
+    `s.yaml:7:3: spec.history.queue: is no Queue of this scenario; add it, or name one for all jobs here, found "vc1"; allowed: default
+s.yaml:7:3: spec.history.accelerator: is no model of this fleet; add it, or name one for all jobs here, found "V100"; allowed: H100`,
+  )
+  expect(setupFrom('  history: {file: jobs.csv, queue: default, accelerator: h100}\n', rows)).toMatchObject({
+    name: 'a',
+  })
+})

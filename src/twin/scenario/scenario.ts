@@ -1,0 +1,159 @@
+import { z } from 'zod'
+import { acceleratorForms, readAccelerators } from '../../model/accelerators.ts'
+import { capacityType } from '../../model/capacity.ts'
+import { readDuration } from '../../model/duration.ts'
+import { line, quantity } from '../../model/kinds/fields.ts'
+import { dnsLabel, millwrightVersion, resourceName } from '../../model/metadata.ts'
+
+/** How long, as `30s`, `10m` or `2d`. */
+const duration = z
+  .string()
+  .max(64)
+  .superRefine((value, context) => {
+    const read = readDuration(value)
+    if ('problem' in read) context.addIssue({ code: 'custom', message: read.problem })
+  })
+
+const positive = duration.superRefine((value, context) => {
+  const read = readDuration(value)
+  if ('ms' in read && read.ms === 0) context.addIssue({ code: 'custom', message: 'must be more than nothing' })
+})
+
+const nodes = z.strictObject({
+  name: dnsLabel.describe('Name of their Pool; the nodes are NAME-0, NAME-1, …'),
+  count: z.number().int().min(1).max(100_000).describe('How many nodes.'),
+  accelerators: z
+    .string()
+    .max(200)
+    .superRefine((value, context) => {
+      const problem = problemOfNode(value)
+      if (problem !== undefined) context.addIssue({ code: 'custom', message: problem })
+    })
+    .describe('MODEL:COUNT of each node, e.g. H100:8 or cpu:4.'),
+  cpu: quantity.default(192).describe('Cores of each node.'),
+  memory: quantity.default('2Ti').describe('Memory of each node.'),
+  zone: z.string().min(1).max(63).optional().describe('Their zone.'),
+  nodesPerRack: z.number().int().min(1).max(100_000).optional().describe('So many share a rack: NAME-rack-0, …'),
+  nodesPerBlock: z.number().int().min(1).max(100_000).optional().describe('So many share a block: NAME-block-0, …'),
+  labels: z.record(z.string(), z.string()).default({}).describe('Other labels of each node.'),
+  capacityType: capacityType.default('reserved').describe('How they are paid for.'),
+  pricePerSlotHour: z
+    .number()
+    .min(0)
+    .max(100_000)
+    .optional()
+    .describe("USD per accelerator and hour; the price book's when left out."),
+})
+
+const resources = z.union([
+  line(4096),
+  z.strictObject({
+    file: line(4096).describe('Path of a YAML file, from where the scenario stands.'),
+    at: duration.default('0s').describe('When it is applied, from the start.'),
+  }),
+])
+
+const history = z.strictObject({
+  file: line(4096).describe('Path of a history of jobs (CSV, as `millwright import` writes it).'),
+  queue: dnsLabel.optional().describe("Queue of all its jobs; each row's own when left out."),
+  accelerator: z.string().max(63).optional().describe("Model that its jobs ask for; each row's own when left out."),
+})
+
+const performanceFields = {
+  work: positive.optional().describe('How long a job works, without checkpoints and failures, that declares no time.'),
+  stepTime: positive.optional().describe('One step of training.'),
+  prepare: duration.optional().describe('Image and data, before a pod starts.'),
+  restore: duration.optional().describe('Reading back a checkpoint, before a rank starts.'),
+  init: duration.optional().describe('From the start of the last rank to the first step: rendezvous, communicators.'),
+  stall: duration.optional().describe('Training stands still for so long at a checkpoint.'),
+  persist: duration.optional().describe('From there until it is durable.'),
+  peerLost: duration.optional().describe('A rank whose peer is gone ends with an error after so long.'),
+  load: duration.optional().describe("From a replica's start until it is ready."),
+  drain: duration.optional().describe("From a replica's SIGTERM until its streams are done."),
+}
+
+const performance = z.strictObject({
+  ...performanceFields,
+  of: z
+    .record(resourceName, z.strictObject(performanceFields))
+    .default({})
+    .describe('The same of single jobs and services, by name.'),
+})
+
+/** Mixes of faults that were measured: see presets.ts. */
+export const presetNames = ['llama3'] as const
+
+export const faultKinds = ['process-crash', 'hang', 'node-loss', 'straggler', 'control-plane-crash'] as const
+
+const fault = z
+  .strictObject({
+    kind: z.enum(faultKinds).describe('What happens.'),
+    perNodeDay: z.number().min(0).max(1000).optional().describe('How often, on average, a node and day.'),
+    count: z.number().int().min(0).max(100_000).optional().describe('How often in all, at times drawn evenly.'),
+    lasts: duration.optional().describe('Until a lost node is repaired, a straggler fast, a control plane back.'),
+    slowness: z.number().min(1).max(1000).optional().describe("A straggler's step takes so many times as long."),
+  })
+  .superRefine(({ kind, perNodeDay, count, lasts, slowness }, context) => {
+    const wrong = (path: string[], message: string) => context.addIssue({ code: 'custom', path, message })
+    if ((perNodeDay === undefined) === (count === undefined)) wrong([], 'must have perNodeDay or count, one of them')
+    if (kind === 'control-plane-crash' && perNodeDay !== undefined)
+      wrong(['perNodeDay'], 'must be left out: a control plane is on no node; write count')
+    if ((kind === 'process-crash' || kind === 'hang') && lasts !== undefined)
+      wrong(['lasts'], `must be left out: a ${kind} lasts until it is recovered from`)
+    if (kind !== 'straggler' && slowness !== undefined) wrong(['slowness'], 'must be left out: it is of a straggler')
+  })
+
+const faults = z.strictObject({
+  preset: z.enum(presetNames).optional().describe('A mix that the field has measured.'),
+  scale: z.number().min(0).max(1_000_000).default(1).describe("The preset's rates are multiplied by it."),
+  mix: z.record(z.string().min(1).max(63), fault).default({}).describe('Causes by name; one of a preset is replaced.'),
+  openAfter: duration
+    .default('1h')
+    .describe('Somebody looks at a node that recovery has closed, and opens it again, after so long.'),
+})
+
+/** A factory that is to be played: what there is, what comes, how it performs and what goes wrong. */
+export const scenario = z.strictObject({
+  apiVersion: z.literal(millwrightVersion).describe('Group and version of the kind.'),
+  kind: z.literal('Scenario').describe('The kind.'),
+  metadata: z.strictObject({ name: resourceName.describe('Its name.') }).describe('Its name.'),
+  spec: z
+    .strictObject({
+      horizon: positive.describe('How long is played.'),
+      fleet: z.array(nodes).min(1).max(1000).describe('Nodes, by shape.'),
+      resources: z.array(resources).max(1000).default([]).describe('YAML files of Queues, jobs and services.'),
+      history: history.optional().describe('Jobs as they once came.'),
+      performance: performance.prefault({}).describe('How long what the work does takes.'),
+      faults: faults.prefault({}).describe('What goes wrong.'),
+      controlPlane: z
+        .strictObject({
+          replicas: z.number().int().min(1).max(9).default(1).describe('One leads, the others stand by.'),
+          leaseSeconds: z
+            .number()
+            .int()
+            .min(1)
+            .max(3600)
+            .default(15)
+            .describe('A dead leader is replaced after so long.'),
+        })
+        .prefault({})
+        .describe('The control plane.'),
+    })
+    .describe('What is played.'),
+})
+
+export type Scenario = z.output<typeof scenario>
+export type FleetShape = z.output<typeof nodes>
+export type FaultSpec = z.output<typeof fault>
+export type FaultKind = FaultSpec['kind']
+export type PresetName = (typeof presetNames)[number]
+export type PerformanceSpec = z.output<typeof performance>
+
+function problemOfNode(text: string): string | undefined {
+  const read = readAccelerators(text)
+  if ('problem' in read) return read.problem
+  const [one] = read.alternatives
+  if (one === undefined || !Number.isInteger(one.count) || one.speed !== undefined)
+    return `must be whole accelerators of one model: ${acceleratorForms.split(' or ')[0]}`
+  return undefined
+}

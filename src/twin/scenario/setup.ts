@@ -1,0 +1,158 @@
+import type { NodeDescription } from '../../agent/contract.ts'
+import { type DocumentError, readDocuments, type TextFile } from '../../compile/documents.ts'
+import { durationMs } from '../../model/duration.ts'
+import { fieldError, shown } from '../../model/field-error.ts'
+import type { InferenceService } from '../../model/kinds/inference-service.ts'
+import type { Namespace } from '../../model/kinds/kubernetes.ts'
+import type { Pool } from '../../model/kinds/pool.ts'
+import type { Queue } from '../../model/kinds/queue.ts'
+import type { TrainingJob } from '../../model/kinds/training-job.ts'
+import { nearest } from '../../model/nearest.ts'
+import type { PastJob } from '../import/past-job.ts'
+import type { Performance } from '../work/workload.ts'
+import { fleetOf } from './fleet.ts'
+import { jobsOfHistory } from './past-jobs.ts'
+import { performanceOf } from './performance.ts'
+import { presetOf } from './presets.ts'
+import type { ReadScenario } from './read.ts'
+import type { FaultKind, FaultSpec } from './scenario.ts'
+
+/** A scenario with all that it names: what a run is made of beside its seed. */
+export interface Setup {
+  name: string
+  horizonMs: number
+  pools: readonly Pool[]
+  nodes: readonly NodeDescription[]
+  /** In the order of their times. */
+  arrivals: readonly Arrival[]
+  /** How a job or service performs, by `namespace/name`. */
+  performances: ReadonlyMap<string, Performance>
+  causes: readonly Cause[]
+  openAfterMs: number
+  controlPlane: { replicas: number; leaseSeconds: number }
+}
+
+export type Work = TrainingJob | InferenceService
+export interface Arrival {
+  atMs: number
+  object: Namespace | Queue | Work
+}
+
+/** One thing that goes wrong, and how often. */
+export interface Cause {
+  name: string
+  kind: FaultKind
+  perNodeDay: number | undefined
+  count: number | undefined
+  lastsMs: number
+  slowness: number
+}
+
+/** A file that the scenario names, as it was found. */
+export interface NamedFile extends TextFile {
+  /** When it is applied, from the start. */
+  atMs: number
+}
+
+/** The files of resources that a scenario names, and when each is applied. */
+export function resourcesNamed({ scenario }: ReadScenario): { path: string; atMs: number }[] {
+  return scenario.spec.resources.map((one) =>
+    typeof one === 'string' ? { path: one, atMs: 0 } : { path: one.file, atMs: durationMs(one.at) },
+  )
+}
+
+/** Puts a scenario together. What does not go together comes back, all of it, with its place. */
+export function setupOf(
+  read: ReadScenario,
+  files: readonly NamedFile[],
+  history: readonly PastJob[],
+): { setup: Setup } | { errors: DocumentError[] } {
+  const { metadata, spec } = read.scenario
+  const documents = documentsOf(files)
+  if ('errors' in documents) return documents
+  const queues = documents.arrivals.flatMap(({ object }) => (object.kind === 'Queue' ? [object.metadata.name] : []))
+  const past = jobsOfHistory(read, history, ['default', ...queues])
+  if ('errors' in past) return past
+  const arrivals = [...documents.arrivals, ...past.arrivals].toSorted((a, b) => a.atMs - b.atMs)
+  const work = arrivals.flatMap(({ object }) => (isWork(object) ? [object] : []))
+  const errors = unknownNames(read, work)
+  if (errors.length > 0) return { errors }
+  const { controlPlane, faults, performance, fleet, horizon } = spec
+  return {
+    setup: {
+      name: metadata.name,
+      horizonMs: durationMs(horizon),
+      ...fleetOf(fleet),
+      arrivals,
+      performances: new Map(
+        work.map((object) => {
+          const job = object.kind === 'TrainingJob' ? object : undefined
+          const { name, namespace } = object.metadata
+          return [`${namespace}/${name}`, performanceOf(performance, name, job)]
+        }),
+      ),
+      causes: causesOf(faults),
+      openAfterMs: durationMs(faults.openAfter),
+      controlPlane,
+    },
+  }
+}
+
+export function isWork(object: Arrival['object']): object is Work {
+  return object.kind === 'TrainingJob' || object.kind === 'InferenceService'
+}
+
+const allowed = ['Namespace', 'Queue', 'TrainingJob', 'InferenceService'] as const
+
+function documentsOf(files: readonly NamedFile[]): { arrivals: Arrival[] } | { errors: DocumentError[] } {
+  const read = readDocuments(files)
+  if ('errors' in read) return read
+  const times = new Map(files.map(({ name, atMs }) => [name, atMs]))
+  const errors: DocumentError[] = []
+  const arrivals: Arrival[] = []
+  for (const { file, admitted: object, positionOf } of read.documents) {
+    const atMs = times.get(file) ?? 0
+    if (object.kind === 'Namespace' || object.kind === 'Queue') arrivals.push({ atMs, object })
+    else if (object.kind === 'TrainingJob' || object.kind === 'InferenceService') arrivals.push({ atMs, object })
+    else {
+      const more = { found: shown(object.kind), allowed: allowed.join(', ') }
+      errors.push({ ...fieldError(['kind'], 'has no place in a scenario', more), file, ...positionOf(['kind']) })
+    }
+  }
+  return errors.length > 0 ? { errors } : { arrivals }
+}
+
+function unknownNames({ file, scenario, positionOf }: ReadScenario, work: readonly Work[]): DocumentError[] {
+  const names = work.map(({ metadata }) => metadata.name)
+  const known = new Set(names)
+  return Object.keys(scenario.spec.performance.of)
+    .filter((name) => !known.has(name))
+    .map((name) => {
+      const at = ['spec', 'performance', 'of', name]
+      const more = { found: shown(name), suggestion: nearest(name, names) }
+      return { ...fieldError(at, 'names no job or service of this scenario', more), file, ...positionOf(at) }
+    })
+}
+
+const lastsDefault: Record<FaultKind, string> = {
+  'process-crash': '0s',
+  hang: '0s',
+  // As the spares of Llama 3's fleet are reckoned: facts/reliability.md §2.3.
+  'node-loss': '24h',
+  straggler: '1h',
+  'control-plane-crash': '10s',
+}
+/** About 10 % slow and persistent is what MegaScale found; this is one that nobody overlooks. */
+const slownessDefault = 1.5
+
+function causesOf({ preset, scale, mix }: ReadScenario['scenario']['spec']['faults']): Cause[] {
+  const all: Record<string, FaultSpec> = { ...(preset === undefined ? {} : presetOf(preset, scale)), ...mix }
+  return Object.entries(all).map(([name, { kind, perNodeDay, count, lasts, slowness }]) => ({
+    name,
+    kind,
+    perNodeDay,
+    count,
+    lastsMs: durationMs(lasts ?? lastsDefault[kind]),
+    slowness: slowness ?? slownessDefault,
+  }))
+}
