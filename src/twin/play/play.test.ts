@@ -1,0 +1,64 @@
+import { expect, test } from 'vitest'
+import { summarise } from '../../observe/ledger.ts'
+import { recordingOf, setupOfTest } from './play.fixture.ts'
+import { playScenario } from './play.ts'
+
+test('without faults a job works from its first step to its end, and every slot-millisecond is accounted for', async () => {
+  const { jobs, failures, pages, sittings } = await recordingOf(setupOfTest(), 1)
+  // 60 s to prepare, 30 s until its first step, an hour of work, five checkpoints of 5 s.
+  expect(jobs).toMatchObject([{ submittedMs: 0, startedMs: 0, outcome: 'Succeeded' }])
+  expect(jobs[0]?.endedMs).toBeCloseTo((90 + 3600 + 5 * 5) * 1000, -5)
+  expect(failures).toEqual([])
+  expect(sittings.map(({ node, accelerators, fromMs }) => [node, accelerators, fromMs])).toEqual([
+    ['n-0', 8, 0],
+    ['n-1', 8, 0],
+  ])
+  const ledger = summarise(pages)
+  expect(ledger.capacitySlotMs).toBe(16 * 2 * 3_600_000)
+  const productive = ledger.rows.find(({ key }) => key[0] === 'productive')
+  expect((productive?.slotMs ?? 0) / 16 / 1000).toBeCloseTo(3600, -2)
+})
+
+test('a lost node stops its job until it is repaired, and the time is told by its cause', async () => {
+  const faults = '  faults: {mix: {"bad PSU": {kind: node-loss, count: 1, lasts: 20m}}}\n'
+  const { failures, strikes } = await recordingOf(setupOfTest(faults), 9)
+  const [strike] = strikes
+  expect(strike?.pods).toHaveLength(1)
+  // The survivors hang; a second attempt begins on the node that nobody has missed yet.
+  expect(failures.map(({ cause, isAgain }) => [cause, isAgain])).toEqual([
+    ['bad PSU', false],
+    ['bad PSU', true],
+  ])
+  const backMs = failures[0]?.backMs ?? 0
+  expect(backMs - (strike?.atMs ?? 0)).toBeGreaterThan(1_200_000)
+  expect(backMs - (strike?.atMs ?? 0)).toBeLessThan(1_200_000 + 300_000)
+})
+
+test.each([
+  ['process-crash', ''],
+  ['hang', ''],
+  ['straggler', ', lasts: 20m, slowness: 2'],
+  ['control-plane-crash', ''],
+])('a job lives through a %s', async (kind, more) => {
+  const faults = `  faults: {mix: {it: {kind: ${kind}, count: 2${more}}}}\n  controlPlane: {replicas: 2}\n`
+  const [calm, stormy] = [await recordingOf(setupOfTest(), 2), await recordingOf(setupOfTest(faults), 2)]
+  expect(stormy.strikes).toHaveLength(2)
+  expect(stormy.jobs[0]?.outcome).toBe('Succeeded')
+  const isFelt = kind !== 'control-plane-crash'
+  expect((stormy.jobs[0]?.endedMs ?? 0) > (calm.jobs[0]?.endedMs ?? 0) + 60_000).toBe(isFelt)
+  const interrupts = kind === 'process-crash' || kind === 'hang'
+  expect(stormy.failures.length > 0).toBe(interrupts)
+  expect(stormy.leaders > calm.leaders).toBe(kind === 'control-plane-crash')
+})
+
+test('whoever says so stops it', async () => {
+  let toldMs = 0
+  const played = await playScenario(setupOfTest(), 1, {
+    goesOn: (atMs) => {
+      toldMs = atMs
+      return atMs < 1_000_000
+    },
+  })
+  expect(played).toEqual({ kind: 'stopped' })
+  expect(toldMs).toBeLessThan(1_100_000)
+})

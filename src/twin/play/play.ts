@@ -1,0 +1,153 @@
+import type { PodPlace } from '../../agent/contract.ts'
+import { seededRandom } from '../../base/random.ts'
+import type { Node, Pod } from '../../model/kinds/kubernetes.ts'
+import { label } from '../../model/names.ts'
+import type { Entry } from '../../store/history.ts'
+import { Invariants, type Violation } from '../invariants/invariants.ts'
+import type { Arrival, Setup } from '../scenario/setup.ts'
+import { Twin } from '../twin.ts'
+import type { Performance } from '../work/workload.ts'
+import { drawFaults } from './faults.ts'
+import { Injector } from './injector.ts'
+import { Recorder } from './recorder.ts'
+import type { Recording } from './recording.ts'
+
+export type Played =
+  | { kind: 'played'; recording: Recording }
+  /** A rule of the factory did not hold. */
+  | { kind: 'broken'; seed: number; violations: readonly Violation[]; log: readonly string[] }
+  | { kind: 'stopped' }
+
+export interface PlayOptions {
+  /** Hears how far it is, after each event, in milliseconds from the start; false: it is to stop. */
+  goesOn?(atMs: number): boolean
+}
+
+/** Plays a scenario from its start to its horizon. What comes of it is a function of the setup and the seed. */
+export async function playScenario(setup: Setup, seed: number, options: PlayOptions = {}): Promise<Played> {
+  return await new Play(setup, seed, options).run()
+}
+
+const logMax = 50
+/** Pages are read at the end; what is written meanwhile is for the invariants. */
+const ledgerEveryMs = 600_000
+
+class Play {
+  readonly #setup: Setup
+  readonly #seed: number
+  readonly #options: PlayOptions
+  readonly #twin: Twin
+  readonly #startMs: number
+  readonly #invariants = new Invariants()
+  readonly #recorder: Recorder
+  readonly #injector: Injector
+  /** `namespace/name` of the job or service of each pod, by uid. */
+  readonly #ownerOf = new Map<string, string>()
+  readonly #closed = new Set<string>()
+  readonly #log: string[] = []
+  #leaders = 0
+
+  constructor(setup: Setup, seed: number, options: PlayOptions) {
+    this.#setup = setup
+    this.#seed = seed
+    this.#options = options
+    const twin = new Twin({
+      seed,
+      leaseSeconds: setup.controlPlane.leaseSeconds,
+      ledgerEveryMs,
+      performanceOf: (place) => this.#performanceOf(place),
+      onEntry: (entry) => this.#see(entry),
+      onDelete: (key) => this.#invariants.seeDeleted(key, twin.clock.now()),
+      onLog: (level, process, message, fields) => this.#hear(level, process, message, fields),
+    })
+    this.#twin = twin
+    this.#startMs = twin.clock.now()
+    this.#recorder = new Recorder(() => this.#elapsedMs())
+    this.#injector = new Injector(twin, (strike) => this.#recorder.seeStrike(strike))
+  }
+
+  async run(): Promise<Played> {
+    const { pools, nodes, arrivals, causes, controlPlane, horizonMs } = this.#setup
+    const twin = this.#twin
+    await twin.begin()
+    for (const pool of pools) await twin.apply('Pool', pool)
+    for (const node of nodes) twin.addNode(node)
+    for (let count = 0; count < controlPlane.replicas; count++) twin.startControl()
+    for (const arrival of arrivals)
+      if (arrival.atMs < horizonMs) twin.clock.after(arrival.atMs, () => void this.#arrive(arrival))
+    const random = seededRandom(this.#seed).split('faults')
+    for (const fault of drawFaults(random, causes, nodes.length, horizonMs))
+      twin.clock.after(fault.atMs, () => this.#injector.strike(fault))
+    let isStopped = false
+    await twin.run(horizonMs, () => {
+      isStopped ||= this.#options.goesOn?.(this.#elapsedMs()) === false
+      return isStopped || this.#invariants.violations.length > 0
+    })
+    if (!isStopped) await twin.ledger?.stop()
+    const { violations } = this.#invariants
+    if (violations.length > 0) return { kind: 'broken', seed: this.#seed, violations, log: this.#log }
+    return isStopped ? { kind: 'stopped' } : { kind: 'played', recording: await this.#recording() }
+  }
+
+  async #recording(): Promise<Recording> {
+    const { nodes, horizonMs } = this.#setup
+    return {
+      seed: this.#seed,
+      horizonMs,
+      nodes: nodes.length,
+      accelerators: nodes.reduce((sum, { slots, gpus }) => sum + slots + gpus.length, 0),
+      ...this.#recorder.end(),
+      leaders: this.#leaders,
+      pages: (await this.#twin.store.list('LedgerPage')).items,
+    }
+  }
+
+  #elapsedMs(): number {
+    return this.#twin.clock.now() - this.#startMs
+  }
+
+  async #arrive({ object }: Arrival): Promise<void> {
+    const twin = this.#twin
+    if (object.kind === 'Namespace') await twin.apply('Namespace', object)
+    else if (object.kind === 'Queue') await twin.apply('Queue', object)
+    else if (object.kind === 'TrainingJob') await twin.apply('TrainingJob', object)
+    else await twin.apply('InferenceService', object)
+  }
+
+  #performanceOf({ uid, name }: PodPlace): Performance {
+    const found = this.#setup.performances.get(this.#ownerOf.get(uid) ?? '')
+    if (found === undefined) throw new RangeError(`pod ${name} is of nobody`)
+    return found
+  }
+
+  #see(entry: Entry): void {
+    const nowMs = this.#twin.clock.now()
+    this.#invariants.see(entry, nowMs)
+    this.#recorder.see(entry)
+    if (entry.kind === 'Pod' && entry.type === 'ADDED') this.#seePod(entry.object as Pod)
+    else if (entry.kind === 'Node') this.#seeNode(entry.object as Node)
+  }
+
+  #seePod({ metadata: { uid = '', namespace, labels } }: Pod): void {
+    const name = labels?.[label.job] ?? labels?.[label.service]
+    if (name !== undefined) this.#ownerOf.set(uid, `${namespace}/${name}`)
+  }
+
+  /** Whoever looks after the nodes opens one again that recovery has closed. */
+  #seeNode({ metadata: { name }, spec }: Node): void {
+    if (spec?.unschedulable !== true || this.#closed.has(name)) return
+    this.#closed.add(name)
+    this.#twin.clock.after(this.#setup.openAfterMs, () => {
+      this.#closed.delete(name)
+      void this.#twin.store.patch('Node', { name }, { spec: { unschedulable: null } })
+    })
+  }
+
+  #hear(level: string, process: string, message: string, fields: Record<string, unknown>): void {
+    if (message === 'leading') this.#leaders++
+    this.#log.push(`${this.#elapsedMs()} ${level} ${process}: ${message} ${JSON.stringify(fields)}`)
+    if (this.#log.length > logMax) this.#log.shift()
+    if (level !== 'error' || (message !== 'a broken invariant' && message !== 'failed')) return
+    this.#invariants.add('assertions', `${process}: ${JSON.stringify(fields)}`, 0, this.#twin.clock.now())
+  }
+}

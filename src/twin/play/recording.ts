@@ -1,0 +1,81 @@
+import type { LedgerPage } from '../../model/kinds/ledger-page.ts'
+import type { Strike } from './injector.ts'
+
+/** What was seen of one run. Times in milliseconds from its start. */
+export interface Recording {
+  seed: number
+  horizonMs: number
+  nodes: number
+  accelerators: number
+  jobs: readonly JobRecord[]
+  sittings: readonly Sitting[]
+  failures: readonly Failure[]
+  evictions: readonly Eviction[]
+  strikes: readonly Strike[]
+  levels: readonly Level[]
+  /** Terms of leaders that began. */
+  leaders: number
+  pages: readonly LedgerPage[]
+}
+
+export interface JobRecord {
+  /** `TrainingJob/namespace/name`, as the ledger names its owner. */
+  owner: string
+  queue: string
+  submittedMs: number
+  /** When it first had seats. */
+  startedMs: number | undefined
+  endedMs: number | undefined
+  outcome: 'Succeeded' | 'Failed' | undefined
+  /** Accelerator-milliseconds that it held seats, and that it asked for meanwhile without having any. */
+  heldMs: number
+  outMs: number
+}
+
+/** One gang on one node, for one attempt. */
+export interface Sitting {
+  gang: string
+  attempt: number
+  node: string
+  accelerators: number
+  fromMs: number
+  toMs: number
+}
+
+/** An attempt of a training job that failed. */
+export interface Failure {
+  gang: string
+  attempt: number
+  /** The fault that struck it, by name; else what recovery took for the reason. */
+  cause: string
+  /** Its gang was still down from the failure before: one interruption, two attempts. */
+  isAgain: boolean
+  reason: string
+  accelerators: number
+  /** When it struck, when recovery decided, and when the next attempt had done its first step. */
+  atMs: number
+  decidedMs: number
+  backMs: number | undefined
+  /** From the decision until it was back, failed again or ended. */
+  downMs: number
+  /** Accelerator-seconds since its last durable checkpoint, as recovery priced them. */
+  lostSeconds: number
+}
+
+export interface Eviction {
+  atMs: number
+  gang: string
+  reason: string
+}
+
+/** How it stands from `atMs` on. */
+export interface Level {
+  atMs: number
+  /** Accelerators under seats. */
+  inUse: number
+  /** Gangs that want seats and have none, and the accelerators that they ask for. */
+  waiting: number
+  asked: number
+  /** Nodes that take no work: silent, or closed. */
+  nodesOut: number
+}
