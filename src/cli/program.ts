@@ -294,6 +294,26 @@ docs/twin.md describes the columns.`,
       .action(async (format: string, files: string[]) =>
         (await import('./commands/import.ts')).importHistory(format, files),
       ),
+  (program) => {
+    const twin = program.command('twin').description('The factory on virtual time')
+    twin
+      .command('run')
+      .description('Play a scenario: a fleet, its work and what goes wrong; needs no factory and touches none')
+      .argument('<scenario>', 'a YAML file of kind Scenario')
+      .option('--seed <number>', 'the first seed; a run is a function of the scenario and its seed', '1')
+      .option('--seeds <count>', 'play so many, one after the other, and tell the range', '1')
+      .option('-o, --output <format>', 'text, json', 'text')
+      .option('--out <file>', 'write it there instead of to standard output')
+      .addHelpText(
+        'after',
+        `
+Examples:
+  millwright twin run examples/twin/scenario.yaml --seed 7
+  millwright twin run examples/twin/scenario.yaml --seeds 30 -o json --out before.json
+docs/twin.md describes the scenario and the report.`,
+      )
+      .action(async (file: string, options) => (await import('./commands/twin.ts')).twinRun(file, options))
+  },
   (program) =>
     program
       .command('logs')

@@ -6,6 +6,13 @@ export function completion(shell: string, program: Command | null): void {
   if (shell !== 'bash' && shell !== 'zsh')
     throw new Exit(exit.usage, `completion: found "${shell}"; allowed are bash, zsh.`)
   const commands = (program?.commands ?? []).map((command) => command.name()).join(' ')
+  const groups = (program?.commands ?? [])
+    .filter((command) => command.commands.length > 0)
+    .map((group) => {
+      const inner = group.commands.map((command) => command.name()).join(' ')
+      return `    ${group.name()}:2) COMPREPLY=($(compgen -W "${inner}" -- "$word")) ;;\n`
+    })
+    .join('')
   const plurals = Object.values(kinds)
     .map((info) => info.plural)
     .join(' ')
@@ -34,7 +41,7 @@ export function completion(shell: string, program: Command | null): void {
     get:*|describe:*|delete:*) COMPREPLY=($(compgen -W "$(_millwright_names "\${COMP_WORDS[at+1]}")" -- "$word")) ;;
     logs:2|why:2|suspend:2|resume:2) COMPREPLY=($(compgen -W "$(_millwright_names trainingjobs)" -- "$word")) ;;
     chat:2) COMPREPLY=($(compgen -W "$(_millwright_names inferenceservices)" -- "$word")) ;;
-    *) COMPREPLY=($(compgen -f -- "$word")) ;;
+${groups}    *) COMPREPLY=($(compgen -f -- "$word")) ;;
   esac
 }
 complete -F _millwright millwright`

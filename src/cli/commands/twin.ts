@@ -1,0 +1,141 @@
+import { accessSync, constants, createReadStream, statSync, writeFileSync } from 'node:fs'
+import { dirname, isAbsolute, join } from 'node:path'
+import { formatErrors } from '../../compile/documents.ts'
+import { formatDuration } from '../../model/duration.ts'
+import { readHistory } from '../../twin/import/history.ts'
+import type { PastJob } from '../../twin/import/past-job.ts'
+import { formatRowError, TableError } from '../../twin/import/table.ts'
+import { playScenario } from '../../twin/play/play.ts'
+import type { Recording } from '../../twin/play/recording.ts'
+import { reportOf, type TwinReport } from '../../twin/report/report.ts'
+import { headline, tablesOf } from '../../twin/report/tables.ts'
+import { readScenario } from '../../twin/scenario/read.ts'
+import { resourcesNamed, type Setup, setupOf } from '../../twin/scenario/setup.ts'
+import { oneOf, wholeNumber } from '../arguments.ts'
+import { Exit, exit } from '../exit.ts'
+import { dump, plain, table } from '../output.ts'
+import { readText, whyUnread } from '../read-text.ts'
+import { createTwinProgress } from '../twin-progress.ts'
+
+interface RunOptions {
+  seed: string
+  seeds: string
+  output?: string
+  out?: string
+}
+
+/** Plays a scenario once a seed and says what came of it. Touches nothing and needs no factory. */
+export async function twinRun(file: string, options: RunOptions): Promise<void> {
+  const format = oneOf('--output', options.output, ['text', 'json'], 'text')
+  const from = wholeNumber('--seed', options.seed, 0, 2 ** 31 - 1)
+  const count = wholeNumber('--seeds', options.seeds, 1, 10_000)
+  if (options.out !== undefined) checkWritable(options.out)
+  const setup = await setupFrom(file)
+  const seeds = Array.from({ length: count }, (_, index) => from + index)
+  const report = reportOf(setup.name, await playAll(setup, seeds))
+  const text = await printed(report, format)
+  if (options.out === undefined) console.log(text)
+  else writeFileSync(options.out, `${text}\n`)
+}
+
+async function printed(report: TwinReport, format: 'text' | 'json'): Promise<string> {
+  if (format === 'json') return dump(report, 'json')
+  return plain(textOf(report))
+}
+
+function textOf(report: TwinReport): string {
+  const blocks = tablesOf(report).map(({ title, header, rows }) => `${title}\n${table(header, rows)}`)
+  return [headline(report), ...blocks].join('\n\n')
+}
+
+async function playAll(setup: Setup, seeds: readonly number[]): Promise<Recording[]> {
+  let isInterrupted = false
+  const interrupt = () => {
+    isInterrupted = true
+  }
+  process.once('SIGINT', interrupt)
+  const progress = createTwinProgress(setup.horizonMs, seeds, process.stderr, () => Date.now())
+  try {
+    const recordings: Recording[] = []
+    for (const [index, seed] of seeds.entries()) {
+      let atMs = 0
+      const played = await playScenario(setup, seed, {
+        goesOn: (nowMs) => {
+          atMs = nowMs
+          progress.heard(index, nowMs)
+          return !isInterrupted
+        },
+      })
+      if (played.kind === 'played') recordings.push(played.recording)
+      else if (played.kind === 'stopped') throw interrupted(seed, atMs, setup)
+      else throw broken(played, atMs)
+    }
+    return recordings
+  } finally {
+    progress.end()
+    process.off('SIGINT', interrupt)
+  }
+}
+
+function interrupted(seed: number, atMs: number, { horizonMs }: Setup): Exit {
+  const how = `interrupted at ${formatDuration(atMs)} of ${formatDuration(horizonMs)}, seed ${seed}`
+  return new Exit(exit.interrupted, `${how}; nothing was written`)
+}
+
+function broken(
+  {
+    seed,
+    violations,
+    log,
+  }: { seed: number; violations: readonly { invariant: string; message: string }[]; log: readonly string[] },
+  atMs: number,
+): Exit {
+  const rules = violations.map(({ invariant, message }) => `  ${invariant}: ${message}`)
+  const what = `seed ${seed} breaks a rule of the factory at ${formatDuration(atMs)}: a bug of ours; nothing was written`
+  return new Exit(exit.failed, plain([what, ...rules, 'before it:', ...log.map((line) => `  ${line}`)].join('\n')))
+}
+
+async function setupFrom(file: string): Promise<Setup> {
+  const read = readScenario({ name: file, text: readText(file) })
+  if ('errors' in read) throw wrong(read.errors)
+  const beside = (path: string) => (isAbsolute(path) ? path : join(dirname(file), path))
+  const files = resourcesNamed(read).map(({ path, atMs }) => {
+    const name = beside(path)
+    return { name, atMs, text: readText(name) }
+  })
+  const history = read.scenario.spec.history?.file
+  const past = history === undefined ? [] : await historyFrom(beside(history))
+  const made = setupOf(read, files, past)
+  if ('errors' in made) throw wrong(made.errors)
+  return made.setup
+}
+
+function wrong(errors: Parameters<typeof formatErrors>[0]): Exit {
+  const what = errors.length === 1 ? 'an error' : `${errors.length} errors`
+  return new Exit(exit.usage, `${what} in the scenario\n${formatErrors(errors)}`)
+}
+
+async function historyFrom(file: string): Promise<PastJob[]> {
+  try {
+    return await readHistory(createReadStream(file))
+  } catch (error) {
+    if (error instanceof TableError)
+      throw new Exit(exit.usage, error.errors.map((one) => `${file}:${formatRowError(one)}`).join('\n'))
+    const { code } = error as NodeJS.ErrnoException
+    if (code === undefined) throw error
+    throw new Exit(exit.usage, `cannot read ${file}: ${whyUnread(code)}.`)
+  }
+}
+
+/** Better told now than after an hour. */
+function checkWritable(file: string): void {
+  const refuse = (why: string) => new Exit(exit.usage, `cannot write ${file}: ${why}.`)
+  if (statSync(file, { throwIfNoEntry: false })?.isDirectory() === true) throw refuse('it is a folder')
+  try {
+    accessSync(dirname(file), constants.W_OK)
+  } catch (error) {
+    throw refuse(
+      (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such folder' : 'its folder is not writable',
+    )
+  }
+}

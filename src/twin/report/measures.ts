@@ -1,0 +1,72 @@
+import { buckets } from '../../observe/ledger-use.ts'
+import type { Distribution } from './distribution.ts'
+import type { SeedReport } from './seed-report.ts'
+
+export type Unit = 'ratio' | 'hours' | 'seconds' | 'count' | 'usd'
+
+export interface Measure {
+  /** `ledger.productive`, `wait.p90`. */
+  name: string
+  /** `hours` are accelerator-hours. */
+  unit: Unit
+}
+
+interface Measured extends Measure {
+  value: number
+  /** What a seed has that does not name it: what did not happen happened zero times. */
+  absent?: number
+}
+
+/** All figures of a seed that can be compared, in the order in which they are shown. */
+export function measuresOf(seed: SeedReport): Measured[] {
+  const { ledger, failures, jobs, capacityHours, usd } = seed
+  const productive = ledger['productive'] ?? 0
+  const measures: (Measured | undefined)[] = [
+    some('ettr', 'ratio', seed.ettr),
+    some('goodput', 'ratio', productive / capacityHours),
+    some('utilisation', 'ratio', seed.utilisation),
+    ...Object.entries(jobs).map(([name, value]) => count(`jobs.${name}`, value)),
+    ...spread('wait', seed.waitSeconds),
+    ...spread('completion', seed.completionSeconds),
+    count('faults', failures.faults),
+    count('interruptions', failures.interruptions),
+    count('attempts.failed', failures.attempts),
+    some('mtbf', 'seconds', failures.mtbfSeconds),
+    some('mttr', 'seconds', failures.mttrSeconds?.mean),
+    some('mttr.p99', 'seconds', failures.mttrSeconds?.p99),
+    some('detect', 'seconds', failures.detectSeconds?.mean),
+    count('per1000NodeDays', failures.per1000NodeDays),
+    ...failures.byCause.flatMap(({ cause, faults, interruptions, lostHours, downHours }) => [
+      count(`cause.${cause}.faults`, faults),
+      count(`cause.${cause}.interruptions`, interruptions),
+      hours(`cause.${cause}.lost`, lostHours),
+      hours(`cause.${cause}.down`, downHours),
+    ]),
+    count('evictions', seed.evictions),
+    ...Object.entries(seed.evictionsByReason).map(([reason, value]) => count(`evictions.${reason}`, value)),
+    count('leaders', seed.leaders),
+    ...buckets.map((bucket) => hours(`ledger.${bucket}`, ledger[bucket] ?? 0)),
+    hours('ledger.capacity', capacityHours),
+    some('usd', 'usd', usd),
+    some('usd.perProductiveHour', 'usd', productive > 0 ? usd / productive : undefined),
+  ]
+  return measures.filter((measure) => measure !== undefined)
+}
+
+function some(name: string, unit: Unit, value: number | undefined): Measured | undefined {
+  return value === undefined ? undefined : { name, unit, value }
+}
+
+function count(name: string, value: number): Measured {
+  return { name, unit: 'count', value, absent: 0 }
+}
+
+function hours(name: string, value: number): Measured {
+  return { name, unit: 'hours', value, absent: 0 }
+}
+
+function spread(name: string, distribution: Distribution | undefined): (Measured | undefined)[] {
+  return (['mean', 'median', 'p90', 'p99'] as const).map((part) =>
+    some(`${name}.${part}`, 'seconds', distribution?.[part]),
+  )
+}

@@ -1,0 +1,115 @@
+import { formatDuration } from '../../model/duration.ts'
+import { buckets, meanings } from '../../observe/ledger-use.ts'
+import { figure, figureOver } from './figures.ts'
+import type { Row, TwinReport } from './report.ts'
+
+/** What a report says, as tables: text, Markdown and the page print the same. */
+export interface Table {
+  title: string
+  header: readonly string[]
+  rows: readonly (readonly string[])[]
+}
+
+/** One sentence on what was played. */
+export function headline({ scenario, seeds }: TwinReport): string {
+  const { name, nodes, accelerators, horizonSeconds } = scenario
+  const numbers = seeds.map(({ seed }) => seed)
+  const of = numbers.length === 1 ? `seed ${numbers[0]}` : `${numbers.length} seeds from ${numbers[0]}`
+  return `${name}: ${nodes} nodes with ${accelerators} accelerators for ${formatDuration(horizonSeconds * 1000)}, ${of}.`
+}
+
+/** Mean over seeds, and from the least to the most in parentheses. */
+export function tablesOf(report: TwinReport): Table[] {
+  const row = (name: string) => report.measures.find((one) => one.name === name)
+  const over = (name: string) => overOf(row(name))
+  const lines = (names: readonly (readonly [string, string])[]) =>
+    names.filter(([name]) => row(name) !== undefined).map(([name, title]) => [title, over(name)])
+  const failures = lines(failureLines)
+  const causes = causesOf(report).map(({ cause }) => [
+    cause,
+    ...['faults', 'interruptions', 'lost', 'down'].map((what) => over(`cause.${cause}.${what}`)),
+  ])
+  return [
+    { title: 'In short', header: ['MEASURE', 'MEAN OVER SEEDS'], rows: lines(headLines) },
+    {
+      title: 'Where accelerator-time went',
+      header: ['BUCKET', 'SHARE', 'ACCELERATOR-HOURS', 'WHAT IT IS'],
+      rows: ledgerOf(report).map(({ bucket, share, hours }) => [
+        bucket,
+        figure(share, 'ratio'),
+        overOf(hours),
+        meanings[bucket],
+      ]),
+    },
+    {
+      title: 'Jobs',
+      header: ['TIME', 'MEAN', 'MEDIAN', 'P90', 'P99'],
+      rows: [
+        ['wait for seats', ...parts.map((part) => over(`wait.${part}`))],
+        ['completion', ...parts.map((part) => over(`completion.${part}`))],
+      ],
+    },
+    ...(failures.length === 0 ? [] : [{ title: 'Failures', header: ['MEASURE', 'MEAN OVER SEEDS'], rows: failures }]),
+    ...(causes.length === 0
+      ? []
+      : [
+          {
+            title: 'By cause',
+            header: ['CAUSE', 'FAULTS', 'INTERRUPTIONS', 'LOST', 'DOWN'],
+            rows: causes,
+          },
+        ]),
+  ]
+}
+
+const parts = ['mean', 'median', 'p90', 'p99'] as const
+
+const headLines = [
+  ['ettr', 'ETTR: productive, of the time of jobs that had begun'],
+  ['goodput', 'goodput: productive, of the whole fleet'],
+  ['utilisation', 'utilisation: under seats, of the whole fleet'],
+  ['jobs.succeeded', 'jobs that succeeded'],
+  ['jobs.failed', 'jobs that failed'],
+  ['jobs.running', 'jobs under way at the end'],
+  ['jobs.waiting', 'jobs that never began'],
+  ['evictions', 'evictions'],
+  ['leaders', 'terms of leaders'],
+  ['usd', 'cost'],
+  ['usd.perProductiveHour', 'cost of a productive accelerator-hour'],
+] as const
+
+const failureLines = [
+  ['faults', 'faults'],
+  ['interruptions', 'interruptions of jobs'],
+  ['attempts.failed', 'attempts that failed'],
+  ['mtbf', 'MTBF: horizon over interruptions'],
+  ['mttr', 'MTTR: from the fault to the next step, mean'],
+  ['mttr.p99', 'MTTR, p99'],
+  ['detect', 'of it until recovery decided, mean'],
+  ['per1000NodeDays', 'interruptions per 1,000 node-days'],
+] as const
+
+/** Buckets that hold any time, largest first. */
+export function ledgerOf({ measures }: TwinReport): { bucket: (typeof buckets)[number]; share: number; hours: Row }[] {
+  const row = (name: string) => measures.find((one) => one.name === `ledger.${name}`)
+  const capacity = row('capacity')?.mean ?? 1
+  return buckets
+    .flatMap((bucket) => {
+      const hours = row(bucket)
+      return hours === undefined || hours.max === 0 ? [] : [{ bucket, share: hours.mean / capacity, hours }]
+    })
+    .toSorted((a, b) => b.share - a.share)
+}
+
+/** Causes by what they cost, the dearest first; in accelerator-hours. */
+export function causesOf({ measures }: TwinReport): { cause: string; lost: number; down: number }[] {
+  const mean = (name: string) => measures.find((one) => one.name === name)?.mean ?? 0
+  return measures
+    .flatMap(({ name }) => /^cause\.(.*)\.faults$/.exec(name)?.[1] ?? [])
+    .map((cause) => ({ cause, lost: mean(`cause.${cause}.lost`), down: mean(`cause.${cause}.down`) }))
+    .toSorted((a, b) => b.lost + b.down - a.lost - a.down)
+}
+
+function overOf(row: Row | undefined): string {
+  return row === undefined ? '–' : figureOver(row, row.unit)
+}
