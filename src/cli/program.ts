@@ -302,7 +302,7 @@ docs/twin.md describes the columns.`,
       .argument('<scenario>', 'a YAML file of kind Scenario')
       .option('--seed <number>', 'the first seed; a run is a function of the scenario and its seed', '1')
       .option('--seeds <count>', 'play so many, one after the other, and tell the range', '1')
-      .option('-o, --output <format>', 'text, json', 'text')
+      .option('-o, --output <format>', 'text, json, md, html', 'text')
       .option('--out <file>', 'write it there instead of to standard output')
       .addHelpText(
         'after',
@@ -310,9 +310,19 @@ docs/twin.md describes the columns.`,
 Examples:
   millwright twin run examples/twin/scenario.yaml --seed 7
   millwright twin run examples/twin/scenario.yaml --seeds 30 -o json --out before.json
+  millwright twin run examples/twin/scenario.yaml -o html --out report.html
 docs/twin.md describes the scenario and the report.`,
       )
       .action(async (file: string, options) => (await import('./commands/twin.ts')).twinRun(file, options))
+    twin
+      .command('diff')
+      .description('What is different between two reports; the same seeds are compared one by one')
+      .argument('<before>', 'what `twin run -o json` wrote')
+      .argument('<after>', 'the same of another scenario, or of another version')
+      .option('-o, --output <format>', 'text, json, md', 'text')
+      .action(async (before: string, after: string, options) =>
+        (await import('./commands/twin.ts')).twinDiff(before, after, options),
+      )
   },
   (program) =>
     program

@@ -7,8 +7,12 @@ import type { PastJob } from '../../twin/import/past-job.ts'
 import { formatRowError, TableError } from '../../twin/import/table.ts'
 import { playScenario } from '../../twin/play/play.ts'
 import type { Recording } from '../../twin/play/recording.ts'
+import { differencesOf, differenceTable } from '../../twin/report/diff.ts'
+import { markdownOf, markdownTable } from '../../twin/report/markdown.ts'
+import { pageOf } from '../../twin/report/page.ts'
+import { type Comparable, readReport } from '../../twin/report/read-report.ts'
 import { reportOf, type TwinReport } from '../../twin/report/report.ts'
-import { headline, tablesOf } from '../../twin/report/tables.ts'
+import { headline, type Table, tablesOf } from '../../twin/report/tables.ts'
 import { readScenario } from '../../twin/scenario/read.ts'
 import { resourcesNamed, type Setup, setupOf } from '../../twin/scenario/setup.ts'
 import { oneOf, wholeNumber } from '../arguments.ts'
@@ -26,7 +30,7 @@ interface RunOptions {
 
 /** Plays a scenario once a seed and says what came of it. Touches nothing and needs no factory. */
 export async function twinRun(file: string, options: RunOptions): Promise<void> {
-  const format = oneOf('--output', options.output, ['text', 'json'], 'text')
+  const format = oneOf('--output', options.output, ['text', 'json', 'md', 'html'], 'text')
   const from = wholeNumber('--seed', options.seed, 0, 2 ** 31 - 1)
   const count = wholeNumber('--seeds', options.seeds, 1, 10_000)
   if (options.out !== undefined) checkWritable(options.out)
@@ -38,14 +42,31 @@ export async function twinRun(file: string, options: RunOptions): Promise<void> 
   else writeFileSync(options.out, `${text}\n`)
 }
 
-async function printed(report: TwinReport, format: 'text' | 'json'): Promise<string> {
+async function printed(report: TwinReport, format: 'text' | 'json' | 'md' | 'html'): Promise<string> {
   if (format === 'json') return dump(report, 'json')
-  return plain(textOf(report))
+  if (format === 'html') return pageOf(report)
+  if (format === 'md') return plain(markdownOf(report))
+  return plain([headline(report), ...tablesOf(report).map(textTable)].join('\n\n'))
 }
 
-function textOf(report: TwinReport): string {
-  const blocks = tablesOf(report).map(({ title, header, rows }) => `${title}\n${table(header, rows)}`)
-  return [headline(report), ...blocks].join('\n\n')
+function textTable({ title, header, rows }: Table): string {
+  return `${title}\n${table(header, rows)}`
+}
+
+/** What is different between two reports, measure by measure. */
+export async function twinDiff(before: string, after: string, options: { output?: string }): Promise<void> {
+  const format = oneOf('--output', options.output, ['text', 'json', 'md'], 'text')
+  const changes = differencesOf(reportFrom(before), reportFrom(after))
+  if (format === 'json') return console.log(await dump(changes, 'json'))
+  const found = differenceTable(changes)
+  if (found.rows.length === 0) console.log(plain(`${before} and ${after} say the same.`))
+  else console.log(plain(format === 'md' ? markdownTable(found) : table(found.header, found.rows)))
+}
+
+function reportFrom(file: string): Comparable {
+  const read = readReport(readText(file))
+  if ('report' in read) return read.report
+  throw new Exit(exit.usage, plain(read.problems.map((problem) => `${file}: ${problem}`).join('\n')))
 }
 
 async function playAll(setup: Setup, seeds: readonly number[]): Promise<Recording[]> {

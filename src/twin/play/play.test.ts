@@ -3,8 +3,10 @@ import { summarise } from '../../observe/ledger.ts'
 import { recordingOf, setupOfTest } from './play.fixture.ts'
 import { playScenario } from './play.ts'
 
-test('without faults a job works from its first step to its end, and every slot-millisecond is accounted for', async () => {
-  const { jobs, failures, pages, sittings } = await recordingOf(setupOfTest(), 1)
+const calm = await recordingOf(setupOfTest(), 1)
+
+test('without faults a job works from its first step to its end, and every slot-millisecond is accounted for', () => {
+  const { jobs, failures, pages, sittings } = calm
   // 60 s to prepare, 30 s until its first step, an hour of work, five checkpoints of 5 s.
   expect(jobs).toMatchObject([{ submittedMs: 0, startedMs: 0, outcome: 'Succeeded' }])
   expect(jobs[0]?.endedMs).toBeCloseTo((90 + 3600 + 5 * 5) * 1000, -5)
@@ -15,6 +17,7 @@ test('without faults a job works from its first step to its end, and every slot-
   ])
   const ledger = summarise(pages)
   expect(ledger.capacitySlotMs).toBe(16 * 2 * 3_600_000)
+  expect(ledger.rows.map(({ key }) => key[0])).not.toContain('unobserved')
   const productive = ledger.rows.find(({ key }) => key[0] === 'productive')
   expect((productive?.slotMs ?? 0) / 16 / 1000).toBeCloseTo(3600, -2)
 })
@@ -41,7 +44,7 @@ test.each([
   ['control-plane-crash', ''],
 ])('a job lives through a %s', async (kind, more) => {
   const faults = `  faults: {mix: {it: {kind: ${kind}, count: 2${more}}}}\n  controlPlane: {replicas: 2}\n`
-  const [calm, stormy] = [await recordingOf(setupOfTest(), 2), await recordingOf(setupOfTest(faults), 2)]
+  const stormy = await recordingOf(setupOfTest(faults), 2)
   expect(stormy.strikes).toHaveLength(2)
   expect(stormy.jobs[0]?.outcome).toBe('Succeeded')
   const isFelt = kind !== 'control-plane-crash'

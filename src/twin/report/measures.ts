@@ -2,13 +2,27 @@ import { buckets } from '../../observe/ledger-use.ts'
 import type { Distribution } from './distribution.ts'
 import type { SeedReport } from './seed-report.ts'
 
-export type Unit = 'ratio' | 'hours' | 'seconds' | 'count' | 'usd'
+export const units = ['ratio', 'hours', 'seconds', 'count', 'usd'] as const
+export type Unit = (typeof units)[number]
 
 export interface Measure {
   /** `ledger.productive`, `wait.p90`. */
   name: string
   /** `hours` are accelerator-hours. */
   unit: Unit
+}
+
+/** What comes after what, by the first word of its name. */
+const order = [
+  ...['ettr', 'goodput', 'utilisation', 'jobs', 'wait', 'completion'],
+  ...['faults', 'interruptions', 'attempts', 'mtbf', 'mttr', 'detect', 'per1000NodeDays', 'cause'],
+  ...['evictions', 'leaders', 'ledger', 'usd'],
+]
+
+/** For sorting; those of one first word stay as they are. */
+export function inOrder(a: Measure, b: Measure): number {
+  const place = ({ name }: Measure) => order.indexOf(name.split('.')[0] ?? '')
+  return place(a) - place(b)
 }
 
 interface Measured extends Measure {

@@ -1,32 +1,36 @@
 import { createHash } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { recordingOf, setupOfTest } from '../play/play.fixture.ts'
+import type { Recording } from '../play/recording.ts'
+import { markdownOf } from './markdown.ts'
+import { pageOf } from './page.ts'
 import { reportOf } from './report.ts'
+import { timelineOf } from './timeline.ts'
 
 const stormy = `  faults:
     preset: llama3
     scale: 2000
-    mix: {slow: {kind: straggler, perNodeDay: 5}}
+    mix: {slow: {kind: straggler, perNodeDay: 5}, crash: {kind: process-crash, count: 3}}
 `
 
-async function reportOfSeeds(...seeds: number[]) {
-  const recordings = []
-  for (const seed of seeds) recordings.push(await recordingOf(setupOfTest(stormy), seed))
-  return reportOf('test', recordings)
+async function recordings(): Promise<Recording[]> {
+  return [await recordingOf(setupOfTest(stormy), 7), await recordingOf(setupOfTest(stormy), 8)]
 }
+
+const played = await recordings()
+const report = reportOf('test', played)
 
 /**
  * The hash changes with whatever changes a run: a decision of the control plane, a default, a figure of the report. Read
  * what is different (`millwright twin diff`) before it is pinned anew.
  */
 test('a report is a function of scenario and seed, byte for byte', async () => {
-  const [first, second] = [JSON.stringify(await reportOfSeeds(7, 8)), JSON.stringify(await reportOfSeeds(7, 8))]
+  const [first, second] = [JSON.stringify(report), JSON.stringify(reportOf('test', await recordings()))]
   expect(second).toBe(first)
-  expect(createHash('sha256').update(first).digest('hex').slice(0, 16)).toBe('a591d54051b07136')
+  expect(createHash('sha256').update(first).digest('hex').slice(0, 16)).toBe('a094b900f4344352')
 })
 
-test('buckets add up to the capacity, and figures over seeds lie in their range', async () => {
-  const report = await reportOfSeeds(7, 8)
+test('buckets add up to the capacity, and figures over seeds lie in their range', () => {
   for (const { ledger, capacityHours } of report.seeds)
     expect(Object.values(ledger).reduce((sum, hours) => sum + hours, 0)).toBeCloseTo(capacityHours, 6)
   expect(report.seeds[0]?.capacityHours).toBe(32)
@@ -35,4 +39,29 @@ test('buckets add up to the capacity, and figures over seeds lie in their range'
     expect(mean, name).toBeGreaterThanOrEqual(min - 1e-9)
     expect(mean, name).toBeLessThanOrEqual(max + 1e-9)
   }
+})
+
+test('the page needs nothing else, and a name cannot break out of it or of a Markdown table', () => {
+  const name = '<script>alert(1)</script>|'
+  const page = pageOf(reportOf(name, played))
+  expect(page).not.toMatch(/<script|<link|<img|src=|href=|url\(|@import/)
+  expect(page).toContain('&#60;script&#62;')
+  expect(page).toContain('prefers-color-scheme: dark')
+  expect(page.match(/<svg/g)).toHaveLength(6)
+  expect(page).not.toMatch(/NaN|undefined|Infinity/)
+  const markdown = markdownOf(reportOf(name, played))
+  expect(markdown).toContain('\\<script\\>alert(1)\\</script\\>\\|')
+  expect(markdown).toContain('| ETTR: productive, of the time of jobs that had begun | ')
+})
+
+test('a timeline holds the means of its stretches', () => {
+  const level = { waiting: 0, asked: 0, nodesOut: 0 }
+  const levels = [
+    { ...level, atMs: 0, inUse: 4 },
+    { ...level, atMs: 1500, inUse: 8 },
+    { ...level, atMs: 3000, inUse: 0 },
+  ]
+  const { inUse, stretchSeconds } = timelineOf({ levels, horizonMs: 96_000 })
+  expect(stretchSeconds).toBe(1)
+  expect(inUse.slice(0, 4)).toEqual([4, 6, 8, 0])
 })

@@ -1,6 +1,6 @@
 import { millwrightVersion } from '../../model/metadata.ts'
 import type { Recording, Sitting } from '../play/recording.ts'
-import { type Measure, measuresOf } from './measures.ts'
+import { inOrder, type Measure, measuresOf } from './measures.ts'
 import { type SeedReport, seedReportOf } from './seed-report.ts'
 
 /** All that came of a scenario, over its seeds. */
@@ -51,7 +51,7 @@ export function reportOf(name: string, recordings: readonly Recording[]): TwinRe
 function rowsOf(seeds: readonly SeedReport[]): Row[] {
   const found = seeds.map((seed) => new Map(measuresOf(seed).map((one) => [one.name, one])))
   const names = new Map(found.flatMap((measures) => [...measures]))
-  return [...names.values()].map(({ name, unit, value: _, absent }) => {
+  return [...names.values()].toSorted(inOrder).map(({ name, unit, value: _, absent }) => {
     const values = found.map((measures) => measures.get(name)?.value ?? absent ?? null)
     const known = values.filter((value) => value !== null)
     return {

@@ -1,0 +1,58 @@
+import { expect, test } from 'vitest'
+import { differencesOf, differenceTable } from './diff.ts'
+import { readReport } from './read-report.ts'
+
+type Values = readonly (number | null)[]
+
+function report(measures: Record<string, Values>, seeds: readonly number[] = [1, 2, 3, 4, 5, 6]) {
+  const rows = Object.entries(measures).map(([name, values]) => {
+    const known = values.filter((value) => value !== null)
+    const mean = known.reduce((sum, value) => sum + value, 0) / known.length
+    const unit = name === 'ettr' ? ('ratio' as const) : ('count' as const)
+    return { name, unit, mean, min: Math.min(...known), max: Math.max(...known), values: [...values] }
+  })
+  return {
+    apiVersion: 'millwright.dev/v1alpha1' as const,
+    kind: 'TwinReport' as const,
+    scenario: { name: 'a', horizonSeconds: 1, nodes: 1, accelerators: 1 },
+    measures: rows,
+    seeds: seeds.map((seed) => ({ seed })),
+  }
+}
+
+test('the same seeds are compared one by one: what is small beside their range may be clear', () => {
+  const before = report({ ettr: [0.1, 0.3, 0.5, 0.7, 0.8, 0.9], faults: [1, 2, 3, 4, 5, 6] })
+  const after = report({ ettr: [0.11, 0.31, 0.51, 0.71, 0.81, 0.91], faults: [2, 1, 3, 4, 5, 6] })
+  expect(differenceTable(differencesOf(before, after)).rows).toEqual([
+    ['ettr', '55.0 % (10.0 % – 90.0 %)', '56.0 % (11.0 % – 91.0 %)', '+1.0 pp', '*'],
+    ['faults', '3.5 (1 – 6)', '3.5 (1 – 6)', '0 (-1 – +1)', ''],
+  ])
+})
+
+test('other seeds are clear only where their ranges lie apart', () => {
+  const seeds = [11, 12, 13, 14, 15, 16]
+  const before = report({ faults: [1, 2, 3, 4, 5, 6] })
+  const clear = (values: Values) =>
+    differencesOf(before, report({ faults: values }, seeds)).map(({ isClear }) => isClear)
+  expect(clear([2, 3, 4, 5, 6, 7])).toEqual([false])
+  expect(clear([7, 8, 9, 10, 11, 12])).toEqual([true])
+})
+
+test('a few seeds make nothing clear', () => {
+  const [before, after] = [report({ faults: [1, 2] }, [1, 2]), report({ faults: [11, 12] }, [1, 2])]
+  expect(differencesOf(before, after)).toMatchObject([{ change: { mean: 10, min: 10, max: 10 }, isClear: false }])
+})
+
+test('a cause that only one of them knows struck zero times in the other, and what is the same is not told', () => {
+  const before = report({ faults: [1, 1, 1, 1, 1, 1] })
+  const after = report({ faults: [1, 1, 1, 1, 1, 1], 'cause.PSU.faults': [1, 1, 1, 1, 1, 1] })
+  expect(differenceTable(differencesOf(before, after)).rows).toEqual([['cause.PSU.faults', '0', '1', '+1', '*']])
+})
+
+test('what is no report is said', () => {
+  expect(readReport('{')).toEqual({ problems: ['is not JSON; write it with `millwright twin run -o json`'] })
+  expect(readReport('{"kind":"Twin"}')).toMatchObject({
+    problems: expect.arrayContaining(['kind: must be "TwinReport", found "Twin"']),
+  })
+  expect(readReport(JSON.stringify(report({ faults: [1, null] }, [1, 2])))).toHaveProperty('report')
+})
