@@ -54,6 +54,16 @@ test.each([
   expect(stormy.leaders > calm.leaders).toBe(kind === 'control-plane-crash')
 })
 
+test('a straggler is slow from when it is struck until its time is over', async () => {
+  const faults = '  faults: {mix: {slow: {kind: straggler, count: 1, lasts: 4m, slowness: 2}}}\n'
+  const { jobs, strikes } = await recordingOf(setupOfTest(faults), 9)
+  expect(strikes[0]?.pods).toHaveLength(1)
+  // Of four minutes at half the pace two are lost, and of two steps what was done of them.
+  const laterMs = (jobs[0]?.endedMs ?? 0) - (calm.jobs[0]?.endedMs ?? 0)
+  expect(laterMs).toBeGreaterThan(110_000)
+  expect(laterMs).toBeLessThan(140_000)
+})
+
 test('whoever says so stops it', async () => {
   let toldMs = 0
   const played = await playScenario(setupOfTest(), 1, {

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto'
 import { expect, test } from 'vitest'
-import { recordingOf, setupOfTest } from '../play/play.fixture.ts'
+import { job, recordingOf, setupOfTest } from '../play/play.fixture.ts'
 import type { Recording } from '../play/recording.ts'
 import { markdownOf } from './markdown.ts'
 import { pageOf } from './page.ts'
 import { reportOf } from './report.ts'
+import { seedReportOf } from './seed-report.ts'
 import { timelineOf } from './timeline.ts'
 
 const stormy = `  faults:
@@ -12,6 +13,8 @@ const stormy = `  faults:
     scale: 2000
     mix: {slow: {kind: straggler, perNodeDay: 5}, crash: {kind: process-crash, count: 3}}
 `
+
+const longJob = job.replace('expectedSeconds: 3600', 'expectedSeconds: 36000')
 
 async function recordings(): Promise<Recording[]> {
   return [await recordingOf(setupOfTest(stormy), 7), await recordingOf(setupOfTest(stormy), 8)]
@@ -39,6 +42,14 @@ test('buckets add up to the capacity, and figures over seeds lie in their range'
     expect(mean, name).toBeGreaterThanOrEqual(min - 1e-9)
     expect(mean, name).toBeLessThanOrEqual(max + 1e-9)
   }
+})
+
+test('ETTR is what was productive of the time since the first seats, work that is not durable yet included', async () => {
+  const [done, underWay] = [await recordingOf(setupOfTest(), 1), await recordingOf(setupOfTest('', longJob), 1)]
+  // An hour of work; 90 s until its first step, five stalls of 5 s.
+  expect(seedReportOf(done).ettr).toBeCloseTo(3600 / (90 + 3600 + 25), 2)
+  // Two hours; 90 s, eleven stalls. The last checkpoint is minutes old.
+  expect(seedReportOf(underWay).ettr).toBeCloseTo((7200 - 90 - 55) / 7200, 2)
 })
 
 test('the page needs nothing else, and a name cannot break out of it or of a Markdown table', () => {
