@@ -23,7 +23,7 @@ file('small.yaml', scenario('1h'))
 it('a scenario is played, and its report goes where it is asked for', () => {
   const said = twin('run', 'small.yaml', '--seed', '7')
   expect(said).toMatchObject({ status: 0, stderr: '' })
-  expect(said.stdout).toContain('small: 1 nodes with 8 accelerators for 1h, seed 7.')
+  expect(said.stdout).toContain('small: 1 node with 8 accelerators for 1h, seed 7.')
   expect(said.stdout).toMatch(/jobs that succeeded +2\n/)
   expect(twin('run', 'small.yaml', '--seeds', '2', '-o', 'json', '--out', 'a.json')).toMatchObject({
     status: 0,

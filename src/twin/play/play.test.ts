@@ -64,6 +64,18 @@ test('a straggler is slow from when it is struck until its time is over', async 
   expect(laterMs).toBeLessThan(140_000)
 })
 
+test('a broken rule ends the run, and is told with what came before it', async () => {
+  const setup = setupOfTest()
+  // A job that no admission would let through: the control plane stumbles over it.
+  const arrivals = structuredClone(setup.arrivals)
+  for (const { object } of arrivals)
+    if (object.kind === 'TrainingJob') Reflect.deleteProperty(object.spec, 'checkpoint')
+  const played = await playScenario({ ...setup, arrivals }, 5)
+  expect(played).toMatchObject({ kind: 'broken', seed: 5 })
+  expect(played.kind === 'broken' && played.violations[0]?.invariant).toBe('assertions')
+  if (played.kind === 'broken') expect(played.log.at(-1)).toMatch(/error control-0: failed/)
+})
+
 test('whoever says so stops it', async () => {
   let toldMs = 0
   const played = await playScenario(setupOfTest(), 1, {

@@ -62,7 +62,7 @@ export function measuresOf(seed: SeedReport): Measured[] {
     ...buckets.map((bucket) => hours(`ledger.${bucket}`, ledger[bucket] ?? 0)),
     hours('ledger.capacity', capacityHours),
     some('usd', 'usd', usd),
-    some('usd.perProductiveHour', 'usd', productive > 0 ? usd / productive : undefined),
+    some('usd.perProductiveHour', 'usd', usd !== undefined && productive > 0 ? usd / productive : undefined),
   ]
   return measures.filter((measure) => measure !== undefined)
 }

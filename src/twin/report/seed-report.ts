@@ -9,8 +9,8 @@ export interface SeedReport {
   /** Accelerator-hours in each bucket of the production ledger; they add up to `capacityHours`. */
   ledger: Record<string, number>
   capacityHours: number
-  /** What the fleet cost, by the prices of its pools or of the price book. */
-  usd: number
+  /** What the fleet cost, by the prices of its pools or of the price book; undefined where it has none. */
+  usd: number | undefined
   /**
    * Effective training time ratio: of the accelerator-time between a job's first seats and its end (or the horizon), held
    * or asked for, the part that was productive. Work that no checkpoint has made durable yet counts, if nothing lost it.
@@ -70,7 +70,7 @@ export function seedReportOf(recording: Recording): SeedReport {
     seed,
     ledger: Object.fromEntries(ledger.rows.map(({ key, slotMs }) => [key[0] ?? '', slotMs / hourMs])),
     capacityHours: ledger.capacitySlotMs / hourMs,
-    usd: ledger.totalUsd,
+    usd: ledger.totalUsd > 0 ? ledger.totalUsd : undefined,
     ettr: ettrOf(jobs, summarise(pages, 'owner')),
     utilisation: inUse / recording.accelerators,
     jobs: {

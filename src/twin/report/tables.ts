@@ -15,7 +15,8 @@ export function headline({ scenario, seeds }: TwinReport): string {
   const { name, nodes, accelerators, horizonSeconds } = scenario
   const numbers = seeds.map(({ seed }) => seed)
   const of = numbers.length === 1 ? `seed ${numbers[0]}` : `${numbers.length} seeds from ${numbers[0]}`
-  return `${name}: ${nodes} nodes with ${accelerators} accelerators for ${formatDuration(horizonSeconds * 1000)}, ${of}.`
+  const fleet = `${nodes} node${nodes === 1 ? '' : 's'} with ${accelerators} accelerator${accelerators === 1 ? '' : 's'}`
+  return `${name}: ${fleet} for ${formatDuration(horizonSeconds * 1000)}, ${of}.`
 }
 
 /** Mean over seeds, and from the least to the most in parentheses. */

@@ -71,6 +71,14 @@ test.each([
   expect(setupFrom(spec)).toBe(message)
 })
 
+test('nodes of two shapes have two names', () => {
+  const shape = '{name: n, count: 1, accelerators: cpu:4}'
+  const read = readScenario({ name: 's.yaml', text: text('').replace('}]', `}, ${shape}]`) })
+  expect('errors' in read ? formatErrors(read.errors) : '').toBe(
+    's.yaml:6:87: spec.fleet[1].name: names other nodes already, found "n"',
+  )
+})
+
 test('a kind that is not work is refused where it stands', () => {
   const pool = 'apiVersion: millwright.dev/v1alpha1\nkind: Pool\nmetadata: {name: p}\nspec: {}\n'
   expect(setupFrom('  resources: [pools.yaml]\n', [], pool)).toBe(

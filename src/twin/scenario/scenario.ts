@@ -120,7 +120,17 @@ export const scenario = z.strictObject({
   spec: z
     .strictObject({
       horizon: positive.describe('How long is played.'),
-      fleet: z.array(nodes).min(1).max(1000).describe('Nodes, by shape.'),
+      fleet: z
+        .array(nodes)
+        .min(1)
+        .max(1000)
+        .superRefine((shapes, context) => {
+          const names = shapes.map(({ name }) => name)
+          for (const [index, name] of names.entries())
+            if (names.indexOf(name) < index)
+              context.addIssue({ code: 'custom', path: [index, 'name'], message: 'names other nodes already' })
+        })
+        .describe('Nodes, by shape.'),
       resources: z.array(resources).max(1000).default([]).describe('YAML files of Queues, jobs and services.'),
       history: history.optional().describe('Jobs as they once came.'),
       performance: performance.prefault({}).describe('How long what the work does takes.'),
