@@ -4,16 +4,18 @@ import { resourcesNamed, type Setup, setupOf } from '../scenario/setup.ts'
 import { playScenario } from './play.ts'
 import type { Recording } from './recording.ts'
 
-/** A scenario of two nodes for two hours, and a job on both of them. */
-export function setupOfTest(spec = '', work = job): Setup {
+const times = 'prepare: 60s, restore: 30s, init: 30s, stall: 5s, persist: 60s, stepTime: 5s'
+
+/** A scenario of two nodes, and a job on both of them. */
+export function setupOfTest(spec = '', work = job, { horizon = '2h', performance = times } = {}): Setup {
   const text = `apiVersion: millwright.dev/v1alpha1
 kind: Scenario
 metadata: {name: test}
 spec:
-  horizon: 2h
+  horizon: ${horizon}
   fleet: [{name: n, count: 2, accelerators: H100:8}]
   resources: [work.yaml]
-  performance: {prepare: 60s, restore: 30s, init: 30s, stall: 5s, persist: 60s, stepTime: 5s}
+  performance: {${performance}}
 ${spec}`
   const read = readScenario({ name: 'test.yaml', text })
   if ('errors' in read) throw new Error(formatErrors(read.errors))

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { expect, test } from 'vitest'
+import { effectiveRatioWithLag } from '../../model/reliability.ts'
 import { job, recordingOf, setupOfTest } from '../play/play.fixture.ts'
 import type { Recording } from '../play/recording.ts'
 import { markdownOf } from './markdown.ts'
@@ -50,6 +51,21 @@ test('ETTR is what was productive of the time since the first seats, work that i
   expect(seedReportOf(done).ettr).toBeCloseTo(3600 / (90 + 3600 + 25), 2)
   // Two hours; 90 s, eleven stalls. The last checkpoint is minutes old.
   expect(seedReportOf(underWay).ettr).toBeCloseTo((7200 - 90 - 55) / 7200, 2)
+})
+
+test('ETTR is what the formula says of a job that fails three times an hour', async () => {
+  const faults =
+    '  faults: {mix: {crash: {kind: process-crash, perNodeDay: 72}}, openAfter: 1s}\n  controlPlane: {leaseSeconds: 120}\n'
+  const alone = longJob
+    .replace('workers: 2', 'workers: 1')
+    .replace('10m', '2m')
+    .replace('spec:', 'spec:\n  maxRestarts: 1000')
+  const performance = 'prepare: 30s, restore: 20s, init: 10s, stall: 10s, persist: 5s, stepTime: 1s'
+  const recording = await recordingOf(setupOfTest(faults, alone, { horizon: '8h', performance }), 6)
+  const { ettr, failures } = seedReportOf(recording)
+  expect(failures.interruptions).toBeGreaterThan(15)
+  const expected = effectiveRatioWithLag(120, 10, 60, 5, failures.mtbfSeconds ?? 0)
+  expect(Math.abs((ettr ?? 0) - expected)).toBeLessThan(0.015)
 })
 
 test('the page needs nothing else, and a name cannot break out of it or of a Markdown table', () => {
