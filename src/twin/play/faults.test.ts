@@ -10,6 +10,7 @@ const cause = (name: string, over: Partial<Cause> = {}): Cause => ({
   perNodeDay: 0.5,
   count: undefined,
   lastsMs: 1000,
+  reach: undefined,
   slowness: 1,
   ...over,
 })

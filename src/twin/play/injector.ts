@@ -1,4 +1,5 @@
 import type { SimulatedPod } from '../../agent/simulated/machine.ts'
+import { label } from '../../model/names.ts'
 import type { Twin } from '../twin.ts'
 import type { Fault } from './faults.ts'
 
@@ -7,9 +8,9 @@ export interface Strike {
   atMs: number
   cause: string
   kind: Fault['cause']['kind']
-  /** Left out: it was of no node. */
-  node?: string
-  /** Pods that it ended or stopped. None: nothing ran there, or the node was lost already. */
+  /** Nodes that it struck; none that was lost already. */
+  nodes: readonly string[]
+  /** Pods that it ended or stopped, or slowed down. */
   pods: readonly string[]
 }
 
@@ -26,23 +27,35 @@ export class Injector {
   }
 
   strike({ cause, node: index, pick }: Fault): void {
-    const { name, kind, lastsMs, slowness } = cause
+    const { name, kind, reach, lastsMs, slowness } = cause
     const strike = { atMs: this.#twin.clock.now(), cause: name, kind }
     if (kind === 'control-plane-crash') {
       this.#crashControl(lastsMs)
-      this.#struck({ ...strike, pods: [] })
+      this.#struck({ ...strike, nodes: [], pods: [] })
       return
     }
-    const node = [...this.#twin.nodes.keys()][index] ?? ''
-    const running = this.#runningOn(node)
+    const drawn = [...this.#twin.nodes.keys()][index] ?? ''
+    const nodes = (kind === 'node-loss' ? this.#within(drawn, reach) : [drawn]).filter((node) => this.#isThere(node))
+    const running = nodes.flatMap((node) => this.#runningOn(node))
     const one = running[pick % Math.max(1, running.length)]
     const hit = kind === 'process-crash' || kind === 'hang' ? (one === undefined ? [] : [one]) : running
     // Told first: what it does may be seen at once.
-    this.#struck({ ...strike, node, pods: this.#twin.member(node).process.state === 'running' ? hit.map(keyOf) : [] })
-    if (kind === 'node-loss') this.#loseNode(node, lastsMs)
-    else if (kind === 'straggler') this.#slowDown(node, slowness, lastsMs)
+    this.#struck({ ...strike, nodes, pods: hit.map(keyOf) })
+    if (kind === 'node-loss') for (const node of nodes) this.#loseNode(node, lastsMs)
+    else if (kind === 'straggler') for (const node of nodes) this.#slowDown(node, slowness, lastsMs)
     else if (one !== undefined && kind === 'hang') this.#hang(one)
     else one?.kill({ exitCode: 134, signal: 'SIGABRT' })
+  }
+
+  /** Not lost already. */
+  #isThere(node: string): boolean {
+    return this.#twin.member(node).process.state === 'running'
+  }
+
+  /** The node, and those that share its rack, block or zone. */
+  #within(node: string, reach: Fault['cause']['reach']): string[] {
+    const domainOf = (of: string) => (reach === undefined ? of : this.#twin.member(of).description.labels[label[reach]])
+    return [...this.#twin.nodes.keys()].filter((other) => domainOf(other) === domainOf(node))
   }
 
   #hang(pod: SimulatedPod): void {
@@ -57,7 +70,6 @@ export class Injector {
 
   #loseNode(node: string, repairMs: number): void {
     const { process, machine } = this.#twin.member(node)
-    if (process.state !== 'running') return
     process.crash()
     machine.lose()
     this.#twin.clock.after(repairMs, () => this.#twin.startAgent(node))

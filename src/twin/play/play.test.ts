@@ -37,6 +37,19 @@ test('a lost node stops its job until it is repaired, and the time is told by it
   expect(backMs - (strike?.atMs ?? 0)).toBeLessThan(1_200_000 + 300_000)
 })
 
+test('a rack that is lost takes its nodes along, and no others', async () => {
+  const setup = setupOfTest('  faults: {mix: {power: {kind: node-loss, count: 1, lasts: 20m}}}\n')
+  const rack = (index: number) => ({ 'millwright.dev/rack': index < 2 ? 'r0' : 'r1' })
+  const [node] = setup.nodes
+  const nodes = [0, 1, 2, 3].flatMap((index) =>
+    node === undefined ? [] : [{ ...node, name: `n-${index}`, labels: rack(index) }],
+  )
+  const causes = setup.causes.map((cause) => ({ ...cause, reach: 'rack' as const }))
+  const { strikes, levels } = await recordingOf({ ...setup, nodes, causes }, 9)
+  expect([['n-0', 'n-1'].join(), ['n-2', 'n-3'].join()]).toContain(strikes[0]?.nodes.join())
+  expect(Math.max(...levels.map(({ nodesOut }) => nodesOut))).toBe(2)
+})
+
 test.each([
   ['process-crash', ''],
   ['hang', ''],

@@ -91,15 +91,17 @@ const fault = z
     perNodeDay: z.number().min(0).max(1000).optional().describe('How often, on average, a node and day.'),
     count: z.number().int().min(0).max(100_000).optional().describe('How often in all, at times drawn evenly.'),
     lasts: duration.optional().describe('Until a lost node is repaired, a straggler fast, a control plane back.'),
+    reach: z.enum(['rack', 'block', 'zone']).optional().describe('A loss takes all nodes there; else one.'),
     slowness: z.number().min(1).max(1000).optional().describe("A straggler's step takes so many times as long."),
   })
-  .superRefine(({ kind, perNodeDay, count, lasts, slowness }, context) => {
+  .superRefine(({ kind, perNodeDay, count, lasts, reach, slowness }, context) => {
     const wrong = (path: string[], message: string) => context.addIssue({ code: 'custom', path, message })
     if ((perNodeDay === undefined) === (count === undefined)) wrong([], 'must have perNodeDay or count, one of them')
     if (kind === 'control-plane-crash' && perNodeDay !== undefined)
       wrong(['perNodeDay'], 'must be left out: a control plane is on no node; write count')
     if ((kind === 'process-crash' || kind === 'hang') && lasts !== undefined)
       wrong(['lasts'], `must be left out: a ${kind} lasts until it is recovered from`)
+    if (kind !== 'node-loss' && reach !== undefined) wrong(['reach'], 'must be left out: it is of a node-loss')
     if (kind !== 'straggler' && slowness !== undefined) wrong(['slowness'], 'must be left out: it is of a straggler')
   })
 

@@ -45,6 +45,8 @@ export interface Cause {
   perNodeDay: number | undefined
   count: number | undefined
   lastsMs: number
+  /** What is lost with a node; undefined: nothing but it. */
+  reach: FaultSpec['reach']
   slowness: number
 }
 
@@ -75,7 +77,7 @@ export function setupOf(
   if ('errors' in past) return past
   const arrivals = [...documents.arrivals, ...past.arrivals].toSorted((a, b) => a.atMs - b.atMs)
   const work = arrivals.flatMap(({ object }) => (isWork(object) ? [object] : []))
-  const errors = unknownNames(read, work)
+  const errors = [...unknownNames(read, work), ...missingDomains(read)]
   if (errors.length > 0) return { errors }
   const { controlPlane, faults, performance, fleet, horizon } = spec
   return {
@@ -134,6 +136,22 @@ function unknownNames({ file, scenario, positionOf }: ReadScenario, work: readon
     })
 }
 
+/** Nodes of no rack would all be one. */
+function missingDomains({ file, scenario, positionOf }: ReadScenario): DocumentError[] {
+  const field = { rack: 'nodesPerRack', block: 'nodesPerBlock', zone: 'zone' } as const
+  const { fleet, faults } = scenario.spec
+  return Object.entries(faults.mix).flatMap(([name, { reach }]) => {
+    if (reach === undefined) return []
+    const at = ['spec', 'faults', 'mix', name, 'reach']
+    return fleet
+      .filter((shape) => shape[field[reach]] === undefined)
+      .map((shape) => {
+        const message = `needs ${field[reach]} of the nodes called ${shape.name}`
+        return { ...fieldError(at, message, { found: shown(reach) }), file, ...positionOf(at) }
+      })
+  })
+}
+
 const lastsDefault: Record<FaultKind, string> = {
   'process-crash': '0s',
   hang: '0s',
@@ -147,12 +165,13 @@ const slownessDefault = 1.5
 
 function causesOf({ preset, scale, mix }: ReadScenario['scenario']['spec']['faults']): Cause[] {
   const all: Record<string, FaultSpec> = { ...(preset === undefined ? {} : presetOf(preset, scale)), ...mix }
-  return Object.entries(all).map(([name, { kind, perNodeDay, count, lasts, slowness }]) => ({
+  return Object.entries(all).map(([name, { kind, perNodeDay, count, lasts, reach, slowness }]) => ({
     name,
     kind,
     perNodeDay,
     count,
     lastsMs: durationMs(lasts ?? lastsDefault[kind]),
+    reach,
     slowness: slowness ?? slownessDefault,
   }))
 }
