@@ -6,12 +6,13 @@ import { readHistory } from '../../twin/import/history.ts'
 import type { PastJob } from '../../twin/import/past-job.ts'
 import { formatRowError, TableError } from '../../twin/import/table.ts'
 import { playScenario } from '../../twin/play/play.ts'
-import type { Recording } from '../../twin/play/recording.ts'
+import type { Sitting } from '../../twin/play/recording.ts'
 import { differencesOf, differenceTable } from '../../twin/report/diff.ts'
 import { markdownOf, markdownTable } from '../../twin/report/markdown.ts'
 import { pageOf } from '../../twin/report/page.ts'
 import { type Comparable, readReport } from '../../twin/report/read-report.ts'
 import { reportOf, type TwinReport } from '../../twin/report/report.ts'
+import { type SeedReport, seedReportOf } from '../../twin/report/seed-report.ts'
 import { headline, type Table, tablesOf } from '../../twin/report/tables.ts'
 import { readScenario } from '../../twin/scenario/read.ts'
 import { resourcesNamed, type Setup, setupOf } from '../../twin/scenario/setup.ts'
@@ -36,7 +37,7 @@ export async function twinRun(file: string, options: RunOptions): Promise<void> 
   if (options.out !== undefined) checkWritable(options.out)
   const setup = await setupFrom(file)
   const seeds = Array.from({ length: count }, (_, index) => from + index)
-  const report = reportOf(setup.name, await playAll(setup, seeds))
+  const report = await playAll(setup, seeds)
   const text = await printed(report, format)
   if (options.out === undefined) console.log(text)
   else writeFileSync(options.out, `${text}\n`)
@@ -69,7 +70,7 @@ function reportFrom(file: string): Comparable {
   throw new Exit(exit.usage, plain(read.problems.map((problem) => `${file}: ${problem}`).join('\n')))
 }
 
-async function playAll(setup: Setup, seeds: readonly number[]): Promise<Recording[]> {
+async function playAll(setup: Setup, seeds: readonly number[]): Promise<TwinReport> {
   let isInterrupted = false
   const interrupt = () => {
     isInterrupted = true
@@ -77,7 +78,8 @@ async function playAll(setup: Setup, seeds: readonly number[]): Promise<Recordin
   process.once('SIGINT', interrupt)
   const progress = createTwinProgress(setup.horizonMs, seeds, process.stderr, () => Date.now())
   try {
-    const recordings: Recording[] = []
+    const reports: SeedReport[] = []
+    let sittings: readonly Sitting[] = []
     for (const [index, seed] of seeds.entries()) {
       let atMs = 0
       const played = await playScenario(setup, seed, {
@@ -87,11 +89,14 @@ async function playAll(setup: Setup, seeds: readonly number[]): Promise<Recordin
           return !isInterrupted
         },
       })
-      if (played.kind === 'played') recordings.push(played.recording)
-      else if (played.kind === 'stopped') throw interrupted(seed, atMs, setup)
+      if (played.kind === 'played') {
+        // Its ledger alone may be large: what is summed up is let go.
+        reports.push(seedReportOf(played.recording))
+        if (index === 0) sittings = played.recording.sittings
+      } else if (played.kind === 'stopped') throw interrupted(seed, atMs, setup)
       else throw broken(played, atMs)
     }
-    return recordings
+    return reportOf(setup, reports, sittings)
   } finally {
     progress.end()
     process.off('SIGINT', interrupt)

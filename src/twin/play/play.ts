@@ -4,6 +4,7 @@ import type { Node, Pod } from '../../model/kinds/kubernetes.ts'
 import { label } from '../../model/names.ts'
 import type { Entry } from '../../store/history.ts'
 import { Invariants, type Violation } from '../invariants/invariants.ts'
+import { acceleratorCount } from '../scenario/fleet.ts'
 import type { Arrival, Setup } from '../scenario/setup.ts'
 import { Twin } from '../twin.ts'
 import type { Performance } from '../work/workload.ts'
@@ -95,7 +96,7 @@ class Play {
       seed: this.#seed,
       horizonMs,
       nodes: nodes.length,
-      accelerators: nodes.reduce((sum, { slots, gpus }) => sum + slots + gpus.length, 0),
+      accelerators: acceleratorCount(nodes),
       ...this.#recorder.end(),
       leaders: this.#leaders,
       pages: (await this.#twin.store.list('LedgerPage')).items,

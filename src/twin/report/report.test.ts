@@ -5,7 +5,7 @@ import { job, recordingOf, setupOfTest } from '../play/play.fixture.ts'
 import type { Recording } from '../play/recording.ts'
 import { markdownOf } from './markdown.ts'
 import { pageOf } from './page.ts'
-import { reportOf } from './report.ts'
+import { reportOf, type TwinReport } from './report.ts'
 import { seedReportOf } from './seed-report.ts'
 import { timelineOf } from './timeline.ts'
 
@@ -21,15 +21,19 @@ async function recordings(): Promise<Recording[]> {
   return [await recordingOf(setupOfTest(stormy), 7), await recordingOf(setupOfTest(stormy), 8)]
 }
 
+function reported(name: string, recordings: readonly Recording[]): TwinReport {
+  return reportOf({ ...setupOfTest(), name }, recordings.map(seedReportOf), recordings[0]?.sittings ?? [])
+}
+
 const played = await recordings()
-const report = reportOf('test', played)
+const report = reported('test', played)
 
 /**
  * The hash changes with whatever changes a run: a decision of the control plane, a default, a figure of the report. Read
  * what is different (`millwright twin diff`) before it is pinned anew.
  */
 test('a report is a function of scenario and seed, byte for byte', async () => {
-  const [first, second] = [JSON.stringify(report), JSON.stringify(reportOf('test', await recordings()))]
+  const [first, second] = [JSON.stringify(report), JSON.stringify(reported('test', await recordings()))]
   expect(second).toBe(first)
   expect(createHash('sha256').update(first).digest('hex').slice(0, 16)).toBe('a094b900f4344352')
 })
@@ -70,13 +74,13 @@ test('ETTR is what the formula says of a job that fails three times an hour', as
 
 test('the page needs nothing else, and a name cannot break out of it or of a Markdown table', () => {
   const name = '<script>alert(1)</script>|'
-  const page = pageOf(reportOf(name, played))
+  const page = pageOf(reported(name, played))
   expect(page).not.toMatch(/<script|<link|<img|src=|href=|url\(|@import/)
   expect(page).toContain('&#60;script&#62;')
   expect(page).toContain('prefers-color-scheme: dark')
   expect(page.match(/<svg/g)).toHaveLength(6)
   expect(page).not.toMatch(/NaN|undefined|Infinity/)
-  const markdown = markdownOf(reportOf(name, played))
+  const markdown = markdownOf(reported(name, played))
   expect(markdown).toContain('\\<script\\>alert(1)\\</script\\>\\|')
   expect(markdown).toContain('| ETTR: productive, of the time of jobs that had begun | ')
 })

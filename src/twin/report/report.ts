@@ -1,7 +1,9 @@
 import { millwrightVersion } from '../../model/metadata.ts'
-import type { Recording, Sitting } from '../play/recording.ts'
+import type { Sitting } from '../play/recording.ts'
+import { acceleratorCount } from '../scenario/fleet.ts'
+import type { Setup } from '../scenario/setup.ts'
 import { inOrder, type Measure, measuresOf } from './measures.ts'
-import { type SeedReport, seedReportOf } from './seed-report.ts'
+import type { SeedReport } from './seed-report.ts'
 
 /** All that came of a scenario, over its seeds. */
 export interface TwinReport {
@@ -24,28 +26,24 @@ export interface Row extends Measure {
   values: (number | null)[]
 }
 
-/** The report of a scenario's runs, one a seed. Figures have nine digits. */
-export function reportOf(name: string, recordings: readonly Recording[]): TwinReport {
-  const [first] = recordings
-  const seeds = recordings.map(seedReportOf)
-  const report: TwinReport = {
+/** The report of a scenario's runs, one a seed, with who sat where in the first. Figures have nine digits. */
+export function reportOf(
+  { name, horizonMs, nodes }: Pick<Setup, 'name' | 'horizonMs' | 'nodes'>,
+  seeds: readonly SeedReport[],
+  sittings: readonly Sitting[],
+): TwinReport {
+  return rounded({
     apiVersion: millwrightVersion,
-    kind: 'TwinReport',
-    scenario: {
-      name,
-      horizonSeconds: (first?.horizonMs ?? 0) / 1000,
-      nodes: first?.nodes ?? 0,
-      accelerators: first?.accelerators ?? 0,
-    },
+    kind: 'TwinReport' as const,
+    scenario: { name, horizonSeconds: horizonMs / 1000, nodes: nodes.length, accelerators: acceleratorCount(nodes) },
     measures: rowsOf(seeds),
-    seeds,
-    sittings: (first?.sittings ?? []).map(({ fromMs, toMs, ...rest }) => ({
+    seeds: [...seeds],
+    sittings: sittings.map(({ fromMs, toMs, ...rest }) => ({
       ...rest,
       fromSeconds: fromMs / 1000,
       toSeconds: toMs / 1000,
     })),
-  }
-  return rounded(report)
+  })
 }
 
 function rowsOf(seeds: readonly SeedReport[]): Row[] {

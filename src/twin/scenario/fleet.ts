@@ -16,6 +16,11 @@ export function acceleratorsOfNode(shape: FleetShape): { model: string; count: n
   return acceleratorsOf(shape.accelerators)[0] ?? oneSlot
 }
 
+/** Of all nodes together. */
+export function acceleratorCount(nodes: readonly NodeDescription[]): number {
+  return nodes.reduce((sum, { slots, gpus }) => sum + slots + gpus.length, 0)
+}
+
 function poolOf(shape: FleetShape): Pool {
   const { name, count, zone, capacityType, pricePerSlotHour } = shape
   return pool.parse({

@@ -100,7 +100,7 @@ export function setupOf(
   }
 }
 
-export function isWork(object: Arrival['object']): object is Work {
+function isWork(object: Arrival['object']): object is Work {
   return object.kind === 'TrainingJob' || object.kind === 'InferenceService'
 }
 
