@@ -45,7 +45,8 @@ const leaseSecondsDefault = 15
 
 /**
  * The control plane: takes the lease, runs its reconcilers while it holds it, and stands by while it does not. A term
- * ends with the first refused renewal or write; nothing that it still has under way can change anything after that.
+ * ends with the first refused renewal or write, or the first write after the lease has run out by our own clock, be its
+ * renewal still under way; nothing that it still has under way can change anything after that.
  */
 export function startControl(options: ControlOptions): Control {
   const { store, clock, log, identity } = options
@@ -121,7 +122,7 @@ function startTerm(options: ControlOptions, lease: LeaseHolder, epoch: number): 
   const log = options.log.with({ epoch })
   const store = fenced(
     options.store,
-    () => (over.signal.aborted ? undefined : lease.fence()),
+    () => (over.signal.aborted || !lease.holds() ? undefined : lease.fence()),
     (kind, object) => views.wrote(kind, object),
   )
   const views = createViews({ store, clock, random: random.split(`views ${epoch}`), log })

@@ -5,5 +5,5 @@ export interface Invariant {
   /** As in `docs/twin.md`. */
   name: string
   /** What is wrong after this write; undefined: nothing. */
-  check(entry: Entry): string | undefined
+  check(entry: Entry, nowMs: number): string | undefined
 }

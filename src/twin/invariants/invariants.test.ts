@@ -93,3 +93,11 @@ test('a ledger page accounts for all that there was', () => {
   const page = { metadata: { name: 'p' }, status }
   expect(broken(told(['LedgerPage', page]))).toEqual(['accounts: page p accounts for 9 of 10 slot-milliseconds'])
 })
+
+test('nobody writes the same again and again', () => {
+  const writes = Array.from({ length: 400 }, (): [KindName, Record<string, unknown>] => [
+    'Queue',
+    { metadata: { name: 'q' } },
+  ])
+  expect(broken(told(...writes))).toEqual(['calm: Queue /q was written 400 times within 10 s'])
+})

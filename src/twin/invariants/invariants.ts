@@ -1,5 +1,6 @@
 import type { Entry } from '../../store/history.ts'
 import { Accounts } from './accounts.ts'
+import { Calm } from './calm.ts'
 import { Checkpoints } from './checkpoints.ts'
 import type { Invariant } from './contract.ts'
 import { Evictions } from './evictions.ts'
@@ -17,11 +18,18 @@ export interface Violation {
 export class Invariants {
   readonly violations: Violation[] = []
   readonly #checkpoints = new Checkpoints()
-  readonly #all: readonly Invariant[] = [new Seats(), new Leaders(), this.#checkpoints, new Evictions(), new Accounts()]
+  readonly #all: readonly Invariant[] = [
+    new Seats(),
+    new Leaders(),
+    this.#checkpoints,
+    new Evictions(),
+    new Accounts(),
+    new Calm(),
+  ]
 
   see(entry: Entry, nowMs: number): void {
     for (const invariant of this.#all) {
-      const message = invariant.check(entry)
+      const message = invariant.check(entry, nowMs)
       if (message !== undefined) this.add(invariant.name, message, entry.revision, nowMs)
     }
   }
