@@ -90,12 +90,21 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
     random: kit.random,
     log,
     what: `status of pod ${name}`,
-    async write() {
-      const patch = { status: statusOf(pod, stage, kit.address, clock.now()) }
-      const outcome = await store.patch('Pod', { name, namespace }, patch, { status: true, uid })
-      return outcome === 'missing' || outcome === 'stale' ? 'gone' : 'ok'
-    },
+    write: writeStatus,
   })
+
+  /** A pod that was given up meanwhile stays so: what is written names the state that it is about. */
+  async function writeStatus(): Promise<'ok' | 'gone'> {
+    const ref = { name, namespace }
+    const { resourceVersion } = pod.metadata
+    const patch = { status: statusOf(pod, stage, kit.address, clock.now()) }
+    const outcome = await store.patch('Pod', ref, patch, { status: true, uid, resourceVersion })
+    if (outcome === 'missing') return 'gone'
+    const known = outcome === 'stale' ? await store.get('Pod', ref) : outcome
+    if (known?.metadata.uid !== uid) return 'gone'
+    update(known)
+    return outcome !== 'stale' ? 'ok' : isOver(known) ? 'gone' : writeStatus()
+  }
 
   async function live(): Promise<void> {
     const found = await runner.find(uid)
@@ -392,7 +401,9 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
     else killing.cancel = clock.after(restMs, kill)
   }
 
+  /** The watch may be behind what was written. */
   function update(newer: Pod): void {
+    if (Number(newer.metadata.resourceVersion) < Number(pod.metadata.resourceVersion)) return
     pod = newer
     if (isOver(newer) && (stage.kind === 'preparing' || stage.kind === 'running')) terminate(0, givenUp(newer))
     if (pod.metadata.deletionTimestamp !== undefined) terminate(graceOf(pod), deleted)

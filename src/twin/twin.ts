@@ -15,6 +15,7 @@ import { label } from '../model/names.ts'
 import type { KindMap, KindName } from '../model/registry.ts'
 import { type Ledger, startLedger } from '../observe/ledger.ts'
 import { bootstrap } from '../runtime/bootstrap.ts'
+import { around } from '../store/around.ts'
 import type { Store } from '../store/contract.ts'
 import type { Entry } from '../store/history.ts'
 import { createMemoryStore } from '../store/memory/store.ts'
@@ -35,7 +36,8 @@ export interface TwinOptions {
   ledgerEveryMs?: number
   /** Changes kept for watchers: few make them list again. */
   history?: number
-  onEntry?(entry: Entry): void
+  /** `by`: the process that wrote it; undefined for somebody at a keyboard. */
+  onEntry?(entry: Entry, by: string | undefined): void
   /** An object of storage is about to go. */
   onDelete?(key: string): void
   onLog?(level: LogLevel, process: string, message: string, fields: Record<string, unknown>): void
@@ -65,12 +67,13 @@ export class Twin {
   readonly workload: SimulatedWorkload
   readonly nodes = new Map<string, Member>()
   readonly controls: { process: Process; control: Control }[] = []
-  /** The ledger that was started last. */
-  ledger: Ledger | undefined
+  /** The one that was started last. */
+  ledger: { process: Process; ledger: Ledger } | undefined
   readonly #vitals: Vitals
   readonly #options: TwinOptions
   readonly #pods = new Map<string, Pod>()
   #lives = 0
+  #writer: string | undefined
 
   constructor(options: TwinOptions) {
     this.#options = options
@@ -106,7 +109,7 @@ export class Twin {
       if (entry.type === 'DELETED') this.#pods.delete(uid)
       else this.#pods.set(uid, pod)
     }
-    this.#options.onEntry?.(entry)
+    this.#options.onEntry?.(entry, this.#writer)
   }
 
   /** What somebody types: created, or brought up to date. */
@@ -133,7 +136,8 @@ export class Twin {
   startLedger(): Process {
     const process = new Process(`ledger-${this.#lives++}`)
     const { store, clock, log } = this.#kitOf(process)
-    this.ledger = startLedger({ store, clock, log, writeEveryMs: this.#options.ledgerEveryMs })
+    const ledger = startLedger({ store, clock, log, writeEveryMs: this.#options.ledgerEveryMs })
+    this.ledger = { process, ledger }
     return process
   }
 
@@ -182,13 +186,26 @@ export class Twin {
     const clock = clockOf(process, this.clock)
     const weather = this.#options.weather ?? fairWeather
     return {
-      store: storeOf(process, this.store, this.clock, weather),
+      store: storeOf(process, this.#writtenBy(process.name), this.clock, weather),
       blobs: blobsOf(process, this.blobs),
       clock,
       liveness: this.#vitals.of(process),
       random: this.random.split(process.name),
       log: this.#logOf(process.name),
     }
+  }
+
+  /** A write is decided, and shown to `onEntry`, before the call returns. */
+  #writtenBy(name: string): Store {
+    const write = <T>(ask: () => Promise<T>): Promise<T> => {
+      this.#writer = name
+      try {
+        return ask()
+      } finally {
+        this.#writer = undefined
+      }
+    }
+    return around(this.store, { read: (ask) => ask(), write })
   }
 
   #logOf(process: string, carried: Record<string, unknown> = {}): Log {

@@ -36,6 +36,12 @@ export type Fault = { atMs: number; forMs: number } & (
   | { kind: 'crash control at write'; writes: number; point: 'before' | 'after' }
   | { kind: 'crash agent' | 'pause agent' | 'cut agent' | 'lose node' | 'slow node'; node: string }
   | { kind: 'kill rank' | 'hang rank' | 'fail rank'; pick: number }
+  | { kind: 'crash ledger' | 'pause ledger' | 'cut ledger' }
+  /** An object of storage is not what was written. */
+  | { kind: 'rot checkpoint'; pick: number }
+  /** What people do. */
+  | { kind: 'suspend job' | 'evict pod'; pick: number }
+  | { kind: 'cordon node'; node: string }
 )
 
 export function drawHistory(random: Random): History {
@@ -167,7 +173,11 @@ function drawPerformance(draw: Draw): Performance {
       progress: 'all',
       peerLostMs: draw.one([500, 10_000]),
     },
-    replica: { loadMs: draw.int(0, 20_000), drainMs: draw.int(0, 10_000) },
+    replica: {
+      loadMs: draw.int(0, 20_000),
+      drainMs: draw.int(0, 10_000),
+      crashes: draw.chance(0.3) ? draw.int(1, 30) : 0,
+    },
   }
 }
 
@@ -180,11 +190,9 @@ function drawFaults(draw: Draw, nodes: readonly NodeDescription[], safetyMs: num
     const kind = draw.one([...kinds])
     if (kind === 'crash control at write')
       faults.push({ ...when, kind, writes: draw.int(1, 30), point: draw.one(['before', 'after'] as const) })
-    else if (kind === 'kill rank' || kind === 'hang rank' || kind === 'fail rank')
-      faults.push({ ...when, kind, pick: draw.int(0, 1_000_000) })
-    else if (kind === 'crash control' || kind === 'pause control' || kind === 'cut control')
-      faults.push({ ...when, kind })
-    else faults.push({ ...when, kind, node })
+    else if (isOfOne(kind)) faults.push({ ...when, kind, pick: draw.int(0, 1_000_000) })
+    else if (isOfNode(kind)) faults.push({ ...when, kind, node })
+    else faults.push({ ...when, kind })
   }
   return faults
 }
@@ -203,4 +211,24 @@ const kinds = [
   'kill rank',
   'hang rank',
   'fail rank',
+  'crash ledger',
+  'pause ledger',
+  'cut ledger',
+  'rot checkpoint',
+  'suspend job',
+  'suspend job',
+  'evict pod',
+  'cordon node',
 ] as const
+
+type Kind = (typeof kinds)[number]
+const ofOne = ['kill rank', 'hang rank', 'fail rank', 'rot checkpoint', 'suspend job', 'evict pod'] as const
+const ofNode = ['crash agent', 'pause agent', 'cut agent', 'lose node', 'slow node', 'cordon node'] as const
+
+function isOfOne(kind: Kind): kind is (typeof ofOne)[number] {
+  return (ofOne as readonly Kind[]).includes(kind)
+}
+
+function isOfNode(kind: Kind): kind is (typeof ofNode)[number] {
+  return (ofNode as readonly Kind[]).includes(kind)
+}

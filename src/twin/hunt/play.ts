@@ -1,6 +1,7 @@
 import type { PodPlace } from '../../agent/contract.ts'
 import type { SimulatedPod } from '../../agent/simulated/machine.ts'
 import { seededRandom } from '../../base/random.ts'
+import { hasEnded, isLive } from '../../control/gangs.ts'
 import { Invariants, type Violation } from '../invariants/invariants.ts'
 import { fairWeather, type Weather } from '../kernel/line.ts'
 import { Twin } from '../twin.ts'
@@ -45,7 +46,7 @@ class Play {
   readonly #seed: number
   readonly #history: History
   readonly #options: PlayOptions
-  readonly #invariants = new Invariants()
+  readonly #invariants: Invariants
   readonly #hash = new TraceHash()
   readonly #log: string[] = []
   readonly #twin: Twin
@@ -61,6 +62,7 @@ class Play {
     this.#history = history
     this.#options = options
     const { fencing, leaseSeconds } = history
+    this.#invariants = new Invariants({ fencing })
     this.#twin = new Twin({
       seed,
       fencing,
@@ -68,11 +70,11 @@ class Play {
       history: history.history,
       weather: this.#weather(),
       performanceOf: (place) => this.#performanceOf(place),
-      onEntry: (entry) => {
+      onEntry: (entry, by) => {
         this.#writes++
         const atMs = this.#twin.clock.now()
         this.#hash.add(`${atMs} ${entry.kind} ${entry.key} ${entry.type} ${JSON.stringify(entry.object)}`)
-        this.#invariants.see(entry, atMs)
+        this.#invariants.see(entry, atMs, by)
         if (this.#options.onLine !== undefined) this.#say(`${entry.type} ${entry.kind}${entry.key} ${entry.revision}`)
       },
       onDelete: (key) => this.#invariants.seeDeleted(key, this.#twin.clock.now()),
@@ -102,6 +104,7 @@ class Play {
     await this.#await('jobs', () => this.#unfinishedJobs())
     await this.#suspendServices(false)
     await this.#await('services', () => this.#unreadyServices())
+    await this.#await('leftovers', () => this.#leftovers())
     return {
       seed: this.#seed,
       violations: this.#invariants.violations,
@@ -135,7 +138,11 @@ class Play {
     return {
       ...fairWeather,
       delayMs: () => (chance > 0 && random.float() < chance ? Math.ceil(random.float() * msMax) : 0),
-      onWrite: (point) => this.#failAt(point),
+      onWrite: (point, process, kind) => {
+        if (point === 'before' && process.state === 'running')
+          this.#invariants.seeSent(process.name, kind, this.#twin.clock.now())
+        this.#failAt(point)
+      },
     }
   }
 
@@ -161,6 +168,12 @@ class Play {
       control.process.cut()
       this.#later(forMs, () => control.process.mend())
     } else if (kind === 'kill rank' || kind === 'hang rank' || kind === 'fail rank') this.#strikeRank(kind, fault.pick)
+    else if (kind === 'crash ledger' || kind === 'pause ledger' || kind === 'cut ledger')
+      this.#strikeLedger(kind, forMs)
+    else if (kind === 'rot checkpoint') void this.#rot(fault.pick)
+    else if (kind === 'suspend job') void this.#suspendJob(fault.pick, forMs)
+    else if (kind === 'evict pod') void this.#evictPod(fault.pick)
+    else if (kind === 'cordon node') void this.#cordon(fault.node, forMs)
     else if ('node' in fault) this.#strikeNode(fault.kind, fault.node, forMs)
   }
 
@@ -204,6 +217,57 @@ class Play {
     if (kind === 'kill rank') pod.kill({ exitCode: 137, signal: 'SIGKILL' })
     else if (kind === 'hang rank') this.#twin.workload.ensemble(pod.place)?.hang(pod)
     else this.#twin.workload.ensemble(pod.place)?.fail(pod, 1)
+  }
+
+  #strikeLedger(kind: 'crash ledger' | 'pause ledger' | 'cut ledger', forMs: number): void {
+    const ledger = this.#twin.ledger?.process
+    if (ledger?.state !== 'running') return
+    if (kind === 'pause ledger') {
+      ledger.pause()
+      this.#later(forMs, () => ledger.resume())
+    } else if (kind === 'cut ledger') {
+      ledger.cut()
+      this.#later(forMs, () => ledger.mend())
+    } else {
+      ledger.crash()
+      this.#later(forMs, () => void this.#twin.startLedger())
+    }
+  }
+
+  async #rot(pick: number): Promise<void> {
+    const { blobs, clock } = this.#twin
+    const stored = await blobs.list('checkpoints/')
+    const chosen = stored[pick % Math.max(1, stored.length)]
+    if (chosen === undefined) return
+    await blobs.put(chosen.key, new TextEncoder().encode('rotten'))
+    this.#invariants.seeRotten(chosen.key, clock.now())
+  }
+
+  async #suspendJob(pick: number, forMs: number): Promise<void> {
+    const { store } = this.#twin
+    const jobs = (await store.list('TrainingJob')).items.filter(({ status }) => status?.completionTime === undefined)
+    const job = jobs[pick % Math.max(1, jobs.length)]
+    if (job === undefined) return
+    const { name, namespace } = job.metadata
+    const suspend = (is: boolean) => store.patch('TrainingJob', { name, namespace }, { spec: { suspend: is } })
+    await suspend(true)
+    this.#later(forMs, async () => void (await suspend(false)))
+  }
+
+  /** As `kubectl drain` does. */
+  async #evictPod(pick: number): Promise<void> {
+    const { store } = this.#twin
+    const pods = (await store.list('Pod')).items.filter(isLive)
+    const pod = pods[pick % Math.max(1, pods.length)]
+    if (pod === undefined) return
+    const { name, namespace, uid } = pod.metadata
+    await store.evict({ name, namespace }, { uid })
+  }
+
+  async #cordon(name: string, forMs: number): Promise<void> {
+    const cordon = (unschedulable: true | null) => this.#twin.store.patch('Node', { name }, { spec: { unschedulable } })
+    await cordon(true)
+    this.#later(forMs, async () => void (await cordon(null)))
   }
 
   #later(forMs: number, mend: () => void | Promise<void>): void {
@@ -266,6 +330,32 @@ class Play {
     const slots = this.#history.nodes.reduce((sum, node) => sum + node.slots, 0)
     if (items.reduce((sum, { spec }) => sum + spec.minReplicas, 0) > slots) return ''
     return said(items.filter(({ status }) => status?.phase !== 'Ready'))
+  }
+
+  /** What nobody wants any more, and nobody ends. */
+  async #leftovers(): Promise<string> {
+    const { store, nodes, clock } = this.#twin
+    const pods = (await store.list('Pod')).items
+    const wanted = new Set(pods.flatMap((pod) => (hasEnded(pod) ? [] : [pod.metadata.uid])))
+    const running = [...nodes].flatMap(([node, { machine }]) =>
+      [...machine.pods.values()].flatMap(({ uid, end, place }) =>
+        end !== undefined || wanted.has(uid) ? [] : [`${place.name} runs on ${node}, and its pod has ended`],
+      ),
+    )
+    const leaving = pods.flatMap(({ metadata: { name, deletionTimestamp } }) =>
+      deletionTimestamp === undefined ? [] : [`pod ${name} was deleted, and is there`],
+    )
+    const pages = (await store.list('LedgerPage')).items
+    const open = pages.flatMap(({ metadata: { name }, status }) =>
+      (status?.provisional ?? []).map(
+        ({ gang, attempt }) => `page ${name} does not know what became of ${gang} (attempt ${attempt})`,
+      ),
+    )
+    const late = [...nodes.keys()].filter(
+      (node) =>
+        !pages.some(({ spec, status }) => spec.node === node && (status?.throughMs ?? 0) > clock.now() - 120_000),
+    )
+    return [...running, ...leaving, ...open, ...late.map((node) => `the ledger of ${node} stands still`)].join('; ')
   }
 
   async #state(): Promise<string[]> {

@@ -2,17 +2,38 @@ import type { LedgerPage } from '../../model/kinds/ledger-page.ts'
 import type { Entry } from '../../store/history.ts'
 import type { Invariant } from './contract.ts'
 
-/** Every slot-millisecond is in exactly one bucket: the entries of a page add up to its capacity. */
+type Status = NonNullable<LedgerPage['status']>
+
+/**
+ * Every slot-millisecond is in exactly one bucket: the entries of a page add up to its capacity, and that to all that its
+ * node had while the page was kept, also while nobody kept it.
+ */
 export class Accounts implements Invariant {
   readonly name = 'accounts'
+  /** By node and accelerator, its first page: it begins when the node came. */
+  readonly #first = new Map<string, string>()
+  readonly #pages = new Map<string, Status>()
 
   check({ kind, type, object }: Entry): string | undefined {
     if (kind !== 'LedgerPage' || type === 'DELETED') return undefined
-    const { metadata, status } = object as LedgerPage
+    const { metadata, spec, status } = object as LedgerPage
     if (status === undefined) return undefined
+    const { name } = metadata
+    const bank = `${spec.node} ${spec.accelerator}`
+    const first = this.#first.get(bank) ?? name
+    this.#first.set(bank, first)
+    const before = this.#pages.get(name)
+    this.#pages.set(name, status)
     const entries = status.entries.reduce((sum, { slotMs }) => sum + slotMs, 0)
     const provisional = status.provisional.reduce((sum, { slotMs }) => sum + slotMs, 0)
-    if (entries + provisional === status.capacitySlotMs) return undefined
-    return `page ${metadata.name} accounts for ${entries + provisional} of ${status.capacitySlotMs} slot-milliseconds`
+    if (entries + provisional !== status.capacitySlotMs)
+      return `page ${name} accounts for ${entries + provisional} of ${status.capacitySlotMs} slot-milliseconds`
+    const fromMs = before?.throughMs ?? (first === name ? undefined : spec.fromMs)
+    if (fromMs === undefined || before?.slots === 0) return undefined
+    const had = status.slots * (status.throughMs - fromMs)
+    const accounted = status.capacitySlotMs - (before?.capacitySlotMs ?? 0)
+    return accounted === had
+      ? undefined
+      : `page ${name} accounts for ${accounted} slot-milliseconds more, and its node had ${had}`
   }
 }

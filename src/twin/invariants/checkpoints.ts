@@ -1,4 +1,6 @@
+import { committedOf, seatsNow } from '../../control/gangs.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
+import type { Pod } from '../../model/kinds/kubernetes.ts'
 import type { Report } from '../../model/kinds/report.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import type { Entry } from '../../store/history.ts'
@@ -7,8 +9,9 @@ import { keyOf } from './seats.ts'
 
 /**
  * Nothing acknowledged is lost. A committed checkpoint is only followed by a newer one, unless an agent found it damaged;
- * it is committed for the present attempt; what it names stays in storage for as long as the gang may go on from it; and a
- * job that succeeded stays so.
+ * it is committed for the present attempt, whole, of every rank that writes; what it names stays in storage for as long as
+ * the gang may go on from it, and so does what may still be committed; and a job succeeds when all of its ranks have, and
+ * stays so.
  */
 export class Checkpoints implements Invariant {
   readonly name = 'checkpoints'
@@ -16,21 +19,32 @@ export class Checkpoints implements Invariant {
   /** Checkpoints that agents found damaged, as `attempt step`. */
   readonly #damaged = new Set<string>()
   readonly #succeeded = new Set<string>()
+  readonly #jobs = new Map<string, TrainingJob>()
+  readonly #pods = new Map<string, Pod>()
+  /** Members of the present attempt, by gang. */
+  readonly #members = new Map<string, { attempt: number; pods: string[] }>()
+  readonly #rotten = new Map<string, number>()
 
-  check({ kind, type, object }: Entry): string | undefined {
+  check({ kind, type, object }: Entry, nowMs: number): string | undefined {
+    if (kind === 'Pod') this.#pods.set(keyOf(object as Pod), object as Pod)
     if (kind === 'TrainingJob') return this.#seeJob(object as TrainingJob, type === 'DELETED')
     if (kind === 'Report') this.#seeReport(object as Report)
     if (kind !== 'Gang') return undefined
-    return this.#seeGang(object as Gang, type === 'DELETED')
+    return this.#seeGang(object as Gang, type === 'DELETED', nowMs)
   }
 
   /** What an object of storage is deleted from under; undefined: nobody. */
   deleted(key: string): string | undefined {
     for (const gang of this.#gangs.values()) {
-      if (gang.status?.checkpoint?.manifests.includes(key) === true)
+      if (committedOf(gang).some(({ manifests }) => manifests.includes(key)))
         return `${key} is deleted, and gang ${keyOf(gang)} would go on from it`
+      if (mayComeOf(gang, key)) return `${key} is deleted, and gang ${keyOf(gang)} may still commit it`
     }
     return undefined
+  }
+
+  rotten(key: string, nowMs: number): void {
+    this.#rotten.set(key, nowMs)
   }
 
   #seeReport({ spec, status }: Report): void {
@@ -40,13 +54,19 @@ export class Checkpoints implements Invariant {
 
   #seeJob(job: TrainingJob, isGone: boolean): string | undefined {
     const uid = job.metadata.uid ?? ''
+    this.#jobs.set(keyOf(job), job)
     if (isGone) this.#succeeded.delete(uid)
-    else if (job.status?.phase === 'Succeeded') this.#succeeded.add(uid)
-    else if (this.#succeeded.has(uid)) return `job ${keyOf(job)} had succeeded and is ${job.status?.phase} now`
+    else if (job.status?.phase === 'Succeeded') {
+      if (this.#succeeded.has(uid)) return undefined
+      this.#succeeded.add(uid)
+      const { pods = [] } = this.#members.get(keyOf(job)) ?? {}
+      const other = pods.find((name) => this.#pods.get(name)?.status?.phase !== 'Succeeded')
+      if (other !== undefined) return `job ${keyOf(job)} succeeded, and pod ${other} did not`
+    } else if (this.#succeeded.has(uid)) return `job ${keyOf(job)} had succeeded and is ${job.status?.phase} now`
     return undefined
   }
 
-  #seeGang(gang: Gang, isGone: boolean): string | undefined {
+  #seeGang(gang: Gang, isGone: boolean, nowMs: number): string | undefined {
     const key = keyOf(gang)
     const before = this.#gangs.get(key)
     if (isGone) {
@@ -54,9 +74,15 @@ export class Checkpoints implements Invariant {
       return undefined
     }
     this.#gangs.set(key, gang)
+    this.#seeMembers(gang)
     const now = gang.status?.checkpoint
     const was = before?.metadata.uid === gang.metadata.uid ? before?.status?.checkpoint : undefined
-    if (was === undefined || (now?.attempt === was.attempt && now.step === was.step)) return undefined
+    if (now?.attempt === was?.attempt && now?.step === was?.step) return undefined
+    const isFallenBack =
+      was !== undefined && now !== undefined && committedBefore(before).includes(now.manifests.join())
+    const partial = now === undefined || isFallenBack ? undefined : this.#partOf(gang, now, nowMs)
+    if (partial !== undefined) return partial
+    if (was === undefined) return undefined
     const isStruck = this.#damaged.has(`${gang.metadata.name} ${was.attempt} ${was.step}`)
     if (now === undefined) return isStruck ? undefined : `gang ${key} lost its checkpoint of step ${was.step}`
     const isNewer = now.attempt > was.attempt || (now.attempt === was.attempt && now.step > was.step)
@@ -66,4 +92,43 @@ export class Checkpoints implements Invariant {
       return `gang ${key} is at attempt ${gang.spec.attempt}, and a checkpoint of attempt ${now.attempt} was committed`
     return undefined
   }
+
+  #seeMembers(gang: Gang): void {
+    const seats = seatsNow(gang)
+    if (seats === undefined) return
+    const pods = seats.members.map(({ pod }) => `${gang.metadata.namespace ?? ''}/${pod}`)
+    this.#members.set(keyOf(gang), { attempt: seats.attempt, pods })
+  }
+
+  /** What a newly committed checkpoint lacks. */
+  #partOf(gang: Gang, { step, attempt, manifests }: Committed, nowMs: number): string | undefined {
+    const key = keyOf(gang)
+    const job = this.#jobs.get(key)
+    const members = this.#members.get(key)
+    if (job === undefined || members?.attempt !== attempt) return undefined
+    const wanted = job.spec.checkpoint.ranks === 'all' ? members.pods.length : 1
+    const what = `step ${step} of gang ${key} was committed`
+    if (manifests.length !== wanted) return `${what} with ${manifests.length} manifests of ${wanted}`
+    const foreign = manifests.find((manifest) => !manifest.includes(`/attempt-${attempt}/step-${step}/`))
+    if (foreign !== undefined) return `${what} with ${foreign}`
+    const rotten = manifests.find((manifest) => nowMs - (this.#rotten.get(manifest) ?? nowMs) > seenMs)
+    return rotten === undefined ? undefined : `${what}, and ${rotten} is damaged`
+  }
+}
+
+type Committed = NonNullable<NonNullable<Gang['status']>['checkpoint']>
+
+/** Whoever looked before may write after. */
+const seenMs = 20_000
+
+function committedBefore(gang: Gang | undefined): string[] {
+  return gang === undefined ? [] : committedOf(gang).map(({ manifests }) => manifests.join())
+}
+
+/** Whether a step of the present attempt, newer than what is committed, is stored under this key. */
+function mayComeOf({ metadata, spec, status }: Gang, key: string): boolean {
+  const [, uid, attempt, step] = /^checkpoints\/[^/]+\/([^/]+)\/attempt-([0-9]+)\/step-([0-9]+)\//.exec(key) ?? []
+  if (metadata.ownerReferences?.some((owner) => owner.uid === uid) !== true) return false
+  const committed = status?.checkpoint?.attempt === spec.attempt ? status.checkpoint.step : -1
+  return Number(attempt) === spec.attempt && Number(step) > committed
 }

@@ -4,6 +4,6 @@ import type { Entry } from '../../store/history.ts'
 export interface Invariant {
   /** As in `docs/twin.md`. */
   name: string
-  /** What is wrong after this write; undefined: nothing. */
-  check(entry: Entry, nowMs: number): string | undefined
+  /** What is wrong after this write; undefined: nothing. `by`: the process that wrote it. */
+  check(entry: Entry, nowMs: number, by: string | undefined): string | undefined
 }

@@ -4,13 +4,15 @@ import type { Invariant } from './contract.ts'
 import { keyOf } from './seats.ts'
 
 /**
- * Nobody is asked to leave but for a gang that holds what it frees, and whoever is not preemptible is never asked.
+ * Nobody is asked to leave but for a gang that holds what it frees and still wants it, and whoever is not preemptible is
+ * never asked.
  */
 export class Evictions implements Invariant {
   readonly name = 'evictions'
   readonly #gangs = new Map<string, Gang>()
+  readonly #suspendedMs = new Map<string, number>()
 
-  check({ kind, type, object }: Entry): string | undefined {
+  check({ kind, type, object }: Entry, nowMs: number): string | undefined {
     if (kind !== 'Gang') return undefined
     const gang = object as Gang
     const key = keyOf(gang)
@@ -20,9 +22,13 @@ export class Evictions implements Invariant {
       return undefined
     }
     this.#gangs.set(key, gang)
+    if (!gang.spec.suspend) this.#suspendedMs.delete(key)
+    else if (!this.#suspendedMs.has(key)) this.#suspendedMs.set(key, nowMs)
     const eviction = gang.status?.eviction
     if (eviction === undefined || eviction.at === before?.status?.eviction?.at) return undefined
     if (!gang.spec.preemptible) return `gang ${key} is not preemptible and was asked to leave for ${eviction.by}`
+    const suspendedMs = this.#suspendedMs.get(eviction.by) ?? nowMs
+    if (nowMs - suspendedMs > 10_000) return `gang ${key} was asked to leave for ${eviction.by}, which is suspended`
     const hold = this.#gangs.get(eviction.by)?.status?.hold
     const isNamed = hold?.victims.some((victim) => victim.gang === key && victim.attempt === eviction.attempt) === true
     return isNamed ? undefined : `gang ${key} was asked to leave for ${eviction.by}, which holds nothing of it`

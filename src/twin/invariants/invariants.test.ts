@@ -4,10 +4,13 @@ import type { Entry } from '../../store/history.ts'
 import type { Stored } from '../../store/stored.ts'
 import { Invariants } from './invariants.ts'
 
+/** What is written, when, and by which process. */
+type Write = [kind: KindName, object: Record<string, unknown>, atMs?: number, by?: string]
+
 /** Every rule can break: a rule that nothing breaks says nothing. */
-function told(...writes: [KindName, Record<string, unknown>][]): Invariants {
+function told(...writes: Write[]): Invariants {
   const invariants = new Invariants()
-  for (const [index, [kind, object]] of writes.entries()) {
+  for (const [index, [kind, object, atMs = 0, by]] of writes.entries()) {
     const stored = object as Stored
     const entry: Entry = {
       kind,
@@ -18,7 +21,7 @@ function told(...writes: [KindName, Record<string, unknown>][]): Invariants {
       previous: undefined,
       event: { type: 'MODIFIED', object: stored },
     }
-    invariants.see(entry, 0)
+    invariants.see(entry, atMs, by)
   }
   return invariants
 }
@@ -89,15 +92,101 @@ test('nobody is asked to leave for one that holds nothing of it', () => {
 })
 
 test('a ledger page accounts for all that there was', () => {
-  const status = { capacitySlotMs: 10, entries: [{ slotMs: 6 }], provisional: [{ slotMs: 3 }] }
-  const page = { metadata: { name: 'p' }, status }
-  expect(broken(told(['LedgerPage', page]))).toEqual(['accounts: page p accounts for 9 of 10 slot-milliseconds'])
+  const page = (throughMs: number, capacitySlotMs: number, slotMs: number) => {
+    const status = { slots: 2, throughMs, capacitySlotMs, entries: [{ slotMs }], provisional: [{ slotMs: 3 }] }
+    return { metadata: { name: 'p' }, spec: { node: 'n', accelerator: 'cpu', fromMs: 0 }, status }
+  }
+  expect(broken(told(['LedgerPage', page(5, 10, 6)]))).toEqual([
+    'accounts: page p accounts for 9 of 10 slot-milliseconds',
+  ])
+  expect(broken(told(['LedgerPage', page(5, 10, 7)], ['LedgerPage', page(8, 12, 9)]))).toEqual([
+    'accounts: page p accounts for 2 slot-milliseconds more, and its node had 6',
+  ])
 })
 
 test('nobody writes the same again and again', () => {
-  const writes = Array.from({ length: 400 }, (): [KindName, Record<string, unknown>] => [
-    'Queue',
-    { metadata: { name: 'q' } },
-  ])
+  const writes = Array.from({ length: 400 }, (): Write => ['Queue', { metadata: { name: 'q' } }])
   expect(broken(told(...writes))).toEqual(['calm: Queue /q was written 400 times within 10 s'])
+})
+
+const lease = (holderIdentity: string, leaseTransitions: number) => ({
+  metadata: { name: 'l', namespace: 'm' },
+  spec: { holderIdentity, leaseTransitions, leaseDurationSeconds: 15 },
+})
+
+test('a lease is taken from who was silent, and only its holder writes', () => {
+  const first: Write = ['Lease', lease('control-0', 1)]
+  expect(broken(told(first, ['Lease', lease('control-1', 2), 15_000]))).toEqual([])
+  expect(broken(told(first, ['Lease', lease('control-1', 2), 14_999]))).toEqual([
+    'leaders: control-1 took lease m/l 14999 ms after control-0 wrote it',
+  ])
+  expect(broken(told(first, ['Queue', { metadata: { name: 'q' } }, 0, 'control-1']))).toEqual([
+    'leaders: control-1 writes a Queue, and control-0 leads',
+  ])
+  const invariants = told(first)
+  invariants.seeSent('n0/0', 'Pod', 0)
+  invariants.seeSent('control-0', 'Pod', 0)
+  expect(broken(invariants)).toEqual([])
+  invariants.seeSent('control-1', 'Pod', 0)
+  expect(broken(invariants)).toEqual(['leaders: control-1 writes a Pod, and control-0 leads'])
+})
+
+test('seats lie on nodes that take work, and no pod is bound for a gang that wants none', () => {
+  const cordoned = { metadata: { name: 'n' }, spec: { unschedulable: true } }
+  expect(broken(told(['Node', cordoned], ['Gang', gang('a', {}, { seats: seats('a-0') }), 30_000]))).toEqual([
+    'seats: gang default/a has a seat on n, which has taken no work for 30000 ms',
+  ])
+  const metadata = { name: 'a-0', namespace: 'default', labels: { 'millwright.dev/gang': 'a' } }
+  const suspended = gang('a', { suspend: true }, { seats: seats('a-0') })
+  expect(broken(told(['Gang', suspended], ['Pod', { metadata, spec: { nodeName: 'n' } }, 30_000]))).toEqual([
+    'seats: pod default/a-0 is bound, and its gang wants no seats',
+  ])
+})
+
+const recovery = (record: object) => ({ 'millwright.dev/recovery': JSON.stringify(record) })
+function ofJob(spec: object, status: object, annotations: object = {}) {
+  const { metadata, ...rest } = gang('a', { ...spec }, { ...status })
+  return { ...rest, metadata: { ...metadata, labels: { 'millwright.dev/job': 'a' }, annotations } }
+}
+
+test('a failed attempt is one restart, and says what it failed of', () => {
+  const sits = ofJob({}, { seats: seats('a-0') })
+  const last = { attempt: 1, reason: 'Error', message: 'm', at: '2026-01-01T00:00:00Z' }
+  const counted = recovery({ restarts: 1, last })
+  const after = (before: Record<string, unknown>, now: Record<string, unknown>) =>
+    broken(told(['Gang', before], ['Gang', now]))
+  expect(after(sits, ofJob({ attempt: 2 }, {}, counted))).toEqual([])
+  expect(after(sits, ofJob({ attempt: 2 }, {}))).toEqual([
+    'attempts: gang default/a gave up attempt 1 and does not say why',
+  ])
+  expect(after(ofJob({}, {}), ofJob({ attempt: 2 }, {}, counted))).toEqual([
+    'attempts: gang default/a counts a restart of attempt 1, which never sat',
+  ])
+  const stopping = ofJob({ checkpointRequest: { step: 1, stop: true } }, { seats: seats('a-0') })
+  expect(after(stopping, ofJob({ attempt: 2 }, {}, counted))).toEqual([
+    'attempts: gang default/a was asked to stop, and attempt 1 counts as a restart',
+  ])
+})
+
+test('a pod has the time to stop that it was promised', () => {
+  const pod = (metadata: object) => {
+    const labels = { 'millwright.dev/gang': 'a', 'millwright.dev/attempt': '1' }
+    const whole = { name: 'a-0', namespace: 'default', uid: 'p', labels, ...metadata }
+    return { metadata: whole, spec: { terminationGracePeriodSeconds: 30 }, status: { phase: 'Running' } }
+  }
+  const leaving = pod({ deletionTimestamp: '2026-01-01T00:00:00Z', deletionGracePeriodSeconds: 5 })
+  const writes: Write[] = [
+    ['Gang', gang('a', {}, {})],
+    ['Pod', pod({})],
+  ]
+  expect(broken(told(...writes, ['Pod', leaving, 60_000, 'n0/0']))).toEqual([
+    'grace: pod default/a-0 was promised 30000 ms to stop, and has 5000',
+  ])
+})
+
+test('a service counts no replica that was never ready', () => {
+  const service = { metadata: { name: 's', namespace: 'default' }, spec: {}, status: { readyReplicas: 1 } }
+  expect(broken(told(['InferenceService', service]))).toEqual([
+    'services: service default/s says that 1 replicas are ready, and 0 ever were',
+  ])
 })

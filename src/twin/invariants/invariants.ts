@@ -1,11 +1,15 @@
+import type { KindName } from '../../model/registry.ts'
 import type { Entry } from '../../store/history.ts'
 import { Accounts } from './accounts.ts'
+import { Attempts } from './attempts.ts'
 import { Calm } from './calm.ts'
 import { Checkpoints } from './checkpoints.ts'
 import type { Invariant } from './contract.ts'
 import { Evictions } from './evictions.ts'
+import { Grace } from './grace.ts'
 import { Leaders } from './leaders.ts'
 import { Seats } from './seats.ts'
+import { Services } from './services.ts'
 
 export interface Violation {
   invariant: string
@@ -18,20 +22,41 @@ export interface Violation {
 export class Invariants {
   readonly violations: Violation[] = []
   readonly #checkpoints = new Checkpoints()
-  readonly #all: readonly Invariant[] = [
-    new Seats(),
-    new Leaders(),
-    this.#checkpoints,
-    new Evictions(),
-    new Accounts(),
-    new Calm(),
-  ]
+  readonly #leaders: Leaders
+  readonly #all: readonly Invariant[]
 
-  see(entry: Entry, nowMs: number): void {
+  /** `fencing`: whether the store checks the fences of writes. */
+  constructor({ fencing }: { fencing: boolean } = { fencing: true }) {
+    this.#leaders = new Leaders(fencing)
+    this.#all = [
+      new Seats(),
+      this.#leaders,
+      this.#checkpoints,
+      new Attempts(),
+      new Evictions(),
+      new Grace(),
+      new Services(),
+      new Accounts(),
+      new Calm(),
+    ]
+  }
+
+  see(entry: Entry, nowMs: number, by?: string): void {
     for (const invariant of this.#all) {
-      const message = invariant.check(entry, nowMs)
+      const message = invariant.check(entry, nowMs, by)
       if (message !== undefined) this.add(invariant.name, message, entry.revision, nowMs)
     }
+  }
+
+  /** A process sends a write. */
+  seeSent(by: string, kind: KindName, nowMs: number): void {
+    const message = this.#leaders.sent(by, kind)
+    if (message !== undefined) this.add(this.#leaders.name, message, 0, nowMs)
+  }
+
+  /** An object of storage has rotten: whoever reads it finds it damaged. */
+  seeRotten(key: string, nowMs: number): void {
+    this.#checkpoints.rotten(key, nowMs)
   }
 
   /** An object of storage is about to go. */

@@ -1,33 +1,56 @@
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { Lease } from '../../model/kinds/kubernetes.ts'
+import type { KindName } from '../../model/registry.ts'
 import type { Entry } from '../../store/history.ts'
 import type { Invariant } from './contract.ts'
 import { keyOf } from './seats.ts'
 
 /**
  * At most one leader's decisions take effect. Its epoch only rises, in the lease and on each gang; attempts only rise; and
- * no seats are decided by an epoch that is older than the gang's.
+ * no seats are decided by an epoch that is older than the gang's. The lease is only taken from a holder that was silent for
+ * all of its duration; and a control plane sends no write but while it holds it, nor does one get through that a newer
+ * leader was there for, where the store checks fences.
  */
 export class Leaders implements Invariant {
   readonly name = 'leaders'
+  readonly #fencing: boolean
   readonly #epochs = new Map<string, number>()
   readonly #gangs = new Map<string, { uid: string; attempt: number; epoch: number; seatsAt: string }>()
+  #lease: { holder: string; durationMs: number; writtenMs: number } | undefined
 
-  check({ kind, type, object }: Entry): string | undefined {
-    if (kind === 'Lease') return this.#seeLease(object as Lease)
-    if (kind !== 'Gang') return undefined
-    const gang = object as Gang
-    if (type !== 'DELETED') return this.#seeGang(gang)
-    this.#gangs.delete(keyOf(gang))
-    return undefined
+  constructor(fencing: boolean) {
+    this.#fencing = fencing
   }
 
-  #seeLease(lease: Lease): string | undefined {
+  check({ kind, type, object }: Entry, nowMs: number, by: string | undefined): string | undefined {
+    if (kind === 'Lease') return this.#seeLease(object as Lease, nowMs)
+    const late = this.#fencing ? this.sent(by, kind) : undefined
+    if (kind !== 'Gang') return late
+    const gang = object as Gang
+    if (type !== 'DELETED') return this.#seeGang(gang) ?? late
+    this.#gangs.delete(keyOf(gang))
+    return late
+  }
+
+  /** A process sends a write, or one of it got through. Contenders write the lease itself. */
+  sent(by: string | undefined, kind: KindName): string | undefined {
+    if (by?.startsWith('control') !== true || kind === 'Lease' || by === this.#lease?.holder) return undefined
+    return `${by} writes a ${kind}, and ${this.#lease?.holder} leads`
+  }
+
+  #seeLease(lease: Lease, nowMs: number): string | undefined {
     const key = keyOf(lease)
-    const epoch = lease.spec?.leaseTransitions ?? 0
+    const { leaseTransitions: epoch = 0, holderIdentity: holder = '', leaseDurationSeconds = 0 } = lease.spec ?? {}
     const before = this.#epochs.get(key) ?? 0
+    const last = this.#lease
     this.#epochs.set(key, epoch)
-    return epoch < before ? `the epoch of lease ${key} went back from ${before} to ${epoch}` : undefined
+    this.#lease = { holder, durationMs: leaseDurationSeconds * 1000, writtenMs: nowMs }
+    if (epoch < before) return `the epoch of lease ${key} went back from ${before} to ${epoch}`
+    if (last === undefined || last.holder === '' || last.holder === holder) return undefined
+    const silentMs = nowMs - last.writtenMs
+    return silentMs < last.durationMs
+      ? `${holder} took lease ${key} ${silentMs} ms after ${last.holder} wrote it`
+      : undefined
   }
 
   #seeGang(gang: Gang): string | undefined {

@@ -1,13 +1,14 @@
 import type { Gang, Seat } from '../../model/kinds/gang.ts'
-import type { Pod } from '../../model/kinds/kubernetes.ts'
+import type { Node, Pod } from '../../model/kinds/kubernetes.ts'
 import { label } from '../../model/names.ts'
 import type { Entry } from '../../store/history.ts'
 import type { Invariant } from './contract.ts'
 
 /**
  * No accelerator, or share of one, is promised twice: neither by two gangs' seats, nor by seats and a pod that still
- * lives, nor are seats given on what is held for somebody else. A gang's seats number between its fewest and its most
- * members, and no pod is bound elsewhere than on its seat.
+ * lives, nor are seats given on what is held for somebody else, nor on a node that takes no work. A gang's seats number
+ * between its fewest and its most members, and so does what is held for it; and no pod is bound elsewhere than on its seat,
+ * or for a gang that wants none.
  */
 export class Seats implements Invariant {
   readonly name = 'seats'
@@ -18,14 +19,25 @@ export class Seats implements Invariant {
   /** Seats that a pod has, or had when it was bound. */
   readonly #seats = new Map<string, Seat>()
   readonly #live = new Set<string>()
+  /** Since when nodes take no work, and gangs want no seats. */
+  readonly #closedMs = new Map<string, number>()
+  readonly #suspendedMs = new Map<string, number>()
 
-  check({ kind, type, object }: Entry): string | undefined {
-    if (kind === 'Gang') return this.#seeGang(object as Gang, type === 'DELETED')
-    if (kind === 'Pod') return this.#seePod(object as Pod, type === 'DELETED')
+  check({ kind, type, object }: Entry, nowMs: number): string | undefined {
+    if (kind === 'Node') this.#seeNode(object as Node, nowMs)
+    if (kind === 'Gang') return this.#seeGang(object as Gang, type === 'DELETED', nowMs)
+    if (kind === 'Pod') return this.#seePod(object as Pod, type === 'DELETED', nowMs)
     return undefined
   }
 
-  #seeGang(gang: Gang, isGone: boolean): string | undefined {
+  #seeNode({ metadata, spec, status }: Node, nowMs: number): void {
+    const ready = status?.conditions?.find(({ type }) => type === 'Ready')
+    const isOpen = spec?.unschedulable !== true && (ready === undefined || ready.status === 'True')
+    if (isOpen) this.#closedMs.delete(metadata.name)
+    else if (!this.#closedMs.has(metadata.name)) this.#closedMs.set(metadata.name, nowMs)
+  }
+
+  #seeGang(gang: Gang, isGone: boolean, nowMs: number): string | undefined {
     const key = keyOf(gang)
     const before = this.#gangs.get(key)
     const was = before === undefined ? [] : seatsOf(before)
@@ -34,13 +46,20 @@ export class Seats implements Invariant {
     else this.#gangs.set(key, gang)
     if (before !== undefined) this.#hold(before, -1)
     if (!isGone) this.#hold(gang, 1)
+    if (isGone || !gang.spec.suspend) this.#suspendedMs.delete(key)
+    else if (!this.#suspendedMs.has(key)) this.#suspendedMs.set(key, nowMs)
+    const { hold } = isGone ? {} : (gang.status ?? {})
+    if (hold !== undefined && hold.at !== before?.status?.hold?.at) {
+      const partial = this.#whole(gang, hold.members)
+      if (partial !== undefined) return `${partial}, held`
+    }
     if (sameSeats(was, now)) return undefined
     for (const seat of was) this.#release(podKey(gang, seat.pod), 'seat')
     for (const seat of now) this.#take(podKey(gang, seat.pod), seat)
-    return this.#whole(gang, now) ?? this.#disjoint(gang, now)
+    return this.#whole(gang, now) ?? this.#open(gang, was, now, nowMs) ?? this.#disjoint(gang, now)
   }
 
-  #seePod(pod: Pod, isGone: boolean): string | undefined {
+  #seePod(pod: Pod, isGone: boolean, nowMs: number): string | undefined {
     const key = keyOf(pod)
     const isLive = !isGone && pod.spec.nodeName !== undefined && !isOver(pod)
     if (!isLive) {
@@ -54,8 +73,21 @@ export class Seats implements Invariant {
     const gang = this.#gangs.get(`${pod.metadata.namespace}/${gangName}`)
     const seat = gang === undefined ? undefined : seatsOf(gang).find((one) => one.pod === pod.metadata.name)
     if (seat === undefined) return `pod ${key} is bound, and its gang has no seat for it`
+    const suspendedMs = this.#suspendedMs.get(`${pod.metadata.namespace}/${gangName}`) ?? nowMs
+    if (nowMs - suspendedMs > knownMs) return `pod ${key} is bound, and its gang wants no seats`
     if (seat.node !== pod.spec.nodeName)
       return `pod ${key} is bound to ${pod.spec.nodeName}, its seat is on ${seat.node}`
+    return undefined
+  }
+
+  /** Seats that are new lie on nodes that take work, for all that can be known. */
+  #open(gang: Gang, was: readonly Seat[], now: readonly Seat[], nowMs: number): string | undefined {
+    const before = new Set(was.map(({ node }) => node))
+    for (const { node } of now) {
+      const closedMs = this.#closedMs.get(node) ?? nowMs
+      if (!before.has(node) && nowMs - closedMs > knownMs)
+        return `gang ${keyOf(gang)} has a seat on ${node}, which has taken no work for ${nowMs - closedMs} ms`
+    }
     return undefined
   }
 
@@ -117,6 +149,9 @@ export class Seats implements Invariant {
     return undefined
   }
 }
+
+/** After so long whoever decides has heard of it, or decides no more. */
+const knownMs = 20_000
 
 function seatsOf({ spec, status }: Gang): readonly Seat[] {
   return status?.seats !== undefined && status.seats.attempt === spec.attempt ? status.seats.members : []

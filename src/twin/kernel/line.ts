@@ -1,5 +1,6 @@
 import type { Clock } from '../../base/clock.ts'
 import type { Blobs } from '../../blob/contract.ts'
+import type { KindName } from '../../model/registry.ts'
 import { around } from '../../store/around.ts'
 import type { Stop, Store, WatchSink } from '../../store/contract.ts'
 import { type Process, unreachable } from './process.ts'
@@ -10,8 +11,8 @@ export interface Weather {
   delayMs(): number
   /** A call is given up after so long without an answer. */
   timeoutMs: number
-  /** Called before and after each write that gets through: a place to crash at. */
-  onWrite?(point: 'before' | 'after'): void
+  /** Called as each write is sent, and after it got through: a place to crash at. */
+  onWrite?(point: 'before' | 'after', process: Process, kind: KindName): void
 }
 
 export const fairWeather: Weather = { delayMs: () => 0, timeoutMs: 10_000 }
@@ -26,11 +27,11 @@ export function storeOf(process: Process, store: Store, clock: Clock, weather: W
     return arrive(await ask())
   }
 
-  async function write<T>(ask: () => Promise<T>): Promise<T> {
-    weather.onWrite?.('before')
+  async function write<T>(ask: () => Promise<T>, kind: KindName): Promise<T> {
+    weather.onWrite?.('before', process, kind)
     await send()
     const written = await ask().catch((error: unknown) => ({ error }))
-    weather.onWrite?.('after')
+    weather.onWrite?.('after', process, kind)
     if (isFailure(written)) throw written.error
     return arrive(written)
   }

@@ -84,7 +84,7 @@ class Play {
       isStopped ||= this.#options.goesOn?.(this.#elapsedMs()) === false
       return isStopped || this.#invariants.violations.length > 0
     })
-    if (!isStopped) await twin.ledger?.stop()
+    if (!isStopped) await twin.ledger?.ledger.stop()
     const { violations } = this.#invariants
     if (violations.length > 0) return { kind: 'broken', seed: this.#seed, violations, log: this.#log }
     return isStopped ? { kind: 'stopped' } : { kind: 'played', recording: await this.#recording() }

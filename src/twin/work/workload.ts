@@ -9,6 +9,8 @@ export interface ReplicaModel {
   loadMs: number
   /** From SIGTERM until its streams are done. */
   drainMs: number
+  /** So many of a service's replicas, one after the other, end with an error instead of being ready. */
+  crashes?: number
 }
 
 export interface Performance {
@@ -34,6 +36,8 @@ export interface WorkloadOptions {
 export class SimulatedWorkload implements Workload {
   readonly #options: WorkloadOptions
   readonly #ensembles = new Map<string, Ensemble>()
+  /** Replicas that ended with an error, of those that perform alike. */
+  readonly #crashed = new WeakMap<Performance, number>()
 
   constructor(options: WorkloadOptions) {
     this.#options = options
@@ -47,13 +51,22 @@ export class SimulatedWorkload implements Workload {
   start(pod: SimulatedPod): Program {
     const { performanceOf, isReplica, clock } = this.#options
     const performance = performanceOf(pod.place)
-    if (isReplica(pod.place)) return replica(pod, performance.replica, clock)
+    if (isReplica(pod.place))
+      return this.#crashes(performance)
+        ? crashing(pod, performance.replica, clock)
+        : replica(pod, performance.replica, clock)
     return this.#ensembleOf(pod, performance.training).join(pod)
   }
 
   /** The ranks that a pod computes with; undefined for a replica. */
   ensemble(place: PodPlace): Ensemble | undefined {
     return this.#ensembles.get(attemptOf(place))
+  }
+
+  #crashes(performance: Performance): boolean {
+    const crashed = this.#crashed.get(performance) ?? 0
+    this.#crashed.set(performance, crashed + 1)
+    return crashed < (performance.replica.crashes ?? 0)
   }
 
   #ensembleOf({ place }: SimulatedPod, model: TrainingModel): Ensemble {
@@ -78,6 +91,19 @@ const ensemblesMax = 10_000
 /** The ranks of one attempt find each other by where they store their checkpoints, which names job and attempt. */
 function attemptOf({ namespace, name, attempt, work }: PodPlace): string {
   return work.checkpoints ?? `${namespace}/${name.replace(/-[0-9]+-[0-9]+$/, '')}/${attempt}`
+}
+
+/** It ends when it should have been ready. */
+function crashing(pod: SimulatedPod, { loadMs }: ReplicaModel, clock: Clock): Program {
+  const cancel = clock.after(loadMs, () => pod.exit({ exitCode: 1 }))
+  return {
+    ask: () => {},
+    probe: () => 'it is loading its model',
+    signal: (signal: PodSignal) => {
+      if (signal === 'SIGTERM') pod.exit({ exitCode: 143, signal })
+    },
+    gone: cancel,
+  }
 }
 
 function replica(pod: SimulatedPod, { loadMs, drainMs }: ReplicaModel, clock: Clock): Program {

@@ -1,0 +1,89 @@
+import { attemptOf, stopIsAsked } from '../../control/gangs.ts'
+import { isFinished, requestMsMax, stopAskedAt } from '../../control/training/job.ts'
+import type { Gang } from '../../model/kinds/gang.ts'
+import type { Pod } from '../../model/kinds/kubernetes.ts'
+import type { Report } from '../../model/kinds/report.ts'
+import type { TrainingJob } from '../../model/kinds/training-job.ts'
+import { label } from '../../model/names.ts'
+import type { Entry } from '../../store/history.ts'
+import type { Invariant } from './contract.ts'
+import { keyOf } from './seats.ts'
+
+/** Times are rounded to seconds. */
+const slackMs = 2_000
+/** What only just began, or was only just told, may not have been seen yet by whoever decides. */
+const knownMs = 20_000
+
+/**
+ * Whoever is stopped has the time that it was promised. No pod of the present attempt ends before its grace period is over,
+ * counted from when its job was asked to stop; and a job that tells its steps is given time to write a checkpoint before it
+ * is told to end.
+ */
+export class Grace implements Invariant {
+  readonly name = 'grace'
+  readonly #jobs = new Map<string, TrainingJob>()
+  readonly #gangs = new Map<string, Gang>()
+  readonly #pods = new Map<string, Pod>()
+  /** By pod, since when it runs, and since when it tells steps. */
+  readonly #runsSinceMs = new Map<string, number>()
+  readonly #tellsSinceMs = new Map<string, number>()
+
+  check({ kind, type, object }: Entry, nowMs: number, by: string | undefined): string | undefined {
+    if (kind === 'TrainingJob') this.#jobs.set(keyOf(object as TrainingJob), object as TrainingJob)
+    else if (kind === 'Gang') this.#gangs.set(keyOf(object as Gang), object as Gang)
+    else if (kind === 'Report') this.#seeReport(object as Report, nowMs)
+    else if (kind === 'Pod') return this.#seePod(object as Pod, type === 'DELETED', nowMs, by)
+    return undefined
+  }
+
+  #seeReport({ spec, status }: Report, nowMs: number): void {
+    const uid = spec.pod?.uid
+    if (uid !== undefined && status?.step !== undefined && !this.#tellsSinceMs.has(uid))
+      this.#tellsSinceMs.set(uid, nowMs)
+  }
+
+  #seePod(pod: Pod, isGone: boolean, nowMs: number, by: string | undefined): string | undefined {
+    const uid = pod.metadata.uid ?? ''
+    const before = this.#pods.get(uid)
+    if (isGone) {
+      this.#pods.delete(uid)
+      return undefined
+    }
+    this.#pods.set(uid, pod)
+    const isRunning = pod.status?.phase === 'Running'
+    if (isRunning && !this.#runsSinceMs.has(uid)) this.#runsSinceMs.set(uid, nowMs)
+    const { deletionGracePeriodSeconds: graceSeconds, deletionTimestamp } = pod.metadata
+    const isNew = deletionTimestamp !== undefined && before?.metadata.deletionGracePeriodSeconds !== graceSeconds
+    const isOld = nowMs - (this.#runsSinceMs.get(uid) ?? nowMs) > knownMs
+    if (!isNew || !isRunning || !isOld || by === undefined) return undefined
+    return this.#tooSoon(pod, before, graceSeconds ?? 0, nowMs)
+  }
+
+  #tooSoon(pod: Pod, before: Pod | undefined, graceSeconds: number, nowMs: number): string | undefined {
+    const namespace = pod.metadata.namespace ?? ''
+    const gang = this.#gangs.get(`${namespace}/${pod.metadata.labels?.[label.gang]}`)
+    const job = this.#jobs.get(`${namespace}/${pod.metadata.labels?.[label.job]}`)
+    if (gang === undefined || attemptOf(pod) < gang.spec.attempt) return undefined
+    if (job !== undefined && isFinished(job)) return undefined
+    const askedAt = gang.metadata.annotations?.[stopAskedAt]
+    const askedMs = askedAt === undefined ? nowMs : Date.parse(askedAt)
+    const promisedMs = 1000 * (pod.spec.terminationGracePeriodSeconds ?? 30)
+    const hasMs = nowMs + graceSeconds * 1000 - askedMs
+    const key = keyOf(pod)
+    if (hasMs < promisedMs - slackMs) return `pod ${key} was promised ${promisedMs} ms to stop, and has ${hasMs}`
+    if (job === undefined || !stopIsAsked(gang) || before?.metadata.deletionTimestamp !== undefined) return undefined
+    const heededMs = nowMs - askedMs
+    if (this.#isDeaf(gang, nowMs) || heededMs >= requestMsMax(job) - slackMs) return undefined
+    return `pod ${key} was told to end ${heededMs} ms after its job was asked for a checkpoint`
+  }
+
+  /** Nobody of it tells steps, for all that can be known; or somebody is leaving already. */
+  #isDeaf(gang: Gang, nowMs: number): boolean {
+    const pods = [...this.#pods.values()].filter(
+      (pod) => pod.metadata.labels?.[label.gang] === gang.metadata.name && attemptOf(pod) === gang.spec.attempt,
+    )
+    const leaving = pods.filter(({ metadata }) => metadata.deletionTimestamp !== undefined)
+    if (leaving.length > 1) return true
+    return !pods.some(({ metadata }) => nowMs - (this.#tellsSinceMs.get(metadata.uid ?? '') ?? nowMs) > knownMs)
+  }
+}
