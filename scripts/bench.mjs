@@ -8,4 +8,5 @@ await bundle('bench/main.ts', 'bench/mutants/runner.ts')
 const child = spawn(process.execPath, ['--expose-gc', 'dist/bench/main.js', ...process.argv.slice(2)], {
   stdio: 'inherit',
 })
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal))
 child.on('exit', (code) => process.exit(code ?? 1))
