@@ -38,6 +38,8 @@ export interface TwinOptions {
   history?: number
   /** `by`: the process that wrote it; undefined for somebody at a keyboard. */
   onEntry?(entry: Entry, by: string | undefined): void
+  /** What storage keeps of an object that is put there; as it is when left out. */
+  stored?(key: string, bytes: Uint8Array): Uint8Array
   /** An object of storage is about to go. */
   onDelete?(key: string): void
   onLog?(level: LogLevel, process: string, message: string, fields: Record<string, unknown>): void
@@ -79,7 +81,8 @@ export class Twin {
     this.#options = options
     this.clock = createManualClock(options.startMs ?? startMsDefault)
     this.random = seededRandom(options.seed)
-    this.blobs = createSimulatedBlobs((key) => options.onDelete?.(key))
+    const blobs = createSimulatedBlobs((key) => options.onDelete?.(key))
+    this.blobs = { ...blobs, put: (key, bytes) => blobs.put(key, options.stored?.(key, bytes) ?? bytes) }
     this.#vitals = new Vitals(this.clock)
     this.store = createMemoryStore({
       clock: this.clock,

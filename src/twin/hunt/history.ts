@@ -184,7 +184,9 @@ function drawPerformance(draw: Draw): Performance {
 function drawFaults(draw: Draw, nodes: readonly NodeDescription[], safetyMs: number): Fault[] {
   const meanMs = safetyMs / draw.one([3, 8, 20])
   const faults: Fault[] = []
-  for (let atMs = draw.wait(meanMs); atMs < safetyMs * 0.9; atMs += draw.wait(meanMs)) {
+  // Often one comes with another.
+  const next = (): number => (draw.chance(0.3) ? draw.int(0, 3000) : draw.wait(meanMs))
+  for (let atMs = draw.wait(meanMs); atMs < safetyMs * 0.9; atMs += next()) {
     const node = draw.one(nodes).name
     const when = { atMs: Math.round(atMs), forMs: Math.round(draw.wait(draw.one([2_000, 20_000, 90_000]))) }
     const kind = draw.one([...kinds])

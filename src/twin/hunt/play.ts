@@ -41,6 +41,7 @@ export async function play(seed: number, options: PlayOptions = {}): Promise<Pla
 /** What runs after the faults is given so long; all jobs of a history take a fraction of it. */
 const livenessMs = 8 * 3_600_000
 const logMax = 200
+const rotten = new TextEncoder().encode('rotten')
 
 class Play {
   readonly #seed: number
@@ -51,6 +52,7 @@ class Play {
   readonly #log: string[] = []
   readonly #twin: Twin
   readonly #performances = new Map<string, Performance>()
+  #isNextRotten = false
   #writes = 0
   #leaders = 0
   #crashAt: { writes: number; point: 'before' | 'after'; forMs: number } | undefined
@@ -77,6 +79,7 @@ class Play {
         this.#invariants.see(entry, atMs, by)
         if (this.#options.onLine !== undefined) this.#say(`${entry.type} ${entry.kind}${entry.key} ${entry.revision}`)
       },
+      stored: (key, bytes) => this.#stored(key, bytes),
       onDelete: (key) => this.#invariants.seeDeleted(key, this.#twin.clock.now()),
       onLog: (level, process, message, fields) => {
         if (message === 'leading') this.#leaders++
@@ -234,13 +237,25 @@ class Play {
     }
   }
 
+  /** The next checkpoint arrives damaged, or one that is there is damaged from now on. */
   async #rot(pick: number): Promise<void> {
+    if (pick % 2 === 0) {
+      this.#isNextRotten = true
+      return
+    }
     const { blobs, clock } = this.#twin
     const stored = await blobs.list('checkpoints/')
     const chosen = stored[pick % Math.max(1, stored.length)]
     if (chosen === undefined) return
-    await blobs.put(chosen.key, new TextEncoder().encode('rotten'))
+    await blobs.put(chosen.key, rotten)
     this.#invariants.seeRotten(chosen.key, clock.now())
+  }
+
+  #stored(key: string, bytes: Uint8Array): Uint8Array {
+    if (!this.#isNextRotten || !key.startsWith('checkpoints/')) return bytes
+    this.#isNextRotten = false
+    this.#invariants.seeRotten(key, Number.NEGATIVE_INFINITY)
+    return rotten
   }
 
   async #suspendJob(pick: number, forMs: number): Promise<void> {
