@@ -34,6 +34,7 @@ export type Fault = { atMs: number; forMs: number } & (
   | { kind: 'crash control' | 'pause control' | 'cut control' }
   /** At its n-th write from then on, before or after it got through. */
   | { kind: 'crash control at write'; writes: number; point: 'before' | 'after' }
+  | { kind: 'crash agent at write'; node: string; writes: number; point: 'before' | 'after' }
   | { kind: 'crash agent' | 'pause agent' | 'cut agent' | 'lose node' | 'slow node'; node: string }
   | { kind: 'kill rank' | 'hang rank' | 'fail rank'; pick: number }
   | { kind: 'crash ledger' | 'pause ledger' | 'cut ledger' }
@@ -192,6 +193,8 @@ function drawFaults(draw: Draw, nodes: readonly NodeDescription[], safetyMs: num
     const kind = draw.one([...kinds])
     if (kind === 'crash control at write')
       faults.push({ ...when, kind, writes: draw.int(1, 30), point: draw.one(['before', 'after'] as const) })
+    else if (kind === 'crash agent at write')
+      faults.push({ ...when, kind, node, writes: draw.int(1, 8), point: draw.one(['before', 'after'] as const) })
     else if (isOfOne(kind)) faults.push({ ...when, kind, pick: draw.int(0, 1_000_000) })
     else if (isOfNode(kind)) faults.push({ ...when, kind, node })
     else faults.push({ ...when, kind })
@@ -206,6 +209,7 @@ const kinds = [
   'pause control',
   'cut control',
   'crash agent',
+  'crash agent at write',
   'pause agent',
   'cut agent',
   'lose node',

@@ -56,6 +56,7 @@ class Play {
   #writes = 0
   #leaders = 0
   #crashAt: { writes: number; point: 'before' | 'after'; forMs: number } | undefined
+  #agentCrashAt: { node: string; writes: number; point: 'before' | 'after'; forMs: number } | undefined
   /** What mends the faults that still last. */
   readonly #open = new Set<() => void | Promise<void>>()
 
@@ -145,6 +146,7 @@ class Play {
         if (point === 'before' && process.state === 'running')
           this.#invariants.seeSent(process.name, kind, this.#twin.clock.now())
         this.#failAt(point)
+        this.#failAgentAt(point, process.name)
       },
     }
   }
@@ -156,6 +158,13 @@ class Play {
     this.#crashControl(at.forMs)
   }
 
+  #failAgentAt(point: 'before' | 'after', process: string): void {
+    const at = this.#agentCrashAt
+    if (at === undefined || at.point !== point || !process.startsWith(`${at.node}/`) || --at.writes > 0) return
+    this.#agentCrashAt = undefined
+    this.#strikeNode('crash agent', at.node, at.forMs)
+  }
+
   #strike(fault: Fault): void {
     this.#say(`fault: ${JSON.stringify(fault)}`)
     const { kind, forMs } = fault
@@ -163,6 +172,7 @@ class Play {
       this.#twin.controls.find((one) => one.control.leading() && one.process.state === 'running') ??
       this.#twin.controls.findLast(({ process }) => process.state === 'running')
     if (kind === 'crash control at write') this.#crashAt = { writes: fault.writes, point: fault.point, forMs }
+    else if (kind === 'crash agent at write') this.#agentCrashAt = { ...fault }
     else if (kind === 'crash control') this.#crashControl(forMs)
     else if (kind === 'pause control' && control !== undefined) {
       control.process.pause()
@@ -298,6 +308,7 @@ class Play {
   async #mendAll(): Promise<void> {
     this.#say('the faults are over')
     this.#crashAt = undefined
+    this.#agentCrashAt = undefined
     for (const mend of [...this.#open]) void mend()
     await this.#twin.run(1000)
     // A leader that was told to stop leading may have died with it.

@@ -131,6 +131,21 @@ test('a lease is taken from who was silent, and only its holder writes', () => {
   expect(broken(invariants)).toEqual(['leaders: control-1 writes a Pod, and control-0 leads'])
 })
 
+test('a leader that seats somebody has its epoch on all that could still be seated', () => {
+  const waits = gang('b', {}, { epoch: 1 })
+  const taken: Write[] = [
+    ['Lease', lease('control-0', 1)],
+    ['Gang', waits],
+    ['Gang', gang('a', {}, { epoch: 1 })],
+    ['Lease', lease('control-1', 2), 15_000],
+  ]
+  const seated: Write = ['Gang', gang('a', {}, { epoch: 2, seats: seats('a-0', 2) }), 16_000]
+  expect(broken(told(...taken, ['Gang', gang('b', {}, { epoch: 2 }), 15_500], seated))).toEqual([])
+  expect(broken(told(...taken, seated))).toEqual([
+    'leaders: epoch 2 seats gang default/a, and epoch 1 could still seat gang default/b',
+  ])
+})
+
 test('seats lie on nodes that take work, and no pod is bound for a gang that wants none', () => {
   const cordoned = { metadata: { name: 'n' }, spec: { unschedulable: true } }
   expect(broken(told(['Node', cordoned], ['Gang', gang('a', {}, { seats: seats('a-0') }), 30_000]))).toEqual([
