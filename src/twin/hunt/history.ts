@@ -54,7 +54,7 @@ export function drawHistory(random: Random): History {
   return {
     nodes,
     queues,
-    standbys: fleet.int(0, 1),
+    standbys: fleet.one([0, 1, 1, 2]),
     leaseSeconds: fleet.one([4, 15]),
     fencing: fleet.chance(0.7),
     history: fleet.one([40, 200, 10_000]),
@@ -117,9 +117,11 @@ function drawArrivals(
   safetyMs: number,
 ): Arrival[] {
   const slots = nodes.reduce((sum, node) => sum + node.slots, 0)
+  // Whoever comes together has to share.
+  const withinMs = safetyMs * draw.one([0.05, 0.2, 0.7])
   const names = queues.length === 0 ? ['default'] : ['left', 'right']
   return Array.from({ length: draw.int(2, 7) }, (_, index) => {
-    const atMs = draw.int(0, Math.floor(safetyMs * 0.7))
+    const atMs = draw.int(0, Math.floor(withinMs))
     const performance = drawPerformance(draw)
     const common = { queue: draw.one(names) }
     if (draw.chance(0.2)) {
