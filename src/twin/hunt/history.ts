@@ -51,21 +51,25 @@ export function drawHistory(random: Random): History {
   const nodes = Array.from({ length: fleet.int(2, 6) }, (_, index) => nodeNamed(`n${index}`, fleet))
   const queues = drawQueues(drawFrom(random.split('queues')), nodes)
   const safetyMs = 1000 * fleet.int(600, 2400)
+  const fencing = fleet.chance(0.7)
   return {
     nodes,
     queues,
     standbys: fleet.one([0, 1, 1, 2]),
     leaseSeconds: fleet.one([4, 15]),
-    fencing: fleet.chance(0.7),
+    fencing,
     history: fleet.one([40, 200, 10_000]),
     delay: line.chance(0.5)
       ? { chance: 0, msMax: 0 }
-      : { chance: line.one([0.02, 0.2, 1]), msMax: line.one([5, 50, 2000]) },
+      : { chance: line.one([0.02, 0.2, 1]), msMax: line.one(fencing ? [5, 50, 2000, slowMs] : [5, 50, 2000]) },
     arrivals: drawArrivals(drawFrom(random.split('work')), queues, nodes, safetyMs),
     faults: drawFaults(drawFrom(random.split('faults')), nodes, safetyMs),
     safetyMs,
   }
 }
+
+/** Longer than a lease: what a leader sent arrives when another leads. Only fences keep it out. */
+const slowMs = 15_000
 
 function nodeNamed(name: string, draw: Draw): NodeDescription {
   return {

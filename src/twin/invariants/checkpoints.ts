@@ -119,7 +119,7 @@ export class Checkpoints implements Invariant {
 type Committed = NonNullable<NonNullable<Gang['status']>['checkpoint']>
 
 /** Whoever looked before may write after. */
-const seenMs = 20_000
+const seenMs = 60_000
 
 function committedBefore(gang: Gang | undefined): string[] {
   return gang === undefined ? [] : committedOf(gang).map(({ manifests }) => manifests.join())

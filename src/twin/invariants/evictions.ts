@@ -28,7 +28,7 @@ export class Evictions implements Invariant {
     if (eviction === undefined || eviction.at === before?.status?.eviction?.at) return undefined
     if (!gang.spec.preemptible) return `gang ${key} is not preemptible and was asked to leave for ${eviction.by}`
     const suspendedMs = this.#suspendedMs.get(eviction.by) ?? nowMs
-    if (nowMs - suspendedMs > 10_000) return `gang ${key} was asked to leave for ${eviction.by}, which is suspended`
+    if (nowMs - suspendedMs > 60_000) return `gang ${key} was asked to leave for ${eviction.by}, which is suspended`
     const hold = this.#gangs.get(eviction.by)?.status?.hold
     const isNamed = hold?.victims.some((victim) => victim.gang === key && victim.attempt === eviction.attempt) === true
     return isNamed ? undefined : `gang ${key} was asked to leave for ${eviction.by}, which holds nothing of it`

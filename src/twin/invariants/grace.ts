@@ -12,7 +12,7 @@ import { keyOf } from './seats.ts'
 /** Times are rounded to seconds. */
 const slackMs = 2_000
 /** What only just began, or was only just told, may not have been seen yet by whoever decides. */
-const knownMs = 20_000
+const knownMs = 60_000
 
 /**
  * Whoever is stopped has the time that it was promised. No pod of the present attempt ends before its grace period is over,

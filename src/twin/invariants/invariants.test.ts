@@ -148,12 +148,12 @@ test('a leader that seats somebody has its epoch on all that could still be seat
 
 test('seats lie on nodes that take work, and no pod is bound for a gang that wants none', () => {
   const cordoned = { metadata: { name: 'n' }, spec: { unschedulable: true } }
-  expect(broken(told(['Node', cordoned], ['Gang', gang('a', {}, { seats: seats('a-0') }), 30_000]))).toEqual([
-    'seats: gang default/a has a seat on n, which has taken no work for 30000 ms',
+  expect(broken(told(['Node', cordoned], ['Gang', gang('a', {}, { seats: seats('a-0') }), 70_000]))).toEqual([
+    'seats: gang default/a has a seat on n, which has taken no work for 70000 ms',
   ])
   const metadata = { name: 'a-0', namespace: 'default', labels: { 'millwright.dev/gang': 'a' } }
   const suspended = gang('a', { suspend: true }, { seats: seats('a-0') })
-  expect(broken(told(['Gang', suspended], ['Pod', { metadata, spec: { nodeName: 'n' } }, 30_000]))).toEqual([
+  expect(broken(told(['Gang', suspended], ['Pod', { metadata, spec: { nodeName: 'n' } }, 70_000]))).toEqual([
     'seats: pod default/a-0 is bound, and its gang wants no seats',
   ])
 })
@@ -194,7 +194,7 @@ test('a pod has the time to stop that it was promised', () => {
     ['Gang', gang('a', {}, {})],
     ['Pod', pod({})],
   ]
-  expect(broken(told(...writes, ['Pod', leaving, 60_000, 'n0/0']))).toEqual([
+  expect(broken(told(...writes, ['Pod', leaving, 90_000, 'n0/0']))).toEqual([
     'grace: pod default/a-0 was promised 30000 ms to stop, and has 5000',
   ])
 })

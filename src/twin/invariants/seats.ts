@@ -151,7 +151,7 @@ export class Seats implements Invariant {
 }
 
 /** After so long whoever decides has heard of it, or decides no more. */
-const knownMs = 20_000
+const knownMs = 60_000
 
 function seatsOf({ spec, status }: Gang): readonly Seat[] {
   return status?.seats !== undefined && status.seats.attempt === spec.attempt ? status.seats.members : []
