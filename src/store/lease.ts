@@ -11,7 +11,7 @@ import type { Fence, Ref, Store } from './contract.ts'
  * only after a long pause starts its count anew, as it cannot know what it slept through.
  */
 export interface LeaseHolder {
-  /** The epoch, when we hold the lease now; undefined while somebody else does. */
+  /** A new epoch, when we hold the lease now, also if we did before: what was sent under the old one is void. Else undefined. */
   acquire(): Promise<number | undefined>
   /** False: lost, and whatever we led we lead no longer. A failing store throws; then `holds()` decides. */
   renew(): Promise<boolean>
@@ -40,11 +40,9 @@ export function createLeaseHolder({ store, clock, ref, identity, durationMs }: L
     const askedAtMs = clock.now()
     const lease = await store.get('Lease', ref)
     if (lease === undefined) return won(askedAtMs, await store.create('Lease', leaseFor(1)))
-    if (held !== undefined && isOurs(lease, held.epoch)) {
-      return (await renew()) ? held?.epoch : undefined
-    }
+    const isStillOurs = held !== undefined && isOurs(lease, held.epoch)
     held = undefined
-    if (isHeld(lease) && !isSilent(lease)) return undefined
+    if (!isStillOurs && isHeld(lease) && !isSilent(lease)) return undefined
     return won(askedAtMs, await store.update('Lease', takenOver(lease)))
   }
 

@@ -52,6 +52,7 @@ export function drawHistory(random: Random): History {
   const queues = drawQueues(drawFrom(random.split('queues')), nodes)
   const safetyMs = 1000 * fleet.int(600, 2400)
   const fencing = fleet.chance(0.7)
+  const isSlow = fencing && line.chance(0.1)
   return {
     nodes,
     queues,
@@ -59,9 +60,11 @@ export function drawHistory(random: Random): History {
     leaseSeconds: fleet.one([4, 15]),
     fencing,
     history: fleet.one([40, 200, 10_000]),
-    delay: line.chance(0.5)
-      ? { chance: 0, msMax: 0 }
-      : { chance: line.one([0.02, 0.2, 1]), msMax: line.one(fencing ? [5, 50, 2000, slowMs] : [5, 50, 2000]) },
+    delay: isSlow
+      ? { chance: 0.01, msMax: slowMs }
+      : line.chance(0.5)
+        ? { chance: 0, msMax: 0 }
+        : { chance: line.one([0.02, 0.2, 1]), msMax: line.one([5, 50, 2000]) },
     arrivals: drawArrivals(drawFrom(random.split('work')), queues, nodes, safetyMs),
     faults: drawFaults(drawFrom(random.split('faults')), nodes, safetyMs),
     safetyMs,

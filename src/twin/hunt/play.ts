@@ -262,7 +262,10 @@ class Play {
   }
 
   #stored(key: string, bytes: Uint8Array): Uint8Array {
-    if (!this.#isNextRotten || !key.startsWith('checkpoints/')) return bytes
+    if (!this.#isNextRotten || !key.startsWith('checkpoints/')) {
+      this.#invariants.seeRotten(key, undefined)
+      return bytes
+    }
     this.#isNextRotten = false
     this.#invariants.seeRotten(key, Number.NEGATIVE_INFINITY)
     return rotten

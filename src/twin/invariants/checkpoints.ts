@@ -43,8 +43,9 @@ export class Checkpoints implements Invariant {
     return undefined
   }
 
-  rotten(key: string, nowMs: number): void {
-    this.#rotten.set(key, nowMs)
+  rotten(key: string, sinceMs: number | undefined): void {
+    if (sinceMs === undefined) this.#rotten.delete(key)
+    else this.#rotten.set(key, sinceMs)
   }
 
   #seeReport({ spec, status }: Report): void {

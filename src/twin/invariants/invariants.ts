@@ -54,9 +54,9 @@ export class Invariants {
     if (message !== undefined) this.add(this.#leaders.name, message, 0, nowMs)
   }
 
-  /** An object of storage has rotten: whoever reads it finds it damaged. */
-  seeRotten(key: string, nowMs: number): void {
-    this.#checkpoints.rotten(key, nowMs)
+  /** An object of storage has been damaged since then; undefined: it is stored anew, whole. */
+  seeRotten(key: string, sinceMs: number | undefined): void {
+    this.#checkpoints.rotten(key, sinceMs)
   }
 
   /** An object of storage is about to go. */
