@@ -1,5 +1,3 @@
-import { readdirSync, statSync } from 'node:fs'
-import { join } from 'node:path'
 import type { Client } from '../../api/client.ts'
 import { messageOf } from '../../base/errors.ts'
 import { formatErrors, readDocuments, type TextFile, type Written } from '../../compile/documents.ts'
@@ -11,7 +9,7 @@ import { choose, connectTo } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
 import type { Global } from '../global.ts'
 import { plain, useColor } from '../output.ts'
-import { readText } from '../read-text.ts'
+import { textsOf } from '../texts-of.ts'
 
 interface FileOptions {
   file: string[]
@@ -79,21 +77,6 @@ function readTexts(texts: readonly TextFile[], namespace: string): Written[] {
     )
   }
   return read.documents.map((document) => document.object)
-}
-
-export function textsOf(files: string[]): TextFile[] {
-  if (files.length === 0) throw new Exit(exit.usage, 'name at least one file with -f (or - for standard input).')
-  return files.flatMap(filesIn).map((name) => ({ name: name === '-' ? 'standard input' : name, text: readText(name) }))
-}
-
-/** Of a folder: its YAML and JSON files, by name; what lies in folders below it is not read. */
-function filesIn(name: string): string[] {
-  if (name === '-' || statSync(name, { throwIfNoEntry: false })?.isDirectory() !== true) return [name]
-  const found = readdirSync(name, { withFileTypes: true }).filter(
-    (entry) => !entry.isDirectory() && /\.(ya?ml|json)$/.test(entry.name),
-  )
-  if (found.length === 0) throw new Exit(exit.usage, `${name} holds no *.yaml, *.yml or *.json.`)
-  return found.map((entry) => join(name, entry.name)).toSorted()
 }
 
 async function planAgainst(client: Client, wanted: Written[]): Promise<Change[]> {

@@ -21,7 +21,7 @@ import { Exit, exit } from '../exit.ts'
 import type { Global } from '../global.ts'
 import { dump, plain, table } from '../output.ts'
 import { readTable } from '../read-table.ts'
-import { textsOf } from './apply.ts'
+import { textsOf } from '../texts-of.ts'
 
 interface Options {
   file: string[]

@@ -1,10 +1,10 @@
 import { createReadStream } from 'node:fs'
 import { createInterface } from 'node:readline'
-import { type DecisionLine, DecisionReplay, type Difference } from '../../control/scheduling/decisions.ts'
 import { factoryDir, pathsIn } from '../../runtime/paths.ts'
 import type { Verdict } from '../../scheduler/contract.ts'
 import { createScheduler } from '../../scheduler/scheduler.ts'
 import { counted } from '../../scheduler/why/counted.ts'
+import { DecisionReplay, type Difference, readDecisionLine } from '../../twin/replay/replay.ts'
 import { oneOf, wholeNumber } from '../arguments.ts'
 import { Exit, exit } from '../exit.ts'
 import type { Global } from '../global.ts'
@@ -48,12 +48,12 @@ export async function replay(file: string | undefined, options: Options, global:
 }
 
 /** Of a factory that was killed the last line may be half of one; the next term begins anew. */
-async function* linesOf(path: string): AsyncGenerator<DecisionLine> {
+async function* linesOf(path: string): AsyncGenerator<NonNullable<ReturnType<typeof readDecisionLine>>> {
   let [number, torn] = [0, 0]
   try {
     for await (const text of createInterface({ input: createReadStream(path), crlfDelay: Number.POSITIVE_INFINITY })) {
       number++
-      const line = read(text)
+      const line = readDecisionLine(text)
       if (torn > 0 && (line === undefined || !('epoch' in line)))
         throw new Exit(exit.usage, `${path}:${torn}: is no line of a record of decisions.`)
       torn = line === undefined ? number : 0
@@ -64,22 +64,6 @@ async function* linesOf(path: string): AsyncGenerator<DecisionLine> {
     if (error instanceof Exit || code === undefined) throw error
     throw new Exit(exit.usage, `cannot read ${path}: ${whyUnread(code)}.`)
   }
-}
-
-function read(text: string): DecisionLine | undefined {
-  try {
-    const line: unknown = JSON.parse(text)
-    if (typeof line !== 'object' || line === null) return undefined
-    const isLine = 'epoch' in line || ('base' in line && Array.isArray(line.base)) || isBatch(line)
-    return isLine ? (line as DecisionLine) : undefined
-  } catch {
-    return undefined
-  }
-}
-
-function isBatch(line: object): boolean {
-  const { inputs, nowMs, verdicts } = line as Record<string, unknown>
-  return Array.isArray(inputs) && typeof nowMs === 'number' && Array.isArray(verdicts)
 }
 
 function logged({ batches, nowMs }: DecisionReplay, verdicts: readonly Verdict[]): string[] {

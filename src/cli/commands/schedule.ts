@@ -9,7 +9,7 @@ import { oneOf } from '../arguments.ts'
 import { Exit, exit } from '../exit.ts'
 import type { Global } from '../global.ts'
 import { dump, plain, shortList, table } from '../output.ts'
-import { textsOf } from './apply.ts'
+import { textsOf } from '../texts-of.ts'
 
 interface ScheduleOptions {
   file: string[]
