@@ -170,7 +170,7 @@ export async function startFactory(config: FactoryConfig): Promise<Factory> {
       }),
     )
     stops.push(() => endAll(agents, hurry.signal))
-    const decisions = openDecisionFile(paths.decisions)
+    const decisions = openDecisionFile(paths.decisions, log)
     stops.push(() => decisions.close())
     const control = startControl({
       decisions,

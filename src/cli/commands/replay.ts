@@ -47,14 +47,14 @@ export async function replay(file: string | undefined, options: Options, global:
     throw new Exit(exit.failed, 'this scheduler decides otherwise than the one that was recorded.')
 }
 
-/** Of a factory that was killed the last line may be half of one; the next term begins anew. */
+/** Of a factory that was killed, or whose disk was full, a line may be half of one; what follows begins anew. */
 async function* linesOf(path: string): AsyncGenerator<NonNullable<ReturnType<typeof readDecisionLine>>> {
   let [number, torn] = [0, 0]
   try {
     for await (const text of createInterface({ input: createReadStream(path), crlfDelay: Number.POSITIVE_INFINITY })) {
       number++
       const line = readDecisionLine(text)
-      if (torn > 0 && (line === undefined || !('epoch' in line)))
+      if (torn > 0 && (line === undefined || 'inputs' in line))
         throw new Exit(exit.usage, `${path}:${torn}: is no line of a record of decisions.`)
       torn = line === undefined ? number : 0
       if (line !== undefined) yield line
