@@ -102,6 +102,10 @@ describe('random histories on nearly full fleets', () => {
     expect(playGame(seed, moves).rests).toBeGreaterThan(0)
   })
 
+  test('who waits for a replica to move does not wait for ever where its queue is stopped meanwhile', () => {
+    expect(playGame(2_007_058, 200, { hasMoves: true }).rests).toBeGreaterThan(0)
+  })
+
   test.each(brokenWithMoves)('seed %i, which broke a rule once, with moves', (seed, moves, hasLimits) => {
     expect(playGame(unscrambled(seed), moves, { hasLimits, hasMoves: true }).rests).toBeGreaterThan(0)
   })

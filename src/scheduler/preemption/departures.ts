@@ -1,6 +1,7 @@
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { Victim } from '../contract.ts'
 import { type GangState, type Kept, movesTo, victimsOf } from '../gangs.ts'
+import { queueBlock } from '../line/admission.ts'
 import { type Blocked, isPreempting, preemptingReason } from '../line/line.ts'
 import type { State } from '../state.ts'
 import { preemptingMessage } from '../why/reasons.ts'
@@ -123,11 +124,17 @@ export class Departures {
     return hold?.attempt === spec.attempt ? hold.victims.filter((victim) => this.#isAwaited(victim)) : none
   }
 
-  /** Not one that stays for good: what was kept elsewhere is lost, and there is no room for whoever was to come in its place. */
+  /**
+   * Not one that stays for good: what was kept elsewhere is lost and there is no room for whoever was to come in its place, or
+   * its queue lets nobody in.
+   */
   #isAwaited(victim: Victim): boolean {
-    const { line } = this.#state
-    const replacement = this.#state.nextSeats.replacementOf(victim.gang)
-    const isStuck = replacement !== undefined && line.laneOf(replacement)?.blocked?.verdict.kind === 'shortage'
+    const { line, gangs, queues, nextSeats } = this.#state
+    const replacement = gangs.get(nextSeats.replacementOf(victim.gang) ?? '')
+    const isStuck =
+      replacement !== undefined &&
+      (line.laneOf(replacement.key)?.blocked?.verdict.kind === 'shortage' ||
+        queueBlock(queues, replacement.object) !== undefined)
     return !isStuck && this.#state.holdsStill(victim)
   }
 
