@@ -99,7 +99,15 @@ function played(jobs: readonly PastJob[]): { fates: ReadonlyMap<string, Fate>; s
   const see = (atMs: number, scene: Scene) => {
     if (atMs >= warmUpMs && atMs + horizonMs <= lastMs) scenes.push([atMs, scene])
   }
-  const none = drawsOf(1, { horizonMs: 0, nowMs: 0, nodeFailures: 0, history: [], queues: [], model: 'V100' })
+  const none = drawsOf(1, {
+    horizonMs: 0,
+    nowMs: 0,
+    nodeFailures: 0,
+    history: [],
+    queues: [],
+    model: 'V100',
+    perNode: 8,
+  })
   const scene = { nodes, queues: [queueOf('Age')], gangs: [], pods: [] }
   const { fates } = courseOf(
     scene,

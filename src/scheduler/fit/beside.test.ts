@@ -2,13 +2,14 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { nodeLevel } from '../../model/fabric.ts'
 import type { Node } from '../../model/kinds/kubernetes.ts'
-import { annotation, label } from '../../model/names.ts'
+import { label } from '../../model/names.ts'
 import { Fleet } from '../fleet/fleet.ts'
 import type { NodeState } from '../fleet/nodes.ts'
 import { groupOf } from '../gang.fixture.ts'
 import { costTo, distanceTo, least, lostTo, nearTo, roomBeside } from './beside.ts'
 import { claimOn } from './claims.ts'
 import { demandOf } from './demand.ts'
+import { nodeWith } from './node.fixture.ts'
 import type { Placed } from './search.ts'
 
 const here = { gang: 'default/g', queue: 'default', occupant: undefined }
@@ -23,23 +24,13 @@ interface Machine {
   gib?: number
 }
 
-function nodeOf(name: string, { zone, block, rack, gpus = {}, cpu = 8, gib = 8 }: Machine): Node {
+function nodeOf(name: string, { zone, block, rack, gpus = {}, cpu, gib }: Machine): Node {
   const devices = Object.entries(gpus).flatMap(([model, { idle, used = 0, ill = 0 }]) => [
     ...Array.from({ length: used + idle }, (_, at) => ({ id: `${model}-${at}`, model, healthy: true })),
     ...Array.from({ length: ill }, (_, at) => ({ id: `${model}-ill-${at}`, model, healthy: false })),
   ])
   const labels = { [label.zone]: zone, [label.block]: block, [label.rack]: rack }
-  const said = Object.entries(labels).flatMap(([key, value]) => (value === undefined ? [] : [[key, value]]))
-  return {
-    apiVersion: 'v1',
-    kind: 'Node',
-    metadata: {
-      name,
-      labels: Object.fromEntries(said),
-      annotations: { [annotation.nodeDevices]: JSON.stringify(devices) },
-    },
-    status: { allocatable: { cpu: String(cpu), memory: `${gib}Gi` } },
-  }
+  return nodeWith(name, labels, devices, { cpu, gib })
 }
 
 function fleetOf(machines: readonly Machine[]): Fleet {

@@ -2,13 +2,14 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { levelNamed, nodeLevel } from '../../model/fabric.ts'
 import type { Node } from '../../model/kinds/kubernetes.ts'
-import { annotation, label } from '../../model/names.ts'
+import { label } from '../../model/names.ts'
 import { Fleet } from '../fleet/fleet.ts'
 import type { NodeState } from '../fleet/nodes.ts'
 import type { Slice } from '../fleet/rooms.ts'
 import { groupOf } from '../gang.fixture.ts'
 import { demandOf } from './demand.ts'
 import { type Choosing, domainsFor, isInside, type Within } from './domains.ts'
+import { nodeWith } from './node.fixture.ts'
 import type { Part, Place } from './parts.ts'
 
 /** Checked against the rule, written down plainly over nodes and their labels. */
@@ -233,15 +234,5 @@ function nodeOf(name: string, { block, rack, row, isLiked, gpus }: Machine): Nod
     Array.from({ length: count }, (_, index) => ({ id: `${model}-${index}`, model, healthy: true })),
   )
   const labels = { [label.block]: block, [label.rack]: rack, row, disk: isLiked ? 'nvme' : undefined }
-  const said = Object.entries(labels).flatMap(([key, value]) => (value === undefined ? [] : [[key, value]]))
-  return {
-    apiVersion: 'v1',
-    kind: 'Node',
-    metadata: {
-      name,
-      labels: Object.fromEntries(said),
-      annotations: { [annotation.nodeDevices]: JSON.stringify(devices) },
-    },
-    status: { allocatable: { cpu: '8', memory: '8Gi' } },
-  }
+  return nodeWith(name, labels, devices)
 }

@@ -4,7 +4,7 @@ import type { Node } from '../../model/kinds/kubernetes.ts'
 import type { Queue } from '../../model/kinds/queue.ts'
 import { millwrightVersion } from '../../model/metadata.ts'
 import { label } from '../../model/names.ts'
-import type { PastJob } from '../import/past-job.ts'
+import { membersOf, type PastJob } from '../import/past-job.ts'
 
 /** What nobody knows of the coming hours, as one seed has it: the same for a change and for the state without it. */
 export interface Draws {
@@ -32,6 +32,8 @@ export interface DrawOptions {
   queues: readonly Queue[]
   /** What jobs ask for that do not say. */
   model: string
+  /** Accelerators of the largest node. */
+  perNode: number
 }
 
 export function drawsOf(seed: number, options: DrawOptions): Draws {
@@ -64,7 +66,7 @@ function failureTimes(random: Random, { horizonMs, nodeFailures }: DrawOptions):
 }
 
 /** A stretch of the history as long as the horizon, so that night and day, and bursts, stay what they were. */
-function arrivalsIn(random: Random, { history, horizonMs, nowMs, queues, model }: DrawOptions): Arrival[] {
+function arrivalsIn(random: Random, { history, horizonMs, nowMs, queues, model, perNode }: DrawOptions): Arrival[] {
   const spanMs = 1000 * (history.at(-1)?.submitSeconds ?? 0)
   if (history.length === 0 || spanMs === 0) return []
   const fromMs = random.float() * Math.max(0, spanMs - horizonMs)
@@ -75,22 +77,22 @@ function arrivalsIn(random: Random, { history, horizonMs, nowMs, queues, model }
     if (atMs < 0 || atMs > horizonMs) return []
     const queue = byName.get(job.queue ?? '') ?? otherwise
     if (queue === undefined) return []
-    return [{ atMs, seconds: job.durationSeconds, gang: gangOf(job, index, { queue, model, atMs: nowMs + atMs }) }]
+    return [
+      { atMs, seconds: job.durationSeconds, gang: gangOf(job, index, { queue, model, perNode, atMs: nowMs + atMs }) },
+    ]
   })
 }
 
-/** On as many nodes as it was, or on few. */
-function gangOf(job: PastJob, index: number, at: { queue: Queue; model: string; atMs: number }): Gang {
-  const { gpus, nodes, model = at.model, priority = 0 } = job
-  const each = nodes !== undefined && gpus % nodes === 0 ? gpus / nodes : partOf(gpus)
-  const members = Math.round(gpus / each)
+function gangOf(job: PastJob, index: number, at: { queue: Queue; model: string; perNode: number; atMs: number }): Gang {
+  const { model = at.model, priority = 0 } = job
+  const { workers, count } = membersOf(job, at.perNode)
   const name = `coming-${index}`
   const [namespace = '*'] = at.queue.spec.namespaces
   const group = {
     name: 'worker',
-    min: members,
-    max: members,
-    accelerators: [{ model, count: each }],
+    min: workers,
+    max: workers,
+    accelerators: [{ model, count }],
     cpuMilli: 0,
     memoryBytes: 0,
     ports: 0,
@@ -116,11 +118,6 @@ function gangOf(job: PastJob, index: number, at: { queue: Queue; model: string; 
       ...(job.limitSeconds === undefined ? {} : { expectedSeconds: job.limitSeconds }),
     },
   }
-}
-
-/** The largest part of a node of eight that divides it. */
-function partOf(gpus: number): number {
-  return gpus < 1 ? gpus : ([8, 7, 6, 5, 4, 3, 2].find((count) => gpus % count === 0) ?? 1)
 }
 
 const dayMs = 86_400_000

@@ -3,6 +3,7 @@ import type { Gang } from '../../model/kinds/gang.ts'
 import type { Rehearsal } from '../../scheduler/rehearsal/rehearsal.ts'
 import { createScheduler } from '../../scheduler/scheduler.ts'
 import { Story } from '../../scheduler/story.fixture.ts'
+import { pastJob } from '../import/past-job.fixture.ts'
 import type { PastJob } from '../import/past-job.ts'
 import type { Scene } from './course.ts'
 import { type Forecast, type ForecastOptions, forecastOf } from './forecast.ts'
@@ -113,21 +114,9 @@ describe('nodes fail', () => {
 })
 
 describe('with a history', () => {
-  const past = (submitSeconds: number, durationSeconds: number, more: Partial<PastJob> = {}): PastJob => ({
-    submitSeconds,
-    durationSeconds,
-    gpus: 8,
-    nodes: 1,
-    limitSeconds: undefined,
-    waitSeconds: undefined,
-    queue: undefined,
-    user: undefined,
-    workload: undefined,
-    model: undefined,
-    priority: undefined,
-    ...more,
-  })
-  const hourly = Array.from({ length: 240 }, (_, index) => past(3600 * index, 60))
+  const past = (submitSeconds: number, durationSeconds: number, more: Partial<PastJob> = {}) =>
+    pastJob({ submitSeconds, durationSeconds, gpus: 8, nodes: 1, ...more })
+  const hourly = Array.from({ length: 240 }, (_, index) => past(3600 * index, 60, { nodes: undefined }))
 
   test('jobs come as they came', () => {
     const told = story(2)
@@ -137,6 +126,16 @@ describe('with a history', () => {
     expect(found.arrivals).toBeLessThan(26)
     expect(figureOf(found, 'jobs that end')?.without.median).toBeGreaterThan(22)
     expect(found.gangs.map(({ title }) => title)).toEqual(['job/a'])
+  })
+
+  test('... with members that fit the nodes that are there', () => {
+    const told = new Story(createScheduler())
+    told.nowMs = nowMs
+    told.queue('default')
+    for (const name of ['a', 'b']) told.node(name, 'H100:4')
+    told.gang('a', '1xH100:4', { expectedSeconds: 60 })
+    const found = foretold(sceneOf(told), undefined, { history: hourly })
+    expect(figureOf(found, 'jobs that wait at the end')).toBeUndefined()
   })
 
   test('a job takes what jobs of its kind took, of those that took longer than it has run', () => {

@@ -97,22 +97,30 @@ export interface Forecast {
  */
 export function forecastOf(before: Scene, after: Scene | undefined, options: ForecastOptions): Forecast {
   const { history = [], seeds, firstSeed = 1, nowMs, horizonMs, repairMs } = options
-  const scenes = after === undefined ? [before] : [before, after]
+  const scenes = (after === undefined ? [before] : [before, after]).map((scene) => ({
+    scene,
+    devices: devicesBy(scene.nodes),
+  }))
+  const perNode = scenes.reduce((most, { devices }) => [...devices.values()].reduce((a, b) => Math.max(a, b), most), 1)
   const lengths = new Lengths(history, before.gangs, nowMs)
-  const draws: DrawOptions = { ...options, history, queues: before.queues, model: commonModel(before.gangs) }
+  const draws: DrawOptions = { ...options, history, queues: before.queues, model: commonModel(before.gangs), perNode }
   const courses = scenes.map((): Course[] => [])
   let arrivals = 0
   for (let index = 0; index < seeds; index++) {
     const drawn = drawsOf(firstSeed + index, draws)
     arrivals += drawn.arrivals.length / seeds
-    for (const [at, scene] of scenes.entries()) {
-      const devices = devicesBy(scene.nodes)
+    for (const [at, { scene, devices }] of scenes.entries()) {
       courses[at]?.push(courseOf(scene, drawn, { nowMs, horizonMs, repairMs, lengths, devices }))
       options.onCourse?.(index * scenes.length + at + 1, seeds * scenes.length)
     }
   }
   const [without = [], withChange] = courses
-  const gangs = gangsOf(scenes, without, withChange, horizonMs)
+  const gangs = gangsOf(
+    scenes.map(({ scene }) => scene),
+    without,
+    withChange,
+    horizonMs,
+  )
   return {
     apiVersion: millwrightVersion,
     kind: 'Forecast',

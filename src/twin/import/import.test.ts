@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { historyLines, readHistory } from './history.ts'
+import { pastJob } from './past-job.fixture.ts'
 import type { PastJob } from './past-job.ts'
 import { readPhilly } from './philly.ts'
 import { fromTheFirst, readSlurm } from './slurm.ts'
@@ -21,19 +22,7 @@ async function errorsOf(reading: Promise<unknown>): Promise<string[]> {
   throw error ?? new Error('nothing was wrong')
 }
 
-const plain: PastJob = {
-  submitSeconds: 0,
-  gpus: 1,
-  durationSeconds: 1,
-  nodes: undefined,
-  limitSeconds: undefined,
-  waitSeconds: undefined,
-  queue: undefined,
-  user: undefined,
-  workload: undefined,
-  model: undefined,
-  priority: undefined,
-}
+const plain = pastJob()
 
 describe('our own form', () => {
   const history = (text: string) => readHistory(bytesOf(text))

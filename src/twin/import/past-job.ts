@@ -36,3 +36,15 @@ export function keep(jobs: PastJob[], job: PastJob, line: number): void {
   if (jobs.length === jobsMax) throw new TableError([{ line, message }])
   jobs.push(job)
 }
+
+/**
+ * The members that it comes back with, on nodes of so many accelerators at most: as it was spread over nodes, where these are
+ * large enough; else over as few of them as hold it.
+ */
+export function membersOf({ gpus, nodes }: PastJob, perNode: number): { workers: number; count: number } {
+  if (gpus < 1) return { workers: 1, count: Math.max(1, Math.round(gpus * 1000)) / 1000 }
+  const whole = Math.ceil(gpus)
+  const spread = nodes === undefined ? Number.POSITIVE_INFINITY : Math.ceil(whole / nodes)
+  const count = Math.min(spread === Number.POSITIVE_INFINITY ? whole : spread, perNode)
+  return { workers: Math.ceil(whole / count), count }
+}

@@ -5,7 +5,7 @@ import { fieldError, shown } from '../../model/field-error.ts'
 import { type TrainingJob, trainingJob } from '../../model/kinds/training-job.ts'
 import { millwrightVersion } from '../../model/metadata.ts'
 import { nearest } from '../../model/nearest.ts'
-import type { PastJob } from '../import/past-job.ts'
+import { membersOf, type PastJob } from '../import/past-job.ts'
 import { acceleratorsOfNode } from './fleet.ts'
 import type { ReadScenario } from './read.ts'
 
@@ -95,13 +95,4 @@ function jobOf(
       ttlSecondsAfterFinished: ttlSeconds,
     },
   })
-}
-
-/** As it was spread over nodes, where nodes here are large enough; else over as few of them as hold it. */
-function membersOf({ gpus, nodes }: PastJob, perNode: number): { workers: number; count: number } {
-  if (gpus < 1) return { workers: 1, count: Math.max(1, Math.round(gpus * 1000)) / 1000 }
-  const whole = Math.ceil(gpus)
-  const spread = nodes === undefined ? Number.POSITIVE_INFINITY : Math.ceil(whole / nodes)
-  const count = Math.min(spread === Number.POSITIVE_INFINITY ? whole : spread, perNode)
-  return { workers: Math.ceil(whole / count), count }
 }

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { formatErrors } from '../../compile/documents.ts'
+import { pastJob } from '../import/past-job.fixture.ts'
 import type { PastJob } from '../import/past-job.ts'
 import { readScenario } from './read.ts'
 import { resourcesNamed, setupOf } from './setup.ts'
@@ -86,20 +87,7 @@ test('a kind that is not work is refused where it stands', () => {
   )
 })
 
-const past = (over: Partial<PastJob>): PastJob => ({
-  submitSeconds: 0,
-  gpus: 8,
-  nodes: undefined,
-  durationSeconds: 60,
-  limitSeconds: undefined,
-  waitSeconds: undefined,
-  queue: undefined,
-  user: undefined,
-  workload: undefined,
-  model: undefined,
-  priority: undefined,
-  ...over,
-})
+const past = (over: Partial<PastJob>) => pastJob({ gpus: 8, durationSeconds: 60, ...over })
 
 test('jobs of a history come at their times, spread as they were where nodes are large enough', () => {
   const made = setup('  history: {file: jobs.csv}\n', [
