@@ -50,6 +50,8 @@ interface Promised {
 
 export const movesMax = 400
 const movesToRest = 40
+/** Whoever may displace somebody only because prices are others by now does so within this time. */
+const pricesLastMs = 60_000
 /** Moves that a gang waits before it is given up. */
 const patience = 60
 
@@ -399,10 +401,19 @@ class Game implements Played {
       if (gang.status?.hold?.attempt === gang.spec.attempt && !gang.spec.suspend)
         this.#broken(`${key} still waits for what is kept for it`)
     }
-    const missed = this.#decidedAnew((successor) => successor.takeOver(this.#scheduler))
+    if (this.#missed() !== undefined) {
+      world.nowMs += pricesLastMs
+      this.#follow(world.play())
+    }
+    const missed = this.#missed()
     if (missed !== undefined) this.#broken(`at rest, but decided anew: ${JSON.stringify(missed).slice(0, 500)}`)
     if (this.#decidedAnew() !== undefined) this.otherwise++
     for (const [name, pod] of world.pods) if (hasEnded(pod)) world.apply({ kind: 'Pod', deleted: name })
+  }
+
+  /** What somebody waits for in vain. */
+  #missed(): Verdict | undefined {
+    return this.#decidedAnew((successor) => successor.takeOver(this.#scheduler))
   }
 
   /** The part of the open nodes that is held. */

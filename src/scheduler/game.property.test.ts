@@ -40,8 +40,21 @@ const broken: readonly [seed: number, moves: number][] = [
 /** With limits: whoever had left for somebody, and sat again, was taken for one that was still to leave. */
 const brokenWithLimits: readonly [seed: number, moves: number][] = [[251, 120]]
 
-/** Seeds as they are now, with limits: whoever took over expected fewer large members than were known (20229). */
-const brokenSince: readonly [seed: number, moves: number][] = [[20_229, 120]]
+/**
+ * Seeds as they are now, with limits:
+ * - whoever took over expected fewer large members than were known (20229)
+ * - a model all of whose nodes had gone was still what shares were measured against (2004131)
+ * - prices had changed, and with them whom shares let somebody take, and nobody looked again (1009132, 2004094)
+ * - half of a device that was kept for one, and the half that another left for a third, were more than the device with
+ *   what was kept of it for that third (2009009)
+ */
+const brokenSince: readonly [seed: number, moves: number][] = [
+  [20_229, 120],
+  [1_009_132, 240],
+  [2_004_094, 360],
+  [2_004_131, 360],
+  [2_009_009, 250],
+]
 
 /**
  * With moves:

@@ -305,7 +305,7 @@ export class FleetScheduler extends State implements Scheduler, Explained {
     if (this.livePodsOf(key).size > 0) return ending(object)
     const awaited = this.#departures.awaitedBy(state)
     if (awaited !== undefined) return awaited
-    const held = heldPlaces(this.fleet, this.quota, object)
+    const held = heldPlaces(this.fleet, this.quota, object, (gang) => this.#departures.leaversFor(gang))
     if (held !== undefined) {
       this.#seat(state, held, nowMs, verdicts)
       return { kind: 'seated' }

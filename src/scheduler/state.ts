@@ -331,7 +331,8 @@ export class State {
     if (this.#countedAt === this.fleet.layout) return
     this.#countedAt = this.fleet.layout
     this.displaced.clear()
-    for (const model of this.fleet.models()) this.quota.setCapacity(model, 1000 * this.fleet.countOf(model).total)
+    for (const model of new Set([...this.quota.counted(), ...this.fleet.models()]))
+      this.quota.setCapacity(model, 1000 * this.fleet.countOf(model).total)
   }
 }
 

@@ -140,6 +140,20 @@ describe('what is kept for a gang', () => {
     expect(places(one)).toBeUndefined()
   })
 
+  test('is of use beside half a device that one leaves and that is kept for another meanwhile', () => {
+    const half = { devices: [{ id: 'g1', milli: 500 }] }
+    const { fleet, quota, gang } = world(gangWith([seat(0, 'a', 'g0'), seat(1, 'b', 'g1', half)]))
+    fleet.setClaim('default/leaver-0', 'pod', { ...held, ...half, gang: 'default/leaver' })
+    fleet.setClaim('default/waiter-0', 'seat', { ...held, ...half, gang: 'default/waiter' })
+    const leaversFor = (leavers: Record<string, string[]>) =>
+      heldPlaces(fleet, quota, gang, (one) => leavers[one] ?? [])?.length
+    expect(leaversFor({ 'default/waiter': ['default/leaver'] })).toBe(2)
+    expect(leaversFor({})).toBeUndefined()
+    expect(leaversFor({ 'default/waiter': ['default/elsewhere'] })).toBeUndefined()
+    fleet.setClaim('default/other-0', 'pod', { ...held, devices: [{ id: 'g1', milli: 1 }], gang: 'default/other' })
+    expect(leaversFor({ 'default/waiter': ['default/leaver'] }), 'a thousandth too much').toBeUndefined()
+  })
+
   test('is of no use if its queue may not hold as much', () => {
     const { quota, ...rest } = world()
     quota.set(queueNamed('default', { nominalQuota: { H100: 1 } }))

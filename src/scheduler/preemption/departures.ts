@@ -104,6 +104,13 @@ export class Departures {
     return preempting(unasked, state.object.status?.hold?.gainSeconds)
   }
 
+  /** Those who are still to leave for the gang, as decided or as committed. */
+  leaversFor(gang: string): string[] {
+    const state = this.#state.gangs.get(gang)
+    const victims = state === undefined ? none : victimsOf(state)
+    return victims.filter((victim) => this.#isAwaited(victim)).map((victim) => victim.gang)
+  }
+
   /**
    * What those hold who are still to leave for the gang is charged to nobody, for it will be the gang's: where it could sit
    * before they have left, it is charged to them.

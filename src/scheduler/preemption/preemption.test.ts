@@ -169,3 +169,22 @@ test('whoever goes on without having been asked for another was displaced by all
   told.decide()
   expect([...scheduler.displaced.displacersOf('default/low')].toSorted()).toEqual(['default/first', 'default/second'])
 })
+
+test('who may take nobody of other queues as shares are looks again a minute later; where nobody else borrows, not', () => {
+  const { told, scheduler, incoming } = scene()
+  for (const name of ['mine', 'theirs']) told.queue(name)
+  told.node('a', 'H100:2')
+  told.gang('one', '1xH100:1', { queue: 'theirs' })
+  told.decide()
+  told.gang('other', '1xH100:1', { queue: 'mine' })
+  told.decide()
+  told.gang('more', '1xH100:1', { queue: 'mine' })
+  const limits = () => {
+    const sparing = new Sparing(scheduler, 'mine', told.nowMs)
+    expect(displace(scheduler, incoming('more'), told.nowMs, sparing)).toBeUndefined()
+    return limitsOn(scheduler, incoming('more'), told.nowMs, sparing)
+  }
+  expect(limits()).toEqual({ lookAtMs: told.nowMs + minute })
+  told.queue('theirs', { nominalQuota: { H100: 1 } })
+  expect(limits()).toEqual({})
+})

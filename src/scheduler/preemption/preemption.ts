@@ -62,14 +62,21 @@ export function displace(
 }
 
 /**
+ * Where shares are compared, whom a gang may take first depends on what each would lose, and that on the time and on
+ * checkpoints: whoever may take nobody as it is looks again after so long.
+ */
+const pricesLastMs = 60_000
+
+/**
  * What alone keeps the gang from displacing somebody, when it could displace nobody: minimum run times that have not ended
- * (`later`: when and where it could sit at the earliest, as far as that can be foreseen; `lookAtMs`: when the first of them
- * ends), or disruption budgets (whose).
+ * (`later`: when and where it could sit at the earliest, as far as that can be foreseen), or disruption budgets (whose).
+ * `lookAtMs`: when the first of these times ends, or prices may be others.
  */
 export function limitsOn(scene: Scene, incoming: Incoming, nowMs: number, sparing: Sparing): Limits {
   const ends = [...sparing.ends].sort((a, b) => a - b)
-  const [first] = ends
-  const look = first === undefined ? {} : { lookAtMs: first }
+  const isByShare = sparing.hasMetOthers && scene.quota.isFair(incoming.object.spec.queue)
+  const looks = [...ends.slice(0, 1), ...(isByShare ? [nowMs + pricesLastMs] : [])]
+  const look = looks.length === 0 ? {} : { lookAtMs: Math.min(...looks) }
   const later = displaceLater(scene, incoming, nowMs, ends)
   if (later !== undefined) return { ...look, later }
   if (!sparing.hasBudgetsInTheWay) return look

@@ -47,6 +47,16 @@ test('whoever has not had his minimum run time is spared, and when that ends is 
   expect([...sparing.ends]).toEqual([nowMs + 1])
 })
 
+test('it is remembered whether somebody of another queue came into question', () => {
+  const { quota, budgets, seat } = limits()
+  const one = seat('one', undefined)
+  const sparing = new Sparing({ quota, budgets }, 'q', nowMs)
+  sparing.limit(candidate(one), one)
+  expect(sparing.hasMetOthers).toBe(false)
+  sparing.limit(candidate(one, { queue: 'r', leaving: true }), one)
+  expect(sparing.hasMetOthers).toBe(true)
+})
+
 test('those that share a budget share what it lets go; who has none is not limited', () => {
   const { quota, budgets, seat } = limits()
   const [a, b, other, free] = [seat('a', 'chat', 1), seat('b', 'chat', 1), seat('c', 'other', 1), seat('d', undefined)]

@@ -20,6 +20,8 @@ type Passed = 'none' | 'others' | 'all'
 export class Sparing {
   /** When it ends for those that had not had their minimum run time. */
   readonly ends = new Set<number>()
+  /** Whether somebody of another queue came into question. */
+  hasMetOthers = false
   /** What their disruption budgets let go. */
   readonly #allowances = new Map<string, Allowance>()
   readonly #barred = new Set<string>()
@@ -53,6 +55,7 @@ export class Sparing {
   }
 
   limit(candidate: Candidate, state: GangState): Candidate {
+    if (candidate.queue !== this.#queue) this.hasMetOthers = true
     if (candidate.leaving) return candidate
     candidate.spared = this.#barred.has(candidate.key) || this.#hasToRun(candidate)
     const isPassed = this.#passed === 'all' || (this.#passed === 'others' && candidate.queue !== this.#queue)

@@ -55,6 +55,11 @@ export class QuotaTree {
     this.#built = undefined
   }
 
+  /** Models of which the fleet has something, or once had. */
+  counted(): Iterable<string> {
+    return this.#capacity.keys()
+  }
+
   /** The queue's work holds `milli` more; less when negative. */
   add(queue: string, model: string, milli: number): void {
     const models = this.#used.get(queue) ?? new Map<string, number>()
