@@ -6,6 +6,7 @@ import { annotation } from '../../model/names.ts'
 import { autoInterval } from '../../model/reliability.ts'
 import {
   committedOf,
+  evictionNow,
   type GangStatus,
   gangStatusOf,
   memberCount,
@@ -203,6 +204,36 @@ export function progressNow({ pods, reportOf, gang, nowMs }: Seen): ProgressNow 
     now.sinceMs = Math.max(now.sinceMs, Date.parse(committed.at))
   }
   return now
+}
+
+/** Nobody is kept waiting for seats for longer than this because a job is about to write a checkpoint of its own accord. */
+const awaitedMsMax = 60_000
+
+/**
+ * How long whoever asks for the seats waits for the next checkpoint of a job that writes them as regularly as the last two and
+ * is not known to write any when asked. Waiting keeps the same accelerators from others for less time than the work took that
+ * stopping at once would lose; 0 where it would not, where the next is more than a minute away, or once it is committed. A
+ * tenth of the time between two is left for one that is late.
+ */
+export function ownCheckpointInMs(seen: Seen): number {
+  const { gang, nowMs } = seen
+  const { checkpoint, checkpointRequestSeconds } = gang.status ?? {}
+  const askedMs = Date.parse(evictionNow(gang)?.at ?? '')
+  if (Number.isNaN(askedMs) || checkpointRequestSeconds !== undefined) return 0
+  const [last, before] = writtenBefore(seen, askedMs)
+  if (last === undefined || before === undefined || Date.parse(checkpoint?.at ?? '') > last) return 0
+  const everyMs = last - before
+  const dueMs = last + everyMs + 1000 * (costOf(shippedNow(seen), 'persistSeconds') ?? 0)
+  const waitedMs = dueMs - askedMs
+  if (waitedMs > awaitedMsMax || waitedMs > askedMs - last) return 0
+  return Math.max(0, dueMs + everyMs / 10 - nowMs)
+}
+
+/** When its steps' checkpoints of that time were written, the last rank's each, the newest first. */
+function writtenBefore(seen: Seen, untilMs: number): number[] {
+  const byStep = new Map<number, number>()
+  for (const { step, writtenAtMs } of shippedNow(seen)) byStep.set(step, Math.max(byStep.get(step) ?? 0, writtenAtMs))
+  return [...byStep.values()].filter((ms) => ms <= untilMs).sort((a, b) => b - a)
 }
 
 export function stopStep(seen: Seen): number {

@@ -1,7 +1,7 @@
 import { refOf } from '../../model/refs.ts'
 import { evictionNow, hasEnded, isLeaving, ranAnnotation, ranSecondsOf, stopIsAsked } from '../gangs.ts'
 import { again, type Context, type Outcome, settled } from '../reconciler.ts'
-import { stopStep } from './checkpoints.ts'
+import { ownCheckpointInMs, stopStep } from './checkpoints.ts'
 import { patchGang } from './gang.ts'
 import type { Hold } from './hold.ts'
 import { requestMsMax, type Seen, stopAskedAt } from './job.ts'
@@ -38,6 +38,9 @@ async function stop(context: Context, seen: Seen): Promise<Outcome> {
   const startsAgain = reason === 'Resizing' || reason === 'Moving' || evictionNow(gang)?.shrinks === true
   const leave = startsAgain ? startAgain : takeSeats
   if (live.length === 0) return leave(context, seen, 0)
+  const isAsked = stopIsAsked(gang) || seen.pods.some(isLeaving)
+  const awaitedMs = reason === 'Evicted' && !isAsked ? ownCheckpointInMs(seen) : 0
+  if (awaitedMs > 0) return again(awaitedMs)
   const graceMs = job.spec.terminationGracePeriodSeconds * 1000
   // Whoever is asked to leave has its SIGTERM already; for the others to go on alone is of no use.
   const isDeaf = seen.pods.some(isLeaving) || !heedsRequests(seen)
