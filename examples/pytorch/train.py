@@ -1,4 +1,7 @@
-"""Data-parallel PyTorch under gloo: plain torchrun variables, checkpoints by convention, nothing else of millwright."""
+"""Data-parallel PyTorch: plain torchrun variables, checkpoints by convention, nothing else of millwright.
+
+On the accelerator that the worker was given (CUDA shows it no others) under NCCL, else on the CPU under gloo.
+"""
 
 import json
 import os
@@ -13,19 +16,22 @@ EVERY = int(os.environ.get("CHECKPOINT_EVERY", "10"))
 
 
 def main() -> None:
-    dist.init_process_group("gloo")  # MASTER_ADDR, MASTER_PORT, RANK and WORLD_SIZE come from the environment
+    has_gpu = torch.cuda.is_available()
+    device = torch.device("cuda", 0) if has_gpu else torch.device("cpu")
+    # MASTER_ADDR, MASTER_PORT, RANK and WORLD_SIZE come from the environment
+    dist.init_process_group("nccl" if has_gpu else "gloo", device_id=device if has_gpu else None)
     rank = dist.get_rank()
     torch.manual_seed(0)
     torch.set_num_threads(1)
-    net = torch.nn.Sequential(torch.nn.Linear(16, 64), torch.nn.Tanh(), torch.nn.Linear(64, 1))
+    net = torch.nn.Sequential(torch.nn.Linear(16, 64), torch.nn.Tanh(), torch.nn.Linear(64, 1)).to(device)
     model = DistributedDataParallel(net)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
-    first = restore(net, optimizer) + 1
-    target = torch.linspace(-1, 1, 16)
+    first = restore(net, optimizer, device) + 1
+    target = torch.linspace(-1, 1, 16, device=device)
     for step in range(first, STEPS + 1):
         started = time.time()
         torch.manual_seed(step * 1000 + rank)
-        x = torch.randn(32, 16)
+        x = torch.randn(32, 16).to(device)
         loss = ((model(x).squeeze(1) - torch.sin(x @ target)) ** 2).mean()
         optimizer.zero_grad()
         loss.backward()
@@ -36,7 +42,7 @@ def main() -> None:
         if rank == 0 and step % EVERY == 0:
             save(step, net, optimizer)
     if rank == 0:
-        print(f"done: {dist.get_world_size()} workers, step {STEPS}, loss {loss.item():.4f}", flush=True)
+        print(f"done: {dist.get_world_size()} workers on {device.type}, step {STEPS}, loss {loss.item():.4f}", flush=True)
     dist.destroy_process_group()
 
 
@@ -51,14 +57,14 @@ def save(step: int, net, optimizer) -> None:
     os.rename(aside, os.path.join(folder, f"step-{step}"))
 
 
-def restore(net, optimizer) -> int:
+def restore(net, optimizer, device) -> int:
     folder = os.environ.get("MILLWRIGHT_CHECKPOINT_DIR")
     if not folder or not os.path.isdir(folder):
         return 0
     steps = [int(name[5:]) for name in os.listdir(folder) if name.startswith("step-") and name[5:].isdigit()]
     if not steps:
         return 0
-    state = torch.load(os.path.join(folder, f"step-{max(steps)}", "state.pt"))
+    state = torch.load(os.path.join(folder, f"step-{max(steps)}", "state.pt"), map_location=device)
     net.load_state_dict(state["net"])
     optimizer.load_state_dict(state["optimizer"])
     print(f"resumed from step {state['step']}", flush=True)
