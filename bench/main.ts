@@ -13,6 +13,7 @@ const benches: Record<string, () => Promise<{ rows(): Promise<Row[]> }>> = {
     import('./scheduler/contended.ts').then(({ contendedRows }) => ({ rows: async () => contendedRows() })),
   philly: () => import('./scheduler/philly.ts'),
   forecast: () => import('./forecast.ts'),
+  histories: () => import('./histories.ts').then(({ historyRows }) => ({ rows: historyRows })),
   fidelity: () => import('./scheduler/fidelity.ts'),
   moves: () => import('./scheduler/moves.ts').then(({ rows }) => ({ rows: () => rows(counts[0]) })),
   cycles: () =>
@@ -25,6 +26,7 @@ const words = process.argv.slice(2)
 if (words[0] === 'crash') await crash(Number(words[1] ?? 20_000))
 if (words[0] === 'mutants') await mutants(words.slice(1))
 if (words[0] === 'planted') await planted(words.slice(1))
+if (words[0] === 'hashes') await hashes(words.slice(1).map(Number))
 const json = words.includes('--json')
 /** `npm run bench -- cycles 10000000 5000`: how much of it, from which seed on. */
 const counts = words.filter((word) => /^\d+$/.test(word)).map(Number)
@@ -61,6 +63,13 @@ function line(cells: string[]): string {
 
 function round(value: number): string {
   return Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(3)
+}
+
+/** For another process, which compares them. */
+async function hashes(seeds: readonly number[]): Promise<never> {
+  const { hashesOf } = await import('./histories.ts')
+  process.stdout.write(JSON.stringify({ version: process.versions.node, hashes: await hashesOf(seeds) }))
+  process.exit(0)
 }
 
 /** `npm run bench -- crash 20000`: kills a writing store so many times, at random moments and named points. */
