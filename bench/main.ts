@@ -12,6 +12,7 @@ const benches: Record<string, () => Promise<{ rows(): Promise<Row[]> }>> = {
   contended: () =>
     import('./scheduler/contended.ts').then(({ contendedRows }) => ({ rows: async () => contendedRows() })),
   philly: () => import('./scheduler/philly.ts'),
+  kueue: () => import('./scheduler/kueue.ts').then(({ kueueRows }) => ({ rows: async () => kueueRows() })),
   forecast: () => import('./forecast.ts'),
   histories: () => import('./histories.ts').then(({ historyRows }) => ({ rows: historyRows })),
   fidelity: () => import('./scheduler/fidelity.ts'),
@@ -37,8 +38,8 @@ if (unknown.length > 0) {
   process.exit(2)
 }
 
-/** Run only when named: they take from half an hour to hours. */
-const isSlow = new Set(['moves'])
+/** Run only when named: they take from minutes to hours. */
+const isSlow = new Set(['moves', 'kueue'])
 
 let missed = 0
 if (!json) console.log(line(['row', 'figure', 'bar', '', 'measured beside it']))
