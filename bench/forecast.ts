@@ -118,6 +118,7 @@ function played(jobs: readonly PastJob[]): { fates: ReadonlyMap<string, Fate>; s
       repairMs: 0,
       lengths: new Lengths([]),
       devices: devicesBy(nodes),
+      prices: new Map(),
       seen: { everyMs, see },
     },
   )

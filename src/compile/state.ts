@@ -4,6 +4,7 @@ import { followedByGang, gangOfJob, gangOfReplica } from '../model/gangs.ts'
 import type { Gang } from '../model/kinds/gang.ts'
 import type { InferenceService } from '../model/kinds/inference-service.ts'
 import type { Node, Pod } from '../model/kinds/kubernetes.ts'
+import type { Pool } from '../model/kinds/pool.ts'
 import type { Queue } from '../model/kinds/queue.ts'
 import type { TrainingJob } from '../model/kinds/training-job.ts'
 import { millwrightVersion } from '../model/metadata.ts'
@@ -26,6 +27,8 @@ export interface State {
   queues: Queue[]
   gangs: Gang[]
   pods: Pod[]
+  /** They say nothing about seats, but what nodes cost. */
+  pools: Pool[]
   /** The files name no Queue: one called `default`, open to all and without a quota, is taken for granted. */
   isQueueAssumed: boolean
   /** What says nothing about seats, by kind. */
@@ -77,6 +80,7 @@ export function readState(
       queues: isQueueAssumed ? [anyQueue] : objects(made.queues),
       gangs: objects(made.gangs),
       pods: objects(made.pods),
+      pools: sorted.pools,
       isQueueAssumed,
       passedOver: sorted.passedOver,
     },
@@ -106,11 +110,21 @@ function applied(documents: readonly WrittenDocument[], changes: readonly Writte
 interface Sorted extends PlacedState {
   jobs: Placed<TrainingJob>[]
   services: Placed<InferenceService>[]
+  pools: Pool[]
   passedOver: State['passedOver']
 }
 
 function sort(documents: readonly WrittenDocument[], nowMs: number): Sorted {
-  const sorted: Sorted = { nodes: [], queues: [], gangs: [], pods: [], jobs: [], services: [], passedOver: [] }
+  const sorted: Sorted = {
+    nodes: [],
+    queues: [],
+    gangs: [],
+    pods: [],
+    jobs: [],
+    services: [],
+    pools: [],
+    passedOver: [],
+  }
   for (const [index, document] of documents.entries()) {
     const object = document.admitted
     // In the order of the files, behind all that has a time.
@@ -123,6 +137,7 @@ function sort(documents: readonly WrittenDocument[], nowMs: number): Sorted {
     else if (object.kind === 'TrainingJob') sorted.jobs.push({ object: { ...object, metadata }, document })
     else if (object.kind === 'InferenceService') sorted.services.push({ object: { ...object, metadata }, document })
     else passOver(sorted.passedOver, object.kind)
+    if (object.kind === 'Pool') sorted.pools.push({ ...object, metadata })
   }
   return sorted
 }

@@ -122,7 +122,7 @@ async function listed(global: Global): Promise<TextFile> {
   return { name: 'the running factory', text: JSON.stringify({ apiVersion: 'v1', kind: 'List', items: items.flat() }) }
 }
 
-const listedKinds = ['Node', 'Queue', 'Gang', 'TrainingJob', 'InferenceService', 'Pod'] as const
+const listedKinds = ['Node', 'Pool', 'Queue', 'Gang', 'TrainingJob', 'InferenceService', 'Pod'] as const
 
 async function itemsOf(client: Client, kind: (typeof listedKinds)[number]): Promise<readonly object[]> {
   return (await client.list(kind, {})).items

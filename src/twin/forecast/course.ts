@@ -1,5 +1,6 @@
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { Node, Pod } from '../../model/kinds/kubernetes.ts'
+import type { Pool } from '../../model/kinds/pool.ts'
 import type { Queue } from '../../model/kinds/queue.ts'
 import { priceOfGang } from '../../model/lost-work.ts'
 import { keyOf } from '../../model/refs.ts'
@@ -10,6 +11,7 @@ import { type Happening, Rehearsal } from '../../scheduler/rehearsal/rehearsal.t
 import { createScheduler } from '../../scheduler/scheduler.ts'
 import type { Draws } from './draws.ts'
 import type { Basis, Lengths } from './lengths.ts'
+import type { Price } from './prices.ts'
 import { membersAsked } from './size.ts'
 
 /** What a course starts from. */
@@ -18,6 +20,8 @@ export interface Scene {
   queues: readonly Queue[]
   gangs: readonly Gang[]
   pods: readonly Pod[]
+  /** Where nodes' prices are not those of the price book. */
+  pools?: readonly Pool[]
 }
 
 export interface CourseOptions {
@@ -28,6 +32,7 @@ export interface CourseOptions {
   lengths: Lengths
   /** Devices of each node. */
   devices: ReadonlyMap<string, number>
+  prices: ReadonlyMap<string, Price>
   /** Told so often how things stand. */
   seen?: { everyMs: number; see(atMs: number, scene: Scene): void }
 }
@@ -53,6 +58,8 @@ export interface Fate {
   lostSeconds: number
   /** Accelerator-seconds that it held. */
   heldSeconds: number
+  /** What that costs. */
+  heldUsd: number
   /** Seconds for which it wanted to sit and did not. */
   waitedSeconds: number
 }
@@ -61,6 +68,8 @@ export interface Course {
   fates: Fate[]
   /** Accelerator-seconds that nodes offered. */
   capacitySeconds: number
+  /** What all nodes cost until then, in use or not. */
+  usd: number
 }
 
 interface Run extends Fate {
@@ -69,7 +78,7 @@ interface Run extends Fate {
   /** Members and speed that `left` is measured by. */
   measure: { members: number; speed: number }
   /** It sits since then, working at `rate` from `worksFromMs` on. */
-  sits: { rate: number; worksFromMs: number; gpus: number; sinceMs: number } | undefined
+  sits: { rate: number; worksFromMs: number; gpus: number; usdPerHour: number; sinceMs: number } | undefined
   /** Since then it has waited. */
   waitsFromMs: number | undefined
   /** Between checkpoints, as those that it wrote say. */
@@ -143,7 +152,10 @@ class Playing {
       this.#show()
     }
     for (const run of this.#runs.values()) this.#countWait(run, false)
-    return { fates: [...this.#runs.values()], capacitySeconds: this.#capacitySeconds }
+    let usdPerHour = 0
+    for (const { node } of this.#options.prices.values()) usdPerHour += node
+    const usd = usdPerHour * (horizonMs / 3_600_000)
+    return { fates: [...this.#runs.values()], capacitySeconds: this.#capacitySeconds, usd }
   }
 
   // ---- time ----
@@ -168,6 +180,7 @@ class Playing {
       const { sits } = run
       if (sits === undefined) continue
       run.heldSeconds += seconds * sits.gpus
+      run.heldUsd += (seconds / 3600) * sits.usdPerHour
       const worked = Math.max(0, atMs - Math.max(sits.worksFromMs, this.#atMs)) / 1000
       run.left = Math.max(0, run.left - worked * sits.rate)
     }
@@ -215,6 +228,7 @@ class Playing {
       failures: 0,
       lostSeconds: 0,
       heldSeconds: 0,
+      heldUsd: 0,
       waitedSeconds: 0,
       left: length.seconds,
       measure: { members: membersAsked(gang), speed: 1 },
@@ -244,7 +258,10 @@ class Playing {
     const worksFromMs = sinceMs + 1000 * restartSeconds
     const gpus = acceleratorsHeld(members)
     run.lostSeconds += restartSeconds * gpus
-    run.sits = { rate, worksFromMs, gpus, sinceMs }
+    let usdPerHour = 0
+    for (const member of members)
+      usdPerHour += acceleratorsHeld([member]) * (this.#options.prices.get(member.node)?.device ?? 0)
+    run.sits = { rate, worksFromMs, gpus, usdPerHour, sinceMs }
     run.startedMs ??= this.#atMs
     this.#countWait(run, false)
     this.#sitting.add(run)

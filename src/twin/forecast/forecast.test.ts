@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Gang } from '../../model/kinds/gang.ts'
+import { label } from '../../model/names.ts'
 import type { Rehearsal } from '../../scheduler/rehearsal/rehearsal.ts'
 import { createScheduler } from '../../scheduler/scheduler.ts'
 import { Story } from '../../scheduler/story.fixture.ts'
@@ -186,4 +187,70 @@ test('the same seeds say the same', () => {
   told.decide()
   const options = { nodeFailures: 1000 }
   expect(foretold(sceneOf(told), undefined, options)).toEqual(foretold(sceneOf(told), undefined, options))
+})
+
+describe('what it costs', () => {
+  const withPool = (scene: Scene, pricePerSlotHour: number): Scene => ({
+    ...scene,
+    nodes: scene.nodes.map((node) => ({
+      ...node,
+      metadata: { ...node.metadata, labels: { ...node.metadata.labels, [label.pool]: 'p' } },
+    })),
+    pools: [
+      {
+        apiVersion: 'millwright.dev/v1alpha1',
+        kind: 'Pool',
+        metadata: { name: 'p' },
+        spec: {
+          accelerator: 'h100',
+          minNodes: 0,
+          maxNodes: 9,
+          capacityType: 'reserved',
+          pricePerSlotHour,
+          provisioningSeconds: 0,
+          allowEnv: [],
+          hostPaths: [],
+        },
+      },
+    ],
+  })
+
+  test('a fleet costs what its nodes do, in use or not, a queue what its work holds', () => {
+    const told = story(2)
+    told.gang('a', '1xH100:4', { expectedSeconds: 7200 })
+    told.decide()
+    const found = foretold(withPool(sceneOf(told), 2))
+    expect(figureOf(found, 'spend')?.without).toEqual(exactly(24 * 16 * 2))
+    expect(figureOf(found, 'spend for an hour worked')?.without.median).toBeCloseTo((24 * 16 * 2) / 8)
+    const ofQueue = found.rows.find(({ of, figure }) => of === 'queue/default' && figure === 'spend')
+    expect(ofQueue?.without.median).toBeCloseTo(2 * 4 * 2)
+  })
+
+  test('by the price book where a pool says nothing, and by nothing where nobody knows', () => {
+    const spent = (accelerator: string) => {
+      const told = new Story(createScheduler())
+      told.nowMs = nowMs
+      told.queue('default')
+      told.node('n', `${accelerator}:1`)
+      return figureOf(foretold(sceneOf(told)), 'spend')?.without.median
+    }
+    expect(spent('H100')).toBeGreaterThan(24)
+    expect(spent('X9')).toBeUndefined()
+  })
+
+  test('replicas are available for the part of the time that they sit', () => {
+    const told = story(1)
+    told.gang('a', '1xH100:8', { expectedSeconds: 6 * 3600 })
+    told.decide()
+    told.gang('chat-0', '1xH100:1')
+    told.decide()
+    const scene = sceneOf(told)
+    const labelled = (gang: Gang): Gang =>
+      gang.metadata.name === 'a'
+        ? gang
+        : { ...gang, metadata: { ...gang.metadata, labels: { [label.service]: 'chat' } } }
+    const found = foretold({ ...scene, gangs: scene.gangs.map(labelled) })
+    expect(figureOf(found, 'replicas available')?.without.median).toBeCloseTo(75)
+    expect(figureOf(found, 'replica-hours missing')?.without.median).toBeCloseTo(6)
+  })
 })

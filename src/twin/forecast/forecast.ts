@@ -6,6 +6,7 @@ import type { PastJob } from '../import/past-job.ts'
 import { type Course, courseOf, type Fate, type Scene } from './course.ts'
 import { type DrawOptions, drawsOf } from './draws.ts'
 import { type Basis, Lengths } from './lengths.ts'
+import { pricesBy } from './prices.ts'
 import { devicesBy } from './size.ts'
 
 export interface ForecastOptions {
@@ -41,10 +42,13 @@ export interface Row {
   difference?: Spread
 }
 
-export type Unit = 's' | 'h' | '%' | ''
+export type Unit = 's' | 'h' | '%' | 'USD' | ''
 export type Figure = keyof typeof figures
 
-/** Hours are accelerator-hours. */
+/**
+ * Hours are accelerator-hours. What is spent on the fleet is what its nodes cost, in use or not; on a queue, what its work holds.
+ * Replicas are available for the part of the time for which they are wanted that they sit.
+ */
 const figures = {
   utilisation: '%',
   'wait, median': 's',
@@ -56,6 +60,9 @@ const figures = {
   'hours lost': 'h',
   'hours worked': 'h',
   'replica-hours missing': 'h',
+  'replicas available': '%',
+  spend: 'USD',
+  'spend for an hour worked': 'USD',
 } as const satisfies Record<string, Unit>
 
 /** When one gang starts and ends, in seconds from now; who has not within the horizon counts as at its end. */
@@ -100,6 +107,7 @@ export function forecastOf(before: Scene, after: Scene | undefined, options: For
   const scenes = (after === undefined ? [before] : [before, after]).map((scene) => ({
     scene,
     devices: devicesBy(scene.nodes),
+    prices: pricesBy(scene.nodes, scene.pools ?? []),
   }))
   const perNode = scenes.reduce((most, { devices }) => [...devices.values()].reduce((a, b) => Math.max(a, b), most), 1)
   const lengths = new Lengths(history, before.gangs, nowMs)
@@ -109,8 +117,8 @@ export function forecastOf(before: Scene, after: Scene | undefined, options: For
   for (let index = 0; index < seeds; index++) {
     const drawn = drawsOf(firstSeed + index, draws)
     arrivals += drawn.arrivals.length / seeds
-    for (const [at, { scene, devices }] of scenes.entries()) {
-      courses[at]?.push(courseOf(scene, drawn, { nowMs, horizonMs, repairMs, lengths, devices }))
+    for (const [at, { scene, devices, prices }] of scenes.entries()) {
+      courses[at]?.push(courseOf(scene, drawn, { nowMs, horizonMs, repairMs, lengths, devices, prices }))
       options.onCourse?.(index * scenes.length + at + 1, seeds * scenes.length)
     }
   }
@@ -174,7 +182,7 @@ function rowsOf(without: readonly Course[], withChange: readonly Course[] | unde
 
 /** Of a queue, or of all. */
 function figuresOf(
-  { fates, capacitySeconds }: Course,
+  { fates, capacitySeconds, usd }: Course,
   queue: string | undefined,
   horizonMs: number,
 ): Record<Figure, number | undefined> {
@@ -185,6 +193,9 @@ function figuresOf(
     .filter(({ isHere }) => !isHere)
     .map(({ cameMs, startedMs }) => ((startedMs ?? horizonMs) - cameMs) / 1000)
   waits.sort((a, b) => a - b)
+  const replicas = mine.filter(({ isReplica }) => isReplica)
+  const missing = sum(({ waitedSeconds }) => waitedSeconds, replicas)
+  const wanted = sum(({ cameMs, endedMs = horizonMs }) => (endedMs - cameMs) / 1000, replicas)
   const [held, lost] = [sum(({ heldSeconds }) => heldSeconds), sum(({ lostSeconds }) => lostSeconds)]
   return {
     utilisation: queue === undefined && capacitySeconds > 0 ? (100 * held) / capacitySeconds : undefined,
@@ -198,11 +209,10 @@ function figuresOf(
     'restarts for nodes': sum(({ failures }) => failures),
     'hours lost': lost / 3600,
     'hours worked': (held - lost) / 3600,
-    'replica-hours missing':
-      sum(
-        ({ waitedSeconds }) => waitedSeconds,
-        mine.filter(({ isReplica }) => isReplica),
-      ) / 3600,
+    'replica-hours missing': missing / 3600,
+    'replicas available': wanted > 0 ? 100 * (1 - missing / wanted) : undefined,
+    spend: queue === undefined ? usd : sum(({ heldUsd }) => heldUsd),
+    'spend for an hour worked': queue === undefined && held > lost ? (usd * 3600) / (held - lost) : undefined,
   }
 }
 

@@ -1,0 +1,31 @@
+import { slotPrice } from '../../model/catalogue.ts'
+import type { Node } from '../../model/kinds/kubernetes.ts'
+import type { Pool } from '../../model/kinds/pool.ts'
+import { label } from '../../model/names.ts'
+import { Fleet } from '../../scheduler/fleet/fleet.ts'
+
+/**
+ * What each node costs in an hour, in USD, and each of its devices on average: by its Pool for the Pool's own accelerator, else
+ * by the price book, as in the ledger. What nobody knows a price of costs nothing.
+ */
+export function pricesBy(nodes: readonly Node[], pools: readonly Pool[]): ReadonlyMap<string, Price> {
+  const fleet = new Fleet()
+  for (const node of nodes) fleet.setNode(node)
+  const byName = new Map(pools.map((pool) => [pool.metadata.name, pool.spec]))
+  return new Map(
+    [...fleet.nodes].map(([name, { devices, object }]) => {
+      const pool = byName.get(object.metadata.labels?.[label.pool] ?? '')
+      const priceOf = (model: string) => {
+        const isItsOwn = pool?.accelerator.toLowerCase() === model.toLowerCase()
+        return slotPrice(model, isItsOwn ? pool.pricePerSlotHour : undefined)?.usdPerHour ?? 0
+      }
+      const node = [...devices.values()].reduce((sum, { model }) => sum + priceOf(model), 0)
+      return [name, { node, device: devices.size === 0 ? 0 : node / devices.size }]
+    }),
+  )
+}
+
+export interface Price {
+  node: number
+  device: number
+}
