@@ -83,3 +83,21 @@ test('who may be silent as long as he likes is not counted', async () => {
   listening.heard()
   expect(clock.pending).toBe(0)
 })
+
+test('who has less patience after a sign than before it looks sooner', async () => {
+  const clock = createManualClock(0)
+  const told: number[] = []
+  let patienceMs = 600_000
+  const listening = createLiveness(clock).watch(
+    'first steps',
+    () => patienceMs,
+    (sinceMs) => told.push(sinceMs),
+  )
+  await clock.advance(5000)
+  patienceMs = 3000
+  listening.heard()
+  await clock.advance(2999)
+  expect(told).toEqual([])
+  await clock.advance(1)
+  expect(told).toEqual([5000])
+})

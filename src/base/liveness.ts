@@ -35,7 +35,7 @@ export function createLiveness(clock: Clock): Liveness {
 
 function listen(clock: Clock, patienceMs: () => number | undefined, silent: (sinceMs: number) => void): Listening {
   let sinceMs = clock.now()
-  let look: Cancel | undefined
+  let look: { dueMs: number; cancel: Cancel } | undefined
   let isStopped = false
 
   /** `looked`: the share of the patience that had passed at the look before. */
@@ -45,7 +45,7 @@ function listen(clock: Clock, patienceMs: () => number | undefined, silent: (sin
     if (isStopped || patience === undefined) return
     const share = looked < firstLook ? firstLook : 1
     const dueMs = sinceMs + share * patience
-    look = clock.after(Math.max(0, dueMs - clock.now()), () => {
+    const cancel = clock.after(Math.max(0, dueMs - clock.now()), () => {
       const nowMs = clock.now()
       const wasHeard = sinceMs + share * patience > dueMs
       const slept = nowMs - dueMs > lateShare * patience
@@ -57,17 +57,22 @@ function listen(clock: Clock, patienceMs: () => number | undefined, silent: (sin
         silent(sinceMs)
       }
     })
+    look = { dueMs, cancel }
   }
 
   arm(0)
   return {
     heard() {
       sinceMs = clock.now()
-      if (look === undefined) arm(0)
+      // A look that is set already serves, unless there is less patience by now.
+      const dueMs = sinceMs + firstLook * (patienceMs() ?? Number.POSITIVE_INFINITY)
+      if (look !== undefined && look.dueMs <= dueMs) return
+      look?.cancel()
+      arm(0)
     },
     stop() {
       isStopped = true
-      look?.()
+      look?.cancel()
     },
   }
 }
