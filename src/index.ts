@@ -1,6 +1,7 @@
 /** What programs may import from `millwright`: the kinds, the client, and a factory to embed. */
 export { type Client, createClient } from './api/client.ts'
 export type { Dataset } from './model/kinds/dataset.ts'
+export type { Drill } from './model/kinds/drill.ts'
 export type { Gang } from './model/kinds/gang.ts'
 export type { InferenceService } from './model/kinds/inference-service.ts'
 export type * from './model/kinds/kubernetes.ts'

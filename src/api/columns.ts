@@ -1,3 +1,4 @@
+import { formatDuration } from '../model/duration.ts'
 import type { KindMap, KindName, Resource } from '../model/registry.ts'
 import { humanAge } from './age.ts'
 
@@ -94,6 +95,19 @@ const columns: { readonly [K in KindName]: readonly Column<KindMap[K]>[] } = {
     text('Uri', 'Where it is.', (dataset) => dataset.spec.uri),
     text('Size', 'Bytes in all.', (dataset) => bytes(dataset.status?.bytes)),
     number('Files', 'Files in all.', (dataset) => dataset.status?.files),
+  ],
+  Drill: [
+    text('Fault', 'What goes wrong.', (drill) => drill.spec.fault.kind),
+    text('Struck', 'What it struck.', ({ status }) =>
+      dash(status?.target?.pods.map((pod) => pod.name).join(',') || status?.target?.nodes.join(',')),
+    ),
+    text('Phase', 'Where it stands.', (drill) => drill.status?.phase ?? 'Waiting'),
+    text('Detected', 'From the fault until recovery decided.', (drill) => span(drill.status?.outcome?.detectedSeconds)),
+    text('Recovered', 'From the fault until the work went on.', (drill) =>
+      span(drill.status?.outcome?.recoveredSeconds),
+    ),
+    text('Lost', 'Accelerator-seconds of work.', (drill) => significant(drill.status?.outcome?.lostSeconds)),
+    wide('Message', 'In a sentence.', (drill) => dash(drill.status?.message)),
   ],
   Report: [
     text('Of', 'The pod or service that it is of.', (report) =>
@@ -194,6 +208,10 @@ function dash(value: string | number | undefined): string {
 
 function rate(seconds: number | undefined): number | undefined {
   return seconds === undefined || seconds <= 0 ? undefined : 1 / seconds
+}
+
+function span(seconds: number | undefined): string {
+  return seconds === undefined ? '-' : formatDuration(seconds * 1000)
 }
 
 /** Four significant digits: enough to see a loss move. */

@@ -10,6 +10,7 @@ const roots: { readonly [K in KindName]: { root: string; plural: string; namespa
   Report: ours('reports'),
   Model: ours('models'),
   Dataset: ours('datasets'),
+  Drill: ours('drills'),
   LedgerPage: ours('ledgerpages', false),
   Pod: core('pods'),
   Node: core('nodes', false),

@@ -324,6 +324,35 @@ docs/twin.md describes the scenario and the report.`,
         (await import('./commands/twin.ts')).twinDiff(before, after, options),
       )
   },
+  (program) => {
+    const drill = program
+      .command('drill')
+      .description('Faults injected on purpose; alone it lists what can be made to go wrong')
+      .option('-o, --output <format>', 'table, json, yaml')
+      .addHelpText(
+        'after',
+        `
+Examples:
+  millwright drill
+  millwright drill run examples/drills/kill-a-rank.yaml
+docs/drills.md describes the file and what is printed.`,
+      )
+      .action(async (options) => (await import('./commands/drill.ts')).catalogue(options))
+    drill
+      .command('run')
+      .description(
+        'Strike for real, wait for the recovery, and say what it cost; exits with 1 if it came otherwise than expected',
+      )
+      .argument('<file>', 'a YAML file of kind Drill; - is standard input')
+      .option('-o, --output <format>', 'text, json')
+      .addHelpText(
+        'after',
+        '\nIt does harm: what it strikes is killed, stopped or lost. Ctrl-C ends it and undoes what lasts.',
+      )
+      .action(async (file: string, options, command: Command) =>
+        (await import('./commands/drill.ts')).runDrills(file, options, globals(command)),
+      )
+  },
   (program) =>
     program
       .command('logs')

@@ -32,6 +32,8 @@ export function disturbanceOf(live: Resource, differences: readonly Difference[]
       return queue(live, changed)
     case 'Model':
       return changed.any(['']) ? blocked('a Model never changes; publish a new version instead') : nothing
+    case 'Drill':
+      return changed.any(['']) ? blocked('a Drill strikes once; delete it first, or give it another name') : nothing
     default:
       return nothing
   }

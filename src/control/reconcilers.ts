@@ -1,4 +1,5 @@
 import { createDatasets } from './datasets/datasets.ts'
+import { createDrills } from './drills/drills.ts'
 import { createBlobSweep, createDroppedCheckpoints } from './garbage/blobs.ts'
 import { createHistory, createTtl } from './garbage/history.ts'
 import { createNamespaces } from './garbage/namespaces.ts'
@@ -28,6 +29,7 @@ export const builtInReconcilers: readonly ReconcilerFactory[] = [
   createQueues,
   createPools,
   createDatasets,
+  createDrills,
   createDroppedCheckpoints,
   createBlobSweep,
 ]

@@ -11,6 +11,8 @@ export function immutableErrors(before: Resource, after: Resource): FieldError[]
       return before.kind === 'TrainingJob' ? trainingErrors(before, after) : []
     case 'Model':
       return frozen(before, after, [['spec']], 'never changes: publish a new version instead')
+    case 'Drill':
+      return frozen(before, after, [['spec']], 'never changes: a Drill strikes once; make another')
     case 'Report':
     case 'LedgerPage':
       return frozen(before, after, [['spec']], 'never changes: it says whose it is')

@@ -1,5 +1,6 @@
 import type { z } from 'zod'
 import { type Dataset, dataset } from './kinds/dataset.ts'
+import { type Drill, drill } from './kinds/drill.ts'
 import { type Gang, gang } from './kinds/gang.ts'
 import { type InferenceService, inferenceService } from './kinds/inference-service.ts'
 import * as kubernetes from './kinds/kubernetes.ts'
@@ -35,6 +36,7 @@ export interface KindMap {
   Report: Report
   Model: Model
   Dataset: Dataset
+  Drill: Drill
   LedgerPage: LedgerPage
   Pod: kubernetes.Pod
   Node: kubernetes.Node
@@ -93,6 +95,7 @@ export const kinds: { readonly [K in KindName]: KindInfo } = {
   Report: ours('Report', 'reports', [], report),
   Model: ours('Model', 'models', [], model),
   Dataset: ours('Dataset', 'datasets', ['ds'], dataset),
+  Drill: ours('Drill', 'drills', [], drill),
   LedgerPage: ours('LedgerPage', 'ledgerpages', [], ledgerPage, false),
   Pod: core('Pod', 'pods', ['po'], kubernetes.pod, true),
   Node: core('Node', 'nodes', ['no'], kubernetes.node, true, false),

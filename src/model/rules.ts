@@ -1,4 +1,6 @@
 import { affinityErrors, slicedErrors } from './affinity-rules.ts'
+import { durationForms } from './duration.ts'
+import { faultKinds, faults } from './faults.ts'
 import { type FieldError, fieldError, printable, shown } from './field-error.ts'
 import { envName, resourceName } from './metadata.ts'
 import { readQuantity } from './quantity.ts'
@@ -30,6 +32,8 @@ export function ruleErrors(kind: string, object: Raw): FieldError[] {
       return (spec['pod'] === undefined) === (spec['service'] === undefined)
         ? [fieldError(['spec'], 'must name either a pod or a service')]
         : []
+    case 'Drill':
+      return drill(spec)
     case 'Pod':
       return podSpec(spec, ['spec'])
     default:
@@ -125,6 +129,27 @@ function inferenceService(spec: Raw): FieldError[] {
   return [
     ...errors,
     ...both(spec, ['command', 'image'], 'engine', 'must be left out with engine, which brings its own'),
+  ]
+}
+
+const targets = ['job', 'service', 'labels', 'node']
+
+function drill(spec: Raw): FieldError[] {
+  const { fault, target } = spec
+  const kind = faultKinds.find((one) => one === record(fault)['kind'])
+  if (kind === undefined) return []
+  const { strikes } = faults[kind]
+  // A day without a node is right for a forecast, and nothing that anybody should begin unawares.
+  if (strikes === 'node' && record(fault)['lasts'] === undefined)
+    return [fieldError(['spec', 'fault', 'lasts'], `is required: how long a ${kind} lasts`, { allowed: durationForms })]
+  const at = ['spec', 'target']
+  if (strikes === 'control plane')
+    return target === undefined ? [] : [fieldError(at, 'must be left out: there is one control plane')]
+  if (target === undefined) return [fieldError(at, 'is required', { allowed: `one of ${targets.join(', ')}` })]
+  const { job, rank } = record(target)
+  return [
+    ...eitherOf(target, at, targets),
+    ...(rank !== undefined && job === undefined ? [fieldError([...at, 'rank'], 'goes with job')] : []),
   ]
 }
 

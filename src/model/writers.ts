@@ -12,6 +12,7 @@ export type Writer =
   | 'control/recovery'
   | 'control/publishing'
   | 'control/datasets'
+  | 'control/drills'
   | 'control/garbage'
   | 'control/nodes'
   | 'agent'
@@ -127,6 +128,18 @@ export const statusWriters: { readonly [K in WrittenKind]: Writers<K> } = {
     bytes: 'control/datasets',
     files: 'control/datasets',
     observedGeneration: 'control/datasets',
+  },
+  Drill: {
+    phase: 'control/drills',
+    message: 'control/drills',
+    target: 'control/drills',
+    accounts: 'control/drills',
+    struckAt: 'agent',
+    mendedAt: 'agent',
+    refused: 'agent',
+    detectedAt: 'control/drills',
+    recoveredAt: 'control/drills',
+    outcome: 'control/drills',
   },
   Pool: {
     conditions: 'control/nodes',

@@ -49,13 +49,20 @@ export function startLedger(options: LedgerOptions): Ledger {
       books.apply(change, clock.now())
       batch ??= clock.after(writeEveryMs ?? batchMs, write)
     })
-    stops.push(watches.stop)
+    stops.push(watches.stop, onDrill(options, writeSoon))
     await watches.synced
     if (stopped) return
     books.synced(clock.now())
     fold = books
     stops.push(clock.every(lookEveryMs, writeEveryMs === undefined ? write : () => books.look(clock.now())))
     write()
+  }
+
+  /** Sooner than it would be its turn. */
+  function writeSoon(): void {
+    if (fold === undefined) return
+    batch?.()
+    batch = clock.after(batchMs, write)
   }
 
   async function readPages(): Promise<LedgerPage[]> {
@@ -174,6 +181,14 @@ function follow({ store, clock, log }: LedgerOptions, tell: (change: LedgerChang
       for (const informer of informers) informer.stop()
     },
   }
+}
+
+/** A drill wants to know what it did: from just before it to just after it. */
+function onDrill({ store, clock, log }: LedgerOptions, changed: () => void): Cancel {
+  const drills = createInformer({ store, clock, log, kind: 'Drill' })
+  drills.onChange(changed)
+  drills.start()
+  return () => drills.stop()
 }
 
 /** Embedded stores count revisions; of any other store the last one seen is kept. */

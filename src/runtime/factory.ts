@@ -2,7 +2,7 @@ import { mkdirSync, rmSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
-import { type Agent, createAgent } from '../agent/agent.ts'
+import { type Hand, startDrills } from '../agent/drills.ts'
 import { readExit } from '../agent/local/exit.ts'
 import { localFiles } from '../agent/local/files.ts'
 import { podFolder } from '../agent/local/folders.ts'
@@ -32,7 +32,9 @@ import { createLmdbStore } from '../store/lmdb/store.ts'
 import { bootstrap } from './bootstrap.ts'
 import { realClock } from './clock.ts'
 import { readContent } from './content.ts'
+import { ControlPlane } from './control-plane.ts'
 import { openDecisionFile } from './decision-file.ts'
+import { LocalNode } from './local-node.ts'
 import { type Connection, pathsIn } from './paths.ts'
 import { livePods, resumeAll, suspendAll } from './pause.ts'
 import { systemRandom } from './random.ts'
@@ -108,18 +110,20 @@ export async function startFactory(config: FactoryConfig): Promise<Factory> {
     const sources = createFileSources({ dir: join(paths.agent, 'sources') })
     stops.push(() => sources.close())
     const files = localFiles({ dir: paths.agent, sources })
-    const agents: Agent[] = nodes.map((node) =>
-      createAgent({
-        store,
-        blobs,
-        clock,
-        liveness,
-        files,
-        node,
-        random: random.split(node.name),
-        log: log.with({ node: node.name }),
-        runner: createLocalRunner({ dir: paths.agent, node: node.name, clock, log: log.with({ node: node.name }) }),
-      }),
+    const agents = nodes.map(
+      (node) =>
+        new LocalNode({
+          store,
+          blobs,
+          clock,
+          liveness,
+          files,
+          node,
+          random: random.split(node.name),
+          log: log.with({ node: node.name }),
+          newRunner: () =>
+            createLocalRunner({ dir: paths.agent, node: node.name, clock, log: log.with({ node: node.name }) }),
+        }),
     )
     const ledger = startLedger({ store, clock, log })
     stops.push(() => ledger.stop())
@@ -172,21 +176,26 @@ export async function startFactory(config: FactoryConfig): Promise<Factory> {
     stops.push(() => endAll(agents, hurry.signal))
     const decisions = openDecisionFile(paths.decisions, log)
     stops.push(() => decisions.close())
-    const control = startControl({
-      decisions,
-      store,
-      blobs,
-      sources,
-      clock,
-      liveness,
-      log,
-      random: random.split('control'),
-      identity: `${hostname()}-${process.pid}`,
-      gatewayUrl: gateway.url,
-      // The store's lock lets one process in: a leader that is gone cannot come back, so its place is taken soon.
-      leaseSeconds: 4,
-    })
+    const control = new ControlPlane(store, (line, life) =>
+      startControl({
+        decisions,
+        store: line,
+        blobs,
+        sources,
+        clock,
+        liveness,
+        log,
+        random: random.split(`control ${life}`),
+        identity: `${hostname()}-${process.pid}-${life}`,
+        gatewayUrl: gateway.url,
+        // The store's lock lets one process in: a leader that is gone cannot come back, so its place is taken soon.
+        leaseSeconds: 4,
+      }),
+    )
+    control.start()
     stops.push(() => control.stop())
+    const drills = startDrills({ store, clock, log, random: random.split('drills'), hand: handOf(agents, control) })
+    stops.push(() => drills.stop())
     const resumed = await resumeAll(store)
     const startedAt = new Date(clock.now()).toISOString()
     const tellWhere = (shown: Identity | undefined): void => {
@@ -217,6 +226,7 @@ export async function startFactory(config: FactoryConfig): Promise<Factory> {
         if (asked?.aborted === true) hurry.abort()
         asked?.addEventListener('abort', () => hurry.abort(), { once: true })
         if (waiting !== undefined) stops.splice(1, 0, tellWhoRuns(store, clock, waiting)) // until the store closes
+        await drills.stop() // what stands still cannot save its work
         await suspendAll(store, clock, graceMs, hurry.signal)
         await unwind(stops)
       },
@@ -243,6 +253,18 @@ function refuseOpenDoors(config: FactoryConfig): void {
   refuseOpenGateway(config)
 }
 
+/** What drills can do here. Nodes are no slower than the machine that they share. */
+function handOf(nodes: readonly LocalNode[], control: ControlPlane): Hand {
+  const named = (name: string) => nodes.find((node) => node.name === name)
+  return {
+    runnerOf: (node) => named(node)?.runner,
+    loseNode: async (node) => named(node)?.lose(),
+    restoreNode: async (node) => named(node)?.restore(),
+    crashControl: () => control.crash(),
+    startControl: () => control.start(),
+  }
+}
+
 /** Where this machine finds what listens on `host`. */
 function addressHere(host: string): string {
   if (host === '0.0.0.0') return '127.0.0.1'
@@ -250,8 +272,8 @@ function addressHere(host: string): string {
 }
 
 /** Ends every pod: in a few seconds, or at once, also when the hurry comes only while they end. */
-async function endAll(agents: readonly Agent[], hurry: AbortSignal): Promise<void> {
-  const end = (graceSeconds: number) => Promise.all(agents.map((agent) => agent.stop('kill', graceSeconds)))
+async function endAll(agents: readonly LocalNode[], hurry: AbortSignal): Promise<void> {
+  const end = (graceSeconds: number) => Promise.all(agents.map((agent) => agent.stop(graceSeconds)))
   if (hurry.aborted) return void (await end(0))
   let atOnce: Promise<unknown> | undefined
   const kill = () => {

@@ -1,5 +1,6 @@
 import { createAgent } from '../agent/agent.ts'
 import type { NodeDescription, PodPlace } from '../agent/contract.ts'
+import { type Hand, startDrills } from '../agent/drills.ts'
 import { simulatedFiles } from '../agent/simulated/files.ts'
 import { SimulatedMachine } from '../agent/simulated/machine.ts'
 import { createSimulatedRunner } from '../agent/simulated/runner.ts'
@@ -142,6 +143,11 @@ export class Twin {
     const ledger = startLedger({ store, clock, log, writeEveryMs: this.#options.ledgerEveryMs })
     this.ledger = { process, ledger }
     return process
+  }
+
+  /** Carries out what drills there are. */
+  startDrills(hand: Hand): void {
+    startDrills({ ...this.#kitOf(new Process('drills')), hand })
   }
 
   /** A machine joins, and its agent starts. */

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { readAccelerators } from '../accelerators.ts'
+import { readDuration } from '../duration.ts'
 import { condition, envName, millwrightVersion, objectMeta } from '../metadata.ts'
 import { readQuantity } from '../quantity.ts'
 import { envVar } from './kubernetes.ts'
@@ -18,6 +19,20 @@ export const count = z.number().int().min(0).max(1_000_000)
 export const step = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER)
 
 export const timestamp = z.string()
+
+/** How long, as `30s`, `10m` or `2d`. */
+export const duration = z
+  .string()
+  .max(64)
+  .superRefine((value, context) => {
+    const read = readDuration(value)
+    if ('problem' in read) context.addIssue({ code: 'custom', message: read.problem })
+  })
+
+export const positiveDuration = duration.superRefine((value, context) => {
+  const read = readDuration(value)
+  if ('ms' in read && read.ms === 0) context.addIssue({ code: 'custom', message: 'must be more than nothing' })
+})
 
 export const conditions = z.array(condition).default([]).describe('What is true of it now, and since when.')
 

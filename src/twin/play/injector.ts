@@ -2,6 +2,7 @@ import type { SimulatedPod } from '../../agent/simulated/machine.ts'
 import { label } from '../../model/names.ts'
 import type { Twin } from '../twin.ts'
 import type { Fault } from './faults.ts'
+import type { TwinHand } from './hand.ts'
 
 /** A fault as it struck. */
 export interface Strike {
@@ -17,39 +18,51 @@ export interface Strike {
 /** Does to a twin what was drawn, and mends it when its time is over. */
 export class Injector {
   readonly #twin: Twin
+  readonly #hand: TwinHand
   readonly #struck: (strike: Strike) => void
-  /** How slow each straggler is, by what made it so. */
-  readonly #slow = new Map<string, number[]>()
 
-  constructor(twin: Twin, struck: (strike: Strike) => void) {
+  constructor(twin: Twin, hand: TwinHand, struck: (strike: Strike) => void) {
     this.#twin = twin
+    this.#hand = hand
     this.#struck = struck
   }
 
   strike({ cause, node: index, pick }: Fault): void {
-    const { name, kind, reach, lastsMs, slowness } = cause
+    const { name, kind, reach, slowness } = cause
     const strike = { atMs: this.#twin.clock.now(), cause: name, kind }
     if (kind === 'control-plane-crash') {
-      this.#crashControl(lastsMs)
+      this.#hand.crashControl()
+      this.#mend(cause, () => this.#hand.startControl())
       this.#struck({ ...strike, nodes: [], pods: [] })
       return
     }
     const drawn = [...this.#twin.nodes.keys()][index] ?? ''
-    const nodes = (kind === 'node-loss' ? this.#within(drawn, reach) : [drawn]).filter((node) => this.#isThere(node))
+    const nodes = (kind === 'node-loss' ? this.#within(drawn, reach) : [drawn]).filter((node) =>
+      this.#hand.isThere(node),
+    )
     const running = nodes.flatMap((node) => this.#runningOn(node))
     const one = running[pick % Math.max(1, running.length)]
     const hit = kind === 'process-crash' || kind === 'hang' ? (one === undefined ? [] : [one]) : running
     // Told first: what it does may be seen at once.
     this.#struck({ ...strike, nodes, pods: hit.map(keyOf) })
-    if (kind === 'node-loss') for (const node of nodes) this.#loseNode(node, lastsMs)
-    else if (kind === 'straggler') for (const node of nodes) this.#slowDown(node, slowness, lastsMs)
-    else if (one !== undefined && kind === 'hang') this.#hang(one)
+    if (kind === 'node-loss') for (const node of nodes) this.#loseNode(node, cause)
+    else if (kind === 'straggler') for (const node of nodes) this.#mend(cause, this.#hand.slowNode(node, slowness))
+    else if (one !== undefined && kind === 'hang') this.#hang(one, cause)
     else one?.kill({ exitCode: 134, signal: 'SIGABRT' })
   }
 
-  /** Not lost already. */
-  #isThere(node: string): boolean {
-    return this.#twin.member(node).process.state === 'running'
+  #mend({ lastsMs }: Fault['cause'], mend: () => void): void {
+    if (lastsMs !== undefined) this.#twin.clock.after(lastsMs, mend)
+  }
+
+  #hang(pod: SimulatedPod, cause: Fault['cause']): void {
+    pod.program?.signal('SIGSTOP')
+    this.#mend(cause, () => pod.end ?? pod.program?.signal('SIGCONT'))
+  }
+
+  #loseNode(node: string, cause: Fault['cause']): void {
+    void this.#hand.loseNode(node)
+    this.#mend(cause, () => void this.#hand.restoreNode(node))
   }
 
   /** The node, and those that share its rack, block or zone. */
@@ -58,48 +71,8 @@ export class Injector {
     return [...this.#twin.nodes.keys()].filter((other) => domainOf(other) === domainOf(node))
   }
 
-  #hang(pod: SimulatedPod): void {
-    const ensemble = this.#twin.workload.ensemble(pod.place)
-    if (ensemble === undefined) pod.program?.signal('SIGSTOP')
-    else ensemble.hang(pod)
-  }
-
   #runningOn(node: string): SimulatedPod[] {
     return [...this.#twin.member(node).machine.pods.values()].filter(({ end }) => end === undefined)
-  }
-
-  #loseNode(node: string, repairMs: number): void {
-    const { process, machine } = this.#twin.member(node)
-    process.crash()
-    machine.lose()
-    this.#twin.clock.after(repairMs, () => this.#twin.startAgent(node))
-  }
-
-  /** Of several that slow a node down the worst counts. */
-  #slowDown(node: string, slowness: number, lastsMs: number): void {
-    const causes = this.#slow.get(node) ?? []
-    this.#slow.set(node, causes)
-    causes.push(slowness)
-    this.#pace(node)
-    this.#twin.clock.after(lastsMs, () => {
-      causes.splice(causes.indexOf(slowness), 1)
-      this.#pace(node)
-    })
-  }
-
-  #pace(node: string): void {
-    this.#twin.member(node).slowness = Math.max(1, ...(this.#slow.get(node) ?? []))
-    const ensembles = new Set(this.#runningOn(node).map(({ place }) => this.#twin.workload.ensemble(place)))
-    for (const ensemble of ensembles) ensemble?.paceChanged()
-  }
-
-  /** The leader dies; its supervisor starts the next after so long. */
-  #crashControl(restartMs: number): void {
-    const alive = this.#twin.controls.filter(({ process }) => process.state !== 'crashed')
-    const victim = alive.find(({ control }) => control.leading()) ?? alive[0]
-    if (victim === undefined) return
-    victim.process.crash()
-    this.#twin.clock.after(restartMs, () => void this.#twin.startControl())
   }
 }
 

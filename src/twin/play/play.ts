@@ -1,5 +1,6 @@
 import type { PodPlace } from '../../agent/contract.ts'
 import { seededRandom } from '../../base/random.ts'
+import type { Drill } from '../../model/kinds/drill.ts'
 import type { Node, Pod } from '../../model/kinds/kubernetes.ts'
 import { label } from '../../model/names.ts'
 import type { Entry } from '../../store/history.ts'
@@ -9,6 +10,7 @@ import type { Arrival, Setup } from '../scenario/setup.ts'
 import { Twin } from '../twin.ts'
 import type { Performance } from '../work/workload.ts'
 import { drawFaults } from './faults.ts'
+import { TwinHand } from './hand.ts'
 import { Injector } from './injector.ts'
 import { Recorder } from './recorder.ts'
 import type { Recording } from './recording.ts'
@@ -41,10 +43,13 @@ class Play {
   readonly #startMs: number
   readonly #invariants = new Invariants()
   readonly #recorder: Recorder
+  readonly #hand: TwinHand
   readonly #injector: Injector
   /** `namespace/name` of the job or service of each pod, by uid. */
   readonly #ownerOf = new Map<string, string>()
   readonly #closed = new Set<string>()
+  /** Drills that struck, by uid. */
+  readonly #struck = new Set<string>()
   readonly #log: string[] = []
   #leaders = 0
 
@@ -64,7 +69,8 @@ class Play {
     this.#twin = twin
     this.#startMs = twin.clock.now()
     this.#recorder = new Recorder(() => this.#elapsedMs())
-    this.#injector = new Injector(twin, (strike) => this.#recorder.seeStrike(strike))
+    this.#hand = new TwinHand(twin, setup.controlPlane.replicas)
+    this.#injector = new Injector(twin, this.#hand, (strike) => this.#recorder.seeStrike(strike))
   }
 
   async run(): Promise<Played> {
@@ -74,6 +80,7 @@ class Play {
     for (const pool of pools) await twin.apply('Pool', pool)
     for (const node of nodes) twin.addNode(node)
     for (let count = 0; count < controlPlane.replicas; count++) twin.startControl()
+    if (arrivals.some(({ object }) => object.kind === 'Drill')) twin.startDrills(this.#hand)
     for (const arrival of arrivals)
       if (arrival.atMs < horizonMs) twin.clock.after(arrival.atMs, () => void this.#arrive(arrival))
     const random = seededRandom(this.#seed).split('faults')
@@ -99,6 +106,7 @@ class Play {
       accelerators: acceleratorCount(nodes),
       ...this.#recorder.end(),
       leaders: this.#leaders,
+      drills: (await this.#twin.store.list('Drill')).items,
       pages: (await this.#twin.store.list('LedgerPage')).items,
     }
   }
@@ -112,6 +120,7 @@ class Play {
     if (object.kind === 'Namespace') await twin.apply('Namespace', object)
     else if (object.kind === 'Queue') await twin.apply('Queue', object)
     else if (object.kind === 'TrainingJob') await twin.apply('TrainingJob', object)
+    else if (object.kind === 'Drill') await twin.apply('Drill', object)
     else await twin.apply('InferenceService', object)
   }
 
@@ -127,6 +136,17 @@ class Play {
     this.#recorder.see(entry)
     if (entry.kind === 'Pod' && entry.type === 'ADDED') this.#seePod(entry.object as Pod)
     else if (entry.kind === 'Node') this.#seeNode(entry.object as Node)
+    else if (entry.kind === 'Drill') this.#seeDrill(entry.object as Drill)
+  }
+
+  /** It is about to strike: written before it does. */
+  #seeDrill({ metadata: { name, uid = '' }, spec, status }: Drill): void {
+    if (status?.struckAt === undefined || this.#struck.has(uid)) return
+    this.#struck.add(uid)
+    const { nodes = [], pods = [] } = status.target ?? {}
+    const { kind } = spec.fault
+    const keys = pods.map((pod) => `${pod.namespace}/${pod.name}`)
+    this.#recorder.seeStrike({ atMs: this.#elapsedMs(), cause: `drill ${name}`, kind, nodes, pods: keys })
   }
 
   #seePod({ metadata: { uid = '', namespace, labels } }: Pod): void {

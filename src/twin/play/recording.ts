@@ -1,3 +1,4 @@
+import type { Drill } from '../../model/kinds/drill.ts'
 import type { LedgerPage } from '../../model/kinds/ledger-page.ts'
 import type { Strike } from './injector.ts'
 
@@ -15,6 +16,7 @@ export interface Recording {
   levels: readonly Level[]
   /** Terms of leaders that began. */
   leaders: number
+  drills: readonly Drill[]
   pages: readonly LedgerPage[]
 }
 

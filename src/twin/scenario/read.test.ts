@@ -83,7 +83,7 @@ test('nodes of two shapes have two names', () => {
 test('a kind that is not work is refused where it stands', () => {
   const pool = 'apiVersion: millwright.dev/v1alpha1\nkind: Pool\nmetadata: {name: p}\nspec: {}\n'
   expect(setupFrom('  resources: [pools.yaml]\n', [], pool)).toBe(
-    'pools.yaml:2:7: kind: has no place in a scenario, found "Pool"; allowed: Namespace, Queue, TrainingJob, InferenceService',
+    'pools.yaml:2:7: kind: has no place in a scenario, found "Pool"; allowed: Namespace, Queue, TrainingJob, InferenceService, Drill',
   )
 })
 

@@ -1,23 +1,9 @@
 import { z } from 'zod'
 import { acceleratorForms, readAccelerators } from '../../model/accelerators.ts'
 import { capacityType } from '../../model/capacity.ts'
-import { readDuration } from '../../model/duration.ts'
-import { line, quantity } from '../../model/kinds/fields.ts'
+import { faultFields, faultProblems, faults } from '../../model/faults.ts'
+import { duration, line, positiveDuration as positive, quantity } from '../../model/kinds/fields.ts'
 import { dnsLabel, millwrightVersion, resourceName } from '../../model/metadata.ts'
-
-/** How long, as `30s`, `10m` or `2d`. */
-const duration = z
-  .string()
-  .max(64)
-  .superRefine((value, context) => {
-    const read = readDuration(value)
-    if ('problem' in read) context.addIssue({ code: 'custom', message: read.problem })
-  })
-
-const positive = duration.superRefine((value, context) => {
-  const read = readDuration(value)
-  if ('ms' in read && read.ms === 0) context.addIssue({ code: 'custom', message: 'must be more than nothing' })
-})
 
 const nodes = z.strictObject({
   name: dnsLabel.describe('Name of their Pool; the nodes are NAME-0, NAME-1, …'),
@@ -83,29 +69,22 @@ const performance = z.strictObject({
 /** Mixes of faults that were measured: see presets.ts. */
 export const presetNames = ['llama3'] as const
 
-export const faultKinds = ['process-crash', 'hang', 'node-loss', 'straggler', 'control-plane-crash'] as const
-
 const fault = z
   .strictObject({
-    kind: z.enum(faultKinds).describe('What happens.'),
+    ...faultFields,
     perNodeDay: z.number().min(0).max(1000).optional().describe('How often, on average, a node and day.'),
     count: z.number().int().min(0).max(100_000).optional().describe('How often in all, at times drawn evenly.'),
-    lasts: duration.optional().describe('Until a lost node is repaired, a straggler fast, a control plane back.'),
-    reach: z.enum(['rack', 'block', 'zone']).optional().describe('A loss takes all nodes there; else one.'),
-    slowness: z.number().min(1).max(1000).optional().describe("A straggler's step takes so many times as long."),
   })
-  .superRefine(({ kind, perNodeDay, count, lasts, reach, slowness }, context) => {
+  .superRefine((value, context) => {
+    const { kind, perNodeDay, count } = value
     const wrong = (path: string[], message: string) => context.addIssue({ code: 'custom', path, message })
     if ((perNodeDay === undefined) === (count === undefined)) wrong([], 'must have perNodeDay or count, one of them')
-    if (kind === 'control-plane-crash' && perNodeDay !== undefined)
+    if (faults[kind].strikes === 'control plane' && perNodeDay !== undefined)
       wrong(['perNodeDay'], 'must be left out: a control plane is on no node; write count')
-    if ((kind === 'process-crash' || kind === 'hang') && lasts !== undefined)
-      wrong(['lasts'], `must be left out: a ${kind} lasts until it is recovered from`)
-    if (kind !== 'node-loss' && reach !== undefined) wrong(['reach'], 'must be left out: it is of a node-loss')
-    if (kind !== 'straggler' && slowness !== undefined) wrong(['slowness'], 'must be left out: it is of a straggler')
+    for (const { at, problem } of faultProblems(value)) wrong([at], problem)
   })
 
-const faults = z.strictObject({
+const faultsOfScenario = z.strictObject({
   preset: z.enum(presetNames).optional().describe('A mix that the field has measured.'),
   scale: z.number().min(0).max(1_000_000).default(1).describe("The preset's rates are multiplied by it."),
   mix: z.record(z.string().min(1).max(63), fault).default({}).describe('Causes by name; one of a preset is replaced.'),
@@ -136,7 +115,7 @@ export const scenario = z.strictObject({
       resources: z.array(resources).max(1000).default([]).describe('YAML files of Queues, jobs and services.'),
       history: history.optional().describe('Jobs as they once came.'),
       performance: performance.prefault({}).describe('How long what the work does takes.'),
-      faults: faults.prefault({}).describe('What goes wrong.'),
+      faults: faultsOfScenario.prefault({}).describe('What goes wrong.'),
       controlPlane: z
         .strictObject({
           replicas: z.number().int().min(1).max(9).default(1).describe('One leads, the others stand by.'),
@@ -157,7 +136,6 @@ export const scenario = z.strictObject({
 export type Scenario = z.output<typeof scenario>
 export type FleetShape = z.output<typeof nodes>
 export type FaultSpec = z.output<typeof fault>
-export type FaultKind = FaultSpec['kind']
 export type PresetName = (typeof presetNames)[number]
 export type PerformanceSpec = z.output<typeof performance>
 

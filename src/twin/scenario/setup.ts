@@ -1,7 +1,9 @@
 import type { NodeDescription } from '../../agent/contract.ts'
 import { type DocumentError, readDocuments, type TextFile } from '../../compile/documents.ts'
 import { durationMs } from '../../model/duration.ts'
+import { type FaultKind, lastsMsOf, slownessDefault } from '../../model/faults.ts'
 import { fieldError, shown } from '../../model/field-error.ts'
+import type { Drill } from '../../model/kinds/drill.ts'
 import type { InferenceService } from '../../model/kinds/inference-service.ts'
 import type { Namespace } from '../../model/kinds/kubernetes.ts'
 import type { Pool } from '../../model/kinds/pool.ts'
@@ -15,7 +17,7 @@ import { jobsOfHistory } from './past-jobs.ts'
 import { performanceOf } from './performance.ts'
 import { presetOf } from './presets.ts'
 import type { ReadScenario } from './read.ts'
-import type { FaultKind, FaultSpec } from './scenario.ts'
+import type { FaultSpec } from './scenario.ts'
 
 /** A scenario with all that it names: what a run is made of beside its seed. */
 export interface Setup {
@@ -35,7 +37,7 @@ export interface Setup {
 export type Work = TrainingJob | InferenceService
 export interface Arrival {
   atMs: number
-  object: Namespace | Queue | Work
+  object: Namespace | Queue | Work | Drill
 }
 
 /** One thing that goes wrong, and how often. */
@@ -44,7 +46,8 @@ export interface Cause {
   kind: FaultKind
   perNodeDay: number | undefined
   count: number | undefined
-  lastsMs: number
+  /** Undefined: until it is recovered from. */
+  lastsMs: number | undefined
   /** What is lost with a node; undefined: nothing but it. */
   reach: FaultSpec['reach']
   slowness: number
@@ -104,7 +107,7 @@ function isWork(object: Arrival['object']): object is Work {
   return object.kind === 'TrainingJob' || object.kind === 'InferenceService'
 }
 
-const allowed = ['Namespace', 'Queue', 'TrainingJob', 'InferenceService'] as const
+const allowed = ['Namespace', 'Queue', 'TrainingJob', 'InferenceService', 'Drill'] as const
 
 function documentsOf(files: readonly NamedFile[]): { arrivals: Arrival[] } | { errors: DocumentError[] } {
   const read = readDocuments(files)
@@ -116,6 +119,7 @@ function documentsOf(files: readonly NamedFile[]): { arrivals: Arrival[] } | { e
     const atMs = times.get(file) ?? 0
     if (object.kind === 'Namespace' || object.kind === 'Queue') arrivals.push({ atMs, object })
     else if (object.kind === 'TrainingJob' || object.kind === 'InferenceService') arrivals.push({ atMs, object })
+    else if (object.kind === 'Drill') arrivals.push({ atMs, object })
     else {
       const more = { found: shown(object.kind), allowed: allowed.join(', ') }
       errors.push({ ...fieldError(['kind'], 'has no place in a scenario', more), file, ...positionOf(['kind']) })
@@ -152,17 +156,6 @@ function missingDomains({ file, scenario, positionOf }: ReadScenario): DocumentE
   })
 }
 
-const lastsDefault: Record<FaultKind, string> = {
-  'process-crash': '0s',
-  hang: '0s',
-  // As the spares of Llama 3's fleet are reckoned: facts/reliability.md §2.3.
-  'node-loss': '24h',
-  straggler: '1h',
-  'control-plane-crash': '10s',
-}
-/** About 10 % slow and persistent is what MegaScale found; this is one that nobody overlooks. */
-const slownessDefault = 1.5
-
 function causesOf({ preset, scale, mix }: ReadScenario['scenario']['spec']['faults']): Cause[] {
   const all: Record<string, FaultSpec> = { ...(preset === undefined ? {} : presetOf(preset, scale)), ...mix }
   return Object.entries(all).map(([name, { kind, perNodeDay, count, lasts, reach, slowness }]) => ({
@@ -170,7 +163,7 @@ function causesOf({ preset, scale, mix }: ReadScenario['scenario']['spec']['faul
     kind,
     perNodeDay,
     count,
-    lastsMs: durationMs(lasts ?? lastsDefault[kind]),
+    lastsMs: lastsMsOf({ kind, lasts }),
     reach,
     slowness: slowness ?? slownessDefault,
   }))

@@ -1,0 +1,161 @@
+import type { Client } from '../../api/client.ts'
+import { type DocumentError, formatErrors, readDocuments } from '../../compile/documents.ts'
+import { faultKinds, faults } from '../../model/faults.ts'
+import { fieldError, shown } from '../../model/field-error.ts'
+import type { Drill } from '../../model/kinds/drill.ts'
+import { nearest } from '../../model/nearest.ts'
+import { refOf } from '../../model/refs.ts'
+import { type KindName, kinds } from '../../model/registry.ts'
+import { oneOf } from '../arguments.ts'
+import { choose, connectTo, sayPresence } from '../connect.ts'
+import { drillLines, drillSaid, newsOf } from '../drill-words.ts'
+import { Exit, exit } from '../exit.ts'
+import type { Global } from '../global.ts'
+import { familyOf, whenGone } from '../gone.ts'
+import { dump, plain, table } from '../output.ts'
+import { readText } from '../read-text.ts'
+
+/** What can be made to go wrong. */
+export async function catalogue(options: { output?: string }): Promise<void> {
+  const format = oneOf('--output', options.output, ['table', 'json', 'yaml'], 'table')
+  const all = faultKinds.map((kind) => ({ kind, ...faults[kind] }))
+  if (format !== 'table') return console.log(await dump(all, format))
+  const rows = all.map(({ kind, strikes, fields, worlds, happens }) => [
+    kind,
+    strikes,
+    fields.join(', ') || '-',
+    worlds.join(', '),
+    happens,
+  ])
+  console.log(table(['KIND', 'STRIKES', 'TAKES', 'PLAYED ON', 'WHAT HAPPENS'], rows))
+}
+
+/** Runs the drills of a file, one after the other, and says what came of each. */
+export async function runDrills(file: string, options: { output?: string }, global: Global): Promise<void> {
+  const format = oneOf('--output', options.output, ['text', 'json'], 'text')
+  const choice = await choose(global)
+  const drills = readDrills(file, choice.namespace)
+  const { client } = connectTo(choice, sayPresence())
+  for (const drill of drills) await checkTarget(client, drill)
+  const done: Drill[] = []
+  for (const drill of drills) {
+    const ended = await runOne(client, drill, format === 'text')
+    if (format === 'text') for (const line of drillLines(ended)) console.log(plain(line))
+    done.push(ended)
+  }
+  if (format === 'json') console.log(await dump(done.length === 1 ? done[0] : done, 'json'))
+  if (done.some(({ status }) => status?.phase !== 'Passed')) process.exitCode = exit.failed
+}
+
+function readDrills(file: string, namespace: string): Drill[] {
+  const name = file === '-' ? 'standard input' : file
+  const read = readDocuments([{ name, text: readText(file) }], { namespace })
+  if ('errors' in read) throw wrong(read.errors)
+  const drills: Drill[] = []
+  const errors: DocumentError[] = []
+  for (const { file: where, admitted, positionOf } of read.documents) {
+    const refuse = (at: string[], message: string, more: { found: string; allowed: string }) =>
+      errors.push({ ...fieldError(at, message, more), file: where, ...positionOf(at) })
+    if (admitted.kind !== 'Drill') {
+      refuse(['kind'], 'is not run here; `millwright apply` takes it', {
+        found: shown(admitted.kind),
+        allowed: 'Drill',
+      })
+      continue
+    }
+    const { kind } = admitted.spec.fault
+    if (faults[kind].worlds.includes('this machine')) drills.push(admitted)
+    else {
+      const here = faultKinds.filter((one) => faults[one].worlds.includes('this machine'))
+      refuse(['spec', 'fault', 'kind'], 'can be played in the twin alone', {
+        found: shown(kind),
+        allowed: here.join(', '),
+      })
+    }
+  }
+  if (errors.length > 0) throw wrong(errors)
+  return drills
+}
+
+function wrong(errors: readonly DocumentError[]): Exit {
+  const what = errors.length === 1 ? '1 error' : `${errors.length} errors`
+  return new Exit(exit.usage, `nothing was struck: ${what}\n${formatErrors(errors)}`)
+}
+
+/** A name that is not there is a slip of the pen, and nothing to wait for. */
+async function checkTarget(client: Client, { metadata, spec }: Drill): Promise<void> {
+  const { job, service, node } = spec.target ?? {}
+  const { namespace } = metadata
+  const check = async (kind: KindName, word: string, name: string | undefined, within: string | undefined) => {
+    if (name === undefined || (await client.get(kind, { name, namespace: within })) !== undefined) return
+    const names = (await client.list(kind, { namespace: within })).items.map((one) => one.metadata.name)
+    const near = nearest(name, names)
+    const where = within === undefined ? '' : ` in namespace ${within}`
+    const hint = near === undefined ? '' : `; did you mean "${near}"?`
+    throw new Exit(exit.notFound, plain(`drill ${metadata.name}: there is no ${word} "${name}"${where}${hint || '.'}`))
+  }
+  await check('TrainingJob', 'job', job, namespace)
+  await check('InferenceService', 'service', service, namespace)
+  await check('Node', 'node', node, undefined)
+}
+
+/** Ctrl-C deletes it, and waits until what it did is undone. */
+async function runOne(client: Client, drill: Drill, isText: boolean): Promise<Drill> {
+  const ref = refOf(drill)
+  await clearOlder(client, drill)
+  if (isText) console.log(plain(drillSaid(drill)))
+  const stop = new AbortController()
+  const interrupt = () => stop.abort()
+  process.once('SIGINT', interrupt)
+  process.once('SIGTERM', interrupt)
+  try {
+    const { metadata } = await client.create('Drill', drill)
+    const ended = await followed(client, drill, metadata.uid, isText, stop.signal)
+    if (ended !== undefined) return ended
+    await removeDrill(client, drill)
+    throw new Exit(exit.interrupted, `drill ${ref.name} was interrupted and is deleted; what it had done is undone`)
+  } finally {
+    process.off('SIGINT', interrupt)
+    process.off('SIGTERM', interrupt)
+  }
+}
+
+/** What a drill of this name said the last time goes; one that is under way stays. */
+async function clearOlder(client: Client, drill: Drill): Promise<void> {
+  const ref = refOf(drill)
+  const older = await client.get('Drill', ref)
+  if (older === undefined) return
+  const phase = older.status?.phase
+  if (phase !== 'Passed' && phase !== 'Failed')
+    throw new Exit(exit.failed, `drill ${ref.name} is under way; \`millwright delete drill ${ref.name}\` ends it.`)
+  await removeDrill(client, drill)
+}
+
+async function removeDrill(client: Client, drill: Drill): Promise<void> {
+  const { kind, metadata } = drill
+  const target = { info: kinds[kind], ref: refOf({ metadata }) }
+  const family = await familyOf(client, target)
+  await client.delete(kind, target.ref)
+  await whenGone(client, family, () => {}, new AbortController().signal)
+}
+
+/** Until it has passed or failed; undefined: interrupted. */
+async function followed(
+  client: Client,
+  { metadata }: Drill,
+  uid: string | undefined,
+  isText: boolean,
+  signal: AbortSignal,
+): Promise<Drill | undefined> {
+  const { name, namespace } = metadata
+  let before: Drill | undefined
+  for await (const { type, object } of client.watch('Drill', { namespace, fields: `metadata.name=${name}` }, signal)) {
+    if (object.metadata.uid !== uid) continue
+    if (type === 'DELETED') throw new Exit(exit.failed, `drill ${name} was deleted before it was over.`)
+    if (isText) for (const line of newsOf(before, object)) console.log(plain(line))
+    before = object
+    const phase = object.status?.phase
+    if (phase === 'Passed' || phase === 'Failed') return object
+  }
+  return undefined
+}

@@ -1,0 +1,170 @@
+import { durationMs, formatDuration } from '../../model/duration.ts'
+import type { Drill } from '../../model/kinds/drill.ts'
+import { keyOf, refOf, refOfKey } from '../../model/refs.ts'
+import { again, type Context, type Outcome, type Reconciler, settled } from '../reconciler.ts'
+import { accountsOf, changeOf } from './accounts.ts'
+import { choose } from './choose.ts'
+import { follow, isOver } from './follow.ts'
+import { outcomeOf } from './outcome.ts'
+
+type DrillStatus = NonNullable<Drill['status']>
+
+const everyMs = 500
+/** The ledger is written a second after a change. One that is down holds no drill up for longer than this. */
+const ledgerMsMax = 15_000
+/** Keeps a drill that is deleted until what it did is undone. */
+const drillFinalizer = 'millwright.dev/undone'
+
+/**
+ * Chooses what a drill strikes, once it is there, and follows what comes of it. Striking and undoing is its agent's: the
+ * write of what is chosen asks for it.
+ */
+export function createDrills(context: Context): Reconciler {
+  const { store, views, clock } = context
+  const drills = views.of('Drill')
+  for (const kind of ['Gang', 'Pod', 'Report', 'Node', 'TrainingJob', 'InferenceService'] as const) views.of(kind)
+
+  async function reconcile(key: string): Promise<Outcome> {
+    const drill = drills.get(refOfKey(key))
+    if (drill === undefined || (await protect(drill)) === 'changed') return settled()
+    if (drill.metadata.deletionTimestamp !== undefined) return again(everyMs)
+    if (hasEnded(drill)) return settled()
+    const status = await next(drill)
+    if (status !== undefined)
+      await store.patch('Drill', refOf(drill), { status }, { status: true, uid: drill.metadata.uid })
+    return again(everyMs)
+  }
+
+  async function protect(drill: Drill): Promise<'kept' | 'changed'> {
+    const { finalizers = [], deletionTimestamp, resourceVersion } = drill.metadata
+    const has = finalizers.includes(drillFinalizer)
+    if (deletionTimestamp === undefined ? has : !has || !isUndone(drill)) return 'kept'
+    const others = finalizers.filter((finalizer) => finalizer !== drillFinalizer)
+    const after = deletionTimestamp === undefined ? [...others, drillFinalizer] : others
+    await store.patch('Drill', refOf(drill), { metadata: { finalizers: after } }, { resourceVersion })
+    return 'changed'
+  }
+
+  /** What is to be written of it now, if anything. */
+  async function next(drill: Drill): Promise<Partial<DrillStatus> | undefined> {
+    const { target, refused, struckAt } = drill.status ?? {}
+    const isLate = clock.now() > madeMs(drill) + durationMs(drill.spec.deadline)
+    if (refused !== undefined) return failed(refused)
+    if (target === undefined) return await begin(drill, isLate)
+    if (struckAt === undefined) return isLate ? failed(`nobody struck within ${drill.spec.deadline}`) : undefined
+    return await goOn(drill, Date.parse(struckAt), isLate)
+  }
+
+  async function begin(drill: Drill, isLate: boolean): Promise<Partial<DrillStatus> | undefined> {
+    if (clock.now() < madeMs(drill) + durationMs(drill.spec.after))
+      return saying(drill, 'Waiting', `strikes ${drill.spec.after} after it was made`)
+    const chosen = choose(context, drill)
+    if ('never' in chosen) return failed(chosen.never)
+    if ('waits' in chosen)
+      return isLate
+        ? failed(`nothing was struck within ${drill.spec.deadline}: ${chosen.waits}`)
+        : saying(drill, 'Waiting', chosen.waits)
+    const { target } = chosen
+    const accounts = accountsOf((await store.list('LedgerPage')).items, ownersOf(target))
+    const isBehind = accounts.throughMs < madeMs(drill) && clock.now() < madeMs(drill) + ledgerMsMax
+    if (isBehind) return saying(drill, 'Waiting', 'the ledger is brought up to date')
+    return { phase: 'Striking', message: strikes(target), target, accounts }
+  }
+
+  async function goOn(drill: Drill, struckMs: number, isLate: boolean): Promise<Partial<DrillStatus> | undefined> {
+    const seen = follow(context, drill, struckMs)
+    const { detectedMs, recoveredMs, trouble } = seen
+    const news = {
+      ...(detectedMs === undefined ? {} : { detectedAt: iso(detectedMs) }),
+      ...(recoveredMs === undefined ? {} : { recoveredAt: iso(recoveredMs) }),
+    }
+    const endMs =
+      recoveredMs === undefined
+        ? undefined
+        : Math.max(recoveredMs, Date.parse(drill.status?.mendedAt ?? drill.status?.struckAt ?? ''))
+    const hasEndedNow = isLate || trouble !== undefined || (endMs !== undefined && isOver(drill))
+    if (!hasEndedNow) return { phase: 'Recovering', message: waitsFor(drill, seen), ...news }
+    const before = drill.status?.accounts
+    const now = accountsOf((await store.list('LedgerPage')).items, ownersOf(drill.status?.target))
+    const seenMs = endMs ?? clock.now()
+    if (now.throughMs < seenMs && clock.now() < seenMs + ledgerMsMax && !isLate)
+      return { phase: 'Recovering', message: 'the ledger is brought up to date', ...news }
+    const ledger = before === undefined ? undefined : changeOf(before, now)
+    const outcome = outcomeOf(drill, struckMs, seen, ledger)
+    const [first] = outcome.unmet
+    return first === undefined
+      ? { phase: 'Passed', message: 'it came as expected', ...news, outcome }
+      : { phase: 'Failed', message: outcome.unmet.join('; '), ...news, outcome }
+  }
+
+  /** Drills under way that struck this gang. */
+  function striking(gang: string): string[] {
+    const struck = drills
+      .list()
+      .filter(({ status }) => status?.target?.gangs.some(({ name }) => name === gang) === true)
+    return struck.filter((drill) => !hasEnded(drill)).map(keyOf)
+  }
+
+  return {
+    name: 'drills',
+    watches: [
+      { kind: 'Drill', keys: (drill) => [keyOf(drill)] },
+      // When recovery decides is told by this write alone.
+      { kind: 'Gang', keys: (gang) => striking(keyOf(gang)) },
+    ],
+    workers: 1,
+    reconcile,
+  }
+}
+
+function hasEnded({ status }: Drill): boolean {
+  return status?.phase === 'Passed' || status?.phase === 'Failed'
+}
+
+/** Nothing of it is left, or never was. */
+function isUndone(drill: Drill): boolean {
+  const { struckAt, mendedAt } = drill.status ?? {}
+  return struckAt === undefined || mendedAt !== undefined || drill.spec.fault.kind === 'process-crash'
+}
+
+function failed(message: string): Partial<DrillStatus> {
+  return { phase: 'Failed', message }
+}
+
+/** Undefined where it says so already. */
+function saying({ status }: Drill, phase: 'Waiting', message: string): Partial<DrillStatus> | undefined {
+  return status?.phase === phase && status.message === message ? undefined : { phase, message }
+}
+
+function strikes({ pods, nodes }: NonNullable<DrillStatus['target']>): string {
+  const [pod] = pods
+  if (nodes.length === 0) return 'strikes the control plane'
+  return pod !== undefined && pods.length === 1 ? `strikes ${pod.name} on ${nodes[0]}` : `strikes ${nodes.join(', ')}`
+}
+
+function waitsFor(
+  drill: Drill,
+  { detectedMs, recoveredMs }: { detectedMs?: number | undefined; recoveredMs?: number | undefined },
+): string {
+  if (recoveredMs !== undefined) return `all that was struck does its work again; the fault lasts ${lastsOf(drill)}`
+  return detectedMs === undefined
+    ? 'struck; nobody has noticed yet'
+    : 'noticed; what was struck does not work again yet'
+}
+
+function lastsOf({ spec, status }: Drill): string {
+  const { lasts } = spec.fault
+  return lasts ?? formatDuration(Date.parse(status?.mendedAt ?? '') - Date.parse(status?.struckAt ?? ''))
+}
+
+function ownersOf(target: DrillStatus['target']): Set<string> {
+  return new Set((target?.gangs ?? []).map(({ owner }) => owner))
+}
+
+function madeMs({ metadata }: Drill): number {
+  return Date.parse(metadata.creationTimestamp ?? '')
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString()
+}

@@ -1,0 +1,133 @@
+import { conditionOf, isTrue } from '../../model/conditions.ts'
+import { faults, lastsMsOf } from '../../model/faults.ts'
+import type { Drill } from '../../model/kinds/drill.ts'
+import type { Gang } from '../../model/kinds/gang.ts'
+import { label } from '../../model/names.ts'
+import { refOfKey } from '../../model/refs.ts'
+import { attemptOf } from '../gangs.ts'
+import type { Context } from '../reconciler.ts'
+import { recoveryOf } from '../recovery/record.ts'
+
+type Struck = NonNullable<NonNullable<Drill['status']>['target']>['gangs'][number]
+
+/** How far what was struck has come. */
+export interface Followed {
+  detectedMs: number | undefined
+  recoveredMs: number | undefined
+  reason: string | undefined
+  attempts: number
+  lostSeconds: number
+  /** Why it will not come back. */
+  trouble: string | undefined
+}
+
+interface GangNow extends Followed {
+  recoveredMs: number | undefined
+}
+
+/** What is known of it is read off resources alone: another leader finds the same. What was written once stays. */
+export function follow(context: Context, drill: Drill, struckMs: number): Followed {
+  const { detectedAt, recoveredAt, target } = drill.status ?? {}
+  const gangs = (target?.gangs ?? []).map((struck) => followGang(context, drill, struck))
+  const detected = gangs.flatMap(({ detectedMs }) => detectedMs ?? [])
+  const allBack = gangs.every(({ recoveredMs }) => recoveredMs !== undefined)
+  const backMs =
+    gangs.length === 0
+      ? alone(context, drill)
+      : allBack
+        ? Math.max(...gangs.map((one) => one.recoveredMs ?? 0))
+        : undefined
+  return {
+    detectedMs: known(detectedAt) ?? (detected.length === 0 ? undefined : Math.max(struckMs, Math.min(...detected))),
+    recoveredMs: known(recoveredAt) ?? (backMs === undefined ? undefined : Math.max(struckMs, backMs)),
+    reason: gangs.find(({ reason }) => reason !== undefined)?.reason,
+    attempts: gangs.reduce((sum, { attempts }) => sum + attempts, 0),
+    lostSeconds: gangs.reduce((sum, { lostSeconds }) => sum + lostSeconds, 0),
+    trouble: gangs.find(({ trouble }) => trouble !== undefined)?.trouble,
+  }
+}
+
+/** Nothing of the fault lasts any more. */
+export function isOver({ spec, status }: Drill): boolean {
+  const isBrief = faults[spec.fault.kind].strikes === 'process' && lastsMsOf(spec.fault) === undefined
+  return isBrief || status?.mendedAt !== undefined
+}
+
+/** Where no work was struck: another leader leads, or the nodes are back. */
+function alone({ views, clock, epoch }: Context, { spec, status }: Drill): number | undefined {
+  if (faults[spec.fault.kind].strikes === 'control plane')
+    return epoch > (status?.target?.epoch ?? epoch) ? clock.now() : undefined
+  const nodes = (status?.target?.nodes ?? []).map((name) => views.of('Node').get({ name }))
+  const areReady = nodes.every((node) => node === undefined || isTrue(node.status?.conditions, 'Ready'))
+  return areReady && status?.mendedAt !== undefined ? clock.now() : undefined
+}
+
+function followGang(context: Context, drill: Drill, struck: Struck): GangNow {
+  const gang = context.views.of('Gang').get(refOfKey(struck.name))
+  const nothing = {
+    detectedMs: undefined,
+    recoveredMs: undefined,
+    reason: undefined,
+    attempts: 0,
+    lostSeconds: 0,
+    trouble: undefined,
+  }
+  const isService = struck.owner.startsWith('InferenceService/')
+  // A replica that is replaced, or not wanted any more, leaves nothing behind that would have to come back.
+  if (gang === undefined)
+    return isService
+      ? { ...nothing, recoveredMs: context.clock.now() }
+      : { ...nothing, trouble: `${struck.owner} was deleted` }
+  const attempts = Math.max(0, gang.spec.attempt - struck.attempt)
+  const { last, lostSeconds } = recoveryOf(gang)
+  const isDecided = last !== undefined && last.attempt >= struck.attempt
+  return {
+    detectedMs: isDecided || attempts > 0 ? context.clock.now() : undefined,
+    recoveredMs: attempts > 0 ? backMs(context, gang, struck) : unharmedMs(context, drill, gang),
+    reason: isDecided ? last.reason : undefined,
+    attempts,
+    lostSeconds: Math.max(0, lostSeconds - struck.lostSeconds),
+    trouble: troubleOf(context, gang, struck),
+  }
+}
+
+/** When a later attempt of it worked: of a job that tells its steps, did the first. */
+function backMs(context: Context, gang: Gang, struck: Struck): number | undefined {
+  const { views, clock } = context
+  const pods = views.podsOf(gang).filter((pod) => attemptOf(pod) === gang.spec.attempt)
+  const job = jobOf(context, gang)
+  if (job === undefined) return pods.some(({ status }) => isTrue(status?.conditions, 'Ready')) ? clock.now() : undefined
+  if (job.status?.phase === 'Succeeded') return Date.parse(job.status.completionTime ?? '')
+  const later = views.reportsOf(gang).filter(({ spec }) => (spec.attempt ?? 0) > struck.attempt)
+  const steps = later.flatMap(({ status }) => status?.firstStepAtMs ?? [])
+  if (steps.length > 0) return Math.min(...steps)
+  const runs = job.status?.phase === 'Running' && (job.status.attempt ?? 0) > struck.attempt
+  return runs && job.status?.step === undefined ? clock.now() : undefined
+}
+
+/** What only stood still or was slow may have gone on as it was. */
+function unharmedMs({ views }: Context, drill: Drill, gang: Gang): number | undefined {
+  const { kind } = drill.spec.fault
+  const { mendedAt } = drill.status ?? {}
+  if ((kind !== 'hang' && kind !== 'straggler') || mendedAt === undefined) return undefined
+  const pods = views.podsOf(gang).filter((pod) => attemptOf(pod) === gang.spec.attempt)
+  const isWell = pods.every(
+    ({ status }) => status?.phase === 'Running' && conditionOf(status.conditions, 'Ready')?.status !== 'False',
+  )
+  const hangs = views.reportsOf(gang).some(({ status }) => status?.hungSinceMs !== undefined)
+  return isWell && !hangs ? Date.parse(mendedAt) : undefined
+}
+
+function troubleOf(context: Context, gang: Gang, { owner }: Struck): string | undefined {
+  const job = jobOf(context, gang)
+  return job?.status?.phase === 'Failed' ? `${owner} has failed: ${job.status.message ?? ''}` : undefined
+}
+
+function jobOf({ views }: Context, { metadata }: Gang) {
+  const name = metadata.labels?.[label.job]
+  return name === undefined ? undefined : views.of('TrainingJob').get({ name, namespace: metadata.namespace })
+}
+
+function known(at: string | undefined): number | undefined {
+  return at === undefined ? undefined : Date.parse(at)
+}

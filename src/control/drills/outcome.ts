@@ -1,0 +1,51 @@
+import { durationMs, formatDuration } from '../../model/duration.ts'
+import type { Drill } from '../../model/kinds/drill.ts'
+import type { Followed } from './follow.ts'
+
+type DrillOutcome = NonNullable<NonNullable<Drill['status']>['outcome']>
+
+/** What came of a drill that is over, and what of it is not as it was expected. */
+export function outcomeOf(
+  { spec }: Drill,
+  struckMs: number,
+  { detectedMs, recoveredMs, reason, attempts, lostSeconds, trouble }: Followed,
+  ledger: DrillOutcome['ledger'],
+): DrillOutcome {
+  const { detectedWithin, recoveredWithin, attemptsAtMost, lostSecondsAtMost } = spec.expect
+  const detected = secondsFrom(struckMs, detectedMs)
+  const recovered = secondsFrom(struckMs, recoveredMs)
+  const unmet = [
+    trouble,
+    trouble === undefined && recovered === undefined ? `not recovered within ${spec.deadline}` : undefined,
+    late('detected', detected, detectedWithin),
+    late('recovered', recovered, recoveredWithin),
+    over('attempts', attempts, attemptsAtMost),
+    over('accelerator-seconds of work lost', lostSeconds, lostSecondsAtMost),
+  ]
+  return {
+    ...(detected === undefined ? {} : { detectedSeconds: detected }),
+    ...(recovered === undefined ? {} : { recoveredSeconds: recovered }),
+    ...(reason === undefined ? {} : { reason }),
+    attempts,
+    lostSeconds: Math.round(lostSeconds * 1000) / 1000,
+    ...(ledger === undefined ? {} : { ledger }),
+    unmet: unmet.filter((one) => one !== undefined),
+  }
+}
+
+function secondsFrom(fromMs: number, toMs: number | undefined): number | undefined {
+  return toMs === undefined ? undefined : (toMs - fromMs) / 1000
+}
+
+function late(what: string, seconds: number | undefined, within: string | undefined): string | undefined {
+  if (within === undefined) return undefined
+  if (seconds === undefined) return `never ${what}, expected within ${within}`
+  return seconds * 1000 <= durationMs(within)
+    ? undefined
+    : `${what} after ${formatDuration(seconds * 1000)}, expected within ${within}`
+}
+
+function over(what: string, count: number, atMost: number | undefined): string | undefined {
+  if (atMost === undefined || count <= atMost) return undefined
+  return `${Math.round(count * 10) / 10} ${what}, expected at most ${atMost}`
+}

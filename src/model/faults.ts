@@ -1,0 +1,90 @@
+import { z } from 'zod'
+import { durationMs } from './duration.ts'
+import { duration } from './kinds/fields.ts'
+
+/** What can be made to go wrong. Scenarios draw faults, a Drill names one: the kinds and their fields are the same. */
+export const faultKinds = ['process-crash', 'hang', 'node-loss', 'straggler', 'control-plane-crash'] as const
+export type FaultKind = (typeof faultKinds)[number]
+
+type Field = 'lasts' | 'reach' | 'slowness'
+export type FaultWorld = 'this machine' | 'twin'
+
+export interface FaultInfo {
+  happens: string
+  /** What is struck: one process of the work, a node with all that runs on it, or the leader. */
+  strikes: 'process' | 'node' | 'control plane'
+  /** What may be said of it beside its kind. */
+  fields: readonly Field[]
+  /** For how long, when nobody says; undefined: until it is recovered from. */
+  lastsDefault?: string
+  worlds: readonly FaultWorld[]
+}
+
+export const faults: Readonly<Record<FaultKind, FaultInfo>> = {
+  'process-crash': {
+    happens: 'a process of the work ends by a signal',
+    strikes: 'process',
+    fields: [],
+    worlds: ['this machine', 'twin'],
+  },
+  hang: {
+    happens: 'a process stands still, and so does its job, until it goes on or somebody notices',
+    strikes: 'process',
+    fields: ['lasts'],
+    worlds: ['this machine', 'twin'],
+  },
+  'node-loss': {
+    happens: 'a node is gone with all that runs on it, and comes back',
+    strikes: 'node',
+    fields: ['lasts', 'reach'],
+    // As the spares of Llama 3's fleet are reckoned: facts/reliability.md §2.3.
+    lastsDefault: '24h',
+    worlds: ['this machine', 'twin'],
+  },
+  straggler: {
+    happens: 'each step of a job on the node takes `slowness` times as long',
+    strikes: 'node',
+    fields: ['lasts', 'slowness'],
+    lastsDefault: '1h',
+    worlds: ['twin'],
+  },
+  'control-plane-crash': {
+    happens: 'the leader dies without a word, and starts again; work runs on',
+    strikes: 'control plane',
+    fields: ['lasts'],
+    lastsDefault: '10s',
+    worlds: ['this machine', 'twin'],
+  },
+}
+
+/** About 10 % slow and persistent is what MegaScale found; this is one that nobody overlooks. */
+export const slownessDefault = 1.5
+
+export const faultFields = {
+  kind: z.enum(faultKinds).describe('What happens.'),
+  lasts: duration
+    .optional()
+    .describe('Until a process goes on, a lost node is back, a straggler fast, a control plane back.'),
+  reach: z.enum(['rack', 'block', 'zone']).optional().describe('A loss takes all nodes there; else one.'),
+  slowness: z.number().min(1).max(1000).optional().describe("A straggler's step takes so many times as long."),
+}
+
+export function lastsMsOf({ kind, lasts }: { kind: FaultKind; lasts?: string | undefined }): number | undefined {
+  const text = lasts ?? faults[kind].lastsDefault
+  return text === undefined ? undefined : durationMs(text)
+}
+
+/** Fields that mean nothing for its kind. */
+export function faultProblems(
+  fault: { kind: FaultKind } & { [F in Field]?: unknown },
+): { at: Field; problem: string }[] {
+  const { strikes, fields } = faults[fault.kind]
+  const all: readonly Field[] = ['lasts', 'reach', 'slowness']
+  return all
+    .filter((field) => fault[field] !== undefined && !fields.includes(field))
+    .map((at) => {
+      const of = faultKinds.filter((kind) => faults[kind].fields.includes(at)).join(', ')
+      const why = at === 'lasts' && strikes === 'process' ? 'it is over at once' : `it is of a ${of}`
+      return { at, problem: `must be left out of a ${fault.kind}: ${why}` }
+    })
+}

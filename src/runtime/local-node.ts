@@ -1,0 +1,56 @@
+import { type Agent, type AgentOptions, createAgent } from '../agent/agent.ts'
+import type { NodeDescription, PodRunner } from '../agent/contract.ts'
+
+export interface LocalNodeOptions extends Omit<AgentOptions, 'runner'> {
+  newRunner(): PodRunner
+}
+
+/** One logical node of this machine: the agent that looks after it now, and the node that a drill may take away. */
+export class LocalNode {
+  readonly #options: LocalNodeOptions
+  #description: NodeDescription
+  #agent: Agent | undefined
+  #runner: PodRunner
+
+  constructor(options: LocalNodeOptions) {
+    this.#options = options
+    this.#description = options.node
+    this.#runner = options.newRunner()
+  }
+
+  get name(): string {
+    return this.#description.name
+  }
+
+  get runner(): PodRunner {
+    return this.#runner
+  }
+
+  async start(): Promise<void> {
+    this.#agent = createAgent({ ...this.#options, node: this.#description, runner: this.#runner })
+    await this.#agent.start()
+  }
+
+  async stop(graceSeconds: number): Promise<void> {
+    await this.#agent?.stop('kill', graceSeconds)
+  }
+
+  describe(now: NodeDescription): void {
+    this.#description = now
+    this.#agent?.describe(now)
+  }
+
+  /** As when its power goes: nobody says a word any more, and what ran has ended. */
+  async lose(): Promise<void> {
+    const agent = this.#agent
+    this.#agent = undefined
+    await agent?.stop('leave')
+    for (const uid of await this.#runner.known()) (await this.#runner.find(uid))?.signal('SIGKILL')
+  }
+
+  async restore(): Promise<void> {
+    if (this.#agent !== undefined) return
+    this.#runner = this.#options.newRunner()
+    await this.start()
+  }
+}

@@ -1,0 +1,70 @@
+import type { PodRunner } from '../../agent/contract.ts'
+import type { Hand } from '../../agent/drills.ts'
+import { createSimulatedRunner } from '../../agent/simulated/runner.ts'
+import type { Cancel } from '../../base/clock.ts'
+import type { Twin } from '../twin.ts'
+
+/** What can be done to a twin. Of several that slow a node down the worst counts. */
+export class TwinHand implements Hand {
+  readonly #twin: Twin
+  readonly #replicas: number
+  readonly #slow = new Map<string, number[]>()
+
+  /** `replicas`: of the control plane. */
+  constructor(twin: Twin, replicas: number) {
+    this.#twin = twin
+    this.#replicas = replicas
+  }
+
+  runnerOf(node: string): PodRunner | undefined {
+    const member = this.#twin.nodes.get(node)
+    return member === undefined ? undefined : createSimulatedRunner(member.machine)
+  }
+
+  isThere(node: string): boolean {
+    return this.#twin.member(node).process.state === 'running'
+  }
+
+  async loseNode(node: string): Promise<void> {
+    const { process, machine } = this.#twin.member(node)
+    process.crash()
+    machine.lose()
+  }
+
+  async restoreNode(node: string): Promise<void> {
+    if (!this.isThere(node)) this.#twin.startAgent(node)
+  }
+
+  slowNode(node: string, slowness: number): Cancel {
+    const causes = this.#slow.get(node) ?? []
+    this.#slow.set(node, causes)
+    causes.push(slowness)
+    this.#pace(node)
+    return () => {
+      causes.splice(causes.indexOf(slowness), 1)
+      this.#pace(node)
+    }
+  }
+
+  #pace(node: string): void {
+    const member = this.#twin.member(node)
+    member.slowness = Math.max(1, ...(this.#slow.get(node) ?? []))
+    const running = [...member.machine.pods.values()].filter(({ end }) => end === undefined)
+    const ensembles = new Set(running.map(({ place }) => this.#twin.workload.ensemble(place)))
+    for (const ensemble of ensembles) ensemble?.paceChanged()
+  }
+
+  crashControl(): void {
+    const alive = this.#alive()
+    const victim = alive.find(({ control }) => control.leading()) ?? alive[0]
+    victim?.process.crash()
+  }
+
+  startControl(): void {
+    if (this.#alive().length < this.#replicas) this.#twin.startControl()
+  }
+
+  #alive(): Twin['controls'] {
+    return this.#twin.controls.filter(({ process }) => process.state !== 'crashed')
+  }
+}
