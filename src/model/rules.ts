@@ -1,6 +1,6 @@
 import { affinityErrors, slicedErrors } from './affinity-rules.ts'
 import { durationForms } from './duration.ts'
-import { faultKinds, faults } from './faults.ts'
+import { type FaultInfo, faultKinds, faults } from './faults.ts'
 import { type FieldError, fieldError, printable, shown } from './field-error.ts'
 import { envName, resourceName } from './metadata.ts'
 import { readQuantity } from './quantity.ts'
@@ -140,15 +140,25 @@ function drill(spec: Raw): FieldError[] {
   if (kind === undefined) return []
   const { strikes } = faults[kind]
   // A day without a node is right for a forecast, and nothing that anybody should begin unawares.
-  if (strikes === 'node' && record(fault)['lasts'] === undefined)
-    return [fieldError(['spec', 'fault', 'lasts'], `is required: how long a ${kind} lasts`, { allowed: durationForms })]
+  const isEndless = strikes === 'node' && record(fault)['lasts'] === undefined
+  const lasts = fieldError(['spec', 'fault', 'lasts'], `is required: how long a ${kind} lasts`, {
+    allowed: durationForms,
+  })
+  return [...(isEndless ? [lasts] : []), ...drillTarget(strikes, target)]
+}
+
+function drillTarget(strikes: FaultInfo['strikes'], target: unknown): FieldError[] {
   const at = ['spec', 'target']
+  const allowed = `one of ${targets.join(', ')}`
   if (strikes === 'control plane')
     return target === undefined ? [] : [fieldError(at, 'must be left out: there is one control plane')]
-  if (target === undefined) return [fieldError(at, 'is required', { allowed: `one of ${targets.join(', ')}` })]
+  if (target === undefined) return [fieldError(at, 'is required', { allowed })]
   const { job, rank } = record(target)
+  const given = targets.filter((field) => record(target)[field] !== undefined)
   return [
-    ...eitherOf(target, at, targets),
+    ...(isRaw(target) && given.length !== 1
+      ? [fieldError(at, 'must say what is struck, once', { found: given.join(' and ') || 'nothing', allowed })]
+      : []),
     ...(rank !== undefined && job === undefined ? [fieldError([...at, 'rank'], 'goes with job')] : []),
   ]
 }

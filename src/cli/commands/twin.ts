@@ -41,6 +41,8 @@ export async function twinRun(file: string, options: RunOptions): Promise<void> 
   const text = await printed(report, format)
   if (options.out === undefined) console.log(text)
   else writeFileSync(options.out, `${text}\n`)
+  const drills = report.seeds.flatMap((seed) => seed.drills ?? [])
+  if (drills.some(({ phase }) => phase !== 'Passed')) process.exitCode = exit.failed
 }
 
 async function printed(report: TwinReport, format: 'text' | 'json' | 'md' | 'html'): Promise<string> {

@@ -1,10 +1,10 @@
-import { durationMs, formatDuration } from '../../model/duration.ts'
+import { durationMs } from '../../model/duration.ts'
 import type { Drill } from '../../model/kinds/drill.ts'
 import { keyOf, refOf, refOfKey } from '../../model/refs.ts'
 import { again, type Context, type Outcome, type Reconciler, settled } from '../reconciler.ts'
 import { accountsOf, changeOf } from './accounts.ts'
 import { choose } from './choose.ts'
-import { follow, isOver } from './follow.ts'
+import { type Followed, follow, isOver } from './follow.ts'
 import { outcomeOf } from './outcome.ts'
 
 type DrillStatus = NonNullable<Drill['status']>
@@ -12,6 +12,7 @@ type DrillStatus = NonNullable<Drill['status']>
 const everyMs = 500
 /** The ledger is written a second after a change. One that is down holds no drill up for longer than this. */
 const ledgerMsMax = 15_000
+const ledgerIsBehind = 'the ledger is brought up to date'
 /** Keeps a drill that is deleted until what it did is undone. */
 const drillFinalizer = 'millwright.dev/undone'
 
@@ -22,6 +23,8 @@ const drillFinalizer = 'millwright.dev/undone'
 export function createDrills(context: Context): Reconciler {
   const { store, views, clock } = context
   const drills = views.of('Drill')
+  /** Since when the ledger is waited for. */
+  const askedMs = new Map<string, number>()
   for (const kind of ['Gang', 'Pod', 'Report', 'Node', 'TrainingJob', 'InferenceService'] as const) views.of(kind)
 
   async function reconcile(key: string): Promise<Outcome> {
@@ -66,35 +69,32 @@ export function createDrills(context: Context): Reconciler {
         : saying(drill, 'Waiting', chosen.waits)
     const { target } = chosen
     const accounts = accountsOf((await store.list('LedgerPage')).items, ownersOf(target))
-    const isBehind = accounts.throughMs < madeMs(drill) && clock.now() < madeMs(drill) + ledgerMsMax
-    if (isBehind) return saying(drill, 'Waiting', 'the ledger is brought up to date')
+    const key = keyOf(drill)
+    const sinceMs = askedMs.get(key) ?? clock.now()
+    askedMs.set(key, sinceMs)
+    if (accounts.throughMs < sinceMs && clock.now() < sinceMs + ledgerMsMax)
+      return saying(drill, 'Waiting', ledgerIsBehind)
+    askedMs.delete(key)
     return { phase: 'Striking', message: strikes(target), target, accounts }
   }
 
-  async function goOn(drill: Drill, struckMs: number, isLate: boolean): Promise<Partial<DrillStatus> | undefined> {
+  async function goOn(drill: Drill, struckMs: number, isLate: boolean): Promise<Partial<DrillStatus>> {
     const seen = follow(context, drill, struckMs)
-    const { detectedMs, recoveredMs, trouble } = seen
     const news = {
-      ...(detectedMs === undefined ? {} : { detectedAt: iso(detectedMs) }),
-      ...(recoveredMs === undefined ? {} : { recoveredAt: iso(recoveredMs) }),
+      ...(seen.detectedMs === undefined ? {} : { detectedAt: iso(seen.detectedMs) }),
+      ...(seen.recoveredMs === undefined ? {} : { recoveredAt: iso(seen.recoveredMs) }),
     }
-    const endMs =
-      recoveredMs === undefined
-        ? undefined
-        : Math.max(recoveredMs, Date.parse(drill.status?.mendedAt ?? drill.status?.struckAt ?? ''))
-    const hasEndedNow = isLate || trouble !== undefined || (endMs !== undefined && isOver(drill))
-    if (!hasEndedNow) return { phase: 'Recovering', message: waitsFor(drill, seen), ...news }
-    const before = drill.status?.accounts
-    const now = accountsOf((await store.list('LedgerPage')).items, ownersOf(drill.status?.target))
-    const seenMs = endMs ?? clock.now()
-    if (now.throughMs < seenMs && clock.now() < seenMs + ledgerMsMax && !isLate)
-      return { phase: 'Recovering', message: 'the ledger is brought up to date', ...news }
-    const ledger = before === undefined ? undefined : changeOf(before, now)
+    const endMs = endOf(drill, seen)
+    if (endMs === undefined && !isLate) return { phase: 'Recovering', message: waitsFor(seen), ...news }
+    const { accounts, target } = drill.status ?? {}
+    const now = accountsOf((await store.list('LedgerPage')).items, ownersOf(target))
+    const isBehind = endMs !== undefined && now.throughMs < endMs && clock.now() < endMs + ledgerMsMax
+    if (isBehind && !isLate) return { phase: 'Recovering', message: ledgerIsBehind, ...news }
+    const ledger = accounts === undefined ? undefined : changeOf(accounts, now)
     const outcome = outcomeOf(drill, struckMs, seen, ledger)
-    const [first] = outcome.unmet
-    return first === undefined
-      ? { phase: 'Passed', message: 'it came as expected', ...news, outcome }
-      : { phase: 'Failed', message: outcome.unmet.join('; '), ...news, outcome }
+    const hasPassed = outcome.unmet.length === 0
+    const message = hasPassed ? 'it came as expected' : outcome.unmet.join('; ')
+    return { phase: hasPassed ? 'Passed' : 'Failed', message, ...news, outcome }
   }
 
   /** Drills under way that struck this gang. */
@@ -142,19 +142,19 @@ function strikes({ pods, nodes }: NonNullable<DrillStatus['target']>): string {
   return pod !== undefined && pods.length === 1 ? `strikes ${pod.name} on ${nodes[0]}` : `strikes ${nodes.join(', ')}`
 }
 
-function waitsFor(
-  drill: Drill,
-  { detectedMs, recoveredMs }: { detectedMs?: number | undefined; recoveredMs?: number | undefined },
-): string {
-  if (recoveredMs !== undefined) return `all that was struck does its work again; the fault lasts ${lastsOf(drill)}`
+function waitsFor({ detectedMs, recoveredMs }: Followed): string {
+  if (recoveredMs !== undefined) return 'all that was struck does its work again; the fault still lasts'
   return detectedMs === undefined
     ? 'struck; nobody has noticed yet'
     : 'noticed; what was struck does not work again yet'
 }
 
-function lastsOf({ spec, status }: Drill): string {
-  const { lasts } = spec.fault
-  return lasts ?? formatDuration(Date.parse(status?.mendedAt ?? '') - Date.parse(status?.struckAt ?? ''))
+/** When there is nothing more to wait for. */
+function endOf(drill: Drill, { recoveredMs, trouble }: Followed): number | undefined {
+  if (trouble !== undefined) return trouble.atMs
+  if (recoveredMs === undefined || !isOver(drill)) return undefined
+  const { mendedAt } = drill.status ?? {}
+  return mendedAt === undefined ? recoveredMs : Math.max(recoveredMs, Date.parse(mendedAt))
 }
 
 function ownersOf(target: DrillStatus['target']): Set<string> {

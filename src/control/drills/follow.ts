@@ -17,8 +17,8 @@ export interface Followed {
   reason: string | undefined
   attempts: number
   lostSeconds: number
-  /** Why it will not come back. */
-  trouble: string | undefined
+  /** Why it will not come back, and since when. */
+  trouble: { message: string; atMs: number } | undefined
 }
 
 interface GangNow extends Followed {
@@ -77,7 +77,7 @@ function followGang(context: Context, drill: Drill, struck: Struck): GangNow {
   if (gang === undefined)
     return isService
       ? { ...nothing, recoveredMs: context.clock.now() }
-      : { ...nothing, trouble: `${struck.owner} was deleted` }
+      : { ...nothing, trouble: { message: `${struck.owner} was deleted`, atMs: 0 } }
   const attempts = Math.max(0, gang.spec.attempt - struck.attempt)
   const { last, lostSeconds } = recoveryOf(gang)
   const isDecided = last !== undefined && last.attempt >= struck.attempt
@@ -118,9 +118,11 @@ function unharmedMs({ views }: Context, drill: Drill, gang: Gang): number | unde
   return isWell && !hangs ? Date.parse(mendedAt) : undefined
 }
 
-function troubleOf(context: Context, gang: Gang, { owner }: Struck): string | undefined {
-  const job = jobOf(context, gang)
-  return job?.status?.phase === 'Failed' ? `${owner} has failed: ${job.status.message ?? ''}` : undefined
+function troubleOf(context: Context, gang: Gang, { owner }: Struck): Followed['trouble'] {
+  const { phase, message = '', completionTime = '' } = jobOf(context, gang)?.status ?? {}
+  return phase === 'Failed'
+    ? { message: `${owner} has failed: ${message}`, atMs: Date.parse(completionTime) }
+    : undefined
 }
 
 function jobOf({ views }: Context, { metadata }: Gang) {

@@ -15,7 +15,7 @@ export function outcomeOf(
   const detected = secondsFrom(struckMs, detectedMs)
   const recovered = secondsFrom(struckMs, recoveredMs)
   const unmet = [
-    trouble,
+    trouble?.message,
     trouble === undefined && recovered === undefined ? `not recovered within ${spec.deadline}` : undefined,
     late('detected', detected, detectedWithin),
     late('recovered', recovered, recoveredWithin),

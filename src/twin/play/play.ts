@@ -5,6 +5,7 @@ import type { Node, Pod } from '../../model/kinds/kubernetes.ts'
 import { label } from '../../model/names.ts'
 import type { Entry } from '../../store/history.ts'
 import { Invariants, type Violation } from '../invariants/invariants.ts'
+import { drillTitle } from '../report/drills.ts'
 import { acceleratorCount } from '../scenario/fleet.ts'
 import type { Arrival, Setup } from '../scenario/setup.ts'
 import { Twin } from '../twin.ts'
@@ -140,13 +141,18 @@ class Play {
   }
 
   /** It is about to strike: written before it does. */
-  #seeDrill({ metadata: { name, uid = '' }, spec, status }: Drill): void {
+  #seeDrill(drill: Drill): void {
+    const {
+      metadata: { uid = '' },
+      spec,
+      status,
+    } = drill
     if (status?.struckAt === undefined || this.#struck.has(uid)) return
     this.#struck.add(uid)
     const { nodes = [], pods = [] } = status.target ?? {}
     const { kind } = spec.fault
     const keys = pods.map((pod) => `${pod.namespace}/${pod.name}`)
-    this.#recorder.seeStrike({ atMs: this.#elapsedMs(), cause: `drill ${name}`, kind, nodes, pods: keys })
+    this.#recorder.seeStrike({ atMs: this.#elapsedMs(), cause: `drill ${drillTitle(drill)}`, kind, nodes, pods: keys })
   }
 
   #seePod({ metadata: { uid = '', namespace, labels } }: Pod): void {

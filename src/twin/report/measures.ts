@@ -1,5 +1,6 @@
 import { buckets } from '../../observe/ledger-use.ts'
 import type { Distribution } from './distribution.ts'
+import type { DrillSums } from './drills.ts'
 import type { SeedReport } from './seed-report.ts'
 
 export const units = ['ratio', 'hours', 'seconds', 'count', 'usd'] as const
@@ -15,7 +16,7 @@ export interface Measure {
 /** What comes after what, by the first word of its name. */
 const order = [
   ...['ettr', 'goodput', 'utilisation', 'jobs', 'wait', 'completion'],
-  ...['faults', 'interruptions', 'attempts', 'mtbf', 'mttr', 'detect', 'per1000NodeDays', 'cause'],
+  ...['faults', 'interruptions', 'attempts', 'mtbf', 'mttr', 'detect', 'per1000NodeDays', 'cause', 'drill'],
   ...['evictions', 'leaders', 'ledger', 'usd'],
 ]
 
@@ -56,6 +57,7 @@ export function measuresOf(seed: SeedReport): Measured[] {
       hours(`cause.${cause}.lost`, lostHours),
       hours(`cause.${cause}.down`, downHours),
     ]),
+    ...(seed.drills ?? []).flatMap(drillMeasures),
     count('evictions', seed.evictions),
     ...Object.entries(seed.evictionsByReason).map(([reason, value]) => count(`evictions.${reason}`, value)),
     count('leaders', seed.leaders),
@@ -65,6 +67,19 @@ export function measuresOf(seed: SeedReport): Measured[] {
     some('usd.perProductiveHour', 'usd', usd !== undefined && productive > 0 ? usd / productive : undefined),
   ]
   return measures.filter((measure) => measure !== undefined)
+}
+
+/** In accelerator-seconds: most drills are over soon. */
+function drillMeasures(sums: DrillSums): (Measured | undefined)[] {
+  const name = `drill.${sums.drill}`
+  return [
+    count(`${name}.passed`, sums.phase === 'Passed' ? 1 : 0),
+    some(`${name}.detected`, 'seconds', sums.detectedSeconds),
+    some(`${name}.recovered`, 'seconds', sums.recoveredSeconds),
+    count(`${name}.attempts`, sums.attempts),
+    count(`${name}.lost`, sums.lostSeconds),
+    ...Object.entries(sums.ledger).map(([bucket, value]) => count(`${name}.ledger.${bucket}`, value)),
+  ]
 }
 
 function some(name: string, unit: Unit, value: number | undefined): Measured | undefined {

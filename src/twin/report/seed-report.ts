@@ -1,6 +1,7 @@
 import { type LedgerSummary, summarise } from '../../observe/ledger.ts'
 import type { Failure, JobRecord, Recording } from '../play/recording.ts'
 import { type Distribution, distributionOf } from './distribution.ts'
+import { type DrillSums, drillSums } from './drills.ts'
 import { type Timeline, timelineOf } from './timeline.ts'
 
 /** What came of one seed. Accelerator-hours are accelerators × hours; times are in seconds. */
@@ -25,6 +26,8 @@ export interface SeedReport {
   /** From when a job was handed in to its end, of those that succeeded. */
   completionSeconds: Distribution | undefined
   failures: FailureSums
+  /** Left out where there were none. */
+  drills?: DrillSums[]
   evictions: number
   evictionsByReason: Record<string, number>
   /** Terms of leaders that began. */
@@ -62,7 +65,7 @@ const hourMs = 3_600_000
 const dayMs = 86_400_000
 
 export function seedReportOf(recording: Recording): SeedReport {
-  const { seed, jobs, evictions, leaders, pages } = recording
+  const { seed, jobs, evictions, leaders, drills, pages } = recording
   const ledger = summarise(pages)
   const timeline = timelineOf(recording)
   const inUse = timeline.inUse.reduce((sum, value) => sum + value, 0) / timeline.inUse.length
@@ -89,6 +92,7 @@ export function seedReportOf(recording: Recording): SeedReport {
       ),
     ),
     failures: failureSums(recording),
+    ...(drills.length === 0 ? {} : { drills: drills.map(drillSums) }),
     evictions: evictions.length,
     evictionsByReason: counted(evictions.map(({ reason }) => reason)),
     leaders,

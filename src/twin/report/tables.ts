@@ -60,6 +60,34 @@ export function tablesOf(report: TwinReport): Table[] {
             rows: causes,
           },
         ]),
+    ...drillTables(report, over),
+  ]
+}
+
+function drillTables(report: TwinReport, over: (name: string) => string): Table[] {
+  const seeds = report.seeds.length
+  const drills = (report.seeds[0]?.drills ?? []).map(({ drill }) => drill)
+  if (drills.length === 0) return []
+  const rows = drills.map((drill) => {
+    const all = report.seeds.flatMap((seed) => seed.drills?.filter((one) => one.drill === drill) ?? [])
+    const failed = all.filter(({ phase }) => phase !== 'Passed')
+    const figures = ['detected', 'recovered', 'attempts', 'lost'].map((what) => over(`drill.${drill}.${what}`))
+    return [drill, `${all.length - failed.length} of ${seeds}`, ...figures, failed[0]?.message ?? '']
+  })
+  const touched = buckets.filter((bucket) =>
+    drills.some((drill) => report.measures.some(({ name }) => name === `drill.${drill}.ledger.${bucket}`)),
+  )
+  return [
+    {
+      title: 'Drills',
+      header: ['DRILL', 'PASSED', 'DETECTED', 'RECOVERED', 'ATTEMPTS', 'LOST SECONDS', 'WHY NOT'],
+      rows,
+    },
+    {
+      title: 'What changed in the ledger, from just before a drill to just after it; in accelerator-seconds',
+      header: ['BUCKET', ...drills.map((drill) => drill.toUpperCase())],
+      rows: touched.map((bucket) => [bucket, ...drills.map((drill) => over(`drill.${drill}.ledger.${bucket}`))]),
+    },
   ]
 }
 

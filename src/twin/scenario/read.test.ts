@@ -117,3 +117,16 @@ s.yaml:7:3: spec.history.accelerator: is no model of this fleet; add it, or name
     name: 'a',
   })
 })
+
+test('a drill that names what is not in the scenario is refused where it says so', () => {
+  const drill = (target: string) =>
+    `${job}---\napiVersion: millwright.dev/v1alpha1\nkind: Drill\nmetadata: {name: d}\nspec: {fault: {kind: hang}, target: ${target}}\n`
+  const from = (target: string) => setupFrom('  resources: [d.yaml]\n', [], drill(target))
+  expect(from('{job: bgi}')).toBe(
+    'd.yaml:9:43: spec.target.job: names no job of this scenario, found "bgi"; did you mean "big"?',
+  )
+  expect(from('{node: n-2}')).toMatch(/^d.yaml:9:44: spec.target.node: names no node of this scenario, found "n-2"/)
+  expect(from('{job: big}')).toMatchObject({
+    arrivals: [{ object: { kind: 'TrainingJob' } }, { object: { kind: 'Drill' } }],
+  })
+})

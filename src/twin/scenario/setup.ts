@@ -12,6 +12,7 @@ import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { nearest } from '../../model/nearest.ts'
 import type { PastJob } from '../import/past-job.ts'
 import type { Performance } from '../work/workload.ts'
+import { type ReadDrill, unknownTargets } from './drills.ts'
 import { fleetOf } from './fleet.ts'
 import { jobsOfHistory } from './past-jobs.ts'
 import { performanceOf } from './performance.ts'
@@ -80,14 +81,20 @@ export function setupOf(
   if ('errors' in past) return past
   const arrivals = [...documents.arrivals, ...past.arrivals].toSorted((a, b) => a.atMs - b.atMs)
   const work = arrivals.flatMap(({ object }) => (isWork(object) ? [object] : []))
-  const errors = [...unknownNames(read, work), ...missingDomains(read)]
+  const laidOut = fleetOf(spec.fleet)
+  const nodes = laidOut.nodes.map(({ name }) => name)
+  const errors = [
+    ...unknownNames(read, work),
+    ...missingDomains(read),
+    ...unknownTargets(documents.drills, work, nodes),
+  ]
   if (errors.length > 0) return { errors }
-  const { controlPlane, faults, performance, fleet, horizon } = spec
+  const { controlPlane, faults, performance, horizon } = spec
   return {
     setup: {
       name: metadata.name,
       horizonMs: durationMs(horizon),
-      ...fleetOf(fleet),
+      ...laidOut,
       arrivals,
       performances: new Map(
         work.map((object) => {
@@ -109,23 +116,28 @@ function isWork(object: Arrival['object']): object is Work {
 
 const allowed = ['Namespace', 'Queue', 'TrainingJob', 'InferenceService', 'Drill'] as const
 
-function documentsOf(files: readonly NamedFile[]): { arrivals: Arrival[] } | { errors: DocumentError[] } {
+function documentsOf(
+  files: readonly NamedFile[],
+): { arrivals: Arrival[]; drills: ReadDrill[] } | { errors: DocumentError[] } {
   const read = readDocuments(files)
   if ('errors' in read) return read
   const times = new Map(files.map(({ name, atMs }) => [name, atMs]))
   const errors: DocumentError[] = []
   const arrivals: Arrival[] = []
+  const drills: ReadDrill[] = []
   for (const { file, admitted: object, positionOf } of read.documents) {
     const atMs = times.get(file) ?? 0
     if (object.kind === 'Namespace' || object.kind === 'Queue') arrivals.push({ atMs, object })
     else if (object.kind === 'TrainingJob' || object.kind === 'InferenceService') arrivals.push({ atMs, object })
-    else if (object.kind === 'Drill') arrivals.push({ atMs, object })
-    else {
+    else if (object.kind === 'Drill') {
+      arrivals.push({ atMs, object })
+      drills.push({ drill: object, file, positionOf })
+    } else {
       const more = { found: shown(object.kind), allowed: allowed.join(', ') }
       errors.push({ ...fieldError(['kind'], 'has no place in a scenario', more), file, ...positionOf(['kind']) })
     }
   }
-  return errors.length > 0 ? { errors } : { arrivals }
+  return errors.length > 0 ? { errors } : { arrivals, drills }
 }
 
 function unknownNames({ file, scenario, positionOf }: ReadScenario, work: readonly Work[]): DocumentError[] {

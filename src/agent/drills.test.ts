@@ -1,0 +1,179 @@
+import { beforeEach, expect, test } from 'vitest'
+import { silentLog } from '../base/log.ts'
+import { createManualClock, type ManualClock } from '../base/manual-clock.ts'
+import { seededRandom } from '../base/random.ts'
+import { type Drill, drill } from '../model/kinds/drill.ts'
+import { millwrightVersion } from '../model/metadata.ts'
+import type { Store } from '../store/contract.ts'
+import { createMemoryStore } from '../store/memory/store.ts'
+import type { RunningPod } from './contract.ts'
+import { type Drills, type Hand, startDrills } from './drills.ts'
+
+let clock: ManualClock
+let store: Store
+/** What was done, in order. */
+let done: string[]
+beforeEach(async () => {
+  clock = createManualClock()
+  store = createMemoryStore({ clock, random: seededRandom(1) })
+  done = []
+  await store.create(
+    'Pod',
+    {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'p', namespace: 'default', uid: 'u' },
+      spec: { nodeName: 'n', containers: [{ name: 'main' }] },
+      status: { phase: 'Running' },
+    },
+    { withStatus: true },
+  )
+})
+
+const ref = { name: 'd', namespace: 'default' }
+const status = async () => (await store.get('Drill', ref))?.status
+
+function hand(): Hand {
+  const say = (words: string) => void done.push(words)
+  const running = (uid: string) => ({ signal: (name: string) => say(`${name} ${uid}`) }) as unknown as RunningPod
+  const runner = { find: async (uid: string) => running(uid) } as unknown as ReturnType<Hand['runnerOf']>
+  return {
+    runnerOf: (node) => (node === 'n' ? runner : undefined),
+    loseNode: async (node) => say(`lose ${node}`),
+    restoreNode: async (node) => say(`restore ${node}`),
+    crashControl: () => say('crash control'),
+    startControl: () => say('start control'),
+  }
+}
+
+function start(over: { store?: Store; hand?: Hand } = {}): Drills {
+  return startDrills({ store, clock, random: seededRandom(2), log: silentLog, hand: hand(), ...over })
+}
+
+/** A drill whose target the control plane has chosen. */
+async function chosen(fault: Drill['spec']['fault'], over: object = {}): Promise<void> {
+  const uid = (await store.get('Pod', { name: 'p', namespace: 'default' }))?.metadata.uid ?? ''
+  const spec = { fault, target: fault.kind === 'control-plane-crash' ? undefined : { node: 'n' } }
+  const made = drill.parse({
+    apiVersion: millwrightVersion,
+    kind: 'Drill',
+    metadata: { ...ref, finalizers: ['f'] },
+    spec,
+  })
+  const target = { nodes: ['n'], pods: [{ name: 'p', namespace: 'default', uid }], gangs: [], epoch: 1 }
+  await store.create('Drill', { ...made, status: { phase: 'Striking', target, ...over } }, { withStatus: true })
+  done.length = 0
+}
+
+async function uidOfPod(): Promise<string> {
+  return (await store.get('Pod', { name: 'p', namespace: 'default' }))?.metadata.uid ?? ''
+}
+
+test.each<[Drill['spec']['fault'], string[], string[]]>([
+  [{ kind: 'process-crash' }, ['SIGKILL POD'], []],
+  [{ kind: 'hang' }, ['SIGSTOP POD'], []],
+  [{ kind: 'hang', lasts: '20s' }, ['SIGSTOP POD'], ['SIGCONT POD']],
+  [{ kind: 'node-loss', lasts: '20s' }, ['lose n'], ['restore n']],
+  [{ kind: 'control-plane-crash' }, ['crash control'], ['start control']],
+])('a %o strikes, and is undone when its time is over', async (fault, strikes, mends) => {
+  const named = async (words: string[]) => words.map((word) => word.replace('POD', uid))
+  const uid = await uidOfPod()
+  start()
+  await chosen(fault)
+  await clock.advance(0)
+  expect(done).toEqual(await named(strikes))
+  expect((await status())?.mendedAt).toBeUndefined()
+  await clock.advance(20_000)
+  expect(done).toEqual(await named([...strikes, ...mends]))
+  expect((await status())?.mendedAt !== undefined).toBe(mends.length > 0)
+})
+
+test('nothing is struck before somebody has chosen, nor what had ended by then', async () => {
+  start()
+  await store.create(
+    'Drill',
+    drill.parse({
+      apiVersion: millwrightVersion,
+      kind: 'Drill',
+      metadata: ref,
+      spec: { fault: { kind: 'hang' }, target: { node: 'n' } },
+    }),
+  )
+  await clock.advance(60_000)
+  expect(done).toEqual([])
+  await store.delete('Drill', ref)
+  await store.patch('Pod', { name: 'p', namespace: 'default' }, { status: { phase: 'Failed' } }, { status: true })
+  await chosen({ kind: 'hang' })
+  await clock.advance(0)
+  expect(done).toEqual([])
+  expect((await status())?.refused).toBe('pod p had ended before it could be struck; run the drill again')
+})
+
+test('that it strikes is written before it does: whoever dies in between strikes no second time', async () => {
+  const dying: Store = {
+    ...store,
+    patch: async (...args) => {
+      await store.patch(...args)
+      return await new Promise(() => {}) // the answer never comes
+    },
+  }
+  start({ store: dying })
+  await chosen({ kind: 'process-crash' })
+  await clock.advance(0)
+  expect((await status())?.struckAt).toBeDefined()
+  start()
+  await clock.advance(60_000)
+  expect(done).toEqual([])
+})
+
+test('the next life lets go on what still stands when its time is over', async () => {
+  await chosen({ kind: 'hang', lasts: '20s' }, { struckAt: new Date(clock.now()).toISOString() })
+  await clock.advance(5_000)
+  start()
+  await clock.advance(14_000)
+  expect(done).toEqual([])
+  await clock.advance(2_000)
+  expect(done).toEqual([`SIGCONT ${await uidOfPod()}`])
+})
+
+test('a node that a life before has lost is back with the next one, and so its drill is over', async () => {
+  await chosen({ kind: 'node-loss', lasts: '1h' }, { struckAt: new Date(clock.now()).toISOString() })
+  start()
+  await clock.advance(0)
+  expect((await status())?.mendedAt).toBeDefined()
+})
+
+test('what lasts is undone at once when its drill is deleted, and when this is stopped', async () => {
+  const drills = start()
+  await chosen({ kind: 'hang', lasts: '1h' })
+  await clock.advance(0)
+  await store.delete('Drill', ref)
+  await clock.advance(0)
+  expect(done).toEqual([`SIGSTOP ${await uidOfPod()}`, `SIGCONT ${await uidOfPod()}`])
+  await store.patch('Drill', ref, { metadata: { finalizers: [] } })
+  await chosen({ kind: 'hang' })
+  await clock.advance(0)
+  await drills.stop()
+  expect(done).toEqual([`SIGSTOP ${await uidOfPod()}`, `SIGCONT ${await uidOfPod()}`])
+  expect((await status())?.mendedAt).toBeDefined()
+})
+
+test('what cannot be done here is refused', async () => {
+  start()
+  await chosen({ kind: 'straggler', lasts: '1m' })
+  await clock.advance(0)
+  expect((await status())?.refused).toBe('a straggler can be played in the twin alone')
+})
+
+test('what could not be undone is tried again', async () => {
+  let tries = 0
+  const restoreNode = async () => {
+    tries += 1
+    if (tries < 3) throw new Error('not yet')
+  }
+  start({ hand: { ...hand(), restoreNode } })
+  await chosen({ kind: 'node-loss', lasts: '1s' })
+  await clock.advance(10_000)
+  expect(tries).toBe(3)
+  expect((await status())?.mendedAt).toBeDefined()
+})

@@ -1,0 +1,80 @@
+import { expect, test } from 'vitest'
+import { admit, admitUpdate } from './admission.ts'
+import { formatFieldError } from './field-error.ts'
+import { kinds } from './registry.ts'
+
+const drill = (spec: object) => ({
+  apiVersion: 'millwright.dev/v1alpha1',
+  kind: 'Drill',
+  metadata: { name: 'd' },
+  spec,
+})
+
+function errorsOf(spec: object): string[] {
+  const verdict = admit(kinds.Drill, drill(spec))
+  return 'errors' in verdict ? verdict.errors.map(formatFieldError) : []
+}
+
+test.each<[string, object]>([
+  ['a rank', { fault: { kind: 'process-crash' }, target: { job: 'ring', rank: 1 } }],
+  ['a hang for a while', { fault: { kind: 'hang', lasts: '20s' }, target: { labels: { team: 'a' } } }],
+  ['a rack', { fault: { kind: 'node-loss', lasts: '2m', reach: 'rack' }, target: { service: 'chat' } }],
+  ['the control plane', { fault: { kind: 'control-plane-crash' }, expect: { recoveredWithin: '20s' } }],
+])('%s can be struck', (_, spec) => {
+  expect(errorsOf(spec)).toEqual([])
+})
+
+test.each<[string, object, string]>([
+  [
+    'a kind that there is not',
+    { fault: { kind: 'node-los' }, target: { node: 'n' } },
+    'spec.fault.kind: must be one of a few words, found "node-los"; allowed: process-crash, hang, node-loss, straggler, control-plane-crash; did you mean "node-loss"?',
+  ],
+  [
+    'a field of another fault',
+    { fault: { kind: 'hang', slowness: 2 }, target: { job: 'ring' } },
+    'spec.fault.slowness: must be left out of a hang: it is of a straggler, found 2',
+  ],
+  [
+    'how long what is over at once lasts',
+    { fault: { kind: 'process-crash', lasts: '3s' }, target: { job: 'ring' } },
+    'spec.fault.lasts: must be left out of a process-crash: it is over at once, found "3s"',
+  ],
+  [
+    'a node for ever',
+    { fault: { kind: 'node-loss' }, target: { node: 'n' } },
+    'spec.fault.lasts: is required: how long a node-loss lasts; allowed: a number with a unit, e.g. 500ms, 30s, 10m, 1h30m or 2d',
+  ],
+  ['nothing', { fault: { kind: 'hang' } }, 'spec.target: is required; allowed: one of job, service, labels, node'],
+  [
+    'two at once',
+    { fault: { kind: 'hang' }, target: { job: 'ring', node: 'n' } },
+    'spec.target: must say what is struck, once, found job and node; allowed: one of job, service, labels, node',
+  ],
+  ['a rank of nothing', { fault: { kind: 'hang' }, target: { node: 'n', rank: 1 } }, 'spec.target.rank: goes with job'],
+  [
+    'a part of the control plane',
+    { fault: { kind: 'control-plane-crash' }, target: { node: 'n' } },
+    'spec.target: must be left out: there is one control plane',
+  ],
+  [
+    'a misspelt expectation',
+    { fault: { kind: 'hang' }, target: { job: 'ring' }, expect: { recoverdWithin: '3s' } },
+    'spec.expect.recoverdWithin: unknown field; did you mean "recoveredWithin"?',
+  ],
+])('%s cannot', (_, spec, message) => {
+  expect(errorsOf(spec)).toEqual([message])
+})
+
+test('what a drill does never changes: it strikes once', () => {
+  const admitted = admit(kinds.Drill, drill({ fault: { kind: 'hang' }, target: { job: 'ring' } }))
+  if ('errors' in admitted) throw new Error('not admitted')
+  const changed = admitUpdate(
+    kinds.Drill,
+    admitted.object,
+    drill({ fault: { kind: 'hang' }, target: { job: 'other' } }),
+  )
+  expect('errors' in changed && changed.errors.map(formatFieldError)).toEqual([
+    'spec: never changes: a Drill strikes once; make another',
+  ])
+})

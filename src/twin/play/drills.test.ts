@@ -1,0 +1,84 @@
+import { expect, test } from 'vitest'
+import type { Drill } from '../../model/kinds/drill.ts'
+import { seedReportOf } from '../report/seed-report.ts'
+import { job, recordingOf, setupOfTest } from './play.fixture.ts'
+import type { Recording } from './recording.ts'
+
+const longJob = job.replace('3600', '7000')
+
+/** One drill an hour after the start, by itself. */
+async function playedWith(spec: string, scenario = ''): Promise<{ recording: Recording; drill: Drill }> {
+  const text = `---\napiVersion: millwright.dev/v1alpha1\nkind: Drill\nmetadata: {name: d}\nspec: {after: 1h, deadline: 119m, ${spec}}\n`
+  const recording = await recordingOf(setupOfTest(scenario, longJob + text, { horizon: '3h' }), 5)
+  const [drill] = recording.drills
+  if (drill === undefined) throw new Error('no drill')
+  return { recording, drill }
+}
+
+test.each<[string, string, string]>([
+  ['process-crash', 'target: {job: big, rank: 1}', 'Killed'],
+  ['hang', 'target: {job: big}', 'Hung'],
+  ['node-loss, lasts: 20m', 'target: {node: n-1}', 'NodeLost'],
+])('a %s costs its job an attempt, and the work since its last checkpoint', async (fault, target, reason) => {
+  const { recording, drill } = await playedWith(`fault: {kind: ${fault}}, ${target}`)
+  expect(drill.status).toMatchObject({ phase: 'Passed', outcome: { reason, unmet: [] } })
+  const { outcome } = drill.status ?? {}
+  expect(outcome?.attempts).toBeGreaterThan(0)
+  expect(outcome?.recoveredSeconds).toBeGreaterThan(outcome?.detectedSeconds ?? Number.POSITIVE_INFINITY)
+  // Ten minutes of two nodes of eight at most, and what was being stored.
+  expect(outcome?.lostSeconds).toBeGreaterThan(0)
+  expect(outcome?.lostSeconds).toBeLessThan(11 * 60 * 16)
+  expect(recording.strikes).toMatchObject([{ cause: 'drill d' }])
+  expect(new Set(recording.failures.map(({ cause }) => cause))).toEqual(new Set(['drill d']))
+  expect(recording.jobs[0]?.outcome).toBe('Succeeded')
+})
+
+test('what it did to the ledger is accelerators times the time between the two looks, in every millisecond', async () => {
+  const { drill } = await playedWith('fault: {kind: process-crash}, target: {job: big}')
+  const { ledger, lostSeconds } = drill.status?.outcome ?? {}
+  if (ledger === undefined) throw new Error('no ledger')
+  const { shares, fromMs, throughMs } = ledger
+  const sum = (read: (share: (typeof shares)[number]) => number) =>
+    shares.reduce((total, share) => total + read(share), 0)
+  expect(sum(({ seconds }) => seconds)).toBeCloseTo((16 * (throughMs - fromMs)) / 1000, 3)
+  // The job has the whole fleet.
+  expect(sum(({ ofTarget }) => ofTarget)).toBeCloseTo(
+    sum(({ seconds }) => seconds),
+    3,
+  )
+  expect(shares.find(({ bucket }) => bucket === 'lost')?.seconds).toBeCloseTo(lostSeconds ?? 0, -2)
+  const struckMs = Date.parse(drill.status?.struckAt ?? '')
+  expect(struckMs - fromMs).toBeLessThan(2_000)
+  expect(throughMs - Date.parse(drill.status?.recoveredAt ?? '')).toBeLessThan(3_000)
+})
+
+test('who stands still for less than anybody waits costs nothing but that time', async () => {
+  const { recording, drill } = await playedWith('fault: {kind: hang, lasts: 6s}, target: {job: big, rank: 1}')
+  expect(drill.status).toMatchObject({ phase: 'Passed', outcome: { attempts: 0, lostSeconds: 0, recoveredSeconds: 6 } })
+  expect(recording.failures).toEqual([])
+})
+
+test('a straggler slows its job down while it lasts', async () => {
+  const { recording, drill } = await playedWith('fault: {kind: straggler, lasts: 10m, slowness: 2}, target: {job: big}')
+  const calm = await recordingOf(setupOfTest('', longJob, { horizon: '3h' }), 5)
+  expect(drill.status?.phase).toBe('Passed')
+  const laterMs = (recording.jobs[0]?.endedMs ?? 0) - (calm.jobs[0]?.endedMs ?? 0)
+  expect(laterMs).toBeGreaterThan(290_000)
+  expect(laterMs).toBeLessThan(340_000)
+})
+
+test('another leader leads when its lease has run out', async () => {
+  const { recording, drill } = await playedWith(
+    'fault: {kind: control-plane-crash}, expect: {recoveredWithin: 20s, attemptsAtMost: 0}',
+    '  controlPlane: {replicas: 2}\n',
+  )
+  expect(drill.status?.phase).toBe('Passed')
+  expect(recording.leaders).toBe(2)
+})
+
+test('what is not as it was expected is in the report, for each seed', async () => {
+  const { recording } = await playedWith('fault: {kind: hang}, target: {job: big}, expect: {detectedWithin: 1s}')
+  expect(seedReportOf(recording).drills).toMatchObject([
+    { drill: 'd', phase: 'Failed', message: 'detected after 15s, expected within 1s', attempts: 1 },
+  ])
+})
