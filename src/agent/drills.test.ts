@@ -136,6 +136,14 @@ test('the next life lets go on what still stands when its time is over', async (
   expect(done).toEqual([`SIGCONT ${await uidOfPod()}`])
 })
 
+test('and at once where it was over meanwhile', async () => {
+  await chosen({ kind: 'hang', lasts: '20s' }, { struckAt: new Date(clock.now()).toISOString() })
+  await clock.advance(60_000)
+  start()
+  await clock.advance(0)
+  expect(done).toEqual([`SIGCONT ${await uidOfPod()}`])
+})
+
 test('a node that a life before has lost is back with the next one, and so its drill is over', async () => {
   await chosen({ kind: 'node-loss', lasts: '1h' }, { struckAt: new Date(clock.now()).toISOString() })
   start()

@@ -1,8 +1,9 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { isAbsolute, join, resolve } from 'node:path'
 import { expect, it } from 'vitest'
 import { readDocuments } from '../compile/documents.ts'
+import { faultKinds, faults } from '../model/faults.ts'
 import type { TrainingJob } from '../model/kinds/training-job.ts'
 
 const repository = resolve(import.meta.dirname, '../..')
@@ -19,4 +20,29 @@ it('the jobs of README and examples, made as they say, find their scripts', () =
     expect(isAbsolute(workingDir)).toBe(true)
     expect(existsSync(resolve(workingDir, words[1] ?? ''))).toBe(true)
   }
+})
+
+it('the drills of docs and examples are drills, and the page lists what can go wrong as the model has it', () => {
+  const page = read('docs/drills.md')
+  const shown = /^```yaml\n([\s\S]*?)^```$/m.exec(page)?.[1] ?? ''
+  const folder = join(repository, 'examples/drills')
+  const files = readdirSync(folder).filter((name) => !/^(job|scenario)/.test(name))
+  const texts = [
+    { name: 'docs/drills.md', text: shown },
+    ...files.map((name) => ({ name, text: read(join('examples/drills', name)) })),
+  ]
+  for (const text of texts) {
+    const made = readDocuments([text])
+    expect('documents' in made && made.documents.map(({ admitted }) => admitted.kind), text.name).toEqual(['Drill'])
+  }
+  const rows = [...page.matchAll(/^\| `([a-z-]+)` \| .*? \| (.*?) ?\| (.*?) \|/gm)].filter(([, kind]) =>
+    faultKinds.some((one) => one === kind),
+  )
+  expect(
+    rows.map(([, kind, takes = '', worlds]) => [
+      kind,
+      [...takes.matchAll(/`(\w+)`/g)].map(([, field]) => field),
+      worlds,
+    ]),
+  ).toEqual(faultKinds.map((kind) => [kind, faults[kind].fields, faults[kind].worlds.join(', ')]))
 })

@@ -6,16 +6,18 @@ import { table } from './output.ts'
 export function drillSaid({ metadata, spec }: Drill): string {
   const { kind, lasts, reach } = spec.fault
   const long = lasts === undefined ? '' : ` for ${lasts}`
-  return `drill ${metadata.name}: ${kind} of ${targetSaid(spec.target)}${reach === undefined ? '' : `, with its ${reach},`}${long}`
+  const domain = reach === undefined ? '' : `, with its ${reach},`
+  return `drill ${metadata.name}: ${kind}${targetSaid(spec.target)}${domain}${long}`
 }
 
 function targetSaid(target: Drill['spec']['target']): string {
-  const { job, rank = 0, service, labels, node } = target ?? {}
-  if (job !== undefined) return `rank ${rank} of job ${job}`
-  if (service !== undefined) return `a replica of service ${service}`
-  if (node !== undefined) return `node ${node}`
-  const words = Object.entries(labels ?? {}).map(([name, value]) => `${name}=${value}`)
-  return words.length === 0 ? 'the control plane' : `the first pod with ${words.join(', ')}`
+  if (target === undefined) return ''
+  const { job, rank = 0, service, labels = {}, node } = target
+  if (job !== undefined) return ` of rank ${rank} of job ${job}`
+  if (service !== undefined) return ` of a replica of service ${service}`
+  if (node !== undefined) return ` of node ${node}`
+  const words = Object.entries(labels).map(([name, value]) => `${name}=${value}`)
+  return ` of the first pod with ${words.join(', ')}`
 }
 
 /** What happened since. */

@@ -1,5 +1,5 @@
 import { conditionOf, isTrue } from '../../model/conditions.ts'
-import { faults, lastsMsOf } from '../../model/faults.ts'
+import { faults } from '../../model/faults.ts'
 import type { Drill } from '../../model/kinds/drill.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import { label } from '../../model/names.ts'
@@ -47,10 +47,9 @@ export function follow(context: Context, drill: Drill, struckMs: number): Follow
   }
 }
 
-/** Nothing of the fault lasts any more. */
+/** Nothing lasts any more of what it did to those that work again: who hung goes on, or was replaced. */
 export function isOver({ spec, status }: Drill): boolean {
-  const isBrief = faults[spec.fault.kind].strikes === 'process' && lastsMsOf(spec.fault) === undefined
-  return isBrief || status?.mendedAt !== undefined
+  return faults[spec.fault.kind].strikes === 'process' || status?.mendedAt !== undefined
 }
 
 /** Where no work was struck: another leader leads, or the nodes are back. */

@@ -1,0 +1,167 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, it, vi } from 'vitest'
+import { isRunning } from '../agent/fixture.ts'
+import type { Drill } from '../model/kinds/drill.ts'
+import { TestFactory } from './factory.fixture.ts'
+
+const factory = new TestFactory()
+const examples = join(import.meta.dirname, '../../examples/drills')
+beforeAll(async () => {
+  await factory.up('--nodes', '2', '--slots', '4')
+  expect(factory.millwright('apply', '-f', join(examples, 'job.yaml')).status).toBe(0)
+  await until(() => (status()?.checkpoint?.step ?? 0) > 0)
+})
+afterAll(() => factory.remove())
+
+interface JobStatus {
+  phase?: string
+  attempt?: number
+  step?: number
+  checkpoint?: { step: number }
+}
+
+function status(): JobStatus | undefined {
+  return JSON.parse(factory.millwright('get', 'job', 'ring', '-o', 'json').stdout || '{}').status
+}
+
+function pidOf(rank: number): number {
+  const name = `pod.ring-worker-${rank}-${status()?.attempt}`
+  return JSON.parse(factory.millwright('get', 'report', name, '-o', 'json').stdout).status.pid
+}
+
+async function until(holds: () => boolean): Promise<void> {
+  await vi.waitUntil(holds, { timeout: 60_000, interval: 100 })
+}
+
+function file(name: string, spec: string): string {
+  const path = join(factory.dir, `${name}.yaml`)
+  writeFileSync(path, `apiVersion: millwright.dev/v1alpha1\nkind: Drill\nmetadata: {name: ${name}}\nspec: {${spec}}\n`)
+  return path
+}
+
+function drillNamed(name: string): Drill {
+  return JSON.parse(factory.millwright('get', 'drill', name, '-o', 'json').stdout)
+}
+
+it('a rank is really killed, its gang goes on, and what that cost is told', () => {
+  const [killed, other] = [pidOf(1), pidOf(0)]
+  const said = factory.millwright('drill', 'run', join(examples, 'kill-a-rank.yaml'))
+  expect(said).toMatchObject({ status: 0, stderr: '' })
+  expect(said.stdout).toMatch(/^drill kill-a-rank: process-crash of rank 1 of job ring\n/)
+  expect(said.stdout).toMatch(/ strikes ring-worker-1-1 on \S+-\d\n/)
+  expect(said.stdout).toMatch(/\ndetected after +\S+ \(Killed\) +within 5s\n/)
+  expect(said.stdout).toMatch(/\nlost +\d+\.\d +\d+\.\d\n/)
+  expect(said.stdout).toMatch(/\npassed: it came as expected\n$/)
+  expect([killed, other].filter(isRunning)).toEqual([])
+  expect(status()).toMatchObject({ phase: 'Running', attempt: 2 })
+  const { outcome } = drillNamed('kill-a-rank').status ?? {}
+  expect(outcome).toMatchObject({ attempts: 1, reason: 'Killed' })
+  expect(outcome?.lostSeconds).toBeGreaterThan(0)
+})
+
+it('a rank that stands still is noticed, and what was expected otherwise fails with its sentence', () => {
+  const frozen = pidOf(0)
+  const path = file('freeze', 'fault: {kind: hang}, target: {job: ring}, expect: {attemptsAtMost: 0}')
+  const said = factory.millwright('drill', 'run', path, '-o', 'json')
+  expect(said.status).toBe(1)
+  expect(JSON.parse(said.stdout).status).toMatchObject({
+    phase: 'Failed',
+    message: '1 attempts, expected at most 0',
+    outcome: { reason: 'Hung', attempts: 1 },
+  })
+  expect(isRunning(frozen)).toBe(false)
+})
+
+it('a rank that stood still for a moment goes on where it was', async () => {
+  const pid = pidOf(1)
+  const said = factory.millwright(
+    'drill',
+    'run',
+    file('pause', 'fault: {kind: hang, lasts: 1s}, target: {job: ring, rank: 1}'),
+  )
+  expect(said).toMatchObject({ status: 0, stderr: '' })
+  expect(pidOf(1)).toBe(pid)
+  expect(drillNamed('pause').status).toMatchObject({ phase: 'Passed', outcome: { attempts: 0, lostSeconds: 0 } })
+})
+
+it('Ctrl-C undoes what lasts and leaves no drill behind', async () => {
+  const pid = pidOf(1)
+  const drill = factory.begin(
+    'drill',
+    'run',
+    file('stopped', 'fault: {kind: hang, lasts: 1h}, target: {job: ring, rank: 1}'),
+  )
+  await until(() => drill.stdout.includes('strikes'))
+  drill.signal('SIGINT')
+  expect(await drill.ended).toBe(130)
+  expect(drill.stderr).toBe('millwright: drill stopped was interrupted and is deleted; what it had done is undone\n')
+  expect(factory.millwright('get', 'drill', 'stopped').status).toBe(3)
+  const { step = 0, attempt } = status() ?? {}
+  await until(() => (status()?.step ?? 0) > step + 5)
+  expect(status()?.attempt === attempt ? pidOf(1) : pid).toBe(pid)
+})
+
+it('a node is gone with what runs on it, and comes back', () => {
+  const said = factory.millwright(
+    'drill',
+    'run',
+    file('lose', 'fault: {kind: node-loss, lasts: 2s}, target: {job: ring}'),
+  )
+  expect(said).toMatchObject({ status: 0, stderr: '' })
+  expect(said.stdout).toMatch(/\n +\S+ +the fault is over, after 2s\n/)
+  expect(drillNamed('lose').status?.outcome?.attempts).toBe(1)
+})
+
+it('the leader dies, the next one leads, and work does not notice', () => {
+  const { attempt } = status() ?? {}
+  const said = factory.millwright('drill', 'run', join(examples, 'crash-the-leader.yaml'))
+  expect(said).toMatchObject({ status: 0, stderr: '' })
+  expect(status()?.attempt).toBe(attempt)
+})
+
+it('a factory that was killed in a drill lets go on what stood still, when it is back and the time is over', async () => {
+  const pid = pidOf(1)
+  file('killed', 'fault: {kind: hang, lasts: 4s}, target: {job: ring, rank: 1}, expect: {attemptsAtMost: 1}')
+  const drill = factory.begin('drill', 'run', join(factory.dir, 'killed.yaml'))
+  await until(() => drill.stdout.includes('strikes'))
+  await factory.crash()
+  await factory.up('--nodes', '2', '--slots', '4')
+  expect(await drill.ended).toBe(0)
+  expect(drillNamed('killed').status?.mendedAt).toBeDefined()
+  expect(isRunning(pid) || (status()?.attempt ?? 0) > 1).toBe(true)
+})
+
+it('what is wrong is told before anything is struck', () => {
+  const wrong = file('wrong', 'fault: {kind: hng}, target: {job: ring}')
+  expect(factory.millwright('drill', 'run', wrong)).toMatchObject({
+    status: 2,
+    stdout: '',
+    stderr: `millwright: nothing was struck: 1 error\n${wrong}:4:22: spec.fault.kind: must be one of a few words, found "hng"; allowed: process-crash, hang, node-loss, straggler, control-plane-crash; did you mean "hang"?\n`,
+  })
+  const twinOnly = file('slow', 'fault: {kind: straggler, lasts: 1m}, target: {job: ring}')
+  expect(factory.millwright('drill', 'run', twinOnly)).toMatchObject({
+    status: 2,
+    stderr: `millwright: nothing was struck: 1 error\n${twinOnly}:4:22: spec.fault.kind: can be played in the twin alone, found "straggler"; allowed: process-crash, hang, node-loss, control-plane-crash\n`,
+  })
+  expect(factory.millwright('drill', 'run', file('absent', 'fault: {kind: hang}, target: {job: rng}'))).toMatchObject({
+    status: 3,
+    stderr: 'millwright: drill absent: there is no job "rng" in namespace default; did you mean "ring"?\n',
+  })
+  expect(factory.millwright('drill', 'run', join(examples, 'job.yaml')).stderr).toMatch(
+    /job.yaml:3:7: kind: is not run here; `millwright apply` takes it, found "TrainingJob"; allowed: Drill\n$/,
+  )
+})
+
+it('the catalogue says what can go wrong, where, and what may be said of it', () => {
+  const rows = JSON.parse(factory.run(['drill', '-o', 'json']).stdout)
+  expect(rows).toContainEqual({
+    kind: 'node-loss',
+    happens: 'a node is gone with all that runs on it, and comes back',
+    strikes: 'node',
+    fields: ['lasts', 'reach'],
+    lastsDefault: '24h',
+    worlds: ['this machine', 'twin'],
+  })
+  expect(factory.run(['drill']).stdout).toMatch(/^KIND +STRIKES +TAKES +PLAYED ON +WHAT HAPPENS\n/)
+})
