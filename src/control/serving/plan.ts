@@ -87,7 +87,8 @@ export function restartDueMs(replica: Replica, nowMs: number): number {
   const { pod } = replica
   if (pod === undefined || pod.metadata.deletionTimestamp !== undefined) return nowMs
   const failures = failuresOf(replica)
-  const endedMs = endOf(pod).atMs ?? nowMs
+  // Of one that was lost with its node nobody knows when it ended; counted from now it would never be due.
+  const endedMs = endOf(pod).atMs ?? Date.parse(pod.metadata.creationTimestamp ?? '')
   if (failures <= 1) return endedMs
   let waitMs = backoffFirstMs
   for (let i = 2; i < failures && waitMs < backoffMaxMs; i++) waitMs *= 2

@@ -82,3 +82,22 @@ test('what is not as it was expected is in the report, for each seed', async () 
     { drill: 'd', phase: 'Failed', message: 'detected after 15s, expected within 1s', attempts: 1 },
   ])
 })
+
+test('a replica that failed before is served again when its node is lost', async () => {
+  const service = `apiVersion: millwright.dev/v1alpha1
+kind: InferenceService
+metadata: {name: chat}
+spec: {command: serve, resources: {accelerators: H100:8}, minReplicas: 1, maxReplicas: 1}
+`
+  const drill = (name: string, after: string, fault: string) =>
+    `---\napiVersion: millwright.dev/v1alpha1\nkind: Drill\nmetadata: {name: ${name}}\nspec: {after: ${after}, deadline: 119m, fault: ${fault}, target: {service: chat}}\n`
+  const documents =
+    service + drill('a', '10m', '{kind: process-crash}') + drill('b', '30m', '{kind: node-loss, lasts: 1h}')
+  const { drills } = await recordingOf(setupOfTest('', documents, { horizon: '2h' }), 5)
+  expect(drills.map(({ metadata, status }) => [metadata.name, status?.phase])).toEqual([
+    ['a', 'Passed'],
+    ['b', 'Passed'],
+  ])
+  // Forty seconds until the node is missed; a minute to prepare, a minute to load.
+  expect(drills[1]?.status?.outcome?.recoveredSeconds).toBeLessThan(180)
+})
