@@ -7,7 +7,8 @@ import { millwrightVersion } from '../model/metadata.ts'
 import type { Store } from '../store/contract.ts'
 import { createMemoryStore } from '../store/memory/store.ts'
 import type { RunningPod } from './contract.ts'
-import { type Drills, type Hand, startDrills } from './drills.ts'
+import { type Drills, startDrills } from './drills.ts'
+import type { Hand } from './hand.ts'
 
 let clock: ManualClock
 let store: Store

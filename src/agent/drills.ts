@@ -2,26 +2,12 @@ import type { Cancel, Clock } from '../base/clock.ts'
 import { messageOf } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
-import { faults, lastsMsOf, slownessDefault } from '../model/faults.ts'
+import { faults, lastsMsOf } from '../model/faults.ts'
 import type { Drill } from '../model/kinds/drill.ts'
 import { refOf } from '../model/refs.ts'
 import type { Store } from '../store/contract.ts'
 import { createInformer } from '../store/informer.ts'
-import type { PodRunner } from './contract.ts'
-
-/** What a drill can do to the nodes that are here and to the control plane. What is undone already stays so. */
-export interface Hand {
-  /** Whoever runs the pods of a node; undefined for one that is not here. */
-  runnerOf(node: string): PodRunner | undefined
-  /** The node is gone with all that runs on it, and nobody says a word. */
-  loseNode(node: string): Promise<void>
-  restoreNode(node: string): Promise<void>
-  /** Each step of work there takes so many times as long, until it is cancelled. Left out where that cannot be done. */
-  slowNode?(node: string, slowness: number): Cancel
-  /** The leader dies as a process does: what it has under way is never done, and its lease runs out. */
-  crashControl(): void
-  startControl(): void
-}
+import { deedsOf, type Hand } from './hand.ts'
 
 export interface Drills {
   /** Undoes what lasts, so that nothing is left standing still. */
@@ -44,10 +30,10 @@ const retryMs = 1_000
  * undone when its time is over, the drill is deleted, or this is stopped; after a restart, too.
  */
 export function startDrills({ store, clock, random, log, hand }: DrillsOptions): Drills {
+  const deeds = deedsOf(hand)
   const drills = createInformer({ store, clock, random, log, kind: 'Drill' })
   /** Struck by this life of ours and not undone yet. */
-  const ours = new Map<string, Drill>()
-  const slow = new Map<string, Cancel[]>()
+  const ours = new Set<string>()
   const busy = new Set<string>()
   /** Changed while somebody was busy with them. */
   const missed = new Set<string>()
@@ -98,17 +84,15 @@ export function startDrills({ store, clock, random, log, hand }: DrillsOptions):
     const status = { struckAt: new Date(clock.now()).toISOString() }
     const written = await store.patch('Drill', refOf(drill), { status }, { status: true, uid, resourceVersion })
     if (typeof written === 'string') return // it is another by now, and comes again
-    ours.set(uid ?? '', written)
+    ours.add(uid ?? '')
     drills.wrote(written)
     log.info('a drill strikes', { drill: drill.metadata.name, fault: drill.spec.fault.kind })
-    await act(written)
+    await deeds[written.spec.fault.kind].strike(written)
   }
 
   async function problemWith({ spec, status }: Drill): Promise<string | undefined> {
     const { kind } = spec.fault
-    if (kind === 'straggler' && hand.slowNode === undefined)
-      return `a ${kind} can be played in the ${faults[kind].worlds.join(', ')} alone`
-    if (faults[kind].strikes !== 'process') return undefined
+    if (faults[kind].strikes !== 'process') return deeds[kind].problem
     for (const { name, namespace, uid } of status?.target?.pods ?? []) {
       const pod = await store.get('Pod', { name, namespace })
       if (pod?.metadata.uid !== uid || pod.status?.phase !== 'Running')
@@ -117,38 +101,9 @@ export function startDrills({ store, clock, random, log, hand }: DrillsOptions):
     return undefined
   }
 
-  async function act(drill: Drill): Promise<void> {
-    const { kind, slowness = slownessDefault } = drill.spec.fault
-    const nodes = drill.status?.target?.nodes ?? []
-    if (kind === 'process-crash') await signal(drill, 'SIGKILL')
-    else if (kind === 'hang') await signal(drill, 'SIGSTOP')
-    else if (kind === 'node-loss') await Promise.all(nodes.map((node) => hand.loseNode(node)))
-    else if (kind === 'straggler')
-      slow.set(
-        drill.metadata.uid ?? '',
-        nodes.flatMap((node) => hand.slowNode?.(node, slowness) ?? []),
-      )
-    else hand.crashControl()
-  }
-
-  async function undo(drill: Drill): Promise<void> {
-    const { kind } = drill.spec.fault
-    const nodes = drill.status?.target?.nodes ?? []
-    if (kind === 'hang') await signal(drill, 'SIGCONT')
-    else if (kind === 'node-loss') await Promise.all(nodes.map((node) => hand.restoreNode(node)))
-    else if (kind === 'straggler') for (const quicken of slow.get(drill.metadata.uid ?? '') ?? []) quicken()
-    else if (kind === 'control-plane-crash') hand.startControl()
-  }
-
-  /** To what its runner started and knows again: never to a process that only has the same id. */
-  async function signal({ status }: Drill, name: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): Promise<void> {
-    for (const { uid } of status?.target?.pods ?? [])
-      for (const node of status?.target?.nodes ?? []) (await hand.runnerOf(node)?.find(uid))?.signal(name)
-  }
-
   /** Until it is undone. Whatever is no process died with the life of ours that struck, and its effect with it. */
   function wait(uid: string, drill: Drill, struckAt: string): void {
-    if (drill.spec.fault.kind === 'process-crash') return
+    if (deeds[drill.spec.fault.kind].undo === undefined) return
     const isStale = !ours.has(uid) && drill.spec.fault.kind !== 'hang'
     const lastsMs = lastsMsOf(drill.spec.fault)
     const isOver = isStale || drill.metadata.deletionTimestamp !== undefined
@@ -161,7 +116,7 @@ export function startDrills({ store, clock, random, log, hand }: DrillsOptions):
   }
 
   async function mend(drill: Drill): Promise<void> {
-    await undo(drill)
+    await deeds[drill.spec.fault.kind].undo?.(drill)
     ours.delete(drill.metadata.uid ?? '')
     await tell(drill, { mendedAt: new Date(clock.now()).toISOString() })
   }
@@ -171,12 +126,18 @@ export function startDrills({ store, clock, random, log, hand }: DrillsOptions):
     if (typeof written !== 'string') drills.wrote(written)
   }
 
+  /** Something of it may be. */
+  function isThere({ spec, status }: Drill): boolean {
+    const lasts = deeds[spec.fault.kind].undo !== undefined
+    return lasts && status?.struckAt !== undefined && status.mendedAt === undefined
+  }
+
   drills.onChange(({ type, object }) => {
     if (type !== 'DELETED') return look(object)
     const { uid = '' } = object.metadata
     cancel(uid)
-    if (ours.has(uid) && object.status?.mendedAt === undefined) once(uid, () => undo(object))
-    ours.delete(uid)
+    const { undo } = deeds[object.spec.fault.kind]
+    if (ours.delete(uid) && undo !== undefined && object.status?.mendedAt === undefined) once(uid, () => undo(object))
   })
   drills.start()
 
@@ -185,15 +146,9 @@ export function startDrills({ store, clock, random, log, hand }: DrillsOptions):
       if (isStopped) return
       isStopped = true
       for (const uid of [...timers.keys()]) cancel(uid)
-      for (const drill of drills.list().filter(lasts))
+      for (const drill of drills.list().filter(isThere))
         await mend(drill).catch((error: unknown) => log.warn('a drill is not undone', { error: messageOf(error) }))
       drills.stop()
     },
   }
-}
-
-/** Something of it may still be there. */
-function lasts({ spec, status }: Drill): boolean {
-  const isBrief = spec.fault.kind === 'process-crash'
-  return !isBrief && status?.struckAt !== undefined && status.mendedAt === undefined
 }

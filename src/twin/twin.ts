@@ -1,6 +1,7 @@
 import { createAgent } from '../agent/agent.ts'
 import type { NodeDescription, PodPlace } from '../agent/contract.ts'
-import { type Hand, startDrills } from '../agent/drills.ts'
+import { startDrills } from '../agent/drills.ts'
+import type { Hand } from '../agent/hand.ts'
 import { simulatedFiles } from '../agent/simulated/files.ts'
 import { SimulatedMachine } from '../agent/simulated/machine.ts'
 import { createSimulatedRunner } from '../agent/simulated/runner.ts'

@@ -1,5 +1,5 @@
 import type { PodRunner } from '../../agent/contract.ts'
-import type { Hand } from '../../agent/drills.ts'
+import type { Hand } from '../../agent/hand.ts'
 import { createSimulatedRunner } from '../../agent/simulated/runner.ts'
 import type { Cancel } from '../../base/clock.ts'
 import type { Twin } from '../twin.ts'

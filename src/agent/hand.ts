@@ -1,0 +1,65 @@
+import type { Cancel } from '../base/clock.ts'
+import { type FaultKind, faults, slownessDefault } from '../model/faults.ts'
+import type { Drill } from '../model/kinds/drill.ts'
+import type { PodRunner } from './contract.ts'
+
+/** What a drill can do to the nodes that are here and to the control plane. What is undone already stays so. */
+export interface Hand {
+  /** Whoever runs the pods of a node; undefined for one that is not here. */
+  runnerOf(node: string): PodRunner | undefined
+  /** The node is gone with all that runs on it, and nobody says a word. */
+  loseNode(node: string): Promise<void>
+  restoreNode(node: string): Promise<void>
+  /** Each step of work there takes so many times as long, until it is cancelled. Left out where that cannot be done. */
+  slowNode?(node: string, slowness: number): Cancel
+  /** The leader dies as a process does: what it has under way is never done, and its lease runs out. */
+  crashControl(): void
+  startControl(): void
+}
+
+/** How a fault is done, and undone where it lasts. */
+export interface Deed {
+  /** Why it cannot be done here. */
+  problem?: string
+  strike(drill: Drill): Promise<void>
+  undo?(drill: Drill): Promise<void>
+}
+
+export function deedsOf(hand: Hand): Readonly<Record<FaultKind, Deed>> {
+  const slow = new Map<string, Cancel[]>()
+
+  /** To what its runner started and knows again: never to a process that only has the same id. */
+  const signal = (name: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT') => async (drill: Drill) => {
+    for (const { uid } of drill.status?.target?.pods ?? [])
+      for (const node of nodesOf(drill)) (await hand.runnerOf(node)?.find(uid))?.signal(name)
+  }
+  const onNodes = (act: (node: string) => Promise<void>) => async (drill: Drill) =>
+    void (await Promise.all(nodesOf(drill).map(act)))
+
+  async function slowDown(drill: Drill): Promise<void> {
+    const { slowness = slownessDefault } = drill.spec.fault
+    const cancels = nodesOf(drill).flatMap((node) => hand.slowNode?.(node, slowness) ?? [])
+    slow.set(drill.metadata.uid ?? '', cancels)
+  }
+
+  async function quicken({ metadata: { uid = '' } }: Drill): Promise<void> {
+    for (const cancel of slow.get(uid) ?? []) cancel()
+    slow.delete(uid)
+  }
+
+  const twinOnly = `a straggler can be played in the ${faults.straggler.worlds.join(', ')} alone`
+  return {
+    'process-crash': { strike: signal('SIGKILL') },
+    hang: { strike: signal('SIGSTOP'), undo: signal('SIGCONT') },
+    'node-loss': {
+      strike: onNodes((node) => hand.loseNode(node)),
+      undo: onNodes((node) => hand.restoreNode(node)),
+    },
+    straggler: { ...(hand.slowNode === undefined ? { problem: twinOnly } : {}), strike: slowDown, undo: quicken },
+    'control-plane-crash': { strike: async () => hand.crashControl(), undo: async () => hand.startControl() },
+  }
+}
+
+function nodesOf({ status }: Drill): string[] {
+  return status?.target?.nodes ?? []
+}
