@@ -101,3 +101,17 @@ test('who has less patience after a sign than before it looks sooner', async () 
   await clock.advance(1)
   expect(told).toEqual([5000])
 })
+
+test('when the last sign was heard is known, and counting anew is no sign', async () => {
+  const clock = createManualClock(0)
+  const listening = createLiveness(clock).watch(
+    'n',
+    () => 1000,
+    () => {},
+  )
+  await clock.advance(300)
+  expect(listening.heardMs()).toBeUndefined()
+  listening.heard()
+  await clock.advance(5000)
+  expect(listening.heardMs()).toBe(300)
+})

@@ -18,6 +18,8 @@ export interface Liveness {
 export interface Listening {
   /** A sign was heard (by way of the store, of a file, …), or there is another reason to count anew. */
   heard(): void
+  /** When the last sign was heard, by our own clock; undefined: none yet. */
+  heardMs(): number | undefined
   stop(): void
 }
 
@@ -35,6 +37,7 @@ export function createLiveness(clock: Clock): Liveness {
 
 function listen(clock: Clock, patienceMs: () => number | undefined, silent: (sinceMs: number) => void): Listening {
   let sinceMs = clock.now()
+  let heardMs: number | undefined
   let look: { dueMs: number; cancel: Cancel } | undefined
   let isStopped = false
 
@@ -64,12 +67,14 @@ function listen(clock: Clock, patienceMs: () => number | undefined, silent: (sin
   return {
     heard() {
       sinceMs = clock.now()
+      heardMs = sinceMs
       // A look that is set already serves, unless there is less patience by now.
       const dueMs = sinceMs + firstLook * (patienceMs() ?? Number.POSITIVE_INFINITY)
       if (look !== undefined && look.dueMs <= dueMs) return
       look?.cancel()
       arm(0)
     },
+    heardMs: () => heardMs,
     stop() {
       isStopped = true
       look?.cancel()

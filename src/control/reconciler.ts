@@ -8,6 +8,7 @@ import type { KindMap, KindName } from '../model/registry.ts'
 import type { Store } from '../store/contract.ts'
 import type { Change } from '../store/informer.ts'
 import type { Events } from './events.ts'
+import type { NodeSigns } from './nodes/signs.ts'
 import type { DecisionSink } from './scheduling/decisions.ts'
 import type { Views } from './views.ts'
 
@@ -64,6 +65,8 @@ export interface Context {
   sources?: Sources | undefined
   clock: Clock
   liveness: Liveness
+  /** When nodes were last heard of. */
+  signs: NodeSigns
   random: Random
   log: Log
   events: Events

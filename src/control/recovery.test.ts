@@ -84,13 +84,80 @@ test('maxRestarts counts since the last new checkpoint', async () => {
 test('a hung rank is taken for failed, its last lines kept', async () => {
   await running('j')
   await world.agent.report('j-worker-1-1', { step: 4, hungSinceMs: world.clock.now() - 3000, logTail: 'stuck' })
-  await world.settle()
+  await world.settle(150)
   expect((await world.getJob('j')).status?.lastFailure).toMatchObject({
     reason: 'Hung',
     logTail: 'stuck',
     message: expect.stringContaining('did no step for 3 s'),
   })
   await phase('j', 'Running')
+})
+
+const silentFor = (ms: number) => ({ hungSinceMs: world.clock.now() - ms })
+
+test('who never tells its steps does not hang while another rank does', async () => {
+  await running('j', { progressDeadlineSeconds: 60 })
+  await world.agent.report('j-worker-0-1', { step: 7 })
+  await world.agent.report('j-worker-1-1', silentFor(60_000))
+  await world.settle(5_000)
+  expect((await world.getGang('j')).spec.attempt).toBe(1)
+  await world.agent.report('j-worker-0-1', silentFor(3_000))
+  await world.settle(150)
+  expect((await world.getJob('j')).status?.lastFailure).toMatchObject({ pod: 'j-worker-0-1', reason: 'Hung' })
+})
+
+test('a gang of which nobody tells a step hangs once all of its members had their time', async () => {
+  await running('j', { progressDeadlineSeconds: 60 })
+  await world.agent.report('j-worker-1-1', silentFor(60_000))
+  await world.settle(5_000)
+  expect((await world.getGang('j')).spec.attempt).toBe(1)
+  await world.agent.report('j-worker-0-1', silentFor(60_000))
+  await world.settle(150)
+  expect((await world.getGang('j')).spec.attempt).toBe(2)
+})
+
+test('ranks that stand still together close no node, however often', async () => {
+  await running('j', { maxRestarts: 9 })
+  for (const attempt of [1, 2, 3, 4]) {
+    await world.until(() => world.agent.running().includes(`j-worker-1-${attempt}`), `attempt ${attempt}`)
+    for (const rank of [0, 1]) await world.agent.report(`j-worker-${rank}-${attempt}`, { step: 4, ...silentFor(3_000) })
+  }
+  await world.until(() => world.agent.running().includes('j-worker-1-5'), 'attempt 5')
+  expect((await world.store.list('Node')).items.filter(({ spec }) => spec?.unschedulable === true)).toEqual([])
+})
+
+test('a gang that stands still waits for a word of each of its nodes, and goes on without one that is silent', async () => {
+  await world.node('c', 2)
+  await running('j', { workers: 4, progressDeadlineSeconds: 60 })
+  const nodesOf = async (attempt: number) =>
+    (await world.getGang('j')).status?.seats?.attempt === attempt
+      ? new Set((await world.getGang('j')).status?.seats?.members.map(({ node }) => node))
+      : undefined
+  expect(await nodesOf(1)).toEqual(new Set(['a', 'b']))
+  world.beats = false
+  const beat = (name: string) =>
+    world.store.patch('Node', { name }, { status: { conditions: readyAt(world.clock.now()) } }, { status: true })
+  await world.settle(9_000)
+  for (const name of ['a', 'c']) await beat(name)
+  await world.agent.report('j-worker-0-1', { step: 4, ...silentFor(3_000) })
+  await world.settle(9_000)
+  // Node b was not heard of, but it may be well.
+  expect((await world.getGang('j')).spec.attempt).toBe(1)
+  for (const name of ['a', 'c']) await beat(name)
+  await world.settle(4_000)
+  expect((await world.getJob('j')).status?.lastFailure?.reason).toBe('NodeLost')
+  await world.settle(1_000)
+  expect(await nodesOf(2)).toEqual(new Set(['a', 'c']))
+})
+
+test('a gang that stands still is restarted as soon as its silent node has spoken', async () => {
+  await running('j', { workers: 4 })
+  await world.agent.report('j-worker-0-1', { step: 4, ...silentFor(3_000) })
+  await world.settle(5_000)
+  expect((await world.getGang('j')).spec.attempt).toBe(1)
+  await world.agent.heartbeat()
+  await world.settle(1_500)
+  expect((await world.getJob('j')).status?.lastFailure).toMatchObject({ pod: 'j-worker-0-1', reason: 'Hung' })
 })
 
 test('an old incarnation that lives on cannot commit', async () => {
@@ -144,10 +211,7 @@ test('a node that falls silent loses its pods, and the gang goes on elsewhere', 
   const other = node === 'a' ? 'b' : 'a'
   world.beats = false
   for (let beat = 0; beat < 6; beat++) {
-    const conditions = [
-      { type: 'Ready', status: 'True', reason: 'AgentReady', message: '', lastHeartbeatTime: String(beat) },
-    ]
-    await world.store.patch('Node', { name: other }, { status: { conditions } }, { status: true })
+    await world.store.patch('Node', { name: other }, { status: { conditions: readyAt(beat) } }, { status: true })
     await world.settle(8_000)
   }
   await phase('j', 'Running')
@@ -174,4 +238,10 @@ async function sleepThrough(asleep: World, ms: number): Promise<void> {
   clock.now = () => now() + offset
   offset = ms
   await asleep.settle(5_000)
+}
+
+function readyAt(nowMs: number) {
+  return [
+    { type: 'Ready', status: 'True' as const, reason: 'AgentReady', message: '', lastHeartbeatTime: String(nowMs) },
+  ]
 }

@@ -11,6 +11,7 @@ import type { Store } from '../store/contract.ts'
 import { createLeaseHolder, type LeaseHolder } from '../store/lease.ts'
 import { createEvents } from './events.ts'
 import { fenced } from './fenced.ts'
+import { createNodeSigns } from './nodes/signs.ts'
 import type { Context, Reconciler, ReconcilerFactory, WatchOf } from './reconciler.ts'
 import { builtInReconcilers } from './reconcilers.ts'
 import type { DecisionSink } from './scheduling/decisions.ts'
@@ -127,7 +128,8 @@ function startTerm(options: ControlOptions, lease: LeaseHolder, epoch: number): 
   )
   const views = createViews({ store, clock, random: random.split(`views ${epoch}`), log })
   const events = createEvents({ store, clock, log, component: 'millwright-control' })
-  const kit = { store, views, blobs, sources, clock, liveness, random, log, events }
+  const signs = createNodeSigns({ views, liveness })
+  const kit = { store, views, blobs, sources, clock, liveness, signs, random, log, events }
   const context: Context = { ...kit, epoch, gatewayUrl, decisions }
   const loops = (options.reconcilers ?? builtInReconcilers).map((factory) =>
     createLoop(factory(context), { views, clock, random: random.split(`queues ${epoch}`), log, over }),
@@ -142,6 +144,7 @@ function startTerm(options: ControlOptions, lease: LeaseHolder, epoch: number): 
       await Promise.all(loops.map((loop) => loop.close()))
       await events.flush()
       over.abort()
+      signs.stop()
       views.stop()
       await Promise.race([working, clock.sleep(0)])
       log.info('the term has ended')

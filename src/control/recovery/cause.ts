@@ -3,12 +3,21 @@ import type { Pod } from '../../model/kinds/kubernetes.ts'
 import type { ReportStatus } from '../gangs.ts'
 
 /**
- * 'refused': the agent could not start it, or not take over what it left; trying again would end the same. 'damaged':
- * not from that checkpoint. 'unready': something that it names is not there yet, or no more. 'taken': somebody deleted
- * its pod.
+ * 'hung': a rank stands still that others have left behind. 'stalled': all stand still, whoever keeps them. 'refused':
+ * the agent could not start it, or not take over what it left; trying again would end the same. 'damaged': not from that
+ * checkpoint. 'unready': something that it names is not there yet, or no more. 'taken': somebody deleted its pod.
  */
-export type EndKind = 'damaged' | 'unready' | 'taken' | 'lost' | 'killed' | 'hung' | 'exit' | 'refused' | 'by agent'
-
+export type EndKind =
+  | 'damaged'
+  | 'unready'
+  | 'taken'
+  | 'lost'
+  | 'killed'
+  | 'hung'
+  | 'stalled'
+  | 'exit'
+  | 'refused'
+  | 'by agent'
 /** How one member ended, or that it must be taken for ended. */
 export interface End {
   pod: string
@@ -20,18 +29,27 @@ export interface End {
   reason: string
   message: string
   exitCode?: number
+  /** Of one that stands still: for how long, when its agent said so. */
+  silentMs?: number
   logTail?: string
   damaged?: NonNullable<ReportStatus['damaged']>
 }
 
 /**
  * The end that the others followed from. A rank that found no whole checkpoint never started, so that the attempt could
- * not have gone on whatever else happened, nor could it without one that somebody deleted. Then lost nodes and signals come before exit codes, since a member that loses a peer
- * exits with an error of its own, sometimes before the peer's end is known; within a class the earliest counts. A hung
- * member comes after all that ended: it may only be waiting for one of them.
+ * not have gone on whatever else happened, nor could it without one that somebody deleted. Then lost nodes and signals
+ * come before exit codes, since a member that loses a peer exits with an error of its own, sometimes before the peer's end
+ * is known; within a class the earliest counts. A hung member comes after all that ended: it may only be waiting for one
+ * of them.
  */
-export function causeOf(ends: readonly End[]): End | undefined {
-  return ends.toSorted((a, b) => weight(a) - weight(b) || a.atMs - b.atMs || a.rank - b.rank)[0]
+export function causeOf(ends: Iterable<End>): End | undefined {
+  let first: End | undefined
+  for (const end of ends) if (first === undefined || comesFirst(end, first)) first = end
+  return first
+}
+
+export function comesFirst(a: End, b: End): boolean {
+  return (weight(a) - weight(b) || a.atMs - b.atMs || a.rank - b.rank) < 0
 }
 
 const weights: Record<End['kind'], number> = {
@@ -43,10 +61,15 @@ const weights: Record<End['kind'], number> = {
   unready: 3,
   exit: 3,
   hung: 4,
+  stalled: 4,
   'by agent': 5,
 }
 function weight(end: End): number {
   return weights[end.kind]
+}
+
+export function standsStill({ kind }: End): boolean {
+  return kind === 'hung' || kind === 'stalled'
 }
 
 /** Whether a peer that was killed may still be about to be reported: only an ordinary error looks like an echo. */
@@ -77,14 +100,9 @@ function endSeen(seat: Seat, pod: Pod | undefined, report: ReportStatus | undefi
   if (report?.ended !== undefined && pod?.status?.reason !== 'NodeLost') return fromReport(about, report.ended)
   if (pod?.status?.phase === 'Failed') return fromPod(about, pod, nowMs)
   if (report?.hungSinceMs === undefined) return undefined
-  const silentSeconds = Math.max(0, Math.round((nowMs - report.hungSinceMs) / 1000))
-  return {
-    ...about,
-    atMs: report.hungSinceMs,
-    kind: 'hung',
-    reason: 'Hung',
-    message: `did no step for ${silentSeconds} s`,
-  }
+  const silentMs = Math.max(0, (report.at === undefined ? nowMs : Date.parse(report.at)) - report.hungSinceMs)
+  const message = `did no step for ${Math.round(silentMs / 1000)} s`
+  return { ...about, atMs: report.hungSinceMs, kind: 'hung', reason: 'Hung', message, silentMs }
 }
 
 /** What the machine did to it, whatever the exit code says. */

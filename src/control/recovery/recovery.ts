@@ -1,16 +1,13 @@
+import { conditionOf } from '../../model/conditions.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
-import type { Node, Pod } from '../../model/kinds/kubernetes.ts'
+import type { Node } from '../../model/kinds/kubernetes.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { label } from '../../model/names.ts'
 import { isOwnedBy, keyOf, refOf, refOfKey } from '../../model/refs.ts'
 import {
-  attemptOf,
   gangKeyOf,
   gangKeyOfReport,
-  hasEnded,
   isCommitted,
-  isLeaving,
-  type ReportStatus,
   ranAnnotation,
   ranSecondsOf,
   seatsNow,
@@ -18,31 +15,36 @@ import {
 } from '../gangs.ts'
 import { again, type Context, type Outcome, type Reconciler, settled } from '../reconciler.ts'
 import { isFinished } from '../training/job.ts'
-import { causeOf, type End, endOf, mayBeAnEcho } from './cause.ts'
+import { type End, mayBeAnEcho, standsStill } from './cause.ts'
 import { type Decision, decideRestart } from './decide.ts'
+import { createMembers } from './members.ts'
 import { recoveryAnnotation, recoveryOf } from './record.ts'
 
 /** How long an ordinary error waits for the report of a peer's death that may have caused it. */
 const echoMs = 300
+/** Ranks that stand still together are told of by their agents within so long. */
+const stallMs = 100
+/** So often a gang that stands still is looked at again while one of its nodes may be lost. */
+const silentMs = 1_000
 
 /** Of one gang, not of its name: a job made again under the name of another starts from nothing. */
 interface Remembered {
   uid: string
   /** When the end that is waited on (for its echo, or before the next try) was first seen. */
   firstSeenMs: number | undefined
-  /** Bound pods of the present attempt: one that is gone again was taken from a running gang. */
-  bound: Map<string, { uid: string; attempt: number }>
 }
 
 /**
  * The one owner of a failed attempt. Finds the cause, decides once, in one write to the gang: another attempt, or none;
- * then ends what is left of the old one. Nothing here waits but for an echo, or before it tries again what was not ready.
+ * then ends what is left of the old one. Nothing here waits but for an echo, for a word of a silent node, or before it
+ * tries again what was not ready.
  */
 export function createRecovery(context: Context): Reconciler {
-  const { store, views, clock, events, log } = context
+  const { store, views, clock, signs, events, log } = context
   const gangs = views.of('Gang')
   const jobs = views.of('TrainingJob')
   const nodes = views.of('Node')
+  const members = createMembers(context)
   const remembered = new Map<string, Remembered>()
 
   async function reconcile(key: string): Promise<Outcome> {
@@ -50,28 +52,30 @@ export function createRecovery(context: Context): Reconciler {
     const job = gang === undefined ? undefined : jobOf(gang)
     if (gang === undefined || job === undefined) {
       remembered.delete(key)
+      members.forget(key)
       return settled()
     }
-    const pods = views.podsOf(gang)
     const memory = memoryOf(gang)
-    await endOlderAttempts(gang, pods)
+    await endOlderAttempts(gang)
     if (gang.spec.suspend || stopIsAsked(gang) || isFinished(job) || recoveryOf(gang).failed !== undefined) {
-      memory.bound.clear()
+      members.forgive(gang)
       return settled()
     }
+    const ends = members.ends(gang)
     // Training takes the whole gang along; its write to the gang, or an end, brings us back.
-    if (pods.some((pod) => attemptOf(pod) === gang.spec.attempt && isLeaving(pod))) return settled()
-    const ends = endsOf(memory, gang, pods)
-    const cause = causeOf(ends)
+    if (ends.areLeaving) return settled()
+    const cause = ends.cause()
     if (cause === undefined) {
       memory.firstSeenMs = undefined
       return settled()
     }
     // Training strikes it first; that write to the gang brings us back.
-    if (ends.some(({ damaged }) => damaged !== undefined && isCommitted(gang, damaged))) return settled()
+    if (cause.damaged !== undefined && isCommitted(gang, cause.damaged)) return settled()
     const waitMs = waitMsFor(memory, gang, cause)
     if (waitMs > 0) return again(waitMs)
-    await carryOut(gang, job, pods, cause)
+    const blamed = standsStill(cause) ? blamedFor(cause, gang, memory.firstSeenMs ?? clock.now()) : cause
+    if (blamed === undefined) return again(silentMs)
+    await carryOut(gang, job, blamed)
     return settled()
   }
 
@@ -85,55 +89,49 @@ export function createRecovery(context: Context): Reconciler {
     const { uid = '' } = gang.metadata
     const before = remembered.get(keyOf(gang))
     if (before?.uid === uid) return before
-    const memory: Remembered = { uid, firstSeenMs: undefined, bound: new Map() }
+    const memory: Remembered = { uid, firstSeenMs: undefined }
     remembered.set(keyOf(gang), memory)
     return memory
   }
 
-  function endsOf(memory: Remembered, gang: Gang, pods: readonly Pod[]): End[] {
-    const byName = new Map(pods.map((pod) => [pod.metadata.name, pod]))
-    const reports = new Map<string, ReportStatus | undefined>()
-    for (const { spec, status } of views.reportsOf(gang)) if (spec.pod !== undefined) reports.set(spec.pod.uid, status)
-    return (seatsNow(gang)?.members ?? []).flatMap((seat) => {
-      const pod = byName.get(seat.pod)
-      const uid = pod?.metadata.uid ?? ''
-      const taken = wasTaken(memory, gang, seat.pod, pod)
-      if (taken) {
-        const message = 'was deleted while its gang ran'
-        return {
-          pod: seat.pod,
-          rank: seat.rank,
-          node: seat.node,
-          atMs: clock.now(),
-          kind: 'taken' as const,
-          reason: 'Deleted',
-          message,
-        }
-      }
-      return endOf(seat, pod, reports.get(uid), clock.now()) ?? []
-    })
-  }
-
-  function wasTaken({ bound }: Remembered, gang: Gang, name: string, pod: Pod | undefined): boolean {
-    const before = bound.get(name)
-    if (before !== undefined && before.uid !== pod?.metadata.uid) return true
-    if (pod?.spec.nodeName !== undefined) {
-      for (const [other, { attempt }] of bound) if (attempt !== gang.spec.attempt) bound.delete(other)
-      bound.set(name, { uid: pod.metadata.uid ?? '', attempt: gang.spec.attempt })
-    }
-    return false
-  }
-
   function waitMsFor(memory: Remembered, gang: Gang, cause: End): number {
-    if (cause.kind !== 'unready' && !mayBeAnEcho(cause, seatsNow(gang)?.members.length ?? 1)) return 0
-    const since = memory.firstSeenMs ?? clock.now()
-    memory.firstSeenMs = since
-    const waitMs = cause.kind === 'unready' ? backoffMs(recoveryOf(gang).unready) : echoMs
-    return since + waitMs - clock.now()
+    const waitMs = waitFor(gang, cause)
+    if (waitMs === 0) return 0
+    memory.firstSeenMs ??= clock.now()
+    return memory.firstSeenMs + waitMs - clock.now()
+  }
+
+  function waitFor(gang: Gang, cause: End): number {
+    if (cause.kind === 'unready') return backoffMs(recoveryOf(gang).unready)
+    if (standsStill(cause)) return stallMs
+    return mayBeAnEcho(cause, seatsNow(gang)?.members.length ?? 1) ? echoMs : 0
+  }
+
+  /**
+   * Ranks also stand still because a node is gone, before anybody calls it lost. None is blamed until each node of the
+   * gang was heard of since: within the last third of the silence, for whoever keeps the others waiting was gone by then.
+   * One that does not speak takes no new work after a while, and is what the gang stands still for.
+   */
+  function blamedFor(cause: End, gang: Gang, toldMs: number): End | undefined {
+    const sinceMs = toldMs - (cause.silentMs ?? 0) / 3
+    const silent = (seatsNow(gang)?.members ?? []).filter(({ node }) => (signs.heardMs(node) ?? 0) < sinceMs)
+    if (silent.length === 0) return cause
+    const lost = silent.find(({ node }) => !isReady(nodes.get({ name: node })))
+    if (lost === undefined) return undefined
+    const message = `node ${lost.node} is silent, and its gang stands still`
+    return {
+      pod: lost.pod,
+      rank: lost.rank,
+      node: lost.node,
+      atMs: cause.atMs,
+      kind: 'lost',
+      reason: 'NodeLost',
+      message,
+    }
   }
 
   /** The decision is the write to the gang; before it only what may be done twice, after it only what follows from it. */
-  async function carryOut(gang: Gang, job: TrainingJob, pods: readonly Pod[], cause: End): Promise<void> {
+  async function carryOut(gang: Gang, job: TrainingJob, cause: End): Promise<void> {
     const everStepped =
       job.status?.step !== undefined || views.reportsOf(gang).some(({ status }) => status?.step !== undefined)
     const decision = decideRestart(job, gang, cause, everStepped, clock.now())
@@ -148,7 +146,7 @@ export function createRecovery(context: Context): Reconciler {
       reason: last?.reason,
       ends: failed !== undefined,
     })
-    if (failed === undefined) await endOlderAttempts(raised, pods)
+    if (failed === undefined) await endOlderAttempts(raised)
     if (last !== undefined && failed === undefined) events.record(job, 'Warning', 'Restarting', last.message)
   }
 
@@ -168,13 +166,12 @@ export function createRecovery(context: Context): Reconciler {
    * What an older attempt still runs has no effect any more; its devices have. Pods that ended stay for their logs, also
    * one whose end is reported while its phase is still being written.
    */
-  async function endOlderAttempts(gang: Gang, pods: readonly Pod[]): Promise<void> {
-    const old = pods.filter((pod) => attemptOf(pod) < gang.spec.attempt && !hasEnded(pod))
-    if (old.length === 0) return
-    const ended = new Set(
-      views.reportsOf(gang).flatMap(({ spec, status }) => (status?.ended === undefined ? [] : [spec.pod?.uid])),
-    )
-    const running = old.filter((pod) => !ended.has(pod.metadata.uid))
+  async function endOlderAttempts(gang: Gang): Promise<void> {
+    const reports = views.of('Report')
+    const running = members.outlived(gang).filter(({ metadata: { name, namespace, uid } }) => {
+      const report = reports.get({ name: `pod.${name}`, namespace })
+      return report?.status?.ended === undefined || report.spec.pod?.uid !== uid
+    })
     await Promise.all(running.map((pod) => store.evict(refOf(pod), { uid: pod.metadata.uid, gracePeriodSeconds: 0 })))
   }
 
@@ -218,6 +215,10 @@ function backoffMs(before: number): number {
 const cordonedBecause = 'millwright.dev/cordoned-because'
 
 function takesWork(node: Node): boolean {
-  const ready = node.status?.conditions?.find((condition) => condition.type === 'Ready')
-  return node.spec?.unschedulable !== true && (ready === undefined || ready.status === 'True')
+  return node.spec?.unschedulable !== true && isReady(node)
+}
+
+function isReady(node: Node | undefined): boolean {
+  const ready = conditionOf(node?.status?.conditions, 'Ready')
+  return node !== undefined && (ready === undefined || ready.status === 'True')
 }

@@ -46,7 +46,7 @@ export class Vitals {
 
   #begin(who: string, source: Source): void {
     this.#sources.set(who, source)
-    for (const listener of this.#listeners.get(who) ?? []) this.#calm(listener, this.#clock.now())
+    for (const listener of this.#listeners.get(who) ?? []) this.#hearNow(listener)
   }
 
   #end(who: string, source: Source): void {
@@ -64,21 +64,37 @@ export class Vitals {
 
   #speakAgain(who: string, source: Source): void {
     source.startMs = this.#clock.now()
-    for (const listener of this.#listeners.get(who) ?? []) this.#calm(listener, this.#clock.now())
+    for (const listener of this.#listeners.get(who) ?? []) this.#hearNow(listener)
     source.sign()
   }
 
-  #fallSilent(who: string, { startMs, everyMs }: Source): void {
-    const beats = Math.floor((this.#clock.now() - startMs) / everyMs)
-    for (const listener of this.#listeners.get(who) ?? [])
-      this.#wait(listener, Math.max(listener.sinceMs, startMs + beats * everyMs))
+  #fallSilent(who: string, source: Source): void {
+    const beatMs = this.#lastBeat(source)
+    for (const listener of this.#listeners.get(who) ?? []) {
+      listener.heardMs = later(listener.heardMs, beatMs)
+      this.#wait(listener, Math.max(listener.sinceMs, beatMs))
+    }
+  }
+
+  #lastBeat({ startMs, everyMs }: Source): number {
+    return startMs + Math.floor((this.#clock.now() - startMs) / everyMs) * everyMs
   }
 
   #listen(who: string, patienceMs: Listener['patienceMs'], silent: Listener['silent'], process: Process) {
-    const listener: Listener = { patienceMs, silent, process, sinceMs: this.#clock.now(), due: undefined }
+    const listener: Listener = {
+      patienceMs,
+      silent,
+      process,
+      sinceMs: this.#clock.now(),
+      heardMs: undefined,
+      due: undefined,
+    }
     const listeners = this.#listeners.get(who) ?? new Set()
     this.#listeners.set(who, listeners.add(listener))
-    const isSpeaking = (): boolean => this.#sources.get(who)?.isHeard === true
+    const speaking = (): Source | undefined => {
+      const source = this.#sources.get(who)
+      return source?.isHeard === true ? source : undefined
+    }
     // Who slept himself counts anew.
     const forget = process.onChange(() => {
       if (process.state === 'crashed') stop()
@@ -90,14 +106,23 @@ export class Vitals {
       listeners.delete(listener)
       if (listeners.size === 0) this.#listeners.delete(who)
     }
-    if (!isSpeaking()) this.#wait(listener, this.#clock.now())
+    if (speaking() === undefined) this.#wait(listener, this.#clock.now())
     return {
       heard: () => {
-        this.#calm(listener, this.#clock.now())
-        if (!isSpeaking()) this.#wait(listener, this.#clock.now())
+        this.#hearNow(listener)
+        if (speaking() === undefined) this.#wait(listener, this.#clock.now())
+      },
+      heardMs: () => {
+        const source = speaking()
+        return source === undefined ? listener.heardMs : later(listener.heardMs, this.#lastBeat(source))
       },
       stop,
     }
+  }
+
+  #hearNow(listener: Listener): void {
+    this.#calm(listener, this.#clock.now())
+    listener.heardMs = this.#clock.now()
   }
 
   #calm(listener: Listener, nowMs: number): void {
@@ -129,6 +154,12 @@ interface Listener {
   patienceMs: () => number | undefined
   silent: (sinceMs: number) => void
   process: Process
+  /** It counts from then. */
   sinceMs: number
+  heardMs: number | undefined
   due: Cancel | undefined
+}
+
+function later(a: number | undefined, b: number): number {
+  return a === undefined ? b : Math.max(a, b)
 }

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { summarise } from '../../observe/ledger.ts'
-import { recordingOf, setupOfTest } from './play.fixture.ts'
+import { job, recordingOf, setupOfTest } from './play.fixture.ts'
 import { playScenario } from './play.ts'
 
 const calm = await recordingOf(setupOfTest(), 1)
@@ -27,14 +27,26 @@ test('a lost node stops its job until it is repaired, and the time is told by it
   const { failures, strikes } = await recordingOf(setupOfTest(faults), 9)
   const [strike] = strikes
   expect(strike?.pods).toHaveLength(1)
-  // The survivors hang; a second attempt begins on the node that nobody has missed yet.
-  expect(failures.map(({ cause, isAgain }) => [cause, isAgain])).toEqual([
-    ['bad PSU', false],
-    ['bad PSU', true],
-  ])
+  // The survivors hang; no attempt begins on the node that nobody has missed yet.
+  expect(failures.map(({ cause, reason }) => [cause, reason])).toEqual([['bad PSU', 'NodeLost']])
   const backMs = failures[0]?.backMs ?? 0
   expect(backMs - (strike?.atMs ?? 0)).toBeGreaterThan(1_200_000)
   expect(backMs - (strike?.atMs ?? 0)).toBeLessThan(1_200_000 + 300_000)
+})
+
+test('of a job whose first rank alone tells its steps no attempt is taken for hung that goes on', async () => {
+  const withDeadline = job.replace('  expectedSeconds', '  progressDeadlineSeconds: 300\n  expectedSeconds')
+  const setup = setupOfTest('  faults: {mix: {it: {kind: hang, count: 1}}}\n', withDeadline)
+  const quiet = new Map(
+    [...setup.performances].map(([name, { training, ...rest }]) => [
+      name,
+      { ...rest, training: { ...training, progress: 'first' as const } },
+    ]),
+  )
+  const { jobs, failures, strikes } = await recordingOf({ ...setup, performances: quiet }, 2)
+  expect(strikes[0]?.pods).toHaveLength(1)
+  expect(failures.map(({ attempt, reason }) => [attempt, reason])).toEqual([[1, 'Hung']])
+  expect(jobs[0]?.outcome).toBe('Succeeded')
 })
 
 test('a rack that is lost takes its nodes along, and no others', async () => {

@@ -1,0 +1,63 @@
+import { expect, test } from 'vitest'
+import type { Seat } from '../../model/kinds/gang.ts'
+import type { ReportStatus } from '../gangs.ts'
+import { Ends } from './ends.ts'
+
+const seat = (rank: number): Seat => ({
+  pod: `j-${rank}`,
+  group: 'worker',
+  rank,
+  localRank: 0,
+  node: `n${rank}`,
+  devices: [],
+  ports: [],
+})
+const told = { checkpoints: [], step: 3 }
+const exit = (atMs: number, exitCode = 1) => ({
+  checkpoints: [],
+  ended: { atMs, exitCode, reason: exitCode === 0 ? 'Completed' : 'Error', message: '', byAgent: false },
+})
+
+function ends(...reports: (Partial<ReportStatus> | undefined)[]) {
+  const all = new Ends(reports.length)
+  const see = (rank: number, report?: Partial<ReportStatus>, isTaken = false) =>
+    all.see({ seat: seat(rank), pod: undefined, report: report && { checkpoints: [], ...report }, isTaken }, 10_000)
+  for (const [rank, report] of reports.entries()) see(rank, report)
+  return { all, see, blamed: () => [all.cause()?.kind, all.cause()?.rank] }
+}
+
+const nothing = [undefined, undefined]
+
+test('the first end is the cause, and one that is taken back is none', () => {
+  const { see, blamed } = ends({ ...told, hungSinceMs: 1000 }, told, exit(5000), exit(4000))
+  expect(blamed()).toEqual(['exit', 3])
+  see(3, told)
+  expect(blamed()).toEqual(['exit', 2])
+  see(2, told)
+  expect(blamed()).toEqual(['hung', 0])
+  see(0, told)
+  expect(blamed()).toEqual(nothing)
+})
+
+test('a rank hangs that others leave behind; where all who tell stand still none can be blamed', () => {
+  const { see, blamed } = ends({ ...told, hungSinceMs: 2000 }, told, {})
+  expect(blamed()).toEqual(['hung', 0])
+  see(1, { ...told, hungSinceMs: 1000 })
+  expect(blamed()).toEqual(['stalled', 1])
+})
+
+test('of a rank that never told a step nothing is said while another told one', () => {
+  const { see, blamed } = ends(told, { hungSinceMs: 1000 }, { hungSinceMs: 1000 })
+  expect(blamed()).toEqual(nothing)
+  see(0, { ...told, ...exit(9000, 0) })
+  expect(blamed()).toEqual(nothing)
+})
+
+test('where nobody told one the gang stands still once each member that has not ended had its time', () => {
+  const { see, blamed } = ends({ hungSinceMs: 3000 }, {}, { hungSinceMs: 2000 }, undefined)
+  expect(blamed()).toEqual(nothing)
+  see(1, { hungSinceMs: 4000 })
+  expect(blamed()).toEqual(nothing)
+  see(3, exit(5000, 0))
+  expect(blamed()).toEqual(['stalled', 2])
+})

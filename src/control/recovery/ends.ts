@@ -1,0 +1,83 @@
+import type { Seat } from '../../model/kinds/gang.ts'
+import type { Pod } from '../../model/kinds/kubernetes.ts'
+import { hasEnded, isLeaving, type ReportStatus } from '../gangs.ts'
+import { causeOf, comesFirst, type End, endOf } from './cause.ts'
+
+/** One member as it is now. */
+export interface Look {
+  seat: Seat
+  pod: Pod | undefined
+  report: ReportStatus | undefined
+  /** Somebody deleted its pod while the gang ran. */
+  isTaken: boolean
+}
+
+/**
+ * How the members of one attempt ended, one look at one member at a time: what one of them reports costs nothing of the
+ * others.
+ *
+ * Who is silent may just not tell its steps, as mostly rank 0 alone does. So whoever told a step in this attempt hangs
+ * when no more come; of the others nothing can be said while somebody told one, for ranks step together. Where nobody
+ * did, the gang stands still as a whole once each of its members has had its time for the first steps.
+ */
+export class Ends {
+  readonly #size: number
+  readonly #ends = new Map<string, End>()
+  /** Without a step for too long, and they never told one. */
+  readonly #mute = new Map<string, End>()
+  readonly #told = new Set<string>()
+  readonly #hung = new Set<string>()
+  readonly #over = new Set<string>()
+  readonly #leaving = new Set<string>()
+  #first: End | undefined
+
+  constructor(size: number) {
+    this.#size = size
+  }
+
+  /** Asked to end, and still in their grace period. */
+  get areLeaving(): boolean {
+    return this.#leaving.size > 0
+  }
+
+  see({ seat, pod, report, isTaken }: Look, nowMs: number): void {
+    const name = seat.pod
+    this.#forget(name)
+    if (report?.step !== undefined) this.#told.add(name)
+    if (report?.ended !== undefined || (pod !== undefined && hasEnded(pod))) this.#over.add(name)
+    if (pod !== undefined && isLeaving(pod)) this.#leaving.add(name)
+    const end = isTaken ? takenEnd(seat, nowMs) : endOf(seat, pod, report, nowMs)
+    if (end === undefined) return
+    if (end.kind === 'hung' && !this.#told.has(name)) {
+      this.#mute.set(name, end)
+      return
+    }
+    if (end.kind === 'hung') this.#hung.add(name)
+    this.#ends.set(name, end)
+    if (this.#first === undefined || comesFirst(end, this.#first)) this.#first = end
+  }
+
+  /** The end that the others followed from. */
+  cause(): End | undefined {
+    if (this.#first?.kind === 'hung') return this.#hung.size === this.#told.size ? stalled(this.#first) : this.#first
+    if (this.#first !== undefined) return this.#first
+    if (this.#told.size > 0 || this.#mute.size + this.#over.size < this.#size) return undefined
+    const first = causeOf(this.#mute.values())
+    return first === undefined ? undefined : stalled(first)
+  }
+
+  #forget(name: string): void {
+    for (const one of [this.#mute, this.#told, this.#hung, this.#over, this.#leaving]) one.delete(name)
+    if (!this.#ends.delete(name) || this.#first?.pod !== name) return
+    this.#first = causeOf(this.#ends.values())
+  }
+}
+
+/** All who tell their steps stand still: none of them can be blamed more than the others. */
+function stalled(end: End): End {
+  return { ...end, kind: 'stalled' }
+}
+
+function takenEnd({ pod, rank, node }: Seat, atMs: number): End {
+  return { pod, rank, node, atMs, kind: 'taken', reason: 'Deleted', message: 'was deleted while its gang ran' }
+}
