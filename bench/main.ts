@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os'
 import type { Row } from './row.ts'
 
 /** Each bench measures one concern and prints nothing; this file prints one table, or JSON lines. */
-const benches: Record<string, () => Promise<{ rows(): Promise<Row[]> }>> = {
+const benches: Record<string, () => Promise<{ rows(): Promise<Row[]> | AsyncIterable<Row> }>> = {
   store: () => import('./store.ts'),
   checkpoints: () => import('./agent.ts'),
   factory: () => import('./factory.ts'),
@@ -15,6 +15,10 @@ const benches: Record<string, () => Promise<{ rows(): Promise<Row[]> }>> = {
   kueue: () => import('./scheduler/kueue.ts').then(({ kueueRows }) => ({ rows: async () => kueueRows() })),
   forecast: () => import('./forecast.ts'),
   histories: () => import('./histories.ts').then(({ historyRows }) => ({ rows: historyRows })),
+  ettr: () =>
+    import('./ettr.ts').then(({ ettrRows }) => ({
+      rows: () => ettrRows({ seeds: Number(given(words, 'seeds') ?? 30), nodes: Number(given(words, 'nodes') ?? 2) }),
+    })),
   fidelity: () => import('./scheduler/fidelity.ts'),
   moves: () => import('./scheduler/moves.ts').then(({ rows }) => ({ rows: () => rows(counts[0]) })),
   cycles: () =>
@@ -39,13 +43,13 @@ if (unknown.length > 0) {
 }
 
 /** Run only when named: they take from minutes to hours. */
-const isSlow = new Set(['moves', 'kueue'])
+const isSlow = new Set(['moves', 'kueue', 'ettr'])
 
 let missed = 0
 if (!json) console.log(line(['row', 'figure', 'bar', '', 'measured beside it']))
 for (const [name, load] of Object.entries(benches)) {
   if (wanted.length === 0 ? isSlow.has(name) : !wanted.includes(name)) continue
-  for (const row of await (await load()).rows()) {
+  for await (const row of await (await load()).rows()) {
     if (!row.ok) missed += 1
     if (json) console.log(JSON.stringify(row))
     else
@@ -53,6 +57,11 @@ for (const [name, load] of Object.entries(benches)) {
   }
 }
 if (!json) console.log(missed === 0 ? '\nevery bar was reached' : `\n${missed} bar(s) missed`)
+
+/** `--NAME=VALUE`. */
+function given(args: readonly string[], option: string): string | undefined {
+  return args.find((word) => word.startsWith(`--${option}=`))?.slice(option.length + 3)
+}
 
 function line(cells: string[]): string {
   const widths = [58, 20, 26, 7, 0]
@@ -84,8 +93,7 @@ async function crash(kills: number): Promise<never> {
 
 /** `npm run bench -- mutants [ROOM...] [--one-in=N] [--runners=N] [--incremental]`: mutation testing of the scheduler. */
 async function mutants(args: string[]): Promise<never> {
-  const given = (option: string) => args.find((word) => word.startsWith(`--${option}=`))?.slice(option.length + 3)
-  process.env['MILLWRIGHT_MUTANTS_ONE_IN'] = given('one-in') ?? '1'
+  process.env['MILLWRIGHT_MUTANTS_ONE_IN'] = given(args, 'one-in') ?? '1'
   const { allRooms, mutantRows } = await import('./mutants.ts')
   const rooms = args.filter((word) => !word.startsWith('-'))
   const unknown = rooms.find((word) => !allRooms.includes(word))
@@ -93,7 +101,7 @@ async function mutants(args: string[]): Promise<never> {
     console.error(`bench: the scheduler has no room "${unknown}"; there are ${allRooms.join(', ')}`)
     process.exit(2)
   }
-  const runners = Number(given('runners') ?? availableParallelism())
+  const runners = Number(given(args, 'runners') ?? availableParallelism())
   const isIncremental = args.includes('--incremental')
   let isEnough = true
   for await (const row of mutantRows({ rooms: rooms.length === 0 ? allRooms : rooms, runners, isIncremental })) {
@@ -105,7 +113,6 @@ async function mutants(args: string[]): Promise<never> {
 
 /** `npm run bench -- planted [NAME...] [--minutes=N] [--from=SEED]`: bugs planted in the control plane, and who finds them. */
 async function planted(args: string[]): Promise<never> {
-  const given = (option: string) => args.find((word) => word.startsWith(`--${option}=`))?.slice(option.length + 3)
   const { plantedRows } = await import('./planted.ts')
   const { allPlanted } = await import('./planted/bundle.ts')
   const names = args.filter((word) => !word.startsWith('-'))
@@ -115,7 +122,7 @@ async function planted(args: string[]): Promise<never> {
     console.error(`bench: test/planted has no "${unknown}"; there are ${all.join(', ')}`)
     process.exit(2)
   }
-  const extent = { seconds: 60 * Number(given('minutes') ?? 10), from: Number(given('from') ?? 1) }
+  const extent = { seconds: 60 * Number(given(args, 'minutes') ?? 10), from: Number(given(args, 'from') ?? 1) }
   const isJson = args.includes('--json')
   let isEnough = true
   if (!isJson) console.log(line(['row', 'CPU time', 'bar', '', 'by which rule, after how many histories']))

@@ -7,7 +7,7 @@ import type { Report } from '../model/kinds/report.ts'
 import type { TrainingJob } from '../model/kinds/training-job.ts'
 import { label } from '../model/names.ts'
 import { keyOf } from '../model/refs.ts'
-import { milliHeld } from '../model/seats.ts'
+import { milliHeld, seatsOn } from '../model/seats.ts'
 import { LedgerBook, ownerKey, type Provisional } from './ledger-book.ts'
 import { type Demand, demandOf, fragmentedRooms } from './ledger-demand.ts'
 import { hourMs, hourOf, Page, provisionalKey } from './ledger-page.ts'
@@ -62,6 +62,8 @@ export class LedgerFold {
   /** Up to when an earlier life saw each node. */
   readonly #seenBeforeMs = new Map<string, number>()
   #isSynced = false
+  /** When something changed of which it is not judged yet what it fragments: once for all that came together. */
+  #unjudgedMs: number | undefined
   readonly #tokens = new Map<string, { requests: number; promptTokens: number; completionTokens: number }>()
   #awakeAtMs: number
 
@@ -87,7 +89,7 @@ export class LedgerFold {
     else if (kind === 'Report') this.#setReport(object, deleted, nowMs)
     else if (kind === 'TrainingJob') this.#setJob(object, deleted, nowMs)
     else this.#setPool(object, deleted, nowMs)
-    if (kind === 'Node' || kind === 'Pod' || kind === 'Gang') this.#judge(nowMs)
+    if (kind === 'Node' || kind === 'Pod' || kind === 'Gang') this.#unjudgedMs = nowMs
   }
 
   /**
@@ -141,6 +143,7 @@ export class LedgerFold {
 
   /** Time in which we were stopped was not seen by anybody. */
   #wake(nowMs: number): void {
+    if (this.#unjudgedMs !== undefined && this.#unjudgedMs < nowMs) this.#judge(this.#unjudgedMs)
     if (nowMs - this.#awakeAtMs > pausedMs) {
       for (const [name, banks] of this.#banks) {
         this.#touch(name, this.#awakeAtMs, false)
@@ -248,6 +251,7 @@ export class LedgerFold {
 
   /** From now on, what is free in vain is fragmented, and nothing else is. */
   #judge(nowMs: number): void {
+    this.#unjudgedMs = undefined
     const banks = [...this.#banks.values()].flat()
     if (this.#demands.size === 0 && !banks.some((bank) => bank.isFragmented)) return
     const rooms = banks.flatMap((bank) => {
@@ -536,7 +540,8 @@ function nodesOf(gang: Gang | undefined): string[] {
 }
 
 function slotsMilliOn(gang: Gang, node: string): number {
-  return milliHeld((gang.status?.seats?.members ?? []).filter((member) => member.node === node))
+  const members = gang.status?.seats?.members
+  return members === undefined ? 0 : milliHeld(seatsOn(members, node))
 }
 
 function gangKeyOf(pod: Pod): string[] {

@@ -4,6 +4,7 @@ import type { Gang } from '../model/kinds/gang.ts'
 import type { Device, Node, Pod } from '../model/kinds/kubernetes.ts'
 import { annotation, label } from '../model/names.ts'
 import { countOf } from '../model/quantity.ts'
+import { seatsOn } from '../model/seats.ts'
 
 /** Pure: what each slot of a node is used for at one moment. */
 
@@ -122,8 +123,7 @@ function claimsOn(scene: Scene): Map<string, Share[]> {
   const queues = new Map(gangs.map((gang) => [gang.metadata.name, gang.spec.queue]))
   for (const gang of gangs) {
     if (gang.spec.suspend || gang.status?.seats?.attempt !== gang.spec.attempt) continue
-    for (const member of gang.status.seats.members) {
-      if (member.node !== node.metadata.name) continue
+    for (const member of seatsOn(gang.status.seats.members, node.metadata.name)) {
       const pod = scene.podOf(gang, member.pod)
       if (pod !== undefined) seated.add(pod.metadata.uid ?? '')
       const use = useOf(gang, pod, scene)

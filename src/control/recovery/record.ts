@@ -39,7 +39,17 @@ export type RecoveryRecord = z.output<typeof recoveryRecord>
 export type Failure = z.output<typeof failure>
 
 export function recoveryOf(gang: Gang | undefined): RecoveryRecord {
-  const text = gang?.metadata.annotations?.[recoveryAnnotation]
+  if (gang === undefined) return recoveryRecord.parse({})
+  const known = records.get(gang) ?? readRecord(gang)
+  records.set(gang, known)
+  return known
+}
+
+/** Of gangs as the store gave them, which never change. */
+const records = new WeakMap<Gang, RecoveryRecord>()
+
+function readRecord(gang: Gang): RecoveryRecord {
+  const text = gang.metadata.annotations?.[recoveryAnnotation]
   if (text === undefined) return recoveryRecord.parse({})
   try {
     const parsed = recoveryRecord.safeParse(JSON.parse(text))

@@ -24,6 +24,12 @@ export function createScheduling(context: Context, scheduler: Scheduler = create
   const nodes = views.of('Node')
   const verdicts = new Map<string, Verdict>()
   const decisions = context.decisions === undefined ? undefined : createDecisionLog(epoch, context.decisions)
+  /** Gangs that may be given something: without one, time alone changes no decision. */
+  const open = new Set<string>()
+  gangs.onChange(({ type, object }) => {
+    if (type !== 'DELETED' && mayBeGiven(object)) open.add(keyOf(object))
+    else open.delete(keyOf(object))
+  })
   let claimed = false
   feed(context, (change) => {
     decisions?.told(change)
@@ -37,13 +43,15 @@ export function createScheduling(context: Context, scheduler: Scheduler = create
     const decided = scheduler.decide(nowMs)
     decisions?.decided(nowMs, decided)
     for (const verdict of decided) verdicts.set(verdict.gang, verdict)
-    return { ...again(redecideMs), wake: decided.map((verdict) => verdict.gang) }
+    return { ...(open.size > 0 ? again(redecideMs) : settled()), wake: decided.map((verdict) => verdict.gang) }
   }
 
   /** A new leader decides only when its epoch is in every gang that the one before it could still seat, or let grow. */
   async function claimGangs(): Promise<boolean> {
-    const open = gangs.list().filter((gang) => (gang.status?.epoch ?? 0) < epoch && mayBeGiven(gang))
-    const claims = open.map((gang) => store.updateStatus('Gang', { ...gang, status: { ...gangStatusOf(gang), epoch } }))
+    const toClaim = gangs.list().filter((gang) => (gang.status?.epoch ?? 0) < epoch && mayBeGiven(gang))
+    const claims = toClaim.map((gang) =>
+      store.updateStatus('Gang', { ...gang, status: { ...gangStatusOf(gang), epoch } }),
+    )
     return (await Promise.all(claims)).every((outcome) => outcome !== 'stale')
   }
 
@@ -75,7 +83,8 @@ export function createScheduling(context: Context, scheduler: Scheduler = create
       { kind: 'Node', keys: () => [fleetKey] },
       { kind: 'Queue', keys: () => [fleetKey] },
       { kind: 'Gang', keys: (gang) => [fleetKey, keyOf(gang)] },
-      { kind: 'Pod', keys: (pod) => [fleetKey, ...gangKeyOf(pod)] },
+      // One that is bound leaves nothing to carry out.
+      { kind: 'Pod', keys: (pod) => (pod.spec.nodeName === undefined ? [fleetKey, ...gangKeyOf(pod)] : [fleetKey]) },
     ],
     workers: 32,
     reconcile: (key) => (key === fleetKey ? decide() : seat(key)),

@@ -6,7 +6,7 @@ import { groupsOf, rendezvousEnv, withEnv, withLabels } from '../../model/pods.t
 import { isOwnedBy, ownerReferenceTo } from '../../model/refs.ts'
 import type { PodWork } from '../../model/work.ts'
 import { membersByGroup } from '../../scheduler/gangs.ts'
-import { committedOf, type GangStatus, seatsNow } from '../gangs.ts'
+import { committedOf, type GangStatus, memberCount, seatsNow } from '../gangs.ts'
 import { dataOf } from '../missing.ts'
 import type { Context } from '../reconciler.ts'
 import { prefixOf } from './job.ts'
@@ -22,6 +22,7 @@ export async function makePods(
   gang: Gang,
   present: readonly Pod[],
 ): Promise<'made' | 'all there' | { problem: string }> {
+  if (present.length >= memberCount(gang)) return 'all there'
   const known = new Set(present.map((pod) => pod.metadata.name))
   const seats = seatsNow(gang)
   const seated = seats === undefined ? undefined : membersByGroup(seats)

@@ -4,6 +4,7 @@ import { label } from '../../model/names.ts'
 import { groupsOf } from '../../model/pods.ts'
 import { keyOf, refOfKey } from '../../model/refs.ts'
 import { equalJson } from '../../store/json.ts'
+import { memberCount } from '../gangs.ts'
 import { namesSecret } from '../missing.ts'
 import { again, type Context, type Outcome, type Reconciler, settled, sooner } from '../reconciler.ts'
 import { whenQueueChanges } from '../stop-policy.ts'
@@ -23,6 +24,13 @@ import { evictAll, suspendOrResume } from './suspend.ts'
 const progressEveryMs = 1_000
 
 /**
+ * A look at a gang is a look at all of its members, and each of them brings it here. So it rests after one, for so long a
+ * member: 20 ms where there are 2,000, and not at all where there are few.
+ */
+const restMsPerMember = 0.01
+const fewMembers = 64
+
+/**
  * A training job's life: one gang, its pods attempt by attempt, its checkpoints, its end. Each phase looks at what is
  * and makes at most one step; the step's own write brings the key back for the next.
  */
@@ -34,16 +42,22 @@ export function createTraining(context: Context): Reconciler {
   views.of('Secret')
   const checkpointAskedAtMs = new Map<string, number>()
   const shownAtMs = new Map<string, number>()
+  const lookedAtMs = new Map<string, number>()
 
   async function reconcile(key: string): Promise<Outcome> {
     const job = jobs.get(refOfKey(key))
     if (job === undefined || job.metadata.deletionTimestamp !== undefined) {
       shownAtMs.delete(key)
+      lookedAtMs.delete(key)
       return settled() // what it owned goes with it
     }
     const gang = gangOf(context, job)
     if (gang === 'of another') return waitForName(job)
     if (gang === undefined) return isFinished(job) ? settled() : begin(job)
+    const nowMs = context.clock.now()
+    const [restMs, sinceMs] = [restMsAfter(gang), nowMs - (lookedAtMs.get(key) ?? 0)]
+    if (sinceMs >= 0 && sinceMs < restMs) return again(restMs - sinceMs)
+    lookedAtMs.set(key, nowMs)
     const seen = look(context, job, gang)
     return isFinished(job) ? close(seen) : proceed(seen)
   }
@@ -158,6 +172,11 @@ export function createTraining(context: Context): Reconciler {
   function unfinished(namespace?: string): TrainingJob[] {
     return jobs.list(namespace).filter((job) => !isFinished(job))
   }
+}
+
+function restMsAfter(gang: Gang): number {
+  const members = memberCount(gang)
+  return members > fewMembers ? members * restMsPerMember : 0
 }
 
 function ofJob({

@@ -36,14 +36,9 @@ test('a lost node stops its job until it is repaired, and the time is told by it
 
 test('of a job whose first rank alone tells its steps no attempt is taken for hung that goes on', async () => {
   const withDeadline = job.replace('  expectedSeconds', '  progressDeadlineSeconds: 300\n  expectedSeconds')
-  const setup = setupOfTest('  faults: {mix: {it: {kind: hang, count: 1}}}\n', withDeadline)
-  const quiet = new Map(
-    [...setup.performances].map(([name, { training, ...rest }]) => [
-      name,
-      { ...rest, training: { ...training, progress: 'first' as const } },
-    ]),
-  )
-  const { jobs, failures, strikes } = await recordingOf({ ...setup, performances: quiet }, 2)
+  const performance = 'progress: first, prepare: 60s, init: 30s, stall: 5s, persist: 60s, stepTime: 5s'
+  const setup = setupOfTest('  faults: {mix: {it: {kind: hang, count: 1}}}\n', withDeadline, { performance })
+  const { jobs, failures, strikes } = await recordingOf(setup, 2)
   expect(strikes[0]?.pods).toHaveLength(1)
   expect(failures.map(({ attempt, reason }) => [attempt, reason])).toEqual([[1, 'Hung']])
   expect(jobs[0]?.outcome).toBe('Succeeded')

@@ -3,7 +3,7 @@ import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import type { Performance } from '../work/workload.ts'
 import type { PerformanceSpec } from './scenario.ts'
 
-type Times = Omit<PerformanceSpec, 'of'>
+type Times = Omit<PerformanceSpec, 'of' | 'progress'>
 
 /** What stands where a scenario says nothing. Figures of the field: facts/reliability.md §1; the others are ours. */
 const defaults: Required<{ [K in keyof Times]: string }> = {
@@ -43,7 +43,7 @@ export function performanceOf(spec: PerformanceSpec, name: string, job?: Trainin
       stallMs: ms('stall'),
       persistMs: ms('persist'),
       checkpointBytes,
-      progress: 'all',
+      progress: own?.progress ?? all.progress ?? 'all',
       peerLostMs: ms('peerLost'),
     },
     replica: { loadMs: ms('load'), drainMs: ms('drain') },

@@ -56,6 +56,7 @@ const performanceFields = {
   peerLost: duration.optional().describe('A rank whose peer is gone ends with an error after so long.'),
   load: duration.optional().describe("From a replica's start until it is ready."),
   drain: duration.optional().describe("From a replica's SIGTERM until its streams are done."),
+  progress: z.enum(['first', 'all']).optional().describe('Which ranks of a job tell their steps.'),
 }
 
 const performance = z.strictObject({

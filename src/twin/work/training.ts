@@ -202,7 +202,10 @@ export class Ensemble {
   #ask(request: { step: number; stop: boolean }): void {
     const now = this.#stepNow() ?? this.#from
     // A step that is over cannot be kept: the next one serves as well.
-    this.#request = { step: Math.max(request.step, now + 1), stop: request.stop }
+    const step = Math.max(request.step, now + 1)
+    // Each rank is asked the same.
+    if (this.#request?.step === step && this.#request.stop === request.stop) return
+    this.#request = { step, stop: request.stop }
     // Whoever stands still looks at it when he goes on.
     if (this.#base !== undefined && this.#stalledAt === undefined) this.#plan()
   }

@@ -1,0 +1,194 @@
+import { formatErrors } from '../src/compile/documents.ts'
+import { effectiveRatio, effectiveRatioWithLag, optimalInterval } from '../src/model/reliability.ts'
+import { playScenario } from '../src/twin/play/play.ts'
+import { type SeedReport, seedReportOf } from '../src/twin/report/seed-report.ts'
+import { presetOf } from '../src/twin/scenario/presets.ts'
+import { readScenario } from '../src/twin/scenario/read.ts'
+import { resourcesNamed, type Setup, setupOf } from '../src/twin/scenario/setup.ts'
+import type { Row } from './row.ts'
+
+/** Llama 3's pre-training: 16,384 accelerators in 2,048 nodes, 54 days, 419 interruptions (facts/reliability.md §1.1). */
+const [llamaNodes, days] = [2048, 54]
+/** Of these are played with all nodes. */
+const hours = 3
+const llamaCount = Object.values(presetOf('llama3', 1)).reduce((sum, { perNodeDay = 0 }) => sum + perNodeDay, 0)
+/** Seconds between failures of the whole job. */
+const mtbf = 86_400 / (llamaCount * llamaNodes)
+
+/** What a checkpoint and a restart cost, in seconds. */
+interface Setting {
+  stall: number
+  restart: number
+  /** Until a checkpoint is durable. */
+  lag: number
+}
+
+const settings: readonly Setting[] = [
+  { stall: 10, restart: 600, lag: 0 },
+  { stall: 10, restart: 60, lag: 0 },
+  { stall: 2, restart: 30, lag: 0 },
+  { stall: 2, restart: 30, lag: 60 },
+  { stall: 0.5, restart: 15, lag: 0 },
+]
+
+export interface Extent {
+  seeds: number
+  /** Whatever the size, the job fails as often: the formula knows no more of it than that. */
+  nodes: number
+}
+
+/**
+ * How close the production code comes to the exact optimum of checkpoint and restart, as the twin plays it: 54 days of one
+ * job that fails as Llama 3's did, with known and constant costs. And how fast the twin is.
+ */
+export async function* ettrRows({ seeds, nodes }: Extent): AsyncGenerator<Row> {
+  yield* sizeRows()
+  for (const setting of settings) yield* autoRows(setting, await outcomesOf(setting, 'auto', seeds, nodes), nodes)
+  for (const setting of settings.filter(({ lag }) => lag === 0))
+    for (const factor of [2, 0.5]) yield await fixedRow(setting, factor, seeds, nodes)
+}
+
+/** All of Llama 3's nodes, for three hours, about as long as there are between two interruptions. */
+async function* sizeRows(): AsyncGenerator<Row> {
+  const setup = setupFor({ stall: 10, restart: 60, lag: 0 }, 'auto', llamaNodes, `${hours}h`)
+  const startedAt = performance.now()
+  const cpu = process.cpuUsage()
+  const { failures } = await played(setup, 1)
+  const { user, system } = process.cpuUsage(cpu)
+  const seconds = (performance.now() - startedAt) / 1000
+  const cpuSeconds = (user + system) / 1e6
+  const megabytes = process.resourceUsage().maxRSS / 1000
+  yield {
+    row: `virtual over real time: a job on ${llamaNodes} nodes, ${hours} h, interruptions: ${failures.interruptions}`,
+    value: (3600 * hours) / seconds,
+    unit: 'x',
+    bar: '>= 100,000 x',
+    ok: (3600 * hours) / seconds >= 100_000,
+    peer: `${seconds.toFixed(0)} s; of CPU time ${cpuSeconds.toFixed(0)} s`,
+  }
+  yield { row: '... memory, most', value: megabytes, unit: 'MB', bar: '<= 1,500 MB', ok: megabytes <= 1500 }
+}
+
+function* autoRows(setting: Setting, outcomes: readonly Outcome[], nodes: number): Generator<Row> {
+  const interval = optimalInterval(setting.stall, mtbf)
+  const optimum = expected(setting, interval)
+  const ratios = outcomes.map(({ ratio }) => ratio)
+  const [mean, error] = [meanOf(ratios), standardError(ratios)]
+  const had = meanOf(outcomes.map(({ failures }) => expected(setting, interval, (days * 86_400) / failures)))
+  yield {
+    row: `ETTR, ${named(setting)}, interval auto, ${nodes} nodes, ${ratios.length} seeds`,
+    value: 100 * mean,
+    unit: '%',
+    bar: `>= ${(99.5 * optimum).toFixed(2)} %`,
+    ok: mean >= 0.995 * optimum,
+    peer: `optimum ${percent(optimum)}: ${percent(mean / optimum)} of it; ${percent(mean / had)} of that with as many failures`,
+  }
+  yield {
+    row: '... above it',
+    value: (mean - optimum) / error,
+    unit: 'SE',
+    bar: '<= 3 SE',
+    ok: mean - optimum <= 3 * error,
+    peer: `standard error ${percent(error)}`,
+  }
+}
+
+async function fixedRow(setting: Setting, factor: number, seeds: number, nodes: number): Promise<Row> {
+  const interval = factor * optimalInterval(setting.stall, mtbf)
+  const formula = expected(setting, interval)
+  const outcomes = await outcomesOf(setting, `${interval.toFixed(1)}s`, seeds, nodes)
+  const ratios = outcomes.map(({ ratio }) => ratio)
+  const off = meanOf(ratios) - formula
+  const had = meanOf(outcomes.map(({ failures }) => expected(setting, interval, (days * 86_400) / failures)))
+  return {
+    row: `ETTR, ${named(setting)}, interval ${factor} τ*, beside the formula`,
+    value: 100 * off,
+    unit: 'points',
+    bar: '± 0.2 points',
+    ok: Math.abs(off) <= 0.002,
+    peer: `formula ${percent(formula)}, with as many failures ${percent(had)}; standard error ${percent(standardError(ratios))}`,
+  }
+}
+
+/** What came of one seed. */
+interface Outcome {
+  ratio: number
+  failures: number
+}
+
+async function outcomesOf(setting: Setting, interval: string, seeds: number, nodes: number): Promise<Outcome[]> {
+  const setup = setupFor(setting, interval, nodes, `${days}d`)
+  const outcomes: Outcome[] = []
+  for (let seed = 1; seed <= seeds; seed++) {
+    const { ettr = Number.NaN, failures } = await played(setup, seed)
+    outcomes.push({ ratio: ettr, failures: failures.attempts })
+  }
+  return outcomes
+}
+
+async function played(setup: Setup, seed: number): Promise<SeedReport> {
+  const found = await playScenario(setup, seed)
+  if (found.kind !== 'played') throw new Error(`seed ${seed} broke a rule: ${JSON.stringify(found)}`)
+  return seedReportOf(found.recording)
+}
+
+/** A rank crashes and is seen to at once, so that a restart takes as long as its ranks need to the first step. */
+function setupFor({ stall, restart, lag }: Setting, interval: string, nodes: number, horizon: string): Setup {
+  const perNodeDay = (llamaCount * llamaNodes) / nodes
+  const text = `apiVersion: millwright.dev/v1alpha1
+kind: Scenario
+metadata: { name: ettr }
+spec:
+  horizon: ${horizon}
+  fleet: [{ name: h100, count: ${nodes}, accelerators: H100:8 }]
+  resources: [job.yaml]
+  performance:
+    { prepare: 0s, restore: 0s, init: ${restart}s, stall: ${stall}s, persist: ${lag}s, stepTime: 1s, progress: first }
+  faults: { mix: { interruption: { kind: process-crash, perNodeDay: ${perNodeDay} } } }
+  controlPlane: { leaseSeconds: 3600 }
+`
+  const job = `apiVersion: millwright.dev/v1alpha1
+kind: TrainingJob
+metadata: { name: llama }
+spec:
+  command: train
+  workers: ${nodes}
+  resources: { accelerators: H100:8 }
+  checkpoint: { interval: ${interval} }
+  maxRestarts: 10000
+  expectedSeconds: 8640000
+`
+  const read = readScenario({ name: 'ettr.yaml', text })
+  if ('errors' in read) throw new Error(formatErrors(read.errors))
+  const made = setupOf(
+    read,
+    resourcesNamed(read).map(({ path, atMs }) => ({ name: path, atMs, text: job })),
+    [],
+  )
+  if ('errors' in made) throw new Error(formatErrors(made.errors))
+  return made.setup
+}
+
+function expected({ stall, restart, lag }: Setting, interval: number, between = mtbf): number {
+  return lag === 0
+    ? effectiveRatio(interval, stall, restart, between)
+    : effectiveRatioWithLag(interval, stall, restart, lag, between)
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(2)} %`
+}
+
+function named({ stall, restart, lag }: Setting): string {
+  return `δ ${stall} s, R ${restart} s${lag === 0 ? '' : `, durable ${lag} s later`}`
+}
+
+function meanOf(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length
+}
+
+function standardError(values: readonly number[]): number {
+  const mean = meanOf(values)
+  const squares = values.reduce((sum, value) => sum + (value - mean) * (value - mean), 0)
+  return Math.sqrt(squares / (values.length - 1) / values.length)
+}
