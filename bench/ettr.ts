@@ -9,7 +9,7 @@ import type { Row } from './row.ts'
 
 /** Llama 3's pre-training: 16,384 accelerators in 2,048 nodes, 54 days, 419 interruptions (facts/reliability.md §1.1). */
 const [llamaNodes, days] = [2048, 54]
-/** Of these are played with all nodes. */
+/** Of all nodes: about as long as there is between two interruptions. */
 const hours = 3
 const llamaCount = Object.values(presetOf('llama3', 1)).reduce((sum, { perNodeDay = 0 }) => sum + perNodeDay, 0)
 /** Seconds between failures of the whole job. */
@@ -42,31 +42,44 @@ export interface Extent {
  * job that fails as Llama 3's did, with known and constant costs. And how fast the twin is.
  */
 export async function* ettrRows({ seeds, nodes }: Extent): AsyncGenerator<Row> {
-  yield* sizeRows()
-  for (const setting of settings) yield* autoRows(setting, await outcomesOf(setting, 'auto', seeds, nodes), nodes)
+  const whole = setupFor({ stall: 10, restart: 60, lag: 0 }, 'auto', llamaNodes, `${hours}h`)
+  yield speedRow(`a job on ${llamaNodes} nodes, ${hours} h`, 3600 * hours, await cpuSecondsOf(() => played(whole, 1)))
+  yield memoryRow()
+  for (const [index, setting] of settings.entries()) {
+    let outcomes: Outcome[] = []
+    const seconds = await cpuSecondsOf(async () => {
+      outcomes = await outcomesOf(setting, 'auto', seeds, nodes)
+    })
+    yield* autoRows(setting, outcomes, nodes)
+    if (index === 0) yield speedRow(`such a job on ${nodes} nodes, ${days} days`, 86_400 * days, seconds / seeds)
+  }
   for (const setting of settings.filter(({ lag }) => lag === 0))
     for (const factor of [2, 0.5]) yield await fixedRow(setting, factor, seeds, nodes)
 }
 
-/** All of Llama 3's nodes, for three hours, about as long as there are between two interruptions. */
-async function* sizeRows(): AsyncGenerator<Row> {
-  const setup = setupFor({ stall: 10, restart: 60, lag: 0 }, 'auto', llamaNodes, `${hours}h`)
-  const startedAt = performance.now()
-  const cpu = process.cpuUsage()
-  const { failures } = await played(setup, 1)
-  const { user, system } = process.cpuUsage(cpu)
-  const seconds = (performance.now() - startedAt) / 1000
-  const cpuSeconds = (user + system) / 1e6
-  const megabytes = process.resourceUsage().maxRSS / 1000
-  yield {
-    row: `virtual over real time: a job on ${llamaNodes} nodes, ${hours} h, interruptions: ${failures.interruptions}`,
-    value: (3600 * hours) / seconds,
+/** By CPU time, which is what it takes where nobody else wants the machine. */
+async function cpuSecondsOf(run: () => Promise<unknown>): Promise<number> {
+  const before = process.cpuUsage()
+  await run()
+  const { user, system } = process.cpuUsage(before)
+  return (user + system) / 1e6
+}
+
+function speedRow(what: string, virtualSeconds: number, seconds: number): Row {
+  const times = virtualSeconds / seconds
+  return {
+    row: `virtual time over CPU time: ${what}`,
+    value: times,
     unit: 'x',
     bar: '>= 100,000 x',
-    ok: (3600 * hours) / seconds >= 100_000,
-    peer: `${seconds.toFixed(0)} s; of CPU time ${cpuSeconds.toFixed(0)} s`,
+    ok: times >= 100_000,
+    peer: `${seconds.toFixed(0)} s`,
   }
-  yield { row: '... memory, most', value: megabytes, unit: 'MB', bar: '<= 1,500 MB', ok: megabytes <= 1500 }
+}
+
+function memoryRow(): Row {
+  const megabytes = process.resourceUsage().maxRSS / 1000
+  return { row: '... memory, most', value: megabytes, unit: 'MB', bar: '<= 1,500 MB', ok: megabytes <= 1500 }
 }
 
 function* autoRows(setting: Setting, outcomes: readonly Outcome[], nodes: number): Generator<Row> {

@@ -17,7 +17,7 @@ const benches: Record<string, () => Promise<{ rows(): Promise<Row[]> | AsyncIter
   histories: () => import('./histories.ts').then(({ historyRows }) => ({ rows: historyRows })),
   ettr: () =>
     import('./ettr.ts').then(({ ettrRows }) => ({
-      rows: () => ettrRows({ seeds: Number(given(words, 'seeds') ?? 30), nodes: Number(given(words, 'nodes') ?? 2) }),
+      rows: () => ettrRows({ seeds: numberGiven('seeds', 30, 2), nodes: numberGiven('nodes', 2, 1) }),
     })),
   fidelity: () => import('./scheduler/fidelity.ts'),
   moves: () => import('./scheduler/moves.ts').then(({ rows }) => ({ rows: () => rows(counts[0]) })),
@@ -61,6 +61,14 @@ if (!json) console.log(missed === 0 ? '\nevery bar was reached' : `\n${missed} b
 /** `--NAME=VALUE`. */
 function given(args: readonly string[], option: string): string | undefined {
   return args.find((word) => word.startsWith(`--${option}=`))?.slice(option.length + 3)
+}
+
+function numberGiven(option: string, otherwise: number, least: number): number {
+  const text = given(words, option)
+  const number = Number(text ?? otherwise)
+  if (Number.isInteger(number) && number >= least) return number
+  console.error(`bench: --${option}=${text} is no whole number from ${least} on`)
+  process.exit(2)
 }
 
 function line(cells: string[]): string {
