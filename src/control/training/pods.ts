@@ -73,7 +73,7 @@ function workOf(job: TrainingJob, gang: Gang, data: string | undefined): PodWork
   const { attempt } = gang.spec
   const [newest] = committedOf(gang)
   const hasStepped = newest !== undefined || gang.status?.stepSeconds !== undefined
-  const firstStep = job.spec.progressDeadlineSeconds ?? (hasStepped ? firstStepSecondsDefault : undefined)
+  const firstStep = job.spec.progressDeadlineSeconds ?? (hasStepped ? firstStepSecondsFor(gang) : undefined)
   return {
     checkpoints: prefixOf('checkpoints', job, attempt),
     checkpointRanks: job.spec.checkpoint.ranks,
@@ -86,7 +86,12 @@ function workOf(job: TrainingJob, gang: Gang, data: string | undefined): PodWork
 }
 
 /** What NVIDIA's resiliency extension gives setup in its example (facts/reliability.md §4). */
-const firstStepSecondsDefault = 600
+const firstStepSecondsMin = 600
+
+/** One that is known to take long to start is given three times as long as it took. */
+function firstStepSecondsFor({ status }: Gang): number {
+  return Math.max(firstStepSecondsMin, Math.ceil(3 * (status?.restartSeconds ?? 0)))
+}
 
 function restoreOf({ step, attempt, manifests, digests }: GangStatus['checkpoints'][number]): PodWork['restore'] {
   return { step, attempt, manifests, ...(digests === undefined ? {} : { digests }) }

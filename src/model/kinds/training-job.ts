@@ -97,7 +97,7 @@ export const trainingJob = z
         progressDeadlineSeconds: seconds
           .optional()
           .describe(
-            'An attempt of which no member tells its first steps for so long is taken for hung; where one does, the others need not. When left out: 600 once the job has made a step, for then it tells its progress.',
+            'An attempt of which no member tells its first steps for so long is taken for hung; where one does, the others need not. When left out: 600, or three times as long as it took to start, once the job has made a step, for then it tells its progress.',
           ),
         maxRestarts: z
           .number()

@@ -44,6 +44,14 @@ test('of a job whose first rank alone tells its steps no attempt is taken for hu
   expect(jobs[0]?.outcome).toBe('Succeeded')
 })
 
+test('a job that takes long to start is given as long when it starts again', async () => {
+  const performance = 'prepare: 0s, init: 11m, stall: 5s, persist: 60s, stepTime: 5s'
+  const setup = setupOfTest('  faults: {mix: {it: {kind: process-crash, count: 1}}}\n', job, { performance })
+  const { jobs, failures } = await recordingOf(setup, 2)
+  expect(failures.map(({ attempt, reason }) => [attempt, reason])).toEqual([[1, 'Killed']])
+  expect(jobs[0]?.outcome).toBe('Succeeded')
+})
+
 test('a rack that is lost takes its nodes along, and no others', async () => {
   const setup = setupOfTest('  faults: {mix: {power: {kind: node-loss, count: 1, lasts: 20m}}}\n')
   const rack = (index: number) => ({ 'millwright.dev/rack': index < 2 ? 'r0' : 'r1' })
