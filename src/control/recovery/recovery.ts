@@ -59,6 +59,7 @@ export function createRecovery(context: Context): Reconciler {
     await endOlderAttempts(gang)
     if (gang.spec.suspend || stopIsAsked(gang) || isFinished(job) || recoveryOf(gang).failed !== undefined) {
       members.forgive(gang)
+      memory.firstSeenMs = undefined
       return settled()
     }
     const ends = members.ends(gang)
