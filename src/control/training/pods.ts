@@ -22,7 +22,9 @@ export async function makePods(
   gang: Gang,
   present: readonly Pod[],
 ): Promise<'made' | 'all there' | { problem: string }> {
-  if (present.length >= memberCount(gang)) return 'all there'
+  // One that has failed ends the attempt: recovery decides what is next.
+  if (present.length >= memberCount(gang) || present.some(({ status }) => status?.phase === 'Failed'))
+    return 'all there'
   const known = new Set(present.map((pod) => pod.metadata.name))
   const seats = seatsNow(gang)
   const seated = seats === undefined ? undefined : membersByGroup(seats)
