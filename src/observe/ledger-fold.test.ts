@@ -121,6 +121,15 @@ test('a job that tells no steps was productive when it succeeds, and lost when i
   }
 })
 
+test('what pods of a job that has failed still do is lost, to their end', () => {
+  const books = training(10 * second)
+  books.job('j', 'Failed')
+  books.after(3 * second)
+  books.pod('j-worker-0-1', { phase: 'Failed' })
+  expect(books.buckets()).toMatchObject({ lost: 26 * second })
+  expect(books.buckets()).not.toHaveProperty('provisional')
+})
+
 test('a replica is starting, then serving while it has requests, else headroom, and draining at its end', () => {
   const books = openBooks()
   const seat = { service: 'chat', seats: [{ node: 'a', devices: ['cpu-0'] }] }

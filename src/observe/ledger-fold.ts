@@ -106,7 +106,7 @@ export class LedgerFold {
     for (const id of this.#book.gangs()) {
       const [key = '', uid] = id.split(' ')
       const known = this.#gangs.get(key)
-      if (known === undefined || known.metadata.uid !== uid) this.#book.settle(id, this.#verdictOf(key))
+      if (known === undefined || known.metadata.uid !== uid) this.#book.settle(id, this.#endOf(key) ?? 'lost')
       else this.#settleGang(known, (node) => this.#seenBeforeMs.get(node) ?? nowMs)
     }
     for (const report of this.#reports.values()) {
@@ -241,7 +241,7 @@ export class LedgerFold {
     if (deleted) {
       this.#gangs.delete(key)
       this.#stepping.delete(stepKey(gang))
-      if (this.#isSynced) this.#book.settle(idOf(gang), this.#verdictOf(key))
+      if (this.#isSynced) this.#book.settle(idOf(gang), this.#endOf(key) ?? 'lost')
       return
     }
     this.#gangs.set(key, gang)
@@ -277,10 +277,10 @@ export class LedgerFold {
     if (deleted) this.#jobs.delete(key)
     else this.#jobs.set(key, job)
     const gang = this.#gangs.get(key)
-    const phase = job.status?.phase
-    if (!this.#isSynced || gang === undefined || (phase !== 'Succeeded' && phase !== 'Failed')) return
+    const verdict = this.#endOf(key)
+    if (!this.#isSynced || gang === undefined || verdict === undefined) return
     for (const node of nodesOf(gang)) this.#touch(node, nowMs, true)
-    this.#book.settle(idOf(gang), phase === 'Succeeded' ? 'productive' : 'lost')
+    this.#book.settle(idOf(gang), verdict)
   }
 
   #setReport(report: Report, deleted: boolean, nowMs: number): void {
@@ -347,14 +347,14 @@ export class LedgerFold {
       this.#book.settleBut(id, (node) => (slotsMilliOn(gang, node) * after(node)) / 1000, durable, present)
     }
     this.#book.settle(id, 'lost', ({ attempt }) => attempt < gang.spec.attempt)
-    const verdict = this.#verdictOf(keyOf(gang))
-    if (verdict === 'productive') this.#book.settle(id, verdict)
+    const verdict = this.#endOf(keyOf(gang))
+    if (verdict !== undefined) this.#book.settle(id, verdict)
   }
 
-  /** How a gang's job ended; work of one that did not succeed, or that is no more, is lost. */
-  #verdictOf(key: string): 'productive' | 'lost' {
-    const job = this.#jobs.get(key)
-    return job?.status?.phase === 'Succeeded' ? 'productive' : 'lost'
+  /** What becomes of the work of a job that has ended; undefined while it goes on, or is not known. */
+  #endOf(key: string): 'productive' | 'lost' | undefined {
+    const phase = this.#jobs.get(key)?.status?.phase
+    return phase === 'Succeeded' ? 'productive' : phase === 'Failed' ? 'lost' : undefined
   }
 
   #writtenAtMs(gang: Gang, step: number): number | undefined {
@@ -473,6 +473,12 @@ export class LedgerFold {
     const bucket = use.bucket === 'idle' && isFragmented ? 'fragmented' : use.bucket
     if (bucket !== 'provisional' || gang === undefined) {
       page.add(bucket, queue, owner, slotMs)
+      return
+    }
+    // Pods of a job that has failed may go on for as long as their grace.
+    const ended = this.#endOf(keyOf(gang))
+    if (ended !== undefined) {
+      page.add(ended, queue, owner, slotMs)
       return
     }
     const id = idOf(gang)
