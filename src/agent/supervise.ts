@@ -95,6 +95,7 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
 
   /** A pod that was given up meanwhile stays so: what is written names the state that it is about. */
   async function writeStatus(): Promise<'ok' | 'gone'> {
+    if (isOver(pod)) return 'gone'
     const ref = { name, namespace }
     const { resourceVersion } = pod.metadata
     const patch = { status: statusOf(pod, stage, kit.address, clock.now()) }

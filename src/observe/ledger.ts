@@ -47,14 +47,15 @@ export function startLedger(options: LedgerOptions): Ledger {
     const watches = follow(options, (change) => {
       revision = newer(revision, change.object.metadata.resourceVersion)
       books.apply(change, clock.now())
-      batch ??= clock.after(writeEveryMs ?? batchMs, write)
+      if (writeEveryMs === undefined) batch ??= clock.after(batchMs, write)
     })
     stops.push(watches.stop, onDrill(options, writeSoon))
     await watches.synced
     if (stopped) return
     books.synced(clock.now())
     fold = books
-    stops.push(clock.every(lookEveryMs, writeEveryMs === undefined ? write : () => books.look(clock.now())))
+    stops.push(clock.every(writeEveryMs ?? lookEveryMs, write))
+    if (writeEveryMs !== undefined) stops.push(clock.every(lookEveryMs, () => books.look(clock.now())))
     write()
   }
 

@@ -15,6 +15,8 @@ export interface History {
   standbys: number
   leaseSeconds: number
   fencing: boolean
+  /** How often the ledger writes its pages; left out: every ten seconds, and after each change. */
+  ledgerEveryMs?: number
   /** Changes that the store keeps for watchers. */
   history: number
   /** Most that an answer or event is late, and how often it is. */
@@ -31,13 +33,15 @@ export type Arrival = { atMs: number; performance: Performance } & (
 )
 
 export type Fault = { atMs: number; forMs: number } & (
-  | { kind: 'crash control' | 'pause control' | 'cut control' }
+  | { kind: 'crash control' | 'pause control' | 'cut control' | 'break control' | 'pause standby' | 'cut standby' }
   /** At its n-th write from then on, before or after it got through. */
   | { kind: 'crash control at write'; writes: number; point: 'before' | 'after' }
+  /** Between its last look at its lease and its n-th write: that goes out when it wakes. */
+  | { kind: 'pause control at write'; writes: number }
   | { kind: 'crash agent at write'; node: string; writes: number; point: 'before' | 'after' }
-  | { kind: 'crash agent' | 'pause agent' | 'cut agent' | 'lose node' | 'slow node'; node: string }
+  | { kind: 'crash agent' | 'pause agent' | 'cut agent' | 'break agent' | 'lose node' | 'slow node'; node: string }
   | { kind: 'kill rank' | 'hang rank' | 'fail rank'; pick: number }
-  | { kind: 'crash ledger' | 'pause ledger' | 'cut ledger' }
+  | { kind: 'crash ledger' | 'pause ledger' | 'cut ledger' | 'break ledger' }
   /** An object of storage is not what was written. */
   | { kind: 'rot checkpoint'; pick: number }
   /** What people do. */
@@ -50,23 +54,25 @@ export function drawHistory(random: Random): History {
   const line = drawFrom(random.split('line'))
   const nodes = Array.from({ length: fleet.int(2, 6) }, (_, index) => nodeNamed(`n${index}`, fleet))
   const queues = drawQueues(drawFrom(random.split('queues')), nodes)
-  const safetyMs = 1000 * fleet.int(600, 2400)
+  const safetyMs = 1000 * fleet.int(300, 1500)
   const fencing = fleet.chance(0.7)
-  const isSlow = fencing && line.chance(0.1)
+  const isSlow = fencing && line.chance(0.2)
+  const ledgerEveryMs = line.one([0, 30_000, 30_000, 30_000])
   return {
     nodes,
     queues,
     standbys: fleet.one([0, 1, 1, 2]),
-    leaseSeconds: fleet.one([4, 15]),
+    leaseSeconds: fleet.one([4, 15, 15]),
     fencing,
+    ...(ledgerEveryMs === 0 ? {} : { ledgerEveryMs }),
     history: fleet.one([40, 200, 10_000]),
     delay: isSlow
-      ? { chance: 0.01, msMax: slowMs }
+      ? { chance: line.one([0.01, 0.05]), msMax: slowMs }
       : line.chance(0.5)
         ? { chance: 0, msMax: 0 }
         : { chance: line.one([0.02, 0.2, 1]), msMax: line.one([5, 50, 2000]) },
     arrivals: drawArrivals(drawFrom(random.split('work')), queues, nodes, safetyMs),
-    faults: drawFaults(drawFrom(random.split('faults')), nodes, safetyMs),
+    faults: drawFaults(drawFrom(random.split('faults')), nodes, safetyMs, fencing),
     safetyMs,
   }
 }
@@ -191,17 +197,21 @@ function drawPerformance(draw: Draw): Performance {
   }
 }
 
-function drawFaults(draw: Draw, nodes: readonly NodeDescription[], safetyMs: number): Fault[] {
-  const meanMs = safetyMs / draw.one([3, 8, 20])
+function drawFaults(draw: Draw, nodes: readonly NodeDescription[], safetyMs: number, fencing: boolean): Fault[] {
+  const meanMs = safetyMs / draw.one([4, 10, 25])
   const faults: Fault[] = []
   // Often one comes with another.
   const next = (): number => (draw.chance(0.3) ? draw.int(0, 3000) : draw.wait(meanMs))
   for (let atMs = draw.wait(meanMs); atMs < safetyMs * 0.9; atMs += next()) {
     const node = draw.one(nodes).name
-    const when = { atMs: Math.round(atMs), forMs: Math.round(draw.wait(draw.one([2_000, 20_000, 90_000]))) }
-    const kind = draw.one([...kinds])
+    const forMs = Math.round(draw.wait(draw.one([2_000, 20_000, 90_000, 300_000])))
+    const when = { atMs: Math.round(atMs), forMs }
+    const kind = draw.one(kinds)
     if (kind === 'crash control at write')
       faults.push({ ...when, kind, writes: draw.int(1, 30), point: draw.one(['before', 'after'] as const) })
+    // Without fences in the store nothing keeps it out.
+    else if (kind === 'pause control at write')
+      faults.push(fencing ? { ...when, kind, writes: draw.int(1, 30) } : { ...when, kind: 'pause control' })
     else if (kind === 'crash agent at write')
       faults.push({ ...when, kind, node, writes: draw.int(1, 8), point: draw.one(['before', 'after'] as const) })
     else if (isOfOne(kind)) faults.push({ ...when, kind, pick: draw.int(0, 1_000_000) })
@@ -211,34 +221,42 @@ function drawFaults(draw: Draw, nodes: readonly NodeDescription[], safetyMs: num
   return faults
 }
 
+const ofOne = ['kill rank', 'hang rank', 'fail rank', 'rot checkpoint', 'suspend job', 'evict pod'] as const
+const ofNode = [
+  'crash agent',
+  'pause agent',
+  'cut agent',
+  'break agent',
+  'lose node',
+  'slow node',
+  'cordon node',
+] as const
+
 const kinds = [
+  ...ofOne,
+  ...ofNode,
   'crash control',
   'crash control at write',
   'crash control at write',
   'pause control',
+  'pause control at write',
   'cut control',
-  'crash agent',
+  'break control',
+  'pause standby',
+  'cut standby',
   'crash agent at write',
-  'pause agent',
+  'crash agent at write',
   'cut agent',
-  'lose node',
-  'slow node',
-  'kill rank',
+  'suspend job',
+  'evict pod',
   'hang rank',
-  'fail rank',
   'crash ledger',
   'pause ledger',
   'cut ledger',
-  'rot checkpoint',
-  'suspend job',
-  'suspend job',
-  'evict pod',
-  'cordon node',
+  'break ledger',
 ] as const
 
 type Kind = (typeof kinds)[number]
-const ofOne = ['kill rank', 'hang rank', 'fail rank', 'rot checkpoint', 'suspend job', 'evict pod'] as const
-const ofNode = ['crash agent', 'pause agent', 'cut agent', 'lose node', 'slow node', 'cordon node'] as const
 
 function isOfOne(kind: Kind): kind is (typeof ofOne)[number] {
   return (ofOne as readonly Kind[]).includes(kind)

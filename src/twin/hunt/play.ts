@@ -1,12 +1,15 @@
 import type { PodPlace } from '../../agent/contract.ts'
 import type { SimulatedPod } from '../../agent/simulated/machine.ts'
 import { seededRandom } from '../../base/random.ts'
-import { hasEnded, isLive } from '../../control/gangs.ts'
+import { isLive } from '../../control/gangs.ts'
 import { Invariants, type Violation } from '../invariants/invariants.ts'
+import { Lasting } from '../invariants/lasting.ts'
 import { fairWeather, type Weather } from '../kernel/line.ts'
+import type { Process } from '../kernel/process.ts'
 import { Twin } from '../twin.ts'
 import type { Performance } from '../work/workload.ts'
 import { type Arrival, drawHistory, type Fault, type History } from './history.ts'
+import { unwantedOn } from './machines.ts'
 import { TraceHash } from './trace-hash.ts'
 
 export interface Played {
@@ -41,6 +44,9 @@ export async function play(seed: number, options: PlayOptions = {}): Promise<Pla
 /** What runs after the faults is given so long; all jobs of a history take a fraction of it. */
 const livenessMs = 8 * 3_600_000
 const logMax = 200
+const lookEveryMs = 10_000
+/** An agent that is heard ends what nobody wants well before; a line may be slow. */
+const unwantedMsMax = 120_000
 const rotten = new TextEncoder().encode('rotten')
 
 class Play {
@@ -52,10 +58,12 @@ class Play {
   readonly #log: string[] = []
   readonly #twin: Twin
   readonly #performances = new Map<string, Performance>()
+  readonly #unwanted = new Lasting()
   #isNextRotten = false
   #writes = 0
   #leaders = 0
   #crashAt: { writes: number; point: 'before' | 'after'; forMs: number } | undefined
+  #pauseAt: { writes: number; forMs: number } | undefined
   #agentCrashAt: { node: string; writes: number; point: 'before' | 'after'; forMs: number } | undefined
   /** What mends the faults that still last. */
   readonly #open = new Set<() => void | Promise<void>>()
@@ -70,6 +78,7 @@ class Play {
       seed,
       fencing,
       leaseSeconds,
+      ...(history.ledgerEveryMs === undefined ? {} : { ledgerEveryMs: history.ledgerEveryMs }),
       history: history.history,
       weather: this.#weather(),
       performanceOf: (place) => this.#performanceOf(place),
@@ -102,6 +111,7 @@ class Play {
     for (const fault of faults) twin.clock.after(fault.atMs, () => this.#strike(fault))
     const isBroken = (): boolean => this.#isBroken()
     const startMs = twin.clock.now()
+    twin.clock.every(lookEveryMs, () => void this.#lookAtMachines())
     await twin.run(safetyMs, isBroken)
     await this.#mendAll()
     await this.#suspendServices(true)
@@ -120,6 +130,12 @@ class Play {
       log: this.#log,
       state: isBroken() ? await this.#state() : [],
     }
+  }
+
+  async #lookAtMachines(): Promise<void> {
+    const nowMs = this.#twin.clock.now()
+    const late = this.#unwanted.over(await unwantedOn(this.#twin), nowMs, unwantedMsMax)
+    if (late !== undefined) this.#invariants.add('machines', `for ${unwantedMsMax / 1000} s ${late}`, 0, nowMs)
   }
 
   async #arrive(arrival: Arrival): Promise<void> {
@@ -145,10 +161,19 @@ class Play {
       onWrite: (point, process, kind) => {
         if (point === 'before' && process.state === 'running')
           this.#invariants.seeSent(process.name, kind, this.#twin.clock.now())
+        if (point === 'before') this.#pauseWriter(process)
         this.#failAt(point)
         this.#failAgentAt(point, process.name)
       },
     }
+  }
+
+  #pauseWriter(process: Process): void {
+    const at = this.#pauseAt
+    const isLeader = this.#twin.controls.some((one) => one.process === process && one.control.leading())
+    if (at === undefined || !isLeader || process.state !== 'running' || --at.writes > 0) return
+    this.#pauseAt = undefined
+    this.#strikeProcess('pause', process, at.forMs)
   }
 
   #failAt(point: 'before' | 'after'): void {
@@ -168,26 +193,35 @@ class Play {
   #strike(fault: Fault): void {
     this.#say(`fault: ${JSON.stringify(fault)}`)
     const { kind, forMs } = fault
-    const control =
-      this.#twin.controls.find((one) => one.control.leading() && one.process.state === 'running') ??
-      this.#twin.controls.findLast(({ process }) => process.state === 'running')
+    const running = this.#twin.controls.filter(({ process }) => process.state === 'running')
+    const leader = (running.find(({ control }) => control.leading()) ?? running.at(-1))?.process
+    const standby = running.findLast(({ control, process }) => process !== leader && !control.leading())?.process
     if (kind === 'crash control at write') this.#crashAt = { writes: fault.writes, point: fault.point, forMs }
+    else if (kind === 'pause control at write') this.#pauseAt = { writes: fault.writes, forMs }
     else if (kind === 'crash agent at write') this.#agentCrashAt = { ...fault }
     else if (kind === 'crash control') this.#crashControl(forMs)
-    else if (kind === 'pause control' && control !== undefined) {
-      control.process.pause()
-      this.#later(forMs, () => control.process.resume())
-    } else if (kind === 'cut control' && control !== undefined) {
-      control.process.cut()
-      this.#later(forMs, () => control.process.mend())
-    } else if (kind === 'kill rank' || kind === 'hang rank' || kind === 'fail rank') this.#strikeRank(kind, fault.pick)
-    else if (kind === 'crash ledger' || kind === 'pause ledger' || kind === 'cut ledger')
-      this.#strikeLedger(kind, forMs)
+    else if (kind === 'pause control') this.#strikeProcess('pause', leader, forMs)
+    else if (kind === 'cut control') this.#strikeProcess('cut', leader, forMs)
+    else if (kind === 'break control') leader?.break()
+    else if (kind === 'pause standby') this.#strikeProcess('pause', standby, forMs)
+    else if (kind === 'cut standby') this.#strikeProcess('cut', standby, forMs)
+    else if (kind === 'kill rank' || kind === 'hang rank' || kind === 'fail rank') this.#strikeRank(kind, fault.pick)
+    else if (kind === 'crash ledger') this.#crashLedger(forMs)
+    else if (kind === 'pause ledger') this.#strikeProcess('pause', this.#twin.ledger?.process, forMs)
+    else if (kind === 'cut ledger') this.#strikeProcess('cut', this.#twin.ledger?.process, forMs)
+    else if (kind === 'break ledger') this.#twin.ledger?.process.break()
     else if (kind === 'rot checkpoint') void this.#rot(fault.pick)
     else if (kind === 'suspend job') void this.#suspendJob(fault.pick, forMs)
     else if (kind === 'evict pod') void this.#evictPod(fault.pick)
     else if (kind === 'cordon node') void this.#cordon(fault.node, forMs)
     else if ('node' in fault) this.#strikeNode(fault.kind, fault.node, forMs)
+  }
+
+  #strikeProcess(how: 'pause' | 'cut', process: Process | undefined, forMs: number): void {
+    if (process?.state !== 'running') return
+    if (how === 'pause') process.pause()
+    else process.cut()
+    this.#later(forMs, () => (how === 'pause' ? process.resume() : process.mend()))
   }
 
   /** The leader dies; another process takes its place. */
@@ -208,13 +242,10 @@ class Play {
         member.slowness = 1
       })
     } else if (process.state !== 'running') return
-    else if (kind === 'pause agent') {
-      process.pause()
-      this.#later(forMs, () => process.resume())
-    } else if (kind === 'cut agent') {
-      process.cut()
-      this.#later(forMs, () => process.mend())
-    } else {
+    else if (kind === 'pause agent') this.#strikeProcess('pause', process, forMs)
+    else if (kind === 'cut agent') this.#strikeProcess('cut', process, forMs)
+    else if (kind === 'break agent') process.break()
+    else {
       process.crash()
       if (kind === 'lose node') member.machine.lose()
       this.#later(forMs, () => this.#twin.startAgent(node))
@@ -232,19 +263,11 @@ class Play {
     else this.#twin.workload.ensemble(pod.place)?.fail(pod, 1)
   }
 
-  #strikeLedger(kind: 'crash ledger' | 'pause ledger' | 'cut ledger', forMs: number): void {
+  #crashLedger(forMs: number): void {
     const ledger = this.#twin.ledger?.process
     if (ledger?.state !== 'running') return
-    if (kind === 'pause ledger') {
-      ledger.pause()
-      this.#later(forMs, () => ledger.resume())
-    } else if (kind === 'cut ledger') {
-      ledger.cut()
-      this.#later(forMs, () => ledger.mend())
-    } else {
-      ledger.crash()
-      this.#later(forMs, () => void this.#twin.startLedger())
-    }
+    ledger.crash()
+    this.#later(forMs, () => void this.#twin.startLedger())
   }
 
   /** The next checkpoint arrives damaged, or one that is there is damaged from now on. */
@@ -312,6 +335,7 @@ class Play {
     this.#say('the faults are over')
     this.#crashAt = undefined
     this.#agentCrashAt = undefined
+    this.#pauseAt = undefined
     for (const mend of [...this.#open]) void mend()
     await this.#twin.run(1000)
     // A leader that was told to stop leading may have died with it.
@@ -364,16 +388,6 @@ class Play {
   /** What nobody wants any more, and nobody ends. */
   async #leftovers(): Promise<string> {
     const { store, nodes, clock } = this.#twin
-    const pods = (await store.list('Pod')).items
-    const wanted = new Set(pods.flatMap((pod) => (hasEnded(pod) ? [] : [pod.metadata.uid])))
-    const running = [...nodes].flatMap(([node, { machine }]) =>
-      [...machine.pods.values()].flatMap(({ uid, end, place }) =>
-        end !== undefined || wanted.has(uid) ? [] : [`${place.name} runs on ${node}, and its pod has ended`],
-      ),
-    )
-    const leaving = pods.flatMap(({ metadata: { name, deletionTimestamp } }) =>
-      deletionTimestamp === undefined ? [] : [`pod ${name} was deleted, and is there`],
-    )
     const pages = (await store.list('LedgerPage')).items
     const open = pages.flatMap(({ metadata: { name }, status }) =>
       (status?.provisional ?? []).map(
@@ -384,7 +398,11 @@ class Play {
       (node) =>
         !pages.some(({ spec, status }) => spec.node === node && (status?.throughMs ?? 0) > clock.now() - 120_000),
     )
-    return [...running, ...leaving, ...open, ...late.map((node) => `the ledger of ${node} stands still`)].join('; ')
+    return [
+      ...(await unwantedOn(this.#twin)),
+      ...open,
+      ...late.map((node) => `the ledger of ${node} stands still`),
+    ].join('; ')
   }
 
   async #state(): Promise<string[]> {

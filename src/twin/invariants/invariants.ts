@@ -8,6 +8,8 @@ import type { Invariant } from './contract.ts'
 import { Evictions } from './evictions.ts'
 import { Grace } from './grace.ts'
 import { Leaders } from './leaders.ts'
+import { Pods } from './pods.ts'
+import { Prompt } from './prompt.ts'
 import { Seats } from './seats.ts'
 import { Services } from './services.ts'
 
@@ -30,6 +32,7 @@ export class Invariants {
     this.#leaders = new Leaders(fencing)
     this.#all = [
       new Seats(),
+      new Pods(),
       this.#leaders,
       this.#checkpoints,
       new Attempts(),
@@ -38,6 +41,7 @@ export class Invariants {
       new Services(),
       new Accounts(),
       new Calm(),
+      new Prompt(),
     ]
   }
 

@@ -38,6 +38,7 @@ export function storeOf(process: Process, store: Store, clock: Clock, weather: W
 
   /** A call of a dead process is none; one over a cut line fails when the caller has waited long enough. */
   async function send(): Promise<void> {
+    if (process.state === 'paused') await later(0)
     if (process.state === 'crashed') return never()
     if (process.isCut) {
       await later(weather.timeoutMs)
@@ -84,10 +85,13 @@ function follow<T>(
 ): Stop {
   let lastMs = 0
   let isOver = false
-  const forget = process.onChange(() => {
-    if (process.state === 'crashed') end()
-    else if (process.isCut) close()
-  })
+  const forgets = [
+    process.onChange(() => {
+      if (process.state === 'crashed') end()
+      else if (process.isCut) close(weather.timeoutMs)
+    }),
+    process.onBreak(() => close(0)),
+  ]
   const stop = start({
     event: (event) => carry(() => sink.event(event)),
     ended: (reason) => carry(() => finish(() => sink.ended(reason))),
@@ -103,9 +107,9 @@ function follow<T>(
     else clock.after(arrivesMs - clock.now(), deliver)
   }
 
-  /** Whoever is cut off notices that nothing comes any more, and has to list again. */
-  function close(): void {
-    clock.after(weather.timeoutMs, () => process.pass(() => isOver || finish(() => sink.ended('closed'))))
+  /** Whoever is cut off notices after a while that nothing comes any more, and has to list again. */
+  function close(noticedMs: number): void {
+    clock.after(noticedMs, () => process.pass(() => isOver || finish(() => sink.ended('closed'))))
     stop()
   }
 
@@ -116,7 +120,7 @@ function follow<T>(
 
   function end(): void {
     isOver = true
-    forget()
+    for (const forget of forgets) forget()
     stop()
   }
 

@@ -12,6 +12,7 @@ export class Process {
   #isCut = false
   #held: (() => void)[] = []
   readonly #changed = new Set<() => void>()
+  readonly #broken = new Set<() => void>()
 
   constructor(name: string) {
     this.name = name
@@ -64,6 +65,16 @@ export class Process {
   mend(): void {
     this.#isCut = false
     this.#tell()
+  }
+
+  /** Its connections are closed, as by a server that starts anew: watches end, what they had under way is lost. */
+  break(): void {
+    for (const hear of [...this.#broken]) hear()
+  }
+
+  onBreak(hear: () => void): Cancel {
+    this.#broken.add(hear)
+    return () => void this.#broken.delete(hear)
   }
 
   /** Hears whenever its state or its line changed. */

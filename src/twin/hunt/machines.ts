@@ -1,0 +1,22 @@
+import { hasEnded } from '../../control/gangs.ts'
+import type { Twin } from '../twin.ts'
+
+/** What nobody wants any more and its agent should have ended, on nodes whose agents are heard. */
+export async function unwantedOn(twin: Twin): Promise<string[]> {
+  const pods = (await twin.store.list('Pod')).items
+  const wanted = new Set(pods.flatMap((pod) => (hasEnded(pod) ? [] : [pod.metadata.uid])))
+  const heard = [...twin.nodes].filter(([, { process }]) => process.isHeard)
+  const running = heard.flatMap(([node, { machine }]) =>
+    [...machine.pods.values()].flatMap(({ uid, end, place }) =>
+      end !== undefined || wanted.has(uid) ? [] : [`${place.name} runs on ${node}, and its pod has ended`],
+    ),
+  )
+  const names = new Set(heard.map(([node]) => node))
+  const nowMs = twin.clock.now()
+  const leaving = pods.flatMap(({ metadata: { name, deletionTimestamp, deletionGracePeriodSeconds = 0 }, spec }) => {
+    if (deletionTimestamp === undefined || !names.has(spec.nodeName ?? '')) return []
+    const isOverdue = nowMs > Date.parse(deletionTimestamp) + deletionGracePeriodSeconds * 1000
+    return isOverdue ? [`pod ${name} was deleted, and is there`] : []
+  })
+  return [...running, ...leaving]
+}

@@ -1,0 +1,157 @@
+import {
+  attemptOf,
+  evictionNow,
+  hasEnded,
+  holdNow,
+  isLive,
+  type ReportStatus,
+  resizeNow,
+  seatsNow,
+  stopIsAsked,
+} from '../../control/gangs.ts'
+import { recoveryOf } from '../../control/recovery/record.ts'
+import { isFinished, stopAskedAt } from '../../control/training/job.ts'
+import { conditionOf } from '../../model/conditions.ts'
+import { durationMs } from '../../model/duration.ts'
+import type { Gang } from '../../model/kinds/gang.ts'
+import type { Lease, Node, Pod } from '../../model/kinds/kubernetes.ts'
+import type { Report } from '../../model/kinds/report.ts'
+import type { TrainingJob } from '../../model/kinds/training-job.ts'
+import { label } from '../../model/names.ts'
+import type { Entry } from '../../store/history.ts'
+import type { Invariant } from './contract.ts'
+import { Lasting } from './lasting.ts'
+import { keyOf } from './seats.ts'
+
+/** Retries, slow lines and the pauses that a lease outlives all fit in. */
+const promptMs = 120_000
+const lookEveryMs = 10_000
+
+/**
+ * What is due is done, within two minutes in which one leader led: nothing waits for somebody to look again. Of what only
+ * a leader can do; looked at with its renewals.
+ */
+export class Prompt implements Invariant {
+  readonly name = 'prompt'
+  readonly #gangs = new Map<string, Gang>()
+  readonly #jobs = new Map<string, TrainingJob>()
+  readonly #pods = new Map<string, Pod>()
+  readonly #nodes = new Map<string, Node>()
+  /** By pod. */
+  readonly #reports = new Map<string, ReportStatus>()
+  /** By gang, its present request for a checkpoint, and since when it stands. */
+  readonly #asked = new Map<string, { text: string; sinceMs: number }>()
+  readonly #lasting = new Lasting()
+  #lease: { holder: string; writtenMs: number } | undefined
+  #lookedMs = 0
+
+  check({ kind, type, object }: Entry, nowMs: number): string | undefined {
+    if (kind === 'Lease') return this.#seeLease(object as Lease, nowMs)
+    if (kind === 'Report') this.#seeReport(object as Report, type === 'DELETED')
+    const known =
+      kind === 'Gang' ? this.#gangs : kind === 'Pod' ? this.#pods : kind === 'Node' ? this.#nodes : undefined
+    const all = (kind === 'TrainingJob' ? this.#jobs : known) as Map<string, unknown> | undefined
+    if (type === 'DELETED') all?.delete(keyOf(object))
+    else all?.set(keyOf(object), object)
+    if (kind === 'Gang') this.#seeRequest(object as Gang, nowMs)
+    return undefined
+  }
+
+  #seeReport({ spec, status }: Report, isGone: boolean): void {
+    const uid = spec.pod?.uid
+    if (uid === undefined) return
+    if (isGone || status === undefined) this.#reports.delete(uid)
+    else this.#reports.set(uid, status)
+  }
+
+  #seeRequest(gang: Gang, nowMs: number): void {
+    const key = gang.metadata.uid ?? ''
+    const text = `${gang.spec.attempt} ${JSON.stringify(gang.spec.checkpointRequest)}`
+    if (this.#asked.get(key)?.text !== text) this.#asked.set(key, { text, sinceMs: nowMs })
+  }
+
+  #seeLease({ spec }: Lease, nowMs: number): string | undefined {
+    const { holderIdentity: holder = '', leaseTransitions = 0, leaseDurationSeconds = 0 } = spec ?? {}
+    const term = `${holder} ${leaseTransitions}`
+    const last = this.#lease
+    this.#lease = { holder: term, writtenMs: nowMs }
+    if (last?.holder !== term || nowMs - last.writtenMs > leaseDurationSeconds * 1000) this.#lasting.clear()
+    if (nowMs - this.#lookedMs < lookEveryMs) return undefined
+    this.#lookedMs = nowMs
+    const late = this.#lasting.over(this.#due(nowMs), nowMs, promptMs)
+    return late === undefined ? undefined : `for ${promptMs / 1000} s ${late}`
+  }
+
+  *#due(nowMs: number): Generator<string> {
+    const podsOf = new Map<string, Pod[]>()
+    for (const pod of this.#pods.values()) {
+      const key = `${pod.metadata.namespace ?? ''}/${pod.metadata.labels?.[label.gang] ?? ''}`
+      const pods = podsOf.get(key)
+      if (pods === undefined) podsOf.set(key, [pod])
+      else pods.push(pod)
+      if (isLive(pod) && this.#isSilent(pod.spec.nodeName)) yield `pod ${keyOf(pod)} lives on a node that is silent`
+    }
+    for (const [key, gang] of this.#gangs) {
+      const pods = podsOf.get(key) ?? []
+      const job = gang.metadata.labels?.[label.job] === undefined ? undefined : this.#jobs.get(key)
+      yield* this.#dueOfGang(key, gang, pods)
+      if (job !== undefined) yield* this.#dueOfJob(key, gang, job, pods, nowMs)
+    }
+  }
+
+  #isSilent(node = ''): boolean {
+    return conditionOf(this.#nodes.get(node)?.status?.conditions, 'Ready')?.status === 'Unknown'
+  }
+
+  *#dueOfGang(key: string, gang: Gang, pods: readonly Pod[]): Generator<string> {
+    for (const { gang: victim, attempt } of holdNow(gang)?.victims ?? []) {
+      const other = this.#gangs.get(victim)
+      const sits = other !== undefined && !other.spec.suspend && seatsNow(other)?.attempt === attempt
+      if (sits && evictionNow(other) === undefined) yield `gang ${victim} is not asked to leave for gang ${key}`
+    }
+    for (const pod of pods) {
+      const isToEnd = attemptOf(pod) < gang.spec.attempt && isLive(pod) && pod.metadata.deletionTimestamp === undefined
+      if (isToEnd && this.#reportOf(pod)?.ended === undefined)
+        yield `pod ${keyOf(pod)} runs, and its gang is at attempt ${gang.spec.attempt}`
+    }
+    if (gang.spec.suspend) return
+    const byName = new Map(pods.map((pod) => [pod.metadata.name, pod]))
+    for (const { pod } of seatsNow(gang)?.members ?? [])
+      if (byName.get(pod)?.spec.nodeName === undefined) yield `member ${pod} of gang ${key} has a seat and no pod on it`
+  }
+
+  #reportOf(pod: Pod): ReportStatus | undefined {
+    return this.#reports.get(pod.metadata.uid ?? '')
+  }
+
+  *#dueOfJob(key: string, gang: Gang, job: TrainingJob, pods: readonly Pod[], nowMs: number): Generator<string> {
+    const { attempt, suspend } = gang.spec
+    const present = pods.filter((pod) => attemptOf(pod) === attempt)
+    const goesOn = present.filter((pod) => isLive(pod) && pod.metadata.deletionTimestamp === undefined)
+    const isOver = isFinished(job)
+    if (isOver && (!suspend || goesOn.length > 0))
+      yield `job ${key} has ended, and gang ${key} still wants or holds seats`
+    if (isOver || recoveryOf(gang).failed !== undefined) return
+    if (job.spec.suspend && !suspend && !stopIsAsked(gang)) yield `job ${key} is suspended, and not asked to stop`
+    const askedMs = Date.parse(gang.metadata.annotations?.[stopAskedAt] ?? '')
+    const graceMs = job.spec.terminationGracePeriodSeconds * 1000
+    if ((suspend || stopIsAsked(gang)) && !(nowMs - askedMs < graceMs) && goesOn.length > 0)
+      yield `job ${key} is to stop, and its pods are not told to end`
+    const isStopped = suspend || stopIsAsked(gang) || evictionNow(gang) !== undefined || resizeNow(gang) !== undefined
+    if (isStopped || seatsNow(gang) === undefined) return
+    const failed = present.find((pod) => pod.status?.phase === 'Failed')
+    if (failed !== undefined) yield `pod ${keyOf(failed)} has failed, and attempt ${attempt} goes on`
+    const hung = goesOn.find((pod) => !hasEnded(pod) && this.#reportOf(pod)?.hungSinceMs !== undefined)
+    if (hung !== undefined) yield `pod ${keyOf(hung)} hangs, and attempt ${attempt} goes on`
+    if (this.#isCheckpointDue(gang, job, present, nowMs)) yield `job ${key} is not asked for the checkpoint that is due`
+  }
+
+  /** It tells steps, has come to the step of its last request, and its interval is over since then. */
+  #isCheckpointDue(gang: Gang, { spec }: TrainingJob, pods: readonly Pod[], nowMs: number): boolean {
+    const { interval } = spec.checkpoint
+    if (interval === undefined || interval === 'auto' || pods.some(hasEnded)) return false
+    const step = Math.max(...pods.map((pod) => this.#reportOf(pod)?.step ?? -1))
+    const { sinceMs = nowMs } = this.#asked.get(gang.metadata.uid ?? '') ?? {}
+    return step >= (gang.spec.checkpointRequest?.step ?? 0) && nowMs - sinceMs > durationMs(interval)
+  }
+}
