@@ -28,7 +28,7 @@ interface Wishes {
 }
 
 const wishes = read(process.argv.slice(2))
-if (wishes.log !== undefined) tell(await play(wishes.log, { onLine: (line) => console.log(line) }))
+if (wishes.log !== undefined) tell(await play(wishes.log, { isTraced: true, onLine: (line) => console.log(line) }))
 else process.exitCode = await hunt(wishes)
 
 function read(args: string[]): Wishes {
@@ -77,8 +77,8 @@ async function hunt({ minutes, seeds, from, isTwice }: Wishes): Promise<number> 
     isOver = true
   })
   for (let seed = from; seed < from + seeds && performance.now() < untilMs && !isOver; seed++) {
-    const played = await play(seed)
-    const again = isTwice ? await play(seed) : played
+    const played = await play(seed, { isTraced: isTwice })
+    const again = isTwice ? await play(seed, { isTraced: true }) : played
     sums.histories++
     sums.writes += played.writes
     sums.faults += played.faults

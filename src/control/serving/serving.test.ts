@@ -303,3 +303,16 @@ test('more urgent work takes no more replicas than the disruption budget lets go
     'none is left',
   )
 })
+
+test('a replica whose node is lost again and again starts again each time, after a rest', async () => {
+  world.control()
+  await serve({ minReplicas: 1 })
+  for (const attempt of [1, 2, 3]) {
+    const name = `-server-0-${attempt}`
+    const running = async () => (await pods()).find((pod) => pod.metadata.name.endsWith(name))
+    await world.until(async () => (await running())?.spec.nodeName !== undefined, `attempt ${attempt} runs`)
+    // As node health writes it: nobody saw when it ended.
+    const status = { phase: 'Failed', reason: 'NodeLost', message: 'its node was lost' }
+    await world.store.patch('Pod', refOf((await running()) as Pod), { status }, { status: true })
+  }
+})

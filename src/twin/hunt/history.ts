@@ -9,6 +9,8 @@ import type { Performance } from '../work/workload.ts'
 
 /** What happens in one history, all of it: a function of the seed. */
 export interface History {
+  /** Left out: the twin's own. */
+  startMs?: number
   nodes: NodeDescription[]
   queues: Queue[]
   /** Control planes that stand by. */
@@ -39,7 +41,18 @@ export type Fault = { atMs: number; forMs: number } & (
   /** Between its last look at its lease and its n-th write: that goes out when it wakes. */
   | { kind: 'pause control at write'; writes: number }
   | { kind: 'crash agent at write'; node: string; writes: number; point: 'before' | 'after' }
-  | { kind: 'crash agent' | 'pause agent' | 'cut agent' | 'break agent' | 'lose node' | 'slow node'; node: string }
+  | {
+      kind:
+        | 'crash agent'
+        | 'pause agent'
+        | 'cut agent'
+        | 'break agent'
+        | 'lose node'
+        | 'lose rack'
+        | 'cut rack'
+        | 'slow node'
+      node: string
+    }
   | { kind: 'kill rank' | 'hang rank' | 'fail rank'; pick: number }
   | { kind: 'crash ledger' | 'pause ledger' | 'cut ledger' | 'break ledger' }
   /** An object of storage is not what was written. */
@@ -57,20 +70,22 @@ export function drawHistory(random: Random): History {
   const safetyMs = 1000 * fleet.int(300, 1500)
   const fencing = fleet.chance(0.7)
   const isSlow = fencing && line.chance(0.2)
-  const ledgerEveryMs = line.one([0, 30_000, 30_000, 30_000])
+  const ledgerEveryMs = line.one([0, 30_000, 30_000, 30_000, 30_000])
   return {
+    // Hours begin and end within histories.
+    startMs: dayMs + line.int(0, 3_600_000),
     nodes,
     queues,
     standbys: fleet.one([0, 1, 1, 2]),
     leaseSeconds: fleet.one([4, 15, 15]),
     fencing,
     ...(ledgerEveryMs === 0 ? {} : { ledgerEveryMs }),
-    history: fleet.one([40, 200, 10_000]),
+    history: fleet.one([10, 100, 10_000]),
     delay: isSlow
       ? { chance: line.one([0.01, 0.05]), msMax: slowMs }
       : line.chance(0.5)
         ? { chance: 0, msMax: 0 }
-        : { chance: line.one([0.02, 0.2, 1]), msMax: line.one([5, 50, 2000]) },
+        : { chance: line.one([0.02, 0.2, 1]), msMax: line.one([5, 50, 1000]) },
     arrivals: drawArrivals(drawFrom(random.split('work')), queues, nodes, safetyMs),
     faults: drawFaults(drawFrom(random.split('faults')), nodes, safetyMs, fencing),
     safetyMs,
@@ -79,6 +94,9 @@ export function drawHistory(random: Random): History {
 
 /** Longer than a lease: what a leader sent arrives when another leads. Only fences keep it out. */
 const slowMs = 15_000
+
+/** 2026-01-01. */
+const dayMs = 1_767_225_600_000
 
 function nodeNamed(name: string, draw: Draw): NodeDescription {
   return {
@@ -166,7 +184,11 @@ function drawArrivals(
         ...(draw.chance(0.1) && queues.length === 0 ? { preemptible: false } : {}),
         maxRestarts: 1000,
         progressDeadlineSeconds: draw.one([60, 600]),
-        checkpoint: { interval: draw.one(['30s', '120s', 'auto']), ranks: draw.one(['first', 'all']) },
+        checkpoint: {
+          interval: draw.one(['30s', '120s', 'auto']),
+          ranks: draw.one(['first', 'all']),
+          keep: draw.one([1, 2, 4]),
+        },
         ...(draw.chance(0.2) ? { topology: { preferred: 'rack' } } : {}),
       },
     })
@@ -175,12 +197,12 @@ function drawArrivals(
 }
 
 function drawPerformance(draw: Draw): Performance {
-  const stepMs = draw.one([500, 2000, 10_000])
+  const stepMs = draw.one([500, 2000, 6_000])
   return {
     prepareMs: draw.int(0, 5000),
     restoreMs: draw.int(0, 5000),
     training: {
-      steps: draw.int(10, 200),
+      steps: draw.int(10, 120),
       stepMs,
       initMs: draw.int(0, 10_000),
       stallMs: draw.int(0, 3000),
@@ -188,6 +210,7 @@ function drawPerformance(draw: Draw): Performance {
       checkpointBytes: 1e9,
       progress: 'all',
       peerLostMs: draw.one([500, 10_000]),
+      stopMs: draw.one([0, 0, 10_000, 60_000]),
     },
     replica: {
       loadMs: draw.int(0, 20_000),
@@ -228,6 +251,8 @@ const ofNode = [
   'cut agent',
   'break agent',
   'lose node',
+  'lose rack',
+  'cut rack',
   'slow node',
   'cordon node',
 ] as const

@@ -1,7 +1,8 @@
-import type { PodPlace } from '../../agent/contract.ts'
+import type { NodeDescription, PodPlace } from '../../agent/contract.ts'
 import type { SimulatedPod } from '../../agent/simulated/machine.ts'
 import { seededRandom } from '../../base/random.ts'
 import { isLive } from '../../control/gangs.ts'
+import { label } from '../../model/names.ts'
 import { Invariants, type Violation } from '../invariants/invariants.ts'
 import { Lasting } from '../invariants/lasting.ts'
 import { fairWeather, type Weather } from '../kernel/line.ts'
@@ -20,7 +21,7 @@ export interface Played {
   /** Leaders that there were. */
   leaders: number
   virtualMs: number
-  /** Of every write, in order: two runs of one seed have the same. */
+  /** Of every write, in order: two runs of one seed have the same. Empty where they are not traced. */
   hash: string
   /** The last lines that the factory logged. */
   log: readonly string[]
@@ -29,6 +30,8 @@ export interface Played {
 }
 
 export interface PlayOptions {
+  /** Whether its writes are hashed. */
+  isTraced?: boolean
   /** Hears each line as it is logged or written. */
   onLine?(line: string): void
   history?: History
@@ -72,12 +75,13 @@ class Play {
     this.#seed = seed
     this.#history = history
     this.#options = options
-    const { fencing, leaseSeconds } = history
-    this.#invariants = new Invariants({ fencing })
+    const { fencing, leaseSeconds, delay } = history
+    this.#invariants = new Invariants({ fencing, lateMs: 2 * delay.msMax })
     this.#twin = new Twin({
       seed,
       fencing,
       leaseSeconds,
+      ...(history.startMs === undefined ? {} : { startMs: history.startMs }),
       ...(history.ledgerEveryMs === undefined ? {} : { ledgerEveryMs: history.ledgerEveryMs }),
       history: history.history,
       weather: this.#weather(),
@@ -85,7 +89,8 @@ class Play {
       onEntry: (entry, by) => {
         this.#writes++
         const atMs = this.#twin.clock.now()
-        this.#hash.add(`${atMs} ${entry.kind} ${entry.key} ${entry.type} ${JSON.stringify(entry.object)}`)
+        if (options.isTraced === true)
+          this.#hash.add(`${atMs} ${entry.kind} ${entry.key} ${entry.type} ${JSON.stringify(entry.object)}`)
         this.#invariants.see(entry, atMs, by)
         if (this.#options.onLine !== undefined) this.#say(`${entry.type} ${entry.kind}${entry.key} ${entry.revision}`)
       },
@@ -126,7 +131,7 @@ class Play {
       faults: faults.length,
       leaders: this.#leaders,
       virtualMs: twin.clock.now() - startMs,
-      hash: this.#hash.digest(),
+      hash: this.#options.isTraced === true ? this.#hash.digest() : '',
       log: this.#log,
       state: isBroken() ? await this.#state() : [],
     }
@@ -214,7 +219,17 @@ class Play {
     else if (kind === 'suspend job') void this.#suspendJob(fault.pick, forMs)
     else if (kind === 'evict pod') void this.#evictPod(fault.pick)
     else if (kind === 'cordon node') void this.#cordon(fault.node, forMs)
+    else if (kind === 'lose rack' || kind === 'cut rack')
+      for (const node of this.#rackOf(fault.node))
+        this.#strikeNode(kind === 'lose rack' ? 'lose node' : 'cut agent', node, forMs)
     else if ('node' in fault) this.#strikeNode(fault.kind, fault.node, forMs)
+  }
+
+  #rackOf(name: string): string[] {
+    const rackOf = ({ labels }: NodeDescription) => labels[label.rack]
+    const { description } = this.#twin.member(name)
+    const all = [...this.#twin.nodes.values()].map((member) => member.description)
+    return all.filter((other) => rackOf(other) === rackOf(description)).map((other) => other.name)
   }
 
   #strikeProcess(how: 'pause' | 'cut', process: Process | undefined, forMs: number): void {

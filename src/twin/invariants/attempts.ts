@@ -1,6 +1,8 @@
-import { evictionNow, resizeNow, seatsNow, stopIsAsked } from '../../control/gangs.ts'
+import { evictionNow, isLeaving, isLive, resizeNow, seatsNow, stopIsAsked } from '../../control/gangs.ts'
 import { recoveryOf } from '../../control/recovery/record.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
+import type { Pod } from '../../model/kinds/kubernetes.ts'
+import type { Report } from '../../model/kinds/report.ts'
 import { label } from '../../model/names.ts'
 import type { Entry } from '../../store/history.ts'
 import type { Invariant } from './contract.ts'
@@ -19,8 +21,21 @@ export class Attempts implements Invariant {
   readonly name = 'attempts'
   readonly #gangs = new Map<string, Gang>()
   readonly #raisedMs = new Map<string, number[]>()
+  readonly #pods = new Map<string, Pod>()
+  /** Pods whose end, hang or damaged checkpoint was reported. */
+  readonly #ill = new Set<string>()
+  /** By pod, since when it is bound. */
+  readonly #boundMs = new Map<string, number>()
+  readonly #lateMs: number
+
+  /** `lateMs`: so long after it was sent a write may arrive. */
+  constructor(lateMs: number) {
+    this.#lateMs = lateMs
+  }
 
   check({ kind, type, object }: Entry, nowMs: number): string | undefined {
+    if (kind === 'Pod') this.#seePod(object as Pod, type === 'DELETED', nowMs)
+    if (kind === 'Report') this.#seeReport(object as Report)
     if (kind !== 'Gang') return undefined
     const gang = object as Gang
     const key = gang.metadata.uid ?? ''
@@ -32,9 +47,42 @@ export class Attempts implements Invariant {
     }
     this.#gangs.set(key, gang)
     if (before === undefined) return undefined
-    const wrong = gang.metadata.labels?.[label.job] === undefined ? undefined : wrongBetween(before, gang)
+    const isOfJob = gang.metadata.labels?.[label.job] !== undefined
+    const wrong = isOfJob ? (wrongBetween(before, gang) ?? this.#wrongFor(before, gang, nowMs)) : undefined
     if (wrong !== undefined) return `gang ${keyOf(gang)} ${wrong}`
     return gang.spec.attempt > before.spec.attempt ? this.#tooOften(gang, nowMs) : undefined
+  }
+
+  #seePod(pod: Pod, isGone: boolean, nowMs: number): void {
+    const key = keyOf(pod)
+    if (isGone) this.#pods.delete(key)
+    else this.#pods.set(key, pod)
+    if (isGone) this.#boundMs.delete(key)
+    else if (pod.spec.nodeName !== undefined && !this.#boundMs.has(key)) this.#boundMs.set(key, nowMs)
+  }
+
+  #seeReport({ spec, status }: Report): void {
+    const { ended, hungSinceMs, damaged } = status ?? {}
+    if (ended !== undefined || hungSinceMs !== undefined || damaged !== undefined) this.#ill.add(spec.pod?.uid ?? '')
+  }
+
+  /** A restart has a cause among the members; and who stopped stands in line again when all have. */
+  #wrongFor(before: Gang, now: Gang, nowMs: number): string | undefined {
+    const from = before.spec.attempt
+    const members = (seatsNow(before)?.members ?? []).map(({ pod }) => `${before.metadata.namespace ?? ''}/${pod}`)
+    const pods = members.map((name) => this.#pods.get(name))
+    if (recoveryOf(now).restarts > recoveryOf(before).restarts) {
+      const isWell = (pod: Pod | undefined) =>
+        pod !== undefined && isLive(pod) && !isLeaving(pod) && !this.#ill.has(pod.metadata.uid ?? '')
+      if (pods.every(isWell)) return `counts a restart of attempt ${from}, and nothing ails its members`
+      const leaving = pods.find((pod) => pod !== undefined && isLeaving(pod) && nowMs - leavingMs(pod) > knownMs)
+      if (leaving !== undefined) return `counts a restart, and ${keyOf(leaving)} was asked to leave`
+    }
+    if (now.spec.attempt === from || !before.spec.suspend) return undefined
+    const still = [...this.#pods.values()].find(
+      (pod) => isOf(pod, before) && isLive(pod) && nowMs - (this.#boundMs.get(keyOf(pod)) ?? nowMs) > this.#lateMs,
+    )
+    return still === undefined ? undefined : `stands in line again, and ${keyOf(still)} still runs`
   }
 
   #tooOften(gang: Gang, nowMs: number): string | undefined {
@@ -45,6 +93,17 @@ export class Attempts implements Invariant {
     if (!isReplica || raised.length <= raisesMax) return undefined
     return `gang ${keyOf(gang)} started ${raised.length} times within ${windowMs / 1000} s`
   }
+}
+
+/** What was only just asked may not be known yet. */
+const knownMs = 20_000
+
+function leavingMs({ metadata }: Pod): number {
+  return Date.parse(metadata.deletionTimestamp ?? '')
+}
+
+function isOf({ metadata }: Pod, gang: Gang): boolean {
+  return metadata.labels?.[label.gang] === gang.metadata.name && metadata.namespace === gang.metadata.namespace
 }
 
 function wrongBetween(before: Gang, now: Gang): string | undefined {

@@ -1,7 +1,9 @@
 import type { Gang } from '../../model/kinds/gang.ts'
+import type { Lease } from '../../model/kinds/kubernetes.ts'
 import type { Entry } from '../../store/history.ts'
 import type { Invariant } from './contract.ts'
 import { keyOf } from './seats.ts'
+import { Terms } from './terms.ts'
 
 /**
  * Nobody is asked to leave but for a gang that holds what it frees and still wants it, and whoever is not preemptible is
@@ -11,8 +13,10 @@ export class Evictions implements Invariant {
   readonly name = 'evictions'
   readonly #gangs = new Map<string, Gang>()
   readonly #suspendedMs = new Map<string, number>()
+  readonly #terms = new Terms()
 
-  check({ kind, type, object }: Entry, nowMs: number): string | undefined {
+  check({ kind, type, object }: Entry, nowMs: number, by: string | undefined): string | undefined {
+    if (kind === 'Lease') this.#terms.see(object as Lease, nowMs)
     if (kind !== 'Gang') return undefined
     const gang = object as Gang
     const key = keyOf(gang)
@@ -28,7 +32,8 @@ export class Evictions implements Invariant {
     if (eviction === undefined || eviction.at === before?.status?.eviction?.at) return undefined
     if (!gang.spec.preemptible) return `gang ${key} is not preemptible and was asked to leave for ${eviction.by}`
     const suspendedMs = this.#suspendedMs.get(eviction.by) ?? nowMs
-    if (nowMs - suspendedMs > 60_000) return `gang ${key} was asked to leave for ${eviction.by}, which is suspended`
+    if (this.#terms.knew(by, suspendedMs, nowMs))
+      return `gang ${key} was asked to leave for ${eviction.by}, which is suspended`
     const hold = this.#gangs.get(eviction.by)?.status?.hold
     const isNamed = hold?.victims.some((victim) => victim.gang === key && victim.attempt === eviction.attempt) === true
     return isNamed ? undefined : `gang ${key} was asked to leave for ${eviction.by}, which holds nothing of it`

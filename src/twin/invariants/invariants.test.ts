@@ -205,3 +205,82 @@ test('a service counts no replica that was never ready', () => {
     'services: service default/s says that 1 replicas are ready, and 0 ever were',
   ])
 })
+
+test('a pod that has ended stays so, where it was bound', () => {
+  const pod = (phase: string, nodeName = 'n'): Write => [
+    'Pod',
+    { metadata: { name: 'a-0', namespace: 'default', uid: 'p' }, spec: { nodeName }, status: { phase } },
+  ]
+  const of = (...writes: Write[]) => broken(told(...writes)).filter((line) => line.startsWith('pods'))
+  expect(of(pod('Running'), pod('Failed'))).toEqual([])
+  expect(of(pod('Failed'), pod('Running'))).toEqual(['pods: pod default/a-0 was Failed and is Running'])
+  expect(of(pod('Running'), pod('Running', 'm'))).toEqual(['pods: pod default/a-0 was bound to n and is on m'])
+})
+
+/** One leader that renews its lease every five seconds, from before to after. */
+function led(forMs: number, ...writes: Write[]): string[] {
+  const renewals = Array.from(
+    { length: forMs / 5000 },
+    (_, index): Write => ['Lease', lease('control-0', 1), index * 5000],
+  )
+  const all = told(['Lease', lease('control-0', 1)], ...writes, ...renewals)
+  return broken(all).filter((line) => line.startsWith('prompt'))
+}
+
+test('what is due is done while a leader leads: victims are asked, what failed starts again, what is to stop is ended', () => {
+  const victim = ofJob({}, { seats: seats('a-0') })
+  const hold = { attempt: 1, members: [], victims: [{ gang: 'default/a', uid: 'a', attempt: 1 }] }
+  const waits: Write = ['Gang', gang('b', {}, { hold })]
+  const labels = { 'millwright.dev/gang': 'a', 'millwright.dev/attempt': '1' }
+  const pod = (phase: string): Write => [
+    'Pod',
+    { metadata: { name: 'a-0', namespace: 'default', uid: 'p', labels }, spec: { nodeName: 'n' }, status: { phase } },
+  ]
+  const sits: Write[] = [['Gang', victim], pod('Running')]
+  expect(led(300_000, ...sits)).toEqual([])
+  expect(led(100_000, ...sits, waits)).toEqual([])
+  expect(led(300_000, ...sits, waits)).toEqual(
+    expect.arrayContaining(['prompt: for 120 s gang default/a is not asked to leave for gang default/b']),
+  )
+  const job = (spec: object): Write => [
+    'TrainingJob',
+    {
+      metadata: { name: 'a', namespace: 'default' },
+      spec: { checkpoint: {}, terminationGracePeriodSeconds: 30, ...spec },
+    },
+  ]
+  expect(led(300_000, ...sits, job({}))).toEqual([])
+  expect(led(300_000, ...sits, job({}), pod('Failed'))[0]).toBe(
+    'prompt: for 120 s pod default/a-0 has failed, and attempt 1 goes on',
+  )
+  expect(led(300_000, ...sits, job({ suspend: true }))[0]).toBe(
+    'prompt: for 120 s job default/a is suspended, and not asked to stop',
+  )
+  const stops = ofJob({ suspend: true }, { seats: seats('a-0') })
+  expect(led(300_000, pod('Running'), job({}), ['Gang', stops])[0]).toBe(
+    'prompt: for 120 s job default/a is to stop, and its pods are not told to end',
+  )
+  expect(led(300_000, ['Gang', ofJob({ attempt: 2 }, {})], pod('Running'))[0]).toBe(
+    'prompt: for 120 s pod default/a-0 runs, and its gang is at attempt 2',
+  )
+})
+
+test('who leads no more, or was silent, is not waited for', () => {
+  const failed: Write[] = [
+    ['Gang', ofJob({ attempt: 2 }, {})],
+    [
+      'Pod',
+      {
+        metadata: {
+          name: 'a-0',
+          namespace: 'default',
+          labels: { 'millwright.dev/gang': 'a', 'millwright.dev/attempt': '1' },
+        },
+        spec: { nodeName: 'n' },
+      },
+    ],
+  ]
+  const leads = (atMs: number, epoch: number): Write => ['Lease', lease(`control-${epoch}`, epoch), atMs]
+  const terms = Array.from({ length: 60 }, (_, index) => leads(index * 10_000, 1 + Math.floor(index / 10)))
+  expect(broken(told(...failed, ...terms)).filter((line) => line.startsWith('prompt'))).toEqual([])
+})

@@ -27,15 +27,15 @@ export class Invariants {
   readonly #leaders: Leaders
   readonly #all: readonly Invariant[]
 
-  /** `fencing`: whether the store checks the fences of writes. */
-  constructor({ fencing }: { fencing: boolean } = { fencing: true }) {
+  /** `fencing`: whether the store checks the fences of writes; `lateMs`: so long after it was sent one may arrive. */
+  constructor({ fencing = true, lateMs = 0 }: { fencing?: boolean; lateMs?: number } = {}) {
     this.#leaders = new Leaders(fencing)
     this.#all = [
-      new Seats(),
+      new Seats(lateMs),
       new Pods(),
       this.#leaders,
       this.#checkpoints,
-      new Attempts(),
+      new Attempts(lateMs),
       new Evictions(),
       new Grace(),
       new Services(),

@@ -17,7 +17,7 @@ import type { Gang } from '../../model/kinds/gang.ts'
 import type { Lease, Node, Pod } from '../../model/kinds/kubernetes.ts'
 import type { Report } from '../../model/kinds/report.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
-import { label } from '../../model/names.ts'
+import { annotation, cpuSlot, label } from '../../model/names.ts'
 import type { Entry } from '../../store/history.ts'
 import type { Invariant } from './contract.ts'
 import { Lasting } from './lasting.ts'
@@ -37,6 +37,7 @@ export class Prompt implements Invariant {
   readonly #jobs = new Map<string, TrainingJob>()
   readonly #pods = new Map<string, Pod>()
   readonly #nodes = new Map<string, Node>()
+  readonly #queues = new Set<string>()
   /** By pod. */
   readonly #reports = new Map<string, ReportStatus>()
   /** By gang, its present request for a checkpoint, and since when it stands. */
@@ -53,6 +54,7 @@ export class Prompt implements Invariant {
     const all = (kind === 'TrainingJob' ? this.#jobs : known) as Map<string, unknown> | undefined
     if (type === 'DELETED') all?.delete(keyOf(object))
     else all?.set(keyOf(object), object)
+    if (kind === 'Queue') this.#queues.add(keyOf(object))
     if (kind === 'Gang') this.#seeRequest(object as Gang, nowMs)
     return undefined
   }
@@ -91,16 +93,50 @@ export class Prompt implements Invariant {
       else pods.push(pod)
       if (isLive(pod) && this.#isSilent(pod.spec.nodeName)) yield `pod ${keyOf(pod)} lives on a node that is silent`
     }
+    yield* this.#dueOfLine()
     for (const [key, gang] of this.#gangs) {
       const pods = podsOf.get(key) ?? []
+      if (gang.metadata.labels?.[label.service] !== undefined) yield* this.#dueOfReplica(key, gang, pods)
       const job = gang.metadata.labels?.[label.job] === undefined ? undefined : this.#jobs.get(key)
       yield* this.#dueOfGang(key, gang, pods)
       if (job !== undefined) yield* this.#dueOfJob(key, gang, job, pods, nowMs)
     }
   }
 
+  /** Where nobody owns a part of the fleet and nothing is kept: who waits alone, and fits by number, sits. */
+  *#dueOfLine(): Generator<string> {
+    const gangs = [...this.#gangs].filter(([, { spec }]) => !spec.suspend)
+    const waiting = gangs.filter(([, gang]) => seatsNow(gang) === undefined)
+    const [only] = waiting
+    if (only === undefined || waiting.length > 1 || this.#queues.size > 1) return
+    const [key, gang] = only
+    if (gangs.some(([, { status }]) => status?.hold !== undefined || status?.resize !== undefined)) return
+    if (gangs.some(([, other]) => evictionNow(other) !== undefined)) return
+    const used = new Set<string>()
+    for (const [, other] of gangs)
+      for (const { node, devices } of seatsNow(other)?.members ?? [])
+        for (const { id } of devices) used.add(`${node} ${id}`)
+    for (const pod of this.#pods.values())
+      if (isLive(pod)) for (const id of devicesOf(pod)) used.add(`${pod.spec.nodeName} ${id}`)
+    let free = -used.size
+    for (const { metadata, spec, status } of this.#nodes.values()) {
+      const isOpen = spec?.unschedulable !== true && !this.#isSilent(metadata.name)
+      if (!isOpen) return
+      free += Number(status?.allocatable?.[cpuSlot] ?? 0)
+    }
+    const asks = gang.spec.groups.reduce((sum, { min }) => sum + min, 0)
+    if (gang.spec.groups.every(({ accelerators }) => isOneSlot(accelerators)) && asks <= free)
+      yield `gang ${key} waits alone for ${asks} slots, and ${free} are free`
+  }
+
+  *#dueOfReplica(key: string, gang: Gang, pods: readonly Pod[]): Generator<string> {
+    if (gang.spec.suspend || evictionNow(gang) !== undefined) return
+    const ended = pods.find((pod) => attemptOf(pod) === gang.spec.attempt && hasEnded(pod))
+    if (ended !== undefined) yield `pod ${keyOf(ended)} has ended, and replica ${key} does not start again`
+  }
+
   #isSilent(node = ''): boolean {
-    return conditionOf(this.#nodes.get(node)?.status?.conditions, 'Ready')?.status === 'Unknown'
+    return conditionOf(this.#nodes.get(`/${node}`)?.status?.conditions, 'Ready')?.status === 'Unknown'
   }
 
   *#dueOfGang(key: string, gang: Gang, pods: readonly Pod[]): Generator<string> {
@@ -154,4 +190,13 @@ export class Prompt implements Invariant {
     const { sinceMs = nowMs } = this.#asked.get(gang.metadata.uid ?? '') ?? {}
     return step >= (gang.spec.checkpointRequest?.step ?? 0) && nowMs - sinceMs > durationMs(interval)
   }
+}
+
+function devicesOf({ metadata }: Pod): string[] {
+  const text = metadata.annotations?.[annotation.devices] ?? ''
+  return text === '' ? [] : text.split(',')
+}
+
+function isOneSlot(accelerators: Gang['spec']['groups'][number]['accelerators']): boolean {
+  return accelerators.every(({ model, count }) => model === 'cpu' && count === 1)
 }

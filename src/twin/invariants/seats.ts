@@ -1,8 +1,9 @@
 import type { Gang, Seat } from '../../model/kinds/gang.ts'
-import type { Node, Pod } from '../../model/kinds/kubernetes.ts'
+import type { Lease, Node, Pod } from '../../model/kinds/kubernetes.ts'
 import { label } from '../../model/names.ts'
 import type { Entry } from '../../store/history.ts'
 import type { Invariant } from './contract.ts'
+import { Terms } from './terms.ts'
 
 /**
  * No accelerator, or share of one, is promised twice: neither by two gangs' seats, nor by seats and a pod that still
@@ -22,11 +23,21 @@ export class Seats implements Invariant {
   /** Since when nodes take no work, and gangs want no seats. */
   readonly #closedMs = new Map<string, number>()
   readonly #suspendedMs = new Map<string, number>()
+  /** Pods whose seats are void, since when. */
+  readonly #voidMs = new Map<string, number>()
+  readonly #lateMs: number
+  readonly #terms = new Terms()
 
-  check({ kind, type, object }: Entry, nowMs: number): string | undefined {
+  /** `lateMs`: so long after it was sent a write may arrive. */
+  constructor(lateMs: number) {
+    this.#lateMs = lateMs
+  }
+
+  check({ kind, type, object }: Entry, nowMs: number, by: string | undefined): string | undefined {
+    if (kind === 'Lease') this.#terms.see(object as Lease, nowMs)
     if (kind === 'Node') this.#seeNode(object as Node, nowMs)
-    if (kind === 'Gang') return this.#seeGang(object as Gang, type === 'DELETED', nowMs)
-    if (kind === 'Pod') return this.#seePod(object as Pod, type === 'DELETED', nowMs)
+    if (kind === 'Gang') return this.#seeGang(object as Gang, type === 'DELETED', nowMs, by)
+    if (kind === 'Pod') return this.#seePod(object as Pod, type === 'DELETED', nowMs, by)
     return undefined
   }
 
@@ -37,7 +48,7 @@ export class Seats implements Invariant {
     else if (!this.#closedMs.has(metadata.name)) this.#closedMs.set(metadata.name, nowMs)
   }
 
-  #seeGang(gang: Gang, isGone: boolean, nowMs: number): string | undefined {
+  #seeGang(gang: Gang, isGone: boolean, nowMs: number, by: string | undefined): string | undefined {
     const key = keyOf(gang)
     const before = this.#gangs.get(key)
     const was = before === undefined ? [] : seatsOf(before)
@@ -53,13 +64,21 @@ export class Seats implements Invariant {
       const partial = this.#whole(gang, hold.members)
       if (partial !== undefined) return `${partial}, held`
     }
+    const { seats } = isGone ? {} : (gang.status ?? {})
+    const isGiven = seats !== undefined && seats.at !== before?.status?.seats?.at
+    if (isGiven && gang.spec.suspend) return `gang ${key} is given seats, and wants none`
+    if (isGiven && seats.attempt !== gang.spec.attempt)
+      return `gang ${key} is given seats for attempt ${seats.attempt}, and is at attempt ${gang.spec.attempt}`
     if (sameSeats(was, now)) return undefined
-    for (const seat of was) this.#release(podKey(gang, seat.pod), 'seat')
+    for (const seat of was) {
+      this.#voidMs.set(podKey(gang, seat.pod), nowMs)
+      this.#release(podKey(gang, seat.pod), 'seat')
+    }
     for (const seat of now) this.#take(podKey(gang, seat.pod), seat)
-    return this.#whole(gang, now) ?? this.#open(gang, was, now, nowMs) ?? this.#disjoint(gang, now)
+    return this.#whole(gang, now) ?? this.#open(gang, was, now, nowMs, by) ?? this.#disjoint(gang, now)
   }
 
-  #seePod(pod: Pod, isGone: boolean, nowMs: number): string | undefined {
+  #seePod(pod: Pod, isGone: boolean, nowMs: number, by: string | undefined): string | undefined {
     const key = keyOf(pod)
     const isLive = !isGone && pod.spec.nodeName !== undefined && !isOver(pod)
     if (!isLive) {
@@ -72,20 +91,27 @@ export class Seats implements Invariant {
     if (gangName === undefined) return undefined
     const gang = this.#gangs.get(`${pod.metadata.namespace}/${gangName}`)
     const seat = gang === undefined ? undefined : seatsOf(gang).find((one) => one.pod === pod.metadata.name)
-    if (seat === undefined) return `pod ${key} is bound, and its gang has no seat for it`
+    const isLate = this.#lateMs > 0 && nowMs - (this.#voidMs.get(key) ?? Number.NEGATIVE_INFINITY) <= this.#lateMs
+    if (seat === undefined) return isLate ? undefined : `pod ${key} is bound, and its gang has no seat for it`
     const suspendedMs = this.#suspendedMs.get(`${pod.metadata.namespace}/${gangName}`) ?? nowMs
-    if (nowMs - suspendedMs > knownMs) return `pod ${key} is bound, and its gang wants no seats`
+    if (this.#terms.knew(by, suspendedMs, nowMs)) return `pod ${key} is bound, and its gang wants no seats`
     if (seat.node !== pod.spec.nodeName)
       return `pod ${key} is bound to ${pod.spec.nodeName}, its seat is on ${seat.node}`
     return undefined
   }
 
   /** Seats that are new lie on nodes that take work, for all that can be known. */
-  #open(gang: Gang, was: readonly Seat[], now: readonly Seat[], nowMs: number): string | undefined {
+  #open(
+    gang: Gang,
+    was: readonly Seat[],
+    now: readonly Seat[],
+    nowMs: number,
+    by: string | undefined,
+  ): string | undefined {
     const before = new Set(was.map(({ node }) => node))
     for (const { node } of now) {
       const closedMs = this.#closedMs.get(node) ?? nowMs
-      if (!before.has(node) && nowMs - closedMs > knownMs)
+      if (!before.has(node) && this.#terms.knew(by, closedMs, nowMs))
         return `gang ${keyOf(gang)} has a seat on ${node}, which has taken no work for ${nowMs - closedMs} ms`
     }
     return undefined
@@ -149,9 +175,6 @@ export class Seats implements Invariant {
     return undefined
   }
 }
-
-/** After so long whoever decides has heard of it, or decides no more. */
-const knownMs = 60_000
 
 function seatsOf({ spec, status }: Gang): readonly Seat[] {
   return status?.seats !== undefined && status.seats.attempt === spec.attempt ? status.seats.members : []

@@ -23,6 +23,8 @@ export interface TrainingModel {
   progress: 'first' | 'all'
   /** A rank whose peer is gone ends with an error after so long. */
   peerLostMs: number
+  /** From SIGTERM until a rank ends; left out: at once. It may be longer than its grace. */
+  stopMs?: number
 }
 
 /** What a rank's machine does to it. */
@@ -212,8 +214,13 @@ export class Ensemble {
 
   #signal(rank: Rank, signal: PodSignal): void {
     if (signal === 'SIGTERM') {
-      this.#lose(rank)
-      rank.pod.exit({ exitCode: 143, signal })
+      const leave = (): void => {
+        this.#lose(rank)
+        rank.pod.exit({ exitCode: 143, signal })
+      }
+      const { stopMs = 0 } = this.#model
+      if (stopMs === 0) leave()
+      else this.#clock.after(stopMs, leave)
     } else if (signal === 'SIGSTOP') {
       rank.isFrozen = true
       this.#stand()
