@@ -54,6 +54,8 @@ export type Fault = { atMs: number; forMs: number } & (
       node: string
     }
   | { kind: 'kill rank' | 'hang rank' | 'fail rank'; pick: number }
+  /** One of the next gang that is asked to stop, so long after that. */
+  | { kind: 'kill rank at stop'; afterMs: number; pick: number }
   | { kind: 'crash ledger' | 'pause ledger' | 'cut ledger' | 'break ledger' }
   /** An object of storage is not what was written. */
   | { kind: 'rot checkpoint'; pick: number }
@@ -67,7 +69,7 @@ export function drawHistory(random: Random): History {
   const line = drawFrom(random.split('line'))
   const nodes = Array.from({ length: fleet.int(2, 6) }, (_, index) => nodeNamed(`n${index}`, fleet))
   const queues = drawQueues(drawFrom(random.split('queues')), nodes)
-  const safetyMs = 1000 * fleet.int(300, 1500)
+  const safetyMs = 1000 * fleet.int(300, 1200)
   const fencing = fleet.chance(0.7)
   const isSlow = fencing && line.chance(0.2)
   const ledgerEveryMs = line.one([0, 30_000, 30_000, 30_000, 30_000])
@@ -83,9 +85,9 @@ export function drawHistory(random: Random): History {
     history: fleet.one([10, 100, 10_000]),
     delay: isSlow
       ? { chance: line.one([0.01, 0.05]), msMax: slowMs }
-      : line.chance(0.5)
+      : line.chance(0.25)
         ? { chance: 0, msMax: 0 }
-        : { chance: line.one([0.02, 0.2, 1]), msMax: line.one([5, 50, 1000]) },
+        : { chance: line.one([0.05, 0.3, 1]), msMax: line.one([20, 300, 1000]) },
     arrivals: drawArrivals(drawFrom(random.split('work')), queues, nodes, safetyMs),
     faults: drawFaults(drawFrom(random.split('faults')), nodes, safetyMs, fencing),
     safetyMs,
@@ -237,6 +239,8 @@ function drawFaults(draw: Draw, nodes: readonly NodeDescription[], safetyMs: num
       faults.push(fencing ? { ...when, kind, writes: draw.int(1, 30) } : { ...when, kind: 'pause control' })
     else if (kind === 'crash agent at write')
       faults.push({ ...when, kind, node, writes: draw.int(1, 8), point: draw.one(['before', 'after'] as const) })
+    else if (kind === 'kill rank at stop')
+      faults.push({ ...when, kind, afterMs: draw.int(0, 5000), pick: draw.int(0, 1_000_000) })
     else if (isOfOne(kind)) faults.push({ ...when, kind, pick: draw.int(0, 1_000_000) })
     else if (isOfNode(kind)) faults.push({ ...when, kind, node })
     else faults.push({ ...when, kind })
@@ -275,6 +279,7 @@ const kinds = [
   'suspend job',
   'evict pod',
   'hang rank',
+  'kill rank at stop',
   'crash ledger',
   'pause ledger',
   'cut ledger',

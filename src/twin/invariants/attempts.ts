@@ -1,12 +1,13 @@
 import { evictionNow, isLeaving, isLive, resizeNow, seatsNow, stopIsAsked } from '../../control/gangs.ts'
 import { recoveryOf } from '../../control/recovery/record.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
-import type { Pod } from '../../model/kinds/kubernetes.ts'
+import type { Lease, Pod } from '../../model/kinds/kubernetes.ts'
 import type { Report } from '../../model/kinds/report.ts'
 import { label } from '../../model/names.ts'
 import type { Entry } from '../../store/history.ts'
 import type { Invariant } from './contract.ts'
 import { keyOf } from './seats.ts'
+import { Terms } from './terms.ts'
 
 const windowMs = 60_000
 /** Waits of 1, 2, 4, … seconds leave room for seven. */
@@ -26,6 +27,9 @@ export class Attempts implements Invariant {
   readonly #ill = new Set<string>()
   /** By pod, since when it is bound. */
   readonly #boundMs = new Map<string, number>()
+  /** By pod, when somebody evicted it who is no part of the factory. */
+  readonly #evictedMs = new Map<string, number>()
+  readonly #terms = new Terms()
   readonly #lateMs: number
 
   /** `lateMs`: so long after it was sent a write may arrive. */
@@ -33,8 +37,9 @@ export class Attempts implements Invariant {
     this.#lateMs = lateMs
   }
 
-  check({ kind, type, object }: Entry, nowMs: number): string | undefined {
-    if (kind === 'Pod') this.#seePod(object as Pod, type === 'DELETED', nowMs)
+  check({ kind, type, object }: Entry, nowMs: number, by: string | undefined): string | undefined {
+    if (kind === 'Lease') this.#terms.see(object as Lease, nowMs)
+    if (kind === 'Pod') this.#seePod(object as Pod, type === 'DELETED', nowMs, by)
     if (kind === 'Report') this.#seeReport(object as Report)
     if (kind !== 'Gang') return undefined
     const gang = object as Gang
@@ -53,8 +58,11 @@ export class Attempts implements Invariant {
     return gang.spec.attempt > before.spec.attempt ? this.#tooOften(gang, nowMs) : undefined
   }
 
-  #seePod(pod: Pod, isGone: boolean, nowMs: number): void {
+  #seePod(pod: Pod, isGone: boolean, nowMs: number, by: string | undefined): void {
     const key = keyOf(pod)
+    const isEvicted =
+      by === undefined && isLeaving(pod) && this.#pods.get(key)?.metadata.deletionTimestamp === undefined
+    if (isEvicted) this.#evictedMs.set(key, nowMs)
     if (isGone) this.#pods.delete(key)
     else this.#pods.set(key, pod)
     if (isGone) this.#boundMs.delete(key)
@@ -75,8 +83,10 @@ export class Attempts implements Invariant {
       const isWell = (pod: Pod | undefined) =>
         pod !== undefined && isLive(pod) && !isLeaving(pod) && !this.#ill.has(pod.metadata.uid ?? '')
       if (pods.every(isWell)) return `counts a restart of attempt ${from}, and nothing ails its members`
-      const leaving = pods.find((pod) => pod !== undefined && isLeaving(pod) && nowMs - leavingMs(pod) > knownMs)
-      if (leaving !== undefined) return `counts a restart, and ${keyOf(leaving)} was asked to leave`
+      const evicted = members.find((name) =>
+        this.#terms.couldAct(this.#evictedMs.get(name) ?? nowMs, nowMs - this.#lateMs),
+      )
+      if (evicted !== undefined) return `counts a restart, and ${evicted} was evicted`
     }
     if (now.spec.attempt === from || !before.spec.suspend) return undefined
     const still = [...this.#pods.values()].find(
@@ -93,13 +103,6 @@ export class Attempts implements Invariant {
     if (!isReplica || raised.length <= raisesMax) return undefined
     return `gang ${keyOf(gang)} started ${raised.length} times within ${windowMs / 1000} s`
   }
-}
-
-/** What was only just asked may not be known yet. */
-const knownMs = 20_000
-
-function leavingMs({ metadata }: Pod): number {
-  return Date.parse(metadata.deletionTimestamp ?? '')
 }
 
 function isOf({ metadata }: Pod, gang: Gang): boolean {

@@ -5,10 +5,14 @@ export class Terms {
   #holder = ''
   #epoch = 0
   #beganMs = Number.POSITIVE_INFINITY
+  #steadyMs = Number.POSITIVE_INFINITY
+  #renewedMs = Number.NEGATIVE_INFINITY
 
   see({ spec }: Lease, nowMs: number): void {
-    const { holderIdentity = '', leaseTransitions = 0 } = spec ?? {}
+    const { holderIdentity = '', leaseTransitions = 0, leaseDurationSeconds = 0 } = spec ?? {}
     if (leaseTransitions > this.#epoch) this.#beganMs = nowMs
+    if (leaseTransitions > this.#epoch || nowMs - this.#renewedMs > 500 * leaseDurationSeconds) this.#steadyMs = nowMs
+    this.#renewedMs = nowMs
     this.#epoch = Math.max(this.#epoch, leaseTransitions)
     this.#holder = holderIdentity
   }
@@ -17,7 +21,15 @@ export class Terms {
   knew(by: string | undefined, sinceMs: number, nowMs: number): boolean {
     return nowMs - sinceMs > knownMs || (by === this.#holder && sinceMs < this.#beganMs)
   }
+
+  /** Whether one leader led from then on, and had the time to act. */
+  couldAct(sinceMs: number, nowMs: number): boolean {
+    return this.#steadyMs < sinceMs && nowMs - sinceMs > actedMs
+  }
 }
+
+/** So long a leader may stand still between two renewals that come in time, and need to act after that. */
+const actedMs = 10_000
 
 /** After so long whoever decides has heard of it, or decides no more. */
 const knownMs = 60_000

@@ -14,10 +14,15 @@ const model = {
   peerLostMs: 1000,
 } as const
 
-function start() {
+function start(more: { stopMs?: number } = {}) {
   const clock = createManualClock(0)
   let slowness = 1
-  const ensemble = new Ensemble({ clock, beat: () => () => {}, health: { slowness: () => slowness } }, model, 1, 0)
+  const ensemble = new Ensemble(
+    { clock, beat: () => () => {}, health: { slowness: () => slowness } },
+    { ...model, ...more },
+    1,
+    0,
+  )
   const place = { uid: 'u', namespace: 'default', name: 'a', rank: 0, worldSize: 1, attempt: 1 }
   const run = { uid: 'u', namespace: 'default', name: 'a', node: 'n', command: [], env: {}, volumes: [] }
   const pod = new SimulatedPod({ ...place, work: { checkpointRanks: 'first' } }, run, clock)
@@ -56,4 +61,14 @@ test('a rank that turns slow while a checkpoint is written is slow after it', as
   expect(checkpoints()).toEqual([[10, 15_000]])
   // 10 s, a stall of 5 s, and 90 steps at half the pace.
   expect(pod.end?.atMs).toBe(195_000)
+})
+
+test('a rank that is told to end works on until it does', async () => {
+  const { clock, program, pod, checkpoints } = start({ stopMs: 20_000 })
+  await clock.advance(10_000)
+  program.signal('SIGTERM')
+  program.ask({ step: 12, stop: false })
+  await clock.advance(60_000)
+  expect(checkpoints()).toEqual([[12, 17_000]])
+  expect(pod.end).toMatchObject({ atMs: 30_000, exitCode: 143 })
 })

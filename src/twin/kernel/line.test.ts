@@ -1,0 +1,52 @@
+import { expect, test } from 'vitest'
+import { createManualClock } from '../../base/manual-clock.ts'
+import { seededRandom } from '../../base/random.ts'
+import { createMemoryStore } from '../../store/memory/store.ts'
+import { fairWeather, storeOf, type Weather } from './line.ts'
+import { Process } from './process.ts'
+
+function lineWith(weather: Partial<Weather> = {}) {
+  const clock = createManualClock(0)
+  const process = new Process('p')
+  const behind = createMemoryStore({ clock, random: seededRandom(1) })
+  const store = storeOf(process, behind, clock, { ...fairWeather, ...weather })
+  return { clock, process, behind, store }
+}
+
+const namespace = (name: string) => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }) as const
+
+test('a connection that breaks ends the watches on it at once, and what was on its way is lost', async () => {
+  const { clock, process, behind, store } = lineWith({ delayMs: () => 100 })
+  const seen: string[] = []
+  store.watch(
+    'Namespace',
+    { from: '0' },
+    {
+      event: ({ object }) => void seen.push(object.metadata.name),
+      ended: (reason) => void seen.push(reason),
+    },
+  )
+  await behind.create('Namespace', namespace('early'))
+  await clock.advance(1_000)
+  await behind.create('Namespace', namespace('late'))
+  process.break()
+  await clock.advance(1_000)
+  expect(seen).toEqual(['early', 'closed'])
+})
+
+test('what a process is about to write when it is paused goes out when it wakes', async () => {
+  let isPaused = false
+  const { clock, process, behind, store } = lineWith({
+    onWrite: (point, writer) => {
+      if (point === 'after' || isPaused) return
+      isPaused = true
+      writer.pause()
+    },
+  })
+  void store.create('Namespace', namespace('a'))
+  await clock.advance(5_000)
+  expect(await behind.get('Namespace', { name: 'a' })).toBeUndefined()
+  process.resume()
+  await clock.advance(0)
+  expect(await behind.get('Namespace', { name: 'a' })).toBeDefined()
+})
