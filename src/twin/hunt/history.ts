@@ -36,6 +36,8 @@ export type Arrival = { atMs: number; performance: Performance } & (
 
 export type Fault = { atMs: number; forMs: number } & (
   | { kind: 'crash control' | 'pause control' | 'cut control' | 'break control' | 'pause standby' | 'cut standby' }
+  /** The store starts anew: all watches of all processes end. */
+  | { kind: 'break all' }
   /** At its n-th write from then on, before or after it got through. */
   | { kind: 'crash control at write'; writes: number; point: 'before' | 'after' }
   /** Between its last look at its lease and its n-th write: that goes out when it wakes. */
@@ -199,6 +201,7 @@ function drawArrivals(
 }
 
 function drawPerformance(draw: Draw): Performance {
+  const crashes = draw.chance(0.4) ? draw.int(1, 40) : 0
   const stepMs = draw.one([500, 2000, 6_000])
   return {
     prepareMs: draw.int(0, 5000),
@@ -212,12 +215,13 @@ function drawPerformance(draw: Draw): Performance {
       checkpointBytes: 1e9,
       progress: 'all',
       peerLostMs: draw.one([500, 10_000]),
-      stopMs: draw.one([0, 0, 10_000, 60_000]),
+      stopMs: draw.one([0, 0, 10_000, 20_000, 60_000]),
     },
     replica: {
-      loadMs: draw.int(0, 20_000),
+      // What cannot work ends soon.
+      loadMs: draw.int(0, crashes > 0 ? 2_000 : 20_000),
       drainMs: draw.int(0, 10_000),
-      crashes: draw.chance(0.3) ? draw.int(1, 30) : 0,
+      crashes,
     },
   }
 }
@@ -273,6 +277,7 @@ const kinds = [
   'break control',
   'pause standby',
   'cut standby',
+  'break all',
   'crash agent at write',
   'crash agent at write',
   'cut agent',

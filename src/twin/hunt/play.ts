@@ -212,6 +212,7 @@ class Play {
     else if (kind === 'pause control') this.#strikeProcess('pause', leader, forMs)
     else if (kind === 'cut control') this.#strikeProcess('cut', leader, forMs)
     else if (kind === 'break control') leader?.break()
+    else if (kind === 'break all') this.#breakAll()
     else if (kind === 'pause standby') this.#strikeProcess('pause', standby, forMs)
     else if (kind === 'cut standby') this.#strikeProcess('cut', standby, forMs)
     else if (kind === 'kill rank' || kind === 'hang rank' || kind === 'fail rank') this.#strikeRank(kind, fault.pick)
@@ -228,6 +229,12 @@ class Play {
       for (const node of this.#rackOf(fault.node))
         this.#strikeNode(kind === 'lose rack' ? 'lose node' : 'cut agent', node, forMs)
     else if ('node' in fault) this.#strikeNode(fault.kind, fault.node, forMs)
+  }
+
+  #breakAll(): void {
+    const { controls, nodes, ledger } = this.#twin
+    for (const { process } of [...controls, ...nodes.values()]) process.break()
+    ledger?.process.break()
   }
 
   #rackOf(name: string): string[] {

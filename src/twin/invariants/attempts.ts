@@ -1,4 +1,4 @@
-import { evictionNow, isLeaving, isLive, resizeNow, seatsNow, stopIsAsked } from '../../control/gangs.ts'
+import { attemptOf, evictionNow, isLeaving, isLive, resizeNow, seatsNow, stopIsAsked } from '../../control/gangs.ts'
 import { recoveryOf } from '../../control/recovery/record.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { Lease, Pod } from '../../model/kinds/kubernetes.ts'
@@ -39,7 +39,7 @@ export class Attempts implements Invariant {
 
   check({ kind, type, object }: Entry, nowMs: number, by: string | undefined): string | undefined {
     if (kind === 'Lease') this.#terms.see(object as Lease, nowMs)
-    if (kind === 'Pod') this.#seePod(object as Pod, type === 'DELETED', nowMs, by)
+    if (kind === 'Pod') return this.#seePod(object as Pod, type === 'DELETED', nowMs, by)
     if (kind === 'Report') this.#seeReport(object as Report)
     if (kind !== 'Gang') return undefined
     const gang = object as Gang
@@ -58,8 +58,9 @@ export class Attempts implements Invariant {
     return gang.spec.attempt > before.spec.attempt ? this.#tooOften(gang, nowMs) : undefined
   }
 
-  #seePod(pod: Pod, isGone: boolean, nowMs: number, by: string | undefined): void {
+  #seePod(pod: Pod, isGone: boolean, nowMs: number, by: string | undefined): string | undefined {
     const key = keyOf(pod)
+    const isNew = !isGone && this.#pods.get(key)?.metadata.uid !== pod.metadata.uid
     const isEvicted =
       by === undefined && isLeaving(pod) && this.#pods.get(key)?.metadata.deletionTimestamp === undefined
     if (isEvicted) this.#evictedMs.set(key, nowMs)
@@ -67,6 +68,19 @@ export class Attempts implements Invariant {
     else this.#pods.set(key, pod)
     if (isGone) this.#boundMs.delete(key)
     else if (pod.spec.nodeName !== undefined && !this.#boundMs.has(key)) this.#boundMs.set(key, nowMs)
+    return isNew ? this.#forWhichAttempt(pod, nowMs) : undefined
+  }
+
+  /** Whoever raised an attempt makes no more pods of the one before. */
+  #forWhichAttempt(pod: Pod, nowMs: number): string | undefined {
+    for (const gang of this.#gangs.values()) {
+      if (!isOf(pod, gang) || attemptOf(pod) >= gang.spec.attempt) continue
+      const raisedMs = this.#raisedMs.get(gang.metadata.uid ?? '')?.at(-1) ?? nowMs
+      const [made, is] = [attemptOf(pod), gang.spec.attempt]
+      if (nowMs - raisedMs > this.#lateMs)
+        return `pod ${keyOf(pod)} is made for attempt ${made}, and its gang is at ${is}`
+    }
+    return undefined
   }
 
   #seeReport({ spec, status }: Report): void {
@@ -97,7 +111,7 @@ export class Attempts implements Invariant {
 
   #tooOften(gang: Gang, nowMs: number): string | undefined {
     const key = gang.metadata.uid ?? ''
-    const raised = [...(this.#raisedMs.get(key) ?? []), nowMs].filter((atMs) => atMs > nowMs - windowMs)
+    const raised = [...(this.#raisedMs.get(key) ?? []).filter((atMs) => atMs > nowMs - windowMs), nowMs]
     this.#raisedMs.set(key, raised)
     const isReplica = gang.metadata.labels?.[label.service] !== undefined
     if (!isReplica || raised.length <= raisesMax) return undefined

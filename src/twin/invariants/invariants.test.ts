@@ -284,3 +284,54 @@ test('who leads no more, or was silent, is not waited for', () => {
   const terms = Array.from({ length: 60 }, (_, index) => leads(index * 10_000, 1 + Math.floor(index / 10)))
   expect(broken(told(...failed, ...terms)).filter((line) => line.startsWith('prompt'))).toEqual([])
 })
+
+test('a job that says that it runs counts all that sit', () => {
+  const job = (workers: number): Write => [
+    'TrainingJob',
+    { metadata: { name: 'a', namespace: 'default' }, spec: {}, status: { phase: 'Running', attempt: 1, workers } },
+  ]
+  const sits: Write = ['Gang', ofJob({}, { seats: seats('a-0') })]
+  expect(broken(told(sits, job(1)))).toEqual([])
+  expect(broken(told(sits, job(0)))).toEqual(['jobs: job default/a says that 0 workers run, and 1 sit'])
+})
+
+test('seats are given for the present attempt, to who wants some', () => {
+  const given = (spec: object) =>
+    broken(told(['Gang', gang('a', {}, {})], ['Gang', gang('a', { ...spec }, { seats: seats('a-0') })]))
+  expect(given({})).toEqual([])
+  expect(given({ suspend: true })).toEqual(['seats: gang default/a is given seats, and wants none'])
+  expect(given({ attempt: 2 })).toEqual(['seats: gang default/a is given seats for attempt 1, and is at attempt 2'])
+})
+
+test('a restart has a cause, and who stopped stands in line again when all have ended', () => {
+  const labels = { 'millwright.dev/gang': 'a', 'millwright.dev/attempt': '1' }
+  const pod = (phase: string, more: object = {}): Write => [
+    'Pod',
+    {
+      metadata: { name: 'a-0', namespace: 'default', uid: 'p', labels, ...more },
+      spec: { nodeName: 'n' },
+      status: { phase },
+    },
+  ]
+  const of = (...writes: Write[]) => broken(told(...writes)).filter((line) => line.startsWith('attempts'))
+  const last = { attempt: 1, reason: 'Error', message: 'm', at: '2026-01-01T00:00:00Z' }
+  const sits: Write = ['Gang', ofJob({}, { seats: seats('a-0') })]
+  const counted: Write = ['Gang', ofJob({ attempt: 2 }, {}, recovery({ restarts: 1, last }))]
+  expect(of(sits, pod('Running'), pod('Failed'), counted)).toEqual([])
+  expect(of(sits, pod('Running'), counted)).toEqual([
+    'attempts: gang default/a counts a restart of attempt 1, and nothing ails its members',
+  ])
+  const leads: Write[] = [0, 5, 10, 15, 20].map((second) => ['Lease', lease('control-0', 1), second * 1000])
+  const evicted = pod('Running', { deletionTimestamp: '2026-01-01T00:00:00Z' })
+  evicted[2] = 6_000
+  counted[2] = 21_000
+  expect(of(...leads.slice(0, 2), sits, pod('Running'), evicted, ...leads.slice(2), pod('Failed'), counted)).toEqual([
+    'attempts: gang default/a counts a restart, and default/a-0 was evicted',
+  ])
+  const stopped: Write = ['Gang', ofJob({ suspend: true }, { seats: seats('a-0') })]
+  const again: Write = ['Gang', ofJob({ attempt: 2 }, {}), 1]
+  expect(of(stopped, pod('Running'), pod('Failed'), again)).toEqual([])
+  expect(of(stopped, pod('Running'), again)).toEqual([
+    'attempts: gang default/a stands in line again, and default/a-0 still runs',
+  ])
+})

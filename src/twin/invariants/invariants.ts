@@ -7,6 +7,7 @@ import { Checkpoints } from './checkpoints.ts'
 import type { Invariant } from './contract.ts'
 import { Evictions } from './evictions.ts'
 import { Grace } from './grace.ts'
+import { Jobs } from './jobs.ts'
 import { Leaders } from './leaders.ts'
 import { Pods } from './pods.ts'
 import { Prompt } from './prompt.ts'
@@ -38,6 +39,7 @@ export class Invariants {
       new Attempts(lateMs),
       new Evictions(),
       new Grace(),
+      new Jobs(),
       new Services(),
       new Accounts(),
       new Calm(),

@@ -65,7 +65,7 @@ export class Seats implements Invariant {
       if (partial !== undefined) return `${partial}, held`
     }
     const { seats } = isGone ? {} : (gang.status ?? {})
-    const isGiven = seats !== undefined && seats.at !== before?.status?.seats?.at
+    const isGiven = before !== undefined && seats !== undefined && seats.at !== before.status?.seats?.at
     if (isGiven && gang.spec.suspend) return `gang ${key} is given seats, and wants none`
     if (isGiven && seats.attempt !== gang.spec.attempt)
       return `gang ${key} is given seats for attempt ${seats.attempt}, and is at attempt ${gang.spec.attempt}`

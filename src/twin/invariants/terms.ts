@@ -29,7 +29,7 @@ export class Terms {
 }
 
 /** So long a leader may stand still between two renewals that come in time, and need to act after that. */
-const actedMs = 10_000
+const actedMs = 5_000
 
 /** After so long whoever decides has heard of it, or decides no more. */
 const knownMs = 60_000
