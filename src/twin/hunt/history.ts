@@ -38,8 +38,8 @@ export type Fault = { atMs: number; forMs: number } & (
   | { kind: 'crash control' | 'pause control' | 'cut control' | 'break control' | 'pause standby' | 'cut standby' }
   /** The store starts anew: all watches of all processes end. */
   | { kind: 'break all' }
-  /** At its n-th write from then on, before or after it got through. */
-  | { kind: 'crash control at write'; writes: number; point: 'before' | 'after' }
+  /** At its n-th write from then on, before or after it got through; `of`: of that kind. Left out: at anybody's. */
+  | { kind: 'crash control at write'; writes: number; point: 'before' | 'after'; of?: 'any' | 'Gang' | 'Pod' }
   /** Between its last look at its lease and its n-th write: that goes out when it wakes. */
   | { kind: 'pause control at write'; writes: number }
   | { kind: 'crash agent at write'; node: string; writes: number; point: 'before' | 'after' }
@@ -155,7 +155,7 @@ function drawArrivals(
   // Whoever comes together has to share.
   const withinMs = safetyMs * draw.one([0.05, 0.2, 0.7])
   const names = queues.length === 0 ? ['default'] : ['left', 'right']
-  return Array.from({ length: draw.int(2, 7) }, (_, index) => {
+  return Array.from({ length: draw.int(2, 8) }, (_, index) => {
     const atMs = draw.int(0, Math.floor(withinMs))
     const performance = drawPerformance(draw)
     const common = { queue: draw.one(names) }
@@ -183,10 +183,11 @@ function drawArrivals(
         command: ['train'],
         workers,
         ...(draw.chance(0.3) ? { minWorkers: draw.int(1, workers) } : {}),
-        priority: draw.one([0, 0, 0, 10, 200]),
+        priority: draw.one([0, 0, 10, 100, 200]),
         // It borrows nothing, so where queues own parts it may have to wait for ever.
         ...(draw.chance(0.1) && queues.length === 0 ? { preemptible: false } : {}),
-        maxRestarts: 1000,
+        maxRestarts: draw.chance(0.2) ? draw.int(0, 2) : 1000,
+        ...(draw.chance(0.15) ? { activeDeadlineSeconds: draw.int(60, 600) } : {}),
         progressDeadlineSeconds: draw.one([60, 600]),
         checkpoint: {
           interval: draw.one(['30s', '120s', 'auto']),
@@ -237,12 +238,11 @@ function drawFaults(draw: Draw, nodes: readonly NodeDescription[], safetyMs: num
     const when = { atMs: Math.round(atMs), forMs }
     const kind = draw.one(kinds)
     if (kind === 'crash control at write')
-      faults.push({ ...when, kind, writes: draw.int(1, 30), point: draw.one(['before', 'after'] as const) })
+      faults.push({ ...when, kind, of: draw.one(['any', 'Gang', 'Pod']), ...drawPoint(draw, 12) })
     // Without fences in the store nothing keeps it out.
     else if (kind === 'pause control at write')
       faults.push(fencing ? { ...when, kind, writes: draw.int(1, 30) } : { ...when, kind: 'pause control' })
-    else if (kind === 'crash agent at write')
-      faults.push({ ...when, kind, node, writes: draw.int(1, 8), point: draw.one(['before', 'after'] as const) })
+    else if (kind === 'crash agent at write') faults.push({ ...when, kind, node, ...drawPoint(draw, 8) })
     else if (kind === 'kill rank at stop')
       faults.push({ ...when, kind, afterMs: draw.int(0, 5000), pick: draw.int(0, 1_000_000) })
     else if (isOfOne(kind)) faults.push({ ...when, kind, pick: draw.int(0, 1_000_000) })
@@ -250,6 +250,10 @@ function drawFaults(draw: Draw, nodes: readonly NodeDescription[], safetyMs: num
     else faults.push({ ...when, kind })
   }
   return faults
+}
+
+function drawPoint(draw: Draw, writesMax: number): { writes: number; point: 'before' | 'after' } {
+  return { writes: draw.int(1, writesMax), point: draw.one(['before', 'after']) }
 }
 
 const ofOne = ['kill rank', 'hang rank', 'fail rank', 'rot checkpoint', 'suspend job', 'evict pod'] as const
@@ -281,6 +285,7 @@ const kinds = [
   'crash agent at write',
   'crash agent at write',
   'cut agent',
+  'cordon node',
   'suspend job',
   'evict pod',
   'hang rank',

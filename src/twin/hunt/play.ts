@@ -4,6 +4,7 @@ import { seededRandom } from '../../base/random.ts'
 import { isLive, stopIsAsked } from '../../control/gangs.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import { label } from '../../model/names.ts'
+import type { KindName } from '../../model/registry.ts'
 import { Invariants, type Violation } from '../invariants/invariants.ts'
 import { Lasting } from '../invariants/lasting.ts'
 import { fairWeather, type Weather } from '../kernel/line.ts'
@@ -66,7 +67,7 @@ class Play {
   #isNextRotten = false
   #writes = 0
   #leaders = 0
-  #crashAt: { writes: number; point: 'before' | 'after'; forMs: number } | undefined
+  #crashAt: { writes: number; point: 'before' | 'after'; of?: string; forMs: number } | undefined
   #pauseAt: { writes: number; forMs: number } | undefined
   #killAtStop: { afterMs: number; pick: number } | undefined
   #agentCrashAt: { node: string; writes: number; point: 'before' | 'after'; forMs: number } | undefined
@@ -171,7 +172,7 @@ class Play {
         if (point === 'before' && process.state === 'running')
           this.#invariants.seeSent(process.name, kind, this.#twin.clock.now())
         if (point === 'before') this.#pauseWriter(process)
-        this.#failAt(point)
+        this.#failAt(point, process, kind)
         this.#failAgentAt(point, process.name)
       },
     }
@@ -179,15 +180,20 @@ class Play {
 
   #pauseWriter(process: Process): void {
     const at = this.#pauseAt
-    const isLeader = this.#twin.controls.some((one) => one.process === process && one.control.leading())
-    if (at === undefined || !isLeader || process.state !== 'running' || --at.writes > 0) return
+    if (at === undefined || !this.#isLeader(process) || process.state !== 'running' || --at.writes > 0) return
     this.#pauseAt = undefined
     this.#strikeProcess('pause', process, at.forMs)
   }
 
-  #failAt(point: 'before' | 'after'): void {
+  #isLeader(process: Process): boolean {
+    return this.#twin.controls.some((one) => one.process === process && one.control.leading())
+  }
+
+  #failAt(point: 'before' | 'after', process: Process, kind: KindName): void {
     const at = this.#crashAt
-    if (at === undefined || at.point !== point || --at.writes > 0) return
+    if (at === undefined || at.point !== point) return
+    const isMeant = at.of === undefined || (this.#isLeader(process) && (at.of === 'any' || at.of === kind))
+    if (!isMeant || --at.writes > 0) return
     this.#crashAt = undefined
     this.#crashControl(at.forMs)
   }
@@ -205,7 +211,7 @@ class Play {
     const running = this.#twin.controls.filter(({ process }) => process.state === 'running')
     const leader = (running.find(({ control }) => control.leading()) ?? running.at(-1))?.process
     const standby = running.findLast(({ control, process }) => process !== leader && !control.leading())?.process
-    if (kind === 'crash control at write') this.#crashAt = { writes: fault.writes, point: fault.point, forMs }
+    if (kind === 'crash control at write') this.#crashAt = { ...fault }
     else if (kind === 'pause control at write') this.#pauseAt = { writes: fault.writes, forMs }
     else if (kind === 'crash agent at write') this.#agentCrashAt = { ...fault }
     else if (kind === 'crash control') this.#crashControl(forMs)
