@@ -97,11 +97,12 @@ export class Attempts implements Invariant {
       const isWell = (pod: Pod | undefined) =>
         pod !== undefined && isLive(pod) && !isLeaving(pod) && !this.#ill.has(pod.metadata.uid ?? '')
       if (pods.every(isWell)) return `counts a restart of attempt ${from}, and nothing ails its members`
-      const evicted = members.find((name) =>
-        this.#terms.couldAct(this.#evictedMs.get(name) ?? nowMs, nowMs - this.#lateMs),
-      )
-      if (evicted !== undefined) return `counts a restart, and ${evicted} was evicted`
     }
+    const evicted = members.find((name) =>
+      this.#terms.couldAct(this.#evictedMs.get(name) ?? nowMs, nowMs - this.#lateMs),
+    )
+    if (now.spec.attempt > from && evicted !== undefined && !isAsked(before))
+      return `gives up attempt ${from}, and ${evicted} was evicted`
     if (now.spec.attempt === from || !before.spec.suspend) return undefined
     const still = [...this.#pods.values()].find(
       (pod) => isOf(pod, before) && isLive(pod) && nowMs - (this.#boundMs.get(keyOf(pod)) ?? nowMs) > this.#lateMs,
@@ -123,6 +124,11 @@ function isOf({ metadata }: Pod, gang: Gang): boolean {
   return metadata.labels?.[label.gang] === gang.metadata.name && metadata.namespace === gang.metadata.namespace
 }
 
+function isAsked(gang: Gang): boolean {
+  const isStopped = gang.spec.suspend || stopIsAsked(gang)
+  return isStopped || evictionNow(gang) !== undefined || resizeNow(gang) !== undefined
+}
+
 function wrongBetween(before: Gang, now: Gang): string | undefined {
   const [was, is] = [recoveryOf(before), recoveryOf(now)]
   const [from, to] = [before.spec.attempt, now.spec.attempt]
@@ -134,7 +140,6 @@ function wrongBetween(before: Gang, now: Gang): string | undefined {
   if (is.restarts > was.restarts && seatsNow(before) === undefined)
     return `counts a restart of attempt ${from}, which never sat`
   if (is.restarts > was.restarts && to === from) return `counts a restart, and stays at attempt ${from}`
-  const isAsked = isStopped || evictionNow(before) !== undefined || resizeNow(before) !== undefined
-  if (to > from && !isAsked && is.last?.attempt !== from) return `gave up attempt ${from} and does not say why`
+  if (to > from && !isAsked(before) && is.last?.attempt !== from) return `gave up attempt ${from} and does not say why`
   return undefined
 }

@@ -326,7 +326,7 @@ test('a restart has a cause, and who stopped stands in line again when all have 
   evicted[2] = 6_000
   counted[2] = 21_000
   expect(of(...leads.slice(0, 2), sits, pod('Running'), evicted, ...leads.slice(2), pod('Failed'), counted)).toEqual([
-    'attempts: gang default/a counts a restart, and default/a-0 was evicted',
+    'attempts: gang default/a gives up attempt 1, and default/a-0 was evicted',
   ])
   const stopped: Write = ['Gang', ofJob({ suspend: true }, { seats: seats('a-0') })]
   const again: Write = ['Gang', ofJob({ attempt: 2 }, {}), 1]
