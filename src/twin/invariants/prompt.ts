@@ -191,7 +191,10 @@ export class Prompt implements Invariant {
     if (interval === undefined || interval === 'auto' || pods.some(hasEnded)) return false
     const step = Math.max(...pods.map((pod) => this.#reportOf(pod)?.step ?? -1))
     const { sinceMs = nowMs } = this.#asked.get(gang.metadata.uid ?? '') ?? {}
-    return step >= (gang.spec.checkpointRequest?.step ?? 0) && nowMs - sinceMs > durationMs(interval)
+    const firstMs = Math.max(...pods.map((pod) => this.#reportOf(pod)?.firstStepAtMs ?? 0))
+    const committedMs = Date.parse(gang.status?.checkpoint?.at ?? '') || 0
+    const lastMs = Math.max(sinceMs, firstMs, committedMs)
+    return step >= (gang.spec.checkpointRequest?.step ?? 0) && nowMs - lastMs > durationMs(interval)
   }
 }
 
