@@ -18,8 +18,10 @@ EVERY = int(os.environ.get("CHECKPOINT_EVERY", "10"))
 def main() -> None:
     has_gpu = torch.cuda.is_available()
     device = torch.device("cuda", 0) if has_gpu else torch.device("cpu")
+    if has_gpu:
+        torch.cuda.set_device(device)
     # MASTER_ADDR, MASTER_PORT, RANK and WORLD_SIZE come from the environment
-    dist.init_process_group("nccl" if has_gpu else "gloo", device_id=device if has_gpu else None)
+    dist.init_process_group("nccl" if has_gpu else "gloo")
     rank = dist.get_rank()
     torch.manual_seed(0)
     torch.set_num_threads(1)

@@ -33,24 +33,28 @@ it('forecast says when work starts and ends, and what a change does to it', () =
     stdout,
   ).toBe(`The next 24h, in 2 courses; nobody new comes. How long jobs work is known of 2 by what was declared.
 
-OF              FIGURE          (10-90 %)
-fleet           utilisation     12.5 %
-fleet           wait, median    60m
-fleet           wait, 90 %      108m
-fleet           jobs that end   2
-fleet           hours worked    24 h
-queue/default   wait, median    60m
-queue/default   wait, 90 %      108m
-queue/default   jobs that end   2
-queue/default   hours worked    24 h
+OF              FIGURE                     (10-90 %)
+fleet           utilisation                12.5 %
+fleet           wait, median               60m
+fleet           wait, 90 %                 108m
+fleet           jobs that end              2
+fleet           hours worked               24 h
+fleet           spend                      1321 USD
+fleet           spend for an hour worked   55 USD
+queue/default   wait, median               60m
+queue/default   wait, 90 %                 108m
+queue/default   jobs that end              2
+queue/default   hours worked               24 h
+queue/default   spend                      165.1 USD
 
 JOB       QUEUE     STARTS    ENDS
 job/two   default   in 120m   in 3h
 job/one   default   now       in 120m
 `)
   const changed = forecast('--against', 'state.yaml', '--add-nodes', '1', '--seeds', '2').stdout
-  expect(changed).toContain('fleet           wait, median   60m       0s      -60m')
+  expect(changed).toMatch(/^fleet +wait, median +60m +0s +-60m$/m)
   expect(changed).toContain('job/two   default   in 120m   now    in 3h     in 60m')
+  expect(changed).toMatch(/^fleet +spend +1321 USD +2641.9 USD +\+1321 USD$/m)
 })
 
 it('forecast takes a change as it would be applied', () => {

@@ -115,8 +115,11 @@ describe('random histories on nearly full fleets', () => {
     expect(playGame(seed, moves).rests).toBeGreaterThan(0)
   })
 
-  test('who waits for a replica to move does not wait for ever where its queue is stopped meanwhile', () => {
-    expect(playGame(2_007_058, 200, { hasMoves: true }).rests).toBeGreaterThan(0)
+  test.each([
+    ['who waits for a replica to move does not wait for ever where its queue is stopped meanwhile', 2_007_058, 200],
+    ['nobody is to move whose queue would not let him in again', 3_005_039, 400],
+  ])('%s (seed %i)', (_, seed, moves) => {
+    expect(playGame(seed, moves, { hasMoves: true }).rests).toBeGreaterThan(0)
   })
 
   test.each(brokenWithMoves)('seed %i, which broke a rule once, with moves', (seed, moves, hasLimits) => {

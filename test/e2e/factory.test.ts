@@ -138,14 +138,14 @@ describe('a factory on this machine', () => {
   })
 })
 
-describe('a PyTorch script under gloo', () => {
+describe('a PyTorch script', () => {
   const python = ['/usr/bin/python3', 'python3'].find((name) => spawnSync(name, ['-c', 'import torch']).status === 0)
   it.skipIf(python === undefined)('trains on two workers with the variables that torchrun sets', async () => {
     await up()
     const script = join(import.meta.dirname, '../../examples/pytorch/train.py')
     const answer = millwright('run', '--workers', '2', '--env', 'STEPS=20', '--', python ?? '', script)
     expect(answer.status, answer.stdout + answer.stderr).toBe(0)
-    expect(answer.stdout).toContain('done: 2 workers, step 20')
+    expect(answer.stdout).toContain('done: 2 workers on cpu, step 20')
     expect(answer.status).toBe(0)
   })
 })

@@ -139,7 +139,13 @@ function seatedOn(drawn: readonly Holder[], elsewhere = 8) {
     const key = `default/g${index}`
     gangs.set(key, { ...newState(key, object), seats })
   }
-  const scene = { fleet, quota, gangs, livePodsOf: () => new Set<string>() }
+  const scene = {
+    fleet,
+    quota,
+    queues: new Map([['default', queueNamed('default')]]),
+    gangs,
+    livePodsOf: () => new Set<string>(),
+  }
   return { fleet, fits, movables: new Movables(scene, gangNamed('waits', [groupOf(1)]), nowMs) }
 }
 

@@ -34,10 +34,12 @@ interface Asked {
   afterMs?: number
   /** Free accelerators on the node. */
   free?: number
+  /** A queue that lets nobody in. */
+  stopped?: string
 }
 
 /** A gang of two that sits, as one that another could ask to move. */
-function movable({ spec, metadata, status, state, for: waiting, afterMs = restedMs, free = 1 }: Asked = {}) {
+function movable({ spec, metadata, status, state, for: waiting, afterMs = restedMs, free = 1, stopped }: Asked = {}) {
   const fleet = new Fleet()
   fleet.setNode(nodeWith(2 + free))
   const quota = new QuotaTree()
@@ -57,7 +59,14 @@ function movable({ spec, metadata, status, state, for: waiting, afterMs = rested
   }
   for (const [pod, claim] of claimsOf(object, seats, () => 'H100')) fleet.setClaim(pod, 'seat', claim)
   const gangs = new Map([['default/g', { ...newState('default/g', object), seats, ...state }]])
-  const scene = { fleet, quota, gangs, livePodsOf: () => new Set<string>() }
+  const stopPolicy = (name: string) => (name === stopped ? 'Hold' : 'None')
+  const queues = new Map(
+    ['default', 'other', 'top', 'team', 'slow'].map((name) => [
+      name,
+      queueNamed(name, { stopPolicy: stopPolicy(name) }),
+    ]),
+  )
+  const scene = { fleet, quota, queues, gangs, livePodsOf: () => new Set<string>() }
   const movables = new Movables(scene, gangNamed('waits', [groupOf(1)], waiting), afterMs)
   return { movables, found: movables.get('default/g') }
 }
@@ -96,6 +105,7 @@ describe('nobody moves who', () => {
   test.each<[string, Asked]>([
     ['must not be displaced', { spec: { preemptible: false } }],
     ['is of another tree', { spec: { queue: 'other' } }],
+    ['would not be let in again', { stopped: 'default' }],
     ['has a higher priority', { spec: { priority: 1 } }],
     ['was served less than who waits', { for: { served: 1 } }],
     ['has a disruption budget', { spec: { disruptionBudget: { name: 'b', minAvailable: 1 } as never } }],

@@ -1,14 +1,17 @@
 import type { Gang } from '../../model/kinds/gang.ts'
+import type { Queue } from '../../model/kinds/queue.ts'
 import { priceOfGang } from '../../model/lost-work.ts'
 import { demandsOf } from '../fit/demand.ts'
 import type { Demand } from '../fleet/rooms.ts'
 import { type GangState, isReplica, standingOf } from '../gangs.ts'
+import { queueBlock } from '../line/admission.ts'
 import type { Seating } from '../preemption/stage.ts'
 import type { QuotaTree } from '../quota/tree.ts'
 
 /** What looking for moves needs of a scheduler. */
 export interface Scene extends Seating {
   quota: QuotaTree
+  queues: ReadonlyMap<string, Queue>
 }
 
 /** A gang that may be asked to move. */
@@ -27,7 +30,7 @@ const restartsApart = 10
 
 /**
  * Gangs of one tree that could move for a gang of it: those that sit undisturbed, may be displaced, have sat for ten
- * restarts' time and for their minimum run time, and are not of a higher priority. A replica may be, since it serves on until
+ * restarts' time and for their minimum run time, would be let in again by their queue, and are not of a higher priority. A replica may be, since it serves on until
  * another does in its place: all that it loses is the time that both of them are there.
  */
 export class Movables {
@@ -76,6 +79,7 @@ export class Movables {
     const { object, key } = state
     const { seats } = object.status ?? {}
     if (seats === undefined || !this.#mayMove(object) || !isUndisturbed(state)) return undefined
+    if (queueBlock(this.#scene.queues, object) !== undefined) return undefined
     const lost = priceOfGang(object, this.#nowMs)
     if (lost === undefined) return undefined
     const minRunSeconds = this.#scene.quota.minRunSeconds(object.spec.queue, this.#for.spec.queue)
