@@ -180,9 +180,17 @@ export class Prompt implements Invariant {
     if (isStopped || seatsNow(gang) === undefined) return
     const failed = present.find((pod) => pod.status?.phase === 'Failed')
     if (failed !== undefined) yield `pod ${keyOf(failed)} has failed, and attempt ${attempt} goes on`
-    const hung = goesOn.find((pod) => !hasEnded(pod) && this.#reportOf(pod)?.hungSinceMs !== undefined)
+    const hung = this.#hungOf(goesOn.filter((pod) => !hasEnded(pod)))
     if (hung !== undefined) yield `pod ${keyOf(hung)} hangs, and attempt ${attempt} goes on`
     if (this.#isCheckpointDue(gang, job, present, nowMs)) yield `job ${key} is not asked for the checkpoint that is due`
+  }
+
+  /** Who tells its steps and does none; where nobody tells any, one of them once all stand still. */
+  #hungOf(pods: readonly Pod[]): Pod | undefined {
+    const tells = pods.filter((pod) => this.#reportOf(pod)?.step !== undefined)
+    const hung = pods.filter((pod) => this.#reportOf(pod)?.hungSinceMs !== undefined)
+    if (tells.length > 0) return hung.find((pod) => tells.includes(pod))
+    return hung.length === pods.length ? hung[0] : undefined
   }
 
   /** It tells steps, has come to the step of its last request, and its interval is over since then. */
