@@ -64,18 +64,22 @@ const words: Readonly<Record<string, string>> = {
 function probeCommand(run: ProbeRun, command: readonly string[]): Promise<string | undefined> {
   return new Promise((resolve) => {
     const [program = '', ...args] = [...(run.through ?? []), ...command]
+    const startedMs = performance.now()
     execFile(
       program,
       args,
       { env: run.env, timeout: run.timeoutMs, killSignal: 'SIGKILL', maxBuffer: 65_536 },
-      (error, _stdout, stderr) =>
-        resolve(error === null ? undefined : `${command[0]}: ${commandFailure(error, stderr)}`),
+      (error, _stdout, stderr) => {
+        if (error === null) return resolve(undefined)
+        // Where it is ended inside a container, that may come first.
+        const isLate = error.killed === true || performance.now() - startedMs >= run.timeoutMs
+        resolve(`${command[0]}: ${isLate ? 'took too long' : commandFailure(error, stderr)}`)
+      },
     )
   })
 }
 
-function commandFailure({ killed, code, message }: ExecFileException, stderr: string): string {
-  if (killed === true) return 'took too long'
+function commandFailure({ code, message }: Pick<ExecFileException, 'code' | 'message'>, stderr: string): string {
   if (typeof code !== 'number') return message.split('\n')[0] ?? ''
   const said = stderr.trim().split('\n').at(-1) ?? ''
   return said === '' ? `exit code ${code}` : `exit code ${code}: ${said}`
