@@ -1,7 +1,8 @@
 import type { Gang } from '../../src/model/kinds/gang.ts'
 import type { Node } from '../../src/model/kinds/kubernetes.ts'
-import type { Queue } from '../../src/model/kinds/queue.ts'
 import { label } from '../../src/model/names.ts'
+import { gangNamed, groupOf } from '../../src/scheduler/gang.fixture.ts'
+import { queueNamed } from '../../src/scheduler/quota/quota.fixture.ts'
 import { type Happening, Rehearsal } from '../../src/scheduler/rehearsal/rehearsal.ts'
 import { createScheduler } from '../../src/scheduler/scheduler.ts'
 import type { Row } from '../row.ts'
@@ -137,13 +138,13 @@ function played(load: Load, displaces: boolean): Work[] {
   const world = new Rehearsal(createScheduler(), { runsPods: false })
   for (let cohort = 0; cohort < load.cohorts; cohort++) {
     // Of its own, so that it borrows from nobody else.
-    world.put(queueOf(`c${cohort}`, { nominalQuota: { [model]: 0 } }))
+    world.put(queueNamed(`c${cohort}`, { nominalQuota: { [model]: 0 } }))
     for (let queue = 0; queue < load.queues; queue++) {
       const [nominalQuota, borrowingLimit] = [nominal, borrowing].map((units) => ({ [model]: units * slotsOfUnit }))
       const preemption = displaces
         ? ({ reclaimWithinCohort: 'Any', withinQueue: 'LowerPriority' } as const)
         : ({ reclaimWithinCohort: 'Never', withinQueue: 'Never' } as const)
-      world.put(queueOf(`q${cohort}-${queue}`, { parent: `c${cohort}`, nominalQuota, borrowingLimit, preemption }))
+      world.put(queueNamed(`q${cohort}-${queue}`, { parent: `c${cohort}`, nominalQuota, borrowingLimit, preemption }))
     }
   }
   const units = load.cohorts * load.queues * nominal
@@ -280,15 +281,6 @@ function nextTime(next: Work | undefined, running: Iterable<Work>): number {
   return time
 }
 
-function queueOf(name: string, spec: Partial<Queue['spec']>): Queue {
-  return {
-    apiVersion: 'millwright.dev/v1alpha1',
-    kind: 'Queue',
-    metadata: { name },
-    spec: { namespaces: ['*'], weight: 1, stopPolicy: 'None', ...spec },
-  }
-}
-
 /** Of four units each. */
 function nodeOf(index: number, hasFabric: boolean): Node {
   const rack = hasFabric ? { [label.rack]: `r${Math.floor(index / 64)}`, [label.block]: 'b' } : {}
@@ -305,30 +297,7 @@ function nodeOf(index: number, hasFabric: boolean): Node {
 }
 
 function gangOf({ key, queue, priority, units, pods, topology }: Work): Gang {
-  const group = {
-    name: 'w',
-    min: pods,
-    max: pods,
-    accelerators: [{ model, count: (units * slotsOfUnit) / pods }],
-    cpuMilli: 0,
-    memoryBytes: 0,
-    ports: 0,
-    nodeSelector: {},
-    tolerations: [],
-  }
-  return {
-    apiVersion: 'millwright.dev/v1alpha1',
-    kind: 'Gang',
-    metadata: { name: key.slice('default/'.length), namespace: 'default' },
-    spec: {
-      attempt: 1,
-      queue,
-      priority,
-      preemptible: true,
-      suspend: false,
-      groups: [group],
-      ...(topology === undefined ? {} : { topology }),
-    },
-    status: { conditions: [], checkpoints: [] },
-  }
+  const accelerators = [{ model, count: (units * slotsOfUnit) / pods }]
+  const more = { queue, priority, ...(topology === undefined ? {} : { topology }) }
+  return gangNamed(key.slice('default/'.length), [groupOf(pods, { accelerators, ports: 0 })], more)
 }

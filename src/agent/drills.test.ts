@@ -6,7 +6,6 @@ import { type Drill, drill } from '../model/kinds/drill.ts'
 import { millwrightVersion } from '../model/metadata.ts'
 import type { Store } from '../store/contract.ts'
 import { createMemoryStore } from '../store/memory/store.ts'
-import type { RunningPod } from './contract.ts'
 import { type Drills, startDrills } from './drills.ts'
 import type { Hand } from './hand.ts'
 
@@ -36,10 +35,9 @@ const status = async () => (await store.get('Drill', ref))?.status
 
 function hand(): Hand {
   const say = (words: string) => void done.push(words)
-  const running = (uid: string) => ({ signal: (name: string) => say(`${name} ${uid}`) }) as unknown as RunningPod
-  const runner = { find: async (uid: string) => running(uid) } as unknown as ReturnType<Hand['runnerOf']>
+  const find = async (uid: string) => ({ signal: (name: string) => say(`${name} ${uid}`) })
   return {
-    runnerOf: (node) => (node === 'n' ? runner : undefined),
+    runnerOf: (node) => (node === 'n' ? { find } : undefined),
     loseNode: async (node) => say(`lose ${node}`),
     restoreNode: async (node) => say(`restore ${node}`),
     crashControl: () => say('crash control'),
@@ -53,7 +51,7 @@ function start(over: { store?: Store; hand?: Hand } = {}): Drills {
 
 /** A drill whose target the control plane has chosen. */
 async function chosen(fault: Drill['spec']['fault'], over: object = {}): Promise<void> {
-  const uid = (await store.get('Pod', { name: 'p', namespace: 'default' }))?.metadata.uid ?? ''
+  const uid = await uidOfPod()
   const spec = { fault, target: fault.kind === 'control-plane-crash' ? undefined : { node: 'n' } }
   const made = drill.parse({
     apiVersion: millwrightVersion,

@@ -1,12 +1,17 @@
 import type { Cancel } from '../base/clock.ts'
 import { type FaultKind, faults, slownessDefault } from '../model/faults.ts'
 import type { Drill } from '../model/kinds/drill.ts'
-import type { PodRunner } from './contract.ts'
+import type { RunningPod } from './contract.ts'
+
+/** Knows the pods that run on a node by their uids. */
+export interface Finder {
+  find(uid: string): Promise<Pick<RunningPod, 'signal'> | undefined>
+}
 
 /** What a drill can do to the nodes that are here and to the control plane. What is undone already stays so. */
 export interface Hand {
   /** Whoever runs the pods of a node; undefined for one that is not here. */
-  runnerOf(node: string): PodRunner | undefined
+  runnerOf(node: string): Finder | undefined
   /** The node is gone with all that runs on it, and nobody says a word. */
   loseNode(node: string): Promise<void>
   restoreNode(node: string): Promise<void>

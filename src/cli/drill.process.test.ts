@@ -40,6 +40,9 @@ function file(name: string, spec: string): string {
   return path
 }
 
+/** Of rank 1, for so long. */
+const hang = (lasts: string) => `fault: {kind: hang, lasts: ${lasts}}, target: {job: ring, rank: 1}`
+
 function drillNamed(name: string): Drill {
   return JSON.parse(factory.millwright('get', 'drill', name, '-o', 'json').stdout)
 }
@@ -67,7 +70,7 @@ it('a rank that stands still is noticed, and what was expected otherwise fails w
   expect(said.status).toBe(1)
   expect(JSON.parse(said.stdout).status).toMatchObject({
     phase: 'Failed',
-    message: '1 attempts, expected at most 0',
+    message: '1 attempt, expected at most 0',
     outcome: { reason: 'Hung', attempts: 1 },
   })
   expect(isRunning(frozen)).toBe(false)
@@ -75,11 +78,7 @@ it('a rank that stands still is noticed, and what was expected otherwise fails w
 
 it('a rank that stood still for a moment goes on where it was', async () => {
   const pid = pidOf(1)
-  const said = factory.millwright(
-    'drill',
-    'run',
-    file('pause', 'fault: {kind: hang, lasts: 1s}, target: {job: ring, rank: 1}'),
-  )
+  const said = factory.millwright('drill', 'run', file('pause', hang('1s')))
   expect(said).toMatchObject({ status: 0, stderr: '' })
   expect(pidOf(1)).toBe(pid)
   expect(drillNamed('pause').status).toMatchObject({ phase: 'Passed', outcome: { attempts: 0, lostSeconds: 0 } })
@@ -87,11 +86,7 @@ it('a rank that stood still for a moment goes on where it was', async () => {
 
 it('Ctrl-C undoes what lasts and leaves no drill behind', async () => {
   const pid = pidOf(1)
-  const drill = factory.begin(
-    'drill',
-    'run',
-    file('stopped', 'fault: {kind: hang, lasts: 1h}, target: {job: ring, rank: 1}'),
-  )
+  const drill = factory.begin('drill', 'run', file('stopped', hang('1h')))
   await until(() => drill.stdout.includes('strikes'))
   drill.signal('SIGINT')
   expect(await drill.ended).toBe(130)

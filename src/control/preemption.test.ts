@@ -56,8 +56,8 @@ test('it checkpoints, leaves, stands in line again and goes on; no restart is co
 })
 
 const pod = 'low-worker-0-1'
-/** It heeds no requests; its own checkpoints of steps 1 and 2 were half a minute apart. */
-async function writesOfItself(): Promise<void> {
+/** Somebody asks for the seats of one whose own checkpoints of steps 1 and 2 were half a minute apart, so long after the last. */
+async function askedAfter(ms: number): Promise<void> {
   world.control()
   await runs('low', { workers: 1 })
   for (const step of [1, 2]) {
@@ -65,15 +65,16 @@ async function writesOfItself(): Promise<void> {
     await world.agent.heartbeat()
     await world.agent.ship(pod, step)
   }
-}
-
-test('a checkpoint that a job is about to write of itself is waited for', async () => {
-  await writesOfItself()
-  await world.settle(20_000)
+  await world.settle(ms)
   await world.job('high', { workers: 2, priority: 10 })
   await kept('high')
+}
+const request = async () => (await world.getGang('low')).spec.checkpointRequest
+
+test('a checkpoint that a job is about to write of itself is waited for', async () => {
+  await askedAfter(20_000)
   await world.settle(5_000)
-  expect((await world.getGang('low')).spec.checkpointRequest, 'it is left alone').toBeUndefined()
+  expect(await request(), 'it is left alone').toBeUndefined()
   expect(world.agent.running()).toEqual([pod])
   await world.settle(5_000)
   await world.agent.ship(pod, 3)
@@ -82,23 +83,17 @@ test('a checkpoint that a job is about to write of itself is waited for', async 
 })
 
 test('not for longer than it is late by a tenth of its time, and not where its last one is nearer', async () => {
-  await writesOfItself()
-  await world.settle(20_000)
-  await world.job('high', { workers: 2, priority: 10 })
-  await kept('high')
+  await askedAfter(20_000)
   await world.settle(12_000)
-  expect((await world.getGang('low')).spec.checkpointRequest, 'two seconds late').toBeUndefined()
+  expect(await request(), 'two seconds late').toBeUndefined()
   await world.settle(2_000)
-  expect((await world.getGang('low')).spec.checkpointRequest, 'four').toMatchObject({ stop: true })
+  expect(await request(), 'four').toMatchObject({ stop: true })
 })
 
 test('whose last checkpoint is nearer than its next stops at once', async () => {
-  await writesOfItself()
-  await world.settle(10_000)
-  await world.job('high', { workers: 2, priority: 10 })
-  await kept('high')
+  await askedAfter(10_000)
   await world.settle(1_000)
-  expect((await world.getGang('low')).spec.checkpointRequest).toMatchObject({ stop: true })
+  expect(await request()).toMatchObject({ stop: true })
 })
 
 test('what may not be displaced stays, and so does what is of the same priority', async () => {

@@ -43,6 +43,15 @@ export function slotPrice(model: string, poolPrice?: number | undefined): SlotPr
   }
 }
 
+/** A pool's price is of its own accelerator: the CPU slots beside its GPUs have none of it. */
+export function slotPriceIn(
+  pool: { accelerator: string; pricePerSlotHour?: number | undefined } | undefined,
+  model: string,
+): SlotPrice | undefined {
+  const isItsOwn = pool?.accelerator.toLowerCase() === model.toLowerCase()
+  return slotPrice(model, isItsOwn ? pool.pricePerSlotHour : undefined)
+}
+
 /** Your own machine sends no bill: 0 until the pool says what a slot is worth. A guess would be worse than zero. */
 export const cpuSlotPrice: SlotPrice = {
   usdPerHour: 0,

@@ -6,7 +6,8 @@ import { duration } from './kinds/fields.ts'
 export const faultKinds = ['process-crash', 'hang', 'node-loss', 'straggler', 'control-plane-crash'] as const
 export type FaultKind = (typeof faultKinds)[number]
 
-type Field = 'lasts' | 'reach' | 'slowness'
+const fieldNames = ['lasts', 'reach', 'slowness'] as const
+type Field = (typeof fieldNames)[number]
 export type FaultWorld = 'this machine' | 'twin'
 
 export interface FaultInfo {
@@ -79,8 +80,7 @@ export function faultProblems(
   fault: { kind: FaultKind } & { [F in Field]?: unknown },
 ): { at: Field; problem: string }[] {
   const { strikes, fields } = faults[fault.kind]
-  const all: readonly Field[] = ['lasts', 'reach', 'slowness']
-  return all
+  return fieldNames
     .filter((field) => fault[field] !== undefined && !fields.includes(field))
     .map((at) => {
       const of = faultKinds.filter((kind) => faults[kind].fields.includes(at)).join(', ')

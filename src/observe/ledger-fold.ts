@@ -1,4 +1,4 @@
-import { slotPrice } from '../model/catalogue.ts'
+import { slotPriceIn } from '../model/catalogue.ts'
 import type { Gang } from '../model/kinds/gang.ts'
 import type { Node, Pod } from '../model/kinds/kubernetes.ts'
 import type { LedgerPage } from '../model/kinds/ledger-page.ts'
@@ -507,11 +507,8 @@ export class LedgerFold {
     return this.#nodes.get(node)?.metadata.labels?.[label.pool] ?? ''
   }
 
-  /** A pool's price is of its own accelerator: the CPU slots beside its GPUs have none of it. */
   #priceOf({ node, accelerator }: Bank): number {
-    const pool = this.#pools.get(this.#poolOf(node))
-    const isItsOwn = pool?.spec.accelerator.toLowerCase() === accelerator.toLowerCase()
-    return slotPrice(accelerator, isItsOwn ? pool.spec.pricePerSlotHour : undefined)?.usdPerHour ?? 0
+    return slotPriceIn(this.#pools.get(this.#poolOf(node))?.spec, accelerator)?.usdPerHour ?? 0
   }
 }
 

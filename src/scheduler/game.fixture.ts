@@ -7,6 +7,7 @@ import type { Change, Scheduler, Verdict } from './contract.ts'
 import { hasEnded } from './fleet/read-pod.ts'
 import { type Arriving, Drawn, modelOfFiller, oneOf } from './game-drawn.fixture.ts'
 import { count, isSeated, Referee } from './game-rules.fixture.ts'
+import { pricesLastMs } from './preemption/preemption.ts'
 import { type Happening, Rehearsal } from './rehearsal/rehearsal.ts'
 import { createScheduler, type FleetScheduler } from './scheduler.ts'
 
@@ -50,8 +51,6 @@ interface Promised {
 
 export const movesMax = 400
 const movesToRest = 40
-/** Whoever may displace somebody only because prices are others by now does so within this time. */
-const pricesLastMs = 60_000
 /** Moves that a gang waits before it is given up. */
 const patience = 60
 
@@ -401,6 +400,7 @@ class Game implements Played {
       if (gang.status?.hold?.attempt === gang.spec.attempt && !gang.spec.suspend)
         this.#broken(`${key} still waits for what is kept for it`)
     }
+    // Whoever may displace somebody only because prices are others by now does so within that time.
     if (this.#missed() !== undefined) {
       world.nowMs += pricesLastMs
       this.#follow(world.play())

@@ -166,16 +166,15 @@ test('who is told of seats on a node that is gone charges them as who gave them 
 })
 
 test('a model all of whose nodes have gone is nothing that shares are measured against', () => {
-  const told = new Story(createScheduler())
+  const scheduler = createScheduler()
+  const told = new Story(scheduler)
   told.queue('default')
   told.node('a', 'A100:4')
   told.node('b', 'H100:8')
   told.decide()
-  const capacities = ({ quota }: ReturnType<typeof createScheduler>) =>
-    ['A100', 'H100'].map((model) => quota.fleet.quota(model) / 1000)
-  const scheduler = told.world.scheduler as ReturnType<typeof createScheduler>
-  expect(capacities(scheduler)).toEqual([4, 8])
+  const capacities = () => ['A100', 'H100'].map((model) => scheduler.quota.fleet.quota(model) / 1000)
+  expect(capacities()).toEqual([4, 8])
   told.apply({ kind: 'Node', deleted: 'b' })
   told.decide()
-  expect(capacities(scheduler)).toEqual([4, 0])
+  expect(capacities()).toEqual([4, 0])
 })

@@ -3,6 +3,7 @@ import { faults } from '../../model/faults.ts'
 import type { Drill } from '../../model/kinds/drill.ts'
 import type { Pod } from '../../model/kinds/kubernetes.ts'
 import { annotation, label } from '../../model/names.ts'
+import { keyOf } from '../../model/refs.ts'
 import { ownerOf } from '../../observe/ledger-use.ts'
 import { gangKeyOf, isLive } from '../gangs.ts'
 import type { Context } from '../reconciler.ts'
@@ -82,12 +83,12 @@ function targetOf({ views, epoch }: Context, nodes: string[], pods: readonly Pod
   const gangs = views
     .of('Gang')
     .list()
-    .filter(({ metadata }) => keys.has(`${metadata.namespace ?? 'default'}/${metadata.name}`))
+    .filter((gang) => keys.has(keyOf(gang)))
   return {
     nodes,
     pods: pods.map(({ metadata: { name, namespace = 'default', uid = '' } }) => ({ name, namespace, uid })),
     gangs: gangs.map((gang) => ({
-      name: `${gang.metadata.namespace ?? 'default'}/${gang.metadata.name}`,
+      name: keyOf(gang),
       owner: ownerOf(gang),
       attempt: gang.spec.attempt,
       lostSeconds: recoveryOf(gang).lostSeconds,

@@ -70,7 +70,7 @@ test('what was expected and is not so fails it, each by its name', async () => {
   await world.agent.end('j-worker-1-1', { signal: 'SIGKILL' })
   await phase('Failed')
   expect((await status())?.message).toMatch(
-    /^detected after 5s, expected within 1ms; recovered after [\d.]+s, expected within 1s; 1 attempts, expected at most 0$/,
+    /^detected after 5s, expected within 1ms; recovered after [\d.]+s, expected within 1s; 1 attempt, expected at most 0$/,
   )
 })
 

@@ -21,10 +21,6 @@ export interface Followed {
   trouble: { message: string; atMs: number } | undefined
 }
 
-interface GangNow extends Followed {
-  recoveredMs: number | undefined
-}
-
 /** What is known of it is read off resources alone: another leader finds the same. What was written once stays. */
 export function follow(context: Context, drill: Drill, struckMs: number): Followed {
   const { detectedAt, recoveredAt, target } = drill.status ?? {}
@@ -61,7 +57,7 @@ function alone({ views, clock, epoch }: Context, { spec, status }: Drill): numbe
   return areReady && status?.mendedAt !== undefined ? clock.now() : undefined
 }
 
-function followGang(context: Context, drill: Drill, struck: Struck): GangNow {
+function followGang(context: Context, drill: Drill, struck: Struck): Followed {
   const gang = context.views.of('Gang').get(refOfKey(struck.name))
   const nothing = {
     detectedMs: undefined,

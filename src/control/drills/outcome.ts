@@ -1,5 +1,6 @@
 import { durationMs, formatDuration } from '../../model/duration.ts'
 import type { Drill } from '../../model/kinds/drill.ts'
+import { counted } from '../../scheduler/why/counted.ts'
 import type { Followed } from './follow.ts'
 
 type DrillOutcome = NonNullable<NonNullable<Drill['status']>['outcome']>
@@ -19,8 +20,8 @@ export function outcomeOf(
     trouble === undefined && recovered === undefined ? `not recovered within ${spec.deadline}` : undefined,
     late('detected', detected, detectedWithin),
     late('recovered', recovered, recoveredWithin),
-    over('attempts', attempts, attemptsAtMost),
-    over('accelerator-seconds of work lost', lostSeconds, lostSecondsAtMost),
+    over(attempts, 'attempt', attemptsAtMost),
+    over(lostSeconds, 'accelerator-second of work lost', lostSecondsAtMost, 'accelerator-seconds of work lost'),
   ]
   return {
     ...(detected === undefined ? {} : { detectedSeconds: detected }),
@@ -45,7 +46,7 @@ function late(what: string, seconds: number | undefined, within: string | undefi
     : `${what} after ${formatDuration(seconds * 1000)}, expected within ${within}`
 }
 
-function over(what: string, count: number, atMost: number | undefined): string | undefined {
+function over(count: number, one: string, atMost: number | undefined, many = `${one}s`): string | undefined {
   if (atMost === undefined || count <= atMost) return undefined
-  return `${Math.round(count * 10) / 10} ${what}, expected at most ${atMost}`
+  return `${counted(Math.round(count * 10) / 10, one, many)}, expected at most ${atMost}`
 }

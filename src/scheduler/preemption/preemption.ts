@@ -65,7 +65,7 @@ export function displace(
  * Where shares are compared, whom a gang may take first depends on what each would lose, and that on the time and on
  * checkpoints: whoever may take nobody as it is looks again after so long.
  */
-const pricesLastMs = 60_000
+export const pricesLastMs = 60_000
 
 /**
  * What alone keeps the gang from displacing somebody, when it could displace nobody: minimum run times that have not ended

@@ -1,4 +1,4 @@
-import { slotPrice } from '../../model/catalogue.ts'
+import { slotPriceIn } from '../../model/catalogue.ts'
 import type { Node } from '../../model/kinds/kubernetes.ts'
 import type { Pool } from '../../model/kinds/pool.ts'
 import { label } from '../../model/names.ts'
@@ -15,11 +15,10 @@ export function pricesBy(nodes: readonly Node[], pools: readonly Pool[]): Readon
   return new Map(
     [...fleet.nodes].map(([name, { devices, object }]) => {
       const pool = byName.get(object.metadata.labels?.[label.pool] ?? '')
-      const priceOf = (model: string) => {
-        const isItsOwn = pool?.accelerator.toLowerCase() === model.toLowerCase()
-        return slotPrice(model, isItsOwn ? pool.pricePerSlotHour : undefined)?.usdPerHour ?? 0
-      }
-      const node = [...devices.values()].reduce((sum, { model }) => sum + priceOf(model), 0)
+      const node = [...devices.values()].reduce(
+        (sum, { model }) => sum + (slotPriceIn(pool, model)?.usdPerHour ?? 0),
+        0,
+      )
       return [name, { node, device: devices.size === 0 ? 0 : node / devices.size }]
     }),
   )
