@@ -6,6 +6,8 @@ import { fileURLToPath } from 'node:url'
 
 const bin = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'bin', 'millwright.js')
 
+const millwright = `node ${relative(process.cwd(), bin)}`
+
 /** Runs `millwright` as a user would, and says what it runs. */
 export class Commands {
   readonly dir: string
@@ -120,7 +122,22 @@ export class Commands {
   }
 
   hints(): string {
-    return `The factory's log: ${join(this.dir, 'millwright.log')}. By hand: node ${relative(process.cwd(), bin)} --dir ${relative(process.cwd(), this.dir)} describe job tiny-llama`
+    return `The factory's log: ${join(this.dir, 'millwright.log')}. By hand: ${millwright} ${this.#here} describe job tiny-llama`
+  }
+
+  /** What to do once it has run. */
+  next(): string {
+    const lines = [
+      [`${this.#here} up`, 'this factory goes on; Ctrl-C ends it'],
+      [`${this.#here} chat tiny-chat "Once upon"`, 'in another terminal'],
+      ['up', 'a factory of your own'],
+      ['run -- echo hello', 'in another terminal; README.md goes on from here'],
+    ]
+    return ['Next:', ...lines.map(([words = '', what]) => `  ${millwright} ${words.padEnd(52)} # ${what}`)].join('\n')
+  }
+
+  get #here(): string {
+    return `--dir ${relative(process.cwd(), this.dir)}`
   }
 
   private async json(words: string[]): Promise<unknown> {

@@ -167,6 +167,7 @@ async function finish(exitCode: number): Promise<void> {
     process.exit(0)
   }
   await commands.down()
+  if (exitCode === 0) console.log(`\n${commands.next()}`)
   process.exit(exitCode)
 }
 

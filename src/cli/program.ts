@@ -73,7 +73,7 @@ function withNearCommand(text: string, program: Command): string {
   if (word === undefined) return text
   const near = nearest(
     word,
-    program.commands.map((command) => command.name()),
+    program.commands.flatMap((command) => [command, ...command.commands]).map((command) => command.name()),
   )
   return `error: unknown command '${word}'${near === undefined ? '' : `; did you mean '${near}'?`}\n`
 }
@@ -337,7 +337,12 @@ Examples:
   millwright drill run examples/drills/kill-a-rank.yaml
 docs/drills.md describes the file and what is printed.`,
       )
-      .action(async (options) => (await import('./commands/drill.ts')).catalogue(options))
+      .allowExcessArguments()
+      .action(async (options, command: Command) => {
+        const [word] = command.args
+        if (word !== undefined) command.error(`error: unknown command '${word}'`)
+        await (await import('./commands/drill.ts')).catalogue(options)
+      })
     drill
       .command('run')
       .description(

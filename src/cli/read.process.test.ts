@@ -44,6 +44,8 @@ it('get knows services by their plural, and suggests only what is near', () => {
   expect(factory.millwright('get', 'trainingjbs').stderr).toContain('did you mean "trainingjobs"? Kinds: ')
   expect(factory.millwright('bogus').stderr).toMatch(/^error: unknown command 'bogus'\n/)
   expect(factory.millwright('bogus').stderr).not.toMatch(/did you mean/i)
+  expect(factory.millwright('drill', 'rnu', 'x.yaml').stderr).toContain("unknown command 'rnu'; did you mean 'run'?\n")
+  expect(factory.millwright('model', 'pul').stderr).toContain("unknown command 'pul'; did you mean 'pull'?\n")
   expect(factory.millwright('aply').stderr).toContain("unknown command 'aply'; did you mean 'apply'?\n")
 })
 
