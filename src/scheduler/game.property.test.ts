@@ -47,6 +47,8 @@ const brokenWithLimits: readonly [seed: number, moves: number][] = [[251, 120]]
  * - prices had changed, and with them whom shares let somebody take, and nobody looked again (1009132, 2004094)
  * - half of a device that was kept for one, and the half that another left for a third, were more than the device with
  *   what was kept of it for that third (2009009)
+ * - more was taken, another group of one in line was short first by then, and the nodes that it kept were of the other's
+ *   model still (8000069)
  */
 const brokenSince: readonly [seed: number, moves: number][] = [
   [20_229, 120],
@@ -54,6 +56,7 @@ const brokenSince: readonly [seed: number, moves: number][] = [
   [2_004_094, 360],
   [2_004_131, 360],
   [2_009_009, 250],
+  [8_000_069, 320],
 ]
 
 /**

@@ -250,7 +250,8 @@ export class FleetScheduler extends State implements Scheduler, Explained {
     if (verdict.kind === 'queue') return false
     if (isDue(verdict, nowMs)) return true
     const { kind } = verdict.shortage
-    if (seen.taken !== this.fleet.taken && (kind === 'behind' || reserved.keepsFor(verdict))) return true
+    const keeps = () => kind === 'behind' || reserved.keepsFor(verdict) || reserved.mayKeepFor(gang)
+    if (seen.taken !== this.fleet.taken && keeps()) return true
     if (kind !== 'behind' && !displaceable.has(kind)) return false
     if (seen.reserved !== reserved.versionFor(gang)) return true
     return this.arrivals.someSince(seen.arrivals, (arrival) => isWithinReach(this.quota, gang, arrival))

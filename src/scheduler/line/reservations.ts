@@ -1,4 +1,5 @@
 import type { Gang } from '../../model/kinds/gang.ts'
+import { alternativesOf } from '../fit/demand.ts'
 import type { Placed } from '../fit/search.ts'
 import { nodesToWaitFor, type Reservation, type Reserved, type Shortage } from '../fit/shortage.ts'
 import type { Fleet } from '../fleet/fleet.ts'
@@ -115,6 +116,16 @@ export class Reservations {
   /** Whether a gang that waits for this is the first of those seen so far for whom that helps. */
   keepsFor({ shortage: { kind, alternative } }: Blocked & { kind: 'shortage' }): boolean {
     return kind !== 'quota' && kind !== 'never' && kind !== 'nodes' && !this.#waiting.has(alternative.model)
+  }
+
+  /**
+   * Whether a gang of several models may be the first for one of them, whatever it waited for when it was tried: once more
+   * is taken, another of its groups may be short first.
+   */
+  mayKeepFor(gang: Gang): boolean {
+    const alternatives = gang.spec.groups.flatMap((group) => alternativesOf(this.#fleet, group))
+    const models = new Set(alternatives.map(({ model }) => model))
+    return models.size > 1 && [...models].some((model) => !this.#waiting.has(model))
   }
 
   /** Those who keep something for themselves: each is the first in line for a model. */
