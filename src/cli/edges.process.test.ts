@@ -45,6 +45,26 @@ it('chat prints no prompts for piped lines, and says that an answer is empty', a
   expect(piped.stderr).toBe('(the model ended at once)\n(the model ended at once)\n')
 })
 
+it('a node is cordoned and uncordoned, and only a silent one is given up', () => {
+  const [name = ''] = factory.millwright('get', 'nodes', '-o', 'name').stdout.trim().split('\n')
+  const node = name.replace(/^.*\//, '')
+  expect(factory.millwright('cordon', node)).toMatchObject({
+    status: 0,
+    stdout: `node ${node} takes no new work, what runs there goes on; \`millwright uncordon ${node}\` opens it again\n`,
+  })
+  expect(factory.millwright('status').stdout).toContain('True, cordoned')
+  expect(factory.millwright('cordon', node, '--gone')).toMatchObject({
+    status: 1,
+    stderr: expect.stringContaining(`node ${node} is heard of`),
+  })
+  expect(factory.millwright('uncordon', name)).toMatchObject({ status: 0, stdout: `node ${node} takes work again\n` })
+  expect(factory.millwright('status').stdout).not.toContain('cordoned')
+  expect(factory.millwright('uncordon', 'nowhere')).toMatchObject({
+    status: 3,
+    stderr: expect.stringContaining(`there is no node "nowhere"; there`),
+  })
+})
+
 it('suspend of a service says that it drains', () => {
   factory.millwright('apply', '-f', writeEchoService(factory.dir, 'drained'))
   const said = factory.millwright('suspend', 'drained').stdout

@@ -402,6 +402,23 @@ docs/drills.md describes the file and what is printed.`,
       ),
   (program) =>
     program
+      .command('cordon')
+      .description('Let a node take no new work')
+      .argument('<node>')
+      .option('--gone', 'it is silent and does not come back as it is: give up what ran there')
+      .action(async (node: string, options, command: Command) =>
+        (await import('./commands/cordon.ts')).cordon(node, options, globals(command)),
+      ),
+  (program) =>
+    program
+      .command('uncordon')
+      .description('Let a node take work again')
+      .argument('<node>')
+      .action(async (node: string, _options, command: Command) =>
+        (await import('./commands/cordon.ts')).uncordon(node, globals(command)),
+      ),
+  (program) =>
+    program
       .command('delete')
       .description('Delete resources by name or by file')
       .argument('[kind]')

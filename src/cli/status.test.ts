@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest'
+import type { Node } from '../model/kinds/kubernetes.ts'
 import { trainingJob } from '../model/kinds/training-job.ts'
 import { millwrightVersion } from '../model/metadata.ts'
-import { shownJobs } from './commands/status.ts'
+import { shownJobs, troubleOf } from './commands/status.ts'
 
 const at = (minute: number) => new Date(minute * 60_000).toISOString()
 const job = (name: string, phase: string, minute: number) =>
@@ -19,4 +20,19 @@ it('status shows what runs and waits first, then the last ten that finished, and
   expect(jobs.map((one) => one.metadata.name).slice(0, 4)).toEqual(['old', 'new', 'f11', 'f10'])
   expect(jobs).toHaveLength(12)
   expect(hidden).toBe(2)
+})
+
+it('status says why a node takes no work', () => {
+  const node = (status: 'True' | 'Unknown', annotations = {}): Node => ({
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name: 'n', annotations },
+    spec: { unschedulable: Object.keys(annotations).length > 0 },
+    status: { conditions: [{ type: 'Ready', status, message: 'its agent was not heard of for 40 s' }] },
+  })
+  expect(troubleOf(node('True'))).toEqual([])
+  expect(troubleOf(node('Unknown'))).toEqual(['node/n: its agent was not heard of for 40 s'])
+  expect(troubleOf(node('True', { 'millwright.dev/cordoned-because': 'it fails one gang after another' }))).toEqual([
+    'node/n was closed by recovery: it fails one gang after another (millwright uncordon n)',
+  ])
 })

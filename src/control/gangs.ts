@@ -71,6 +71,9 @@ export function memberCount(gang: Gang): number {
   return seatsNow(gang)?.members.length ?? gang.spec.groups.reduce((sum, group) => sum + group.min, 0)
 }
 
+/** What failed so often in a row displaces nobody any more: each further try would cost others their work. */
+export const displacingTriesMax = 3
+
 export function stopIsAsked(gang: Gang): boolean {
   return gang.spec.checkpointRequest?.stop === true
 }

@@ -184,3 +184,25 @@ async function life(crashAfter = Number.POSITIVE_INFINITY): Promise<number> {
   await own.close()
   return writes()
 }
+
+test('a job that fails again and again displaces others up to its third try, and once more after a checkpoint', async () => {
+  world.control()
+  await runs('high', { workers: 2, priority: 10, maxRestarts: 9 })
+  await world.node('b', 2)
+  await runs('low', { workers: 2 })
+  for (const attempt of [1, 2, 3]) {
+    await world.until(() => world.agent.running().includes(`high-worker-0-${attempt}`), `attempt ${attempt} of high`)
+    await world.agent.end(`high-worker-0-${attempt}`, { signal: 'SIGKILL' })
+  }
+  await world.until(async () => (await scheduled('high'))?.reason === 'FailsRepeatedly', 'high waits')
+  expect((await world.store.get('Node', { name: 'a' }))?.spec?.unschedulable).toBe(true)
+  expect((await scheduled('high'))?.message).toContain('job/low would have to leave, and it displaces nobody')
+  expect((await world.getGang('low')).status?.eviction).toBeUndefined()
+  for (const rank of [0, 1]) await world.agent.end(`low-worker-${rank}-1`, { exitCode: 0 })
+  await world.until(() => world.agent.running().includes('high-worker-0-4'), 'attempt 4 of high')
+  await world.agent.ship('high-worker-0-4', 7)
+  await world.until(async () => (await world.getGang('high')).spec.preemptionPolicy === undefined, 'it may again')
+  await world.agent.end('high-worker-0-4', { signal: 'SIGKILL' })
+  await world.until(() => world.agent.running().includes('high-worker-0-5'), 'attempt 5 of high')
+  expect((await world.getGang('high')).spec.preemptionPolicy).toBeUndefined()
+})

@@ -197,6 +197,38 @@ test('failures that repeat on one node cordon it, but never the last', async () 
   expect(await unschedulable()).toEqual([true, false])
 })
 
+test('a node that fails one gang after another is closed, and opened again it starts anew', async () => {
+  await world.node('c', 8)
+  await world.node('d', 8)
+  const suspects = async () => (await world.store.list('Node')).items.filter(({ spec }) => spec?.unschedulable === true)
+  for (const name of ['j1', 'j2', 'j3', 'j4', 'j5']) {
+    expect(await suspects()).toEqual([])
+    await world.job(name, { workers: 5, minWorkers: 5, maxRestarts: 9 })
+    await phase(name, 'Running')
+    const seats = (await world.getGang(name)).status?.seats?.members ?? []
+    const { pod = '' } = seats.find(({ node }) => node === 'c') ?? {}
+    for (const seat of seats)
+      await world.agent.report(seat.pod, {
+        step: 4,
+        ...(seat.pod === pod ? { hungSinceMs: world.clock.now() - 3000 } : {}),
+      })
+    await world.until(async () => (await world.getGang(name)).spec.attempt === 2, 'it hangs')
+    await world.store.patch('TrainingJob', { name, namespace: 'default' }, { spec: { suspend: true } })
+    await phase(name, 'Suspended')
+    world.beats = true
+    for (let beat = 0; beat < 8; beat++) {
+      await world.agent.heartbeat()
+      await world.settle(8_000)
+    }
+  }
+  await world.until(async () => (await suspects()).length === 1, 'the node is closed')
+  const [closed] = await suspects()
+  expect(closed?.metadata.annotations).toMatchObject({
+    'millwright.dev/cordoned-because': 'it fails one gang after another; last: did no step for 3 s',
+  })
+  expect(closed?.metadata.annotations?.['millwright.dev/failures']).toBeUndefined()
+})
+
 test('a pod that somebody deletes takes its gang with it', async () => {
   await running('j')
   await world.store.delete('Pod', { name: 'j-worker-1-1', namespace: 'default' }, { gracePeriodSeconds: 0 })
@@ -218,6 +250,66 @@ test('a node that falls silent loses its pods, and the gang goes on elsewhere', 
   expect((await world.getJob('j')).status?.lastFailure?.reason).toBe('NodeLost')
   expect((await world.store.get('Pod', { name: 'j-worker-0-2', namespace: 'default' }))?.spec.nodeName).toBe(other)
   expect((await world.store.get('Node', { name: node ?? '' }))?.status?.conditions?.[0]?.status).toBe('Unknown')
+})
+
+/** Moves on by `ms`; of all nodes only these say that they live. */
+async function hearOnly(names: readonly string[], ms: number): Promise<void> {
+  world.beats = false
+  for (let beat = 0; beat < ms / 8_000; beat++) {
+    for (const name of names)
+      await world.store.patch('Node', { name }, { status: { conditions: readyAt(beat) } }, { status: true })
+    await world.settle(8_000)
+  }
+}
+
+const podsLost = async () =>
+  (await world.store.list('Pod')).items
+    .filter(({ status }) => status?.reason === 'NodeLost')
+    .map((pod) => pod.metadata.name)
+
+test('when most of the fleet falls silent nothing is given up until most are heard again', async () => {
+  for (const name of ['c', 'd', 'e']) await world.node(name, 2)
+  await running('j', { workers: 10 })
+  await hearOnly(['a', 'b'], 300_000)
+  expect(await podsLost()).toEqual([])
+  expect((await world.getGang('j')).spec.attempt).toBe(1)
+  const message = (await world.store.get('Node', { name: 'e' }))?.status?.conditions?.[0]?.message
+  expect(message).toContain('nor are most others')
+  await hearOnly(['a', 'b', 'c'], 60_000)
+  await world.until(async () => (await world.getGang('j')).spec.attempt === 2, 'the gang starts again')
+  expect((await world.getJob('j')).status?.lastFailure?.reason).toBe('NodeLost')
+})
+
+test('who falls silent one after another is given up until half of the fleet is', async () => {
+  for (const name of ['c', 'd']) await world.node(name, 2)
+  for (const job of ['j', 'k', 'l', 'm']) await running(job)
+  await hearOnly(['a', 'b', 'c'], 60_000)
+  await hearOnly(['a', 'b'], 60_000)
+  await hearOnly(['a'], 60_000)
+  const lost = (await podsLost()).map(
+    async (name) => (await world.store.get('Pod', { name, namespace: 'default' }))?.spec.nodeName,
+  )
+  expect(new Set(await Promise.all(lost))).toEqual(new Set(['c', 'd']))
+})
+
+test('a node that a person says is out of service is given up though most of the fleet is silent', async () => {
+  for (const name of ['c', 'd', 'e', 'f']) await world.node(name, 2)
+  await running('j', { workers: 12, minWorkers: 1 })
+  await hearOnly(['a'], 60_000)
+  expect(await podsLost()).toEqual([])
+  const taints = [{ key: 'node.kubernetes.io/out-of-service', value: 'nodeshutdown', effect: 'NoExecute' }]
+  await world.store.patch('Node', { name: 'c' }, { spec: { taints } })
+  await hearOnly(['a'], 8_000)
+  expect((await podsLost()).length).toBe(2)
+  await world.until(async () => (await world.getGang('j')).spec.attempt === 2, 'the gang starts again')
+})
+
+test('who deletes a node takes its pods along, unless its agent makes it anew', async () => {
+  await running('j')
+  const node = (await world.store.get('Pod', { name: 'j-worker-0-1', namespace: 'default' }))?.spec.nodeName ?? ''
+  await world.store.delete('Node', { name: node })
+  await world.until(async () => (await world.getGang('j')).spec.attempt === 2, 'the gang starts again')
+  expect((await world.getJob('j')).status?.lastFailure?.message).toContain(`node ${node} was deleted`)
 })
 
 test('a control plane that slept blames itself, not the nodes', async () => {

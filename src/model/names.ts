@@ -42,11 +42,18 @@ export const annotation = {
   nodeDevices: 'millwright.dev/node-devices',
   /** On nodes (agent): "20000-20999", the range that seats take ports from. */
   portRange: 'millwright.dev/port-range',
+  /** On nodes that recovery closed (control/recovery): why. */
+  cordonedBecause: 'millwright.dev/cordoned-because',
   /** On whatever was applied from a file (compile/plan): JSON of what the file said, to tell what it no longer says. */
   lastApplied: 'millwright.dev/last-applied',
   /** On jobs that a shutdown suspended and the next start resumes (runtime). */
   suspendedBy: 'millwright.dev/suspended-by',
 } as const
+
+/**
+ * Kubernetes' taint of a node that does not come back as it is, which only a person can give: what ran there is given up.
+ */
+export const outOfService = 'node.kubernetes.io/out-of-service'
 
 export const schedulerName = 'millwright'
 /** Extended resource of an accelerator slot on every local node (DESIGN §2, `cpu`). */

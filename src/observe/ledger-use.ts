@@ -161,7 +161,7 @@ function freeUse(slot: Slot, { node }: Scene): Use {
   const ready = conditionOf(node.status?.conditions, 'Ready')
   if (!slot.healthy || (ready !== undefined && ready.status !== 'True')) return { bucket: 'unhealthy', ...nobody }
   if (node.spec?.unschedulable === true) {
-    const suspect = node.metadata.annotations?.['millwright.dev/cordoned-because'] !== undefined
+    const suspect = node.metadata.annotations?.[annotation.cordonedBecause] !== undefined
     return { bucket: suspect ? 'unhealthy' : 'reserved', ...nobody }
   }
   return { bucket: 'idle', ...nobody }

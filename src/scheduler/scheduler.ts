@@ -448,8 +448,9 @@ export class FleetScheduler extends State implements Scheduler, Explained {
     const isLikeOthers = hasNothing && this.livePodsOf(key).size === 0 && spec.replaces === undefined
     const own = isLikeOthers ? '' : key
     const company = spec.groups.map((group) => this.fleet.neighbours.of(object, group)?.key)
-    const { queue, preemptible, groups, topology, together } = spec
-    return JSON.stringify([queue, preemptible, metadata.namespace, groups, topology, together, own, company])
+    const { queue, preemptible, preemptionPolicy, groups, topology, together } = spec
+    const terms = [queue, preemptible, metadata.namespace, groups, topology, together]
+    return JSON.stringify([...terms, own, company, preemptionPolicy])
   }
 
   /** It gave something back first; nothing need have been freed by that. */

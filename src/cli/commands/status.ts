@@ -3,7 +3,9 @@ import { humanAge, humanDuration } from '../../api/age.ts'
 import type { Client } from '../../api/client.ts'
 import { conditionOf } from '../../model/conditions.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
+import type { Node } from '../../model/kinds/kubernetes.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
+import { annotation } from '../../model/names.ts'
 import { oneOf } from '../arguments.ts'
 import { connect, sayPresence } from '../connect.ts'
 import type { Global } from '../global.ts'
@@ -66,6 +68,10 @@ function draw(seen: Seen, url: string, gatewayUrl: string | undefined): string {
       ]),
     ),
   )
+  const troubles = seen.nodes.flatMap(troubleOf)
+  for (const trouble of troubles.slice(0, troublesMax)) blocks.push(paint.yellow(plain(trouble)))
+  if (troubles.length > troublesMax)
+    blocks.push(`and ${troubles.length - troublesMax} more nodes: millwright get nodes`)
   const { jobs, hidden } = shownJobs(seen.jobs)
   if (jobs.length > 0) {
     blocks.push(
@@ -152,4 +158,16 @@ export async function queue(global: Global): Promise<void> {
   ])
   if (rows.length === 0) return console.log('Nothing runs and nothing waits.')
   console.log(table(['QUEUE', 'GANG', 'PRIORITY', 'STATE'], rows))
+}
+
+const troublesMax = 3
+
+/** Why a node takes no work. */
+export function troubleOf({ metadata: { name, annotations }, spec, status }: Node): string[] {
+  const ready = conditionOf(status?.conditions, 'Ready')
+  if (ready !== undefined && ready.status !== 'True')
+    return [`node/${name}: ${ready.message ?? ready.reason ?? 'is not ready'}`]
+  const because = annotations?.[annotation.cordonedBecause]
+  if (spec?.unschedulable !== true || because === undefined) return []
+  return [`node/${name} was closed by recovery: ${because} (millwright uncordon ${name})`]
 }

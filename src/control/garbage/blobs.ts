@@ -51,26 +51,30 @@ const sweepEveryMs = 10 * 60_000
 /** A deleted job's agents may still be shipping for as long as a grace period. */
 const afterDeletionMs = 60_000
 
-/** Blobs of jobs that are no more, and content that no manifest names. What a Model is made of stays. */
-export function createBlobSweep({ blobs, views, clock }: Context): Reconciler {
-  const jobs = views.of('TrainingJob')
-  const models = views.of('Model')
-  const pods = views.of('Pod')
+/**
+ * Blobs of jobs that are no more, and content that no manifest names. What a Model is made of stays. Storage has no fence,
+ * and whoever was asleep may know nothing of a job that has come since. So what is there is listed first, and the store
+ * itself is asked whose it is after that: a job was there before anything of it was stored, and is gone for good if it is
+ * not there any more.
+ */
+export function createBlobSweep({ blobs, store, clock }: Context): Reconciler {
   let dueMs = clock.now() + afterDeletionMs
 
   async function sweep(): Promise<void> {
+    const stored = [...(await blobs.list('checkpoints/')), ...(await blobs.list('outputs/'))]
+    const jobs = (await store.list('TrainingJob')).items
+    const pods = (await store.list('Pod')).items.filter(isLive)
+    // A job publishes before it goes.
+    const published = new Set((await store.list('Model')).items.map((model) => model.spec.manifest))
     const alive = new Set(
-      [...jobs.list(), ...pods.list().filter(isLive)].flatMap(({ metadata }) => [
+      [...jobs, ...pods].flatMap(({ metadata }) => [
         metadata.uid,
         ...(metadata.ownerReferences ?? []).map((owner) => owner.uid),
       ]),
     )
-    const published = new Set(models.list().map((model) => model.spec.manifest))
-    for (const kind of ['checkpoints', 'outputs']) {
-      for (const { key } of await blobs.list(`${kind}/`)) {
-        const uid = key.split('/')[2] ?? ''
-        if (!alive.has(uid) && !published.has(key)) await blobs.delete(key)
-      }
+    for (const { key } of stored) {
+      const uid = key.split('/')[2] ?? ''
+      if (!alive.has(uid) && !published.has(key)) await blobs.delete(key)
     }
     await collectGarbage(blobs)
   }

@@ -2,48 +2,72 @@ import { conditionOf, setCondition } from '../../model/conditions.ts'
 import type { Node, Pod } from '../../model/kinds/kubernetes.ts'
 import { refOf } from '../../model/refs.ts'
 import { isLive } from '../gangs.ts'
-import { type Context, type Outcome, type Reconciler, settled } from '../reconciler.ts'
-import { lateMs, lostMs, silentReasons } from './signs.ts'
+import { again, type Context, type Outcome, type Reconciler, settled } from '../reconciler.ts'
+import { isSaidToBeGone, lateMs, lostMs, silentReasons } from './signs.ts'
+
+/** So often a node whose pods are not given up, since most of the fleet is silent, is looked at again. */
+const cutOffLookMs = 5_000
 
 /**
  * A node that is not heard of becomes Ready: Unknown and takes no new work; if it stays silent its pods have failed with
- * it. Its agent says otherwise as soon as it can.
+ * it, unless most of the fleet is silent: then a person says which nodes are gone. Its agent says otherwise as soon as it
+ * can. Who deletes a node takes its pods along, if it does not come back by itself.
  */
 export function createNodeHealth({ store, views, clock, signs, events }: Context): Reconciler {
   const nodes = views.of('Node')
   views.of('Pod')
+  /** Nodes that pods are bound to and that do not exist, and since when. */
+  const missingSinceMs = new Map<string, number>()
 
   async function reconcile(name: string): Promise<Outcome> {
     const node = nodes.get({ name })
+    if (node === undefined) return await waitForNode(name)
+    missingSinceMs.delete(name)
     const silence = signs.silenceOf(name)
-    if (node === undefined || silence === 'none') return settled()
-    await markUnknown(node, silence)
-    if (silence === 'lost') await failPods(name)
+    if (silence === 'none') return settled()
+    const isGone = isSaidToBeGone(node)
+    const isKept = silence === 'lost' && !isGone && liveOn(name).length > 0 && signs.areCutOff()
+    await markUnknown(node, silence, isKept)
+    if (isKept) return again(cutOffLookMs)
+    if (isGone || silence === 'lost') await failPods(name, `node ${name} was lost: its agent was ${unheard(silence)}`)
     return settled()
   }
 
-  async function markUnknown(node: Node, silence: keyof typeof silentReasons): Promise<void> {
+  /** An agent that lives makes its node anew. */
+  async function waitForNode(name: string): Promise<Outcome> {
+    if (liveOn(name).length === 0) {
+      missingSinceMs.delete(name)
+      return settled()
+    }
+    const sinceMs = missingSinceMs.get(name) ?? clock.now()
+    missingSinceMs.set(name, sinceMs)
+    const waitMs = sinceMs + lostMs - clock.now()
+    if (waitMs > 0) return again(waitMs)
+    await failPods(name, `node ${name} was deleted`)
+    return settled()
+  }
+
+  async function markUnknown(node: Node, silence: keyof typeof silentReasons, isKept: boolean): Promise<void> {
     const reason = silentReasons[silence]
     const ready = conditionOf(node.status?.conditions, 'Ready')
-    if (ready?.status === 'Unknown' && ready.reason === reason) return
-    const message = `its agent was not heard of for ${(silence === 'lost' ? lostMs : lateMs) / 1000} s`
+    const message = `its agent was ${unheard(silence)}${isKept ? cutOffMessage(node.metadata.name) : ''}`
+    if (ready?.status === 'Unknown' && ready.reason === reason && ready.message === message) return
     const condition = { type: 'Ready', status: 'Unknown' as const, reason, message }
     const conditions = setCondition(node.status?.conditions, condition, clock.now())
     const written = await store.updateStatus('Node', { ...node, status: { ...node.status, conditions } })
     if (silence === 'lost' && typeof written !== 'string') events.record(node, 'Warning', 'NodeLost', message)
   }
 
-  async function failPods(name: string): Promise<void> {
-    const lost = views.podsOnNode(name).filter(isLive)
-    await Promise.all(lost.map((pod) => failPod(pod, name)))
+  function liveOn(node: string): Pod[] {
+    return views.podsOnNode(node).filter(isLive)
   }
 
-  async function failPod(pod: Pod, node: string): Promise<void> {
-    const status = {
-      phase: 'Failed',
-      reason: 'NodeLost',
-      message: `node ${node} was lost: its agent was not heard of for ${lostMs / 1000} s`,
-    }
+  async function failPods(node: string, message: string): Promise<void> {
+    await Promise.all(liveOn(node).map((pod) => failPod(pod, message)))
+  }
+
+  async function failPod(pod: Pod, message: string): Promise<void> {
+    const status = { phase: 'Failed', reason: 'NodeLost', message }
     await store.patch('Pod', refOf(pod), { status }, { status: true, uid: pod.metadata.uid })
   }
 
@@ -51,13 +75,22 @@ export function createNodeHealth({ store, views, clock, signs, events }: Context
     name: 'node-health',
     watches: [
       { kind: 'Node', keys: (node) => [node.metadata.name] },
-      // One that was bound just before its node fell silent fails with the others.
-      {
-        kind: 'Pod',
-        keys: ({ spec }) => (signs.silenceOf(spec.nodeName ?? '') === 'lost' ? [spec.nodeName ?? ''] : []),
-      },
+      // One that was bound just before its node fell silent, or went, fails with the others.
+      { kind: 'Pod', keys: ({ spec: { nodeName: name } }) => (name !== undefined && isAway(name) ? [name] : []) },
     ],
     start: (wake) => signs.onSilence(wake),
     reconcile,
   }
+
+  function isAway(name: string): boolean {
+    return signs.silenceOf(name) === 'lost' || nodes.get({ name }) === undefined
+  }
+}
+
+function unheard(silence: keyof typeof silentReasons): string {
+  return `not heard of for ${(silence === 'lost' ? lostMs : lateMs) / 1000} s`
+}
+
+function cutOffMessage(name: string): string {
+  return `, and nor are most others, so that nothing is given up until they are; if this one is gone: millwright cordon ${name} --gone`
 }

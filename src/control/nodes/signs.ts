@@ -2,6 +2,7 @@ import type { Cancel } from '../../base/clock.ts'
 import type { Listening, Liveness } from '../../base/liveness.ts'
 import { conditionOf } from '../../model/conditions.ts'
 import type { Node } from '../../model/kinds/kubernetes.ts'
+import { outOfService } from '../../model/names.ts'
 import { nodeSign } from '../../model/signs.ts'
 import type { Views } from '../views.ts'
 
@@ -22,12 +23,20 @@ export interface NodeSigns {
   heardMs(node: string): number | undefined
   /** Hears the name of each node whose silence begins, or grows too long. */
   onSilence(tell: (node: string) => void): Cancel
+  /**
+   * More than one node, and more than half of the fleet, is silent at once: then it is rather we who are cut off from it
+   * than so many nodes that are lost, and nothing is given up. Kubernetes stops evictions at 55 % of a zone, NVSentinel
+   * its remediations at 50 % of a fleet (facts/reliability.md §4). Nodes that somebody has said to be gone do not count.
+   */
+  areCutOff(): boolean
   stop(): void
 }
 
 interface Heard {
   /** What the node's own sign of life looked like. */
   sign: string
+  /** Somebody said that it is gone. */
+  isGone: boolean
   silence: 'none' | keyof typeof silentReasons
   late: Listening
   lost: Listening
@@ -50,15 +59,16 @@ export function createNodeSigns({ views, liveness }: { views: Views; liveness: L
 
   function see(node: Node): void {
     const { name } = node.metadata
-    const sign = signOfLife(node)
+    const [sign, isGone] = [signOfLife(node), isSaidToBeGone(node)]
     const known = nodes.get(name)
     if (known === undefined) {
       const late = listen(name, 'late', lateMs)
-      nodes.set(name, { sign, silence: 'none', late, lost: listen(name, 'lost', lostMs) })
+      nodes.set(name, { sign, isGone, silence: 'none', late, lost: listen(name, 'lost', lostMs) })
       return
     }
     if (known.sign !== sign && sign !== ours) hear(known)
     known.sign = sign
+    known.isGone = isGone
   }
 
   function hear(known: Heard): void {
@@ -89,6 +99,11 @@ export function createNodeSigns({ views, liveness }: { views: Views; liveness: L
   return {
     silenceOf: (node) => nodes.get(node)?.silence ?? 'none',
     heardMs: (node) => nodes.get(node)?.late.heardMs(),
+    areCutOff() {
+      const counted = [...nodes.values()].filter(({ isGone }) => !isGone)
+      const silent = counted.filter(({ silence }) => silence !== 'none').length
+      return silent > 1 && silent > counted.length / 2
+    },
     onSilence(tell) {
       hearers.add(tell)
       return () => void hearers.delete(tell)
@@ -97,6 +112,11 @@ export function createNodeSigns({ views, liveness }: { views: Views; liveness: L
       for (const name of [...nodes.keys()]) forget(name)
     },
   }
+}
+
+/** By a person: nothing else can tell a node that is gone from one that is not reached. */
+export function isSaidToBeGone({ spec }: Node): boolean {
+  return spec?.taints?.some(({ key }) => key === outOfService) ?? false
 }
 
 /** What stands there in place of a sign when we wrote that there is none. */

@@ -29,6 +29,7 @@ export interface End {
   reason: string
   message: string
   exitCode?: number
+  signal?: string
   /** Of one that stands still: for how long, when its agent said so. */
   silentMs?: number
   logTail?: string
@@ -119,7 +120,14 @@ function damagedEnd(about: About, damaged: NonNullable<ReportStatus['damaged']>,
 
 function fromReport(about: About, ended: NonNullable<ReportStatus['ended']>): End | undefined {
   const { atMs, exitCode, signal, reason, message, byAgent } = ended
-  const end = { ...about, atMs, reason, message, ...(exitCode === undefined ? {} : { exitCode }) }
+  const end = {
+    ...about,
+    atMs,
+    reason,
+    message,
+    ...(exitCode === undefined ? {} : { exitCode }),
+    ...(signal === undefined ? {} : { signal }),
+  }
   if (byAgent) return { ...end, kind: 'by agent' }
   if (reason === unreadyReason) return { ...end, kind: 'unready' }
   if (signal !== undefined || machineReasons.includes(reason)) return { ...end, kind: 'killed' }

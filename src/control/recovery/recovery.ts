@@ -1,8 +1,7 @@
-import { conditionOf } from '../../model/conditions.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { Node } from '../../model/kinds/kubernetes.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
-import { label } from '../../model/names.ts'
+import { annotation, label } from '../../model/names.ts'
 import { isOwnedBy, keyOf, refOf, refOfKey } from '../../model/refs.ts'
 import {
   gangKeyOf,
@@ -15,10 +14,12 @@ import {
 } from '../gangs.ts'
 import { again, type Context, type Outcome, type Reconciler, settled } from '../reconciler.ts'
 import { isFinished } from '../training/job.ts'
+import { isReady, whyNotClosed } from './budget.ts'
 import { type End, mayBeAnEcho, standsStill } from './cause.ts'
 import { type Decision, decideRestart } from './decide.ts'
+import { failuresAnnotation, failuresOf, isDrilled, isLemon, isOfMachine, withFailure } from './lemons.ts'
 import { createMembers } from './members.ts'
-import { recoveryAnnotation, recoveryOf } from './record.ts'
+import { preemptionPolicyAfter, recoveryAnnotation, recoveryOf } from './record.ts'
 
 /** How long an ordinary error waits for the report of a peer's death that may have caused it. */
 const echoMs = 300
@@ -44,8 +45,12 @@ export function createRecovery(context: Context): Reconciler {
   const gangs = views.of('Gang')
   const jobs = views.of('TrainingJob')
   const nodes = views.of('Node')
+  const drills = views.of('Drill')
   const members = createMembers(context)
   const remembered = new Map<string, Remembered>()
+  /** Nodes that were closed a moment ago, until that comes round. */
+  const closing = new Set<string>()
+  nodes.onChange(({ object }) => void (object.spec?.unschedulable === true && closing.delete(object.metadata.name)))
 
   async function reconcile(key: string): Promise<Outcome> {
     const gang = gangs.get(refOfKey(key))
@@ -111,14 +116,15 @@ export function createRecovery(context: Context): Reconciler {
   /**
    * Ranks also stand still because a node is gone, before anybody calls it lost. None is blamed until each node of the
    * gang was heard of since: within the last third of the silence, for whoever keeps the others waiting was gone by then.
-   * One that does not speak takes no new work after a while, and is what the gang stands still for.
+   * One that does not speak takes no new work after a while, and is what the gang stands still for, unless most of the
+   * fleet is silent.
    */
   function blamedFor(cause: End, gang: Gang, toldMs: number): End | undefined {
     const sinceMs = toldMs - (cause.silentMs ?? 0) / 3
     const silent = (seatsNow(gang)?.members ?? []).filter(({ node }) => (signs.heardMs(node) ?? 0) < sinceMs)
     if (silent.length === 0) return cause
     const lost = silent.find(({ node }) => !isReady(nodes.get({ name: node })))
-    if (lost === undefined) return undefined
+    if (lost === undefined || signs.areCutOff()) return undefined
     const message = `node ${lost.node} is silent, and its gang stands still`
     return {
       pod: lost.pod,
@@ -136,7 +142,7 @@ export function createRecovery(context: Context): Reconciler {
     const everStepped =
       job.status?.step !== undefined || views.reportsOf(gang).some(({ status }) => status?.step !== undefined)
     const decision = decideRestart(job, gang, cause, everStepped, clock.now())
-    if (decision.cordon !== undefined) await cordon(decision.cordon, cause)
+    await blame(gang, cause, decision.cordon !== undefined)
     const raised = await raise(gang, decision)
     if (raised === undefined) return
     memoryOf(gang).firstSeenMs = undefined
@@ -153,7 +159,15 @@ export function createRecovery(context: Context): Reconciler {
 
   async function raise(gang: Gang, { record }: Decision): Promise<Gang | undefined> {
     const spec =
-      record.failed === undefined ? { spec: { attempt: gang.spec.attempt + 1, checkpointRequest: null } } : {}
+      record.failed === undefined
+        ? {
+            spec: {
+              attempt: gang.spec.attempt + 1,
+              checkpointRequest: null,
+              preemptionPolicy: preemptionPolicyAfter(record, gang) ?? null,
+            },
+          }
+        : {}
     const annotations = {
       [recoveryAnnotation]: JSON.stringify(record),
       [ranAnnotation]: String(ranSecondsOf(gang, clock.now())),
@@ -176,24 +190,40 @@ export function createRecovery(context: Context): Reconciler {
     await Promise.all(running.map((pod) => store.evict(refOf(pod), { uid: pod.metadata.uid, gracePeriodSeconds: 0 })))
   }
 
-  /** Never the last node that takes work: better a suspect one than none. */
-  async function cordon(name: string, cause: End): Promise<void> {
-    const node = nodes.get({ name })
-    const others = nodes.list().filter((one) => one.metadata.name !== name && takesWork(one))
-    if (node === undefined || node.spec?.unschedulable === true || others.length === 0) return
-    const patch = {
-      metadata: {
-        annotations: { [cordonedBecause]: `${cause.pod} failed here again: ${cause.message}`.slice(0, 1000) },
-      },
-      spec: { unschedulable: true },
+  /**
+   * What failed there goes on the node's record; a node that fails this gang again and again, or one gang after another, is
+   * closed, as long as not too many are.
+   */
+  async function blame(gang: Gang, cause: End, failsIt: boolean): Promise<void> {
+    const node = nodes.get({ name: cause.node })
+    if (node === undefined || node.spec?.unschedulable === true) return
+    const [before, nowMs] = [failuresOf(node), clock.now()]
+    const failure = { atMs: nowMs, gang: gang.metadata.uid ?? '', kind: cause.kind }
+    const counts = isOfMachine(cause) && !isDrilled(drills.list(), cause.node)
+    const failures = counts ? withFailure(before, failure) : before
+    const why = failsIt
+      ? 'it fails a gang again and again'
+      : isLemon(failures, nowMs)
+        ? 'it fails one gang after another'
+        : undefined
+    if (why === undefined) {
+      if (failures !== before) await note(node, JSON.stringify(failures))
+      return
     }
-    await store.patch('Node', { name }, patch)
-    events.record(
-      node,
-      'Warning',
-      'Cordoned',
-      `failures on it repeat without a checkpoint between them; last: ${cause.message}`,
-    )
+    const because = `${why}; last: ${cause.message}`.slice(0, 1000)
+    const refused = whyNotClosed(node, nodes.list(), closing)
+    if (refused === undefined) closing.add(node.metadata.name)
+    if (refused === undefined) await store.patch('Node', refOf(node), closed(because))
+    if (refused === undefined) events.record(node, 'Warning', 'Cordoned', because)
+    else {
+      await note(node, JSON.stringify(failures))
+      events.record(node, 'Warning', 'NotCordoned', `${why}, but ${refused}`)
+    }
+  }
+
+  async function note(node: Node, failures: string): Promise<void> {
+    if (node.metadata.annotations?.[failuresAnnotation] === failures) return
+    await store.patch('Node', refOf(node), { metadata: { annotations: { [failuresAnnotation]: failures } } })
   }
 
   return {
@@ -213,13 +243,10 @@ function backoffMs(before: number): number {
   return Math.min(60_000, 1_000 << Math.min(before, 6))
 }
 
-const cordonedBecause = 'millwright.dev/cordoned-because'
-
-function takesWork(node: Node): boolean {
-  return node.spec?.unschedulable !== true && isReady(node)
-}
-
-function isReady(node: Node | undefined): boolean {
-  const ready = conditionOf(node?.status?.conditions, 'Ready')
-  return node !== undefined && (ready === undefined || ready.status === 'True')
+/** Opened again it starts anew. */
+function closed(because: string): object {
+  return {
+    metadata: { annotations: { [annotation.cordonedBecause]: because, [failuresAnnotation]: null } },
+    spec: { unschedulable: true },
+  }
 }

@@ -5,7 +5,7 @@ import { annotation, label, podNameOf } from '../../model/names.ts'
 import { rendezvousEnv, withEnv, withLabels } from '../../model/pods.ts'
 import { ownerReferenceTo, refOf } from '../../model/refs.ts'
 import { equalJson } from '../../store/json.ts'
-import { seatsNow } from '../gangs.ts'
+import { displacingTriesMax, seatsNow } from '../gangs.ts'
 import type { Context } from '../reconciler.ts'
 import { type Replica, type ReplicaRecord, replicaAnnotation } from './look.ts'
 import { failuresOf } from './plan.ts'
@@ -89,7 +89,10 @@ export async function restartReplica(context: Context, replica: Replica): Promis
   }
   const patch = {
     metadata: { annotations: { [replicaAnnotation]: JSON.stringify(record) } },
-    spec: { attempt: gang.spec.attempt + 1 },
+    spec: {
+      attempt: gang.spec.attempt + 1,
+      preemptionPolicy: record.failures >= displacingTriesMax ? 'Never' : null,
+    },
   }
   const written = await context.store.patch('Gang', refOf(gang), patch, {
     resourceVersion: gang.metadata.resourceVersion,

@@ -6,6 +6,7 @@ import { ownerReferenceTo, refOf } from '../../model/refs.ts'
 import { equalJson } from '../../store/json.ts'
 import { seatsNow } from '../gangs.ts'
 import type { Context } from '../reconciler.ts'
+import { preemptionPolicyAfter, recoveryOf } from '../recovery/record.ts'
 import type { Seen } from './job.ts'
 import { servedNow } from './served.ts'
 
@@ -23,10 +24,16 @@ export async function followSpec(context: Context, { job, gang, pods, nowMs }: S
   const hasSeats = seatsNow(gang) !== undefined
   const preemptible = followed.preemptible || (hasSeats && gang.spec.preemptible)
   const shape = !hasSeats && pods.length === 0 ? { groups: gangGroups(groupsOf(job)) } : {}
-  const spec = { ...followed, preemptible, ...servedNow(context, gang, nowMs), ...shape }
+  const spec = { ...followed, preemptible, ...mayDisplaceAgain(gang), ...servedNow(context, gang, nowMs), ...shape }
   if (equalJson({ ...gang.spec, ...spec }, gang.spec)) return 'followed'
   await patchGang(context, gang, { spec })
   return 'changed'
+}
+
+/** Recovery says with an attempt whether it displaces anybody; a checkpoint meanwhile is progress. */
+function mayDisplaceAgain(gang: Gang): { preemptionPolicy?: null } {
+  const isOver = gang.spec.preemptionPolicy !== undefined && preemptionPolicyAfter(recoveryOf(gang), gang) === undefined
+  return isOver ? { preemptionPolicy: null } : {}
 }
 
 /** A compare-and-set of the fields named. Stale is fine: the newer gang comes through the watch. */

@@ -88,6 +88,10 @@ export const gang = z
             'Accelerator-time that it has had, in steps, where its Queue is ordered by that: of equal priority whoever has had less goes first.',
           ),
         preemptible: z.boolean().default(true).describe('Whether its seats may be taken.'),
+        preemptionPolicy: z
+          .enum(['PreemptLowerPriority', 'Never'])
+          .optional()
+          .describe('Never: it displaces nobody. So recovery says of one that fails again and again.'),
         disruptionBudget: disruptionBudget
           .extend({ of: z.string().describe('Gangs of the namespace that say the same name share it.') })
           .optional()

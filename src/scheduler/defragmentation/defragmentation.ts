@@ -4,6 +4,7 @@ import { taken } from '../fit/shortage.ts'
 import { wantsOf } from '../gangs.ts'
 import type { Start } from '../line/line.ts'
 import type { Reservations } from '../line/reservations.ts'
+import { displacesNobody } from '../preemption/preemption.ts'
 import type { Scene as Moving } from './movable.ts'
 import { findMoves, type Moves } from './moves.ts'
 
@@ -44,6 +45,7 @@ export class Defragmentation {
       const state = scene.gangs.get(key)
       const policy = state && scene.quota.defragmentationOf(state.object.spec.queue)
       if (state === undefined || policy === undefined || !taken.has(shortage.kind)) continue
+      if (displacesNobody(state.object)) continue
       const due = this.#dueMs.get(key) ?? nowMs + patienceSeconds * 1000
       const isDue = due <= nowMs && state.inFlight === undefined && state.seats === undefined
       dueMs.set(key, isDue ? nowMs + patienceSeconds * 1000 : due)

@@ -209,6 +209,8 @@ export interface Limits {
   lookAtMs?: number
   /** It could displace somebody, were it not for the disruption budgets of these. */
   budgets?: readonly string[]
+  /** These would have to leave for it, but it displaces nobody (`preemptionPolicy`). */
+  wouldLeave?: readonly Victim[]
 }
 
 /** When and where a gang that waits would start. */

@@ -42,6 +42,26 @@ test('a victim is named with its attempt, and with what it loses at full speed',
   ])
 })
 
+test('who fails again and again displaces nobody, and it says whom it would', () => {
+  const { told, names, scheduler, incoming } = scene()
+  told.node('a', 'H100:2')
+  told.gang('low', '1xH100:2')
+  told.decide()
+  told.gang('urgent', '1xH100:1', { priority: 1, preemptionPolicy: 'Never' })
+  told.gang('large', '1xH100:4', { priority: 1, preemptionPolicy: 'Never' })
+  expect(names('urgent')).toBeUndefined()
+  const limits = (name: string) => limitsOn(scheduler, incoming(name), told.nowMs, new Sparing(scheduler, 'default', 0))
+  expect(limits('urgent')).toMatchObject({ wouldLeave: [{ gang: 'default/low' }] })
+  expect(limits('large')).toEqual({ wouldLeave: [] })
+  told.decide()
+  const why = scheduler.why('default/urgent', told.nowMs)
+  expect(why).toMatchObject({ reason: 'FailsRepeatedly' })
+  expect(why.message).toContain('job/low would have to leave, and it displaces nobody as long as it fails')
+  told.gang('urgent', '1xH100:1', { priority: 1 })
+  told.decide()
+  expect(told.gangs.get('default/urgent')?.status?.hold?.victims).toMatchObject([{ gang: 'default/low' }])
+})
+
 test('of several models that would do, those lose their seats who lose least', () => {
   const { told, names } = scene()
   told.node('h', 'H100:2')

@@ -53,12 +53,17 @@ export function displace(
   nowMs: number,
   sparing = new Sparing(scene, incoming.object.spec.queue, nowMs),
 ): Displaced | undefined {
+  if (displacesNobody(incoming.object)) return undefined
   const found = atLeast(incoming.object, scene.fleet).flatMap(
     (object) => displaceFor(scene, { ...incoming, object }, nowMs, sparing) ?? [],
   )
   const best = found.toSorted((a, b) => lostBy(a) - lostBy(b))[0]
   if (best !== undefined || !sparing.mayPassOthers) return best
   return displace(scene, incoming, nowMs, sparing.passing('others'))
+}
+
+export function displacesNobody({ spec }: Gang): boolean {
+  return spec.preemptionPolicy === 'Never'
 }
 
 /**
@@ -68,11 +73,13 @@ export function displace(
 export const pricesLastMs = 60_000
 
 /**
- * What alone keeps the gang from displacing somebody, when it could displace nobody: minimum run times that have not ended
+ * What alone keeps the gang from displacing somebody, when it could displace nobody: that it may displace nobody
+ * (`wouldLeave`: whom it would), minimum run times that have not ended
  * (`later`: when and where it could sit at the earliest, as far as that can be foreseen), or disruption budgets (whose).
  * `lookAtMs`: when the first of these times ends, or prices may be others.
  */
 export function limitsOn(scene: Scene, incoming: Incoming, nowMs: number, sparing: Sparing): Limits {
+  if (displacesNobody(incoming.object)) return { wouldLeave: displaceAsOthers(scene, incoming, nowMs)?.victims ?? [] }
   const ends = [...sparing.ends].sort((a, b) => a - b)
   const isByShare = sparing.hasMetOthers && scene.quota.isFair(incoming.object.spec.queue)
   const looks = [...ends.slice(0, 1), ...(isByShare ? [nowMs + pricesLastMs] : [])]
@@ -83,6 +90,12 @@ export function limitsOn(scene: Scene, incoming: Incoming, nowMs: number, sparin
   const { victims = [] } = displace(scene, incoming, nowMs, sparing.passing('all')) ?? {}
   const names = victims.flatMap(({ gang }) => scene.gangs.get(gang)?.object.spec.disruptionBudget?.of ?? [])
   return names.length === 0 ? look : { ...look, budgets: [...new Set(names)] }
+}
+
+/** Whom it would displace if it were like others. */
+function displaceAsOthers(scene: Scene, incoming: Incoming, nowMs: number): Displaced | undefined {
+  const { preemptionPolicy: _, ...spec } = incoming.object.spec
+  return displace(scene, { ...incoming, object: { ...incoming.object, spec } }, nowMs)
 }
 
 /**

@@ -45,6 +45,7 @@ const reasons = {
 
 export function reasonOf(blocked: Blocked): string {
   if (blocked.kind === 'queue') return blocked.reason
+  if (blocked.wouldLeave !== undefined && blocked.wouldLeave.length > 0) return 'FailsRepeatedly'
   if (blocked.later !== undefined) return 'MinimumRunTime'
   return blocked.budgets === undefined ? reasons[blocked.shortage.kind] : 'DisruptionBudget'
 }
@@ -129,7 +130,11 @@ export function preemptingMessage(victims: readonly Victim[], gainSeconds?: numb
 /** What keeps it from displacing whom it otherwise may. */
 function limitClause(blocked: Blocked, scene: Scene): string | undefined {
   if (blocked.kind === 'queue') return undefined
-  const { later, budgets } = blocked
+  const { later, budgets, wouldLeave = [] } = blocked
+  if (wouldLeave.length > 0) {
+    const titles = titlesOf(wouldLeave, scene)
+    return `${titles} would have to leave, and it displaces nobody as long as it fails again and again (preemptionPolicy: Never)`
+  }
   if (later !== undefined) return laterClause(later, scene)
   if (budgets === undefined) return undefined
   const others = budgets.length > holdersNamed ? ` and ${budgets.length - holdersNamed} more` : ''
@@ -138,12 +143,15 @@ function limitClause(blocked: Blocked, scene: Scene): string | undefined {
 }
 
 /** Who is to leave for it once he has had his minimum run time. */
-function laterClause({ atMs, victims = [] }: Start, { gangs }: Scene): string {
+function laterClause({ atMs, victims = [] }: Start, scene: Scene): string {
+  const have = victims.length === 1 ? 'has had its' : 'have had their'
+  return `displaces ${titlesOf(victims, scene)} when ${victims.length === 1 ? 'it' : 'they'} ${have} minimum run time, at ${new Date(atMs).toISOString()}`
+}
+
+function titlesOf(victims: readonly Victim[], { gangs }: Scene): string {
   const titles = victims.map(({ gang }) => titleOf(gang, gangs.get(gang)?.object))
   const others = titles.length > holdersNamed ? [`${titles.length - holdersNamed} more`] : []
-  const named = [...titles.slice(0, holdersNamed), ...others].join(', ')
-  const have = titles.length === 1 ? 'has had its' : 'have had their'
-  return `displaces ${named} when ${titles.length === 1 ? 'it' : 'they'} ${have} minimum run time, at ${new Date(atMs).toISOString()}`
+  return [...titles.slice(0, holdersNamed), ...others].join(', ')
 }
 
 /** `2 × cpu:1`, with the group's name where there are several. */

@@ -1,3 +1,4 @@
+import { isNewer, progressOf, recoveryOf } from '../../control/recovery/record.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { Lease } from '../../model/kinds/kubernetes.ts'
 import type { Entry } from '../../store/history.ts'
@@ -7,7 +8,7 @@ import { Terms } from './terms.ts'
 
 /**
  * Nobody is asked to leave but for a gang that holds what it frees and still wants it, and whoever is not preemptible is
- * never asked.
+ * never asked. Who fails again and again displaces nobody.
  */
 export class Evictions implements Invariant {
   readonly name = 'evictions'
@@ -28,6 +29,8 @@ export class Evictions implements Invariant {
     this.#gangs.set(key, gang)
     if (!gang.spec.suspend) this.#suspendedMs.delete(key)
     else if (!this.#suspendedMs.has(key)) this.#suspendedMs.set(key, nowMs)
+    if (failsAgainAndAgain(gang) && displaces(gang) && !displaces(before))
+      return `gang ${key} fails again and again, and displaces others`
     const eviction = gang.status?.eviction
     if (eviction === undefined || eviction.at === before?.status?.eviction?.at) return undefined
     if (!gang.spec.preemptible) return `gang ${key} is not preemptible and was asked to leave for ${eviction.by}`
@@ -38,4 +41,16 @@ export class Evictions implements Invariant {
     const isNamed = hold?.victims.some((victim) => victim.gang === key && victim.attempt === eviction.attempt) === true
     return isNamed ? undefined : `gang ${key} was asked to leave for ${eviction.by}, which holds nothing of it`
   }
+}
+
+/** Three times without a checkpoint between them. */
+function failsAgainAndAgain(gang: Gang): boolean {
+  const { restartsSinceProgress, progress } = recoveryOf(gang)
+  return restartsSinceProgress >= 3 && !isNewer(progressOf(gang), progress)
+}
+
+/** Its present attempt has others leave for it. */
+function displaces(gang: Gang | undefined): boolean {
+  const hold = gang?.status?.hold
+  return hold !== undefined && hold.attempt === gang?.spec.attempt && hold.victims.length > 0
 }

@@ -335,3 +335,58 @@ test('a restart has a cause, and who stopped stands in line again when all have 
     'attempts: gang default/a stands in line again, and default/a-0 still runs',
   ])
 })
+
+const silentNode = (name: string, ready = 'Unknown', annotations = {}) => ({
+  apiVersion: 'v1',
+  kind: 'Node',
+  metadata: { name, uid: name, annotations },
+  spec: { unschedulable: Object.keys(annotations).length > 0 },
+  status: { conditions: [{ type: 'Ready', status: ready }] },
+})
+
+test('nothing is given up while most of the fleet is silent', () => {
+  const lost = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'p', namespace: 'default', uid: 'p' },
+    spec: { nodeName: 'a' },
+    status: { phase: 'Failed', reason: 'NodeLost' },
+  }
+  const fleet = (ready: string): Write[] => [
+    ['Node', silentNode('a')],
+    ['Node', silentNode('b', ready)],
+    ['Node', silentNode('c', 'True')],
+  ]
+  const fails = (afterMs: number): Write => ['Pod', { ...lost, spec: { nodeName: 'a' } }, afterMs]
+  const given = (...writes: Write[]) => broken(told(...writes)).filter((text) => text.startsWith('budget'))
+  expect(given(...fleet('Unknown'), fails(40_000))).toEqual([
+    'budget: pod p was given up while 2 of 3 nodes were silent',
+  ])
+  expect(given(...fleet('Unknown'), fails(10_000))).toEqual([])
+  expect(given(...fleet('True'), fails(40_000))).toEqual([])
+})
+
+test('of a small pool recovery closes one node', () => {
+  const because = { 'millwright.dev/cordoned-because': 'x' }
+  const closed = (name: string): Write => ['Node', silentNode(name, 'True', because)]
+  expect(broken(told(['Node', silentNode('c', 'True')], closed('a'), closed('b')))).toEqual([
+    'budget: recovery closed node b, number 2 of 3 in its pool',
+  ])
+})
+
+test('who fails again and again displaces nobody', () => {
+  const hold = {
+    attempt: 4,
+    members: [],
+    victims: [{ gang: 'default/b', uid: 'b', attempt: 1, reason: 'InQueue', lostSeconds: 0 }],
+  }
+  const failing = (restartsSinceProgress: number) => {
+    const { metadata, ...rest } = gang('a', { attempt: 4 }, { hold })
+    const record = JSON.stringify({ restarts: 3, restartsSinceProgress })
+    return { ...rest, metadata: { ...metadata, annotations: { 'millwright.dev/recovery': record } } }
+  }
+  expect(broken(told(['Gang', failing(2)]))).toEqual([])
+  expect(broken(told(['Gang', failing(3)]))).toEqual([
+    'evictions: gang default/a fails again and again, and displaces others',
+  ])
+})

@@ -2,6 +2,7 @@ import type { KindName } from '../../model/registry.ts'
 import type { Entry } from '../../store/history.ts'
 import { Accounts } from './accounts.ts'
 import { Attempts } from './attempts.ts'
+import { Budget } from './budget.ts'
 import { Calm } from './calm.ts'
 import { Checkpoints } from './checkpoints.ts'
 import type { Invariant } from './contract.ts'
@@ -38,6 +39,7 @@ export class Invariants {
       this.#checkpoints,
       new Attempts(lateMs),
       new Evictions(),
+      new Budget(),
       new Grace(),
       new Jobs(),
       new Services(),

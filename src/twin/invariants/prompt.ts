@@ -9,6 +9,7 @@ import {
   seatsNow,
   stopIsAsked,
 } from '../../control/gangs.ts'
+import { isSaidToBeGone } from '../../control/nodes/signs.ts'
 import { recoveryOf } from '../../control/recovery/record.ts'
 import { isFinished, stopAskedAt } from '../../control/training/job.ts'
 import { conditionOf } from '../../model/conditions.ts'
@@ -86,12 +87,14 @@ export class Prompt implements Invariant {
 
   *#due(nowMs: number): Generator<string> {
     const podsOf = new Map<string, Pod[]>()
+    const isCutOff = this.#isCutOff()
     for (const pod of this.#pods.values()) {
       const key = `${pod.metadata.namespace ?? ''}/${pod.metadata.labels?.[label.gang] ?? ''}`
       const pods = podsOf.get(key)
       if (pods === undefined) podsOf.set(key, [pod])
       else pods.push(pod)
-      if (isLive(pod) && this.#isSilent(pod.spec.nodeName)) yield `pod ${keyOf(pod)} lives on a node that is silent`
+      if (isLive(pod) && this.#isSilent(pod.spec.nodeName) && !isCutOff)
+        yield `pod ${keyOf(pod)} lives on a node that is silent`
     }
     yield* this.#dueOfLine()
     for (const [key, gang] of this.#gangs) {
@@ -137,6 +140,13 @@ export class Prompt implements Invariant {
 
   #isSilent(node = ''): boolean {
     return conditionOf(this.#nodes.get(`/${node}`)?.status?.conditions, 'Ready')?.status === 'Unknown'
+  }
+
+  /** While most of the fleet is silent nothing is given up. */
+  #isCutOff(): boolean {
+    const nodes = [...this.#nodes.values()].filter((node) => !isSaidToBeGone(node))
+    const silent = nodes.filter(({ metadata }) => this.#isSilent(metadata.name)).length
+    return silent > 1 && silent > nodes.length / 2
   }
 
   *#dueOfGang(key: string, gang: Gang, pods: readonly Pod[]): Generator<string> {
