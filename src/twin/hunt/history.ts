@@ -55,9 +55,12 @@ export type Fault = { atMs: number; forMs: number } & (
         | 'slow node'
       node: string
     }
-  | { kind: 'kill rank' | 'hang rank' | 'fail rank'; pick: number }
+  /** `node`: of those that run there. */
+  | { kind: 'kill rank' | 'hang rank' | 'fail rank'; pick: number; node?: string }
   /** One of the next gang that is asked to stop, so long after that. */
   | { kind: 'kill rank at stop'; afterMs: number; pick: number }
+  /** So long after others are next to leave for a gang, all at once. */
+  | { kind: 'at hold'; afterMs: number; acts: AtHold[] }
   | { kind: 'crash ledger' | 'pause ledger' | 'cut ledger' | 'break ledger' }
   /** An object of storage is not what was written. */
   | { kind: 'rot checkpoint'; pick: number }
@@ -65,6 +68,9 @@ export type Fault = { atMs: number; forMs: number } & (
   | { kind: 'suspend job' | 'evict pod'; pick: number }
   | { kind: 'cordon node'; node: string }
 )
+
+const atHold = ['crash control', 'suspend holder', 'suspend victim', 'kill victim'] as const
+export type AtHold = (typeof atHold)[number]
 
 export function drawHistory(random: Random): History {
   const fleet = drawFrom(random.split('fleet'))
@@ -230,10 +236,9 @@ function drawPerformance(draw: Draw): Performance {
 function drawFaults(draw: Draw, nodes: readonly NodeDescription[], safetyMs: number, fencing: boolean): Fault[] {
   const meanMs = safetyMs / draw.one([4, 10, 25])
   const faults: Fault[] = []
-  // Often one comes with another.
-  const next = (): number => (draw.chance(0.3) ? draw.int(0, 3000) : draw.wait(meanMs))
-  for (let atMs = draw.wait(meanMs); atMs < safetyMs * 0.9; atMs += next()) {
-    const node = draw.one(nodes).name
+  for (let atMs = draw.wait(meanMs), follows = false, node = ''; atMs < safetyMs * 0.9; ) {
+    const isThere = follows && draw.chance(0.5)
+    if (!isThere) node = draw.one(nodes).name
     const forMs = Math.round(draw.wait(draw.one([2_000, 20_000, 90_000, 300_000])))
     const when = { atMs: Math.round(atMs), forMs }
     const kind = draw.one(kinds)
@@ -245,9 +250,14 @@ function drawFaults(draw: Draw, nodes: readonly NodeDescription[], safetyMs: num
     else if (kind === 'crash agent at write') faults.push({ ...when, kind, node, ...drawPoint(draw, 8) })
     else if (kind === 'kill rank at stop')
       faults.push({ ...when, kind, afterMs: draw.int(0, 5000), pick: draw.int(0, 1_000_000) })
+    else if (kind === 'at hold') faults.push({ ...when, kind, afterMs: draw.int(0, 2000), acts: drawActs(draw) })
+    else if (isOfRank(kind)) faults.push({ ...when, kind, pick: draw.int(0, 1_000_000), ...(isThere ? { node } : {}) })
     else if (isOfOne(kind)) faults.push({ ...when, kind, pick: draw.int(0, 1_000_000) })
     else if (isOfNode(kind)) faults.push({ ...when, kind, node })
     else faults.push({ ...when, kind })
+    // Often one comes with another, and where that one was.
+    follows = draw.chance(0.3)
+    atMs += follows ? draw.int(0, 3000) : draw.wait(meanMs)
   }
   return faults
 }
@@ -256,7 +266,14 @@ function drawPoint(draw: Draw, writesMax: number): { writes: number; point: 'bef
   return { writes: draw.int(1, writesMax), point: draw.one(['before', 'after']) }
 }
 
-const ofOne = ['kill rank', 'hang rank', 'fail rank', 'rot checkpoint', 'suspend job', 'evict pod'] as const
+function drawActs(draw: Draw): AtHold[] {
+  const first = draw.one(atHold)
+  const second = draw.one(atHold)
+  return draw.chance(0.5) || first === second ? [first] : [first, second]
+}
+
+const ofRank = ['kill rank', 'hang rank', 'fail rank'] as const
+const ofOne = ['rot checkpoint', 'suspend job', 'evict pod'] as const
 const ofNode = [
   'crash agent',
   'pause agent',
@@ -270,6 +287,7 @@ const ofNode = [
 ] as const
 
 const kinds = [
+  ...ofRank,
   ...ofOne,
   ...ofNode,
   'crash control',
@@ -290,6 +308,8 @@ const kinds = [
   'evict pod',
   'hang rank',
   'kill rank at stop',
+  'at hold',
+  'at hold',
   'crash ledger',
   'pause ledger',
   'cut ledger',
@@ -297,6 +317,10 @@ const kinds = [
 ] as const
 
 type Kind = (typeof kinds)[number]
+
+function isOfRank(kind: Kind): kind is (typeof ofRank)[number] {
+  return (ofRank as readonly Kind[]).includes(kind)
+}
 
 function isOfOne(kind: Kind): kind is (typeof ofOne)[number] {
   return (ofOne as readonly Kind[]).includes(kind)

@@ -1,7 +1,7 @@
 import type { NodeDescription, PodPlace } from '../../agent/contract.ts'
 import type { SimulatedPod } from '../../agent/simulated/machine.ts'
 import { seededRandom } from '../../base/random.ts'
-import { isLive, stopIsAsked } from '../../control/gangs.ts'
+import { holdNow, isLive, stopIsAsked } from '../../control/gangs.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import { label } from '../../model/names.ts'
 import type { KindName } from '../../model/registry.ts'
@@ -11,7 +11,7 @@ import { fairWeather, type Weather } from '../kernel/line.ts'
 import type { Process } from '../kernel/process.ts'
 import { Twin } from '../twin.ts'
 import type { Performance } from '../work/workload.ts'
-import { type Arrival, drawHistory, type Fault, type History } from './history.ts'
+import { type Arrival, type AtHold, drawHistory, type Fault, type History } from './history.ts'
 import { unwantedOn } from './machines.ts'
 import { TraceHash } from './trace-hash.ts'
 
@@ -70,6 +70,9 @@ class Play {
   #crashAt: { writes: number; point: 'before' | 'after'; of?: string; forMs: number } | undefined
   #pauseAt: { writes: number; forMs: number } | undefined
   #killAtStop: { afterMs: number; pick: number } | undefined
+  #atHold: { afterMs: number; acts: readonly AtHold[]; forMs: number } | undefined
+  /** Holds that were seen, by gang. */
+  readonly #held = new Map<string, string>()
   #agentCrashAt: { node: string; writes: number; point: 'before' | 'after'; forMs: number } | undefined
   /** What mends the faults that still last. */
   readonly #open = new Set<() => void | Promise<void>>()
@@ -95,7 +98,10 @@ class Play {
         if (options.isTraced === true)
           this.#hash.add(`${atMs} ${entry.kind} ${entry.key} ${entry.type} ${JSON.stringify(entry.object)}`)
         this.#invariants.see(entry, atMs, by)
-        if (entry.kind === 'Gang') this.#killStopping(entry.object as Gang)
+        if (entry.kind === 'Gang') {
+          this.#killStopping(entry.object as Gang)
+          this.#seeHold(entry.object as Gang)
+        }
         if (this.#options.onLine !== undefined) this.#say(`${entry.type} ${entry.kind}${entry.key} ${entry.revision}`)
       },
       stored: (key, bytes) => this.#stored(key, bytes),
@@ -221,8 +227,9 @@ class Play {
     else if (kind === 'break all') this.#breakAll()
     else if (kind === 'pause standby') this.#strikeProcess('pause', standby, forMs)
     else if (kind === 'cut standby') this.#strikeProcess('cut', standby, forMs)
-    else if (kind === 'kill rank' || kind === 'hang rank' || kind === 'fail rank') this.#strikeRank(kind, fault.pick)
+    else if (kind === 'kill rank' || kind === 'hang rank' || kind === 'fail rank') this.#strikeRank(kind, fault)
     else if (kind === 'kill rank at stop') this.#killAtStop = { ...fault }
+    else if (kind === 'at hold') this.#atHold = { ...fault }
     else if (kind === 'crash ledger') this.#crashLedger(forMs)
     else if (kind === 'pause ledger') this.#strikeProcess('pause', this.#twin.ledger?.process, forMs)
     else if (kind === 'cut ledger') this.#strikeProcess('cut', this.#twin.ledger?.process, forMs)
@@ -290,11 +297,37 @@ class Play {
     if (at === undefined || !stopIsAsked(gang)) return
     this.#killAtStop = undefined
     const start = `${gang.metadata.name}-`
-    this.#twin.clock.after(at.afterMs, () => this.#strikeRank('kill rank', at.pick, start))
+    this.#twin.clock.after(at.afterMs, () => this.#strikeRank('kill rank', at, start))
   }
 
-  #strikeRank(kind: 'kill rank' | 'hang rank' | 'fail rank', pick: number, start = ''): void {
-    const running = [...this.#twin.nodes.values()].flatMap(({ machine }) =>
+  #seeHold(gang: Gang): void {
+    const { uid = '' } = gang.metadata
+    const hold = holdNow(gang)
+    const text = hold === undefined ? '' : `${hold.attempt} ${hold.victims.map((victim) => victim.gang).join()}`
+    const isNew = text !== this.#held.get(uid)
+    this.#held.set(uid, text)
+    const at = this.#atHold
+    const victim = hold?.victims[0]?.gang.split('/')[1]
+    if (at === undefined || !isNew || victim === undefined) return
+    this.#atHold = undefined
+    const act: Record<AtHold, () => void> = {
+      'crash control': () => this.#crashControl(at.forMs),
+      'suspend holder': () => void this.#suspend(gang.metadata.name, at.forMs),
+      'suspend victim': () => void this.#suspend(victim, at.forMs),
+      'kill victim': () => this.#strikeRank('kill rank', { pick: 0 }, `${victim}-`),
+    }
+    this.#twin.clock.after(at.afterMs, () => {
+      for (const one of at.acts) act[one]()
+    })
+  }
+
+  #strikeRank(
+    kind: 'kill rank' | 'hang rank' | 'fail rank',
+    { pick, node }: { pick: number; node?: string | undefined },
+    start = '',
+  ): void {
+    const members = [...this.#twin.nodes].filter(([name]) => node === undefined || name === node)
+    const running = members.flatMap(([, { machine }]) =>
       [...machine.pods.values()].filter(({ end, place }) => end === undefined && place.name.startsWith(start)),
     )
     const pod: SimulatedPod | undefined = running[pick % Math.max(1, running.length)]
@@ -339,9 +372,13 @@ class Play {
     const { store } = this.#twin
     const jobs = (await store.list('TrainingJob')).items.filter(({ status }) => status?.completionTime === undefined)
     const job = jobs[pick % Math.max(1, jobs.length)]
-    if (job === undefined) return
-    const { name, namespace } = job.metadata
-    const suspend = (is: boolean) => store.patch('TrainingJob', { name, namespace }, { spec: { suspend: is } })
+    if (job !== undefined) await this.#suspend(job.metadata.name, forMs)
+  }
+
+  /** The job of that name; a replica is nobody's to suspend. */
+  async #suspend(name: string, forMs: number): Promise<void> {
+    const ref = { name, namespace: 'default' }
+    const suspend = (is: boolean) => this.#twin.store.patch('TrainingJob', ref, { spec: { suspend: is } })
     await suspend(true)
     this.#later(forMs, async () => void (await suspend(false)))
   }
@@ -378,6 +415,7 @@ class Play {
     this.#agentCrashAt = undefined
     this.#pauseAt = undefined
     this.#killAtStop = undefined
+    this.#atHold = undefined
     for (const mend of [...this.#open]) void mend()
     await this.#twin.run(1000)
     // A leader that was told to stop leading may have died with it.

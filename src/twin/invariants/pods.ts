@@ -4,7 +4,7 @@ import type { Entry } from '../../store/history.ts'
 import type { Invariant } from './contract.ts'
 import { keyOf } from './seats.ts'
 
-/** A pod that has ended stays so, and a pod that is bound stays where it is. */
+/** A pod that has ended stays so, for the reason that it had, and a pod that is bound stays where it is. */
 export class Pods implements Invariant {
   readonly name = 'pods'
   readonly #pods = new Map<string, Pod>()
@@ -19,6 +19,8 @@ export class Pods implements Invariant {
     if (before === undefined) return undefined
     if (hasEnded(before) && before.status?.phase !== pod.status?.phase)
       return `pod ${keyOf(pod)} was ${before.status?.phase} and is ${pod.status?.phase}`
+    if (hasEnded(before) && before.status?.reason !== pod.status?.reason)
+      return `pod ${keyOf(pod)} had ended (${before.status?.reason}), and now ended otherwise (${pod.status?.reason})`
     if (before.spec.nodeName !== undefined && before.spec.nodeName !== pod.spec.nodeName)
       return `pod ${keyOf(pod)} was bound to ${before.spec.nodeName} and is on ${pod.spec.nodeName}`
     return undefined
