@@ -72,6 +72,8 @@ export interface GameOptions {
   hasMoves?: boolean
   /** Now and then one that sits has had a step more of accelerator-time. */
   areServed?: boolean
+  /** Now and then one begins to fail again and again, or no longer does: meanwhile it displaces nobody. */
+  areFailing?: boolean
 }
 
 class Game implements Played {
@@ -89,19 +91,24 @@ class Game implements Played {
   readonly #referee: Referee
   readonly #mayMove: boolean
   readonly #served: Random | undefined
+  readonly #failing: Random | undefined
   #move = 0
   readonly #arrivedAt = new Map<string, number>()
   #log: string[] = []
   /** Whom something was freed for. */
   readonly #promised = new Map<string, Promised>()
 
-  constructor(seed: number, { hasLimits = true, hasMoves = false, areServed = false }: GameOptions) {
+  constructor(
+    seed: number,
+    { hasLimits = true, hasMoves = false, areServed = false, areFailing = false }: GameOptions,
+  ) {
     this.#seed = seed
     this.#mayMove = hasMoves
     this.#random = seededRandom(seed)
     this.#drawn = new Drawn(this.#random.split('drawn'), { hasLimits, hasMoves })
     const runsPods = this.#random.split('pods').float() < 0.4
     this.#served = areServed ? this.#random.split('served') : undefined
+    this.#failing = areFailing ? this.#random.split('failing') : undefined
     const watched = watch(this.#scheduler, (verdicts) => this.#watch(verdicts))
     this.#world = new Rehearsal(watched, { nowMs: 1_000_000, runsPods })
     this.#referee = new Referee(this.#world, this.#drawn, (what) => this.#broken(what))
@@ -129,6 +136,7 @@ class Game implements Played {
   #turn(): void {
     this.#act()
     this.#serve()
+    this.#fail()
     this.#follow(this.#world.play())
     this.#referee.audit()
     if (this.#move % movesToRest === movesToRest - 1) this.#rest()
@@ -263,6 +271,17 @@ class Game implements Played {
     }
   }
 
+  #fail(): void {
+    const { gangs } = this.#world
+    for (const [key, { spec }] of this.#failing === undefined ? [] : [...gangs]) {
+      if ((this.#failing?.float() ?? 1) > 0.03) continue
+      const preemptionPolicy = spec.preemptionPolicy === 'Never' ? 'PreemptLowerPriority' : 'Never'
+      this.#note(`${key} preempts: ${preemptionPolicy}`)
+      this.#spoil(key)
+      this.#world.edit(key, { preemptionPolicy })
+    }
+  }
+
   #suspend(key: string): void {
     this.#note(`${key} is put aside`)
     this.#spoil(key)
@@ -356,6 +375,8 @@ class Game implements Played {
       else if (verdict.kind === 'preempt') {
         const nodes = new Set(verdict.seats.members.map(({ node }) => node))
         this.#promised.set(gang, { nodes, victims: verdict.victims.map((one) => one.gang), isSpoilt: false })
+        if (this.#world.gangOf(gang).spec.preemptionPolicy === 'Never')
+          this.#broken(`${gang} displaces somebody, and it fails again and again`)
         this.#referee.checkBudgets(gang, verdict.victims, leaving)
         for (const victim of verdict.victims) {
           if (!leaving.has(victim.gang)) this.#referee.checkHasRun(gang, victim.gang)

@@ -106,6 +106,13 @@ describe('random histories on nearly full fleets', () => {
     expect(evictions, 'somebody is displaced now and then').toBeGreaterThan(20)
   })
 
+  test('where some fail again and again they displace nobody, and it comes to rest as well', () => {
+    let evictions = 0
+    for (const seed of [1, 2, 3])
+      evictions += playGame(seed, 120, { hasLimits: seed === 1, areFailing: true }).evictions
+    expect(evictions, 'somebody is displaced now and then').toBeGreaterThan(20)
+  })
+
   test.each(broken)('seed %i, which broke a rule once', (seed, moves) => {
     expect(playGame(unscrambled(seed), moves, { hasLimits: false }).rests).toBeGreaterThan(0)
   })
