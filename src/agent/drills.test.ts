@@ -87,6 +87,33 @@ test.each<[Drill['spec']['fault'], string[], string[]]>([
   expect((await status())?.mendedAt !== undefined).toBe(mends.length > 0)
 })
 
+test('a node that is to be lost says so before, and no more when it is back', async () => {
+  await store.create('Node', { apiVersion: 'v1', kind: 'Node', metadata: { name: 'n' }, spec: {}, status: {} })
+  const taints = async () => (await store.get('Node', { name: 'n' }))?.spec?.taints ?? []
+  start()
+  await chosen({ kind: 'node-loss', lasts: '20s', notice: '60s' })
+  await clock.advance(0)
+  expect(await taints()).toEqual([{ key: 'millwright.dev/leaving', value: 'reclaim', effect: 'NoSchedule' }])
+  await clock.advance(59_000)
+  expect(done).toEqual([])
+  await clock.advance(1_000)
+  expect(done).toEqual(['lose n'])
+  await clock.advance(20_000)
+  expect(done).toEqual(['lose n', 'restore n'])
+  expect(await taints()).toEqual([])
+})
+
+test('a node that is not lost yet when its drill is deleted stays', async () => {
+  await store.create('Node', { apiVersion: 'v1', kind: 'Node', metadata: { name: 'n' }, spec: {}, status: {} })
+  start()
+  await chosen({ kind: 'node-loss', lasts: '20s', notice: '60s' })
+  await clock.advance(0)
+  await store.delete('Drill', ref)
+  await clock.advance(120_000)
+  expect(done).not.toContain('lose n')
+  expect((await store.get('Node', { name: 'n' }))?.spec?.taints ?? []).toEqual([])
+})
+
 test('nothing is struck before somebody has chosen, nor what had ended by then', async () => {
   start()
   await store.create(

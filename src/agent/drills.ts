@@ -2,7 +2,7 @@ import type { Cancel, Clock } from '../base/clock.ts'
 import { messageOf } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
-import { faults, lastsMsOf } from '../model/faults.ts'
+import { faults, lastsMsOf, noticeMsOf } from '../model/faults.ts'
 import type { Drill } from '../model/kinds/drill.ts'
 import { refOf } from '../model/refs.ts'
 import type { Store } from '../store/contract.ts'
@@ -30,7 +30,7 @@ const retryMs = 1_000
  * undone when its time is over, the drill is deleted, or this is stopped; after a restart, too.
  */
 export function startDrills({ store, clock, random, log, hand }: DrillsOptions): Drills {
-  const deeds = deedsOf(hand)
+  const deeds = deedsOf(hand, { store, clock })
   const drills = createInformer({ store, clock, random, log, kind: 'Drill' })
   /** Struck by this life of ours and not undone yet. */
   const ours = new Set<string>()
@@ -105,10 +105,11 @@ export function startDrills({ store, clock, random, log, hand }: DrillsOptions):
   function wait(uid: string, drill: Drill, struckAt: string): void {
     if (deeds[drill.spec.fault.kind].undo === undefined) return
     const isStale = !ours.has(uid) && drill.spec.fault.kind !== 'hang'
-    const lastsMs = lastsMsOf(drill.spec.fault)
+    const { fault } = drill.spec
+    const lastsMs = lastsMsOf(fault)
     const isOver = isStale || drill.metadata.deletionTimestamp !== undefined
     if (!isOver && lastsMs === undefined) return
-    const restMs = isOver ? 0 : Date.parse(struckAt) + (lastsMs ?? 0) - clock.now()
+    const restMs = isOver ? 0 : Date.parse(struckAt) + noticeMsOf(fault) + (lastsMs ?? 0) - clock.now()
     const end = (): void => once(uid, () => mend(drill))
     cancel(uid)
     if (restMs > 0) timers.set(uid, clock.after(restMs, end))

@@ -1,7 +1,9 @@
-import type { Cancel } from '../base/clock.ts'
-import { type FaultKind, faults, slownessDefault } from '../model/faults.ts'
+import type { Cancel, Clock } from '../base/clock.ts'
+import { type FaultKind, faults, noticeMsOf, slownessDefault } from '../model/faults.ts'
 import type { Drill } from '../model/kinds/drill.ts'
+import type { Store } from '../store/contract.ts'
 import type { RunningPod } from './contract.ts'
+import { unwarnNode, warnNode } from './warn.ts'
 
 /** Knows the pods that run on a node by their uids. */
 export interface Finder {
@@ -30,7 +32,11 @@ export interface Deed {
   undo?(drill: Drill): Promise<void>
 }
 
-export function deedsOf(hand: Hand): Readonly<Record<FaultKind, Deed>> {
+export function deedsOf(
+  hand: Hand,
+  { store, clock }: { store: Store; clock: Clock },
+): Readonly<Record<FaultKind, Deed>> {
+  const warned = new Map<string, Cancel>()
   const slow = new Map<string, Cancel[]>()
 
   /** To what its runner started and knows again: never to a process that only has the same id. */
@@ -40,6 +46,24 @@ export function deedsOf(hand: Hand): Readonly<Record<FaultKind, Deed>> {
   }
   const onNodes = (act: (node: string) => Promise<void>) => async (drill: Drill) =>
     void (await Promise.all(nodesOf(drill).map(act)))
+
+  async function loseNodes(drill: Drill): Promise<void> {
+    const noticeMs = noticeMsOf(drill.spec.fault)
+    const lose = onNodes((node) => hand.loseNode(node))
+    if (noticeMs === 0) return await lose(drill)
+    await onNodes((node) => warnNode(store, node, 'reclaim'))(drill)
+    warned.set(
+      drill.metadata.uid ?? '',
+      clock.after(noticeMs, () => void lose(drill)),
+    )
+  }
+
+  async function restoreNodes(drill: Drill): Promise<void> {
+    warned.get(drill.metadata.uid ?? '')?.()
+    warned.delete(drill.metadata.uid ?? '')
+    await onNodes((node) => hand.restoreNode(node))(drill)
+    if (noticeMsOf(drill.spec.fault) > 0) await onNodes((node) => unwarnNode(store, node))(drill)
+  }
 
   async function slowDown(drill: Drill): Promise<void> {
     const { slowness = slownessDefault } = drill.spec.fault
@@ -56,10 +80,7 @@ export function deedsOf(hand: Hand): Readonly<Record<FaultKind, Deed>> {
   return {
     'process-crash': { strike: signal('SIGKILL') },
     hang: { strike: signal('SIGSTOP'), undo: signal('SIGCONT') },
-    'node-loss': {
-      strike: onNodes((node) => hand.loseNode(node)),
-      undo: onNodes((node) => hand.restoreNode(node)),
-    },
+    'node-loss': { strike: loseNodes, undo: restoreNodes },
     straggler: { ...(hand.slowNode === undefined ? { problem: twinOnly } : {}), strike: slowDown, undo: quicken },
     'control-plane-crash': { strike: async () => hand.crashControl(), undo: async () => hand.startControl() },
   }

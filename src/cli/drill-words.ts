@@ -4,10 +4,11 @@ import { table } from './output.ts'
 
 /** What it is about to do. */
 export function drillSaid({ metadata, spec }: Drill): string {
-  const { kind, lasts, reach } = spec.fault
+  const { kind, lasts, notice, reach } = spec.fault
   const long = lasts === undefined ? '' : ` for ${lasts}`
   const domain = reach === undefined ? '' : `, with its ${reach},`
-  return `drill ${metadata.name}: ${kind}${targetSaid(spec.target)}${domain}${long}`
+  const before = notice === undefined ? '' : `, of which it says so ${notice} before`
+  return `drill ${metadata.name}: ${kind}${targetSaid(spec.target)}${domain}${long}${before}`
 }
 
 function targetSaid(target: Drill['spec']['target']): string {

@@ -411,6 +411,15 @@ docs/drills.md describes the file and what is printed.`,
       ),
   (program) =>
     program
+      .command('drain')
+      .description('Empty a node: jobs leave with a checkpoint, replicas once others serve in their place')
+      .argument('<node>')
+      .option('--no-wait', 'do not wait until it is empty')
+      .action(async (node: string, options, command: Command) =>
+        (await import('./commands/cordon.ts')).drain(node, options, globals(command)),
+      ),
+  (program) =>
+    program
       .command('uncordon')
       .description('Let a node take work again')
       .argument('<node>')

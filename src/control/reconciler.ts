@@ -8,6 +8,7 @@ import type { KindMap, KindName } from '../model/registry.ts'
 import type { Store } from '../store/contract.ts'
 import type { Change } from '../store/informer.ts'
 import type { Events } from './events.ts'
+import type { Leaving } from './nodes/leaving.ts'
 import type { NodeSigns } from './nodes/signs.ts'
 import type { DecisionSink } from './scheduling/decisions.ts'
 import type { Views } from './views.ts'
@@ -67,6 +68,8 @@ export interface Context {
   liveness: Liveness
   /** When nodes were last heard of. */
   signs: NodeSigns
+  /** Which nodes work is to leave. */
+  leaving: Leaving
   random: Random
   log: Log
   events: Events

@@ -11,6 +11,7 @@ import type { Store } from '../store/contract.ts'
 import { createLeaseHolder, type LeaseHolder } from '../store/lease.ts'
 import { createEvents } from './events.ts'
 import { fenced } from './fenced.ts'
+import { createLeaving } from './nodes/leaving.ts'
 import { createNodeSigns } from './nodes/signs.ts'
 import type { Context, Reconciler, ReconcilerFactory, WatchOf } from './reconciler.ts'
 import { builtInReconcilers } from './reconcilers.ts'
@@ -129,7 +130,8 @@ function startTerm(options: ControlOptions, lease: LeaseHolder, epoch: number): 
   const views = createViews({ store, clock, random: random.split(`views ${epoch}`), log })
   const events = createEvents({ store, clock, log, component: 'millwright-control' })
   const signs = createNodeSigns({ views, liveness })
-  const kit = { store, views, blobs, sources, clock, liveness, signs, random, log, events }
+  const leaving = createLeaving(views)
+  const kit = { store, views, blobs, sources, clock, liveness, signs, leaving, random, log, events }
   const context: Context = { ...kit, epoch, gatewayUrl, decisions }
   const loops = (options.reconcilers ?? builtInReconcilers).map((factory) =>
     createLoop(factory(context), { views, clock, random: random.split(`queues ${epoch}`), log, over }),

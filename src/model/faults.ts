@@ -6,7 +6,7 @@ import { duration } from './kinds/fields.ts'
 export const faultKinds = ['process-crash', 'hang', 'node-loss', 'straggler', 'control-plane-crash'] as const
 export type FaultKind = (typeof faultKinds)[number]
 
-const fieldNames = ['lasts', 'reach', 'slowness'] as const
+const fieldNames = ['lasts', 'reach', 'notice', 'slowness'] as const
 type Field = (typeof fieldNames)[number]
 export type FaultWorld = 'this machine' | 'twin'
 
@@ -35,9 +35,9 @@ export const faults: Readonly<Record<FaultKind, FaultInfo>> = {
     worlds: ['this machine', 'twin'],
   },
   'node-loss': {
-    happens: 'a node is gone with all that runs on it, and comes back',
+    happens: 'a node is gone with all that runs on it, and comes back; with `notice` it says so before',
     strikes: 'node',
-    fields: ['lasts', 'reach'],
+    fields: ['lasts', 'reach', 'notice'],
     // As the spares of Llama 3's fleet are reckoned: facts/reliability.md §2.3.
     lastsDefault: '24h',
     worlds: ['this machine', 'twin'],
@@ -67,12 +67,22 @@ export const faultFields = {
     .optional()
     .describe('Until a process goes on, a lost node is back, a straggler fast, a control plane back.'),
   reach: z.enum(['rack', 'block', 'zone']).optional().describe('A loss takes all nodes there; else one.'),
+  notice: duration
+    .optional()
+    .describe(
+      'A node that will be lost says so so long before: 2m, as a spot instance on AWS; not at all when left out.',
+    ),
   slowness: z.number().min(1).max(1000).optional().describe("A straggler's step takes so many times as long."),
 }
 
 export function lastsMsOf({ kind, lasts }: { kind: FaultKind; lasts?: string | undefined }): number | undefined {
   const text = lasts ?? faults[kind].lastsDefault
   return text === undefined ? undefined : durationMs(text)
+}
+
+/** So long before it strikes it is known. */
+export function noticeMsOf({ notice }: { notice?: string | undefined }): number {
+  return notice === undefined ? 0 : durationMs(notice)
 }
 
 /** Fields that mean nothing for its kind. */

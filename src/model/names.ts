@@ -55,6 +55,12 @@ export const annotation = {
  */
 export const outOfService = 'node.kubernetes.io/out-of-service'
 
+/**
+ * Taint (NoSchedule) of a node that work is to leave, with what for: `drain` when a person empties it, else what somebody who
+ * hears of it says: `reclaim`, `maintenance`.
+ */
+export const leavingTaint = 'millwright.dev/leaving'
+
 export const schedulerName = 'millwright'
 /** Extended resource of an accelerator slot on every local node (DESIGN §2, `cpu`). */
 export const cpuSlot = 'millwright.dev/cpu'

@@ -40,7 +40,7 @@ export function completion(shell: string, program: Command | null): void {
     get:2|describe:2|delete:2|schema:2|explain:2) COMPREPLY=($(compgen -W "${plurals}" -- "$word")) ;;
     get:*|describe:*|delete:*) COMPREPLY=($(compgen -W "$(_millwright_names "\${COMP_WORDS[at+1]}")" -- "$word")) ;;
     logs:2|why:2|suspend:2|resume:2) COMPREPLY=($(compgen -W "$(_millwright_names trainingjobs)" -- "$word")) ;;
-    cordon:2|uncordon:2) COMPREPLY=($(compgen -W "$(_millwright_names nodes)" -- "$word")) ;;
+    cordon:2|drain:2|uncordon:2) COMPREPLY=($(compgen -W "$(_millwright_names nodes)" -- "$word")) ;;
     chat:2) COMPREPLY=($(compgen -W "$(_millwright_names inferenceservices)" -- "$word")) ;;
 ${groups}    *) COMPREPLY=($(compgen -f -- "$word")) ;;
   esac

@@ -1,6 +1,8 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import type { Client } from '../../api/client.ts'
 import { conditionOf } from '../../model/conditions.ts'
-import type { Node } from '../../model/kinds/kubernetes.ts'
-import { annotation, outOfService } from '../../model/names.ts'
+import type { Node, Pod } from '../../model/kinds/kubernetes.ts'
+import { annotation, leavingTaint, outOfService } from '../../model/names.ts'
 import { connect } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
 import type { Global } from '../global.ts'
@@ -25,11 +27,46 @@ export async function cordon(name: string, { gone = false }: { gone?: boolean },
   console.log(`node ${ref.name} takes no new work, ${runs}; \`millwright uncordon ${ref.name}\` opens it again`)
 }
 
+/** What runs there leaves in order: jobs with a checkpoint, replicas once others serve in their place. */
+export async function drain(name: string, { wait }: { wait: boolean }, global: Global): Promise<void> {
+  const { client } = await connect(global)
+  const { metadata, spec } = await found(client, name)
+  const ref = { name: metadata.name }
+  const others = spec?.taints?.filter(({ key }) => key !== leavingTaint) ?? []
+  const taints = [...others, { key: leavingTaint, value: 'drain', effect: 'NoSchedule' }]
+  await client.patch('Node', ref, { spec: { unschedulable: true, taints } })
+  console.log(
+    `node ${ref.name} takes no new work, and what runs there leaves; \`millwright uncordon ${ref.name}\` ends that`,
+  )
+  if (wait) await whenEmpty(client, ref.name)
+}
+
+async function whenEmpty(client: Client, node: string): Promise<void> {
+  const stop = new AbortController()
+  process.once('SIGINT', () => stop.abort())
+  for (let said = ''; !stop.signal.aborted; ) {
+    const pods = (await client.list('Pod')).items.filter(
+      ({ spec, status }) => spec.nodeName === node && !isOver(status),
+    )
+    if (pods.length === 0) return console.log(`node ${node} is empty`)
+    const text = shortList(pods.map((pod) => pod.metadata.name))
+    if (text !== said) console.error(`waits for ${text}`)
+    said = text
+    await pause(500, undefined, { signal: stop.signal }).catch(() => undefined)
+  }
+  console.error(`node ${node} goes on being drained; \`millwright drain ${node}\` waits for it again`)
+  process.exitCode = exit.interrupted
+}
+
+function isOver(status: Pod['status']): boolean {
+  return status?.phase === 'Succeeded' || status?.phase === 'Failed'
+}
+
 /** It takes work again, whoever closed it. */
 export async function uncordon(name: string, global: Global): Promise<void> {
   const { client } = await connect(global)
   const { metadata, spec } = await found(client, name)
-  const taints = spec?.taints?.filter(({ key }) => key !== outOfService)
+  const taints = spec?.taints?.filter(({ key }) => key !== outOfService && key !== leavingTaint)
   await client.patch(
     'Node',
     { name: metadata.name },
@@ -41,7 +78,7 @@ export async function uncordon(name: string, global: Global): Promise<void> {
   console.log(`node ${metadata.name} takes work again`)
 }
 
-async function found(client: Awaited<ReturnType<typeof connect>>['client'], word: string): Promise<Node> {
+async function found(client: Client, word: string): Promise<Node> {
   const name = word.replace(/^.*\//, '')
   const node = await client.get('Node', { name })
   if (node !== undefined) return node

@@ -15,10 +15,15 @@ export function whyNotClosed(node: Node, all: readonly Node[], closing: Readonly
   const others = pool.filter((one) => one.metadata.name !== node.metadata.name)
   if (!all.some((one) => one.metadata.name !== node.metadata.name && takesWork(one))) return 'no other node takes work'
   const out = others.filter((one) => !isReady(one) || isClosed(one) || closing.has(one.metadata.name)).length
-  const outMax = Math.max(1, Math.floor(outShareMax * pool.length))
+  const outMax = outMaxOf(pool.length)
   return out < outMax
     ? undefined
     : `${out} of the ${pool.length} nodes of pool ${poolOf(node) ?? '(none)'} are out of service already, and no more than ${outMax} may be`
+}
+
+/** Of so many nodes. */
+export function outMaxOf(nodes: number): number {
+  return Math.max(1, Math.floor(outShareMax * nodes))
 }
 
 export function isReady(node: Node | undefined): boolean {

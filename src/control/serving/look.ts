@@ -20,6 +20,8 @@ export interface Replica {
   inFlight: number
   /** It is to leave once another is ready where seats are kept for it. */
   moves: boolean
+  /** Work is to leave its node: another one comes first. */
+  leaves: boolean
   record: ReplicaRecord
   /** When it was first given seats: what it is measured against from then on. */
   seatedSinceMs: number | undefined
@@ -53,7 +55,8 @@ export interface Seen {
   demand: Demand
 }
 
-export function look({ views }: Context, service: InferenceService): Seen {
+export function look(context: Context, service: InferenceService): Seen {
+  const { views } = context
   const { name, namespace, uid = '' } = service.metadata
   const report = views.of('Report').get({ name: `service.${name}`, namespace })
   const ours = report?.spec.service?.uid === uid ? report.status : undefined
@@ -62,7 +65,9 @@ export function look({ views }: Context, service: InferenceService): Seen {
     .by('owner', uid)
     .sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))
   return {
-    replicas: gangs.map((gang) => replicaOf(gang, views.podsOf(gang), views.reportsOf(gang), ours?.perReplica ?? {})),
+    replicas: gangs.map((gang) =>
+      replicaOf(context, gang, views.podsOf(gang), views.reportsOf(gang), ours?.perReplica ?? {}),
+    ),
     demand: {
       inFlight: ours?.inFlight ?? 0,
       held: ours?.held ?? 0,
@@ -73,6 +78,7 @@ export function look({ views }: Context, service: InferenceService): Seen {
 }
 
 function replicaOf(
+  context: Context,
   gang: Gang,
   pods: readonly Pod[],
   reports: readonly Report[],
@@ -91,6 +97,7 @@ function replicaOf(
     ending: pod === undefined ? undefined : endingOf(pod, reports),
     lacks: pod === undefined || hasEnded(pod) ? undefined : lacksOf(pod),
     moves: moveNow(gang) !== undefined,
+    leaves: context.leaving.whyOf(gang) !== undefined,
     inFlight: pod === undefined ? 0 : (perReplica[pod.metadata.name] ?? 0),
     record,
     seatedSinceMs: record.seatedSinceMs ?? (seats === undefined ? undefined : Date.parse(seats.at)),

@@ -28,14 +28,14 @@ export interface PlanInput {
 }
 
 /**
- * Brings the number of replicas to `wanted`, all of the goal's revision and none that is to move. While others exist, one
+ * Brings the number of replicas to `wanted`, all of the goal's revision and none that is to move or to leave its node. While others exist, one
  * more than wanted may: a new one is ready before an old one drains, so that the ready ones never fall below what is wanted.
  */
 export function planReplicas({ replicas, goal, wanted, canMake, yields, nowMs }: PlanInput): Plan {
   const staying = replicas.filter((replica) => replica.state !== 'leaving')
   const yielding = staying.filter((replica) => yields(replica) || (!canMake && replica.live.length === 0))
   const active = staying.filter((replica) => !yielding.includes(replica))
-  const isFresh = (replica: Replica) => replica.revision === goal && !replica.moves
+  const isFresh = (replica: Replica) => replica.revision === goal && !replica.moves && !replica.leaves
   const [fresh, old] = [active.filter(isFresh), active.filter((replica) => !isFresh(replica))]
   const freshReady = fresh.filter((replica) => replica.state === 'ready').length
   const oldStay = Math.min(old.length, Math.max(0, wanted - freshReady))

@@ -6,6 +6,7 @@ import { keyOf, refOfKey } from '../../model/refs.ts'
 import { equalJson } from '../../store/json.ts'
 import { evictionNow, seatsNow } from '../gangs.ts'
 import { leavingQueue, type Missing, missingSecret } from '../missing.ts'
+import { saidOf } from '../nodes/leaving.ts'
 import { again, type Context, type Outcome, type Reconciler, settled, sooner } from '../reconciler.ts'
 import { drains, whenQueueChanges } from '../stop-policy.ts'
 import { look, type Replica, type Seen } from './look.ts'
@@ -189,6 +190,10 @@ export function createServing(context: Context): Reconciler {
         kind: 'Report',
         keys: ({ spec, metadata }) =>
           spec.service === undefined ? [] : [`${metadata.namespace ?? 'default'}/${spec.service.name}`],
+      },
+      {
+        kind: 'Node',
+        keys: (node) => (saidOf(node) === undefined ? [] : views.podsOnNode(node.metadata.name).flatMap(ofService)),
       },
       whenQueueChanges((queue) => [
         ...gangs.list().flatMap((gang) => (gang.spec.queue === queue ? ofService(gang) : [])),

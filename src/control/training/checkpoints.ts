@@ -160,7 +160,7 @@ export async function askForCheckpoint(context: Context, seen: Seen, askedAtMs: 
   if (nowMs < dueMs) return again(dueMs - nowMs)
   askedAtMs.set(key, nowMs)
   await patchGang(context, gang, {
-    spec: { checkpointRequest: { step: now.step + marginOf(now.stepSeconds), stop: false } },
+    spec: { checkpointRequest: { step: stepAhead(now), stop: false } },
   })
   return again(everyMs)
 }
@@ -170,6 +170,11 @@ const reachSeconds = 1
 
 /** Steps are reported at least this often: a job that said nothing for longer evaluates, or stands still. */
 const silentMsMax = 15_000
+
+/** A step that all ranks hear of before they get there. */
+export function stepAhead({ step, stepSeconds }: ProgressNow): number {
+  return step + marginOf(stepSeconds)
+}
 
 function marginOf(stepSeconds: number | undefined): number {
   return stepSeconds === undefined || stepSeconds <= 0 ? 2 : Math.ceil(reachSeconds / stepSeconds) + 1
@@ -238,7 +243,7 @@ function writtenBefore(seen: Seen, untilMs: number): number[] {
 
 export function stopStep(seen: Seen): number {
   const now = progressNow(seen)
-  return now === undefined ? 0 : now.step + marginOf(now.stepSeconds)
+  return now === undefined ? 0 : stepAhead(now)
 }
 
 function autoIntervalMs(seen: Seen): number {

@@ -8,14 +8,14 @@ import { drainMessage, drains } from '../stop-policy.ts'
 
 /** Why a job that has not ended is to have no seats now. It goes on by itself when that is no longer so. */
 export interface Hold {
-  reason: 'Suspended' | 'QueueStopped' | 'Evicted' | 'Moving' | 'Resizing' | Missing['reason']
+  reason: 'Suspended' | 'QueueStopped' | 'Evicted' | 'NodeLeaving' | 'Moving' | 'Resizing' | Missing['reason']
   message: string
 }
 
 /**
  * A job that holds nothing of a stopped queue needs no hold: it stands in line, where the scheduler passes it over and
  * says so. So does one whose seats the scheduler asks back. A member that somebody evicts (`kubectl drain`) takes its gang
- * along: all of it gets the same grace. One that is to grow, or to move, has seats for its next attempt, and only starts
+ * along: all of it gets the same grace. One whose node work is to leave gives all its seats back, to sit elsewhere. One that is to grow, or to move, has seats for its next attempt, and only starts
  * again. What is missing stops nothing that runs; an attempt that ended is recovery's first. `pods`: of the present attempt.
  */
 export function holdOf(
@@ -34,6 +34,8 @@ export function holdOf(
   if (move !== undefined) return mayStartAgain ? { reason: 'Moving', message: move.message } : undefined
   const eviction = evictionNow(gang)
   if (holdsSeats && eviction !== undefined) return { reason: 'Evicted', message: eviction.message }
+  const leaves = mayStartAgain ? context.leaving.whyOf(gang) : undefined
+  if (holdsSeats && leaves !== undefined) return { reason: 'NodeLeaving', message: leaves }
   const resize = resizeNow(gang)
   if (resize !== undefined && mayStartAgain) return { reason: 'Resizing', message: resize.message }
   const evicted = pods.find(isLeaving)

@@ -60,7 +60,8 @@ function phaseOf(seen: Seen, ending: Ending): NonNullable<JobStatus['phase']> {
   const { job, gang, pods, live, hold, recovery } = seen
   if (ending.kind === 'succeeded') return 'Succeeded'
   if (ending.kind === 'failed') return 'Failed'
-  if (hold?.reason === 'QueueStopped' || hold?.reason === 'Evicted') return 'Suspending'
+  if (hold?.reason === 'QueueStopped' || hold?.reason === 'Evicted' || hold?.reason === 'NodeLeaving')
+    return 'Suspending'
   if (hold?.reason === 'Resizing' || hold?.reason === 'Moving') return 'Restarting'
   if (job.spec.suspend) return gang.spec.suspend && live.length === 0 ? 'Suspended' : 'Suspending'
   if (hold !== undefined) return 'Waiting' // for what is missing; none of it runs

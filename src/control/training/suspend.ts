@@ -5,6 +5,7 @@ import { ownCheckpointInMs, stopStep } from './checkpoints.ts'
 import { patchGang } from './gang.ts'
 import type { Hold } from './hold.ts'
 import { requestMsMax, type Seen, stopAskedAt } from './job.ts'
+import { checkpointFirst } from './leaving.ts'
 
 /**
  * Stops a job that is to have no seats (its suspension, its queue's, an eviction, something missing) or more of them, or
@@ -39,6 +40,10 @@ async function stop(context: Context, seen: Seen): Promise<Outcome> {
   const leave = startsAgain ? startAgain : takeSeats
   if (live.length === 0) return leave(context, seen, 0)
   const isAsked = stopIsAsked(gang) || seen.pods.some(isLeaving)
+  if (reason === 'NodeLeaving' && !isAsked && heedsRequests(seen)) {
+    const waitMs = await checkpointFirst(context, seen)
+    if (waitMs > 0) return again(waitMs)
+  }
   const awaitedMs = reason === 'Evicted' && !isAsked ? ownCheckpointInMs(seen) : 0
   if (awaitedMs > 0) return again(awaitedMs)
   const graceMs = job.spec.terminationGracePeriodSeconds * 1000
@@ -103,7 +108,7 @@ async function startAgain(context: Context, seen: Seen, graceMs: number): Promis
 
 /** It stops, and stands in line again at once. */
 function goesBackInLine({ reason }: Hold): boolean {
-  return reason === 'QueueStopped' || reason === 'Evicted'
+  return reason === 'QueueStopped' || reason === 'Evicted' || reason === 'NodeLeaving'
 }
 
 /** Repeatable. Pods that never started go at once, those that ended stay for their logs. */

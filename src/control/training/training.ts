@@ -6,6 +6,7 @@ import { keyOf, refOfKey } from '../../model/refs.ts'
 import { equalJson } from '../../store/json.ts'
 import { memberCount } from '../gangs.ts'
 import { namesSecret } from '../missing.ts'
+import { saidOf } from '../nodes/leaving.ts'
 import { again, type Context, type Outcome, type Reconciler, settled, sooner } from '../reconciler.ts'
 import { whenQueueChanges } from '../stop-policy.ts'
 import { askForCheckpoint, commitCheckpoint } from './checkpoints.ts'
@@ -40,6 +41,7 @@ export function createTraining(context: Context): Reconciler {
   views.of('Dataset')
   views.of('Queue')
   views.of('Secret')
+  views.of('Node')
   const checkpointAskedAtMs = new Map<string, number>()
   const shownAtMs = new Map<string, number>()
   const lookedAtMs = new Map<string, number>()
@@ -154,10 +156,15 @@ export function createTraining(context: Context): Reconciler {
       { kind: 'Report', keys: (report) => ofJob(report) },
       { kind: 'Dataset', keys: (dataset) => waitingFor(dataset.metadata) },
       { kind: 'Secret', keys: ({ metadata }) => thatName(metadata) },
+      { kind: 'Node', keys: (node) => (saidOf(node) === undefined ? [] : jobsOn(node.metadata.name)) },
       whenQueueChanges((queue) => unfinished().flatMap((job) => (job.spec.queue === queue ? [keyOf(job)] : []))),
     ],
     workers: 32,
     reconcile,
+  }
+
+  function jobsOn(node: string): string[] {
+    return [...new Set(views.podsOnNode(node).flatMap(ofJob))]
   }
 
   function waitingFor(dataset: { name: string; namespace?: string | undefined }): string[] {

@@ -53,6 +53,12 @@ export type Fault = { atMs: number; forMs: number } & (
         | 'lose rack'
         | 'cut rack'
         | 'slow node'
+        /** What starts there ends soon, again and again. */
+        | 'lemon'
+        /** Its agent is replaced, and then one that runs there hangs. */
+        | 'hang under a new agent'
+        /** It says that it will be gone soon, and is not. */
+        | 'warn node'
       node: string
     }
   /** `node`: of those that run there. */
@@ -283,6 +289,9 @@ const ofNode = [
   'lose rack',
   'cut rack',
   'slow node',
+  'lemon',
+  'hang under a new agent',
+  'warn node',
   'cordon node',
 ] as const
 

@@ -1,5 +1,6 @@
 import type { NodeDescription, PodPlace } from '../../agent/contract.ts'
 import type { SimulatedPod } from '../../agent/simulated/machine.ts'
+import { unwarnNode, warnNode } from '../../agent/warn.ts'
 import { seededRandom } from '../../base/random.ts'
 import { holdNow, isLive, stopIsAsked } from '../../control/gangs.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
@@ -50,6 +51,9 @@ export async function play(seed: number, options: PlayOptions = {}): Promise<Pla
 const livenessMs = 8 * 3_600_000
 const logMax = 200
 const lookEveryMs = 10_000
+const lemonEveryMs = 10_000
+/** A new agent knows again what runs there after so long. */
+const replacedMs = 10_000
 /** An agent that is heard ends what nobody wants well before, on a line that is not slow. */
 const unwantedMsMax = 45_000
 const rotten = new TextEncoder().encode('rotten')
@@ -281,7 +285,10 @@ class Play {
       this.#later(forMs, () => {
         member.slowness = 1
       })
-    } else if (process.state !== 'running') return
+    } else if (kind === 'lemon') this.#spoilNode(node, forMs)
+    else if (kind === 'warn node') this.#warnNode(node, forMs)
+    else if (process.state !== 'running') return
+    else if (kind === 'hang under a new agent') this.#replaceAgent(node, forMs)
     else if (kind === 'pause agent') this.#strikeProcess('pause', process, forMs)
     else if (kind === 'cut agent') this.#strikeProcess('cut', process, forMs)
     else if (kind === 'break agent') process.break()
@@ -290,6 +297,27 @@ class Play {
       if (kind === 'lose node') member.machine.lose()
       this.#later(forMs, () => this.#twin.startAgent(node))
     }
+  }
+
+  #replaceAgent(node: string, forMs: number): void {
+    this.#twin.member(node).process.crash()
+    this.#later(Math.min(forMs, replacedMs), () => {
+      this.#twin.startAgent(node)
+      this.#twin.clock.after(replacedMs, () => this.#strikeRank('hang rank', { pick: forMs, node }))
+    })
+  }
+
+  #spoilNode(node: string, forMs: number): void {
+    const { machine } = this.#twin.member(node)
+    const stop = this.#twin.clock.every(lemonEveryMs, () => {
+      for (const pod of machine.pods.values()) if (pod.end === undefined) pod.kill({ exitCode: 135, signal: 'SIGBUS' })
+    })
+    this.#later(forMs, stop)
+  }
+
+  #warnNode(node: string, forMs: number): void {
+    void warnNode(this.#twin.store, node, 'reclaim')
+    this.#later(forMs, () => unwarnNode(this.#twin.store, node))
   }
 
   #killStopping(gang: Gang): void {

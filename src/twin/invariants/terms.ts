@@ -7,18 +7,26 @@ export class Terms {
   #beganMs = Number.POSITIVE_INFINITY
   #steadyMs = Number.POSITIVE_INFINITY
   #renewedMs = Number.NEGATIVE_INFINITY
+  #durationMs = 0
 
   see({ spec }: Lease, nowMs: number): void {
     const { holderIdentity = '', leaseTransitions = 0, leaseDurationSeconds = 0 } = spec ?? {}
     if (leaseTransitions > this.#epoch) this.#beganMs = nowMs
     if (leaseTransitions > this.#epoch || nowMs - this.#renewedMs > 500 * leaseDurationSeconds) this.#steadyMs = nowMs
     this.#renewedMs = nowMs
+    this.#durationMs = 1000 * leaseDurationSeconds
     this.#epoch = Math.max(this.#epoch, leaseTransitions)
     this.#holder = holderIdentity
   }
 
-  /** Whether `by`, who writes now, knew of what is so since then. */
+  /**
+   * Whether `by`, who writes now, knew of what is so since then. A leader that sleeps while nobody else leads may wake in
+   * the middle of what it was about to write.
+   */
   knew(by: string | undefined, sinceMs: number, nowMs: number): boolean {
+    const sleeps = nowMs - this.#renewedMs > this.#durationMs
+    const woke = this.#steadyMs > this.#beganMs && nowMs - this.#steadyMs < actedMs
+    if (by === this.#holder && (sleeps || woke)) return false
     return nowMs - sinceMs > knownMs || (by === this.#holder && sinceMs < this.#beganMs)
   }
 

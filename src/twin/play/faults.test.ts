@@ -11,6 +11,7 @@ const cause = (name: string, over: Partial<Cause> = {}): Cause => ({
   count: undefined,
   lastsMs: 1000,
   reach: undefined,
+  noticeMs: 0,
   slowness: 1,
   ...over,
 })

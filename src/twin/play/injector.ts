@@ -1,4 +1,5 @@
 import type { SimulatedPod } from '../../agent/simulated/machine.ts'
+import { unwarnNode, warnNode } from '../../agent/warn.ts'
 import { label } from '../../model/names.ts'
 import type { Twin } from '../twin.ts'
 import type { Fault } from './faults.ts'
@@ -28,15 +29,36 @@ export class Injector {
   }
 
   strike({ cause, node: index, pick }: Fault): void {
-    const { name, kind, reach, slowness } = cause
-    const strike = { atMs: this.#twin.clock.now(), cause: name, kind }
+    const { name, kind, reach } = cause
     if (kind === 'control-plane-crash') {
       this.#hand.crashControl()
       this.#mend(cause, () => this.#hand.startControl())
-      this.#struck({ ...strike, nodes: [], pods: [] })
+      this.#struck({ atMs: this.#twin.clock.now(), cause: name, kind, nodes: [], pods: [] })
       return
     }
     const drawn = [...this.#twin.nodes.keys()][index] ?? ''
+    if (cause.noticeMs > 0) this.#reclaim(this.#within(drawn, reach), cause)
+    else this.#hit(drawn, cause, pick)
+  }
+
+  /** Its provider says that it takes them back, and does; what has left by then is not struck. */
+  #reclaim(nodes: readonly string[], cause: Fault['cause']): void {
+    const warned = nodes.filter((node) => this.#hand.isThere(node))
+    for (const node of warned) void warnNode(this.#twin.store, node, 'reclaim')
+    this.#twin.clock.after(cause.noticeMs, () => {
+      const there = warned.filter((node) => this.#hand.isThere(node))
+      const pods = there.flatMap((node) => this.#runningOn(node)).map(keyOf)
+      this.#struck({ atMs: this.#twin.clock.now(), cause: cause.name, kind: cause.kind, nodes: there, pods })
+      for (const node of there) this.#loseNode(node, cause)
+      this.#mend(cause, () => {
+        for (const node of warned) void unwarnNode(this.#twin.store, node)
+      })
+    })
+  }
+
+  #hit(drawn: string, cause: Fault['cause'], pick: number): void {
+    const { name, kind, reach, slowness } = cause
+    const strike = { atMs: this.#twin.clock.now(), cause: name, kind }
     const nodes = (kind === 'node-loss' ? this.#within(drawn, reach) : [drawn]).filter((node) =>
       this.#hand.isThere(node),
     )

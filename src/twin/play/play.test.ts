@@ -34,6 +34,26 @@ test('a lost node stops its job until it is repaired, and the time is told by it
   expect(backMs - (strike?.atMs ?? 0)).toBeLessThan(1_200_000 + 300_000)
 })
 
+test('a node that says that it will be lost loses little work: its job writes a checkpoint, and goes on elsewhere', async () => {
+  const one = job
+    .replace('workers: 2', 'workers: 1')
+    .replace('checkpoint: {interval: 10m}', 'checkpoint: {interval: 1h}')
+  const lossOf = async (notice: string) => {
+    const fault = `{kind: node-loss, count: 1, lasts: 20m${notice}}`
+    return await recordingOf(setupOfTest(`  faults: {mix: {reclaim: ${fault}}}\n`, one), 15)
+  }
+  const [silent, told] = [await lossOf(''), await lossOf(', notice: 3m')]
+  expect(silent.failures.map(({ cause, reason }) => [cause, reason])).toEqual([['reclaim', 'NodeLost']])
+  expect(silent.strikes[0]?.pods).toHaveLength(1)
+  expect(told.failures).toEqual([])
+  expect(told.strikes[0]?.pods).toHaveLength(0)
+  expect(told.jobs[0]?.outcome).toBe('Succeeded')
+  const lost = ({ pages }: typeof told) => summarise(pages).rows.find(({ key }) => key[0] === 'lost')?.slotMs ?? 0
+  expect(lost(silent)).toBeGreaterThan(8 * 60_000)
+  expect(lost(told)).toBeLessThan(lost(silent) / 10)
+  expect(new Set(told.sittings.map(({ node }) => node))).toEqual(new Set(['n-0', 'n-1']))
+})
+
 test('of a job whose first rank alone tells its steps no attempt is taken for hung that goes on', async () => {
   const withDeadline = job.replace('  expectedSeconds', '  progressDeadlineSeconds: 300\n  expectedSeconds')
   const performance = 'progress: first, prepare: 60s, init: 30s, stall: 5s, persist: 60s, stepTime: 5s'

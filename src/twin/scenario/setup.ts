@@ -1,7 +1,7 @@
 import type { NodeDescription } from '../../agent/contract.ts'
 import { type DocumentError, readDocuments, type TextFile } from '../../compile/documents.ts'
 import { durationMs } from '../../model/duration.ts'
-import { type FaultKind, lastsMsOf, slownessDefault } from '../../model/faults.ts'
+import { type FaultKind, lastsMsOf, noticeMsOf, slownessDefault } from '../../model/faults.ts'
 import { fieldError, shown } from '../../model/field-error.ts'
 import type { Drill } from '../../model/kinds/drill.ts'
 import type { InferenceService } from '../../model/kinds/inference-service.ts'
@@ -51,6 +51,8 @@ export interface Cause {
   lastsMs: number | undefined
   /** What is lost with a node; undefined: nothing but it. */
   reach: FaultSpec['reach']
+  /** It is known so long before. */
+  noticeMs: number
   slowness: number
 }
 
@@ -170,13 +172,14 @@ function missingDomains({ file, scenario, positionOf }: ReadScenario): DocumentE
 
 function causesOf({ preset, scale, mix }: ReadScenario['scenario']['spec']['faults']): Cause[] {
   const all: Record<string, FaultSpec> = { ...(preset === undefined ? {} : presetOf(preset, scale)), ...mix }
-  return Object.entries(all).map(([name, { kind, perNodeDay, count, lasts, reach, slowness }]) => ({
+  return Object.entries(all).map(([name, { kind, perNodeDay, count, lasts, reach, notice, slowness }]) => ({
     name,
     kind,
     perNodeDay,
     count,
     lastsMs: lastsMsOf({ kind, lasts }),
     reach,
+    noticeMs: noticeMsOf({ notice }),
     slowness: slowness ?? slownessDefault,
   }))
 }

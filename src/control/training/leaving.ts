@@ -1,0 +1,37 @@
+import { drained } from '../nodes/leaving.ts'
+import type { Context } from '../reconciler.ts'
+import { progressNow, stepAhead } from './checkpoints.ts'
+import { patchGang } from './gang.ts'
+import type { Seen } from './job.ts'
+
+/** The checkpoint that was asked for when a node was to be left: `ATTEMPT/STEP/WHEN`. */
+const askedAnnotation = 'millwright.dev/checkpoint-before-leaving'
+
+/** A spot instance on AWS has two minutes' notice, of which half a minute is left for the grace period. */
+const noticeMs = 90_000
+const patientMs = 600_000
+
+/**
+ * Work that is to leave a node writes a checkpoint while it still works, and leaves once that is durable: within a grace
+ * period it often would not be. How long it is to wait for that; 0: no more, or there is nothing to wait for.
+ */
+export async function checkpointFirst(context: Context, seen: Seen): Promise<number> {
+  const { job, gang, nowMs } = seen
+  const { checkpoint } = gang.status ?? {}
+  const now = progressNow(seen)
+  if (now === undefined || (checkpoint === undefined && job.spec.checkpoint.interval === undefined)) return 0
+  const [attempt = 0, step = 0, askedMs = 0] = (gang.metadata.annotations?.[askedAnnotation] ?? '')
+    .split('/')
+    .map(Number)
+  const msMax = context.leaving.saidTo(gang) === drained ? patientMs : noticeMs
+  if (attempt !== gang.spec.attempt) {
+    const at = stepAhead(now)
+    await patchGang(context, gang, {
+      metadata: { annotations: { [askedAnnotation]: `${gang.spec.attempt}/${at}/${nowMs}` } },
+      spec: { checkpointRequest: { step: at, stop: false } },
+    })
+    return msMax
+  }
+  if (checkpoint?.attempt === attempt && checkpoint.step >= step) return 0
+  return Math.max(0, askedMs + msMax - nowMs)
+}
