@@ -7,7 +7,7 @@ export function drillSaid({ metadata, spec }: Drill): string {
   const { kind, lasts, notice, reach } = spec.fault
   const long = lasts === undefined ? '' : ` for ${lasts}`
   const domain = reach === undefined ? '' : `, with its ${reach},`
-  const before = notice === undefined ? '' : `, of which it says so ${notice} before`
+  const before = notice === undefined ? '' : `, and says so ${notice} before`
   return `drill ${metadata.name}: ${kind}${targetSaid(spec.target)}${domain}${long}${before}`
 }
 

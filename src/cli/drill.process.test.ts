@@ -17,6 +17,7 @@ afterAll(() => factory.remove())
 interface JobStatus {
   phase?: string
   attempt?: number
+  restarts?: number
   step?: number
   checkpoint?: { step: number }
 }
@@ -97,6 +98,33 @@ it('Ctrl-C undoes what lasts and leaves no drill behind', async () => {
   expect(status()?.attempt === attempt ? pidOf(1) : pid).toBe(pid)
 })
 
+function nodeOf(rank: number): string {
+  const name = `ring-worker-${rank}-${status()?.attempt}`
+  return JSON.parse(factory.millwright('get', 'pod', name, '-o', 'json').stdout).spec.nodeName
+}
+
+it('a node is drained: its job writes a checkpoint, leaves and goes on elsewhere, with no restart counted', async () => {
+  const [node, before] = [nodeOf(0), status()]
+  expect(factory.millwright('drain', node)).toMatchObject({
+    status: 0,
+    stdout: expect.stringMatching(new RegExp(`^node ${node} takes no new work.*\\nnode ${node} is empty\\n$`)),
+    stderr: expect.stringContaining('waits for ring-worker-'),
+  })
+  await until(() => status()?.phase === 'Running' && (status()?.attempt ?? 0) > (before?.attempt ?? 0))
+  expect(status()).toMatchObject({ attempt: (before?.attempt ?? 0) + 1, restarts: before?.restarts })
+  expect(status()?.checkpoint?.step).toBeGreaterThan(before?.checkpoint?.step ?? 0)
+  expect([nodeOf(0), nodeOf(1)]).not.toContain(node)
+  expect(factory.millwright('uncordon', node).status).toBe(0)
+})
+
+it('what leaves a node that says that it will be lost loses nothing', () => {
+  const fault = 'fault: {kind: node-loss, lasts: 2s, notice: 20s}'
+  const expected = 'expect: {attemptsAtMost: 1, lostSecondsAtMost: 0}'
+  const said = factory.millwright('drill', 'run', file('told', `${fault}, target: {job: ring}, ${expected}`))
+  expect(said).toMatchObject({ status: 0, stderr: '' })
+  expect(said.stdout).toMatch(/^drill told: node-loss of .* for 2s, and says so 20s before\n/)
+})
+
 it('a node is gone with what runs on it, and comes back', () => {
   const said = factory.millwright(
     'drill',
@@ -152,9 +180,9 @@ it('the catalogue says what can go wrong, where, and what may be said of it', ()
   const rows = JSON.parse(factory.run(['drill', '-o', 'json']).stdout)
   expect(rows).toContainEqual({
     kind: 'node-loss',
-    happens: 'a node is gone with all that runs on it, and comes back',
+    happens: 'a node is gone with all that runs on it, and comes back; with `notice` it says so before',
     strikes: 'node',
-    fields: ['lasts', 'reach'],
+    fields: ['lasts', 'reach', 'notice'],
     lastsDefault: '24h',
     worlds: ['this machine', 'twin'],
   })
