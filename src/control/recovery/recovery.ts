@@ -1,7 +1,6 @@
 import type { Gang } from '../../model/kinds/gang.ts'
-import type { Node } from '../../model/kinds/kubernetes.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
-import { annotation, label } from '../../model/names.ts'
+import { label } from '../../model/names.ts'
 import { isOwnedBy, keyOf, refOf, refOfKey } from '../../model/refs.ts'
 import {
   gangKeyOf,
@@ -14,10 +13,10 @@ import {
 } from '../gangs.ts'
 import { again, type Context, type Outcome, type Reconciler, settled } from '../reconciler.ts'
 import { isFinished } from '../training/job.ts'
-import { isReady, whyNotClosed } from './budget.ts'
+import { createBlame } from './blame.ts'
+import { isReady } from './budget.ts'
 import { type End, mayBeAnEcho, standsStill } from './cause.ts'
 import { type Decision, decideRestart } from './decide.ts'
-import { failuresAnnotation, failuresOf, isDrilled, isLemon, isOfMachine, withFailure } from './lemons.ts'
 import { createMembers } from './members.ts'
 import { preemptionPolicyAfter, recoveryAnnotation, recoveryOf } from './record.ts'
 
@@ -45,12 +44,9 @@ export function createRecovery(context: Context): Reconciler {
   const gangs = views.of('Gang')
   const jobs = views.of('TrainingJob')
   const nodes = views.of('Node')
-  const drills = views.of('Drill')
   const members = createMembers(context)
+  const blame = createBlame(context)
   const remembered = new Map<string, Remembered>()
-  /** Nodes that were closed a moment ago, until that comes round. */
-  const closing = new Set<string>()
-  nodes.onChange(({ object }) => void (object.spec?.unschedulable === true && closing.delete(object.metadata.name)))
 
   async function reconcile(key: string): Promise<Outcome> {
     const gang = gangs.get(refOfKey(key))
@@ -190,42 +186,6 @@ export function createRecovery(context: Context): Reconciler {
     await Promise.all(running.map((pod) => store.evict(refOf(pod), { uid: pod.metadata.uid, gracePeriodSeconds: 0 })))
   }
 
-  /**
-   * What failed there goes on the node's record; a node that fails this gang again and again, or one gang after another, is
-   * closed, as long as not too many are.
-   */
-  async function blame(gang: Gang, cause: End, failsIt: boolean): Promise<void> {
-    const node = nodes.get({ name: cause.node })
-    if (node === undefined || node.spec?.unschedulable === true) return
-    const [before, nowMs] = [failuresOf(node), clock.now()]
-    const failure = { atMs: nowMs, gang: gang.metadata.uid ?? '', kind: cause.kind }
-    const counts = isOfMachine(cause) && !isDrilled(drills.list(), cause.node)
-    const failures = counts ? withFailure(before, failure) : before
-    const why = failsIt
-      ? 'it fails a gang again and again'
-      : isLemon(failures, nowMs)
-        ? 'it fails one gang after another'
-        : undefined
-    if (why === undefined) {
-      if (failures !== before) await note(node, JSON.stringify(failures))
-      return
-    }
-    const because = `${why}; last: ${cause.message}`.slice(0, 1000)
-    const refused = whyNotClosed(node, nodes.list(), closing)
-    if (refused === undefined) closing.add(node.metadata.name)
-    if (refused === undefined) await store.patch('Node', refOf(node), closed(because))
-    if (refused === undefined) events.record(node, 'Warning', 'Cordoned', because)
-    else {
-      await note(node, JSON.stringify(failures))
-      events.record(node, 'Warning', 'NotCordoned', `${why}, but ${refused}`)
-    }
-  }
-
-  async function note(node: Node, failures: string): Promise<void> {
-    if (node.metadata.annotations?.[failuresAnnotation] === failures) return
-    await store.patch('Node', refOf(node), { metadata: { annotations: { [failuresAnnotation]: failures } } })
-  }
-
   return {
     name: 'recovery',
     watches: [
@@ -241,12 +201,4 @@ export function createRecovery(context: Context): Reconciler {
 /** Before the next try of what was not ready: 1 s, 2 s, 4 s, … 60 s. */
 function backoffMs(before: number): number {
   return Math.min(60_000, 1_000 << Math.min(before, 6))
-}
-
-/** Opened again it starts anew. */
-function closed(because: string): object {
-  return {
-    metadata: { annotations: { [annotation.cordonedBecause]: because, [failuresAnnotation]: null } },
-    spec: { unschedulable: true },
-  }
 }

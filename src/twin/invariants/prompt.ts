@@ -123,7 +123,7 @@ export class Prompt implements Invariant {
       if (isLive(pod)) for (const id of devicesOf(pod)) used.add(`${pod.spec.nodeName} ${id}`)
     let free = -used.size
     for (const { metadata, spec, status } of this.#nodes.values()) {
-      const isOpen = spec?.unschedulable !== true && !this.#isSilent(metadata.name)
+      const isOpen = spec?.unschedulable !== true && !spec?.taints?.length && !this.#isSilent(metadata.name)
       if (!isOpen) return
       free += Number(status?.allocatable?.[cpuSlot] ?? 0)
     }
