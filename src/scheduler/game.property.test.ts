@@ -49,6 +49,8 @@ const brokenWithLimits: readonly [seed: number, moves: number][] = [[251, 120]]
  *   what was kept of it for that third (2009009)
  * - more was taken, another group of one in line was short first by then, and the nodes that it kept were of the other's
  *   model still (8000069)
+ * - which of two gangs that end at one time comes first was the order in which they had been told of, and so were the nodes
+ *   that somebody kept (10009923)
  */
 const brokenSince: readonly [seed: number, moves: number][] = [
   [20_229, 120],
@@ -57,6 +59,7 @@ const brokenSince: readonly [seed: number, moves: number][] = [
   [2_004_131, 360],
   [2_009_009, 250],
   [8_000_069, 320],
+  [10_009_923, 280],
 ]
 
 /**

@@ -381,7 +381,7 @@ export class FleetScheduler extends State implements Scheduler, Explained {
     if (state === undefined) return undefined
     const endings = [...this.ends].flatMap(([gang, { atMs }]) => {
       const one = gang === key ? undefined : this.gangs.get(gang)
-      return one === undefined ? [] : [{ atMs, pods: () => podsOf(one, this.livePodsOf(gang)) }]
+      return one === undefined ? [] : [{ gang, atMs, pods: () => podsOf(one, this.livePodsOf(gang)) }]
     })
     if (endings.length === 0) return undefined
     return earliestStart(this.fleet, endings, nowMs, () => {

@@ -19,7 +19,7 @@ function full(minutes: readonly number[] = [1, 2, 3, 4, 5, 6, 7, 8]) {
     const claim = { node: 'n', model: 'H100', devices: [{ id, milli: 1000 }], cpuMilli: 0, memoryBytes: 0, ports: [] }
     fleet.setClaim(id, 'seat', claim)
   }
-  const endings = minutes.map((atMs, at) => ({ atMs, pods: () => [String(at)] }))
+  const endings = minutes.map((atMs, at) => ({ gang: String(at), atMs, pods: () => [String(at)] }))
   let asked = 0
   /** So many are free. */
   const place = (count: number) => () => {
@@ -81,7 +81,7 @@ test('one that comes later ends in its turn, not before what has ended already',
   const none = { pods: () => [] }
   inside((ends) => {
     ends.until(place(3))
-    for (const atMs of [5, 45, 40, 90]) ends.add({ atMs, ...none })
+    for (const atMs of [5, 45, 40, 90]) ends.add({ gang: 'late', atMs, ...none })
     ends.until(place(8))
     expect(ends.past.map(({ atMs }) => atMs)).toEqual([10, 20, 30, 5, 40, 40, 45, 50, 60, 70, 80])
   })

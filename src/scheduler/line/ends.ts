@@ -1,7 +1,10 @@
+import { compare } from '../compare.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 
 /** What ends at a time that is known. */
 export interface Ending {
+  /** Of several at one time the first by name: whoever was told of them in another order keeps the same nodes. */
+  gang: string
   atMs: number
   pods(): Iterable<string>
 }
@@ -18,7 +21,7 @@ export class Ends<E extends Ending> {
 
   constructor(fleet: Fleet, endings: Iterable<E>) {
     this.#fleet = fleet
-    this.#endings = [...endings].sort((a, b) => a.atMs - b.atMs)
+    this.#endings = [...endings].sort(inTurn)
   }
 
   /** Those that have taken place. */
@@ -62,7 +65,8 @@ export class Ends<E extends Ending> {
     let [low, high] = [this.#ended, this.#endings.length]
     while (low < high) {
       const middle = (low + high) >> 1
-      if ((this.#endings[middle]?.atMs ?? 0) <= ending.atMs) low = middle + 1
+      const other = this.#endings[middle]
+      if (other !== undefined && inTurn(other, ending) <= 0) low = middle + 1
       else high = middle
     }
     this.#endings.splice(low, 0, ending)
@@ -81,4 +85,8 @@ export class Ends<E extends Ending> {
       for (const pod of this.#endings[this.#ended - 1]?.pods() ?? []) this.#fleet.putBack(pod)
     }
   }
+}
+
+function inTurn(a: Ending, b: Ending): number {
+  return a.atMs - b.atMs || compare(a.gang, b.gang)
 }
