@@ -50,7 +50,13 @@ const leaves = [
   'engine',
   'agent/local',
   'agent/pod',
-  'gateway',
+  'gateway/exchange.ts',
+  'gateway/guard.ts',
+  'gateway/http-exchange.ts',
+  'gateway/relay.ts',
+  'gateway/server.ts',
+  'gateway/upstream.ts',
+  'gateway/usage-filter.ts',
   'api',
   'runtime',
   'twin/import',
@@ -96,7 +102,7 @@ describe('the rooms', () => {
   it('leave clocks, timers, randomness and I/O to the leaves', () => {
     const wrong: string[] = []
     for (const { name, text } of shipped) {
-      if (!name.includes('/') || leaves.some((leaf) => name.startsWith(`${leaf}/`))) continue
+      if (!name.includes('/') || leaves.some((leaf) => name === leaf || name.startsWith(`${leaf}/`))) continue
       text.split('\n').forEach((line, index) => {
         const code = line.replace(/\/\/.*$/, '').replace(/^\s*\/?\*.*$/, '')
         for (const [pattern, instead] of banned)

@@ -3,6 +3,7 @@ import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import { serverError, timedOut, unavailable, type WireError } from '../wire/errors.ts'
 import type { Usage } from '../wire/responses.ts'
+import type { Exchange, Flight, Replica, Service } from './contract.ts'
 import {
   abandoned,
   accepted,
@@ -16,12 +17,8 @@ import {
   type Limits,
   type Load,
   probing,
-  type Refused,
   refused,
 } from './decide.ts'
-import { answer, answerError } from './exchange.ts'
-import { relay } from './relay.ts'
-import type { Exchange, Replica, Service } from './routes.ts'
 
 export interface DispatchHandles {
   clock: Clock
@@ -47,20 +44,19 @@ export class Dispatch {
   submit(exchange: Exchange): void {
     const { service } = exchange
     const { limits, clock } = this.#handles
-    const admission = admit(exchange.service.object.metadata.name, this.#loadFor(exchange), limits)
+    const admission = admit(service.object.metadata.name, this.#loadFor(exchange), limits)
     if (admission.kind === 'refuse') {
-      refuse(exchange, admission)
+      exchange.refuse(admission)
       return
     }
     this.#busy++
     service.traffic.requests++
     service.traffic.lastRequestAtMs = clock.now()
+    const flight: Flight = { exchange, cancel: undefined, release: undefined, timers: [], over: false }
     const timeoutMs = service.object.spec.timeoutSeconds * 1000
-    exchange.timers.push(clock.after(timeoutMs, () => this.#expire(exchange, timeoutMs)))
-    exchange.response.on('close', () => {
-      if (!exchange.response.writableFinished) this.#leave(exchange)
-    })
-    this.#place(exchange)
+    flight.timers.push(clock.after(timeoutMs, () => this.#expire(flight, timeoutMs)))
+    exchange.onLeave(() => this.#leave(flight))
+    this.#place(flight)
   }
 
   /** A replica appeared, was freed or may be tried again: let those in that waited longest. */
@@ -68,21 +64,21 @@ export class Dispatch {
     while (service.waiting.length > 0) {
       const replica = this.#choose(service)
       if (replica === undefined) return
-      const exchange = service.waiting.shift()
-      if (exchange === undefined) return
-      this.#heldBytes -= exchange.body.length
-      this.#send(exchange, replica)
+      const flight = service.waiting.shift()
+      if (flight === undefined) return
+      this.#heldBytes -= flight.exchange.bytes
+      this.#send(flight, replica)
     }
   }
 
   /** The service is told of anew: where nothing will come any more, those that wait are answered at once. */
   review(service: Service): void {
-    for (const exchange of [...service.waiting]) {
-      const vain = inVain(service.object.metadata.name, this.#loadFor(exchange))
+    for (const flight of [...service.waiting]) {
+      const vain = inVain(service.object.metadata.name, this.#loadFor(flight.exchange))
       if (vain === undefined) return
-      this.#stop(exchange, new Error(vain.message))
-      refuse(exchange, vain)
-      this.#finish(exchange)
+      this.#stop(flight, new Error(vain.message))
+      flight.exchange.refuse(vain)
+      this.#finish(flight)
     }
   }
 
@@ -107,11 +103,11 @@ export class Dispatch {
     }
   }
 
-  #place(exchange: Exchange): void {
-    const { service } = exchange
+  #place(flight: Flight): void {
+    const { service } = flight.exchange
     const replica = service.waiting.length === 0 ? this.#choose(service) : undefined
-    if (replica !== undefined) this.#send(exchange, replica)
-    else this.#hold(exchange)
+    if (replica !== undefined) this.#send(flight, replica)
+    else this.#hold(flight)
   }
 
   #choose(service: Service): Replica | undefined {
@@ -137,40 +133,49 @@ export class Dispatch {
     this.#retries.set(service, clock.after(Math.max(0, atMs - clock.now()), wake))
   }
 
-  #hold(exchange: Exchange): void {
+  #hold(flight: Flight): void {
+    const { exchange, timers } = flight
     const { service } = exchange
     const { limits, clock } = this.#handles
     const admission = admitHeld(service.object.metadata.name, this.#loadFor(exchange), limits)
     if (admission.kind === 'refuse') {
-      refuse(exchange, admission)
-      this.#finish(exchange)
+      exchange.refuse(admission)
+      this.#finish(flight)
       return
     }
     const { waiting } = service
     // One that comes back from a replica that refused it keeps its place.
-    const place = waiting.findIndex((other) => other.arrivedMs > exchange.arrivedMs)
-    waiting.splice(place < 0 ? waiting.length : place, 0, exchange)
-    this.#heldBytes += exchange.body.length
-    exchange.timers.push(clock.after(limits.heldMs, () => this.#tired(exchange)))
+    const place = waiting.findIndex((other) => other.exchange.arrivedMs > exchange.arrivedMs)
+    waiting.splice(place < 0 ? waiting.length : place, 0, flight)
+    this.#heldBytes += exchange.bytes
+    timers.push(clock.after(limits.heldMs, () => this.#tired(flight)))
     this.#handles.changed(service, waiting.length === 1)
   }
 
-  #send(exchange: Exchange, replica: Replica): void {
+  #send(flight: Flight, replica: Replica): void {
+    const { exchange } = flight
     const { service } = exchange
     replica.inFlight++
     this.#countBusy(service)
-    service.inFlight.add(exchange)
+    service.inFlight.add(flight)
     this.#handles.changed(service, false)
+    let isOver = false
     const release = () => {
       replica.inFlight--
       this.#countBusy(service)
-      service.inFlight.delete(exchange)
+      service.inFlight.delete(flight)
     }
-    exchange.release = () => {
+    flight.release = () => {
       release()
       replica.breaker = abandoned(replica.breaker)
     }
-    relay(exchange, replica, {
+    const end = () => {
+      isOver = true
+      flight.cancel = undefined
+      flight.release = undefined
+      release()
+    }
+    const cancel = exchange.send(replica, {
       sent: () => {
         replica.breaker = accepted()
       },
@@ -179,78 +184,78 @@ export class Dispatch {
         service.traffic.firstBytes++
       },
       ended: (usage) => {
-        exchange.release = undefined
-        release()
+        end()
         count(service, usage)
-        this.#finish(exchange)
+        this.#finish(flight)
       },
       failed: (error, failure) => {
-        exchange.release = undefined
-        release()
-        this.#failed(exchange, replica, error, failure)
+        end()
+        this.#failed(flight, replica, error, failure)
       },
     })
+    // It may be over already, and on its way to another replica.
+    if (!isOver) flight.cancel = cancel
   }
 
-  #failed(exchange: Exchange, replica: Replica, error: Error, failure: Failure): void {
+  #failed(flight: Flight, replica: Replica, error: Error, failure: Failure): void {
     const { clock, log } = this.#handles
     const next = afterFailure(failure)
     log.warn('a replica did not answer', { replica: replica.pod, error: error.message, ...failure, ...next })
     if (next.ejects) replica.breaker = refused(replica.breaker, clock.now())
-    if (exchange.over) return
+    if (flight.over) return
     if (next.retry) {
-      this.#place(exchange)
+      this.#place(flight)
       return
     }
-    answerError(exchange.response, lostReplica(replica.pod, error), { 'x-request-id': exchange.id })
-    this.#finish(exchange)
+    flight.exchange.fail(lostReplica(replica.pod, error))
+    this.#finish(flight)
   }
 
   /** The client left: nobody needs the answer, so the engine must not go on with it. */
-  #leave(exchange: Exchange): void {
-    if (exchange.over) return
-    this.#stop(exchange, new Error('the client left'))
-    this.#finish(exchange)
+  #leave(flight: Flight): void {
+    if (flight.over) return
+    this.#stop(flight, new Error('the client left'))
+    this.#finish(flight)
   }
 
-  #expire(exchange: Exchange, timeoutMs: number): void {
-    if (exchange.over) return
-    this.#stop(exchange, new Error('the request took too long'))
-    const { response } = exchange
-    if (response.headersSent) response.destroy()
-    else answerError(response, timedOut(`The request took longer than the ${timeoutMs / 1000} s that it may.`))
-    this.#finish(exchange)
+  #expire(flight: Flight, timeoutMs: number): void {
+    if (flight.over) return
+    this.#stop(flight, new Error('the request took too long'))
+    const { exchange } = flight
+    if (exchange.isAnswering) exchange.cut()
+    else exchange.fail(timedOut(`The request took longer than the ${timeoutMs / 1000} s that it may.`))
+    this.#finish(flight)
   }
 
-  #tired(exchange: Exchange): void {
-    if (exchange.over || !exchange.service.waiting.includes(exchange)) return
-    this.#stop(exchange, new Error('no replica came'))
-    const { name } = exchange.service.object.metadata
-    answerError(exchange.response, unavailable(noReplica(exchange.service, name), 'no_replica', 10))
-    this.#finish(exchange)
+  #tired(flight: Flight): void {
+    const { service } = flight.exchange
+    if (flight.over || !service.waiting.includes(flight)) return
+    this.#stop(flight, new Error('no replica came'))
+    flight.exchange.fail(unavailable(noReplica(service, service.object.metadata.name), 'no_replica', 10))
+    this.#finish(flight)
   }
 
-  #stop(exchange: Exchange, why: Error): void {
-    this.#unhold(exchange)
-    exchange.cancelUpstream?.(why)
-    exchange.cancelUpstream = undefined
-    exchange.release?.()
-    exchange.release = undefined
+  #stop(flight: Flight, why: Error): void {
+    this.#unhold(flight)
+    flight.cancel?.(why)
+    flight.cancel = undefined
+    flight.release?.()
+    flight.release = undefined
   }
 
-  #unhold(exchange: Exchange): void {
-    const { waiting } = exchange.service
-    const place = waiting.indexOf(exchange)
+  #unhold(flight: Flight): void {
+    const { service, bytes } = flight.exchange
+    const place = service.waiting.indexOf(flight)
     if (place < 0) return
-    waiting.splice(place, 1)
-    this.#heldBytes -= exchange.body.length
+    service.waiting.splice(place, 1)
+    this.#heldBytes -= bytes
   }
 
-  #finish(exchange: Exchange): void {
-    if (exchange.over) return
-    exchange.over = true
-    for (const cancel of exchange.timers) cancel()
-    const { service } = exchange
+  #finish(flight: Flight): void {
+    if (flight.over) return
+    flight.over = true
+    for (const cancel of flight.timers) cancel()
+    const { service } = flight.exchange
     service.traffic.lastRequestAtMs = this.#handles.clock.now()
     this.#handles.changed(service, false)
     this.wake(service)
@@ -258,19 +263,19 @@ export class Dispatch {
   }
 
   #refuseWaiting(service: Service, why: string): void {
-    for (const exchange of [...service.waiting]) {
-      this.#stop(exchange, new Error(why))
-      answerError(exchange.response, unavailable(why, 'no_replica', 2))
-      this.#finish(exchange)
+    for (const flight of [...service.waiting]) {
+      this.#stop(flight, new Error(why))
+      flight.exchange.fail(unavailable(why, 'no_replica', 2))
+      this.#finish(flight)
     }
   }
 
   #cutAll(services: readonly Service[]): void {
     for (const service of services) {
-      for (const exchange of [...service.inFlight]) {
-        this.#stop(exchange, new Error('the gateway stopped'))
-        exchange.response.destroy()
-        this.#finish(exchange)
+      for (const flight of [...service.inFlight]) {
+        this.#stop(flight, new Error('the gateway stopped'))
+        flight.exchange.cut()
+        this.#finish(flight)
       }
     }
   }
@@ -283,30 +288,16 @@ export class Dispatch {
     traffic.busySinceMs = nowMs
   }
 
-  #loadFor({ service, body }: Exchange): Load {
+  #loadFor({ service, bytes }: Exchange): Load {
     return {
       suspended: service.object.spec.suspend,
       broken: service.replicas.size > 0 ? undefined : brokenBecause(service.object),
       inFlight: service.inFlight.size,
       held: service.waiting.length,
       heldBytes: this.#heldBytes,
-      requestBytes: body.length,
+      requestBytes: bytes,
     }
   }
-}
-
-function refuse(exchange: Exchange, refusal: Refused) {
-  const type = refusal.status === 429 ? 'rate_limit_error' : 'server_error'
-  const { code, message, status, retryAfterSeconds } = refusal
-  answer(
-    exchange.response,
-    status,
-    { error: { message: `${message}.`, type, param: null, code } },
-    {
-      'retry-after': String(retryAfterSeconds),
-      'x-request-id': exchange.id,
-    },
-  )
 }
 
 function count(service: Service, usage: Usage | undefined): void {

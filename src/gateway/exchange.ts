@@ -1,7 +1,18 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import type { WireError } from '../wire/errors.ts'
 import type { Glance } from '../wire/glance.ts'
-import type { Exchange } from './routes.ts'
+
+/** A request as it came over HTTP, and where its answer goes. */
+export interface Asked {
+  id: string
+  path: string
+  headers: IncomingHttpHeaders
+  /** What the replica is sent. */
+  body: Uint8Array
+  /** The gateway asked for the usage event, not the client: it is taken out of the answer again. */
+  usageAdded: boolean
+  response: ServerResponse
+}
 
 /** The body as a replica should see it: the service's own name as its model, and usage asked for where it streams. */
 export function upstreamBody(body: Buffer, glance: Glance, served: string): { body: Uint8Array; usageAdded: boolean } {
@@ -31,10 +42,10 @@ const usageField = '"stream_options":{"include_usage":true},'
 const passedOn = ['accept', 'user-agent', 'x-request-id', 'traceparent', 'tracestate', 'openai-beta']
 
 /** The client's key is the gateway's business and goes no further; nor do cookies. */
-export function upstreamHeaders(exchange: Exchange): Record<string, string> {
-  const headers: Record<string, string> = { 'content-type': 'application/json', 'x-request-id': exchange.id }
+export function upstreamHeaders(asked: Pick<Asked, 'id' | 'headers'>): Record<string, string> {
+  const headers: Record<string, string> = { 'content-type': 'application/json', 'x-request-id': asked.id }
   for (const name of passedOn) {
-    const value = exchange.headers[name]
+    const value = asked.headers[name]
     if (typeof value === 'string' && name !== 'x-request-id') headers[name] = value
   }
   return headers
@@ -54,9 +65,9 @@ const hopByHop = new Set([
 
 export function clientHeaders(
   headers: Record<string, string | string[] | undefined>,
-  exchange: Exchange,
+  asked: Pick<Asked, 'id' | 'usageAdded'>,
 ): Record<string, string | string[]> {
-  const kept: Record<string, string | string[]> = { 'x-request-id': exchange.id }
+  const kept: Record<string, string | string[]> = { 'x-request-id': asked.id }
   const named = String(headers['connection'] ?? '')
     .toLowerCase()
     .split(',')
@@ -64,7 +75,7 @@ export function clientHeaders(
   for (const [name, value] of Object.entries(headers)) {
     if (value === undefined || hopByHop.has(name) || named.includes(name)) continue
     // What is taken out of the stream would make a stated length wrong.
-    if (name === 'content-length' && exchange.usageAdded) continue
+    if (name === 'content-length' && asked.usageAdded) continue
     kept[name] = value
   }
   return kept

@@ -3,37 +3,34 @@ import { serverError } from '../wire/errors.ts'
 import type { Usage } from '../wire/responses.ts'
 import { encodeEvent } from '../wire/sse.ts'
 import { TailReader, usageOfBody } from '../wire/tail.ts'
-import type { Failure } from './decide.ts'
-import { clientHeaders, upstreamHeaders } from './exchange.ts'
-import type { Exchange, Replica } from './routes.ts'
-import type { Flow } from './upstream.ts'
+import type { SendEvents } from './contract.ts'
+import { type Asked, clientHeaders, upstreamHeaders } from './exchange.ts'
+import type { Flow, Upstream } from './upstream.ts'
 import { UsageFilter } from './usage-filter.ts'
 
-export interface RelayEvents {
-  sent(): void
-  firstByte(): void
-  /** The answer is whole, or was cut and the client told so. */
-  ended(usage: Usage | undefined): void
-  /** No byte has gone to the client: the request may be tried again or answered. */
-  failed(error: Error, failure: Failure): void
-}
-
-/** Sends the request to the replica and its answer to the client, chunk by chunk, at the pace of the slower one. */
-export function relay(exchange: Exchange, replica: Replica, events: RelayEvents): void {
-  const { response } = exchange
+/**
+ * Sends the request to the replica and its answer to the client, chunk by chunk, at the pace of the slower one. Returns
+ * what stops it.
+ */
+export function relay(
+  asked: Asked,
+  { pod, upstream }: { pod: string; upstream: Upstream },
+  events: SendEvents,
+): (why: Error) => void {
+  const { response } = asked
   let flow: Flow | undefined
   let sink: Sink | undefined
-  exchange.cancelUpstream = replica.upstream.send(
-    { path: exchange.path, method: 'POST', headers: upstreamHeaders(exchange), body: exchange.body },
+  return upstream.send(
+    { path: asked.path, method: 'POST', headers: upstreamHeaders(asked), body: asked.body },
     {
       sent: events.sent,
       head(status, headers, controls) {
         flow = controls
-        response.writeHead(status, { ...clientHeaders(headers, exchange), 'x-millwright-replica': replica.pod })
+        response.writeHead(status, { ...clientHeaders(headers, asked), 'x-millwright-replica': pod })
         response.flushHeaders()
         response.on('drain', () => controls.resume())
         const streams = String(headers['content-type'] ?? '').startsWith('text/event-stream')
-        sink = streams ? new StreamSink(exchange) : new BodySink(response)
+        sink = streams ? new StreamSink(asked) : new BodySink(response)
       },
       data(bytes) {
         if (sink === undefined) return
@@ -41,12 +38,10 @@ export function relay(exchange: Exchange, replica: Replica, events: RelayEvents)
         if (!sink.write(bytes)) flow?.pause()
       },
       end() {
-        exchange.cancelUpstream = undefined
         sink?.end()
         events.ended(sink?.usage())
       },
       failed(error, failure) {
-        exchange.cancelUpstream = undefined
         if (sink === undefined) return events.failed(error, failure)
         sink.cut(`The replica broke off its answer (${error.message}).`)
         events.ended(sink.usage())
@@ -107,9 +102,9 @@ class StreamSink implements Sink {
   readonly #tail = new TailReader()
   #wholeEvents = true
 
-  constructor(exchange: Exchange) {
-    this.#response = exchange.response
-    this.#filter = exchange.usageAdded ? new UsageFilter() : undefined
+  constructor({ response, usageAdded }: Asked) {
+    this.#response = response
+    this.#filter = usageAdded ? new UsageFilter() : undefined
   }
 
   write(bytes: Buffer): boolean {

@@ -5,7 +5,7 @@ import type { Report } from '../model/kinds/report.ts'
 import { millwrightVersion } from '../model/metadata.ts'
 import { ownerReferenceTo } from '../model/refs.ts'
 import type { Store } from '../store/contract.ts'
-import type { Service } from './routes.ts'
+import type { Service } from './contract.ts'
 
 export type ServiceReport = NonNullable<Report['status']>
 
@@ -146,7 +146,7 @@ function reportOf(service: Service, state: State, nowMs: number): ServiceReport 
     checkpoints: [],
     inFlight: inFlight.size,
     held: waiting.length,
-    ...(first === undefined ? {} : { heldSinceMs: first.arrivedMs }),
+    ...(first === undefined ? {} : { heldSinceMs: first.exchange.arrivedMs }),
     ...(traffic.lastRequestAtMs === undefined ? {} : { lastRequestAtMs: traffic.lastRequestAtMs }),
     requestsPerSecond,
     concurrency,

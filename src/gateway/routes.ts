@@ -1,77 +1,26 @@
-import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
-import type { Cancel } from '../base/clock.ts'
 import { isTrue } from '../model/conditions.ts'
 import type { InferenceService } from '../model/kinds/inference-service.ts'
 import type { Pod } from '../model/kinds/kubernetes.ts'
 import { annotation, label } from '../model/names.ts'
 import { keyOf } from '../model/refs.ts'
-import { type Breaker, closedBreaker } from './decide.ts'
-import { Upstream } from './upstream.ts'
+import type { Replica, Service } from './contract.ts'
+import { closedBreaker } from './decide.ts'
 
-/** A service as the gateway sees it, with what is under way for it. */
-export interface Service {
-  key: string
-  object: InferenceService
-  /** The replicas that may be sent requests, by pod uid. */
-  replicas: Map<string, Replica>
-  /** Requests under way at replicas, also at those that are leaving. */
-  inFlight: Set<Exchange>
-  /** Requests that wait for a replica, oldest first. */
-  waiting: Exchange[]
-  traffic: Traffic
-}
-
-/** One client's request, from the moment that it is read until the last byte of its answer. */
-export interface Exchange {
-  id: string
-  service: Service
-  path: string
-  headers: IncomingHttpHeaders
-  /** What the replica is sent. */
-  body: Uint8Array
-  stream: boolean
-  /** The gateway asked for the usage event, not the client: it is taken out of the answer again. */
-  usageAdded: boolean
-  response: ServerResponse
-  arrivedMs: number
-  /** Stops what is under way upstream. */
-  cancelUpstream: ((why: Error) => void) | undefined
-  /** Gives back the replica's place that it takes. */
-  release: (() => void) | undefined
-  timers: Cancel[]
-  over: boolean
-}
-
-export interface Replica {
-  key: string
-  pod: string
-  origin: string
-  inFlight: number
-  breaker: Breaker
-  upstream: Upstream
-}
-
-/** Counted since the gateway started. */
-export interface Traffic {
-  requests: number
-  promptTokens: number
-  completionTokens: number
-  lastRequestAtMs: number | undefined
-  /** Sum and number of the times to the first byte, and the request-milliseconds, since the last report. */
-  firstByteMs: number
-  firstBytes: number
-  busyMs: number
-  busySinceMs: number
+export interface RouteHandles {
+  /** A service has a replica more. */
+  appeared(service: Service): void
+  /** A replica gets no more requests. */
+  left(replica: Replica): void
 }
 
 /** What is served where, folded from the store's watch. */
 export class Routes {
   readonly #services = new Map<string, Service>()
   readonly #pods = new Map<string, Pod>()
-  readonly #onReplica: (service: Service) => void
+  readonly #handles: RouteHandles
 
-  constructor(onReplica: (service: Service) => void) {
-    this.#onReplica = onReplica
+  constructor(handles: RouteHandles) {
+    this.#handles = handles
   }
 
   get services(): IterableIterator<Service> {
@@ -91,7 +40,7 @@ export class Routes {
   removeService(key: string): Service | undefined {
     const service = this.#services.get(key)
     this.#services.delete(key)
-    for (const replica of service?.replicas.values() ?? []) replica.upstream.close()
+    for (const replica of service?.replicas.values() ?? []) this.#handles.left(replica)
     return service
   }
 
@@ -139,9 +88,8 @@ export class Routes {
       origin,
       inFlight: 0,
       breaker: closedBreaker,
-      upstream: new Upstream(origin),
     })
-    this.#onReplica(service)
+    this.#handles.appeared(service)
   }
 
   /** No new requests from here on; streams that run go on until they end. */
@@ -150,7 +98,7 @@ export class Routes {
     const replica = service?.replicas.get(pod.metadata.uid ?? '')
     if (service === undefined || replica === undefined) return
     service.replicas.delete(replica.key)
-    replica.upstream.close()
+    this.#handles.left(replica)
   }
 }
 

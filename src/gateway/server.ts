@@ -6,10 +6,7 @@ import type { Clock } from '../base/clock.ts'
 import { OperatingError } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
-import { label } from '../model/names.ts'
-import { keyOf } from '../model/refs.ts'
 import type { Store } from '../store/contract.ts'
-import { createInformer, type Informer } from '../store/informer.ts'
 import {
   badRequest,
   bodyTooLarge,
@@ -21,12 +18,13 @@ import {
 } from '../wire/errors.ts'
 import { glanceAt } from '../wire/glance.ts'
 import { listModels } from '../wire/models.ts'
+import { Core } from './core.ts'
 import { defaultLimits, type Limits } from './decide.ts'
-import { Dispatch } from './dispatch.ts'
 import { answer, answerError, readBody, upstreamBody } from './exchange.ts'
 import { hostAllowed, keyCheck, originAllowed, refuseOpenDoors } from './guard.ts'
-import { Reporter } from './report.ts'
-import { type Exchange, publicName, Routes } from './routes.ts'
+import { HttpExchange } from './http-exchange.ts'
+import { publicName } from './routes.ts'
+import { Upstreams } from './upstream.ts'
 
 export interface GatewayOptions {
   store: Store
@@ -59,70 +57,32 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { store, clock, random, log } = options
   refuseOpenDoors(options)
   const limits = { ...defaultLimits, ...options.limits }
-  const reporter = new Reporter({ store, clock, log, everyMs: limits.reportMs })
-  const dispatch = new Dispatch({
-    clock,
-    random,
-    log,
-    limits,
-    changed: (service, urgent) => reporter.changed(service, urgent),
-  })
-  const routes = new Routes((service) => dispatch.wake(service))
-  const watches: Watch[] = []
-  const isReady = () => watches.length > 0 && watches.every((watch) => watch.isSynced)
-  const door = new Door({ ...options, limits, routes, dispatch, ready: isReady })
+  const upstreams = new Upstreams()
+  const core = new Core({ store, clock, random, log, limits, left: (replica) => upstreams.close(replica) })
+  const door = new Door({ ...options, limits, core, upstreams })
   const [server, renew] = createListener(limits, options, (request, response) => void door.open(request, response))
   server.on('clientError', answerBroken)
   // First of all: where it cannot listen, nothing may be left that goes on following the store.
   await listening(server, options)
-  watches.push(...follow(options, routes, dispatch, reporter))
-  await Promise.all(watches.map((watch) => watch.synced()))
+  await core.start()
   return {
     url: urlOf(server, options),
     renew,
     close: async (graceMs) => {
       door.closing = true
       server.close()
-      await dispatch.drain(routes.services, graceMs)
-      for (const watch of watches) watch.stop()
-      await reporter.stop()
-      routes.close()
+      await core.close(graceMs)
       server.closeAllConnections()
     },
   }
-}
-
-type Watch = Pick<Informer<unknown>, 'start' | 'stop' | 'synced' | 'isSynced'>
-
-function follow(options: GatewayOptions, routes: Routes, dispatch: Dispatch, reporter: Reporter): Watch[] {
-  const handles = { store: options.store, clock: options.clock, log: options.log, random: options.random }
-  const services = createInformer({ ...handles, kind: 'InferenceService' })
-  services.onChange(({ type, object }) => {
-    if (type !== 'DELETED') {
-      const service = routes.setService(object)
-      if (type === 'ADDED') reporter.changed(service, false)
-      dispatch.review(service)
-      return
-    }
-    const gone = routes.removeService(keyOf(object))
-    if (gone === undefined) return
-    reporter.forget(gone)
-    dispatch.forget(gone)
-  })
-  const pods = createInformer({ ...handles, kind: 'Pod', selectors: { labels: label.service } })
-  pods.onChange(({ type, object }) => (type === 'DELETED' ? routes.removePod(keyOf(object)) : routes.setPod(object)))
-  const watches: Watch[] = [services, pods]
-  for (const watch of watches) watch.start()
-  return watches
 }
 
 const modelPaths = ['/v1/chat/completions', '/v1/completions', '/v1/embeddings']
 
 interface DoorHandles extends GatewayOptions {
   limits: Limits
-  routes: Routes
-  dispatch: Dispatch
-  ready(): boolean
+  core: Core
+  upstreams: Upstreams
 }
 
 /** Lets a request in, or says why not. */
@@ -158,7 +118,7 @@ class Door {
   }
 
   async #ask(request: IncomingMessage, response: ServerResponse, path: string, id: string): Promise<void> {
-    const { limits, routes, dispatch, clock } = this.#handles
+    const { limits, core, upstreams, clock } = this.#handles
     const body = await readBody(request, limits.bodyBytes)
     if (body === 'gone') return
     if (body === 'large') return answerError(response, bodyTooLarge(limits.bodyBytes), { connection: 'close' })
@@ -166,23 +126,11 @@ class Door {
     if (glance === undefined) return answerError(response, badRequest('The request body is not a JSON object.'))
     if (glance.model === undefined || glance.model === '')
       return answerError(response, badRequest('model is required.', 'model', 'missing_model'))
-    const service = routes.find(glance.model)
+    const service = core.routes.find(glance.model)
     if (service === undefined) return answerError(response, modelNotFound(glance.model, this.#served()))
-    const exchange: Exchange = {
-      id,
-      service,
-      path,
-      headers: request.headers,
-      ...rewritten(body, glance, service.object.metadata.name),
-      stream: glance.stream,
-      response,
-      arrivedMs: clock.now(),
-      cancelUpstream: undefined,
-      release: undefined,
-      timers: [],
-      over: false,
-    }
-    dispatch.submit(exchange)
+    const sent = upstreamBody(body, glance, service.object.metadata.name)
+    const asked = { id, path, headers: request.headers, ...sent, response }
+    core.submit(new HttpExchange(service, asked, clock.now(), upstreams))
   }
 
   #models(request: IncomingMessage, response: ServerResponse, path: string): void {
@@ -190,9 +138,9 @@ class Door {
       answerError(response, methodNotAllowed(request.method ?? '', path, 'GET'))
       return
     }
-    const services = [...this.#handles.routes.services]
+    const services = [...this.#handles.core.routes.services]
     const wanted = decoded(path.slice('/v1/models/'.length))
-    const one = path === '/v1/models' ? undefined : this.#handles.routes.find(wanted)
+    const one = path === '/v1/models' ? undefined : this.#handles.core.routes.find(wanted)
     if (path !== '/v1/models' && one === undefined) {
       answerError(response, modelNotFound(wanted, this.#served()))
       return
@@ -209,7 +157,7 @@ class Door {
       answerError(response, unavailable('The gateway is stopping.', 'stopping'))
       return
     }
-    if (!this.#handles.ready()) {
+    if (!this.#handles.core.isSynced) {
       answerError(response, unavailable('The gateway is starting.', 'starting'))
       return
     }
@@ -217,16 +165,12 @@ class Door {
   }
 
   #served(): string[] {
-    return [...this.#handles.routes.services].map(publicName).slice(0, 20)
+    return [...this.#handles.core.routes.services].map(publicName).slice(0, 20)
   }
 }
 
 const strangeHost =
   'This gateway answers to localhost, to addresses and to the names it was given, not to the Host or Origin of this request.'
-
-function rewritten(body: Buffer, glance: NonNullable<ReturnType<typeof glanceAt>>, served: string) {
-  return upstreamBody(body, glance, served)
-}
 
 /** The client's own id where it is one that can go into a log line. */
 function requestId(request: IncomingMessage, random: Random): string {

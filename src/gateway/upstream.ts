@@ -1,5 +1,25 @@
 import { Client, type Dispatcher } from 'undici'
+import type { Replica } from './contract.ts'
 import type { Failure } from './decide.ts'
+
+/** The connections to all replicas. */
+export class Upstreams {
+  readonly #all = new Map<Replica, Upstream>()
+
+  of(replica: Replica): Upstream {
+    const known = this.#all.get(replica)
+    if (known !== undefined) return known
+    const made = new Upstream(replica.origin)
+    this.#all.set(replica, made)
+    return made
+  }
+
+  /** The replica gets no more requests. */
+  close(replica: Replica): void {
+    this.#all.get(replica)?.close()
+    this.#all.delete(replica)
+  }
+}
 
 /** The kept connections to one replica. Each carries one request at a time, so that a cancelled one closes only itself. */
 export class Upstream {
