@@ -50,8 +50,7 @@ export class TwinHand implements Hand {
     const member = this.#twin.member(node)
     member.slowness = Math.max(1, ...(this.#slow.get(node) ?? []))
     const running = [...member.machine.pods.values()].filter(({ end }) => end === undefined)
-    const ensembles = new Set(running.map(({ place }) => this.#twin.workload.ensemble(place)))
-    for (const ensemble of ensembles) ensemble?.paceChanged()
+    this.#twin.workload.paceChanged(running)
   }
 
   crashControl(): void {

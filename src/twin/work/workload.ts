@@ -1,17 +1,8 @@
 import type { PodPlace, PodSignal } from '../../agent/contract.ts'
 import type { Program, SimulatedPod, Workload } from '../../agent/simulated/machine.ts'
 import type { Cancel, Clock } from '../../base/clock.ts'
+import { Replica, type ReplicaModel } from './replica.ts'
 import { Ensemble, type RankHealth, type TrainingModel } from './training.ts'
-
-/** How a pod of a service performs. Times in milliseconds. */
-export interface ReplicaModel {
-  /** From its start until its probe succeeds: weights loaded, engine warm. */
-  loadMs: number
-  /** From SIGTERM until its streams are done. */
-  drainMs: number
-  /** So many of a service's replicas, one after the other, end with an error instead of being ready. */
-  crashes?: number
-}
 
 export interface Performance {
   /** Image pull and data, before a pod starts. */
@@ -36,6 +27,8 @@ export interface WorkloadOptions {
 export class SimulatedWorkload implements Workload {
   readonly #options: WorkloadOptions
   readonly #ensembles = new Map<string, Ensemble>()
+  /** By pod uid. */
+  readonly #replicas = new Map<string, Replica>()
   /** Replicas that ended with an error, of those that perform alike. */
   readonly #crashed = new WeakMap<Performance, number>()
 
@@ -54,13 +47,32 @@ export class SimulatedWorkload implements Workload {
     if (isReplica(pod.place))
       return this.#crashes(performance)
         ? crashing(pod, performance.replica, clock)
-        : replica(pod, performance.replica, clock)
+        : this.#serve(pod, performance.replica)
     return this.#ensembleOf(pod, performance.training).join(pod)
   }
 
   /** The ranks that a pod computes with; undefined for a replica. */
   ensemble(place: PodPlace): Ensemble | undefined {
     return this.#ensembles.get(attemptOf(place))
+  }
+
+  /** What serves in a pod, from its start until it has ended. */
+  replica(uid: string): Replica | undefined {
+    return this.#replicas.get(uid)
+  }
+
+  /** What runs in these pods became slower or faster. */
+  paceChanged(pods: readonly SimulatedPod[]): void {
+    for (const ensemble of new Set(pods.map(({ place }) => this.ensemble(place)))) ensemble?.paceChanged()
+    for (const { uid } of pods) this.#replicas.get(uid)?.paceChanged()
+  }
+
+  #serve(pod: SimulatedPod, model: ReplicaModel): Replica {
+    const { clock, health } = this.#options
+    const replica = new Replica(pod, model, { clock, slowness: () => health.slowness(pod) })
+    this.#replicas.set(pod.uid, replica)
+    void pod.ended.then(() => this.#replicas.delete(pod.uid))
+    return replica
   }
 
   #crashes(performance: Performance): boolean {
@@ -103,22 +115,5 @@ function crashing(pod: SimulatedPod, { loadMs }: ReplicaModel, clock: Clock): Pr
       if (signal === 'SIGTERM') pod.exit({ exitCode: 143, signal })
     },
     gone: cancel,
-  }
-}
-
-function replica(pod: SimulatedPod, { loadMs, drainMs }: ReplicaModel, clock: Clock): Program {
-  let isLoaded = false
-  let isFrozen = false
-  const cancels = [clock.after(loadMs, () => (isLoaded = true))]
-  return {
-    ask: () => {},
-    probe: () => (isFrozen ? 'no answer' : isLoaded ? undefined : 'it is loading its model'),
-    signal: (signal: PodSignal) => {
-      if (signal === 'SIGTERM') cancels.push(clock.after(drainMs, () => pod.exit({ exitCode: 0 })))
-      else isFrozen = signal === 'SIGSTOP'
-    },
-    gone: () => {
-      for (const cancel of cancels) cancel()
-    },
   }
 }
