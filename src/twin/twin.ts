@@ -12,6 +12,8 @@ import { type Random, seededRandom } from '../base/random.ts'
 import type { Blobs } from '../blob/contract.ts'
 import { createSimulatedBlobs } from '../blob/simulated/blobs.ts'
 import { type Control, startControl } from '../control/run.ts'
+import { Core } from '../gateway/core.ts'
+import { defaultLimits } from '../gateway/decide.ts'
 import type { Pod } from '../model/kinds/kubernetes.ts'
 import { label } from '../model/names.ts'
 import type { KindMap, KindName } from '../model/registry.ts'
@@ -24,6 +26,7 @@ import { createMemoryStore } from '../store/memory/store.ts'
 import { blobsOf, fairWeather, storeOf, type Weather } from './kernel/line.ts'
 import { clockOf, Process } from './kernel/process.ts'
 import { Vitals } from './kernel/vitals.ts'
+import type { Gateway } from './traffic/traffic.ts'
 import { type Performance, SimulatedWorkload } from './work/workload.ts'
 
 export interface TwinOptions {
@@ -73,10 +76,13 @@ export class Twin {
   readonly controls: { process: Process; control: Control }[] = []
   /** The one that was started last. */
   ledger: { process: Process; ledger: Ledger } | undefined
+  /** Likewise. */
+  gateway: Gateway | undefined
   readonly #vitals: Vitals
   readonly #options: TwinOptions
   readonly #pods = new Map<string, Pod>()
   #lives = 0
+  #gateways = 0
   #writer: string | undefined
 
   constructor(options: TwinOptions) {
@@ -144,6 +150,17 @@ export class Twin {
     const ledger = startLedger({ store, clock, log, writeEveryMs: this.#options.ledgerEveryMs })
     this.ledger = { process, ledger }
     return process
+  }
+
+  /** What takes the requests of services: the production gateway without its sockets. The one before must be dead. */
+  startGateway(): Gateway {
+    const process = new Process(`gateway-${this.#gateways++}`)
+    const { store, clock, random, log } = this.#kitOf(process)
+    const core = new Core({ store, clock, random, log, limits: defaultLimits })
+    this.gateway = { process, core }
+    // It follows the store as long as it lives; while it has seen nothing, it knows no service.
+    void core.start()
+    return this.gateway
   }
 
   /** Carries out what drills there are. */

@@ -4,6 +4,7 @@ import { formatErrors } from '../../compile/documents.ts'
 import { formatDuration } from '../../model/duration.ts'
 import { readHistory } from '../../twin/import/history.ts'
 import type { PastJob } from '../../twin/import/past-job.ts'
+import { type PastRequests, readRequests } from '../../twin/import/requests.ts'
 import { formatRowError, TableError } from '../../twin/import/table.ts'
 import { playScenario } from '../../twin/play/play.ts'
 import type { Sitting } from '../../twin/play/recording.ts'
@@ -15,6 +16,7 @@ import { reportOf, type TwinReport } from '../../twin/report/report.ts'
 import { type SeedReport, seedReportOf } from '../../twin/report/seed-report.ts'
 import { headline, type Table, tablesOf } from '../../twin/report/tables.ts'
 import { readScenario } from '../../twin/scenario/read.ts'
+import { tracesNamed } from '../../twin/scenario/requests.ts'
 import { resourcesNamed, type Setup, setupOf } from '../../twin/scenario/setup.ts'
 import { oneOf, wholeNumber } from '../arguments.ts'
 import { Exit, exit } from '../exit.ts'
@@ -133,7 +135,12 @@ async function setupFrom(file: string): Promise<Setup> {
   })
   const history = read.scenario.spec.history?.file
   const past = history === undefined ? [] : await historyFrom(beside(history))
-  const made = setupOf(read, files, past)
+  const traces = new Map<string, PastRequests>()
+  for (const { path, format } of tracesNamed(read)) {
+    const name = beside(path)
+    traces.set(path, await rowsFrom(name, () => readRequests(format, createReadStream(name))))
+  }
+  const made = setupOf(read, files, past, traces)
   if ('errors' in made) throw wrong(made.errors)
   return made.setup
 }
@@ -143,9 +150,13 @@ function wrong(errors: Parameters<typeof formatErrors>[0]): Exit {
   return new Exit(exit.usage, `${what} in the scenario\n${formatErrors(errors)}`)
 }
 
-async function historyFrom(file: string): Promise<PastJob[]> {
+function historyFrom(file: string): Promise<PastJob[]> {
+  return rowsFrom(file, () => readHistory(createReadStream(file)))
+}
+
+async function rowsFrom<T>(file: string, read: () => Promise<T>): Promise<T> {
   try {
-    return await readHistory(createReadStream(file))
+    return await read()
   } catch (error) {
     if (error instanceof TableError)
       throw new Exit(exit.usage, error.errors.map((one) => `${file}:${formatRowError(one)}`).join('\n'))

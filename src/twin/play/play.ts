@@ -1,4 +1,5 @@
 import type { PodPlace } from '../../agent/contract.ts'
+import { assert } from '../../base/errors.ts'
 import { seededRandom } from '../../base/random.ts'
 import type { Drill } from '../../model/kinds/drill.ts'
 import type { Node, Pod } from '../../model/kinds/kubernetes.ts'
@@ -6,15 +7,17 @@ import { label } from '../../model/names.ts'
 import type { Entry } from '../../store/history.ts'
 import { Invariants, type Violation } from '../invariants/invariants.ts'
 import { drillTitle } from '../report/drills.ts'
+import { stretches } from '../report/timeline.ts'
 import { acceleratorCount } from '../scenario/fleet.ts'
 import type { Arrival, Setup } from '../scenario/setup.ts'
+import { Clients } from '../traffic/traffic.ts'
 import { Twin } from '../twin.ts'
 import type { Performance } from '../work/workload.ts'
 import { drawFaults } from './faults.ts'
 import { TwinHand } from './hand.ts'
 import { Injector } from './injector.ts'
 import { Recorder } from './recorder.ts'
-import type { Recording } from './recording.ts'
+import type { Recording, ServiceRecord } from './recording.ts'
 
 export type Played =
   | { kind: 'played'; recording: Recording }
@@ -46,6 +49,7 @@ class Play {
   readonly #recorder: Recorder
   readonly #hand: TwinHand
   readonly #injector: Injector
+  readonly #clients: Clients
   /** `namespace/name` of the job or service of each pod, by uid. */
   readonly #ownerOf = new Map<string, string>()
   readonly #closed = new Set<string>()
@@ -72,27 +76,37 @@ class Play {
     this.#recorder = new Recorder(() => this.#elapsedMs())
     this.#hand = new TwinHand(twin, setup.controlPlane.replicas)
     this.#injector = new Injector(twin, this.#hand, (strike) => this.#recorder.seeStrike(strike))
+    this.#clients = new Clients({
+      clock: twin.clock,
+      random: seededRandom(seed).split('traffic'),
+      gateway: () => twin.gateway,
+      server: (uid) => twin.workload.replica(uid),
+      run: { startMs: this.#startMs, horizonMs: setup.horizonMs, stretches },
+    })
   }
 
   async run(): Promise<Played> {
-    const { pools, nodes, arrivals, causes, controlPlane, horizonMs } = this.#setup
+    const { pools, nodes, arrivals, traffic, causes, controlPlane, horizonMs } = this.#setup
     const twin = this.#twin
     await twin.begin()
     for (const pool of pools) await twin.apply('Pool', pool)
     for (const node of nodes) twin.addNode(node)
     for (let count = 0; count < controlPlane.replicas; count++) twin.startControl()
     if (arrivals.some(({ object }) => object.kind === 'Drill')) twin.startDrills(this.#hand)
+    if (traffic.length > 0) twin.startGateway()
     for (const arrival of arrivals)
       if (arrival.atMs < horizonMs) twin.clock.after(arrival.atMs, () => void this.#arrive(arrival))
     const random = seededRandom(this.#seed).split('faults')
     for (const fault of drawFaults(random, causes, nodes.length, horizonMs))
       twin.clock.after(fault.atMs, () => this.#injector.strike(fault))
+    for (const one of traffic) this.#clients.start(one)
     let isStopped = false
     await twin.run(horizonMs, () => {
       isStopped ||= this.#options.goesOn?.(this.#elapsedMs()) === false
       return isStopped || this.#invariants.violations.length > 0
     })
     if (!isStopped) await twin.ledger?.ledger.stop()
+    this.#checkRequests()
     const { violations } = this.#invariants
     if (violations.length > 0) return { kind: 'broken', seed: this.#seed, violations, log: this.#log }
     return isStopped ? { kind: 'stopped' } : { kind: 'played', recording: await this.#recording() }
@@ -108,8 +122,23 @@ class Play {
       ...this.#recorder.end(),
       leaders: this.#leaders,
       drills: (await this.#twin.store.list('Drill')).items,
+      services: this.#setup.traffic.map(({ service }) => this.#service(service)),
       pages: (await this.#twin.store.list('LedgerPage')).items,
     }
+  }
+
+  #service(service: string): ServiceRecord {
+    const requests = this.#clients.sums.get(service)
+    assert(requests !== undefined, `${service} has no sums`)
+    return { service, requests, replicas: this.#recorder.replicasOf(service) }
+  }
+
+  /** Every request that was taken has come to its end, or somebody has it. */
+  #checkRequests(): void {
+    const { forgotten } = this.#clients
+    if (forgotten === 0) return
+    const message = `${forgotten} requests were taken and have come to no end, and nobody has them`
+    this.#invariants.add('requests', message, 0, this.#twin.clock.now())
   }
 
   #elapsedMs(): number {

@@ -1,6 +1,7 @@
 import { recoveryAnnotation, recoveryOf } from '../../control/recovery/record.ts'
 import { conditionOf } from '../../model/conditions.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
+import type { InferenceService } from '../../model/kinds/inference-service.ts'
 import type { Node } from '../../model/kinds/kubernetes.ts'
 import type { Report } from '../../model/kinds/report.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
@@ -9,7 +10,7 @@ import { keyOf } from '../../model/refs.ts'
 import { acceleratorsHeld } from '../../model/seats.ts'
 import type { Entry } from '../../store/history.ts'
 import type { Strike } from './injector.ts'
-import type { Eviction, Failure, JobRecord, Level, Recording, Sitting } from './recording.ts'
+import type { Eviction, Failure, JobRecord, Level, Recording, ReplicaLevel, Sitting } from './recording.ts'
 
 type Seats = NonNullable<NonNullable<Gang['status']>['seats']>
 
@@ -45,6 +46,8 @@ export class Recorder {
   readonly #struck = new Map<string, { cause: string; attempt: number; atMs: number }>()
   /** By node: why it was lost last. */
   readonly #lost = new Map<string, string>()
+  /** By service: replicas that there were. */
+  readonly #replicas = new Map<string, ReplicaLevel[]>()
   #inUse = 0
   #waiting = 0
   #asked = 0
@@ -59,6 +62,7 @@ export class Recorder {
     if (kind === 'Gang') this.#seeGang(object as Gang, isGone)
     else if (kind === 'TrainingJob') this.#seeJob(object as TrainingJob, isGone)
     else if (kind === 'Report') this.#seeReport(object as Report)
+    else if (kind === 'InferenceService') this.#seeService(object as InferenceService, isGone)
     else if (kind === 'Node') this.#seeNode(object as Node, isGone)
     else return
     this.#level()
@@ -74,6 +78,11 @@ export class Recorder {
       const isHit = seats?.members.some(({ pod }) => pods.has(`${gang.metadata.namespace}/${pod}`)) === true
       if (isHit) this.#struck.set(key, { cause: strike.cause, attempt: gang.spec.attempt, atMs })
     }
+  }
+
+  /** How many replicas a service had, over time. */
+  replicasOf(service: string): ReplicaLevel[] {
+    return this.#replicas.get(service) ?? []
   }
 
   /** What was seen, up to now. */
@@ -223,6 +232,14 @@ export class Recorder {
     if (open.length === 0 || open.some(({ attempt }) => attempt >= (spec.attempt ?? 0))) return
     for (const failure of open) failure.backMs = this.#now()
     this.#close(key)
+  }
+
+  #seeService(service: InferenceService, isGone: boolean): void {
+    const key = keyOf(service)
+    const levels = this.#replicas.get(key) ?? []
+    this.#replicas.set(key, levels)
+    const count = isGone ? 0 : (service.status?.replicas ?? 0)
+    if (levels.at(-1)?.count !== count) levels.push({ atMs: this.#now(), count })
   }
 
   #seeJob({ metadata, spec, status }: TrainingJob, isGone: boolean): void {

@@ -1,5 +1,6 @@
 import type { Drill } from '../../model/kinds/drill.ts'
 import type { LedgerPage } from '../../model/kinds/ledger-page.ts'
+import type { RequestSums } from '../traffic/sums.ts'
 import type { Strike } from './injector.ts'
 
 /** What was seen of one run. Times in milliseconds from its start. */
@@ -17,7 +18,23 @@ export interface Recording {
   /** Terms of leaders that began. */
   leaders: number
   drills: readonly Drill[]
+  /** Services that got requests. */
+  services: readonly ServiceRecord[]
   pages: readonly LedgerPage[]
+}
+
+export interface ServiceRecord {
+  /** `namespace/name`. */
+  service: string
+  requests: RequestSums
+  /** Replicas that there were. */
+  replicas: ReplicaLevel[]
+}
+
+/** So many replicas from `atMs` on. */
+export interface ReplicaLevel {
+  atMs: number
+  count: number
 }
 
 export interface JobRecord {

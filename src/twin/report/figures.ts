@@ -1,10 +1,11 @@
 import { formatDuration } from '../../model/duration.ts'
 import type { Unit } from './measures.ts'
 
-/** A figure for people: `93.4 %`, `1h30m`, `1,234.5 h`, `12`, `4,301.20 USD`. */
+/** A figure for people: `93.4 %`, `1h30m`, `12.3 ms`, `1,234.5 h`, `12`, `4,301.20 USD`. */
 export function figure(value: number, unit: Unit): string {
   if (unit === 'ratio') return `${(100 * value).toFixed(1)} %`
   if (unit === 'seconds') return value === 0 ? '0s' : formatDuration(value * 1000)
+  if (unit === 'milliseconds') return `${grouped(value, Math.abs(value) < 100 ? 1 : 0)} ms`
   if (unit === 'hours') return `${grouped(value, 1)} h`
   if (unit === 'usd') return `${grouped(value, 2)} USD`
   return grouped(value, Number.isInteger(value) ? 0 : 1)

@@ -2,8 +2,9 @@ import { buckets } from '../../observe/ledger-use.ts'
 import type { Distribution } from './distribution.ts'
 import type { DrillSums } from './drills.ts'
 import type { SeedReport } from './seed-report.ts'
+import { countOf, type Latency, type ServiceSums } from './services.ts'
 
-export const units = ['ratio', 'hours', 'seconds', 'count', 'usd'] as const
+export const units = ['ratio', 'hours', 'seconds', 'milliseconds', 'count', 'usd'] as const
 export type Unit = (typeof units)[number]
 
 export interface Measure {
@@ -15,7 +16,7 @@ export interface Measure {
 
 /** What comes after what, by the first word of its name. */
 const order = [
-  ...['ettr', 'goodput', 'utilisation', 'jobs', 'wait', 'completion'],
+  ...['ettr', 'goodput', 'utilisation', 'jobs', 'wait', 'completion', 'service'],
   ...['faults', 'interruptions', 'attempts', 'mtbf', 'mttr', 'detect', 'per1000NodeDays', 'cause', 'drill'],
   ...['evictions', 'leaders', 'ledger', 'usd'],
 ]
@@ -43,6 +44,7 @@ export function measuresOf(seed: SeedReport): Measured[] {
     ...Object.entries(jobs).map(([name, value]) => count(`jobs.${name}`, value)),
     ...spread('wait', seed.waitSeconds),
     ...spread('completion', seed.completionSeconds),
+    ...(seed.services ?? []).flatMap(serviceMeasures),
     count('faults', failures.faults),
     count('interruptions', failures.interruptions),
     count('attempts.failed', failures.attempts),
@@ -79,6 +81,30 @@ function drillMeasures(sums: DrillSums): (Measured | undefined)[] {
     count(`${name}.attempts`, sums.attempts),
     count(`${name}.lost`, sums.lostSeconds),
     ...Object.entries(sums.ledger).map(([bucket, value]) => count(`${name}.ledger.${bucket}`, value)),
+  ]
+}
+
+function serviceMeasures(sums: ServiceSums): (Measured | undefined)[] {
+  const name = `service.${sums.service}`
+  const latency = (what: string, spread: Latency | undefined) =>
+    (['mean', 'median', 'p90', 'p99'] as const).map((part) =>
+      some(`${name}.${what}.${part}`, 'milliseconds', spread?.[part]),
+    )
+  return [
+    count(`${name}.requests`, sums.requests),
+    count(`${name}.answered`, sums.answered),
+    count(`${name}.refused`, countOf(sums.refused)),
+    ...Object.entries(sums.refused).map(([code, value]) => count(`${name}.refused.${code}`, value)),
+    count(`${name}.failed`, countOf(sums.failed)),
+    ...Object.entries(sums.failed).map(([code, value]) => count(`${name}.failed.${code}`, value)),
+    count(`${name}.underWay`, sums.underWay),
+    some(`${name}.slo`, 'ratio', sums.attainment),
+    ...latency('ttft', sums.ttftMs),
+    ...latency('tpot', sums.tpotMs),
+    count(`${name}.tokens.input`, sums.inputTokens),
+    count(`${name}.tokens.output`, sums.outputTokens),
+    count(`${name}.replicas.mean`, sums.replicas.mean),
+    count(`${name}.replicas.max`, sums.replicas.max),
   ]
 }
 

@@ -1,6 +1,7 @@
 import { type Bar, escaped, ganttChart, type Line, lineChart, stackChart } from './charts.ts'
 import type { TwinReport } from './report.ts'
 import type { SeedReport } from './seed-report.ts'
+import type { ServiceSums } from './services.ts'
 import { causesOf, headline, ledgerOf, type Table, tablesOf } from './tables.ts'
 
 /** A report as one page that needs nothing else: no script, no font, no picture of another file. */
@@ -44,6 +45,7 @@ export function pageOf(report: TwinReport): string {
             'hours',
           ),
         ),
+    ...serviceCharts(report, hours),
     gantt(report, hours),
     ...tablesOf(report).map(htmlTable),
   ]
@@ -59,6 +61,30 @@ export function pageOf(report: TwinReport): string {
 ${parts.filter((part) => part !== '').join('\n')}
 </main>
 </html>`
+}
+
+/** A line a service. */
+function serviceCharts({ seeds }: TwinReport, hours: number): string[] {
+  const names = (seeds[0]?.services ?? []).map(({ service }) => service)
+  if (names.length === 0) return []
+  const linesOf = (read: (sums: ServiceSums) => readonly number[]) =>
+    names.map((name, index) => {
+      const values = seeds.map(({ services = [] }) => services.filter(({ service }) => service === name).flatMap(read))
+      return lineOver(values, name, index % coloursMax)
+    })
+  const [rate, ttft] = [
+    linesOf(({ timeline }) => timeline.requestsPerSecond),
+    linesOf(({ timeline }) => timeline.ttftP90Ms),
+  ]
+  const legend = names.map((name, index) => `${key(index % coloursMax)} ${escaped(name)}`).join(' ')
+  return [
+    chart('Requests', `Requests per second. ${legend}`, lineChart(rate, maxOf(rate), 'count', hours)),
+    chart(
+      'Time to the first token',
+      `90th percentile, by when requests were sent. ${legend}`,
+      lineChart(ttft, maxOf(ttft), 'milliseconds', hours),
+    ),
+  ]
 }
 
 function chart(title: string, about: string, drawn: string): string {

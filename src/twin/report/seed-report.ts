@@ -2,6 +2,7 @@ import { type LedgerSummary, summarise } from '../../observe/ledger.ts'
 import type { Failure, JobRecord, Recording } from '../play/recording.ts'
 import { type Distribution, distributionOf } from './distribution.ts'
 import { type DrillSums, drillSums } from './drills.ts'
+import { type ServiceSums, serviceSums } from './services.ts'
 import { type Timeline, timelineOf } from './timeline.ts'
 
 /** What came of one seed. Accelerator-hours are accelerators × hours; times are in seconds. */
@@ -28,6 +29,8 @@ export interface SeedReport {
   failures: FailureSums
   /** Left out where there were none. */
   drills?: DrillSums[]
+  /** Services that got requests; left out where there were none. */
+  services?: ServiceSums[]
   evictions: number
   evictionsByReason: Record<string, number>
   /** Terms of leaders that began. */
@@ -65,7 +68,7 @@ const hourMs = 3_600_000
 const dayMs = 86_400_000
 
 export function seedReportOf(recording: Recording): SeedReport {
-  const { seed, jobs, evictions, leaders, drills, pages } = recording
+  const { seed, jobs, evictions, leaders, drills, services, pages } = recording
   const ledger = summarise(pages)
   const timeline = timelineOf(recording)
   const inUse = timeline.inUse.reduce((sum, value) => sum + value, 0) / timeline.inUse.length
@@ -93,6 +96,7 @@ export function seedReportOf(recording: Recording): SeedReport {
     ),
     failures: failureSums(recording),
     ...(drills.length === 0 ? {} : { drills: drills.map(drillSums) }),
+    ...(services.length === 0 ? {} : { services: services.map((service) => serviceSums(service, recording)) }),
     evictions: evictions.length,
     evictionsByReason: counted(evictions.map(({ reason }) => reason)),
     leaders,

@@ -50,6 +50,7 @@ export function tablesOf(report: TwinReport): Table[] {
         ['completion', ...parts.map((part) => over(`completion.${part}`))],
       ],
     },
+    ...serviceTables(report, over),
     ...(failures.length === 0 ? [] : [{ title: 'Failures', header: ['MEASURE', 'MEAN OVER SEEDS'], rows: failures }]),
     ...(causes.length === 0
       ? []
@@ -63,6 +64,42 @@ export function tablesOf(report: TwinReport): Table[] {
     ...drillTables(report, over),
   ]
 }
+
+function serviceTables(report: TwinReport, over: (name: string) => string): Table[] {
+  const services = (report.seeds[0]?.services ?? []).map(({ service }) => service)
+  if (services.length === 0) return []
+  const figures = ['requests', 'answered', 'refused', 'failed', 'slo', 'tokens.output', 'replicas.mean', 'replicas.max']
+  const codes = report.measures.flatMap(({ name }) => {
+    const [, service = '', how = '', code = ''] = /^service\.(.*)\.(refused|failed)\.([^.]+)$/.exec(name) ?? []
+    return code === '' ? [] : [[service, how, code, over(name)]]
+  })
+  return [
+    {
+      title: 'Services',
+      header: ['SERVICE', 'REQUESTS', 'ANSWERED', 'REFUSED', 'FAILED', 'SLO', 'TOKENS', 'REPLICAS', 'MOST'],
+      rows: services.map((service) => [service, ...figures.map((what) => over(`service.${service}.${what}`))]),
+    },
+    {
+      title: 'Latency of services',
+      header: ['SERVICE', 'TIME', 'MEAN', 'MEDIAN', 'P90', 'P99'],
+      rows: services.flatMap((service) =>
+        latencies.map(([what, title]) => [
+          service,
+          title,
+          ...parts.map((part) => over(`service.${service}.${what}.${part}`)),
+        ]),
+      ),
+    },
+    ...(codes.length === 0
+      ? []
+      : [{ title: 'Requests without an answer', header: ['SERVICE', 'HOW', 'CODE', 'REQUESTS'], rows: codes }]),
+  ]
+}
+
+const latencies = [
+  ['ttft', 'to the first token (TTFT)'],
+  ['tpot', 'a further token (TPOT)'],
+] as const
 
 function drillTables(report: TwinReport, over: (name: string) => string): Table[] {
   const seeds = report.seeds.length

@@ -14,7 +14,7 @@ export interface Timeline {
 }
 
 /** As many as a page shows side by side. */
-const stretches = 96
+export const stretches = 96
 
 export function timelineOf({ levels, horizonMs }: Pick<Recording, 'levels' | 'horizonMs'>): Timeline {
   const lengthMs = horizonMs / stretches

@@ -1,9 +1,10 @@
 import { durationMs } from '../../model/duration.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import type { Performance } from '../work/workload.ts'
+import { engineOf } from './engine.ts'
 import type { PerformanceSpec } from './scenario.ts'
 
-type Times = Omit<PerformanceSpec, 'of' | 'progress'>
+type Times = Omit<PerformanceSpec, 'of' | 'progress' | 'engine'>
 
 /** What stands where a scenario says nothing. Figures of the field: facts/reliability.md §1; the others are ours. */
 const defaults: Required<{ [K in keyof Times]: string }> = {
@@ -25,8 +26,12 @@ const defaults: Required<{ [K in keyof Times]: string }> = {
 /** 7 B parameters of 12 B each, as of Llama 405B's state. */
 const checkpointBytes = 84e9
 
-/** How a job or service of this name performs. Times in milliseconds. */
-export function performanceOf(spec: PerformanceSpec, name: string, job?: TrainingJob): Performance {
+/** How a job or service of this name performs; an engine has only who gets requests. Times in milliseconds. */
+export function performanceOf(
+  spec: PerformanceSpec,
+  name: string,
+  { job, hasTraffic = false }: { job?: TrainingJob | undefined; hasTraffic?: boolean },
+): Performance {
   const { of, ...all } = spec
   const own = Object.hasOwn(of, name) ? of[name] : undefined
   const ms = (field: keyof Times): number => durationMs(own?.[field] ?? all[field] ?? defaults[field])
@@ -46,6 +51,10 @@ export function performanceOf(spec: PerformanceSpec, name: string, job?: Trainin
       progress: own?.progress ?? all.progress ?? 'all',
       peerLostMs: ms('peerLost'),
     },
-    replica: { loadMs: ms('load'), drainMs: ms('drain') },
+    replica: {
+      loadMs: ms('load'),
+      drainMs: ms('drain'),
+      ...(hasTraffic ? { engine: engineOf(own?.engine ?? all.engine) } : {}),
+    },
   }
 }

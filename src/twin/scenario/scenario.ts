@@ -4,6 +4,8 @@ import { capacityType } from '../../model/capacity.ts'
 import { faultFields, faultProblems, faults } from '../../model/faults.ts'
 import { duration, line, positiveDuration as positive, quantity } from '../../model/kinds/fields.ts'
 import { dnsLabel, millwrightVersion, resourceName } from '../../model/metadata.ts'
+import { engine } from './engine.ts'
+import { traffic } from './traffic.ts'
 
 const nodes = z.strictObject({
   name: dnsLabel.describe('Name of their Pool; the nodes are NAME-0, NAME-1, …'),
@@ -55,7 +57,10 @@ const performanceFields = {
   persist: duration.optional().describe('From there until it is durable.'),
   peerLost: duration.optional().describe('A rank whose peer is gone ends with an error after so long.'),
   load: duration.optional().describe("From a replica's start until it is ready."),
-  drain: duration.optional().describe("From a replica's SIGTERM until its streams are done."),
+  drain: duration
+    .optional()
+    .describe("From a replica's SIGTERM until it ends; with traffic, at the latest: it ends when its requests have."),
+  engine: engine.optional().describe('What answers the requests of a service: a preset by name, or its figures.'),
   progress: z.enum(['first', 'all']).optional().describe('Which ranks of a job tell their steps.'),
 }
 
@@ -115,6 +120,17 @@ export const scenario = z.strictObject({
         .describe('Nodes, by shape.'),
       resources: z.array(resources).max(1000).default([]).describe('YAML files of Queues, jobs and services.'),
       history: history.optional().describe('Jobs as they once came.'),
+      traffic: z
+        .array(traffic)
+        .max(1000)
+        .default([])
+        .superRefine((all, context) => {
+          const names = all.map(({ service, namespace }) => `${namespace}/${service}`)
+          for (const [index, name] of names.entries())
+            if (names.indexOf(name) < index)
+              context.addIssue({ code: 'custom', path: [index, 'service'], message: 'has traffic already' })
+        })
+        .describe('Requests of services.'),
       performance: performance.prefault({}).describe('How long what the work does takes.'),
       faults: faultsOfScenario.prefault({}).describe('What goes wrong.'),
       controlPlane: z

@@ -11,6 +11,7 @@ import type { Queue } from '../../model/kinds/queue.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { nearest } from '../../model/nearest.ts'
 import type { PastJob } from '../import/past-job.ts'
+import type { ServiceTraffic } from '../traffic/traffic.ts'
 import type { Performance } from '../work/workload.ts'
 import { type ReadDrill, unknownTargets } from './drills.ts'
 import { fleetOf } from './fleet.ts'
@@ -18,6 +19,7 @@ import { jobsOfHistory } from './past-jobs.ts'
 import { performanceOf } from './performance.ts'
 import { presetOf } from './presets.ts'
 import type { ReadScenario } from './read.ts'
+import { type Traces, trafficOf, unknownEngines, unknownServices } from './requests.ts'
 import type { FaultSpec } from './scenario.ts'
 
 /** A scenario with all that it names: what a run is made of beside its seed. */
@@ -30,6 +32,8 @@ export interface Setup {
   arrivals: readonly Arrival[]
   /** How a job or service performs, by `namespace/name`. */
   performances: ReadonlyMap<string, Performance>
+  /** The requests of services; no gateway runs where there are none. */
+  traffic: readonly ServiceTraffic[]
   causes: readonly Cause[]
   openAfterMs: number
   controlPlane: { replicas: number; leaseSeconds: number }
@@ -74,6 +78,7 @@ export function setupOf(
   read: ReadScenario,
   files: readonly NamedFile[],
   history: readonly PastJob[],
+  traces: Traces = new Map(),
 ): { setup: Setup } | { errors: DocumentError[] } {
   const { metadata, spec } = read.scenario
   const documents = documentsOf(files)
@@ -89,9 +94,13 @@ export function setupOf(
     ...unknownNames(read, work),
     ...missingDomains(read),
     ...unknownTargets(documents.drills, work, nodes),
+    ...unknownServices(read, work),
+    ...unknownEngines(read),
   ]
   if (errors.length > 0) return { errors }
   const { controlPlane, faults, performance, horizon } = spec
+  const traffic = trafficOf(read, arrivals, traces)
+  const served = new Set(traffic.map(({ service }) => service))
   return {
     setup: {
       name: metadata.name,
@@ -102,9 +111,11 @@ export function setupOf(
         work.map((object) => {
           const job = object.kind === 'TrainingJob' ? object : undefined
           const { name, namespace } = object.metadata
-          return [`${namespace}/${name}`, performanceOf(performance, name, job)]
+          const key = `${namespace}/${name}`
+          return [key, performanceOf(performance, name, { job, hasTraffic: job === undefined && served.has(key) })]
         }),
       ),
+      traffic,
       causes: causesOf(faults),
       openAfterMs: durationMs(faults.openAfter),
       controlPlane,

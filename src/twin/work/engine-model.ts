@@ -88,17 +88,13 @@ const presets = {
 
 export type EnginePreset = keyof typeof presets
 
-export const enginePresets = [
-  '8b-h100',
-  '8b-a100',
-  '70b-h100-tp4',
-  '70b-h100-tp8',
-  '70b-a100-tp4',
-  '70b-a100-tp8',
-  'qwen3-32b-h200-tp2',
-] as const satisfies readonly EnginePreset[]
-
 export const enginePresetDefault: EnginePreset = '8b-h100'
+
+export function isEnginePreset(name: string): name is EnginePreset {
+  return Object.hasOwn(presets, name)
+}
+
+export const enginePresets: readonly string[] = Object.keys(presets)
 
 export function engineModel(preset: EnginePreset): EngineModel {
   return engineOf(presets[preset])

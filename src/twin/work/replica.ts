@@ -1,6 +1,7 @@
 import type { PodSignal } from '../../agent/contract.ts'
 import type { Program, SimulatedPod } from '../../agent/simulated/machine.ts'
 import type { Cancel, Clock } from '../../base/clock.ts'
+import { assert } from '../../base/errors.ts'
 import { Engine, type Sequence } from './engine.ts'
 import type { EngineModel } from './engine-model.ts'
 
@@ -55,10 +56,15 @@ export class Replica implements Program {
     ]
   }
 
-  /** Connects, and sends a request. Returns what closes the connection; undefined: the connection is refused. */
-  connect(call: Call): Cancel | undefined {
+  /** Whether it accepts connections. */
+  get isListening(): boolean {
+    return this.#state === 'serving' && this.#engine !== undefined
+  }
+
+  /** Sends a request to one that listens and that it can hold. Returns what closes the connection. */
+  connect(call: Call): Cancel {
     const engine = this.#engine
-    if (this.#state !== 'serving' || engine === undefined) return undefined
+    assert(engine !== undefined && this.#state === 'serving', `${this.#pod.place.name} refuses connections`)
     this.#look()
     const sequence = engine.submit(call.input, call.output, this.#engineNow())
     this.#calls.set(sequence, call)
@@ -152,7 +158,8 @@ export class Replica implements Program {
       this.#due = undefined
       return
     }
-    const atMs = Math.ceil(sinceMs + (nextMs - engineMs) / pace - tickMs)
+    // Rounded before it is added to a time of day, whose digits end at a ten-thousandth of a millisecond.
+    const atMs = sinceMs + Math.ceil((nextMs - engineMs) / pace - tickMs)
     if (this.#due?.atMs === atMs) return
     this.#due?.cancel()
     const cancel = this.#clock.after(atMs - this.#clock.now(), () => {

@@ -1,0 +1,149 @@
+import { printable, shown } from '../../model/field-error.ts'
+import { numberIn, RowErrors } from './cells.ts'
+import { type Dialect, rowsOf } from './table.ts'
+
+/** Requests of a trace, in order: milliseconds from its start, tokens of each prompt and of each answer. */
+export interface PastRequests {
+  times: number[]
+  inputs: number[]
+  outputs: number[]
+}
+
+export const requestFormats = ['mooncake', 'azure'] as const
+export type RequestFormat = (typeof requestFormats)[number]
+
+/**
+ * Reads a trace of requests.
+ *
+ * @throws TableError with the lines that are wrong; those that are not sorted are.
+ */
+export function readRequests(format: RequestFormat, bytes: AsyncIterable<Uint8Array>): Promise<PastRequests> {
+  return format === 'mooncake' ? readMooncake(bytes) : readAzure(bytes)
+}
+
+/** Its stamps are those of steps of 3 s (Mooncake, FAST 2025; the traces in its repository). */
+const mooncakeStepMs = 3000
+
+/** Mooncake's: a JSON object a line. The requests of a step are spread evenly in it: they did not come at once. */
+async function readMooncake(bytes: AsyncIterable<Uint8Array>): Promise<PastRequests> {
+  const read: PastRequests = { times: [], inputs: [], outputs: [] }
+  const errors = new RowErrors()
+  let last = { step: 0, from: 0, line: 0 }
+  const spread = () => {
+    const count = read.times.length - last.from
+    for (let place = 0; place < count; place++)
+      read.times[last.from + place] = (last.step + (place + 0.5) / count) * mooncakeStepMs
+  }
+  for await (const { line, text } of linesOf(bytes)) {
+    const row = mooncakeRow(text, line, errors)
+    if (row === undefined) continue
+    const step = Math.round(row.timestamp / mooncakeStepMs)
+    if (step < last.step) {
+      const message = `is before that of line ${last.line}, found ${row.timestamp}; sort the lines by timestamp`
+      errors.add({ line, column: 'timestamp', message })
+      continue
+    }
+    if (step > last.step) {
+      spread()
+      last = { step, from: read.times.length, line }
+    }
+    last.line = line
+    read.times.push(0)
+    read.inputs.push(row.input_length)
+    read.outputs.push(Math.max(1, row.output_length))
+  }
+  errors.throwAny()
+  spread()
+  return read
+}
+
+const mooncakeFields = ['timestamp', 'input_length', 'output_length'] as const
+type MooncakeRow = Record<(typeof mooncakeFields)[number], number>
+
+function mooncakeRow(text: string, line: number, errors: RowErrors): MooncakeRow | undefined {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    value = undefined
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    errors.add({ line, message: `must be a JSON object, found ${printable(text)}` })
+    return undefined
+  }
+  const row = { timestamp: 0, input_length: 0, output_length: 0 }
+  const before = errors.count
+  for (const column of mooncakeFields) {
+    const found: unknown = Reflect.get(value, column)
+    const least = column === 'input_length' ? 1 : 0
+    if (typeof found === 'number' && Number.isInteger(found) && found >= least) row[column] = found
+    else errors.add({ line, column, message: `must be a whole number of at least ${least}, found ${shown(found)}` })
+  }
+  return errors.count === before ? row : undefined
+}
+
+async function* linesOf(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<{ line: number; text: string }> {
+  const decoder = new TextDecoder()
+  let rest = ''
+  let line = 0
+  for await (const chunk of bytes) {
+    const parts = (rest + decoder.decode(chunk, { stream: true })).split('\n')
+    rest = parts.pop() ?? ''
+    for (const text of parts) {
+      line++
+      if (text.trim() !== '') yield { line, text }
+    }
+  }
+  if (rest.trim() !== '') yield { line: line + 1, text: rest }
+}
+
+const azure: Dialect = {
+  delimiter: ',',
+  isQuoted: true,
+  columns: ['TIMESTAMP', 'ContextTokens', 'GeneratedTokens'],
+  required: ['TIMESTAMP', 'ContextTokens', 'GeneratedTokens'],
+  hasOthers: true,
+}
+
+/** Azure's of 2023: a table with stamps of a tenth of a microsecond. */
+async function readAzure(bytes: AsyncIterable<Uint8Array>): Promise<PastRequests> {
+  const read: PastRequests = { times: [], inputs: [], outputs: [] }
+  const errors = new RowErrors()
+  let first: number | undefined
+  let last = { atMs: 0, line: 0 }
+  for await (const row of rowsOf(bytes, azure)) {
+    const { line } = row
+    const before = errors.count
+    const stamp = row.cell('TIMESTAMP')
+    const atMs = millisecondsOf(stamp)
+    if (atMs === undefined) {
+      const message = `must be a time like 2023-11-16 18:15:46.6805900, found ${printable(stamp)}`
+      errors.add({ line, column: 'TIMESTAMP', message })
+    } else if (first !== undefined && atMs < last.atMs) {
+      const message = `is before that of line ${last.line}, found ${printable(stamp)}; sort the rows by TIMESTAMP`
+      errors.add({ line, column: 'TIMESTAMP', message })
+    }
+    const [input, output] = (['ContextTokens', 'GeneratedTokens'] as const).map((column) => {
+      if (row.cell(column) === '') errors.add({ line, column, message: 'must be there' })
+      return numberIn(row, column, errors, { min: column === 'ContextTokens' ? 1 : 0, isWhole: true })
+    })
+    if (errors.count > before || atMs === undefined || input === undefined || output === undefined) continue
+    first ??= atMs
+    last = { atMs, line }
+    read.times.push(atMs - first)
+    read.inputs.push(input)
+    read.outputs.push(Math.max(1, output))
+  }
+  errors.throwAny()
+  return read
+}
+
+const stampPattern = /^(\d{4})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d(?:\.\d{1,9})?)$/
+
+function millisecondsOf(stamp: string): number | undefined {
+  const found = stampPattern.exec(stamp)
+  if (found === null) return undefined
+  const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = found.slice(1).map(Number)
+  if (month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 || second >= 61) return undefined
+  return Date.UTC(year, month - 1, day, hour, minute) + second * 1000
+}
