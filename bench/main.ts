@@ -19,6 +19,7 @@ const benches: Record<string, () => Promise<{ rows(): Promise<Row[]> | AsyncIter
     import('./ettr.ts').then(({ ettrRows }) => ({
       rows: () => ettrRows({ seeds: numberGiven('seeds', 30, 2), nodes: numberGiven('nodes', 2, 1) }),
     })),
+  requests: () => import('./requests.ts'),
   fidelity: () => import('./scheduler/fidelity.ts'),
   moves: () => import('./scheduler/moves.ts').then(({ rows }) => ({ rows: () => rows(counts[0]) })),
   cycles: () =>

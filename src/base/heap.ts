@@ -36,6 +36,14 @@ export class Heap<T> {
     this.entries.length = 0
   }
 
+  /** Takes out all that `keeps` says no to; the order of the others stays. */
+  retain(keeps: (value: T) => boolean): void {
+    let kept = 0
+    for (const entry of this.entries) if (keeps(entry.value)) this.entries[kept++] = entry
+    this.entries.length = kept
+    for (let index = (kept >> 1) - 1; index >= 0; index--) this.siftDown(index)
+  }
+
   private siftUp(from: number): void {
     let index = from
     while (index > 0) {

@@ -51,3 +51,28 @@ wrong.yaml:6:3: spec.flet: unknown field; did you mean "fleet"?
     stderr: 'millwright: cannot write nowhere/a.json: there is no such folder.\n',
   })
 })
+
+it('a trace of requests is read from where the scenario stands, and what is wrong with it told with its line', () => {
+  const service = `apiVersion: millwright.dev/v1alpha1
+kind: InferenceService
+metadata: {name: chat}
+spec: {command: serve, resources: {accelerators: H100:1}}
+`
+  const traffic = `  resources: [chat.yaml]
+  performance: {prepare: 1s, load: 1s}
+  traffic: [{service: chat, from: 1m, trace: {file: trace.jsonl, format: mooncake}, slo: {ttft: 2s}}]
+`
+  file('chat.yaml', service)
+  file('serving.yaml', scenario('10m').replace('  history: {file: jobs.csv}\n', traffic))
+  const row = (timestamp: number) => `{"timestamp": ${timestamp}, "input_length": 100, "output_length": 10}\n`
+  file('trace.jsonl', row(0) + row(0) + row(6000))
+  const said = twin('run', 'serving.yaml')
+  expect(said).toMatchObject({ status: 0, stderr: '' })
+  expect(said.stdout).toMatch(/\nchat +3 +3 +0 +0 +100\.0 % +30 +1 +1\n/)
+  file('trace.jsonl', row(6000) + row(0))
+  expect(twin('run', 'serving.yaml')).toMatchObject({
+    status: 2,
+    stdout: '',
+    stderr: 'millwright: trace.jsonl:2: timestamp: is before that of line 1, found 0; sort the lines by timestamp\n',
+  })
+})

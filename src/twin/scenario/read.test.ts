@@ -72,6 +72,88 @@ test.each([
   expect(setupFrom(spec)).toBe(message)
 })
 
+const service = `apiVersion: millwright.dev/v1alpha1
+kind: InferenceService
+metadata: {name: chat}
+spec: {command: serve}
+`
+const withService = (spec: string) => setupFrom(`  resources: [{file: chat.yaml, at: 1h}]\n${spec}`, [], service)
+
+test('requests come from when their service is applied, and what nobody said has its default', () => {
+  const made = withService(`  performance: {engine: {preset: 70b-h100-tp4, kvTokens: 1000, prefillTokenUs: 5}}
+  traffic: [{service: chat, rate: 2, output: 50, slo: {ttft: 2s}}]
+`)
+  if (typeof made === 'string') throw new Error(made)
+  expect(made.traffic).toEqual([
+    {
+      service: 'default/chat',
+      fromMs: 3_600_000,
+      slo: { ttftMs: 2000, tpotMs: undefined },
+      traffic: {
+        kind: 'drawn',
+        rate: 2,
+        cv: 1,
+        daily: undefined,
+        bursts: [],
+        input: { mean: 1155, p99: 4142, max: 16_568 },
+        output: { mean: 50, max: 50 },
+      },
+    },
+  ])
+  expect(made.performances.get('default/chat')?.replica.engine).toMatchObject({
+    kvTokens: 1000,
+    prefill: { ms: 0.5, perTokenMs: 0.005 },
+    decode: { ms: 14.56 },
+  })
+})
+
+test('who gets no requests has no engine', () => {
+  const made = withService('')
+  if (typeof made === 'string') throw new Error(made)
+  expect(made.performances.get('default/chat')?.replica).toEqual({ loadMs: 60_000, drainMs: 30_000 })
+})
+
+test.each([
+  [
+    '  traffic: [{service: chta, rate: 1}]\n',
+    's.yaml:8:23: spec.traffic[0].service: names no service of this scenario, found "chta"; did you mean "chat"?',
+  ],
+  [
+    '  traffic: [{service: chat, rate: 1, inptu: 5}]\n',
+    's.yaml:8:38: spec.traffic[0].inptu: unknown field; did you mean "input"?',
+  ],
+  [
+    '  traffic: [{service: chat}]\n',
+    's.yaml:8:13: spec.traffic[0]: must have rate or trace, one of them, found an object',
+  ],
+  [
+    '  traffic: [{service: chat, cv: 2, trace: {file: t, format: azure}}]\n',
+    's.yaml:8:33: spec.traffic[0].cv: must be left out: the requests come as they are in the trace, found 2',
+  ],
+  [
+    '  traffic: [{service: chat, rate: 1, input: {mean: 10, p99: 900}}]\n',
+    's.yaml:8:61: spec.traffic[0].input.p99: must be at most 14.9 times the mean, 10, found 900',
+  ],
+  [
+    '  traffic: [{service: chat, trace: {file: t, format: mooncacke}}]\n',
+    's.yaml:8:54: spec.traffic[0].trace.format: must be one of a few words, found "mooncacke"; allowed: mooncake, azure; did you mean "mooncake"?',
+  ],
+  [
+    '  traffic: [{service: chat, rate: 1}, {service: chat, rate: 2}]\n',
+    's.yaml:8:49: spec.traffic[1].service: has traffic already, found "chat"',
+  ],
+  [
+    '  performance: {of: {chat: {engine: 8b-h10}}}\n',
+    's.yaml:8:37: spec.performance.of.chat.engine: is no preset of an engine, found "8b-h10"; did you mean "8b-h100"?',
+  ],
+  [
+    '  performance: {engine: {kvToken: 5}}\n',
+    's.yaml:8:26: spec.performance.engine.kvToken: unknown field; did you mean "kvTokens"?',
+  ],
+])('what is wrong with requests is told with its place: %s', (spec, message) => {
+  expect(withService(spec)).toBe(message)
+})
+
 test('nodes of two shapes have two names', () => {
   const shape = '{name: n, count: 1, accelerators: cpu:4}'
   const read = readScenario({ name: 's.yaml', text: text('').replace('}]', `}, ${shape}]`) })
