@@ -1,5 +1,5 @@
 import { createReadStream, existsSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { join } from 'node:path'
 import { formatErrors } from '../src/compile/documents.ts'
 import { readRequests } from '../src/twin/import/requests.ts'
 import { playScenario } from '../src/twin/play/play.ts'
@@ -11,7 +11,8 @@ import { resourcesNamed, type Setup, setupOf } from '../src/twin/scenario/setup.
 import type { Row } from './row.ts'
 
 const seed = 1
-const tracePath = resolve('../shared/traces/mooncake/conversation_trace.jsonl')
+const traces = process.env['MILLWRIGHT_TRACES'] ?? join('..', 'shared', 'traces')
+const tracePath = join(traces, 'mooncake', 'conversation_trace.jsonl')
 
 /** How fast requests are played, gateway, engines and control plane included, and a public trace on eight replicas. */
 export async function* rows(): AsyncGenerator<Row> {
@@ -59,7 +60,7 @@ async function* mooncakeRows(): AsyncGenerator<Row> {
     yield { row: "mooncake's conversations on 8 replicas", value: Number.NaN, unit: 'ms', bar: '', ok: true, peer }
     return
   }
-  const traces = new Map([['trace.jsonl', await readRequests('mooncake', createReadStream(tracePath))]])
+  const read = new Map([['trace.jsonl', await readRequests('mooncake', createReadStream(tracePath))]])
   const setup = setupFor(
     {
       horizon: '65m',
@@ -67,7 +68,7 @@ async function* mooncakeRows(): AsyncGenerator<Row> {
       traffic: '{ service: chat, from: 2m, trace: { file: trace.jsonl, format: mooncake } }',
       engine: 'qwen3-32b-h200-tp2',
     },
-    traces,
+    read,
   )
   const sums = await played(setup)
   const all = `${sums.answered} of ${sums.requests} answered`
@@ -99,7 +100,7 @@ function sumsOf(recording: Recording): ServiceSums {
 /** A fixed number of replicas of two accelerators each, and no faults. */
 function setupFor(
   { horizon, replicas, traffic, engine }: { horizon: string; replicas: number; traffic: string; engine: string },
-  traces: Traces = new Map(),
+  read: Traces = new Map(),
 ): Setup {
   const text = `apiVersion: millwright.dev/v1alpha1
 kind: Scenario
@@ -121,10 +122,10 @@ spec:
   maxReplicas: ${replicas}
   target: 256
 `
-  const read = readScenario({ name: 'requests.yaml', text })
-  if ('errors' in read) throw new Error(formatErrors(read.errors))
-  const files = resourcesNamed(read).map(({ path, atMs }) => ({ name: path, atMs, text: chat }))
-  const made = setupOf(read, files, [], traces)
+  const found = readScenario({ name: 'requests.yaml', text })
+  if ('errors' in found) throw new Error(formatErrors(found.errors))
+  const files = resourcesNamed(found).map(({ path, atMs }) => ({ name: path, atMs, text: chat }))
+  const made = setupOf(found, files, [], read)
   if ('errors' in made) throw new Error(formatErrors(made.errors))
   return made.setup
 }

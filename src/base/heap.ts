@@ -1,7 +1,7 @@
 /** A binary heap: the least by `compare` comes out first; equals come out in the order they went in. */
 export class Heap<T> {
   private readonly compare: (a: T, b: T) => number
-  private readonly entries: { value: T; order: number }[] = []
+  private readonly entries: Entry<T>[] = []
   private order = 0
 
   constructor(compare: (a: T, b: T) => number) {
@@ -44,43 +44,49 @@ export class Heap<T> {
     for (let index = (kept >> 1) - 1; index >= 0; index--) this.siftDown(index)
   }
 
+  /** The others move over, and only then it is put where it belongs. */
   private siftUp(from: number): void {
+    const { entries } = this
+    const moving = entries[from]
     let index = from
-    while (index > 0) {
-      const parent = (index - 1) >> 1
-      if (!this.isBefore(index, parent)) return
-      this.swap(index, parent)
-      index = parent
+    while (index > 0 && moving !== undefined) {
+      const up = (index - 1) >> 1
+      const parent = entries[up]
+      if (parent === undefined || !this.isBefore(moving, parent)) break
+      entries[index] = parent
+      index = up
     }
+    if (moving !== undefined) entries[index] = moving
   }
 
   private siftDown(from: number): void {
+    const { entries } = this
+    const moving = entries[from]
+    if (moving === undefined) return
     let index = from
     for (;;) {
-      const left = 2 * index + 1
-      const right = left + 1
-      let least = index
-      if (left < this.entries.length && this.isBefore(left, least)) least = left
-      if (right < this.entries.length && this.isBefore(right, least)) least = right
-      if (least === index) return
-      this.swap(index, least)
-      index = least
+      let down = 2 * index + 1
+      let least = entries[down]
+      if (least === undefined) break
+      const right = entries[down + 1]
+      if (right !== undefined && this.isBefore(right, least)) {
+        down++
+        least = right
+      }
+      if (!this.isBefore(least, moving)) break
+      entries[index] = least
+      index = down
     }
+    entries[index] = moving
   }
 
-  private isBefore(i: number, j: number): boolean {
-    const a = this.entries[i]
-    const b = this.entries[j]
-    if (a === undefined || b === undefined) return false
+  private isBefore(a: Entry<T>, b: Entry<T>): boolean {
     const difference = this.compare(a.value, b.value)
     return difference < 0 || (difference === 0 && a.order < b.order)
   }
+}
 
-  private swap(i: number, j: number): void {
-    const a = this.entries[i]
-    const b = this.entries[j]
-    if (a === undefined || b === undefined) return
-    this.entries[i] = b
-    this.entries[j] = a
-  }
+interface Entry<T> {
+  value: T
+  order: number
 }

@@ -38,10 +38,9 @@ export interface SendEvents {
 /** An admitted request on its way through the gateway. */
 export interface Flight {
   readonly exchange: Exchange
-  /** Stops what is under way at a replica. */
+  /** Where it is under way, and what stops it there. */
+  replica: Replica | undefined
   cancel: ((why: Error) => void) | undefined
-  /** Gives back the replica's place that it takes. */
-  release: (() => void) | undefined
   timers: Cancel[]
   over: boolean
 }

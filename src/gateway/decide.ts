@@ -34,20 +34,27 @@ export type Choice = { kind: 'send'; key: string; probe: boolean } | { kind: 'no
  * probe before all others: a refused connection costs that request nothing, and half-open always resolves.
  */
 export function chooseReplica(
-  replicas: readonly ReplicaView[],
+  replicas: Iterable<ReplicaView>,
   perReplica: number,
   nowMs: number,
   random: Random,
 ): Choice {
-  const probe = replicas.find((replica) => replica.breaker.state === 'open' && replica.breaker.untilMs <= nowMs)
-  if (probe) return { kind: 'send', key: probe.key, probe: true }
-  const open = replicas.filter((replica) => replica.breaker.state === 'closed' && replica.inFlight < perReplica)
-  const least = open.reduce((low, replica) => Math.min(low, replica.inFlight), Number.POSITIVE_INFINITY)
-  const tied = open.filter((replica) => replica.inFlight === least)
-  const chosen = tied.length > 1 ? tied[random.int(0, tied.length - 1)] : tied[0]
-  if (chosen) return { kind: 'send', key: chosen.key, probe: false }
-  const retries = replicas.flatMap((replica) => (replica.breaker.state === 'open' ? [replica.breaker.untilMs] : []))
-  return retries.length > 0 ? { kind: 'none', retryAtMs: Math.min(...retries) } : { kind: 'none' }
+  let retryAtMs = Number.POSITIVE_INFINITY
+  let least = perReplica
+  let tied: string[] = []
+  for (const { key, inFlight, breaker } of replicas) {
+    if (breaker.state === 'open') {
+      if (breaker.untilMs <= nowMs) return { kind: 'send', key, probe: true }
+      retryAtMs = Math.min(retryAtMs, breaker.untilMs)
+    } else if (breaker.state === 'closed' && inFlight < perReplica) {
+      if (inFlight < least) tied = []
+      least = Math.min(least, inFlight)
+      if (inFlight === least) tied.push(key)
+    }
+  }
+  const key = tied.length > 1 ? tied[random.int(0, tied.length - 1)] : tied[0]
+  if (key !== undefined) return { kind: 'send', key, probe: false }
+  return Number.isFinite(retryAtMs) ? { kind: 'none', retryAtMs } : { kind: 'none' }
 }
 
 /** The probe of a half-open replica is on its way: nobody else is sent there until it resolves. */

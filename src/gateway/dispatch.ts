@@ -3,10 +3,10 @@ import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import { serverError, timedOut, unavailable, type WireError } from '../wire/errors.ts'
 import type { Usage } from '../wire/responses.ts'
+import { Attempt, type Hears } from './attempt.ts'
 import type { Exchange, Flight, Replica, Service } from './contract.ts'
 import {
   abandoned,
-  accepted,
   admit,
   admitHeld,
   afterFailure,
@@ -33,12 +33,28 @@ export interface DispatchHandles {
 export class Dispatch {
   readonly #handles: DispatchHandles
   readonly #retries = new Map<Service, Cancel>()
+  readonly #hears: Hears
   #heldBytes = 0
   #busy = 0
   #idle: (() => void) | undefined
 
   constructor(handles: DispatchHandles) {
     this.#handles = handles
+    this.#hears = {
+      firstByte: ({ exchange: { service, arrivedMs } }) => {
+        service.traffic.firstByteMs += handles.clock.now() - arrivedMs
+        service.traffic.firstBytes++
+      },
+      ended: (flight, usage) => {
+        this.#release(flight)
+        count(flight.exchange.service, usage)
+        this.#finish(flight)
+      },
+      failed: (flight, replica, error, failure) => {
+        this.#release(flight)
+        this.#failed(flight, replica, error, failure)
+      },
+    }
   }
 
   submit(exchange: Exchange): void {
@@ -52,9 +68,9 @@ export class Dispatch {
     this.#busy++
     service.traffic.requests++
     service.traffic.lastRequestAtMs = clock.now()
-    const flight: Flight = { exchange, cancel: undefined, release: undefined, timers: [], over: false }
+    const flight: Flight = { exchange, replica: undefined, cancel: undefined, timers: [], over: false }
     const timeoutMs = service.object.spec.timeoutSeconds * 1000
-    flight.timers.push(clock.after(timeoutMs, () => this.#expire(flight, timeoutMs)))
+    flight.timers = [clock.after(timeoutMs, () => this.#expire(flight, timeoutMs))]
     exchange.onLeave(() => this.#leave(flight))
     this.#place(flight)
   }
@@ -113,7 +129,7 @@ export class Dispatch {
   #choose(service: Service): Replica | undefined {
     const { clock, random, limits } = this.#handles
     const perReplica = service.object.spec.target * limits.targetFactor
-    const choice = chooseReplica([...service.replicas.values()], perReplica, clock.now(), random)
+    const choice = chooseReplica(service.replicas.values(), perReplica, clock.now(), random)
     if (choice.kind === 'none') {
       if (choice.retryAtMs !== undefined) this.#wakeAt(service, choice.retryAtMs)
       return undefined
@@ -159,42 +175,23 @@ export class Dispatch {
     this.#countBusy(service)
     service.inFlight.add(flight)
     this.#handles.changed(service, false)
-    let isOver = false
-    const release = () => {
-      replica.inFlight--
-      this.#countBusy(service)
-      service.inFlight.delete(flight)
-    }
-    flight.release = () => {
-      release()
-      replica.breaker = abandoned(replica.breaker)
-    }
-    const end = () => {
-      isOver = true
-      flight.cancel = undefined
-      flight.release = undefined
-      release()
-    }
-    const cancel = exchange.send(replica, {
-      sent: () => {
-        replica.breaker = accepted()
-      },
-      firstByte: () => {
-        service.traffic.firstByteMs += this.#handles.clock.now() - exchange.arrivedMs
-        service.traffic.firstBytes++
-      },
-      ended: (usage) => {
-        end()
-        count(service, usage)
-        this.#finish(flight)
-      },
-      failed: (error, failure) => {
-        end()
-        this.#failed(flight, replica, error, failure)
-      },
-    })
+    flight.replica = replica
+    const attempt = new Attempt(flight, replica, this.#hears)
+    const cancel = exchange.send(replica, attempt)
     // It may be over already, and on its way to another replica.
-    if (!isOver) flight.cancel = cancel
+    if (!attempt.isOver) flight.cancel = cancel
+  }
+
+  /** Gives back the replica's place that it takes. */
+  #release(flight: Flight): Replica | undefined {
+    const { replica, exchange } = flight
+    if (replica === undefined) return undefined
+    flight.replica = undefined
+    flight.cancel = undefined
+    replica.inFlight--
+    this.#countBusy(exchange.service)
+    exchange.service.inFlight.delete(flight)
+    return replica
   }
 
   #failed(flight: Flight, replica: Replica, error: Error, failure: Failure): void {
@@ -238,9 +235,8 @@ export class Dispatch {
   #stop(flight: Flight, why: Error): void {
     this.#unhold(flight)
     flight.cancel?.(why)
-    flight.cancel = undefined
-    flight.release?.()
-    flight.release = undefined
+    const replica = this.#release(flight)
+    if (replica !== undefined) replica.breaker = abandoned(replica.breaker)
   }
 
   #unhold(flight: Flight): void {

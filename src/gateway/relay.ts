@@ -23,7 +23,7 @@ export function relay(
   return upstream.send(
     { path: asked.path, method: 'POST', headers: upstreamHeaders(asked), body: asked.body },
     {
-      sent: events.sent,
+      sent: () => events.sent(),
       head(status, headers, controls) {
         flow = controls
         response.writeHead(status, { ...clientHeaders(headers, asked), 'x-millwright-replica': pod })

@@ -1,43 +1,47 @@
+import type { Clock } from '../../base/clock.ts'
 import { assert } from '../../base/errors.ts'
 import type { Exchange, Replica, SendEvents, Service } from '../../gateway/contract.ts'
 import type { Failure, Refused } from '../../gateway/decide.ts'
 import type { WireError } from '../../wire/errors.ts'
 import type { Process } from '../kernel/process.ts'
-import type { Call, Replica as Server } from '../work/replica.ts'
+import type { Call, Connection, Replica as Server } from '../work/replica.ts'
 import type { Arrival } from './arrivals.ts'
 import type { RequestSums } from './sums.ts'
 
 export interface ExchangeKit {
   /** The gateway that it came to. */
   process: Process
-  now(): number
+  clock: Clock
   /** What serves in a pod, by its uid. */
   server(uid: string): Server | undefined
   sums: RequestSums
-  /** It has come to its end. */
-  ended(exchange: SimulatedExchange): void
+  /** Those that have not come to their end: it leaves them at its own. */
+  open: Set<SimulatedExchange>
 }
 
 /** Bytes of a prompt, a token. */
 const bytesPerToken = 4
 
 /** A client's request on virtual time. What passes between it and a replica goes through the gateway's process. */
-export class SimulatedExchange implements Exchange {
+export class SimulatedExchange implements Exchange, Call {
   readonly service: Service
   readonly bytes: number
   readonly arrivedMs: number
-  readonly #asked: Arrival
+  readonly input: number
+  readonly output: number
   readonly #sentMs: number
   readonly #kit: ExchangeKit
   #firstMs: number | undefined
   #isOver = false
-  #connection: { server: Server; call: Call; close(): void } | undefined
+  #events: SendEvents | undefined
+  #connection: Connection | undefined
 
   constructor(service: Service, asked: Arrival, sentMs: number, kit: ExchangeKit) {
     this.service = service
+    this.input = asked.input
+    this.output = asked.output
     this.bytes = asked.input * bytesPerToken
-    this.arrivedMs = kit.now()
-    this.#asked = asked
+    this.arrivedMs = kit.clock.now()
     this.#sentMs = sentMs
     this.#kit = kit
   }
@@ -48,25 +52,23 @@ export class SimulatedExchange implements Exchange {
 
   /** Whether a replica has it. */
   get isServed(): boolean {
-    return this.#connection?.server.has(this.#connection.call) === true
+    return this.#connection?.isOpen === true
   }
 
   send(replica: Replica, events: SendEvents): (why: Error) => void {
     const server = this.#kit.server(replica.key)
-    const { input, output } = this.#asked
     if (server?.isListening !== true) {
       events.failed(new Error('the connection was refused'), refusedConnection)
       return () => {}
     }
     events.sent()
-    if (!server.holds(input, output)) {
+    if (!server.holds(this.input, this.output)) {
       this.#refuse('context_length_exceeded')
       events.ended(undefined)
       return () => {}
     }
-    const call = this.#callFor(events)
-    const connection = { server, call, close: server.connect(call) }
-    this.#connection = connection
+    this.#events = events
+    this.#connection = server.connect(this)
     return () => this.#hangUp()
   }
 
@@ -94,38 +96,39 @@ export class SimulatedExchange implements Exchange {
     this.#fail('gateway_lost')
   }
 
-  #callFor(events: SendEvents): Call {
-    const { process, sums } = this.#kit
-    const { input, output } = this.#asked
-    return {
-      input,
-      output,
-      firstToken: (atMs) =>
-        process.pass(() => {
-          this.#firstMs = this.#heard(atMs)
-          events.firstByte()
-        }),
-      ended: (atMs) =>
-        process.pass(() => {
-          this.#connection = undefined
-          const endMs = this.#heard(atMs)
-          sums.answer({ sentMs: this.#sentMs, firstMs: this.#firstMs ?? endMs, endMs, input, output })
-          this.#end()
-          events.ended({ prompt_tokens: input, completion_tokens: output, total_tokens: input + output })
-        }),
-      broken: () =>
-        process.pass(() => {
-          this.#connection = undefined
-          if (this.#firstMs === undefined) return events.failed(new Error('the connection broke'), brokenConnection)
-          this.#fail('cut')
-          events.ended(undefined)
-        }),
-    }
+  firstToken(atMs: number): void {
+    this.#kit.process.pass(() => {
+      this.#firstMs = this.#heard(atMs)
+      this.#events?.firstByte()
+    })
+  }
+
+  ended(atMs: number): void {
+    this.#kit.process.pass(() => {
+      const { input, output } = this
+      const endMs = this.#heard(atMs)
+      this.#connection = undefined
+      this.#kit.sums.answer({ sentMs: this.#sentMs, firstMs: this.#firstMs ?? endMs, endMs, input, output })
+      this.#end()
+      this.#events?.ended({ prompt_tokens: input, completion_tokens: output, total_tokens: input + output })
+    })
+  }
+
+  broken(): void {
+    this.#kit.process.pass(() => {
+      this.#connection = undefined
+      if (this.#firstMs === undefined) {
+        this.#events?.failed(new Error('the connection broke'), brokenConnection)
+        return
+      }
+      this.#fail('cut')
+      this.#events?.ended(undefined)
+    })
   }
 
   /** What happened between two ticks of the clock is known exactly, unless the gateway slept. */
   #heard(atMs: number): number {
-    const nowMs = this.#kit.now()
+    const nowMs = this.#kit.clock.now()
     return nowMs - atMs < 1 ? atMs : nowMs
   }
 
@@ -147,7 +150,7 @@ export class SimulatedExchange implements Exchange {
   #end(): void {
     assert(!this.#isOver, 'a request came to its end twice')
     this.#isOver = true
-    this.#kit.ended(this)
+    this.#kit.open.delete(this)
   }
 }
 

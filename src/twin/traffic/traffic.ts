@@ -92,8 +92,7 @@ export class Clients {
         sums.refuse('model_not_found')
         return
       }
-      const ended = (one: SimulatedExchange) => exchanges.delete(one)
-      const exchange = new SimulatedExchange(found, asked, sentMs, { process, now: clock.now, server, sums, ended })
+      const exchange = new SimulatedExchange(found, asked, sentMs, { process, clock, server, sums, open: exchanges })
       exchanges.add(exchange)
       core.submit(exchange)
     }

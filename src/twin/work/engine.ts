@@ -76,7 +76,7 @@ export class Engine {
   }
 
   /** Moves on to `atMs`, and tells what happened until then, in order. */
-  advance(atMs: number): Happening[] {
+  advance(atMs: number): readonly Happening[] {
     const told: Happening[] = []
     for (;;) {
       if (this.#prefill !== undefined) {

@@ -106,10 +106,10 @@ test('without requests to answer it drains for as long as it was said to', async
 test('a connection that is closed ends its request, and who waits behind it goes first', async () => {
   const { clock, replica, told, ask } = await start()
   await clock.advance(1000)
-  const close = ask('a', 900)
+  const connection = ask('a', 900)
   ask('b', 900)
   await clock.advance(500)
-  close()
+  connection.close()
   await clock.advance(20_000)
   expect(told).toEqual(['a begins 1100', 'b begins 1600', 'b ends 10590'])
   expect(replica.isListening).toBe(true)

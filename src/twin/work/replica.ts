@@ -27,6 +27,13 @@ export interface Call {
   broken(): void
 }
 
+/** A connection that a request was sent on. */
+export interface Connection {
+  /** Its request is in the engine. */
+  readonly isOpen: boolean
+  close(): void
+}
+
 /** One replica of a service: it loads, serves, and drains. */
 export class Replica implements Program {
   readonly #pod: SimulatedPod
@@ -61,25 +68,26 @@ export class Replica implements Program {
     return this.#state === 'serving' && this.#engine !== undefined
   }
 
-  /** Sends a request to one that listens and that it can hold. Returns what closes the connection. */
-  connect(call: Call): Cancel {
+  /** Sends a request to one that listens and that it can hold. */
+  connect(call: Call): Connection {
     const engine = this.#engine
     assert(engine !== undefined && this.#state === 'serving', `${this.#pod.place.name} refuses connections`)
     this.#look()
     const sequence = engine.submit(call.input, call.output, this.#engineNow())
     this.#calls.set(sequence, call)
     this.#plan()
-    return () => this.#close(sequence)
+    const calls = this.#calls
+    return {
+      get isOpen() {
+        return calls.has(sequence)
+      },
+      close: () => this.#close(sequence),
+    }
   }
 
   /** Whether it could ever answer such a request. */
   holds(input: number, output: number): boolean {
     return this.#engine?.holds(input, output) ?? false
-  }
-
-  has(call: Call): boolean {
-    for (const one of this.#calls.values()) if (one === call) return true
-    return false
   }
 
   /** Its node became slower or faster. */
