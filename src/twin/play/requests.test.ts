@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { pageOf } from '../report/page.ts'
 import { reportOf } from '../report/report.ts'
 import { seedReportOf } from '../report/seed-report.ts'
 import { serviceSums } from '../report/services.ts'
@@ -57,6 +58,9 @@ test('a report with requests is a function of scenario and seed, and its tables 
   const report = reported(burst)
   expect(JSON.stringify(reported(await recordingOf(bursty, 3)))).toBe(JSON.stringify(report))
   expect(JSON.stringify(reported(await recordingOf(bursty, 4)))).not.toBe(JSON.stringify(report))
+  const page = pageOf(report)
+  expect(page).toContain('Time to the first token')
+  expect(page).not.toMatch(/NaN|undefined|Infinity/)
   const tables = tablesOf(report)
   expect(tables.find(({ title }) => title === 'Services')?.rows[0]?.[0]).toBe('chat')
   expect(tables.find(({ title }) => title === 'Latency of services')?.rows.map((row) => row.slice(0, 2))).toEqual([

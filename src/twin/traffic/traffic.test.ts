@@ -108,6 +108,15 @@ test('a gateway that stands still answers when it goes on, and its clients have 
   expect(sums.ttftMs.max).toBeGreaterThan(19_000)
 })
 
+test('requests that a gateway has lost sight of are found', async () => {
+  const { twin, clients, sums } = await start()
+  await twin.run(60_000)
+  const underWay = sums.requests - sums.ended
+  expect([underWay > 0, clients.forgotten]).toEqual([true, 0])
+  for (const service of twin.gateway?.core.routes.services ?? []) service.inFlight.clear()
+  expect(clients.forgotten).toBe(underWay)
+})
+
 test('the report of the service counts its requests', async () => {
   const { twin, sums } = await start()
   await twin.run(60_000)
