@@ -15,17 +15,13 @@ export interface Claim {
   queue?: string | undefined
   /** How others see it; left out where nobody looks. */
   occupant?: Occupant | undefined
-  /** The sum of the devices `summed`, once somebody has asked: of ten thousand claims the devices are nowhere near. */
-  milli?: number
-  summed?: Claim['devices']
 }
 
 /** Milli-accelerators that it holds. */
-export function heldMilli(claim: Claim): number {
-  if (claim.milli !== undefined && claim.summed === claim.devices) return claim.milli
-  claim.summed = claim.devices
-  claim.milli = claim.devices.reduce((sum, { milli }) => sum + milli, 0)
-  return claim.milli
+export function heldMilli({ devices }: Pick<Claim, 'devices'>): number {
+  let milli = 0
+  for (const device of devices) milli += device.milli
+  return milli
 }
 
 export interface DeviceState {
