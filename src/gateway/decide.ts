@@ -190,7 +190,7 @@ function refusal(status: 429 | 503, code: string, message: string, retryAfterSec
   return { kind: 'refuse', status, code, message, retryAfterSeconds }
 }
 
-/** How an attempt to send a request to a replica failed. */
+/** How a try at sending a request to a replica failed. */
 export interface Failure {
   /** The request was handed to an open connection. */
   sent: boolean

@@ -3,7 +3,6 @@ import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import { serverError, timedOut, unavailable, type WireError } from '../wire/errors.ts'
 import type { Usage } from '../wire/responses.ts'
-import { Attempt, type Hears } from './attempt.ts'
 import type { Exchange, Flight, Replica, Service } from './contract.ts'
 import {
   abandoned,
@@ -19,6 +18,7 @@ import {
   probing,
   refused,
 } from './decide.ts'
+import { type Hears, Sending } from './sending.ts'
 
 export interface DispatchHandles {
   clock: Clock
@@ -176,10 +176,10 @@ export class Dispatch {
     service.inFlight.add(flight)
     this.#handles.changed(service, false)
     flight.replica = replica
-    const attempt = new Attempt(flight, replica, this.#hears)
-    const cancel = exchange.send(replica, attempt)
+    const sending = new Sending(flight, replica, this.#hears)
+    const cancel = exchange.send(replica, sending)
     // It may be over already, and on its way to another replica.
-    if (!attempt.isOver) flight.cancel = cancel
+    if (!sending.isOver) flight.cancel = cancel
   }
 
   /** Gives back the replica's place that it takes. */

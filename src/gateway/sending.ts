@@ -10,7 +10,7 @@ export interface Hears {
 }
 
 /** One try to have a request answered. */
-export class Attempt implements SendEvents {
+export class Sending implements SendEvents {
   isOver = false
   readonly #flight: Flight
   readonly #replica: Replica
