@@ -115,6 +115,14 @@ test('a job that is active for too long fails', async () => {
   await world.until(() => world.agent.running().length === 0, 'its pods have ended')
 })
 
+test('a deadline ends a job that is suspended, too', async () => {
+  await world.job('d', { activeDeadlineSeconds: 60 })
+  await phase('d', 'Running')
+  await world.store.patch('TrainingJob', { name: 'd', namespace: 'default' }, { spec: { suspend: true } })
+  await phase('d', 'Suspended')
+  await phase('d', 'Failed')
+})
+
 test('a dataset that does not exist is said, and waited for', async () => {
   await world.job('x', { dataset: 'text' })
   await world.settle()

@@ -23,7 +23,7 @@ function ends(...reports: (Partial<ReportStatus> | undefined)[]) {
   const see = (rank: number, report?: Partial<ReportStatus>, isTaken = false) =>
     all.see({ seat: seat(rank), pod: undefined, report: report && { checkpoints: [], ...report }, isTaken }, 10_000)
   for (const [rank, report] of reports.entries()) see(rank, report)
-  return { all, see, blamed: () => [all.cause()?.kind, all.cause()?.rank] }
+  return { all, see, blamed: (nowMs = 10_000) => [all.cause(nowMs)?.kind, all.cause(nowMs)?.rank] }
 }
 
 const nothing = [undefined, undefined]
@@ -60,4 +60,14 @@ test('where nobody told one the gang stands still once each member that has not 
   expect(blamed()).toEqual(nothing)
   see(3, exit(5000, 0))
   expect(blamed()).toEqual(['stalled', 2])
+})
+
+test('who never told a step has his time again once all who told one have ended well', () => {
+  const silent = { hungSinceMs: 1000, at: new Date(7000).toISOString() }
+  const { all, see, blamed } = ends({ ...told, ...exit(5000, 0) }, silent)
+  expect(all.stallsAtMs).toBe(11_000)
+  expect(blamed(10_999)).toEqual(nothing)
+  expect(blamed(11_000)).toEqual(['stalled', 1])
+  see(1, told)
+  expect([all.stallsAtMs, ...blamed(20_000)]).toEqual([undefined, ...nothing])
 })

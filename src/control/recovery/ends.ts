@@ -18,7 +18,8 @@ export interface Look {
  *
  * Who is silent may just not tell its steps, as mostly rank 0 alone does. So whoever told a step in this attempt hangs
  * when no more come; of the others nothing can be said while somebody told one, for ranks step together. Where nobody
- * did, the gang stands still as a whole once each of its members has had its time for the first steps.
+ * did, the gang stands still as a whole once each of its members has had its time for the first steps. When all who told
+ * steps have ended well, the others have as long again.
  */
 export class Ends {
   readonly #size: number
@@ -27,7 +28,8 @@ export class Ends {
   readonly #mute = new Map<string, End>()
   readonly #told = new Set<string>()
   readonly #hung = new Set<string>()
-  readonly #over = new Set<string>()
+  /** Who has ended, and when. */
+  readonly #over = new Map<string, number>()
   readonly #leaving = new Set<string>()
   #first: End | undefined
 
@@ -44,7 +46,8 @@ export class Ends {
     const name = seat.pod
     this.#forget(name)
     if (report?.step !== undefined) this.#told.add(name)
-    if (report?.ended !== undefined || (pod !== undefined && hasEnded(pod))) this.#over.add(name)
+    if (report?.ended !== undefined || (pod !== undefined && hasEnded(pod)))
+      this.#over.set(name, report?.ended?.atMs ?? nowMs)
     if (pod !== undefined && isLeaving(pod)) this.#leaving.add(name)
     const end = isTaken ? takenEnd(seat, nowMs) : endOf(seat, pod, report, nowMs)
     if (end === undefined) return
@@ -57,11 +60,20 @@ export class Ends {
     if (this.#first === undefined || comesFirst(end, this.#first)) this.#first = end
   }
 
+  /** When those who never told a step stand still, all others having ended; undefined: never, as things are. */
+  get stallsAtMs(): number | undefined {
+    const isAlone = this.#mute.size > 0 && this.#mute.size + this.#over.size >= this.#size
+    if (!isAlone || [...this.#told].some((name) => !this.#over.has(name))) return undefined
+    const lastMs = [...this.#told].reduce((last, name) => Math.max(last, this.#over.get(name) ?? last), 0)
+    const patience = [...this.#mute.values()].map(({ silentMs = 0 }) => silentMs)
+    return lastMs === 0 ? 0 : lastMs + Math.max(...patience)
+  }
+
   /** The end that the others followed from. */
-  cause(): End | undefined {
+  cause(nowMs: number): End | undefined {
     if (this.#first?.kind === 'hung') return this.#hung.size === this.#told.size ? stalled(this.#first) : this.#first
     if (this.#first !== undefined) return this.#first
-    if (this.#told.size > 0 || this.#mute.size + this.#over.size < this.#size) return undefined
+    if ((this.stallsAtMs ?? Number.POSITIVE_INFINITY) > nowMs) return undefined
     const first = causeOf(this.#mute.values())
     return first === undefined ? undefined : stalled(first)
   }

@@ -66,10 +66,10 @@ export function createRecovery(context: Context): Reconciler {
     const ends = members.ends(gang)
     // Training takes the whole gang along; its write to the gang, or an end, brings us back.
     if (ends.areLeaving) return settled()
-    const cause = ends.cause()
+    const cause = ends.cause(clock.now())
     if (cause === undefined) {
       memory.firstSeenMs = undefined
-      return settled()
+      return ends.stallsAtMs === undefined ? settled() : again(ends.stallsAtMs - clock.now())
     }
     // Training strikes it first; that write to the gang brings us back.
     if (cause.damaged !== undefined && isCommitted(gang, cause.damaged)) return settled()

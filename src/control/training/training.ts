@@ -94,16 +94,16 @@ export function createTraining(context: Context): Reconciler {
     if ((await commitCheckpoint(context, seen)) === 'committed') return settled()
     const ending = endingOf(seen)
     if (ending.kind !== 'not yet') return finish(seen, ending)
+    const ends = ending.untilMs === undefined ? settled() : again(ending.untilMs - seen.nowMs)
     const moved = await suspendOrResume(context, seen)
-    if (moved !== undefined) return sooner(moved, await show(seen, ending, undefined))
-    if (seen.gang.spec.suspend) return show(seen, ending, undefined)
+    if (moved !== undefined) return [moved, await show(seen, ending, undefined)].reduce(sooner, ends)
+    if (seen.gang.spec.suspend) return sooner(await show(seen, ending, undefined), ends)
     if ((await followSpec(context, seen)) === 'changed') return settled()
     if ((await noteExpectedEnd(context, seen)) === 'noted') return settled()
     const made = await makePods(context, seen.job, seen.gang, seen.pods)
     const problem = typeof made === 'object' ? made.problem : undefined
     const asked = await askForCheckpoint(context, seen, checkpointAskedAtMs)
     const shown = await show(seen, ending, problem)
-    const ends = ending.untilMs === undefined ? settled() : again(ending.untilMs - seen.nowMs)
     return [asked, shown, ends].reduce(sooner, untilNextStep(context, seen))
   }
 

@@ -10,8 +10,8 @@ type Status = NonNullable<LedgerPage['status']>
  */
 export class Accounts implements Invariant {
   readonly name = 'accounts'
-  /** By node and accelerator, its first page: it begins when the node came. */
-  readonly #first = new Map<string, string>()
+  /** By node and accelerator, its first page, which may be written late: it begins when the node came. */
+  readonly #first = new Map<string, { name: string; fromMs: number }>()
   readonly #pages = new Map<string, Status>()
 
   check({ kind, type, object }: Entry): string | undefined {
@@ -20,7 +20,8 @@ export class Accounts implements Invariant {
     if (status === undefined) return undefined
     const { name } = metadata
     const bank = `${spec.node} ${spec.accelerator}`
-    const first = this.#first.get(bank) ?? name
+    const known = this.#first.get(bank)
+    const first = known === undefined || spec.fromMs < known.fromMs ? { name, fromMs: spec.fromMs } : known
     this.#first.set(bank, first)
     const before = this.#pages.get(name)
     this.#pages.set(name, status)
@@ -28,7 +29,7 @@ export class Accounts implements Invariant {
     const provisional = status.provisional.reduce((sum, { slotMs }) => sum + slotMs, 0)
     if (entries + provisional !== status.capacitySlotMs)
       return `page ${name} accounts for ${entries + provisional} of ${status.capacitySlotMs} slot-milliseconds`
-    const fromMs = before?.throughMs ?? (first === name ? undefined : spec.fromMs)
+    const fromMs = before?.throughMs ?? (first.name === name ? undefined : spec.fromMs)
     if (fromMs === undefined || before?.slots === 0) return undefined
     const had = status.slots * (status.throughMs - fromMs)
     const accounted = status.capacitySlotMs - (before?.capacitySlotMs ?? 0)

@@ -3,6 +3,7 @@ import {
   evictionNow,
   hasEnded,
   holdNow,
+  isLeaving,
   isLive,
   type ReportStatus,
   resizeNow,
@@ -103,6 +104,7 @@ export class Prompt implements Invariant {
       const job = gang.metadata.labels?.[label.job] === undefined ? undefined : this.#jobs.get(key)
       yield* this.#dueOfGang(key, gang, pods)
       if (job !== undefined) yield* this.#dueOfJob(key, gang, job, pods, nowMs)
+      if (job !== undefined && !isCutOff) yield* this.#dueOfHung(gang, job, pods)
     }
   }
 
@@ -186,13 +188,18 @@ export class Prompt implements Invariant {
     const graceMs = job.spec.terminationGracePeriodSeconds * 1000
     if ((suspend || stopIsAsked(gang)) && !(nowMs - askedMs < graceMs) && goesOn.length > 0)
       yield `job ${key} is to stop, and its pods are not told to end`
-    const isStopped = suspend || stopIsAsked(gang) || evictionNow(gang) !== undefined || resizeNow(gang) !== undefined
-    if (isStopped || seatsNow(gang) === undefined) return
+    if (isStopped(gang)) return
     const failed = present.find((pod) => pod.status?.phase === 'Failed')
     if (failed !== undefined) yield `pod ${keyOf(failed)} has failed, and attempt ${attempt} goes on`
-    const hung = this.#hungOf(goesOn.filter((pod) => !hasEnded(pod)))
-    if (hung !== undefined) yield `pod ${keyOf(hung)} hangs, and attempt ${attempt} goes on`
     if (this.#isCheckpointDue(gang, job, present, nowMs)) yield `job ${key} is not asked for the checkpoint that is due`
+  }
+
+  *#dueOfHung(gang: Gang, job: TrainingJob, pods: readonly Pod[]): Generator<string> {
+    const { attempt } = gang.spec
+    if (isFinished(job) || recoveryOf(gang).failed !== undefined || isStopped(gang)) return
+    const runs = pods.filter((pod) => attemptOf(pod) === attempt && isLive(pod) && !isLeaving(pod))
+    const hung = this.#hungOf(runs)
+    if (hung !== undefined) yield `pod ${keyOf(hung)} hangs, and attempt ${attempt} goes on`
   }
 
   /** Who tells its steps and does none; where nobody tells any, one of them once all stand still. */
@@ -223,4 +230,10 @@ function devicesOf({ metadata }: Pod): string[] {
 
 function isOneSlot(accelerators: Gang['spec']['groups'][number]['accelerators']): boolean {
   return accelerators.every(({ model, count }) => model === 'cpu' && count === 1)
+}
+
+/** Or is about to be, or has no seats. */
+function isStopped(gang: Gang): boolean {
+  const isAsked = stopIsAsked(gang) || evictionNow(gang) !== undefined || resizeNow(gang) !== undefined
+  return gang.spec.suspend || isAsked || seatsNow(gang) === undefined
 }
