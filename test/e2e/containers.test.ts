@@ -21,7 +21,8 @@ describe.skipIf(problem !== undefined)(`jobs in containers${problem === undefine
   it('a gang of two meets at the address and port of its seats', async () => {
     await up()
     const script = [
-      'if [ $RANK = 0 ]; then echo from rank 0 of $WORLD_SIZE | nc -l -p $MASTER_PORT >got',
+      // Its end stays open for a moment: who sees it closed would leave, whether it has said its own or not.
+      'if [ $RANK = 0 ]; then (echo from rank 0 of $WORLD_SIZE; sleep 1) | nc -l -p $MASTER_PORT >got',
       'else until echo from rank 1 of $WORLD_SIZE | nc $MASTER_ADDR $MASTER_PORT >got 2>/dev/null; do sleep 0.1; done; fi',
       'echo heard $(cat got); test -s got',
     ]
