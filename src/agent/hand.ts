@@ -51,7 +51,7 @@ export function deedsOf(
     const noticeMs = noticeMsOf(drill.spec.fault)
     const lose = onNodes((node) => hand.loseNode(node))
     if (noticeMs === 0) return await lose(drill)
-    await onNodes((node) => warnNode(store, node, 'reclaim'))(drill)
+    await onNodes((node) => warnNode(store, node))(drill)
     warned.set(
       drill.metadata.uid ?? '',
       clock.after(noticeMs, () => void lose(drill)),

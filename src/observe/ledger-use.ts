@@ -3,6 +3,7 @@ import { conditionOf, isTrue } from '../model/conditions.ts'
 import type { Gang } from '../model/kinds/gang.ts'
 import type { Device, Node, Pod } from '../model/kinds/kubernetes.ts'
 import { annotation, label } from '../model/names.ts'
+import { closedBecause } from '../model/nodes.ts'
 import { countOf } from '../model/quantity.ts'
 import { seatsOn } from '../model/seats.ts'
 
@@ -160,10 +161,8 @@ function freeUse(slot: Slot, { node }: Scene): Use {
   const nobody = { queue: '', owner: '' }
   const ready = conditionOf(node.status?.conditions, 'Ready')
   if (!slot.healthy || (ready !== undefined && ready.status !== 'True')) return { bucket: 'unhealthy', ...nobody }
-  if (node.spec?.unschedulable === true) {
-    const suspect = node.metadata.annotations?.[annotation.cordonedBecause] !== undefined
-    return { bucket: suspect ? 'unhealthy' : 'reserved', ...nobody }
-  }
+  if (closedBecause(node) !== undefined) return { bucket: 'unhealthy', ...nobody }
+  if (node.spec?.unschedulable === true) return { bucket: 'reserved', ...nobody }
   return { bucket: 'idle', ...nobody }
 }
 

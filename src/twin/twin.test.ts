@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import type { NodeDescription } from '../agent/contract.ts'
 import { trainingJob } from '../model/kinds/training-job.ts'
 import { millwrightVersion } from '../model/metadata.ts'
+import { nodeOf } from './twin.fixture.ts'
 import { Twin, type TwinOptions } from './twin.ts'
 import type { Performance } from './work/workload.ts'
 
@@ -20,22 +20,6 @@ const performance: Performance = {
     peerLostMs: 2000,
   },
   replica: { loadMs: 10_000, drainMs: 1000 },
-}
-
-function nodeOf(name: string): NodeDescription {
-  return {
-    name,
-    pool: 'local',
-    labels: {},
-    cpuMilli: 64_000,
-    memoryBytes: 1e12,
-    slots: 4,
-    podsMax: 100,
-    gpus: [],
-    ports: { from: 20_000, to: 20_999 },
-    address: '10.0.0.1',
-    info: {},
-  }
 }
 
 async function twinWith(options: Partial<TwinOptions> = {}): Promise<{ twin: Twin; errors: string[] }> {

@@ -3,38 +3,40 @@ import type { Client } from '../../api/client.ts'
 import { conditionOf } from '../../model/conditions.ts'
 import type { Node, Pod } from '../../model/kinds/kubernetes.ts'
 import { annotation, leavingTaint, outOfService } from '../../model/names.ts'
+import { drained, gone, leavingBy, withoutTaints, withTaint } from '../../model/nodes.ts'
 import { connect } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
 import type { Global } from '../global.ts'
 import { shortList } from '../output.ts'
 
 /** A node takes no new work; with `gone`, what ran there is given up as well. */
-export async function cordon(name: string, { gone = false }: { gone?: boolean }, global: Global): Promise<void> {
+export async function cordon(
+  name: string,
+  { gone: isGone = false }: { gone?: boolean },
+  global: Global,
+): Promise<void> {
   const { client } = await connect(global)
   const node = await found(client, name)
-  const { metadata, spec, status } = node
+  const { metadata, status } = node
   const ref = { name: metadata.name }
   const isHeard = conditionOf(status?.conditions, 'Ready')?.status !== 'Unknown'
-  if (gone && isHeard)
+  if (isGone && isHeard)
     throw new Exit(
       exit.failed,
       `node ${ref.name} is heard of, so what runs there can be told to stop; only a silent node is given up. Without --gone it takes no new work.`,
     )
-  const others = spec?.taints?.filter(({ key }) => key !== outOfService) ?? []
-  const taints = [...others, { key: outOfService, value: 'nodeshutdown', effect: 'NoExecute' }]
-  await client.patch('Node', ref, { spec: { unschedulable: true, ...(gone ? { taints } : {}) } })
-  const runs = gone ? 'what ran there is given up' : 'what runs there goes on'
+  const spec = { unschedulable: true, ...(isGone ? { taints: withTaint(node, gone) } : {}) }
+  await client.patch('Node', ref, { spec })
+  const runs = isGone ? 'what ran there is given up' : 'what runs there goes on'
   console.log(`node ${ref.name} takes no new work, ${runs}; \`millwright uncordon ${ref.name}\` opens it again`)
 }
 
 /** What runs there leaves in order: jobs with a checkpoint, replicas once others serve in their place. */
 export async function drain(name: string, { wait }: { wait: boolean }, global: Global): Promise<void> {
   const { client } = await connect(global)
-  const { metadata, spec } = await found(client, name)
-  const ref = { name: metadata.name }
-  const others = spec?.taints?.filter(({ key }) => key !== leavingTaint) ?? []
-  const taints = [...others, { key: leavingTaint, value: 'drain', effect: 'NoSchedule' }]
-  await client.patch('Node', ref, { spec: { unschedulable: true, taints } })
+  const node = await found(client, name)
+  const ref = { name: node.metadata.name }
+  await client.patch('Node', ref, { spec: { unschedulable: true, taints: withTaint(node, leavingBy(drained)) } })
   console.log(
     `node ${ref.name} takes no new work, and what runs there leaves; \`millwright uncordon ${ref.name}\` ends that`,
   )
@@ -65,14 +67,15 @@ function isOver(status: Pod['status']): boolean {
 /** It takes work again, whoever closed it. */
 export async function uncordon(name: string, global: Global): Promise<void> {
   const { client } = await connect(global)
-  const { metadata, spec } = await found(client, name)
-  const taints = spec?.taints?.filter(({ key }) => key !== outOfService && key !== leavingTaint)
+  const node = await found(client, name)
+  const { metadata } = node
+  const taints = withoutTaints(node, outOfService, leavingTaint)
   await client.patch(
     'Node',
     { name: metadata.name },
     {
       metadata: { annotations: { [annotation.cordonedBecause]: null } },
-      spec: { unschedulable: null, ...(taints === undefined ? {} : { taints }) },
+      spec: { unschedulable: null, taints: taints.length === 0 ? null : taints },
     },
   )
   console.log(`node ${metadata.name} takes work again`)

@@ -5,7 +5,7 @@ import { conditionOf } from '../../model/conditions.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { Node } from '../../model/kinds/kubernetes.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
-import { annotation } from '../../model/names.ts'
+import { closedBecause } from '../../model/nodes.ts'
 import { oneOf } from '../arguments.ts'
 import { connect, sayPresence } from '../connect.ts'
 import type { Global } from '../global.ts'
@@ -163,11 +163,15 @@ export async function queue(global: Global): Promise<void> {
 const troublesMax = 3
 
 /** Why a node takes no work. */
-export function troubleOf({ metadata: { name, annotations }, spec, status }: Node): string[] {
+export function troubleOf(node: Node): string[] {
+  const {
+    metadata: { name },
+    status,
+  } = node
   const ready = conditionOf(status?.conditions, 'Ready')
   if (ready !== undefined && ready.status !== 'True')
     return [`node/${name}: ${ready.message ?? ready.reason ?? 'is not ready'}`]
-  const because = annotations?.[annotation.cordonedBecause]
-  if (spec?.unschedulable !== true || because === undefined) return []
+  const because = closedBecause(node)
+  if (because === undefined) return []
   return [`node/${name} was closed by recovery: ${because} (millwright uncordon ${name})`]
 }

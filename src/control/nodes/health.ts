@@ -1,9 +1,10 @@
 import { conditionOf, setCondition } from '../../model/conditions.ts'
 import type { Node, Pod } from '../../model/kinds/kubernetes.ts'
+import { isSaidToBeGone } from '../../model/nodes.ts'
 import { refOf } from '../../model/refs.ts'
 import { isLive } from '../gangs.ts'
 import { again, type Context, type Outcome, type Reconciler, settled } from '../reconciler.ts'
-import { isSaidToBeGone, lateMs, lostMs, silentReasons } from './signs.ts'
+import { lateMs, lostMs, silentReasons } from './signs.ts'
 
 /** So often a node whose pods are not given up, since most of the fleet is silent, is looked at again. */
 const cutOffLookMs = 5_000

@@ -1,10 +1,12 @@
 import type { Gang, Seat } from '../../model/kinds/gang.ts'
 import type { Node } from '../../model/kinds/kubernetes.ts'
-import { label, leavingTaint } from '../../model/names.ts'
+import { leavingTaint } from '../../model/names.ts'
+import { drained, leavingReasonOf, poolOf, taintOf } from '../../model/nodes.ts'
+import { compare } from '../../scheduler/compare.ts'
 import { tolerates } from '../../scheduler/fleet/rooms.ts'
 import { seatsNow } from '../gangs.ts'
-import { outMaxOf } from '../recovery/budget.ts'
 import type { Views } from '../views.ts'
+import { inPoolOf, outMaxOf } from './budget.ts'
 
 /**
  * Nodes that work is to leave while it still can: their taint says so. Work on them writes a checkpoint first, and replicas
@@ -17,21 +19,18 @@ export interface Leaving {
   saidTo(gang: Gang): string | undefined
 }
 
-/** What a person says who empties a node; whatever else stands there is a signal, and signals can be wrong. */
-export const drained = 'drain'
-
 export function createLeaving(views: Views): Leaving {
   const nodes = views.of('Node')
   const tainted = new Map<string, Node>()
   nodes.onChange(({ type, object }) => {
     const { name } = object.metadata
-    if (type === 'DELETED' || saidOf(object) === undefined) tainted.delete(name)
+    if (type === 'DELETED' || leavingReasonOf(object) === undefined) tainted.delete(name)
     else tainted.set(name, object)
   })
 
   /** Whoever tolerates the taint stays: it would only sit there again. */
   function mustLeave({ spec }: Gang, { node, group }: Seat): boolean {
-    const taint = taintOf(tainted.get(node))
+    const taint = taintOf(tainted.get(node), leavingTaint)
     const tolerations = spec.groups.find(({ name }) => name === group)?.tolerations ?? []
     return taint !== undefined && !tolerations.some((one) => tolerates(one, taint))
   }
@@ -47,32 +46,21 @@ export function createLeaving(views: Views): Leaving {
     whyOf(gang) {
       const node = nodeToLeave(gang)
       if (node === undefined) return undefined
-      return `work leaves node ${node.metadata.name} (${leavingTaint}=${saidOf(node) ?? ''}); no restart is counted`
+      return `work leaves node ${node.metadata.name} (${leavingTaint}=${leavingReasonOf(node) ?? ''}); no restart is counted`
     },
-    saidTo: (gang) => saidOf(nodeToLeave(gang)),
+    saidTo: (gang) => leavingReasonOf(nodeToLeave(gang)),
   }
-}
-
-/** What its taint says, if work is to leave it. */
-export function saidOf(node: Node | undefined): string | undefined {
-  const taint = taintOf(node)
-  return taint === undefined ? undefined : (taint.value ?? '')
-}
-
-function taintOf(node: Node | undefined) {
-  return node?.spec?.taints?.find(({ key }) => key === leavingTaint)
 }
 
 /** Those that a person drains, and of the others of each pool no more than recovery may take out of service. */
 export function leaversAmong(tainted: readonly Node[], all: readonly Node[]): ReadonlySet<string> {
   const leave = new Set<string>()
   const perPool = new Map<string | undefined, number>()
-  for (const node of tainted.toSorted((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))) {
-    const pool = node.metadata.labels?.[label.pool]
-    const size = all.filter((one) => one.metadata.labels?.[label.pool] === pool).length
+  for (const node of tainted.toSorted((a, b) => compare(a.metadata.name, b.metadata.name))) {
+    const pool = poolOf(node)
     const others = perPool.get(pool) ?? 0
-    if (saidOf(node) === drained) leave.add(node.metadata.name)
-    else if (others < outMaxOf(size)) {
+    if (leavingReasonOf(node) === drained) leave.add(node.metadata.name)
+    else if (others < outMaxOf(inPoolOf(node, all).length)) {
       leave.add(node.metadata.name)
       perPool.set(pool, others + 1)
     }

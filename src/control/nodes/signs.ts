@@ -2,7 +2,7 @@ import type { Cancel } from '../../base/clock.ts'
 import type { Listening, Liveness } from '../../base/liveness.ts'
 import { conditionOf } from '../../model/conditions.ts'
 import type { Node } from '../../model/kinds/kubernetes.ts'
-import { outOfService } from '../../model/names.ts'
+import { isSaidToBeGone } from '../../model/nodes.ts'
 import { nodeSign } from '../../model/signs.ts'
 import type { Views } from '../views.ts'
 
@@ -112,11 +112,6 @@ export function createNodeSigns({ views, liveness }: { views: Views; liveness: L
       for (const name of [...nodes.keys()]) forget(name)
     },
   }
-}
-
-/** By a person: nothing else can tell a node that is gone from one that is not reached. */
-export function isSaidToBeGone({ spec }: Node): boolean {
-  return spec?.taints?.some(({ key }) => key === outOfService) ?? false
 }
 
 /** What stands there in place of a sign when we wrote that there is none. */

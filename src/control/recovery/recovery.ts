@@ -11,10 +11,10 @@ import {
   seatsNow,
   stopIsAsked,
 } from '../gangs.ts'
+import { isReady } from '../nodes/budget.ts'
 import { again, type Context, type Outcome, type Reconciler, settled } from '../reconciler.ts'
 import { isFinished } from '../training/job.ts'
 import { createBlame } from './blame.ts'
-import { isReady } from './budget.ts'
 import { type End, mayBeAnEcho, standsStill } from './cause.ts'
 import { type Decision, decideRestart } from './decide.ts'
 import { createMembers } from './members.ts'

@@ -2,11 +2,11 @@ import { type Demand as PastDemand, wantedReplicas } from '../../autoscaler/repl
 import { conditionOf } from '../../model/conditions.ts'
 import type { InferenceService } from '../../model/kinds/inference-service.ts'
 import { label } from '../../model/names.ts'
+import { leavingReasonOf } from '../../model/nodes.ts'
 import { keyOf, refOfKey } from '../../model/refs.ts'
 import { equalJson } from '../../store/json.ts'
 import { evictionNow, seatsNow } from '../gangs.ts'
 import { leavingQueue, type Missing, missingSecret } from '../missing.ts'
-import { saidOf } from '../nodes/leaving.ts'
 import { again, type Context, type Outcome, type Reconciler, settled, sooner } from '../reconciler.ts'
 import { drains, whenQueueChanges } from '../stop-policy.ts'
 import { look, type Replica, type Seen } from './look.ts'
@@ -193,7 +193,8 @@ export function createServing(context: Context): Reconciler {
       },
       {
         kind: 'Node',
-        keys: (node) => (saidOf(node) === undefined ? [] : views.podsOnNode(node.metadata.name).flatMap(ofService)),
+        keys: (node) =>
+          leavingReasonOf(node) === undefined ? [] : views.podsOnNode(node.metadata.name).flatMap(ofService),
       },
       whenQueueChanges((queue) => [
         ...gangs.list().flatMap((gang) => (gang.spec.queue === queue ? ofService(gang) : [])),

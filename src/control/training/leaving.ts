@@ -1,4 +1,4 @@
-import { drained } from '../nodes/leaving.ts'
+import { drained } from '../../model/nodes.ts'
 import type { Context } from '../reconciler.ts'
 import { progressNow, stepAhead } from './checkpoints.ts'
 import { patchGang } from './gang.ts'

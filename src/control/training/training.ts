@@ -1,12 +1,12 @@
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { label } from '../../model/names.ts'
+import { leavingReasonOf } from '../../model/nodes.ts'
 import { groupsOf } from '../../model/pods.ts'
 import { keyOf, refOfKey } from '../../model/refs.ts'
 import { equalJson } from '../../store/json.ts'
 import { memberCount } from '../gangs.ts'
 import { namesSecret } from '../missing.ts'
-import { saidOf } from '../nodes/leaving.ts'
 import { again, type Context, type Outcome, type Reconciler, settled, sooner } from '../reconciler.ts'
 import { whenQueueChanges } from '../stop-policy.ts'
 import { askForCheckpoint, commitCheckpoint } from './checkpoints.ts'
@@ -156,7 +156,7 @@ export function createTraining(context: Context): Reconciler {
       { kind: 'Report', keys: (report) => ofJob(report) },
       { kind: 'Dataset', keys: (dataset) => waitingFor(dataset.metadata) },
       { kind: 'Secret', keys: ({ metadata }) => thatName(metadata) },
-      { kind: 'Node', keys: (node) => (saidOf(node) === undefined ? [] : jobsOn(node.metadata.name)) },
+      { kind: 'Node', keys: (node) => (leavingReasonOf(node) === undefined ? [] : jobsOn(node.metadata.name)) },
       whenQueueChanges((queue) => unfinished().flatMap((job) => (job.spec.queue === queue ? [keyOf(job)] : []))),
     ],
     workers: 32,

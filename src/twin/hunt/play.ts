@@ -316,7 +316,7 @@ class Play {
   }
 
   #warnNode(node: string, forMs: number): void {
-    void warnNode(this.#twin.store, node, 'reclaim')
+    void warnNode(this.#twin.store, node)
     this.#later(forMs, () => unwarnNode(this.#twin.store, node))
   }
 

@@ -1,7 +1,6 @@
-import { isSaidToBeGone } from '../../control/nodes/signs.ts'
 import { conditionOf } from '../../model/conditions.ts'
 import type { Node, Pod } from '../../model/kinds/kubernetes.ts'
-import { annotation, label } from '../../model/names.ts'
+import { closedBecause, isSaidToBeGone, poolOf } from '../../model/nodes.ts'
 import type { Entry } from '../../store/history.ts'
 import type { Invariant } from './contract.ts'
 
@@ -31,7 +30,7 @@ export class Budget implements Invariant {
     else this.#nodes.set(name, node)
     if (isGone || conditionOf(node.status?.conditions, 'Ready')?.status !== 'Unknown') this.#silentSinceMs.delete(name)
     else if (!this.#silentSinceMs.has(name)) this.#silentSinceMs.set(name, nowMs)
-    if (isGone || !isClosed(node) || (before !== undefined && isClosed(before))) return undefined
+    if (isGone || !isClosed(node) || isClosed(before)) return undefined
     const pool = [...this.#nodes.values()].filter((one) => poolOf(one) === poolOf(node))
     const closed = pool.filter(isClosed).length
     return closed > Math.max(1, Math.floor(pool.length / 5))
@@ -53,11 +52,7 @@ export class Budget implements Invariant {
   }
 }
 
-function poolOf({ metadata }: Node): string | undefined {
-  return metadata.labels?.[label.pool]
-}
-
 /** By recovery. */
-function isClosed({ metadata, spec }: Node): boolean {
-  return spec?.unschedulable === true && metadata.annotations?.[annotation.cordonedBecause] !== undefined
+function isClosed(node: Node | undefined): boolean {
+  return node !== undefined && closedBecause(node) !== undefined
 }

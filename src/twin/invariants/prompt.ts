@@ -10,7 +10,6 @@ import {
   seatsNow,
   stopIsAsked,
 } from '../../control/gangs.ts'
-import { isSaidToBeGone } from '../../control/nodes/signs.ts'
 import { recoveryOf } from '../../control/recovery/record.ts'
 import { isFinished, stopAskedAt } from '../../control/training/job.ts'
 import { conditionOf } from '../../model/conditions.ts'
@@ -20,6 +19,7 @@ import type { Lease, Node, Pod } from '../../model/kinds/kubernetes.ts'
 import type { Report } from '../../model/kinds/report.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { annotation, cpuSlot, label } from '../../model/names.ts'
+import { isSaidToBeGone } from '../../model/nodes.ts'
 import type { Entry } from '../../store/history.ts'
 import type { Invariant } from './contract.ts'
 import { Lasting } from './lasting.ts'

@@ -44,7 +44,7 @@ export class Injector {
   /** Its provider says that it takes them back, and does; what has left by then is not struck. */
   #reclaim(nodes: readonly string[], cause: Fault['cause']): void {
     const warned = nodes.filter((node) => this.#hand.isThere(node))
-    for (const node of warned) void warnNode(this.#twin.store, node, 'reclaim')
+    for (const node of warned) void warnNode(this.#twin.store, node)
     this.#twin.clock.after(cause.noticeMs, () => {
       const there = warned.filter((node) => this.#hand.isThere(node))
       const pods = there.flatMap((node) => this.#runningOn(node)).map(keyOf)

@@ -1,24 +1,10 @@
 import { expect, test } from 'vitest'
-import type { NodeDescription } from '../../agent/contract.ts'
 import { inferenceService } from '../../model/kinds/inference-service.ts'
 import { millwrightVersion } from '../../model/metadata.ts'
+import { nodeOf } from '../twin.fixture.ts'
 import { Twin } from '../twin.ts'
 import { engineModel } from '../work/engine-model.ts'
 import { Clients } from './traffic.ts'
-
-const node: NodeDescription = {
-  name: 'n',
-  pool: 'local',
-  labels: {},
-  cpuMilli: 64_000,
-  memoryBytes: 1e12,
-  slots: 4,
-  podsMax: 100,
-  gpus: [],
-  ports: { from: 20_000, to: 20_999 },
-  address: '10.0.0.1',
-  info: {},
-}
 
 const training = {
   steps: 1,
@@ -44,7 +30,7 @@ async function start() {
   })
   await twin.begin()
   twin.startControl()
-  twin.addNode(node)
+  twin.addNode(nodeOf('n'))
   twin.startGateway()
   const clients = new Clients({
     clock: twin.clock,

@@ -1,6 +1,6 @@
 import { conditionOf } from '../../model/conditions.ts'
 import type { Node } from '../../model/kinds/kubernetes.ts'
-import { annotation, label } from '../../model/names.ts'
+import { closedBecause, poolOf } from '../../model/nodes.ts'
 
 /**
  * Of a pool's nodes no more than this share, but one in any case, may be out of service before recovery stops closing more
@@ -10,15 +10,21 @@ const outShareMax = 0.2
 
 /** Why recovery may not close the node; undefined: it may. `closing`: those that are being closed. */
 export function whyNotClosed(node: Node, all: readonly Node[], closing: ReadonlySet<string>): string | undefined {
-  const poolOf = ({ metadata }: Node) => metadata.labels?.[label.pool]
-  const pool = all.filter((one) => poolOf(one) === poolOf(node))
+  const pool = inPoolOf(node, all)
   const others = pool.filter((one) => one.metadata.name !== node.metadata.name)
   if (!all.some((one) => one.metadata.name !== node.metadata.name && takesWork(one))) return 'no other node takes work'
-  const out = others.filter((one) => !isReady(one) || isClosed(one) || closing.has(one.metadata.name)).length
+  const out = others.filter(
+    (one) => !isReady(one) || closedBecause(one) !== undefined || closing.has(one.metadata.name),
+  ).length
   const outMax = outMaxOf(pool.length)
   return out < outMax
     ? undefined
     : `${out} of the ${pool.length} nodes of pool ${poolOf(node) ?? '(none)'} are out of service already, and no more than ${outMax} may be`
+}
+
+/** The nodes of its pool, itself among them. */
+export function inPoolOf(node: Node, all: readonly Node[]): Node[] {
+  return all.filter((one) => poolOf(one) === poolOf(node))
 }
 
 /** Of so many nodes. */
@@ -33,9 +39,4 @@ export function isReady(node: Node | undefined): boolean {
 
 function takesWork(node: Node): boolean {
   return node.spec?.unschedulable !== true && isReady(node)
-}
-
-/** By recovery. */
-function isClosed({ metadata, spec }: Node): boolean {
-  return spec?.unschedulable === true && metadata.annotations?.[annotation.cordonedBecause] !== undefined
 }
