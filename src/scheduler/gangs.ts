@@ -20,6 +20,8 @@ export interface GangState {
   moving: Kept | undefined
   /** The pods under which what it does not hold yet of that is kept for it. */
   movingPods: readonly string[]
+  /** The pods under which is kept what was held for it and it was not given, until what it was given is committed. */
+  heldPods: readonly string[]
   inFlight: { verdict: Verdict; outcome?: 'committed' | 'stale' } | undefined
   /** Since when it waits for pods of its own to end. */
   endingSinceMs: number | undefined
@@ -46,6 +48,7 @@ export function newState(key: string, object: Gang): GangState {
     firm: false,
     moving: undefined,
     movingPods: [],
+    heldPods: [],
     inFlight: undefined,
     endingSinceMs: undefined,
   }
@@ -61,6 +64,18 @@ export function keptBy(gang: Gang): Kept | undefined {
   if (hold !== undefined && hold.attempt === spec.attempt) return hold
   if (seats === undefined || (hasLeft(gang) && eviction?.shrinks !== true)) return undefined
   return resize?.attempt === seats.attempt ? larger(seats, resize.members) : seats
+}
+
+/** What was held for it and is none of the seats that it is given now; of a device that it is given nothing is left. */
+export function leftOfHold({ spec, status }: Gang, seats: Pick<Seats, 'members'>): Kept | undefined {
+  const { hold } = status ?? {}
+  if (hold === undefined || hold.attempt !== spec.attempt) return undefined
+  const given = new Set(seats.members.flatMap(({ node, devices }) => devices.map(({ id }) => `${node} ${id}`)))
+  const members = hold.members.flatMap((seat) => {
+    const devices = seat.devices.filter(({ id }) => !given.has(`${seat.node} ${id}`))
+    return devices.length === 0 ? [] : [{ ...seat, devices }]
+  })
+  return members.length === 0 ? undefined : { attempt: hold.attempt, members }
 }
 
 /** Its seats were asked back, and it wants others by now. */

@@ -9,7 +9,18 @@ import { claimsOf } from './fit/seats.ts'
 import { Fleet } from './fleet/fleet.ts'
 import { type Claim, heldMilli, type NodeState } from './fleet/nodes.ts'
 import { claimFromPod, hasEnded } from './fleet/read-pod.ts'
-import { type GangState, hasLeft, isEnough, type Kept, keptBy, larger, podsOf, standingOf, victimsOf } from './gangs.ts'
+import {
+  type GangState,
+  hasLeft,
+  isEnough,
+  type Kept,
+  keptBy,
+  larger,
+  leftOfHold,
+  podsOf,
+  standingOf,
+  victimsOf,
+} from './gangs.ts'
 import { Line } from './line/line.ts'
 import { Arrivals } from './preemption/arrivals.ts'
 import { Budgets } from './preemption/budgets.ts'
@@ -132,9 +143,24 @@ export class State {
     const kept = keptBy(object)
     if (kept !== undefined && kept.attempt < object.spec.attempt && hasLeft(object)) this.#shrinking.add(state.key)
     if (state.moving !== undefined && state.moving.attempt <= object.spec.attempt) this.setMoving(state, undefined)
+    this.#keepHeld(state, verdict?.kind === 'bind' ? leftOfHold(object, verdict.seats) : undefined)
     if (verdict?.kind === 'bind' || verdict?.kind === 'preempt') this.#setSeats(state, verdict.seats)
     else this.#setSeats(state, verdict?.kind === 'resize' && kept !== undefined ? larger(kept, verdict.added) : kept)
     this.nextSeats.follow(state)
+  }
+
+  /**
+   * Who sits elsewhere than was held for it leaves that to others once its seats are committed, and no sooner: were the
+   * write of another's seats there before its own, and its own never, it would have lost what others left for it.
+   */
+  #keepHeld(state: GangState, held: Kept | undefined): void {
+    for (const pod of state.heldPods) this.fleet.setClaim(pod, 'seat', undefined)
+    const claims = held === undefined ? [] : claimsOf(state.object, held, this.fleet.modelOf)
+    state.heldPods = claims.map(([pod, claim]) => {
+      const key = `${pod} as held`
+      this.fleet.setClaim(key, 'seat', { ...claim, cpuMilli: 0, memoryBytes: 0, ports: [], queue: undefined })
+      return key
+    })
   }
 
   /** It sits elsewhere next: that is kept for it, and nobody asks it to leave meanwhile. It stays charged for what it has. */
@@ -255,6 +281,7 @@ export class State {
   /** The gang is forgotten, and what it held is free. */
   removeGang(state: GangState): void {
     this.setMoving(state, undefined)
+    this.#keepHeld(state, undefined)
     this.#setSeats(state, undefined)
     this.countFirm(state, false)
     this.#seated.get(state.object.spec.queue)?.delete(state.key)

@@ -5,12 +5,16 @@ import { refOf } from '../../model/refs.ts'
 import { visibleDevices } from '../../scheduler/fleet/read-node.ts'
 import type { Store } from '../../store/contract.ts'
 
-/** Carries committed seats out: repeatable, and whoever finds a seated gang with unbound pods does it. */
+/**
+ * Carries committed seats out: repeatable, and whoever finds a seated gang with unbound pods does it. `assume` hears how
+ * each pod will be once bound, before that is asked for, and says how to take that back where it was refused.
+ */
 export async function bindMembers(
   store: Store,
   gang: Gang,
   pods: readonly Pod[],
   nodeOf: (name: string) => Node | undefined,
+  assume: (bound: Pod) => () => void,
 ): Promise<void> {
   const seats = gang.status?.seats
   if (seats === undefined || seats.attempt !== gang.spec.attempt || gang.spec.suspend) return
@@ -19,15 +23,26 @@ export async function bindMembers(
   for (const pod of pods) {
     const seat = seatOf.get(pod.metadata.name)
     if (seat === undefined || !isUnbound(pod)) continue
-    bindings.push(bindOne(store, pod, seat, bindingAnnotations(seats, seat, visibleOn(nodeOf(seat.node), seat))))
+    const annotations = bindingAnnotations(seats, seat, visibleOn(nodeOf(seat.node), seat))
+    bindings.push(bindOne(store, pod, seat.node, annotations, assume))
   }
   await Promise.all(bindings)
 }
 
 /** Every outcome is fine: bound by somebody before us, gone, or changed in a moment that brings us back. */
-function bindOne(store: Store, pod: Pod, seat: Seat, annotations: Record<string, string>): Promise<unknown> {
-  const { uid, resourceVersion } = pod.metadata
-  return store.bind(refOf(pod), { node: seat.node, annotations, uid, resourceVersion })
+async function bindOne(
+  store: Store,
+  pod: Pod,
+  node: string,
+  annotations: Record<string, string>,
+  assume: (bound: Pod) => () => void,
+): Promise<void> {
+  const { metadata, spec } = pod
+  const all = { ...metadata.annotations, ...annotations }
+  const takeBack = assume({ ...pod, metadata: { ...metadata, annotations: all }, spec: { ...spec, nodeName: node } })
+  const { uid, resourceVersion } = metadata
+  const outcome = await store.bind(refOf(pod), { node, annotations, uid, resourceVersion })
+  if (typeof outcome === 'string') takeBack()
 }
 
 function isUnbound(pod: Pod): boolean {

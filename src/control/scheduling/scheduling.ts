@@ -1,4 +1,5 @@
 import type { Gang } from '../../model/kinds/gang.ts'
+import type { Pod } from '../../model/kinds/kubernetes.ts'
 import { keyOf, refOfKey } from '../../model/refs.ts'
 import type { Change, Scheduler, Verdict } from '../../scheduler/contract.ts'
 import { isElastic } from '../../scheduler/gangs.ts'
@@ -22,6 +23,7 @@ export function createScheduling(context: Context, scheduler: Scheduler = create
   const { store, views, clock, epoch } = context
   const gangs = views.of('Gang')
   const nodes = views.of('Node')
+  const pods = views.of('Pod')
   const verdicts = new Map<string, Verdict>()
   const decisions = context.decisions === undefined ? undefined : createDecisionLog(epoch, context.decisions)
   /** Gangs that may be given something: without one, time alone changes no decision. */
@@ -31,10 +33,24 @@ export function createScheduling(context: Context, scheduler: Scheduler = create
     else open.delete(keyOf(object))
   })
   let claimed = false
-  feed(context, (change) => {
+  feed(context, tell)
+
+  function tell(change: Change): void {
     decisions?.told(change)
     scheduler.apply(change)
-  })
+  }
+
+  /**
+   * What a pod will hold is its own from when its binding is asked for: until the answer is here its gang may be at
+   * another attempt, whose seats say nothing of it any more.
+   */
+  function assumeBound(pod: Pod): () => void {
+    tell({ kind: 'Pod', object: pod })
+    return () => {
+      const now = pods.get(pod.metadata)
+      tell(now === undefined ? deleted('Pod', pod) : { kind: 'Pod', object: now })
+    }
+  }
 
   async function decide(): Promise<Outcome> {
     if (!claimed && !(await claimGangs())) return again(5)
@@ -59,7 +75,8 @@ export function createScheduling(context: Context, scheduler: Scheduler = create
     const verdict = verdicts.get(key)
     const written = verdict === undefined ? undefined : await commit(verdict)
     const gang = written ?? gangs.get(refOfKey(key))
-    if (gang !== undefined) await bindMembers(store, gang, views.podsOf(gang), (name) => nodes.get({ name }))
+    if (gang !== undefined)
+      await bindMembers(store, gang, views.podsOf(gang), (name) => nodes.get({ name }), assumeBound)
     const asked =
       gang === undefined ? 'asked' : await askVictims(store, gang, (other) => gangs.get(refOfKey(other)), clock.now())
     const outcome = asked === 'asked' ? settled() : again(5)

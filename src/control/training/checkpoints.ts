@@ -2,14 +2,12 @@ import { sha256Of } from '../../blob/file/sha256.ts'
 import { readManifest } from '../../blob/manifest.ts'
 import { durationMs } from '../../model/duration.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
-import { annotation } from '../../model/names.ts'
 import { autoInterval } from '../../model/reliability.ts'
 import {
   committedOf,
   evictionNow,
   type GangStatus,
   gangStatusOf,
-  memberCount,
   type ReportStatus,
   ranSecondsOf,
   seatsNow,
@@ -17,7 +15,7 @@ import {
 } from '../gangs.ts'
 import { again, type Context, type Outcome, settled } from '../reconciler.ts'
 import { patchGang } from './gang.ts'
-import { rankOf, requestMsMax, type Seen } from './job.ts'
+import { rankCount, rankOf, requestMsMax, type Seen } from './job.ts'
 
 type Shipped = ReportStatus['checkpoints'][number]
 type Committed = NonNullable<GangStatus['checkpoint']>
@@ -46,9 +44,7 @@ function completeSets(seen: Seen): Shipped[][] {
   const isNew = ({ step }: Shipped) =>
     committed === undefined || committed.attempt < gang.spec.attempt || step > committed.step
   const writers = job.spec.checkpoint.ranks === 'all' ? pods : pods.filter((pod) => rankOf(pod) === 0)
-  // Its seats may be given back by now, and some of its pods gone: each pod knows how many there were.
-  const ranks = writers.reduce((most, { metadata }) => Math.max(most, worldSizeOf(metadata)), memberCount(gang))
-  const isShort = job.spec.checkpoint.ranks === 'all' && writers.length < ranks
+  const isShort = job.spec.checkpoint.ranks === 'all' && writers.length < rankCount(seen)
   if (writers.length === 0 || isShort || writers.some((pod) => rankOf(pod) === undefined)) return []
   const byStep = new Map<number, Map<string, Shipped>>()
   for (const pod of writers) {
@@ -63,10 +59,6 @@ function completeSets(seen: Seen): Shipped[][] {
     .filter(([, set]) => set.size === writers.length)
     .sort(([a], [b]) => b - a)
     .map(([, set]) => [...set.values()].sort((a, b) => a.rank - b.rank))
-}
-
-function worldSizeOf({ annotations }: Seen['pods'][number]['metadata']): number {
-  return Number(annotations?.[annotation.worldSize] ?? 0)
 }
 
 async function problemWith({ blobs }: Context, set: readonly Shipped[]): Promise<string | undefined> {

@@ -1,6 +1,4 @@
-import { memberCount } from '../gangs.ts'
-import type { Seen } from './job.ts'
-import { rankOf } from './job.ts'
+import { rankCount, rankOf, type Seen } from './job.ts'
 
 /** How a job ends, or 'not yet'; `untilMs`: look again then at the latest. */
 export type Ending =
@@ -20,8 +18,9 @@ export function endingOf(seen: Seen): Ending {
 }
 
 /** Ended well by themselves: a pod that stopped because it was asked to has exit code 0 too. */
-function allSucceeded({ pods, gang, reportOf }: Seen): boolean {
-  if (pods.length < memberCount(gang)) return false
+function allSucceeded(seen: Seen): boolean {
+  const { pods, reportOf } = seen
+  if (pods.length < rankCount(seen)) return false
   return pods.every((pod) => {
     const report = reportOf(pod.metadata.name)
     return pod.status?.phase === 'Succeeded' && report?.stopped !== true && report?.ended?.byAgent !== true

@@ -5,7 +5,7 @@ import type { Report } from '../../model/kinds/report.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { annotation } from '../../model/names.ts'
 import { isOwnedBy } from '../../model/refs.ts'
-import { attemptOf, isLive, type ReportStatus } from '../gangs.ts'
+import { attemptOf, isLive, memberCount, type ReportStatus } from '../gangs.ts'
 import type { Context } from '../reconciler.ts'
 import { type RecoveryRecord, recoveryOf } from '../recovery/record.ts'
 import { type Hold, holdOf } from './hold.ts'
@@ -73,6 +73,12 @@ export function gangOf(context: Context, job: TrainingJob): Gang | 'of another' 
 export function rankOf(pod: Pod): number | undefined {
   const rank = pod.metadata.annotations?.[annotation.rank]
   return rank === undefined || rank === '' ? undefined : Number(rank)
+}
+
+/** How many ranks its present attempt has: its seats may be given back, and some of its pods gone, but each pod knows. */
+export function rankCount({ gang, pods }: Pick<Seen, 'gang' | 'pods'>): number {
+  const told = pods.map(({ metadata }) => Number(metadata.annotations?.[annotation.worldSize] ?? 0))
+  return told.reduce((most, count) => Math.max(most, count), memberCount(gang))
 }
 
 /** Where blobs of the job go. */
