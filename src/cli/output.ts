@@ -42,3 +42,8 @@ export function shortList(names: readonly string[], max = 5): string {
   const more = names.length - max
   return names.slice(0, max).join(', ') + (more > 0 ? ` and ${more} more` : '')
 }
+
+/** As a shell takes it for one word. */
+export function quoted(word: string): string {
+  return /^[\w./:=@%+,-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
+}

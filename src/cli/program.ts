@@ -268,12 +268,27 @@ docs/twin.md says what is known and what is not.`,
   (program) =>
     program
       .command('replay')
-      .description('Does the scheduler, told anew what it was told, say the same? From the record of a factory')
-      .argument('[file]', "a record of decisions (default: decisions.jsonl of the factory's folder)")
-      .option('--until <cycle>', 'stop after so many cycles')
-      .option('--why <gang>', 'what it says of a gang then: NAME or NAMESPACE/NAME')
-      .option('--log', 'print each verdict')
+      .description('Play again what was played or decided before, and say all that happens')
+      .argument(
+        '[what]',
+        "a seed of the hunt; a history that it kept (.json); a scenario (.yaml); else a record of decisions (default: decisions.jsonl of the factory's folder)",
+      )
+      .option('--until <event>', 'stop after this event; of decisions, after so many cycles')
+      .option('--why <name>', 'why a job, service or gang stands where it does then: NAME or NAMESPACE/NAME')
+      .option('--tail <count>', 'print the last so many events alone')
+      .option('--seed <seed>', 'of a scenario (default: 1)')
+      .option('--log', 'of decisions: print each verdict')
       .option('-o, --output <format>', 'text, json')
+      .addHelpText(
+        'after',
+        `
+Examples:
+  millwright replay 40007
+  millwright replay reports/hunt/40007.json --until 812 --why j3
+  millwright replay scenario.yaml --seed 7 --tail 50
+  millwright replay --log
+The exit code is 1 where a rule is broken, or a decision is another one now.`,
+      )
       .action(async (file: string | undefined, options, command: Command) =>
         (await import('./commands/replay.ts')).replay(file, options, globals(command)),
       ),

@@ -76,3 +76,48 @@ spec: {command: serve, resources: {accelerators: H100:1}}
     stderr: 'millwright: trace.jsonl:2: timestamp: is before that of line 1, found 0; sort the lines by timestamp\n',
   })
 })
+
+const kept = join(import.meta.dirname, '../../test/seeds/pod-of-an-old-attempt.json')
+
+it('a history of the hunt is played again by its seed or its file, up to an event, and says why a gang sits there', () => {
+  const drawn = factory.run(['replay', '3', '--until', '9', '--tail', '9'])
+  expect(drawn).toMatchObject({ status: 0, stderr: '' })
+  expect(drawn.stdout).toMatch(/^1 0\.000s somebody creates Namespace default\n/)
+  const whole = factory.run(['replay', kept])
+  expect(whole).toMatchObject({ status: 0, stderr: '' })
+  const seated =
+    whole.stdout.split('\n').find((line) => /Gang default\/j\d+: status nothing → .*"seats"/.test(line)) ?? ''
+  const [, until = '', name = ''] = /^(\d+) .* Gang default\/(j\d+): /.exec(seated) ?? []
+  const there = factory.run(['replay', kept, '--until', until, '--why', name, '--tail', '1'])
+  expect(there).toMatchObject({ status: 0, stderr: '' })
+  const lines = there.stdout.split('\n')
+  expect(lines[0]).toBe(seated)
+  expect(there.stdout).toMatch(new RegExp(`\nseed \\d+, event ${until}, .* after the start\n`))
+  expect(there.stdout).toMatch(new RegExp(`\n${name}: Pending\n.*\n  default/${name}: \\d members? sits? on n\\d`))
+  const json = factory.run(['replay', kept, '-o', 'json', '--tail', '1', '--until', until])
+  expect(JSON.parse(json.stdout)).toMatchObject({
+    violations: [],
+    events: [{ number: Number(until) }],
+    ended: { event: Number(until) },
+  })
+  expect(factory.run(['replay', kept, '--until', '5', '--why', name])).toMatchObject({
+    status: 3,
+    stderr: `millwright: there was no job, service or gang "${name}" in namespace default then.\n`,
+  })
+})
+
+it('a scenario is played again by its file and its seed', () => {
+  const { status, stdout } = factory.run(['replay', 'small.yaml', '--seed', '7', '--tail', '2'])
+  expect(status).toBe(0)
+  expect(stdout).toMatch(/\nseed 7: no rule was broken in \d+ events, 1h\n$/)
+  expect(stdout.split('\n')).toHaveLength(4)
+  file('no-history.json', '{"seed": 1}')
+  expect(factory.run(['replay', 'no-history.json'])).toMatchObject({
+    status: 2,
+    stderr: `millwright: this is no history of a hunt
+no-history.json:1:1: history: is required and missing; allowed: object
+`,
+  })
+  expect(factory.run(['replay', '3', '--seed', '4']).status).toBe(2)
+  expect(factory.run(['replay', '--tail', '4']).status).toBe(2)
+})

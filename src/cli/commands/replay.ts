@@ -1,4 +1,5 @@
 import { createReadStream } from 'node:fs'
+import { extname } from 'node:path'
 import { createInterface } from 'node:readline'
 import { factoryDir, pathsIn } from '../../runtime/paths.ts'
 import type { Verdict } from '../../scheduler/contract.ts'
@@ -10,16 +11,29 @@ import { Exit, exit } from '../exit.ts'
 import type { Global } from '../global.ts'
 import { plain } from '../output.ts'
 import { whyUnread } from '../read-text.ts'
+import type { TwinReplayOptions } from './replay-twin.ts'
 
-interface Options {
-  until?: string
-  why?: string
+interface Options extends TwinReplayOptions {
   log?: boolean
-  output?: string
 }
 
-/** Tells a scheduler anew what the one of a factory was told, and compares what it says. Touches nothing. */
-export async function replay(file: string | undefined, options: Options, global: Global): Promise<void> {
+/** Plays again what was played or decided before, by what it is called. Touches nothing. */
+export async function replay(what: string | undefined, options: Options, global: Global): Promise<void> {
+  const isSeed = what !== undefined && /^[0-9]+$/.test(what)
+  const ending = what === undefined || isSeed ? '' : extname(what)
+  const isScenario = ending === '.yaml' || ending === '.yml'
+  const isOfTwin = isSeed || isScenario || ending === '.json'
+  if (options.seed !== undefined && !isScenario) throw new Exit(exit.usage, '--seed goes with a scenario (YAML) alone.')
+  if (options.tail !== undefined && !isOfTwin)
+    throw new Exit(exit.usage, '--tail goes with a seed, a history or a scenario; of decisions, --log prints each.')
+  if (what === undefined || !isOfTwin) return await replayDecisions(what, options, global)
+  const { replayHistory, replayScenario, replaySeed } = await import('./replay-twin.ts')
+  if (isSeed) await replaySeed(wholeNumber('seed', what, 0, Number.MAX_SAFE_INTEGER), options)
+  else await (isScenario ? replayScenario : replayHistory)(what, options)
+}
+
+/** Tells a scheduler anew what the one of a factory was told, and compares what it says. */
+async function replayDecisions(file: string | undefined, options: Options, global: Global): Promise<void> {
   const output = oneOf('--output', options.output, ['text', 'json'], 'text')
   const until = options.until === undefined ? Number.POSITIVE_INFINITY : wholeNumber('--until', options.until, 1, 1e9)
   const path = file ?? pathsIn(factoryDir(global.dir)).decisions

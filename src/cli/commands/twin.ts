@@ -1,12 +1,8 @@
-import { accessSync, constants, createReadStream, statSync, writeFileSync } from 'node:fs'
-import { dirname, isAbsolute, join } from 'node:path'
-import { formatErrors } from '../../compile/documents.ts'
+import { accessSync, constants, statSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { formatDuration } from '../../model/duration.ts'
-import { readHistory } from '../../twin/import/history.ts'
-import type { PastJob } from '../../twin/import/past-job.ts'
-import { type PastRequests, readRequests } from '../../twin/import/requests.ts'
-import { formatRowError, TableError } from '../../twin/import/table.ts'
-import { playScenario } from '../../twin/play/play.ts'
+import { eventSaid } from '../../twin/events.ts'
+import { type Played, playScenario } from '../../twin/play/play.ts'
 import type { Sitting } from '../../twin/play/recording.ts'
 import { differencesOf, differenceTable } from '../../twin/report/diff.ts'
 import { markdownOf, markdownTable } from '../../twin/report/markdown.ts'
@@ -15,13 +11,12 @@ import { type Comparable, readReport } from '../../twin/report/read-report.ts'
 import { reportOf, type TwinReport } from '../../twin/report/report.ts'
 import { type SeedReport, seedReportOf } from '../../twin/report/seed-report.ts'
 import { headline, type Table, tablesOf } from '../../twin/report/tables.ts'
-import { readScenario } from '../../twin/scenario/read.ts'
-import { tracesNamed } from '../../twin/scenario/requests.ts'
-import { resourcesNamed, type Setup, setupOf } from '../../twin/scenario/setup.ts'
+import type { Setup } from '../../twin/scenario/setup.ts'
 import { oneOf, wholeNumber } from '../arguments.ts'
 import { Exit, exit } from '../exit.ts'
-import { dump, plain, table } from '../output.ts'
-import { readText, whyUnread } from '../read-text.ts'
+import { dump, plain, quoted, table } from '../output.ts'
+import { setupFrom } from '../read-scenario.ts'
+import { readText } from '../read-text.ts'
 import { createTwinProgress } from '../twin-progress.ts'
 
 interface RunOptions {
@@ -39,7 +34,7 @@ export async function twinRun(file: string, options: RunOptions): Promise<void> 
   if (options.out !== undefined) checkWritable(options.out)
   const setup = await setupFrom(file)
   const seeds = Array.from({ length: count }, (_, index) => from + index)
-  const report = await playAll(setup, seeds)
+  const report = await playAll(file, setup, seeds)
   const text = await printed(report, format)
   if (options.out === undefined) console.log(text)
   else writeFileSync(options.out, `${text}\n`)
@@ -74,7 +69,7 @@ function reportFrom(file: string): Comparable {
   throw new Exit(exit.usage, plain(read.problems.map((problem) => `${file}: ${problem}`).join('\n')))
 }
 
-async function playAll(setup: Setup, seeds: readonly number[]): Promise<TwinReport> {
+async function playAll(file: string, setup: Setup, seeds: readonly number[]): Promise<TwinReport> {
   let isInterrupted = false
   const interrupt = () => {
     isInterrupted = true
@@ -98,7 +93,7 @@ async function playAll(setup: Setup, seeds: readonly number[]): Promise<TwinRepo
         reports.push(seedReportOf(played.recording))
         if (index === 0) sittings = played.recording.sittings
       } else if (played.kind === 'stopped') throw interrupted(seed, atMs, setup)
-      else throw broken(played, atMs)
+      else throw broken(played, file)
     }
     return reportOf(setup, reports, sittings)
   } finally {
@@ -112,58 +107,19 @@ function interrupted(seed: number, atMs: number, { horizonMs }: Setup): Exit {
   return new Exit(exit.interrupted, `${how}; nothing was written`)
 }
 
-function broken(
-  {
-    seed,
-    violations,
-    log,
-  }: { seed: number; violations: readonly { invariant: string; message: string }[]; log: readonly string[] },
-  atMs: number,
-): Exit {
-  const rules = violations.map(({ invariant, message }) => `  ${invariant}: ${message}`)
-  const what = `seed ${seed} breaks a rule of the factory at ${formatDuration(atMs)}: a bug of ours; nothing was written`
-  return new Exit(exit.failed, plain([what, ...rules, 'before it:', ...log.map((line) => `  ${line}`)].join('\n')))
-}
-
-async function setupFrom(file: string): Promise<Setup> {
-  const read = readScenario({ name: file, text: readText(file) })
-  if ('errors' in read) throw wrong(read.errors)
-  const beside = (path: string) => (isAbsolute(path) ? path : join(dirname(file), path))
-  const files = resourcesNamed(read).map(({ path, atMs }) => {
-    const name = beside(path)
-    return { name, atMs, text: readText(name) }
-  })
-  const history = read.scenario.spec.history?.file
-  const past = history === undefined ? [] : await historyFrom(beside(history))
-  const traces = new Map<string, PastRequests>()
-  for (const { path, format } of tracesNamed(read)) {
-    const name = beside(path)
-    traces.set(path, await rowsFrom(name, () => readRequests(format, createReadStream(name))))
-  }
-  const made = setupOf(read, files, past, traces)
-  if ('errors' in made) throw wrong(made.errors)
-  return made.setup
-}
-
-function wrong(errors: Parameters<typeof formatErrors>[0]): Exit {
-  const what = errors.length === 1 ? 'an error' : `${errors.length} errors`
-  return new Exit(exit.usage, `${what} in the scenario\n${formatErrors(errors)}`)
-}
-
-function historyFrom(file: string): Promise<PastJob[]> {
-  return rowsFrom(file, () => readHistory(createReadStream(file)))
-}
-
-async function rowsFrom<T>(file: string, read: () => Promise<T>): Promise<T> {
-  try {
-    return await read()
-  } catch (error) {
-    if (error instanceof TableError)
-      throw new Exit(exit.usage, error.errors.map((one) => `${file}:${formatRowError(one)}`).join('\n'))
-    const { code } = error as NodeJS.ErrnoException
-    if (code === undefined) throw error
-    throw new Exit(exit.usage, `cannot read ${file}: ${whyUnread(code)}.`)
-  }
+function broken({ seed, violations, ending }: Extract<Played, { kind: 'broken' }>, file: string): Exit {
+  const { startMs, events, last, moment } = ending
+  const at = `event ${events}, ${formatDuration(moment.atMs - startMs)} after the start`
+  const lines = [
+    `seed ${seed} breaks a rule of the factory at ${at}: a bug of ours; nothing was written`,
+    ...violations.map(({ invariant, message }) => `  ${invariant}: ${message}`),
+    'before it:',
+    ...last.map((event) => `  ${eventSaid(event, startMs)}`),
+    'then:',
+    ...moment.lines().map((line) => `  ${line}`),
+    `\`millwright replay ${quoted(file)} --seed ${seed}\` plays it again and says all that happens; --until EVENT stops there.`,
+  ]
+  return new Exit(exit.failed, plain(lines.join('\n')))
 }
 
 /** Better told now than after an hour. */

@@ -327,6 +327,10 @@ const kinds = [
 
 type Kind = (typeof kinds)[number]
 
+export function isFaultKind(kind: unknown): kind is Kind {
+  return (kinds as readonly unknown[]).includes(kind)
+}
+
 function isOfRank(kind: Kind): kind is (typeof ofRank)[number] {
   return (ofRank as readonly Kind[]).includes(kind)
 }

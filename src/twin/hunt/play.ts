@@ -6,10 +6,12 @@ import { holdNow, isLive, stopIsAsked } from '../../control/gangs.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import { label } from '../../model/names.ts'
 import type { KindName } from '../../model/registry.ts'
+import { EventLog, type EventOptions, type TwinEvent } from '../events.ts'
 import { Invariants, type Violation } from '../invariants/invariants.ts'
 import { Lasting } from '../invariants/lasting.ts'
 import { fairWeather, type Weather } from '../kernel/line.ts'
 import type { Process } from '../kernel/process.ts'
+import { Moment } from '../moment.ts'
 import { Twin } from '../twin.ts'
 import type { Performance } from '../work/workload.ts'
 import { type Arrival, type AtHold, drawHistory, type Fault, type History } from './history.ts'
@@ -26,17 +28,18 @@ export interface Played {
   virtualMs: number
   /** Of every write, in order: two runs of one seed have the same. Empty where they are not traced. */
   hash: string
-  /** The last lines that the factory logged. */
-  log: readonly string[]
-  /** Who sits where, and what waits, when it broke. */
-  state: readonly string[]
+  startMs: number
+  /** So many there were until a rule broke, until the last one that was asked for, or in all; and the last of them. */
+  events: number
+  last: readonly TwinEvent[]
+  /** How it stood then. */
+  moment: Moment
 }
 
 export interface PlayOptions {
   /** Whether its writes are hashed. */
   isTraced?: boolean
-  /** Hears each line as it is logged or written. */
-  onLine?(line: string): void
+  events?: EventOptions
   history?: History
 }
 
@@ -49,7 +52,6 @@ export async function play(seed: number, options: PlayOptions = {}): Promise<Pla
 
 /** What runs after the faults is given so long; all jobs of a history take a fraction of it. */
 const livenessMs = 8 * 3_600_000
-const logMax = 200
 const lookEveryMs = 10_000
 const lemonEveryMs = 10_000
 /** A new agent knows again what runs there after so long. */
@@ -64,7 +66,8 @@ class Play {
   readonly #options: PlayOptions
   readonly #invariants: Invariants
   readonly #hash = new TraceHash()
-  readonly #log: string[] = []
+  readonly #events: EventLog
+  #moment: Promise<Moment> | undefined
   readonly #twin: Twin
   readonly #performances = new Map<string, Performance>()
   readonly #unwanted = new Lasting()
@@ -86,6 +89,13 @@ class Play {
     this.#history = history
     this.#options = options
     const { fencing, leaseSeconds, delay } = history
+    this.#events = new EventLog(
+      options.events ?? {},
+      () => this.#twin.clock.now(),
+      () => {
+        this.#moment = Moment.of(this.#twin.store, this.#twin.clock.now())
+      },
+    )
     this.#invariants = new Invariants({ fencing, lateMs: 2 * delay.msMax })
     this.#twin = new Twin({
       seed,
@@ -101,20 +111,22 @@ class Play {
         const atMs = this.#twin.clock.now()
         if (options.isTraced === true)
           this.#hash.add(`${atMs} ${entry.kind} ${entry.key} ${entry.type} ${JSON.stringify(entry.object)}`)
+        this.#events.add({ kind: 'write', entry, by })
         this.#invariants.see(entry, atMs, by)
+        this.#endIfBroken()
         if (entry.kind === 'Gang') {
           this.#killStopping(entry.object as Gang)
           this.#seeHold(entry.object as Gang)
         }
-        if (this.#options.onLine !== undefined) this.#say(`${entry.type} ${entry.kind}${entry.key} ${entry.revision}`)
       },
       stored: (key, bytes) => this.#stored(key, bytes),
       onDelete: (key) => this.#invariants.seeDeleted(key, this.#twin.clock.now()),
       onLog: (level, process, message, fields) => {
         if (message === 'leading') this.#leaders++
-        this.#say(`${level} ${process}: ${message} ${JSON.stringify(fields)}`)
+        this.#events.add({ kind: 'log', level, process, message, fields })
         if (level === 'error' && (message === 'a broken invariant' || message === 'failed'))
           this.#invariants.add('assertions', `${process}: ${JSON.stringify(fields)}`, 0, this.#twin.clock.now())
+        this.#endIfBroken()
       },
     })
   }
@@ -128,16 +140,11 @@ class Play {
     for (let count = 0; count <= standbys; count++) twin.startControl()
     for (const arrival of arrivals) twin.clock.after(arrival.atMs, () => void this.#arrive(arrival))
     for (const fault of faults) twin.clock.after(fault.atMs, () => this.#strike(fault))
-    const isBroken = (): boolean => this.#isBroken()
     const startMs = twin.clock.now()
     twin.clock.every(lookEveryMs, () => void this.#lookAtMachines())
-    await twin.run(safetyMs, isBroken)
-    await this.#mendAll()
-    await this.#suspendServices(true)
-    await this.#await('jobs', () => this.#unfinishedJobs())
-    await this.#suspendServices(false)
-    await this.#await('services', () => this.#unreadyServices())
-    await this.#await('leftovers', () => this.#leftovers())
+    await twin.run(safetyMs, () => this.#isOver)
+    if (!this.#isOver) await this.#live()
+    this.#events.end()
     return {
       seed: this.#seed,
       violations: this.#invariants.violations,
@@ -146,9 +153,21 @@ class Play {
       leaders: this.#leaders,
       virtualMs: twin.clock.now() - startMs,
       hash: this.#options.isTraced === true ? this.#hash.digest() : '',
-      log: this.#log,
-      state: isBroken() ? await this.#state() : [],
+      startMs,
+      events: this.#events.count,
+      last: this.#events.last,
+      moment: await (this.#moment ?? Moment.of(twin.store, twin.clock.now())),
     }
+  }
+
+  /** Without faults all comes to its end. */
+  async #live(): Promise<void> {
+    await this.#mendAll()
+    await this.#suspendServices(true)
+    await this.#await('jobs', () => this.#unfinishedJobs())
+    await this.#suspendServices(false)
+    await this.#await('services', () => this.#unreadyServices())
+    await this.#await('leftovers', () => this.#leftovers())
   }
 
   async #lookAtMachines(): Promise<void> {
@@ -471,17 +490,13 @@ class Play {
     const { clock } = this.#twin
     const untilMs = clock.now() + livenessMs
     let unfinished = what
-    while (!this.#isBroken() && unfinished !== '' && clock.now() < untilMs) {
+    while (!this.#isOver && unfinished !== '' && clock.now() < untilMs) {
       await this.#uncordon()
-      await this.#twin.run(60_000, () => this.#isBroken())
+      await this.#twin.run(60_000, () => this.#isOver)
       unfinished = await look()
     }
-    if (!this.#isBroken() && unfinished !== '')
+    if (!this.#isOver && unfinished !== '')
       this.#invariants.add('liveness', `never came to an end: ${unfinished}`, 0, clock.now())
-  }
-
-  #isBroken(): boolean {
-    return this.#invariants.violations.length > 0
   }
 
   async #unfinishedJobs(): Promise<string> {
@@ -517,29 +532,18 @@ class Play {
     ].join('; ')
   }
 
-  async #state(): Promise<string[]> {
-    const { store, clock } = this.#twin
-    const nodes = (await store.list('Node')).items.map(({ metadata, spec, status }) => {
-      const ready = status?.conditions?.find(({ type }) => type === 'Ready')?.status
-      return `node ${metadata.name}: ready ${ready}${spec?.unschedulable === true ? ', cordoned' : ''}`
-    })
-    const gangs = (await store.list('Gang')).items.map(({ metadata, spec, status = {} }) => {
-      const { seats, hold, eviction, resize } = status
-      const where = seats?.members.map(({ node }) => node).join(' ')
-      return `gang ${metadata.name}: attempt ${spec.attempt}, queue ${spec.queue}, priority ${spec.priority}, ${JSON.stringify({ min: spec.groups[0]?.min, max: spec.groups[0]?.max, suspend: spec.suspend, seats: seats && `${seats.attempt}: ${where}`, hold: hold && { attempt: hold.attempt, victims: hold.victims.map(({ gang }) => gang) }, eviction, resize: resize?.message, conditions: status.conditions?.map(({ type, status: is, reason, message }) => `${type} ${is} ${reason} ${message}`) })}`
-    })
-    const pods = (await store.list('Pod')).items.map(
-      ({ metadata, spec, status }) =>
-        `pod ${metadata.name}: ${status?.phase} on ${spec.nodeName}${metadata.deletionTimestamp === undefined ? '' : ', leaving'}`,
-    )
-    return [`at ${clock.now()}`, ...nodes, ...gangs, ...pods]
+  /** A rule is broken, or the last event that was asked for is over. */
+  get #isOver(): boolean {
+    this.#endIfBroken()
+    return this.#events.isOver
   }
 
-  #say(line: string): void {
-    const text = `${this.#twin?.clock.now() ?? 0} ${line}`
-    this.#options.onLine?.(text)
-    this.#log.push(text)
-    if (this.#log.length > logMax) this.#log.shift()
+  #endIfBroken(): void {
+    if (this.#invariants.violations.length > 0) this.#events.end()
+  }
+
+  #say(message: string): void {
+    this.#events.add({ kind: 'act', message })
   }
 }
 

@@ -1,33 +1,45 @@
-import type { PodPlace } from '../../agent/contract.ts'
+import type { NodeDescription, PodPlace } from '../../agent/contract.ts'
 import { assert } from '../../base/errors.ts'
 import { seededRandom } from '../../base/random.ts'
 import type { Drill } from '../../model/kinds/drill.ts'
 import type { Node, Pod } from '../../model/kinds/kubernetes.ts'
 import { label } from '../../model/names.ts'
 import type { Entry } from '../../store/history.ts'
+import { EventLog, type EventOptions, type TwinEvent } from '../events.ts'
 import { Invariants, type Violation } from '../invariants/invariants.ts'
+import { Moment } from '../moment.ts'
 import { drillTitle } from '../report/drills.ts'
 import { stretches } from '../report/timeline.ts'
 import { acceleratorCount } from '../scenario/fleet.ts'
 import type { Arrival, Setup } from '../scenario/setup.ts'
 import { Clients } from '../traffic/traffic.ts'
-import { Twin } from '../twin.ts'
+import { type LogLevel, Twin } from '../twin.ts'
 import type { Performance } from '../work/workload.ts'
-import { drawFaults } from './faults.ts'
+import { drawFaults, type Fault } from './faults.ts'
 import { TwinHand } from './hand.ts'
 import { Injector } from './injector.ts'
 import { Recorder } from './recorder.ts'
 import type { Recording, ServiceRecord } from './recording.ts'
 
 export type Played =
-  | { kind: 'played'; recording: Recording }
+  | { kind: 'played'; recording: Recording; ending: Ending }
   /** A rule of the factory did not hold. */
-  | { kind: 'broken'; seed: number; violations: readonly Violation[]; log: readonly string[] }
-  | { kind: 'stopped' }
+  | { kind: 'broken'; seed: number; violations: readonly Violation[]; ending: Ending }
+  | { kind: 'stopped'; ending: Ending }
+
+/** How a run ended: at its horizon, or before. */
+export interface Ending {
+  startMs: number
+  /** So many there were, and the last of them. */
+  events: number
+  last: readonly TwinEvent[]
+  moment: Moment
+}
 
 export interface PlayOptions {
   /** Hears how far it is, after each event, in milliseconds from the start; false: it is to stop. */
   goesOn?(atMs: number): boolean
+  events?: EventOptions
 }
 
 /** Plays a scenario from its start to its horizon. What comes of it is a function of the setup and the seed. */
@@ -35,7 +47,6 @@ export async function playScenario(setup: Setup, seed: number, options: PlayOpti
   return await new Play(setup, seed, options).run()
 }
 
-const logMax = 50
 /** Pages are read at the end; what is written meanwhile is for the invariants. */
 const ledgerEveryMs = 600_000
 
@@ -55,7 +66,8 @@ class Play {
   readonly #closed = new Set<string>()
   /** Drills that struck, by uid. */
   readonly #struck = new Set<string>()
-  readonly #log: string[] = []
+  readonly #events: EventLog
+  #moment: Promise<Moment> | undefined
   #leaders = 0
 
   constructor(setup: Setup, seed: number, options: PlayOptions) {
@@ -67,11 +79,18 @@ class Play {
       leaseSeconds: setup.controlPlane.leaseSeconds,
       ledgerEveryMs,
       performanceOf: (place) => this.#performanceOf(place),
-      onEntry: (entry) => this.#see(entry),
+      onEntry: (entry, by) => this.#see(entry, by),
       onDelete: (key) => this.#invariants.seeDeleted(key, twin.clock.now()),
       onLog: (level, process, message, fields) => this.#hear(level, process, message, fields),
     })
     this.#twin = twin
+    this.#events = new EventLog(
+      options.events ?? {},
+      () => twin.clock.now(),
+      () => {
+        this.#moment = Moment.of(twin.store, twin.clock.now())
+      },
+    )
     this.#startMs = twin.clock.now()
     this.#recorder = new Recorder(() => this.#elapsedMs())
     this.#hand = new TwinHand(twin, setup.controlPlane.replicas)
@@ -98,18 +117,35 @@ class Play {
       if (arrival.atMs < horizonMs) twin.clock.after(arrival.atMs, () => void this.#arrive(arrival))
     const random = seededRandom(this.#seed).split('faults')
     for (const fault of drawFaults(random, causes, nodes.length, horizonMs))
-      twin.clock.after(fault.atMs, () => this.#injector.strike(fault))
+      twin.clock.after(fault.atMs, () => {
+        this.#events.add({ kind: 'act', message: `fault: ${faultSaid(fault, nodes)}` })
+        this.#injector.strike(fault)
+      })
     for (const one of traffic) this.#clients.start(one)
     let isStopped = false
     await twin.run(horizonMs, () => {
       isStopped ||= this.#options.goesOn?.(this.#elapsedMs()) === false
-      return isStopped || this.#invariants.violations.length > 0
+      this.#endIfBroken()
+      return isStopped || this.#events.isOver
     })
+    const { violations } = this.#invariants
+    isStopped ||= this.#events.isOver && violations.length === 0
     if (!isStopped) await twin.ledger?.ledger.stop()
     this.#checkRequests()
-    const { violations } = this.#invariants
-    if (violations.length > 0) return { kind: 'broken', seed: this.#seed, violations, log: this.#log }
-    return isStopped ? { kind: 'stopped' } : { kind: 'played', recording: await this.#recording() }
+    const ending = await this.#ending()
+    if (violations.length > 0) return { kind: 'broken', seed: this.#seed, violations, ending }
+    return isStopped ? { kind: 'stopped', ending } : { kind: 'played', recording: await this.#recording(), ending }
+  }
+
+  #endIfBroken(): void {
+    if (this.#invariants.violations.length > 0) this.#events.end()
+  }
+
+  async #ending(): Promise<Ending> {
+    this.#events.end()
+    const { count: events, last } = this.#events
+    const moment = await (this.#moment ?? Moment.of(this.#twin.store, this.#twin.clock.now()))
+    return { startMs: this.#startMs, events, last, moment }
   }
 
   async #recording(): Promise<Recording> {
@@ -160,9 +196,11 @@ class Play {
     return found
   }
 
-  #see(entry: Entry): void {
+  #see(entry: Entry, by: string | undefined): void {
     const nowMs = this.#twin.clock.now()
+    this.#events.add({ kind: 'write', entry, by })
     this.#invariants.see(entry, nowMs)
+    this.#endIfBroken()
     this.#recorder.see(entry)
     if (entry.kind === 'Pod' && entry.type === 'ADDED') this.#seePod(entry.object as Pod)
     else if (entry.kind === 'Node') this.#seeNode(entry.object as Node)
@@ -199,11 +237,14 @@ class Play {
     })
   }
 
-  #hear(level: string, process: string, message: string, fields: Record<string, unknown>): void {
+  #hear(level: LogLevel, process: string, message: string, fields: Record<string, unknown>): void {
     if (message === 'leading') this.#leaders++
-    this.#log.push(`${this.#elapsedMs()} ${level} ${process}: ${message} ${JSON.stringify(fields)}`)
-    if (this.#log.length > logMax) this.#log.shift()
+    this.#events.add({ kind: 'log', level, process, message, fields })
     if (level !== 'error' || (message !== 'a broken invariant' && message !== 'failed')) return
     this.#invariants.add('assertions', `${process}: ${JSON.stringify(fields)}`, 0, this.#twin.clock.now())
   }
+}
+
+function faultSaid({ cause: { name, kind }, node }: Fault, nodes: readonly NodeDescription[]): string {
+  return kind === 'control-plane-crash' ? `${name} (${kind})` : `${name} (${kind}) at ${nodes[node]?.name}`
 }
