@@ -106,6 +106,20 @@ test('whoever lets go waits no longer', async () => {
   expect(shipped).toEqual([])
 })
 
+test('who is to end waits no longer for what storage takes its time with', async () => {
+  const store = () => new Promise<void>(() => {})
+  const closed = new AbortController()
+  const storingIt = storing(store, { clock, signal: closed.signal, waiting: () => {} })
+  closed.abort()
+  await expect(storingIt).rejects.toThrow('it was to end before storage had taken it')
+  write(10)
+  const drained = shipper.drain()
+  shipper.close()
+  await drained
+  await clock.advance(hourMs)
+  expect(shipped, 'what was on its way arrives').toEqual([10])
+})
+
 test('what nobody can do without is stored as soon as storage takes it, and waiting for it is told once', async () => {
   const waiting: string[] = []
   let isOut = true

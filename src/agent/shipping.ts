@@ -1,5 +1,6 @@
 import type { Clock } from '../base/clock.ts'
 import { isWaitedFor, messageOf, OperatingError } from '../base/errors.ts'
+import { aborted } from './aborted.ts'
 import type { PodSink, PodTools, ShippedCheckpoint } from './contract.ts'
 
 /** The checkpoints that a rank has completed on its machine, by step. */
@@ -19,9 +20,9 @@ export interface Shipper {
   readonly isBusy: boolean
   /** This step was asked for: it is never passed over, unless storage takes none until a newer one was asked for. */
   request(step: number): void
-  /** Until everything that is complete now has been shipped. */
+  /** Until everything that is complete now has been shipped, or it is closed. */
   drain(): Promise<void>
-  /** The one under way is still finished. */
+  /** Whoever waits waits no longer; what is on its way may still arrive. */
   close(): void
 }
 
@@ -97,9 +98,10 @@ export function createShipper(
     },
     request: (step) => void requested.add(step),
     async drain() {
-      await busy
+      const isClosed = aborted(closed.signal)
+      await Promise.race([busy, isClosed])
       start()
-      await busy
+      await Promise.race([busy, isClosed])
     },
     close: () => closed.abort(),
   }
@@ -115,9 +117,13 @@ export interface StoringOptions {
 
 /** Stores what nobody can do without: as often as it takes while storage takes nothing, else ten times. */
 export async function storing<T>(store: () => Promise<T>, { clock, signal, waiting }: StoringOptions): Promise<T> {
+  const isOver = aborted(signal)
   for (let tries = 1; ; tries++) {
     try {
-      return await store()
+      const stored = await Promise.race([store().then((value) => ({ value })), isOver])
+      if (stored === undefined)
+        throw new OperatingError('stopped', 'give-up', 'it was to end before storage had taken it')
+      return stored.value
     } catch (error) {
       const waits = isWaitedFor(error)
       const canRetry = error instanceof OperatingError && error.policy !== 'give-up'

@@ -10,6 +10,7 @@ import { bytesOf, milliOf } from '../model/quantity.ts'
 import { stepsSign } from '../model/signs.ts'
 import { type PodWork, podWork } from '../model/work.ts'
 import type { Store } from '../store/contract.ts'
+import { aborted } from './aborted.ts'
 import type {
   Notice,
   PodBeside,
@@ -526,9 +527,4 @@ function workOf(text: string | undefined): PodWork {
 
 function fromBase64(text: string): string {
   return new TextDecoder().decode(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)))
-}
-
-function aborted(signal: AbortSignal): Promise<undefined> {
-  if (signal.aborted) return Promise.resolve(undefined)
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(undefined), { once: true }))
 }
