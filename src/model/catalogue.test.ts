@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import { canonicalModel, catalogue, modelOfProduct, slotPrice } from './catalogue.ts'
+import { canonicalModel, catalogue, modelOfProduct, slotPrice, slotPriceIn } from './catalogue.ts'
 
 test('every price has a source and a date', () => {
-  for (const price of catalogue.flatMap((accelerator) => accelerator.prices)) {
+  for (const price of catalogue.flatMap(({ prices, spot }) => [...prices, ...(spot === undefined ? [] : [spot])])) {
     expect(price.source).not.toBe('')
     expect(price.date).toMatch(/^(20\d\d-\d\d-\d\d|undated)$/)
     expect(price.usdPerHour / price.accelerators).toBeGreaterThan(0.5)
@@ -24,6 +24,21 @@ test("the pool's price wins; what we don't know is unpriced; an own machine cost
   expect(slotPrice('MyChip')).toBeUndefined()
   expect(slotPrice('L4')).toBeUndefined()
   expect(slotPrice('cpu')).toMatchObject({ usdPerHour: 0 })
+})
+
+test('spot has a price of its own where one is known', () => {
+  expect(slotPrice('H100', undefined, 'spot')).toEqual({
+    usdPerHour: 21.62 / 8,
+    basis: 'aws p5.48xlarge spot, 21.62 USD/h for 8 (SkyPilot catalogue v8, undated)',
+  })
+  expect(slotPrice('H200', undefined, 'spot')).toEqual(slotPrice('H200'))
+  const pool = { accelerator: 'h100', capacityType: 'spot' as const }
+  expect(slotPriceIn(pool, 'H100')?.basis).toContain('spot')
+  expect(slotPriceIn({ ...pool, pricePerSlotHour: 1 }, 'H100')?.usdPerHour).toBe(1)
+  for (const { prices, spot } of catalogue) {
+    const dearest = Math.max(...prices.map(({ usdPerHour, accelerators }) => usdPerHour / accelerators))
+    if (spot !== undefined) expect(spot.usdPerHour / spot.accelerators).toBeLessThan(dearest)
+  }
 })
 
 test.each([

@@ -1,3 +1,4 @@
+import type { CapacityType } from './capacity.ts'
 import { migModel, partsOf } from './mig.ts'
 
 /** Accelerators that we know by name, and what they cost. Every price has its source and date, or it isn't here. */
@@ -7,7 +8,10 @@ export interface AcceleratorInfo {
   memoryGiB: number
   /** Matches what drivers and GPU Operator call the product, with spaces or dashes. */
   product: RegExp
+  /** On demand. */
   prices: readonly Price[]
+  /** Of the same where it may be taken away: the median over the zones of the US that have it. */
+  spot?: Price
 }
 
 export interface Price {
@@ -27,29 +31,36 @@ export interface SlotPrice {
 }
 
 /**
- * What one accelerator (or slot) costs per hour. The pool's own price goes first, then the newest dated price of the
- * catalogue, then an undated one. `undefined`: unpriced, and to be shown as that. On-demand list prices: a reservation
- * or spot costs less, so a pool with either should state its own.
+ * What one accelerator (or slot) costs per hour. The pool's own price goes first, then what the catalogue knows of spot for
+ * spot, then its newest dated price, then an undated one. `undefined`: unpriced, and to be shown as that. List prices: a
+ * reservation costs less and spot what the hour makes of it, so a pool with either should state its own.
  */
-export function slotPrice(model: string, poolPrice?: number | undefined): SlotPrice | undefined {
+export function slotPrice(
+  model: string,
+  poolPrice?: number | undefined,
+  capacityType: CapacityType = 'on-demand',
+): SlotPrice | undefined {
   if (poolPrice !== undefined) return { usdPerHour: poolPrice, basis: 'pricePerSlotHour of the pool' }
   if (model === 'cpu') return cpuSlotPrice
-  const newest = newestOf(acceleratorInfo(model)?.prices ?? [])
-  if (newest === undefined) return undefined
-  const { provider, instance, accelerators, usdPerHour, source, date } = newest
+  const info = acceleratorInfo(model)
+  const spot = capacityType === 'spot' ? info?.spot : undefined
+  const known = spot ?? newestOf(info?.prices ?? [])
+  if (known === undefined) return undefined
+  const { provider, instance, accelerators, usdPerHour, source, date } = known
+  const how = spot === undefined ? 'on demand' : 'spot'
   return {
     usdPerHour: usdPerHour / accelerators,
-    basis: `${provider} ${instance} on demand, ${usdPerHour} USD/h for ${accelerators} (${source}, ${date})`,
+    basis: `${provider} ${instance} ${how}, ${usdPerHour} USD/h for ${accelerators} (${source}, ${date})`,
   }
 }
 
 /** A pool's price is of its own accelerator: the CPU slots beside its GPUs have none of it. */
 export function slotPriceIn(
-  pool: { accelerator: string; pricePerSlotHour?: number | undefined } | undefined,
+  pool: { accelerator: string; pricePerSlotHour?: number | undefined; capacityType: CapacityType } | undefined,
   model: string,
 ): SlotPrice | undefined {
   const isItsOwn = pool?.accelerator.toLowerCase() === model.toLowerCase()
-  return slotPrice(model, isItsOwn ? pool.pricePerSlotHour : undefined)
+  return slotPrice(model, isItsOwn ? pool.pricePerSlotHour : undefined, pool?.capacityType)
 }
 
 /** Your own machine sends no bill: 0 until the pool says what a slot is worth. A guess would be worse than zero. */
@@ -129,6 +140,7 @@ export const catalogue: readonly AcceleratorInfo[] = [
       price('gcp', 'a3-highgpu-8g', 8, 88.49, 'gcosts, us-central1', '2026-02-12'),
       price('azure', 'ND96isr_H100_v5', 8, 98.32, 'retail API', '2026-09-30'),
     ],
+    spot: price('aws', 'p5.48xlarge', 8, 21.62, skypilot, 'undated'),
   },
   {
     model: 'A100-80GB',
@@ -138,6 +150,7 @@ export const catalogue: readonly AcceleratorInfo[] = [
       price('aws', 'p4de.24xlarge', 8, 27.45, dataReceipts, '2026-11-09'),
       price('azure', 'ND96amsr_A100_v4', 8, 32.8, 'secondary source', 'undated'),
     ],
+    spot: price('aws', 'p4de.24xlarge', 8, 12.83, skypilot, 'undated'),
   },
   {
     model: 'A100',
@@ -157,7 +170,13 @@ export const catalogue: readonly AcceleratorInfo[] = [
   { model: 'L40S', memoryGiB: 48, product: /\bL40S\b/i, prices: [] },
   { model: 'L4', memoryGiB: 24, product: /\bL4\b/i, prices: [] },
   { model: 'T4', memoryGiB: 16, product: /\bT4\b/i, prices: [] },
-  { model: 'V100', memoryGiB: 16, product: /\bV100\b/i, prices: [] },
+  {
+    model: 'V100',
+    memoryGiB: 16,
+    product: /\bV100\b/i,
+    prices: [price('aws', 'p3.16xlarge', 8, 24.48, skypilot, 'undated')],
+    spot: price('aws', 'p3.16xlarge', 8, 4.41, skypilot, 'undated'),
+  },
 ]
 
 const byLowerCase: ReadonlyMap<string, AcceleratorInfo> = new Map(
