@@ -1,5 +1,5 @@
 import type { Cancel, Clock } from '../base/clock.ts'
-import { type FaultKind, noticeMsOf, slownessDefault, type TwinFault } from '../model/faults.ts'
+import { type FaultKind, faults, noticeMsOf, slownessDefault } from '../model/faults.ts'
 import type { Drill } from '../model/kinds/drill.ts'
 import type { Store } from '../store/contract.ts'
 import type { RunningPod } from './contract.ts'
@@ -17,8 +17,8 @@ export interface Hand {
   /** The node is gone with all that runs on it, and nobody says a word. */
   loseNode(node: string): Promise<void>
   restoreNode(node: string): Promise<void>
-  /** Does what can be done in the twin alone, until it is cancelled. Left out elsewhere. */
-  inflict?(fault: { kind: TwinFault; slowness: number }, nodes: readonly string[]): Cancel
+  /** Each step of work there takes so many times as long, until it is cancelled. Left out where that cannot be done. */
+  slowNode?(node: string, slowness: number): Cancel
   /** The leader dies as a process does: what it has under way is never done, and its lease runs out. */
   crashControl(): void
   startControl(): void
@@ -37,7 +37,7 @@ export function deedsOf(
   { store, clock }: { store: Store; clock: Clock },
 ): Readonly<Record<FaultKind, Deed>> {
   const warned = new Map<string, Cancel>()
-  const inflicted = new Map<string, Cancel>()
+  const slow = new Map<string, Cancel[]>()
 
   /** To what its runner started and knows again: never to a process that only has the same id. */
   const signal = (name: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT') => async (drill: Drill) => {
@@ -65,29 +65,23 @@ export function deedsOf(
     if (noticeMsOf(drill.spec.fault) > 0) await onNodes((node) => unwarnNode(store, node))(drill)
   }
 
-  function inTwin(kind: TwinFault): Deed {
-    return {
-      ...(hand.inflict === undefined ? { problem: `a ${kind} can be played in the twin alone` } : {}),
-      strike: async (drill) => {
-        const { slowness = slownessDefault } = drill.spec.fault
-        const cancel = hand.inflict?.({ kind, slowness }, nodesOf(drill))
-        if (cancel !== undefined) inflicted.set(drill.metadata.uid ?? '', cancel)
-      },
-      undo: async ({ metadata: { uid = '' } }) => {
-        inflicted.get(uid)?.()
-        inflicted.delete(uid)
-      },
-    }
+  async function slowDown(drill: Drill): Promise<void> {
+    const { slowness = slownessDefault } = drill.spec.fault
+    const cancels = nodesOf(drill).flatMap((node) => hand.slowNode?.(node, slowness) ?? [])
+    slow.set(drill.metadata.uid ?? '', cancels)
   }
 
+  async function quicken({ metadata: { uid = '' } }: Drill): Promise<void> {
+    for (const cancel of slow.get(uid) ?? []) cancel()
+    slow.delete(uid)
+  }
+
+  const twinOnly = `a straggler can be played in the ${faults.straggler.worlds.join(', ')} alone`
   return {
     'process-crash': { strike: signal('SIGKILL') },
     hang: { strike: signal('SIGSTOP'), undo: signal('SIGCONT') },
     'node-loss': { strike: loseNodes, undo: restoreNodes },
-    straggler: inTwin('straggler'),
-    'storage-slow': inTwin('storage-slow'),
-    'storage-outage': inTwin('storage-outage'),
-    'storage-full': inTwin('storage-full'),
+    straggler: { ...(hand.slowNode === undefined ? { problem: twinOnly } : {}), strike: slowDown, undo: quicken },
     'control-plane-crash': { strike: async () => hand.crashControl(), undo: async () => hand.startControl() },
   }
 }

@@ -66,6 +66,39 @@ it('forecast takes a change as it would be applied', () => {
   ])
 })
 
+it('forecast answers what spot capacity and another checkpoint interval would do', () => {
+  const pool = (type: string) => `apiVersion: millwright.dev/v1alpha1
+kind: Pool
+metadata: { name: p }
+spec: { accelerator: H100, maxNodes: 1, capacityType: ${type} }
+`
+  const saves = (interval: string) =>
+    job('saves', 360_000).replace('resources', `checkpoint: { interval: ${interval} }, resources`)
+  file(
+    'pools.yaml',
+    `apiVersion: v1
+kind: Node
+metadata: { name: a, labels: { millwright.dev/accelerator: H100, millwright.dev/pool: p } }
+status: { allocatable: { nvidia.com/gpu: 8 } }
+---
+${pool('reserved')}---
+${saves('9s')}`,
+  )
+  file('spot.yaml', pool('spot'))
+  file('slower.yaml', saves('19s'))
+  const asked = (...words: string[]) => forecast('--against', 'pools.yaml', '--seeds', '2', ...words).stdout
+  const spot = asked('-f', 'spot.yaml', '--spot-reclaims', '8000')
+  expect(spot).toMatch(/^fleet +spend +1321 USD +\d+(\.\d)? USD +-/m)
+  expect(spot).toMatch(/^fleet +moves off spot +0 +\d/m)
+  expect(spot).toMatch(/^JOB +QUEUE +STARTS +WITH +ENDS +WITH +ETTR +WITH$/m)
+  const slower = asked('-f', 'slower.yaml')
+  expect(slower).toMatch(/^fleet +hours in checkpoints +19.2 h +9.6 h +-9.6 h$/m)
+  expect(slower).toMatch(/^job\/saves .* 90.00 % +95.00 %$/m)
+  expect(forecast('--against', 'pools.yaml', '--spot-reclaims', 'many').stderr).toContain(
+    '--spot-reclaims: found "many"',
+  )
+})
+
 it('forecast says what is wrong with what it was given', () => {
   file('wrong.yaml', job('one', 600).replace('expectedSeconds', 'expectedSecond'))
   expect(forecast('--against', 'state.yaml', '-f', 'wrong.yaml')).toMatchObject({

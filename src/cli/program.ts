@@ -251,6 +251,9 @@ docs/scheduling-state.md describes the files and the answer.`,
       .option('--history <csv>', 'what jobs took and how they come, as `millwright import` writes it')
       .option('--node-failures <rate>', 'of a thousand nodes, so many fail in a day', '6.5')
       .option('--repair <duration>', 'a node that failed is away for so long', '24h')
+      .option('--spot-reclaims <rate>', 'of a thousand nodes on spot capacity, so many are taken away in a day', '6.3')
+      .option('--spot-away <duration>', 'another comes in the place of one that was taken away after so long', '1h')
+      .option('--spot-notice <duration>', 'that one is taken away is said so long before', '2m')
       .option('-o, --output <format>', 'table, wide, json, yaml', 'table')
       .addHelpText(
         'after',
@@ -260,6 +263,7 @@ Examples:
   millwright forecast -f one-more-job.yaml --horizon 8h
   millwright forecast --add-nodes 16 --history history.csv
   millwright forecast --against state.yaml -f larger-quota.yaml -o json
+  millwright forecast -f pool-on-spot.yaml -f job-with-twice-the-checkpoint-interval.yaml
 docs/twin.md says what is known and what is not.`,
       )
       .action(async (options, command: Command) =>

@@ -27,8 +27,10 @@ export interface State {
   queues: Queue[]
   gangs: Gang[]
   pods: Pod[]
-  /** They say nothing about seats, but what nodes cost. */
+  /** They say what nodes cost, and how they are paid for. */
   pools: Pool[]
+  /** What their gangs do not say: how often they write checkpoints. */
+  jobs: TrainingJob[]
   /** The files name no Queue: one called `default`, open to all and without a quota, is taken for granted. */
   isQueueAssumed: boolean
   /** What says nothing about seats, by kind. */
@@ -76,11 +78,12 @@ export function readState(
   const isQueueAssumed = made.queues.length === 0
   return {
     state: {
-      nodes: objects(made.nodes),
+      nodes: markedBy(sorted.pools, objects(made.nodes)),
       queues: isQueueAssumed ? [anyQueue] : objects(made.queues),
       gangs: objects(made.gangs),
       pods: objects(made.pods),
       pools: sorted.pools,
+      jobs: objects(sorted.jobs),
       isQueueAssumed,
       passedOver: sorted.passedOver,
     },
@@ -92,6 +95,17 @@ const anyQueue: Queue = {
   kind: 'Queue',
   metadata: { name: 'default' },
   spec: { namespaces: ['*'], weight: 1, stopPolicy: 'None' },
+}
+
+/** As control/nodes marks them: how a node is paid for is said by its Pool. */
+function markedBy(pools: readonly Pool[], nodes: readonly Node[]): Node[] {
+  const types = new Map(pools.map(({ metadata, spec }) => [metadata.name, spec.capacityType]))
+  return nodes.map((node) => {
+    const { labels } = node.metadata
+    const type = types.get(labels?.[label.pool] ?? '')
+    if (type === undefined) return node
+    return { ...node, metadata: { ...node.metadata, labels: { ...labels, [label.capacityType]: type } } }
+  })
 }
 
 /** As if what changes were applied to what is there: its age and its status stay, its spec is the new one. */

@@ -85,7 +85,7 @@ const nodeMtbfSeconds = (1000 / 6.5) * 86_400
 const clusterSeconds = 3600
 /** Free checkpoints would have an optimum of zero; a request, its write and its manifest are never free. */
 const stallSecondsMin = 0.01
-const stallSecondsUnmeasured = 1
+export const stallSecondsUnmeasured = 1
 const intervalSecondsMin = 5
 const intervalSecondsFirst = 60
 const intervalSecondsMax = 3600

@@ -33,6 +33,9 @@ interface Options {
   history?: string
   nodeFailures: string
   repair: string
+  spotReclaims: string
+  spotAway: string
+  spotNotice: string
   now?: string
   output: string
 }
@@ -46,8 +49,13 @@ export async function forecast(options: Options, global: Global): Promise<void> 
     horizonMs: msOf('--horizon', options.horizon),
     seeds: wholeNumber('--seeds', options.seeds, 1, 1000),
     firstSeed: wholeNumber('--seed', options.seed, 0, 2 ** 31),
-    nodeFailures: numberOf('--node-failures', options.nodeFailures, 10_000),
-    repairMs: msOf('--repair', options.repair),
+    risks: {
+      nodeFailures: numberOf('--node-failures', options.nodeFailures, 10_000),
+      repairMs: msOf('--repair', options.repair),
+      spotReclaims: numberOf('--spot-reclaims', options.spotReclaims, 100_000),
+      spotAwayMs: msOf('--spot-away', options.spotAway),
+      spotNoticeMs: msOf('--spot-notice', options.spotNotice),
+    },
     history: options.history === undefined ? [] : await readTable(options.history, readHistory, 'nothing was foretold'),
     onCourse: progressOn(process.stderr),
   }
@@ -73,8 +81,8 @@ export async function forecastLines(change: TextFile[], global: Global): Promise
   if (before.nodes.length === 0) return []
   if (after.gangs.length > gangsInPlans)
     return [`${after.gangs.length} gangs: \`millwright forecast -f\` says what comes of it`]
-  const { horizonMs, nodeFailures, repairMs } = usual
-  const found = forecastOf(before, after, { nowMs, horizonMs, nodeFailures, repairMs, seeds: seedsInPlans })
+  const { horizonMs } = usual
+  const found = forecastOf(before, after, { ...usual, nowMs, seeds: seedsInPlans })
   const rows = found.rows.filter((row) => row.of !== 'fleet' && inPlans.has(row.figure) && isMoved(row))
   const names = new Set(before.gangs.map(keyOf))
   const jobs = found.gangs.filter(({ gang }) => !names.has(gang))
@@ -100,8 +108,22 @@ const inPlans: ReadonlySet<Row['figure']> = new Set([
 /** In a plan, which is there at once. */
 const [seedsInPlans, gangsInPlans, jobsInPlans, rowsInPlans] = [5, 300, 3, 6]
 
-/** For a day, and with nodes that fail as Meta's RSC-1 (6.5 of a thousand a day) and are away for one. */
-const usual = { horizonMs: 86_400_000, nodeFailures: 6.5, repairMs: 86_400_000 }
+/**
+ * For a day. Nodes fail as those of Meta's RSC-1 (6.5 of a thousand a day, facts/reliability.md §1.2) and are away for one. Of
+ * instances of eight H100 on spot, AWS's Spot Instance Advisor says that 15 to 20 % are taken away within a month (read in
+ * February 2026 by Thunder Compute): 6.3 of a thousand a day. AWS gives two minutes' notice. That another comes after an
+ * hour is ours.
+ */
+const usual = {
+  horizonMs: 86_400_000,
+  risks: {
+    nodeFailures: 6.5,
+    repairMs: 86_400_000,
+    spotReclaims: 6.3,
+    spotAwayMs: 3_600_000,
+    spotNoticeMs: 120_000,
+  },
+}
 
 // ---- what is asked ----
 
@@ -235,18 +257,26 @@ function rowsTable(rows: readonly Row[], hasChange: boolean): string {
 }
 
 function gangsTable(gangs: readonly GangForecast[], horizonSeconds: number, hasChange: boolean): string {
-  const header = ['JOB', 'QUEUE', ...(hasChange ? ['STARTS', 'WITH', 'ENDS', 'WITH'] : ['STARTS', 'ENDS'])]
+  const hasRatio = gangs.some(({ without, with: after }) => (without?.ettr ?? after?.ettr) !== undefined)
+  const columns = ['STARTS', 'ENDS', ...(hasRatio ? ['ETTR'] : [])]
+  const header = ['JOB', 'QUEUE', ...(hasChange ? columns.flatMap((column) => [column, 'WITH']) : columns)]
   const time = (ends: GangForecast['without'], which: 'starts' | 'ends') => timeSaid(ends, which, horizonSeconds)
   return table(
     header,
-    gangs.map(({ title, queue, without, with: after }) => [
-      title,
-      queue,
-      ...(hasChange
-        ? [time(without, 'starts'), time(after, 'starts'), time(without, 'ends'), time(after, 'ends')]
-        : [time(without, 'starts'), time(without, 'ends')]),
-    ]),
+    gangs.map(({ title, queue, without, with: after }) => {
+      const cells = [
+        (ends: GangForecast['without']) => time(ends, 'starts'),
+        (ends: GangForecast['without']) => time(ends, 'ends'),
+        ...(hasRatio ? [ratioSaid] : []),
+      ]
+      return [title, queue, ...cells.flatMap((cell) => (hasChange ? [cell(without), cell(after)] : [cell(without)]))]
+    }),
   )
+}
+
+/** In the long run: how many courses fail in a day says little of one job. */
+function ratioSaid(ends: GangForecast['without']): string {
+  return ends?.ettr === undefined ? '-' : `${ends.ettr.toFixed(2)} %`
 }
 
 function timeSaid(ends: GangForecast['without'], which: 'starts' | 'ends', horizonSeconds: number): string {

@@ -91,12 +91,10 @@ export function createTraining(context: Context): Reconciler {
 
   async function proceed(seen: Seen): Promise<Outcome> {
     if ((await strikeDamaged(context, seen)) === 'struck') return settled()
-    const committed = await commitCheckpoint(context, seen)
-    if (committed === 'committed') return settled()
+    if ((await commitCheckpoint(context, seen)) === 'committed') return settled()
     const ending = endingOf(seen)
     if (ending.kind !== 'not yet') return finish(seen, ending)
-    const looks = typeof committed === 'object' ? again(committed.retryAfterMs) : settled()
-    const ends = ending.untilMs === undefined ? looks : sooner(again(ending.untilMs - seen.nowMs), looks)
+    const ends = ending.untilMs === undefined ? settled() : again(ending.untilMs - seen.nowMs)
     const moved = await suspendOrResume(context, seen)
     if (moved !== undefined) return [moved, await show(seen, ending, undefined)].reduce(sooner, ends)
     if (seen.gang.spec.suspend) return sooner(await show(seen, ending, undefined), ends)

@@ -1,7 +1,9 @@
+import { capacityTypeOf } from '../../model/capacity.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { Node, Pod } from '../../model/kinds/kubernetes.ts'
 import type { Pool } from '../../model/kinds/pool.ts'
 import type { Queue } from '../../model/kinds/queue.ts'
+import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { priceOfGang } from '../../model/lost-work.ts'
 import { keyOf } from '../../model/refs.ts'
 import { acceleratorsHeld } from '../../model/seats.ts'
@@ -9,10 +11,11 @@ import { servedSteps } from '../../model/served.ts'
 import { isReplica } from '../../scheduler/gangs.ts'
 import { type Happening, Rehearsal } from '../../scheduler/rehearsal/rehearsal.ts'
 import { createScheduler } from '../../scheduler/scheduler.ts'
-import type { Draws } from './draws.ts'
-import type { Basis, Lengths } from './lengths.ts'
+import { type Cadence, ettrOf, onRequestSeconds, workedPart } from './cadence.ts'
+import type { Draws, Risks } from './draws.ts'
+import { type Basis, familyOf, type Lengths } from './lengths.ts'
 import type { Price } from './prices.ts'
-import { membersAsked } from './size.ts'
+import { acceleratorsAsked, membersAsked } from './size.ts'
 
 /** What a course starts from. */
 export interface Scene {
@@ -22,14 +25,19 @@ export interface Scene {
   pods: readonly Pod[]
   /** Where nodes' prices are not those of the price book. */
   pools?: readonly Pool[]
+  /** Of gangs that write checkpoints as often as these say. */
+  jobs?: readonly TrainingJob[]
 }
 
 export interface CourseOptions {
   nowMs: number
   horizonMs: number
-  /** How long a node that failed is away. */
-  repairMs: number
+  risks: Risks
   lengths: Lengths
+  /** Of each gang that writes checkpoints. */
+  cadences: ReadonlyMap<string, Cadence>
+  /** With which of them lengths were measured; where it is not there, with its own. */
+  cadencesBefore: ReadonlyMap<string, Cadence>
   /** Devices of each node. */
   devices: ReadonlyMap<string, number>
   prices: ReadonlyMap<string, Price>
@@ -52,16 +60,24 @@ export interface Fate {
   endedMs: number | undefined
   /** It was asked to leave. */
   evictions: number
-  /** It started again because of a node. */
+  /** It started again because of a node that failed. */
   failures: number
+  /** It left a node that was taken away. */
+  reclaims: number
   /** Accelerator-seconds of work that it did twice, and that its restarts took. */
   lostSeconds: number
+  /** Accelerator-seconds that it stood still for checkpoints. */
+  stalledSeconds: number
   /** Accelerator-seconds that it held. */
   heldSeconds: number
   /** What that costs. */
   heldUsd: number
   /** Seconds for which it wanted to sit and did not. */
   waitedSeconds: number
+  /** Accelerator-seconds that it asked for meanwhile, since it first sat. */
+  interruptedSeconds: number
+  /** The part of its time that is of use in the long run, by the formula, where it sat last. */
+  ettr: number | undefined
 }
 
 export interface Course {
@@ -77,17 +93,23 @@ interface Run extends Fate {
   left: number
   /** Members and speed that `left` is measured by. */
   measure: { members: number; speed: number }
+  /** Accelerators of all its members. */
+  asks: number
+  cadence: Cadence | undefined
+  /** How much more of its time it works than when `left` was measured. */
+  gain: number
   /** It sits since then, working at `rate` from `worksFromMs` on. */
   sits: { rate: number; worksFromMs: number; gpus: number; usdPerHour: number; sinceMs: number } | undefined
   /** Since then it has waited. */
   waitsFromMs: number | undefined
-  /** Between checkpoints, as those that it wrote say. */
-  intervalMs: number | undefined
   /** Its last one that is durable. */
   savedMs: number | undefined
   /** Accelerator-seconds until now, where its Queue goes by that. */
   ranSeconds: number
 }
+
+/** What a pod's grace period leaves of the notice: whoever is not done by then is killed. As in control/training/leaving. */
+const graceMs = 30_000
 
 /** So often time goes by for who waits for nothing but time. */
 const tickMs = 300_000
@@ -107,15 +129,18 @@ class Playing {
   readonly #runs = new Map<string, Run>()
   readonly #sitting = new Set<Run>()
   readonly #nodes: ReadonlyMap<string, Node>
-  /** What comes to nodes: they fail, or are back. In order. */
-  readonly #turns: { atMs: number; node: string; isBack: boolean }[]
+  /** What comes to nodes: they fail or are taken away, or are back. In order. */
+  readonly #turns: Turn[]
+  readonly #spot: ReadonlySet<string>
   readonly #byService: ReadonlySet<string>
-  /** Nodes that are away, by how many failures at once. */
-  readonly #away = new Map<string, number>()
+  /** Nodes that are away, by what all at once. */
+  readonly #away = new Map<string, { failed: number; reclaimed: number }>()
   #arrived = 0
   #turned = 0
   #atMs = 0
   #capacitySeconds = 0
+  /** For nodes that were taken away: these send no bill. */
+  #savedUsd = 0
 
   constructor(scene: Scene, draws: Draws, options: CourseOptions) {
     this.#draws = draws
@@ -123,19 +148,29 @@ class Playing {
     this.#world = new Rehearsal(createScheduler(), { nowMs: options.nowMs, runsPods: false })
     this.#nodes = new Map(scene.nodes.map((node) => [node.metadata.name, node]))
     this.#byService = new Set(scene.queues.filter(({ spec }) => spec.order === 'LeastServed').map(keyOf))
+    this.#spot = new Set(
+      scene.nodes
+        .filter(({ metadata }) => capacityTypeOf(metadata.labels ?? {}) === 'spot')
+        .map(({ metadata }) => metadata.name),
+    )
     for (const queue of scene.queues) this.#world.put(queue)
     for (const node of scene.nodes) this.#world.put(node)
     for (const gang of scene.gangs) this.#enter(gang)
     for (const pod of scene.pods) this.#world.put(pod)
-    this.#turns = scene.nodes
-      .flatMap((object) => {
-        const node = object.metadata.name
-        return draws.failuresOf(object).flatMap((atMs) => [
-          { atMs, node, isBack: false },
-          { atMs: atMs + options.repairMs, node, isBack: true },
-        ])
-      })
-      .sort((a, b) => a.atMs - b.atMs)
+    this.#turns = scene.nodes.flatMap((node) => this.#turnsOf(node)).sort((a, b) => a.atMs - b.atMs)
+  }
+
+  #turnsOf(object: Node): Turn[] {
+    const { repairMs, spotAwayMs } = this.#options.risks
+    const node = object.metadata.name
+    const awayFor = (times: readonly number[], why: Turn['why'], forMs: number) =>
+      times.flatMap((atMs): Turn[] => [
+        { atMs, node, why, isBack: false },
+        { atMs: atMs + forMs, node, why, isBack: true },
+      ])
+    const failures = awayFor(this.#draws.failuresOf(object), 'failed', repairMs)
+    if (!this.#spot.has(node)) return failures
+    return [...failures, ...awayFor(this.#draws.reclaimsOf(object), 'reclaimed', spotAwayMs)]
   }
 
   play(): Course {
@@ -151,10 +186,13 @@ class Playing {
       this.#follow(this.#world.play())
       this.#show()
     }
-    for (const run of this.#runs.values()) this.#countWait(run, false)
+    for (const run of this.#runs.values()) {
+      this.#countWait(run, false)
+      this.#countRestart(run)
+    }
     let usdPerHour = 0
     for (const { node } of this.#options.prices.values()) usdPerHour += node
-    const usd = usdPerHour * (horizonMs / 3_600_000)
+    const usd = usdPerHour * (horizonMs / 3_600_000) - this.#savedUsd
     return { fates: [...this.#runs.values()], capacitySeconds: this.#capacitySeconds, usd }
   }
 
@@ -183,10 +221,13 @@ class Playing {
       run.heldUsd += (seconds / 3600) * sits.usdPerHour
       const worked = Math.max(0, atMs - Math.max(sits.worksFromMs, this.#atMs)) / 1000
       run.left = Math.max(0, run.left - worked * sits.rate)
+      run.stalledSeconds += worked * (1 - workedPart(run.cadence)) * sits.gpus
     }
     let open = 0
     for (const [name, node] of this.#nodes) {
-      if (node.spec?.unschedulable !== true && !this.#away.has(name)) open += this.#options.devices.get(name) ?? 0
+      const away = this.#away.get(name)
+      if (node.spec?.unschedulable !== true && away === undefined) open += this.#options.devices.get(name) ?? 0
+      if ((away?.reclaimed ?? 0) > 0) this.#savedUsd += (this.#options.prices.get(name)?.node ?? 0) * (seconds / 3600)
     }
     this.#capacitySeconds += open * seconds
     this.#atMs = atMs
@@ -207,14 +248,14 @@ class Playing {
     this.#world.put(gang)
     if (gang.spec.suspend) return
     const key = keyOf(gang)
-    const { seats, checkpoint, checkpoints = [] } = gang.status ?? {}
+    const { seats, checkpoint } = gang.status ?? {}
     const sits = seats !== undefined && seats.attempt === gang.spec.attempt
     const replica = isReplica(gang)
     const length =
       replica || seconds !== undefined
         ? { seconds: seconds ?? Number.POSITIVE_INFINITY, basis: replica ? undefined : ('coming' as const) }
-        : this.#options.lengths.of(gang, this.#draws.quantileOf(key), this.#options.nowMs)
-    const times = [checkpoint, ...checkpoints].flatMap((one) => (one?.at === undefined ? [] : [Date.parse(one.at)]))
+        : this.#options.lengths.of(gang, this.#draws.quantileOf(key, familyOf(gang.metadata.name)), this.#options.nowMs)
+    const cadence = replica ? undefined : this.#options.cadences.get(key)
     const run: Run = {
       gang: key,
       queue: gang.spec.queue,
@@ -226,15 +267,21 @@ class Playing {
       endedMs: undefined,
       evictions: 0,
       failures: 0,
+      reclaims: 0,
       lostSeconds: 0,
+      stalledSeconds: 0,
       heldSeconds: 0,
       heldUsd: 0,
       waitedSeconds: 0,
+      interruptedSeconds: 0,
+      ettr: undefined,
+      asks: acceleratorsAsked(gang),
+      cadence,
+      gain: workedPart(cadence) / workedPart(this.#options.cadencesBefore.get(key) ?? cadence),
       left: length.seconds,
       measure: { members: membersAsked(gang), speed: 1 },
       sits: undefined,
       waitsFromMs: undefined,
-      intervalMs: meanGap(times),
       savedMs: undefined,
       ranSeconds: 0,
     }
@@ -254,7 +301,7 @@ class Playing {
   #sit(run: Run, gang: Gang, sinceMs: number, restartSeconds = 0): void {
     const { members, speed = 1 } = gang.status?.seats ?? { members: [] }
     const { measure } = run
-    const rate = (members.length / measure.members) * (speed / measure.speed)
+    const rate = (members.length / measure.members) * (speed / measure.speed) * run.gain
     const worksFromMs = sinceMs + 1000 * restartSeconds
     const gpus = acceleratorsHeld(members)
     run.lostSeconds += restartSeconds * gpus
@@ -262,31 +309,74 @@ class Playing {
     for (const member of members)
       usdPerHour += acceleratorsHeld([member]) * (this.#options.prices.get(member.node)?.device ?? 0)
     run.sits = { rate, worksFromMs, gpus, usdPerHour, sinceMs }
-    run.startedMs ??= this.#atMs
     this.#countWait(run, false)
+    run.startedMs ??= this.#atMs
     this.#sitting.add(run)
+    if (run.cadence !== undefined) run.ettr = this.#ettrOf(gang, run.cadence, new Set(members.map(({ node }) => node)))
+  }
+
+  #ettrOf(gang: Gang, cadence: Cadence, nodes: ReadonlySet<string>): number {
+    const { nodeFailures, spotReclaims, spotNoticeMs } = this.#options.risks
+    const aSecond = 1 / (1000 * 86_400)
+    const hazard = { failures: nodes.size * nodeFailures * aSecond, reclaims: 0 }
+    for (const node of nodes) if (this.#spot.has(node)) hazard.reclaims += spotReclaims * aSecond
+    const restartSeconds = priceOfGang(gang, this.#world.nowMs)?.restartSeconds ?? 0
+    return ettrOf(cadence, hazard, { restartSeconds, noticeSeconds: (spotNoticeMs - graceMs) / 1000 })
+  }
+
+  /** Of a restart that was cut short only so much was lost. */
+  #countRestart(run: Run): void {
+    const { sits } = run
+    if (sits === undefined || sits.worksFromMs <= this.#atMs) return
+    run.lostSeconds -= ((sits.worksFromMs - this.#atMs) / 1000) * sits.gpus
   }
 
   /** It waits from now on, or no more. */
   #countWait(run: Run, waits: boolean): void {
-    if (run.waitsFromMs !== undefined) run.waitedSeconds += (this.#atMs - run.waitsFromMs) / 1000
+    const waited = run.waitsFromMs === undefined ? 0 : (this.#atMs - run.waitsFromMs) / 1000
+    run.waitedSeconds += waited
+    if (run.startedMs !== undefined) run.interruptedSeconds += waited * run.asks
     run.waitsFromMs = waits ? this.#atMs : undefined
   }
 
-  /** What it has done since its last checkpoint it does again, unless it is asked for one first. */
-  #stop(run: Run, isAsked: boolean): void {
-    const { sits } = run
+  /**
+   * What it has done since its last checkpoint it does again. Whoever is asked to leave, or told in time that its node goes,
+   * writes one first, if it does that.
+   */
+  #stop(run: Run, why: 'asked' | 'told' | 'failed'): void {
+    const { sits, cadence } = run
     if (sits === undefined) return
-    const gang = this.#world.gangs.get(run.gang)
-    const onRequest = isAsked ? gang?.status?.checkpointRequestSeconds : undefined
-    const fromMs = Math.max(run.savedMs ?? sits.worksFromMs, sits.worksFromMs)
+    this.#countRestart(run)
+    const onRequest = why === 'failed' ? undefined : this.#onRequestSeconds(run, why)
+    const fromMs = Math.max(this.#savedMs(run) ?? sits.worksFromMs, sits.worksFromMs)
     const again = run.isReplica ? 0 : (onRequest ?? Math.max(0, this.#atMs - fromMs) / 1000)
     run.left += again * sits.rate
     run.lostSeconds += again * sits.gpus
+    // Of what is lost, what it stood still is not counted twice.
+    if (onRequest === undefined) run.stalledSeconds -= again * (1 - workedPart(cadence)) * sits.gpus
     run.ranSeconds += ((this.#atMs - sits.sinceMs) / 1000) * sits.gpus
+    run.savedMs = undefined
     run.sits = undefined
     this.#countWait(run, true)
     this.#sitting.delete(run)
+  }
+
+  /** What the checkpoint takes that it writes before it leaves; undefined: it writes none, or is not done in time. */
+  #onRequestSeconds({ gang, cadence }: Run, why: 'asked' | 'told'): number | undefined {
+    const measured = this.#world.gangs.get(gang)?.status?.checkpointRequestSeconds
+    if (why === 'asked') return measured
+    const seconds = measured ?? (cadence === undefined ? undefined : onRequestSeconds(cadence))
+    const inTime = (this.#options.risks.spotNoticeMs - graceMs) / 1000
+    return seconds !== undefined && seconds <= inTime ? seconds : undefined
+  }
+
+  /** When what its last durable checkpoint holds was written, by now. */
+  #savedMs({ sits, savedMs, cadence }: Run): number | undefined {
+    if (sits === undefined || cadence === undefined) return savedMs
+    const everyMs = 1000 * (cadence.interval + cadence.stall)
+    const sinceMs = Math.max(savedMs ?? sits.worksFromMs, sits.worksFromMs)
+    const count = Math.floor((this.#atMs - 1000 * cadence.lag - sinceMs) / everyMs)
+    return count < 1 ? savedMs : sinceMs + count * everyMs
   }
 
   #endRuns(): void {
@@ -310,26 +400,30 @@ class Playing {
 
   #turnNodes(): void {
     for (let next = this.#turns[this.#turned]; next !== undefined && next.atMs <= this.#atMs; ) {
-      const { node: name, isBack } = next
+      const { node: name, why, isBack } = next
       const node = this.#nodes.get(name)
-      const away = (this.#away.get(name) ?? 0) + (isBack ? -1 : 1)
-      if (away > 0) this.#away.set(name, away)
-      else this.#away.delete(name)
-      if (node !== undefined && isBack && away === 0) this.#world.put(node)
-      if (node !== undefined && !isBack && away === 1) this.#lose(node)
+      const away = this.#away.get(name) ?? { failed: 0, reclaimed: 0 }
+      const wasThere = away.failed + away.reclaimed === 0
+      away[why] += isBack ? -1 : 1
+      const isThere = away.failed + away.reclaimed === 0
+      if (isThere) this.#away.delete(name)
+      else this.#away.set(name, away)
+      if (node !== undefined && isThere) this.#world.put(node)
+      if (node !== undefined && wasThere) this.#lose(node, why)
       next = this.#turns[++this.#turned]
     }
   }
 
   /** Whoever sat on it starts again elsewhere. */
-  #lose(node: Node): void {
+  #lose(node: Node, why: Turn['why']): void {
     const { name } = node.metadata
     this.#world.put({ ...node, spec: { ...node.spec, unschedulable: true } })
     for (const run of [...this.#sitting]) {
       const seats = this.#world.gangOf(run.gang).status?.seats
       if (seats?.members.some((seat) => seat.node === name) !== true) continue
-      run.failures++
-      this.#stop(run, false)
+      if (why === 'failed') run.failures++
+      else run.reclaims++
+      this.#stop(run, why === 'failed' ? 'failed' : 'told')
       this.#world.restart(run.gang)
     }
   }
@@ -337,7 +431,7 @@ class Playing {
   /** What the owners of gangs write now and then: their last checkpoint, and what accelerator-time they have had. */
   #keepUp(): void {
     for (const run of this.#sitting) {
-      const { sits, intervalMs } = run
+      const { sits } = run
       if (sits === undefined) continue
       const gang = this.#world.gangOf(run.gang)
       const { served } = gang.spec
@@ -345,12 +439,10 @@ class Playing {
         const now = servedSteps(run.ranSeconds + ((this.#atMs - sits.sinceMs) / 1000) * sits.gpus)
         if (now > (served ?? 0)) this.#world.edit(run.gang, { served: now })
       }
-      if (intervalMs === undefined) continue
-      const sinceMs = run.savedMs ?? sits.worksFromMs
-      const count = Math.floor((this.#atMs - sinceMs) / intervalMs)
-      if (count < 1) continue
-      run.savedMs = sinceMs + count * intervalMs
-      const at = new Date(Math.round(this.#options.nowMs + run.savedMs)).toISOString()
+      const savedMs = this.#savedMs(run)
+      if (savedMs === undefined || savedMs === run.savedMs) continue
+      run.savedMs = savedMs
+      const at = new Date(Math.round(this.#options.nowMs + savedMs)).toISOString()
       const { attempt } = gang.spec
       const before = gang.status?.checkpoint
       const checkpoint = { step: 0, digest: '', bytes: 0, manifests: [], ...before, attempt, at }
@@ -364,7 +456,7 @@ class Playing {
       if (run === undefined) continue
       if (one.kind === 'left') {
         if ('by' in one.why) run.evictions++
-        this.#stop(run, true)
+        this.#stop(run, 'asked')
       } else if (one.kind === 'decided' && one.verdict.kind === 'bind') {
         const gang = this.#world.gangs.get(run.gang)
         if (gang === undefined || run.sits !== undefined) continue
@@ -376,8 +468,9 @@ class Playing {
   }
 }
 
-function meanGap(times: readonly number[]): number | undefined {
-  const [newest, oldest] = [times[0], times.at(-1)]
-  if (newest === undefined || oldest === undefined || times.length < 2) return undefined
-  return Math.max(1000, (newest - oldest) / (times.length - 1))
+interface Turn {
+  atMs: number
+  node: string
+  why: 'failed' | 'reclaimed'
+  isBack: boolean
 }

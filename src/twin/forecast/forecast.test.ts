@@ -1,12 +1,16 @@
 import { describe, expect, test } from 'vitest'
+import { readState } from '../../compile/state.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import { label } from '../../model/names.ts'
+import { effectiveRatioWithLag, optimalInterval } from '../../model/reliability.ts'
 import type { Rehearsal } from '../../scheduler/rehearsal/rehearsal.ts'
 import { createScheduler } from '../../scheduler/scheduler.ts'
 import { Story } from '../../scheduler/story.fixture.ts'
 import { pastJob } from '../import/past-job.fixture.ts'
 import type { PastJob } from '../import/past-job.ts'
+import { cadencesOf } from './cadence.ts'
 import type { Scene } from './course.ts'
+import { drawsOf, type Risks } from './draws.ts'
 import { type Forecast, type ForecastOptions, forecastOf } from './forecast.ts'
 import { Lengths } from './lengths.ts'
 
@@ -32,9 +36,15 @@ function story(nodes: number): Story {
   return told
 }
 
-function foretold(before: Scene, after?: Scene, options: Partial<ForecastOptions> = {}): Forecast {
-  const usual = { nowMs, horizonMs: 24 * hourMs, seeds: 3, nodeFailures: 0, repairMs: hourMs }
-  return forecastOf(before, after, { ...usual, ...options })
+const noRisks = { nodeFailures: 0, repairMs: hourMs, spotReclaims: 0, spotAwayMs: hourMs, spotNoticeMs: 120_000 }
+
+function foretold(
+  before: Scene,
+  after?: Scene,
+  { risks, ...options }: Partial<Omit<ForecastOptions, 'risks'>> & { risks?: Partial<Risks> } = {},
+): Forecast {
+  const usual = { nowMs, horizonMs: 24 * hourMs, seeds: 3 }
+  return forecastOf(before, after, { ...usual, ...options, risks: { ...noRisks, ...risks } })
 }
 
 const figureOf = ({ rows }: Forecast, figure: string) => rows.find((row) => row.of === 'fleet' && row.figure === figure)
@@ -94,7 +104,7 @@ describe('nodes fail', () => {
     if (checkpoint !== undefined) told.world.edit('default/a', {}, { checkpoint, checkpoints: older })
     return sceneOf(told)
   }
-  const often = { nodeFailures: 5000, seeds: 5 }
+  const often = { risks: { nodeFailures: 5000 }, seeds: 5 }
 
   test('who sat on one starts again on others, and loses less the more often it saves', () => {
     const minutes = (count: number) => new Date(nowMs - count * 60_000).toISOString()
@@ -110,6 +120,136 @@ describe('nodes fail', () => {
   test('the same ones with a change and without it', () => {
     const scene = running([])
     const { rows } = foretold(scene, scene, often)
+    for (const { difference } of rows) expect(difference).toEqual(exactly(0))
+  })
+})
+
+test('of ten courses a tenth of others lies below about the lowest', () => {
+  const told = story(1)
+  told.gang('a', '1xH100:8')
+  const at = (hours: number) => new Date(nowMs + hours * hourMs).toISOString()
+  told.decide()
+  told.world.edit('default/a', {}, { expectedEnd: at(4), expectedEndRange: { earliest: at(3), latest: at(6) } })
+  const { low = 0, high = 0 } = foretold(sceneOf(told), undefined, { seeds: 10 }).gangs[0]?.without?.ends ?? {}
+  expect(low / 3600).toBeGreaterThan(2.6)
+  expect(low / 3600).toBeLessThan(3.1)
+  expect(high / 3600).toBeGreaterThan(5.8)
+})
+
+/** One job on so many nodes of a pool, for a hundred hours. */
+function trains(
+  interval: string | undefined,
+  {
+    nodes = 1,
+    capacityType = 'reserved',
+    status = {},
+  }: { nodes?: number; capacityType?: string; status?: object } = {},
+): Scene {
+  const lines = Array.from(
+    { length: nodes },
+    (_, index) => `apiVersion: v1
+kind: Node
+metadata: { name: n${index}, labels: { millwright.dev/accelerator: H100, millwright.dev/pool: p } }
+status: { allocatable: { nvidia.com/gpu: 8 } }
+---
+`,
+  )
+  const checkpoint = interval === undefined ? '{}' : `{ interval: ${interval} }`
+  const text = `${lines.join('')}apiVersion: millwright.dev/v1alpha1
+kind: Pool
+metadata: { name: p }
+spec: { accelerator: H100, maxNodes: ${nodes}, capacityType: ${capacityType} }
+---
+apiVersion: millwright.dev/v1alpha1
+kind: TrainingJob
+metadata: { name: t }
+spec: { command: [x], expectedSeconds: 36000000, workers: ${nodes}, resources: { accelerators: "H100:8" }, checkpoint: ${checkpoint} }
+`
+  const read = readState([{ name: 'state.yaml', text }], { nowMs })
+  if ('errors' in read) throw new Error(JSON.stringify(read.errors))
+  const gangs = read.state.gangs.map((gang) => ({
+    ...gang,
+    status: { conditions: [], checkpoints: [], ...gang.status, ...status },
+  }))
+  return { ...read.state, gangs }
+}
+
+describe('how often a job writes checkpoints', () => {
+  test('keeps it from working, and it keeps what it has saved', () => {
+    const found = foretold(trains('99s'), trains('999s'), { horizonMs: 10 * hourMs })
+    // A checkpoint that nobody has measured is taken for one that stalls for a second.
+    expect(figureOf(found, 'hours in checkpoints')?.without.median).toBeCloseTo(80 / 100)
+    expect(figureOf(found, 'hours in checkpoints')?.with?.median).toBeCloseTo(80 / 1000)
+    expect(figureOf(found, 'ETTR')?.without.median).toBeCloseTo(99)
+    const often = { risks: { nodeFailures: 20_000, repairMs: 60_000 }, horizonMs: 100 * hourMs }
+    const failing = foretold(trains('99s'), trains('999s'), often)
+    expect(figureOf(failing, 'hours lost')?.difference?.low).toBeGreaterThan(0)
+    expect(figureOf(failing, 'hours in checkpoints')?.difference?.high).toBeLessThan(0)
+  })
+
+  test('what was measured at one interval takes less time at a longer one', () => {
+    const [before, after] = [trains('9s'), trains('99s')]
+    const ends = (scene: Scene) =>
+      scene.gangs.map((gang) => ({ ...gang, spec: { ...gang.spec, expectedSeconds: 3600 } }))
+    const found = foretold({ ...before, gangs: ends(before) }, { ...after, gangs: ends(after) })
+    expect(found.gangs[0]?.without?.ends.median).toBeCloseTo(3600, 0)
+    expect(found.gangs[0]?.with?.ends.median).toBeCloseTo((3600 * 0.9) / 0.99, 0)
+  })
+
+  test('auto is the optimum for what it has measured', () => {
+    const status = {
+      checkpoint: { step: 1, attempt: 1, at: '2026-01-01T00:00:00Z', digest: '', bytes: 1, manifests: [], seconds: 10 },
+    }
+    const scene = trains('auto', { nodes: 400, status })
+    const { interval = 0, stall } = cadencesOf(scene, nowMs).get('default/t') ?? {}
+    expect(stall).toBe(10)
+    expect(interval).toBeCloseTo(optimalInterval(10, ((1000 / 6.5) * 86_400) / 400), 0)
+  })
+
+  test.each([300, 1200])('every %d s, it keeps of its time what the formula says', (interval) => {
+    // Eight failures a day; a node is back at once, so that nobody waits.
+    const risks = { nodeFailures: 8000, repairMs: 1 }
+    const status = { restartSeconds: 120 }
+    const found = foretold(trains(`${interval}s`, { status }), undefined, {
+      risks,
+      seeds: 16,
+      horizonMs: 500 * hourMs,
+    })
+    const formula = 100 * effectiveRatioWithLag(interval, 1, 120, 0, 86_400 / 8)
+    expect(found.gangs[0]?.without?.ettr).toBeCloseTo(formula, 6)
+    expect(Math.abs((figureOf(found, 'ETTR')?.without.median ?? 0) - formula)).toBeLessThan(0.2)
+  })
+})
+
+describe('spot instead of reserved', () => {
+  const risks = { spotReclaims: 4000, spotAwayMs: hourMs }
+  const status = { restartSeconds: 60 }
+
+  test('costs less and is taken away; whoever saves in time loses little', () => {
+    const [before, after] = [trains('1h', { nodes: 2 }), trains('1h', { nodes: 2, capacityType: 'spot', status })]
+    const found = foretold(before, after, { risks, horizonMs: 48 * hourMs, seeds: 10 })
+    expect(figureOf(found, 'moves off spot')?.without).toEqual(exactly(0))
+    expect(figureOf(found, 'moves off spot')?.with?.median).toBeGreaterThan(3)
+    const spend = figureOf(found, 'spend')
+    expect(spend?.without.median).toBeCloseTo(48 * 16 * 6.88)
+    // What is away for an hour at a time costs nothing meanwhile.
+    expect(spend?.with?.high).toBeLessThan(48 * 2 * 21.62)
+    expect(spend?.with?.median).toBeGreaterThan(0.6 * 48 * 2 * 21.62)
+    // Of each move a second for the checkpoint, and a minute until it works again.
+    const moves = figureOf(found, 'moves off spot')?.with?.high ?? 0
+    expect(figureOf(found, 'hours lost')?.with?.high).toBeLessThan(moves * 16 * (61 / 3600) + 0.01)
+    const late = foretold(before, after, { risks: { ...risks, spotNoticeMs: 0 }, horizonMs: 48 * hourMs, seeds: 10 })
+    expect(figureOf(late, 'hours lost')?.with?.median).toBeGreaterThan(
+      5 * (figureOf(found, 'hours lost')?.with?.median ?? 0),
+    )
+    expect(found.gangs[0]?.with?.ettr).toBeLessThan(found.gangs[0]?.without?.ettr ?? 0)
+    expect(late.gangs[0]?.with?.ettr).toBeLessThan(found.gangs[0]?.with?.ettr ?? 0)
+  })
+
+  test('the same nodes are taken away at the same times, whatever else changes', () => {
+    const spot = trains('1h', { nodes: 3, capacityType: 'spot' })
+    const { rows } = foretold(spot, spot, { risks })
+    expect(rows.some(({ figure }) => figure === 'moves off spot')).toBe(true)
     for (const { difference } of rows) expect(difference).toEqual(exactly(0))
   })
 })
@@ -146,9 +286,41 @@ describe('with a history', () => {
     const gang = told.gangs.get('default/llama-17') as Gang
     const llamas = Array.from({ length: 21 }, (_, index) => past(index, 100 * index, { workload: `llama-${index}` }))
     const lengths = new Lengths([...hourly, ...llamas])
-    expect(lengths.of(gang, 0.5, nowMs)).toEqual({ seconds: 1000, basis: 'history' })
+    expect(lengths.of(gang, 0.5, nowMs)).toEqual({ seconds: 1100, basis: 'history' })
     expect(lengths.of(gang, 0, nowMs + 1_000_000)).toEqual({ seconds: 100, basis: 'history' })
-    expect(lengths.of(gang, 1, nowMs + 1_000_000)).toEqual({ seconds: 1000, basis: 'history' })
+    expect(lengths.of(gang, 0.9, nowMs + 1_000_000)).toEqual({ seconds: 1000, basis: 'history' })
+  })
+
+  test('... or longer than any of them: of ten, one in eleven is', () => {
+    const told = story(1)
+    told.gang('new', '1xH100:4')
+    const gang = told.gangs.get('default/new') as Gang
+    const ten = Array.from({ length: 10 }, (_, index) => past(index, 100 + 100 * index))
+    expect(new Lengths(ten).of(gang, 10 / 11, nowMs).seconds).toBe(1000)
+    expect(new Lengths(ten).of(gang, 10 / 11 + 0.01, nowMs).seconds).toBeGreaterThan(1000)
+  })
+
+  test('jobs of one family prove long together, and others on their own', () => {
+    const draws = drawsOf(1, 200, {
+      horizonMs: 0,
+      nowMs,
+      risks: noRisks,
+      history: [],
+      queues: [],
+      model: 'H100',
+      perNode: 8,
+    })
+    const of = (gang: string, family: string) =>
+      Array.from({ length: 200 }, (_, index) => draws(index).quantileOf(gang, family))
+    const [one, two, other] = [of('a-1', 'a'), of('a-2', 'a'), of('b-1', 'b')]
+    const gap = (a: number[], b: number[]) =>
+      a.reduce((sum, value, at) => sum + Math.abs(value - (b[at] ?? 0)), 0) / 200
+    // Of two that have nothing to do with each other it is a third.
+    expect(gap(one, other)).toBeGreaterThan(0.28)
+    expect(gap(one, two)).toBeLessThan(0.25)
+    for (const all of [one, two, other])
+      for (let tenth = 0; tenth < 10; tenth++)
+        expect(Math.abs(all.filter((value) => Math.floor(10 * value) === tenth).length - 20)).toBeLessThan(13)
   })
 
   test('what was declared is as long as such declarations were', () => {
@@ -185,7 +357,7 @@ test('the same seeds say the same', () => {
   const told = story(3)
   for (let index = 0; index < 12; index++) told.gang(`g${index}`, `${1 + (index % 3)}xH100:8`)
   told.decide()
-  const options = { nodeFailures: 1000 }
+  const options = { risks: { nodeFailures: 1000 } }
   expect(foretold(sceneOf(told), undefined, options)).toEqual(foretold(sceneOf(told), undefined, options))
 })
 

@@ -3,8 +3,9 @@ import { millwrightVersion } from '../../model/metadata.ts'
 import { keyOf } from '../../model/refs.ts'
 import { titleOf } from '../../scheduler/why/reasons.ts'
 import type { PastJob } from '../import/past-job.ts'
+import { cadencesOf } from './cadence.ts'
 import { type Course, courseOf, type Fate, type Scene } from './course.ts'
-import { type DrawOptions, drawsOf } from './draws.ts'
+import { type DrawOptions, drawsOf, type Risks } from './draws.ts'
 import { type Basis, Lengths } from './lengths.ts'
 import { pricesBy } from './prices.ts'
 import { devicesBy } from './size.ts'
@@ -15,9 +16,7 @@ export interface ForecastOptions {
   /** Pairs of courses, with the change and without it, from as many seeds. */
   seeds: number
   firstSeed?: number
-  /** Of a thousand nodes, so many fail in a day. */
-  nodeFailures: number
-  repairMs: number
+  risks: Risks
   /** What jobs took, and how they come; without it nobody new comes. */
   history?: readonly PastJob[]
   /** Called after each course. */
@@ -46,7 +45,7 @@ export type Unit = 's' | 'h' | '%' | 'USD' | ''
 export type Figure = keyof typeof figures
 
 /**
- * Hours are accelerator-hours. What is spent on the fleet is what its nodes cost, in use or not; on a queue, what its work holds.
+ * Hours are accelerator-hours. ETTR: of those that jobs held or asked for from their first seats on, the part worked. What is spent on the fleet is what its nodes cost, in use or not; on a queue, what its work holds.
  * Replicas are available for the part of the time for which they are wanted that they sit.
  */
 const figures = {
@@ -57,8 +56,11 @@ const figures = {
   'jobs that wait at the end': '',
   evictions: '',
   'restarts for nodes': '',
+  'moves off spot': '',
   'hours lost': 'h',
+  'hours in checkpoints': 'h',
   'hours worked': 'h',
+  ETTR: '%',
   'replica-hours missing': 'h',
   'replicas available': '%',
   spend: 'USD',
@@ -81,6 +83,8 @@ interface Ends {
   /** The part of the seeds in which it did within the horizon. */
   startsWithin: number
   endsWithin: number
+  /** The part of its time that is of use in the long run, in percent; undefined where it never sits or writes no checkpoints. */
+  ettr?: number
 }
 
 export interface Forecast {
@@ -103,22 +107,25 @@ export interface Forecast {
  * come, work as long and the same nodes fail, so that they differ by the change alone.
  */
 export function forecastOf(before: Scene, after: Scene | undefined, options: ForecastOptions): Forecast {
-  const { history = [], seeds, firstSeed = 1, nowMs, horizonMs, repairMs } = options
+  const { history = [], seeds, firstSeed = 1, nowMs, horizonMs, risks } = options
   const scenes = (after === undefined ? [before] : [before, after]).map((scene) => ({
     scene,
     devices: devicesBy(scene.nodes),
     prices: pricesBy(scene.nodes, scene.pools ?? []),
+    cadences: cadencesOf(scene, nowMs),
   }))
+  const cadencesBefore = scenes[0]?.cadences ?? new Map()
   const perNode = scenes.reduce((most, { devices }) => [...devices.values()].reduce((a, b) => Math.max(a, b), most), 1)
   const lengths = new Lengths(history, before.gangs, nowMs)
   const draws: DrawOptions = { ...options, history, queues: before.queues, model: commonModel(before.gangs), perNode }
   const courses = scenes.map((): Course[] => [])
+  const drawnFor = drawsOf(firstSeed, seeds, draws)
   let arrivals = 0
   for (let index = 0; index < seeds; index++) {
-    const drawn = drawsOf(firstSeed + index, draws)
+    const drawn = drawnFor(index)
     arrivals += drawn.arrivals.length / seeds
-    for (const [at, { scene, devices, prices }] of scenes.entries()) {
-      courses[at]?.push(courseOf(scene, drawn, { nowMs, horizonMs, repairMs, lengths, devices, prices }))
+    for (const [at, { scene, ...known }] of scenes.entries()) {
+      courses[at]?.push(courseOf(scene, drawn, { nowMs, horizonMs, risks, lengths, ...known, cadencesBefore }))
       options.onCourse?.(index * scenes.length + at + 1, seeds * scenes.length)
     }
   }
@@ -188,7 +195,8 @@ function figuresOf(
 ): Record<Figure, number | undefined> {
   const mine = queue === undefined ? fates : fates.filter((fate) => fate.queue === queue)
   const jobs = mine.filter(({ isReplica }) => !isReplica)
-  const sum = (of: (fate: Fate) => number, all = mine) => all.reduce((total, fate) => total + of(fate), 0)
+  const sum = (of: (fate: Fate) => number, all: readonly Fate[] = mine) =>
+    all.reduce((total, fate) => total + of(fate), 0)
   const waits = jobs
     .filter(({ isHere }) => !isHere)
     .map(({ cameMs, startedMs }) => ((startedMs ?? horizonMs) - cameMs) / 1000)
@@ -196,7 +204,14 @@ function figuresOf(
   const replicas = mine.filter(({ isReplica }) => isReplica)
   const missing = sum(({ waitedSeconds }) => waitedSeconds, replicas)
   const wanted = sum(({ cameMs, endedMs = horizonMs }) => (endedMs - cameMs) / 1000, replicas)
-  const [held, lost] = [sum(({ heldSeconds }) => heldSeconds), sum(({ lostSeconds }) => lostSeconds)]
+  const of = (some: readonly Fate[]) => {
+    const [held, lost] = [sum(({ heldSeconds }) => heldSeconds, some), sum(({ lostSeconds }) => lostSeconds, some)]
+    const stalled = sum(({ stalledSeconds }) => stalledSeconds, some)
+    return { held, lost, stalled, worked: held - lost - stalled }
+  }
+  const { held, lost, stalled, worked } = of(mine)
+  const ofJobs = of(jobs)
+  const asked = ofJobs.held + sum(({ interruptedSeconds }) => interruptedSeconds, jobs)
   return {
     utilisation: queue === undefined && capacitySeconds > 0 ? (100 * held) / capacitySeconds : undefined,
     'wait, median': waits.length === 0 ? undefined : quantile(waits, 0.5),
@@ -207,12 +222,15 @@ function figuresOf(
     ).length,
     evictions: sum(({ evictions }) => evictions),
     'restarts for nodes': sum(({ failures }) => failures),
+    'moves off spot': sum(({ reclaims }) => reclaims),
     'hours lost': lost / 3600,
-    'hours worked': (held - lost) / 3600,
+    'hours in checkpoints': stalled / 3600,
+    'hours worked': worked / 3600,
+    ETTR: ofJobs.lost + ofJobs.stalled === 0 && asked === ofJobs.held ? undefined : (100 * ofJobs.worked) / asked,
     'replica-hours missing': missing / 3600,
     'replicas available': wanted > 0 ? 100 * (1 - missing / wanted) : undefined,
     spend: queue === undefined ? usd : sum(({ heldUsd }) => heldUsd),
-    'spend for an hour worked': queue === undefined && held > lost ? (usd * 3600) / (held - lost) : undefined,
+    'spend for an hour worked': queue === undefined && worked > 0 ? (usd * 3600) / worked : undefined,
   }
 }
 
@@ -261,14 +279,30 @@ function endsOf(fates: readonly Fate[], horizonMs: number): Ends {
   const spread = (of: (fate: Fate) => number | undefined) =>
     spreadOf(fates.map((fate) => (of(fate) ?? horizonMs) / 1000))
   const [started, ended] = [({ startedMs }: Fate) => startedMs, ({ endedMs }: Fate) => endedMs]
-  return { starts: spread(started), ends: spread(ended), startsWithin: part(started), endsWithin: part(ended) }
+  const ratios = fates.flatMap(({ ettr }) => (ettr === undefined ? [] : [100 * ettr]))
+  return {
+    starts: spread(started),
+    ends: spread(ended),
+    startsWithin: part(started),
+    endsWithin: part(ended),
+    ...(ratios.length === 0 ? {} : { ettr: spreadOf(ratios).median }),
+  }
 }
 
 // ---- statistics ----
 
 function spreadOf(values: readonly number[]): Spread {
   const sorted = values.toSorted((a, b) => a - b)
-  return { median: quantile(sorted, 0.5), low: quantile(sorted, 0.1), high: quantile(sorted, 0.9) }
+  return { median: quantile(sorted, 0.5), low: oneMoreBelow(sorted, 0.1), high: oneMoreBelow(sorted, 0.9) }
+}
+
+/**
+ * What one more course would lie below with this probability: of n courses the k-th is exceeded by k of n + 1 (so of ten a
+ * tenth lies below about the lowest). Between the quantiles of ten courses themselves only 65 % of others would lie, not 80.
+ */
+function oneMoreBelow(sorted: readonly number[], part: number): number {
+  const last = sorted.length - 1
+  return quantile(sorted, Math.min(1, Math.max(0, (part * (sorted.length + 1) - 1) / Math.max(1, last))))
 }
 
 /** Between the two nearest in rank, by how near they are. */

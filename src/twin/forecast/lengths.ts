@@ -87,9 +87,10 @@ class Lasted {
   }
 
   /**
-   * Of those that lasted longer than `from`, the length that a `quantile` of them does not exceed; or, where the longest of
-   * them have not ended, the part of the quantile that is left, of those that last longer than the last end. After Kaplan and
-   * Meier (1958): whoever has not ended counts until it was last seen.
+   * The length that one more, which has lasted longer than `from`, does not exceed with this probability; or, where it is one
+   * that none of them has come to, the part of the quantile that is left, of those that last longer than the last end. After
+   * Kaplan and Meier (1958): whoever has not ended counts until it was last seen. One more is as likely to end first, last or
+   * between any two of those that it is compared with (Hill 1968): of n that have ended it outlasts all once in n + 1 times.
    */
   quantile(quantile: number, from: number): { seconds: number } | { left: number; from: number } {
     const times = this.#sorted()
@@ -98,7 +99,7 @@ class Lasted {
     for (let at = this.#firstAfter(from); at < times.length; at++) {
       const one = times[at]
       if (one?.isEnd !== true) continue
-      survive *= 1 - 1 / (times.length - at)
+      survive *= 1 - 1 / (times.length - at + 1)
       lastEnd = one.seconds
       if (survive <= 1 - quantile + 1e-9) return { seconds: one.seconds }
     }
@@ -152,7 +153,7 @@ function kept(groups: Map<string, Lasted>, key: string): Lasted {
 }
 
 /** Runs of one thing are numbered or dated: `llama-7`, `llama-2026-01-02`, `llama_v2_17`. */
-function familyOf(name: string): string {
+export function familyOf(name: string): string {
   const parts = name.toLowerCase().split(/[-_.]/)
   const last = parts.findLastIndex((part) => !/[0-9]/.test(part))
   return parts.slice(0, Math.max(1, last + 1)).join('-')
@@ -172,5 +173,11 @@ function byPace(
  * Seconds that jobs took on Microsoft's Philly, from the shortest over each tenth to the longest. Source: the 10,279 jobs of
  * Philly as Gavel published them (Jeon et al., USENIX ATC '19; Narayanan et al., OSDI '20).
  */
+const phillyTenths = [3, 408, 1689, 2649, 3755, 6211, 16014, 31985, 60682, 159192, 11337573]
+
+/** Between two of them at equal ratios. */
 const philly = new Lasted()
-for (const seconds of [3, 408, 1689, 2649, 3755, 6211, 16014, 31985, 60682, 159192, 11337573]) philly.add(seconds, true)
+for (let part = 0; part < 100; part++) {
+  const [from = 1, to = from] = phillyTenths.slice(Math.floor(part / 10))
+  philly.add(from * Math.exp(((part % 10) / 10) * Math.log(to / from)), true)
+}

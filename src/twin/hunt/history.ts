@@ -70,9 +70,6 @@ export type Fault = { atMs: number; forMs: number } & (
   | { kind: 'crash ledger' | 'pause ledger' | 'cut ledger' | 'break ledger' }
   /** An object of storage is not what was written. */
   | { kind: 'rot checkpoint'; pick: number }
-  /** As in scenarios. */
-  | { kind: 'storage-slow'; slowness: number }
-  | { kind: 'storage-outage' | 'storage-full' }
   /** What people do. */
   | { kind: 'suspend job' | 'evict pod'; pick: number }
   | { kind: 'cordon node'; node: string }
@@ -106,10 +103,7 @@ export function drawHistory(random: Random): History {
         ? { chance: 0, msMax: 0 }
         : { chance: line.one([0.05, 0.3, 1]), msMax: line.one([20, 300, 1000]) },
     arrivals: drawArrivals(drawFrom(random.split('work')), queues, nodes, safetyMs),
-    faults: [
-      ...drawFaults(drawFrom(random.split('faults')), nodes, safetyMs, fencing),
-      ...drawStorageFaults(drawFrom(random.split('storage')), safetyMs),
-    ].toSorted((a, b) => a.atMs - b.atMs),
+    faults: drawFaults(drawFrom(random.split('faults')), nodes, safetyMs, fencing),
     safetyMs,
   }
 }
@@ -274,21 +268,6 @@ function drawFaults(draw: Draw, nodes: readonly NodeDescription[], safetyMs: num
   return faults
 }
 
-/** Of most histories none. */
-function drawStorageFaults(draw: Draw, safetyMs: number): Fault[] {
-  if (draw.chance(0.7)) return []
-  return Array.from({ length: draw.int(1, 3) }, () => {
-    const when = drawWhen(draw, safetyMs)
-    const kind = draw.one(['storage-slow', 'storage-outage', 'storage-outage', 'storage-full'] as const)
-    return kind === 'storage-slow' ? { ...when, kind, slowness: draw.one([3, 30]) } : { ...when, kind }
-  })
-}
-
-function drawWhen(draw: Draw, safetyMs: number): { atMs: number; forMs: number } {
-  const atMs = draw.int(0, Math.floor(safetyMs * 0.9))
-  return { atMs, forMs: Math.round(draw.wait(draw.one([10_000, 60_000, 300_000]))) }
-}
-
 function drawPoint(draw: Draw, writesMax: number): { writes: number; point: 'before' | 'after' } {
   return { writes: draw.int(1, writesMax), point: draw.one(['before', 'after']) }
 }
@@ -348,11 +327,8 @@ const kinds = [
 
 type Kind = (typeof kinds)[number]
 
-/** Drawn apart from the others, so that these stay what they were. */
-const kindsApart = ['storage-slow', 'storage-outage', 'storage-full'] as const
-
-export function isFaultKind(kind: unknown): kind is Fault['kind'] {
-  return [...kinds, ...kindsApart].some((known) => known === kind)
+export function isFaultKind(kind: unknown): kind is Kind {
+  return (kinds as readonly unknown[]).includes(kind)
 }
 
 function isOfRank(kind: Kind): kind is (typeof ofRank)[number] {

@@ -12,7 +12,6 @@ import { Lasting } from '../invariants/lasting.ts'
 import { fairWeather, type Weather } from '../kernel/line.ts'
 import type { Process } from '../kernel/process.ts'
 import { Moment } from '../moment.ts'
-import { TwinHand } from '../play/hand.ts'
 import { Twin } from '../twin.ts'
 import type { Performance } from '../work/workload.ts'
 import { type Arrival, type AtHold, drawHistory, type Fault, type History } from './history.ts'
@@ -70,7 +69,6 @@ class Play {
   readonly #events: EventLog
   #moment: Promise<Moment> | undefined
   readonly #twin: Twin
-  readonly #hand: TwinHand
   readonly #performances = new Map<string, Performance>()
   readonly #unwanted = new Lasting()
   #isNextRotten = false
@@ -131,7 +129,6 @@ class Play {
         this.#endIfBroken()
       },
     })
-    this.#hand = new TwinHand(this.#twin, 1 + history.standbys)
   }
 
   async run(): Promise<Played> {
@@ -260,8 +257,6 @@ class Play {
     else if (kind === 'pause ledger') this.#strikeProcess('pause', this.#twin.ledger?.process, forMs)
     else if (kind === 'cut ledger') this.#strikeProcess('cut', this.#twin.ledger?.process, forMs)
     else if (kind === 'break ledger') this.#twin.ledger?.process.break()
-    else if (kind === 'storage-slow' || kind === 'storage-outage' || kind === 'storage-full')
-      this.#later(forMs, this.#hand.inflict({ slowness: 1, ...fault, kind }, []))
     else if (kind === 'rot checkpoint') void this.#rot(fault.pick)
     else if (kind === 'suspend job') void this.#suspendJob(fault.pick, forMs)
     else if (kind === 'evict pod') void this.#evictPod(fault.pick)

@@ -2,7 +2,6 @@ import type { PodRunner } from '../../agent/contract.ts'
 import type { Hand } from '../../agent/hand.ts'
 import { createSimulatedRunner } from '../../agent/simulated/runner.ts'
 import type { Cancel } from '../../base/clock.ts'
-import type { TwinFault } from '../../model/faults.ts'
 import type { Twin } from '../twin.ts'
 
 /** What can be done to a twin. Of several that slow a node down the worst counts. */
@@ -36,15 +35,7 @@ export class TwinHand implements Hand {
     if (!this.isThere(node)) this.#twin.startAgent(node)
   }
 
-  inflict({ kind, slowness }: { kind: TwinFault; slowness: number }, nodes: readonly string[]): Cancel {
-    const { storage } = this.#twin
-    if (kind === 'storage-slow') return storage.slowDown(slowness)
-    if (kind === 'storage-outage') return storage.breakDown()
-    if (kind === 'storage-full') return storage.fillUp()
-    return together(nodes.map((node) => this.#slowNode(node, slowness)))
-  }
-
-  #slowNode(node: string, slowness: number): Cancel {
+  slowNode(node: string, slowness: number): Cancel {
     const causes = this.#slow.get(node) ?? []
     this.#slow.set(node, causes)
     causes.push(slowness)
@@ -74,11 +65,5 @@ export class TwinHand implements Hand {
 
   #alive(): Twin['controls'] {
     return this.#twin.controls.filter(({ process }) => process.state !== 'crashed')
-  }
-}
-
-function together(cancels: readonly Cancel[]): Cancel {
-  return () => {
-    for (const cancel of cancels) cancel()
   }
 }

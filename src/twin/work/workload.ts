@@ -37,11 +37,8 @@ export class SimulatedWorkload implements Workload {
   }
 
   prepareMs(place: PodPlace): number {
-    return this.#options.performanceOf(place).prepareMs
-  }
-
-  restoreMs(place: PodPlace): number {
-    return this.#options.performanceOf(place).restoreMs
+    const { prepareMs, restoreMs } = this.#options.performanceOf(place)
+    return prepareMs + (place.work.restore === undefined ? 0 : restoreMs)
   }
 
   start(pod: SimulatedPod): Program {
