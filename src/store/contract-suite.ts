@@ -554,6 +554,36 @@ export function storeContract(name: string, open: OpenStore): void {
         expect(watched.events[5]?.object).toBe(last)
       })
 
+      test('of a field, each watcher sees what has its value or has just lost it, also in one burst', async () => {
+        const from = (await store.list('Pod')).resourceVersion
+        const phases = ['Pending', 'Running'].map((phase) =>
+          watchAll(store, 'Pod', from, { fields: `status.phase=${phase}` }),
+        )
+        const nodes = ['n0', 'n1'].map((node) => watchAll(store, 'Pod', from, { fields: `spec.nodeName=${node}` }))
+        const both = watchAll(store, 'Pod', from, {
+          fields: 'spec.nodeName=n1,metadata.name!=a1',
+          namespace: 'default',
+        })
+        const names = ['a0', 'a1', 'b0', 'b1']
+        for (const name of names) await made('Pod', podNamed(name))
+        const bind = (name: string) => store.bind(ref(name), { node: `n${name.slice(1)}`, annotations: {} })
+        await Promise.all(names.map(bind))
+        await store.patch('Pod', ref('b1'), { status: { phase: 'Running' } }, { status: true })
+        await Promise.all([...nodes, both, ...phases].map(({ until }, index) => until([2, 3, 2, 9, 1][index] ?? 0)))
+        expect(nodes.map(({ words }) => words())).toEqual([
+          ['ADDED a0', 'ADDED b0'],
+          ['ADDED a1', 'ADDED b1', 'MODIFIED b1'],
+        ])
+        expect(both.words()).toEqual(['ADDED b1', 'MODIFIED b1'])
+        expect(phases[0]?.words().slice(-2)).toEqual(['MODIFIED b1', 'DELETED b1'])
+        expect(phases[1]?.words()).toEqual(['ADDED b1'])
+        nodes[0]?.stop()
+        await store.delete('Pod', ref('a0'), { gracePeriodSeconds: 0 })
+        await store.delete('Pod', ref('b1'), { gracePeriodSeconds: 0 })
+        await nodes[1]?.until(4)
+        expect(nodes[0]?.words()).toEqual(['ADDED a0', 'ADDED b0'])
+      })
+
       test('too far back, or from the future, has expired', async () => {
         const small = await openWith({ history: 5 })
         const { resourceVersion } = await small.list('Pod')
@@ -619,6 +649,16 @@ export function storeContract(name: string, open: OpenStore): void {
         expect(bookmarks.length).toBeGreaterThan(0)
         expect(Number(bookmarks[0])).toBeGreaterThan(Number(from))
         expect(events).toEqual([])
+      })
+
+      test('and one that sees nothing of all that happens to its kind', async () => {
+        const bookmarks: string[] = []
+        const { resourceVersion } = await store.list('Pod')
+        const sink = { event() {}, ended() {}, bookmark: (revision: string) => void bookmarks.push(revision) }
+        store.watch('Pod', { from: resourceVersion, fields: 'spec.nodeName=n1' }, sink)
+        for (let i = 0; i < 2_200; i++) await made('Pod', podNamed(`p${i}`))
+        expect(bookmarks.length).toBe(2)
+        expect(Number(bookmarks[1]) - Number(bookmarks[0])).toBeGreaterThanOrEqual(1_000)
       })
     })
 

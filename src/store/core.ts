@@ -20,7 +20,7 @@ import {
   updated,
 } from './mutations.ts'
 import { admitInto } from './namespaces.ts'
-import { type Predicate, predicateOf } from './selectors.ts'
+import { exactOf, type Predicate, predicateOf } from './selectors.ts'
 import { handedOut, keyOf, revisionOf, type Stored, sinkOf } from './stored.ts'
 import { Table } from './table.ts'
 
@@ -174,7 +174,7 @@ export function createCore<Prepared>(
     requireKind(kind)
     const from = revisionOf(asked.from)
     if (Number.isNaN(from)) throw invalid(`"${asked.from}" is no resourceVersion that this store gave out`)
-    return history.watch(kind, from, predicateOf(asked), sinkOf(kind, sink))
+    return history.watch(kind, from, { selects: predicateOf(asked), exact: exactOf(asked) }, sinkOf(kind, sink))
   }
 
   // Writing: decided against the head, answered when durable.

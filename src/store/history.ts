@@ -1,6 +1,7 @@
 import type { KindName } from '../model/registry.ts'
 import { kindNames } from '../model/registry.ts'
 import type { Stop, WatchEvent, WatchSink } from './contract.ts'
+import { bookmarkEvery, FiledWatchers, type Watcher } from './filed-watchers.ts'
 import type { Predicate } from './selectors.ts'
 import type { Stored } from './stored.ts'
 
@@ -29,12 +30,15 @@ export class History {
   private scheduled = false
   private revision: number
   private bookmarked: number
+  private readonly all: readonly KindLog[]
+  private watchers = 0
 
   constructor(entriesMax: number, revision: number) {
     this.entriesMax = entriesMax
     this.revision = revision
     this.bookmarked = revision
     this.logs = Object.fromEntries(kindNames.map((kind) => [kind, new KindLog(revision)])) as Record<KindName, KindLog>
+    this.all = Object.values(this.logs)
   }
 
   append(entry: Entry): void {
@@ -58,36 +62,29 @@ export class History {
     return entries
   }
 
-  watch(kind: KindName, from: number, selects: Predicate | undefined, sink: WatchSink<Stored>): Stop {
+  watch(kind: KindName, from: number, which: Pick<Watcher, 'selects' | 'exact'>, sink: WatchSink<Stored>): Stop {
     const log = this.logs[kind]
     const isKept = from >= log.droppedThrough && from <= this.revision
-    const watcher: Watcher = {
-      sink,
-      selects,
-      next: isKept ? log.firstAfter(from) : -1,
-      bookmarked: from,
-      stopped: false,
-    }
-    log.watchers.add(watcher)
-    log.behind = true
+    const next = isKept ? log.firstAfter(from) : -1
+    const watcher: Watcher = { sink, ...which, order: this.watchers++, next, bookmarked: from, stopped: false }
+    log.add(watcher)
     this.schedule()
     return () => {
       watcher.stopped = true
-      log.watchers.delete(watcher)
+      log.remove(watcher)
     }
   }
 
   close(): void {
     this.deliver()
-    for (const log of Object.values(this.logs)) {
-      for (const watcher of [...log.watchers]) log.end(watcher, 'closed')
-    }
+    for (const log of Object.values(this.logs)) log.close()
   }
 
   private schedule(): void {
     if (this.scheduled) return
     this.scheduled = true
-    queueMicrotask(() => {
+    // Cheaper than queueMicrotask, and as soon.
+    void settled.then(() => {
       this.scheduled = false
       this.deliver()
     })
@@ -96,31 +93,34 @@ export class History {
   private deliver(): void {
     const isBookmarkDue = this.revision - this.bookmarked >= bookmarkEvery
     if (isBookmarkDue) this.bookmarked = this.revision
-    for (const log of Object.values(this.logs)) if (log.behind || isBookmarkDue) log.deliver(this.revision)
+    for (const log of this.all) if (log.behind || isBookmarkDue) log.deliver(this.revision)
     while (this.order.length > this.entriesMax) this.order.shift()?.drop()
   }
 }
 
-interface Watcher {
-  sink: WatchSink<Stored>
-  selects: Predicate | undefined
-  /** Position in the log of the next entry to look at; -1: the start is no longer kept. */
-  next: number
-  bookmarked: number
-  stopped: boolean
-}
-
-/** A watcher that sees nothing for this many revisions is told how far it is, so that it can come back there. */
-const bookmarkEvery = 1_000
+const settled = Promise.resolve()
 
 class KindLog {
   readonly entries = new Fifo<Entry>()
-  readonly watchers = new Set<Watcher>()
   droppedThrough: number
   behind = false
+  /** Who looks at every entry: those whose selector says no value, and those that still have to catch up. */
+  private readonly looking = new Set<Watcher>()
+  private readonly filed = new FiledWatchers<Entry>()
+  /** Up to here everybody has seen what is for them, but for `looking`. */
+  private shownThrough = 0
 
   constructor(revision: number) {
     this.droppedThrough = revision
+  }
+
+  add(watcher: Watcher): void {
+    this.looking.add(watcher)
+    this.behind = true
+  }
+
+  remove(watcher: Watcher): void {
+    if (!this.looking.delete(watcher)) this.filed.remove(watcher)
   }
 
   /** Position of the first entry after `revision`. */
@@ -137,49 +137,73 @@ class KindLog {
 
   deliver(revision: number): void {
     this.behind = false
-    for (const watcher of this.watchers) {
-      try {
-        this.deliverTo(watcher, revision)
-      } catch (error) {
-        this.watchers.delete(watcher) // what it missed cannot be made up for
-        queueMicrotask(() => {
-          throw error
-        })
+    const from = this.shownThrough
+    this.shownThrough = this.entries.end
+    if (this.filed.size === 0) {
+      for (const watcher of this.looking) this.show(watcher, revision)
+      return
+    }
+    const concerned = new Map<Watcher, Entry[]>()
+    this.filed.collect(concerned, this.entries.between(from, this.entries.end), revision)
+    const inTurn = [...this.looking, ...concerned.keys()].sort((a, b) => a.order - b.order)
+    for (const watcher of inTurn) this.show(watcher, revision, concerned.get(watcher))
+  }
+
+  /** `entries`: those that may be for it; without them it looks at all that it has not seen. */
+  private show(watcher: Watcher, revision: number, entries?: readonly Entry[]): void {
+    try {
+      if (entries !== undefined) for (const entry of entries) showTo(watcher, entry)
+      else this.catchUp(watcher)
+      if (watcher.sink.bookmark !== undefined && !watcher.stopped && revision - watcher.bookmarked >= bookmarkEvery) {
+        watcher.bookmarked = revision
+        watcher.sink.bookmark(String(revision))
       }
+    } catch (error) {
+      this.remove(watcher) // what it missed cannot be made up for
+      queueMicrotask(() => {
+        throw error
+      })
     }
   }
 
-  private deliverTo(watcher: Watcher, revision: number): void {
+  private catchUp(watcher: Watcher): void {
+    if (watcher.stopped) return
     if (watcher.next < 0) {
       this.end(watcher, 'expired')
       return
     }
-    const { sink, selects } = watcher
     const end = this.entries.end
     while (watcher.next < end && !watcher.stopped) {
       const entry = this.entries.at(watcher.next++)
-      if (entry === undefined) continue
-      const event = selects === undefined ? entry.event : selected(entry, selects)
-      if (event === undefined) continue
-      watcher.bookmarked = entry.revision
-      sink.event(event)
+      if (entry !== undefined) showTo(watcher, entry)
     }
-    if (sink.bookmark !== undefined && !watcher.stopped && revision - watcher.bookmarked >= bookmarkEvery) {
-      watcher.bookmarked = revision
-      sink.bookmark(String(revision))
-    }
+    if (watcher.exact === undefined || watcher.stopped || end !== this.shownThrough) return
+    this.looking.delete(watcher)
+    this.filed.add(watcher, watcher.exact)
   }
 
-  end(watcher: Watcher, reason: 'expired' | 'closed'): void {
-    this.watchers.delete(watcher)
+  private end(watcher: Watcher, reason: 'expired' | 'closed'): void {
+    this.remove(watcher)
     if (watcher.stopped) return
     watcher.stopped = true
     watcher.sink.ended(reason)
   }
 
+  close(): void {
+    for (const watcher of [...this.looking, ...this.filed.all()]) this.end(watcher, 'closed')
+  }
+
   drop(): void {
     this.droppedThrough = this.entries.shift()?.revision ?? this.droppedThrough
   }
+}
+
+function showTo(watcher: Watcher, entry: Entry): void {
+  if (watcher.stopped) return
+  const event = watcher.selects === undefined ? entry.event : selected(entry, watcher.selects)
+  if (event === undefined) return
+  watcher.bookmarked = entry.revision
+  watcher.sink.event(event)
 }
 
 /** What a change is to someone who sees only what a selector selects: it may come into view, or leave it. */
@@ -212,6 +236,12 @@ class Fifo<T> {
 
   at(position: number): T | undefined {
     return this.items[position - this.start + this.head]
+  }
+
+  /** What lies from one position up to, and without, another. */
+  between(from: number, to: number): T[] {
+    const first = Math.max(0, from - this.start) + this.head
+    return this.items.slice(first, to - this.start + this.head).filter((item) => item !== undefined)
   }
 
   push(item: T): void {

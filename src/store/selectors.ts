@@ -93,7 +93,14 @@ const fieldPaths = [
   'reason',
 ]
 
-function fieldTerm(term: string): Predicate {
+interface FieldTerm {
+  path: string
+  wanted: string
+  equals: boolean
+  read(object: Stored): string
+}
+
+function parsedField(term: string): FieldTerm {
   const parts = /^([A-Za-z.]+)\s*(==|=|!=)\s*(.*)$/.exec(term)
   const path = parts?.[1] ?? ''
   if (!fieldPaths.includes(path)) {
@@ -102,9 +109,27 @@ function fieldTerm(term: string): Predicate {
     )
   }
   const steps = path.split('.')
-  const wanted = parts?.[3] ?? ''
-  const equals = parts?.[2] !== '!='
-  return (object) => (fieldOf(object, steps) === wanted) === equals
+  return { path, wanted: parts?.[3] ?? '', equals: parts?.[2] !== '!=', read: (object) => fieldOf(object, steps) }
+}
+
+function fieldTerm(term: string): Predicate {
+  const { wanted, equals, read } = parsedField(term)
+  return (object) => (read(object) === wanted) === equals
+}
+
+/** A field that has one value in everything that is selected: whoever watches can be filed under it. */
+export interface Exact {
+  path: string
+  value: string
+  read(object: Stored): string
+}
+
+export function exactOf({ fields }: Selectors): Exact | undefined {
+  if (fields === undefined || fields.trim() === '') return undefined
+  const term = splitTerms(fields)
+    .map(parsedField)
+    .find(({ equals }) => equals)
+  return term === undefined ? undefined : { path: term.path, value: term.wanted, read: term.read }
 }
 
 /** A field that is not there equals the empty text, as in Kubernetes. */
