@@ -12,21 +12,33 @@ export function milliHeld(members: readonly Pick<Seat, 'devices'>[]): number {
   return sum
 }
 
-/** Those of one node. Seats never change: they are sorted by node once. */
+/** Those of one node. */
 export function seatsOn(members: readonly Seat[], node: string): readonly Seat[] {
-  const known = byNode.get(members) ?? sortedByNode(members)
-  byNode.set(members, known)
-  return known.get(node) ?? []
+  return sortedByNode(members).get(node) ?? []
 }
 
+/** The nodes that seats are on, each once. */
+export function nodesUnder(members: readonly Seat[]): readonly string[] {
+  const known = nodes.get(members)
+  if (known !== undefined) return known
+  const found = [...sortedByNode(members).keys()]
+  nodes.set(members, found)
+  return found
+}
+
+/** Seats never change: they are sorted once. */
 const byNode = new WeakMap<readonly Seat[], ReadonlyMap<string, readonly Seat[]>>()
+const nodes = new WeakMap<readonly Seat[], readonly string[]>()
 
 function sortedByNode(members: readonly Seat[]): ReadonlyMap<string, readonly Seat[]> {
+  const known = byNode.get(members)
+  if (known !== undefined) return known
   const sorted = new Map<string, Seat[]>()
   for (const seat of members) {
     const there = sorted.get(seat.node)
     if (there === undefined) sorted.set(seat.node, [seat])
     else there.push(seat)
   }
+  byNode.set(members, sorted)
   return sorted
 }

@@ -94,10 +94,15 @@ export class LedgerBook {
     const found = new Map<string, Page[]>()
     const pages = this.#open.get(gang) ?? []
     for (const page of pages) {
-      if (!holds(page, gang)) this.#closed(gang, page)
-      else found.set(page.node, [...(found.get(page.node) ?? []), page])
+      if (!holds(page, gang)) {
+        this.#closed(gang, page)
+        continue
+      }
+      const own = found.get(page.node)
+      if (own === undefined) found.set(page.node, [page])
+      else own.push(page)
     }
-    for (const own of found.values()) own.sort((a, b) => b.fromMs - a.fromMs)
+    for (const own of found.values()) if (own.length > 1) own.sort((a, b) => b.fromMs - a.fromMs)
     return found
   }
 

@@ -105,6 +105,49 @@ test('the time before the first step was starting; while rank 0 writes a checkpo
   expect(books.buckets()).toEqual({ provisional: 11 * second, checkpointing: 1 * second, starting: 8 * second })
 })
 
+test('a stall and a checkpoint count on all nodes of the gang, also where nothing else was seen for hours', () => {
+  const books = openBooks()
+  for (const name of ['a', 'b']) books.node(name, 1)
+  const members = ['a', 'b'].map((node) => ({ node, devices: ['cpu-0'] }))
+  books.gang('j', { seats: members })
+  for (const [rank, node] of ['a', 'b'].entries()) books.pod(`j-worker-${rank}-1`, { node })
+  books.report('j-worker-0-1', { step: 1, firstStepAtMs: books.nowMs })
+  looking(books, 3600 * second)
+  const shipped = { step: 9, rank: 0, manifest: 'm', digest: 'd', bytes: 1, writtenAtMs: books.nowMs }
+  books.report('j-worker-0-1', { step: 9, checkpoints: [{ ...shipped, stallSeconds: 60 }] })
+  looking(books, 100 * second)
+  books.gang('j', { seats: members, checkpoint: { step: 9, attempt: 1, at: books.nowMs } })
+  expect(books.buckets()).toEqual({ productive: 7080 * second, checkpointing: 120 * second, provisional: 200 * second })
+})
+
+test('a gang that sits elsewhere, is suspended or begins anew uses other slots from then on', () => {
+  const books = openBooks()
+  for (const name of ['a', 'b']) books.node(name, 1)
+  const on = (node: string) => [{ node, devices: ['cpu-0'] }]
+  books.gang('j', { seats: on('a') })
+  books.pod('j-worker-0-1')
+  books.report('j-worker-0-1', { step: 1, firstStepAtMs: books.nowMs })
+  looking(books, 10 * second)
+  books.gang('j', { seats: on('b') })
+  looking(books, 20 * second)
+  books.gang('j', { seats: on('b'), suspend: true })
+  looking(books, 40 * second)
+  books.gang('j', { seats: on('b') })
+  looking(books, 80 * second)
+  books.gang('j', { seats: on('b'), attempt: 2 })
+  looking(books, 160 * second)
+  // The seats of the second attempt have no pod yet.
+  expect(books.buckets()).toEqual({ lost: 110 * second, idle: 350 * second, starting: 160 * second })
+})
+
+/** Time passes, and nobody asks for pages. */
+function looking(books: Books, ms: number): void {
+  for (let left = ms; left > 0; left -= 10 * second) {
+    books.nowMs += Math.min(10 * second, left)
+    books.fold.look(books.nowMs)
+  }
+}
+
 test('a job that tells no steps was productive when it succeeds, and lost when it fails or is deleted', () => {
   for (const [end, bucket] of [
     [(books: Books) => books.job('j', 'Succeeded'), 'productive'],

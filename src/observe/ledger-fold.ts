@@ -1,3 +1,4 @@
+import { assert } from '../base/errors.ts'
 import { slotPriceIn } from '../model/catalogue.ts'
 import type { Gang } from '../model/kinds/gang.ts'
 import type { Node, Pod } from '../model/kinds/kubernetes.ts'
@@ -7,11 +8,11 @@ import type { Report } from '../model/kinds/report.ts'
 import type { TrainingJob } from '../model/kinds/training-job.ts'
 import { label } from '../model/names.ts'
 import { keyOf } from '../model/refs.ts'
-import { milliHeld, seatsOn } from '../model/seats.ts'
+import { milliHeld, nodesUnder, seatsOn } from '../model/seats.ts'
 import { LedgerBook, ownerKey, type Provisional } from './ledger-book.ts'
 import { type Demand, demandOf, fragmentedRooms } from './ledger-demand.ts'
 import { hourMs, hourOf, Page, provisionalKey } from './ledger-page.ts'
-import { hasEnded, ownerOf, type Scene, type Share, type Slot, sharesOf, slotsOf } from './ledger-use.ts'
+import { hasEnded, ownerOf, type Scene, type Share, type Slot, sharesOf, slotsOf, type Use } from './ledger-use.ts'
 
 /** What the fold is told, in the order that it was seen. */
 export type LedgerChange =
@@ -233,11 +234,15 @@ export class LedgerFold {
   #setGang(gang: Gang, deleted: boolean, nowMs: number): void {
     const key = keyOf(gang)
     const before = this.#gangs.get(key)
-    for (const node of new Set([...nodesOf(before), ...nodesOf(gang)])) this.#touch(node, nowMs, true)
+    // A write of what is wanted, or of prices, changes nothing of who used what.
+    const isUsedAlike = !deleted && before !== undefined && usesAlike(before, gang)
+    const hasNewCheckpoint = before !== undefined && tagOf(before).checkpoint !== tagOf(gang).checkpoint
+    if (!isUsedAlike) for (const node of new Set([...nodesOf(before), ...nodesOf(gang)])) this.#touch(node, nowMs, true)
+    else if (hasNewCheckpoint) for (const node of nodesOf(gang)) this.#touch(node, nowMs, false)
     const demand = deleted ? undefined : demandOf(gang)
     if (demand === undefined) this.#demands.delete(key)
     else this.#demands.set(key, demand)
-    this.#gangsByNode.move(key, deleted ? [] : nodesOf(gang))
+    if (!isUsedAlike) this.#gangsByNode.move(key, deleted ? [] : nodesOf(gang))
     if (deleted) {
       this.#gangs.delete(key)
       this.#stepping.delete(stepKey(gang))
@@ -246,7 +251,7 @@ export class LedgerFold {
     }
     this.#gangs.set(key, gang)
     if (before !== undefined && stepKey(before) !== stepKey(gang)) this.#stepping.delete(stepKey(before))
-    if (this.#isSynced) this.#settleGang(gang, () => nowMs)
+    if (this.#isSynced && (!isUsedAlike || hasNewCheckpoint)) this.#settleGang(gang, () => nowMs)
   }
 
   /** From now on, what is free in vain is fragmented, and nothing else is. */
@@ -287,7 +292,6 @@ export class LedgerFold {
     const key = keyOf(report)
     const before = this.#reports.get(key)
     if (report.spec.service !== undefined) this.#touchService(report, nowMs)
-    else if (report.spec.node !== undefined) this.#touch(report.spec.node, nowMs, true)
     if (deleted) {
       this.#reports.delete(key)
       return
@@ -297,7 +301,7 @@ export class LedgerFold {
     const gang = this.#gangOf(report)
     if (!this.#isSynced || gang === undefined) return
     this.#noteStep(gang, report, nowMs)
-    this.#noteStalls(gang, before, report)
+    this.#noteStalls(gang, before, report, nowMs)
   }
 
   #gangOf(report: Report): Gang | undefined {
@@ -321,10 +325,11 @@ export class LedgerFold {
   }
 
   /** While rank 0 writes a checkpoint the whole gang stands still. */
-  #noteStalls(gang: Gang, before: Report | undefined, { status }: Report): void {
+  #noteStalls(gang: Gang, before: Report | undefined, { status }: Report, nowMs: number): void {
     const known = new Set((before?.status?.checkpoints ?? []).map(({ step, rank }) => `${step} ${rank}`))
     for (const { step, rank, stallSeconds } of status?.checkpoints ?? []) {
       if (rank !== 0 || stallSeconds === undefined || known.has(`${step} ${rank}`)) continue
+      for (const node of nodesOf(gang)) this.#touch(node, nowMs, false)
       this.#eachNode(gang, (pages, keys, slotsMilli) => {
         let stall = Math.floor(slotsMilli * stallSeconds)
         for (const page of pages) {
@@ -338,7 +343,7 @@ export class LedgerFold {
   #settleGang(gang: Gang, seenUntilMs: (node: string) => number): void {
     const id = idOf(gang)
     const { checkpoint } = gang.status ?? {}
-    const present = checkpointOf(gang)
+    const present = tagOf(gang).checkpoint
     if (checkpoint !== undefined) {
       // Work after the checkpoint was written is not in it.
       const writtenMs = this.#writtenAtMs(gang, checkpoint.step) ?? Date.parse(checkpoint.at)
@@ -469,20 +474,22 @@ export class LedgerFold {
   }
 
   #put(page: Page, { use }: Share, slotMs: number, isFragmented: boolean): void {
-    const { queue, owner, gang, stepping } = use
+    const { queue, owner, stepping } = use
     const bucket = use.bucket === 'idle' && isFragmented ? 'fragmented' : use.bucket
-    if (bucket !== 'provisional' || gang === undefined) {
+    if (bucket !== 'provisional') {
       page.add(bucket, queue, owner, slotMs)
       return
     }
+    const gang = this.#gangs.get(use.gang ?? '')
+    assert(gang !== undefined, `time of ${owner} is of a gang that is gone`)
+    const { id, key, checkpoint } = tagOf(gang)
     // Pods of a job that has failed may go on for as long as their grace.
-    const ended = this.#endOf(keyOf(gang))
+    const ended = this.#endOf(key)
     if (ended !== undefined) {
       page.add(ended, queue, owner, slotMs)
       return
     }
-    const id = idOf(gang)
-    const of = { owner, queue, gang: id, attempt: gang.spec.attempt, checkpoint: checkpointOf(gang) }
+    const of = { owner, queue, gang: id, attempt: gang.spec.attempt, checkpoint }
     this.#book.addProvisional(page, of, slotMs, stepping !== true)
   }
 
@@ -514,32 +521,66 @@ export class LedgerFold {
 
 /** One share per use. */
 function merged(shares: readonly Share[]): Share[] {
-  const found = new Map<string, Share>()
+  const found: Share[] = []
   for (const { use, milli } of shares) {
-    const gang = use.gang === undefined ? '' : idOf(use.gang)
-    const key = `${use.bucket} ${use.queue} ${use.owner} ${gang}`
-    const before = found.get(key)
-    found.set(key, { use, milli: milli + (before?.milli ?? 0) })
+    const same = found.find((share) => isSameUse(share.use, use))
+    if (same === undefined) found.push({ use, milli })
+    else Object.assign(same, { use, milli: milli + same.milli })
   }
-  return [...found.values()]
+  return found
 }
 
-/** Which durable checkpoint a gang's work comes after now. */
-function checkpointOf(gang: Gang): string {
-  const checkpoint = gang.status?.checkpoint
-  return checkpoint === undefined ? '' : `${checkpoint.attempt}/${checkpoint.step}`
+function isSameUse(a: Use, b: Use): boolean {
+  return a.bucket === b.bucket && a.queue === b.queue && a.owner === b.owner && a.gang === b.gang
 }
+
+/** What the slots under both are used for is the same. What is only equal counts as different: it is looked at again. */
+function usesAlike(a: Gang, b: Gang): boolean {
+  return (
+    a.status?.seats === b.status?.seats &&
+    a.spec.attempt === b.spec.attempt &&
+    a.spec.suspend === b.spec.suspend &&
+    a.spec.queue === b.spec.queue &&
+    a.metadata.labels === b.metadata.labels &&
+    a.metadata.uid === b.metadata.uid
+  )
+}
+
+interface Tag {
+  key: string
+  id: string
+  /** Which durable checkpoint its work comes after now. */
+  checkpoint: string
+}
+
+/** Texts that a gang is known by: asked for with each second of each of its members. */
+function tagOf(gang: Gang): Tag {
+  const known = tags.get(gang)
+  if (known !== undefined) return known
+  const { checkpoint } = gang.status ?? {}
+  const key = keyOf(gang)
+  const tag = {
+    key,
+    id: `${key} ${gang.metadata.uid}`,
+    checkpoint: checkpoint === undefined ? '' : `${checkpoint.attempt}/${checkpoint.step}`,
+  }
+  tags.set(gang, tag)
+  return tag
+}
+
+const tags = new WeakMap<Gang, Tag>()
 
 function idOf(gang: Gang): string {
-  return `${keyOf(gang)} ${gang.metadata.uid}`
+  return tagOf(gang).id
 }
 
 function stepKey(gang: Gang): string {
   return `${gang.metadata.uid} ${gang.spec.attempt}`
 }
 
-function nodesOf(gang: Gang | undefined): string[] {
-  return [...new Set((gang?.status?.seats?.members ?? []).map((member) => member.node))]
+function nodesOf(gang: Gang | undefined): readonly string[] {
+  const members = gang?.status?.seats?.members
+  return members === undefined ? [] : nodesUnder(members)
 }
 
 function slotsMilliOn(gang: Gang, node: string): number {

@@ -60,12 +60,13 @@ export class Page {
   addProvisional(of: Omit<Provisional, 'slotMs' | 'startupMs'>, slotMs: number, startup: boolean): void {
     if (slotMs === 0) return
     const key = provisionalKey(of)
-    const before = this.provisional.get(key)
-    this.provisional.set(key, {
-      ...of,
-      slotMs: (before?.slotMs ?? 0) + slotMs,
-      startupMs: (before?.startupMs ?? 0) + (startup ? slotMs : 0),
-    })
+    const known = this.provisional.get(key)
+    const startupMs = startup ? slotMs : 0
+    if (known === undefined) this.provisional.set(key, { ...of, slotMs, startupMs })
+    else {
+      known.slotMs += slotMs
+      known.startupMs += startupMs
+    }
     this.#capacityMs += slotMs
     this.dirty = true
   }
@@ -77,8 +78,8 @@ export class Page {
     const moved = Math.min(found.slotMs, slotMs)
     if (moved === found.slotMs) this.provisional.delete(key)
     else {
-      const slotMsLeft = found.slotMs - moved
-      this.provisional.set(key, { ...found, slotMs: slotMsLeft, startupMs: Math.min(found.startupMs, slotMsLeft) })
+      found.slotMs -= moved
+      found.startupMs = Math.min(found.startupMs, found.slotMs)
     }
     this.#put(bucket, found.queue, found.owner, moved)
     return moved
@@ -105,7 +106,7 @@ export class Page {
     if (found === undefined) return keptMs
     const kept = Math.min(found.startupMs, keptMs)
     const starting = found.startupMs - kept
-    this.provisional.set(key, { ...found, startupMs: 0 })
+    found.startupMs = 0
     if (starting > 0) this.settle(key, 'starting', starting)
     this.dirty = true
     return keptMs - kept
@@ -123,8 +124,9 @@ export class Page {
   }
 
   status(revision: string): PageStatus {
-    const entries = [...this.#entries.values()].sort((a, b) => (entryKey(a) < entryKey(b) ? -1 : 1))
-    const provisional = [...this.provisional.values()]
+    const sorted = [...this.#entries].sort(([a], [b]) => (a < b ? -1 : 1))
+    const entries = sorted.map(([, entry]) => ({ ...entry }))
+    const provisional = [...this.provisional.values()].map((each) => ({ ...each }))
     const sum = [...entries, ...provisional].reduce((total, { slotMs }) => total + slotMs, 0)
     assert(
       sum === this.#capacityMs && Number.isSafeInteger(sum),
@@ -161,8 +163,9 @@ export class Page {
       owner = othersOf(owner)
       key = entryKey({ bucket, queue, owner })
     }
-    const before = this.#entries.get(key)
-    this.#entries.set(key, { queue, owner, bucket, slotMs: (before?.slotMs ?? 0) + slotMs })
+    const known = this.#entries.get(key)
+    if (known === undefined) this.#entries.set(key, { queue, owner, bucket, slotMs })
+    else known.slotMs += slotMs
     this.dirty = true
   }
 }

@@ -5,6 +5,7 @@ import type { Device, Node, Pod } from '../model/kinds/kubernetes.ts'
 import { annotation, label } from '../model/names.ts'
 import { closedBecause } from '../model/nodes.ts'
 import { countOf } from '../model/quantity.ts'
+import { keyOf } from '../model/refs.ts'
 import { seatsOn } from '../model/seats.ts'
 
 /** Pure: what each slot of a node is used for at one moment. */
@@ -48,8 +49,8 @@ export interface Use {
   bucket: Bucket
   queue: string
   owner: string
-  /** For provisional time: whose, and whether a first step was seen. */
-  gang?: Gang
+  /** For provisional time: whose (`namespace/name`), and whether a first step was seen. */
+  gang?: string
   stepping?: boolean
 }
 
@@ -93,8 +94,8 @@ export function slotsOf(node: Node): Slot[] {
 /** The shares of all slots of one accelerator model; they add up to its slots. */
 export function sharesOf(slots: readonly Slot[], scene: Scene): Share[] {
   const claims = claimsOn(scene)
-  return slots.flatMap((slot) => {
-    const shares: Share[] = []
+  const shares: Share[] = []
+  for (const slot of slots) {
     let free = 1000
     for (const claim of claims.get(slot.id) ?? []) {
       const milli = Math.min(free, claim.milli)
@@ -102,8 +103,8 @@ export function sharesOf(slots: readonly Slot[], scene: Scene): Share[] {
       free -= milli
     }
     if (free > 0) shares.push({ use: freeUse(slot, scene), milli: free })
-    return shares
-  })
+  }
+  return shares
 }
 
 export function ownerOf({ metadata }: Gang | Pod): string {
@@ -119,7 +120,11 @@ export function ownerOf({ metadata }: Gang | Pod): string {
 function claimsOn(scene: Scene): Map<string, Share[]> {
   const { node, gangs, pods } = scene
   const claims = new Map<string, Share[]>()
-  const add = (id: string, share: Share) => claims.set(id, [...(claims.get(id) ?? []), share])
+  const add = (id: string, share: Share) => {
+    const known = claims.get(id)
+    if (known === undefined) claims.set(id, [share])
+    else known.push(share)
+  }
   const seated = new Set<string>()
   const queues = new Map(gangs.map((gang) => [gang.metadata.name, gang.spec.queue]))
   for (const gang of gangs) {
@@ -153,7 +158,7 @@ function useOf(gang: Gang, pod: Pod | undefined, scene: Scene): Use {
     return { bucket: scene.inFlightOf(pod) > 0 ? 'serving' : 'headroom', ...who }
   }
   if (pod.status?.phase !== 'Running') return { bucket: 'starting', ...who }
-  return { bucket: 'provisional', ...who, gang, stepping: scene.steps(gang) }
+  return { bucket: 'provisional', ...who, gang: keyOf(gang), stepping: scene.steps(gang) }
 }
 
 /** Whether what is idle is fragmented cannot be told of one node alone. */

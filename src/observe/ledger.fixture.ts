@@ -126,6 +126,7 @@ export function openBooks(): Books {
             : { checkpoint: { ...checkpoint, at: new Date(checkpoint.at).toISOString(), digest: 'd', manifests: [] } }),
         },
       })
+      shareUnchanged(object, gangs.get(name))
       gangs.set(name, object)
       books.fold.apply({ kind: 'Gang', object, deleted: false }, books.nowMs)
     },
@@ -248,4 +249,13 @@ function seatsOf(name: string, attempt: number, seats: NonNullable<GangState['se
       ports: [],
     })),
   }
+}
+
+/** What a write leaves as it was stays the same object, as in the embedded stores. */
+function shareUnchanged(next: Gang, before: Gang | undefined): void {
+  if (before === undefined) return
+  const isSame = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b)
+  if (isSame(next.metadata.labels, before.metadata.labels)) next.metadata.labels = before.metadata.labels
+  const seats = before.status?.seats
+  if (next.status !== undefined && seats !== undefined && isSame(next.status.seats, seats)) next.status.seats = seats
 }
