@@ -35,12 +35,16 @@ def main() -> None:
         torch.manual_seed(step * 1000 + rank)
         x = torch.randn(32, 16).to(device)
         loss = ((model(x).squeeze(1) - torch.sin(x @ target)) ** 2).mean()
+        if has_gpu:
+            torch.cuda.synchronize()
+        busy = time.time() - started  # backward waits for the others
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         time.sleep(float(os.environ.get("STEP_DELAY", "0")))
         seconds = time.time() - started
-        progress(step=step, steps=STEPS, loss=loss.item(), samples=32 * dist.get_world_size(), seconds=seconds)
+        told = {"samples": 32 * dist.get_world_size(), "seconds": seconds, "busySeconds": busy}
+        progress(step=step, steps=STEPS, loss=loss.item(), **told)
         if rank == 0 and step % EVERY == 0:
             save(step, net, optimizer)
     if rank == 0:

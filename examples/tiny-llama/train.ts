@@ -90,6 +90,7 @@ async function train(run: Run, state: State): Promise<'done' | 'stopped' | 'term
       sequenceAt(corpus.train, context + 1, options.seed, step, job.rank * options.batch + i),
     )
     const { loss: own, gradient } = await llama.gradient(state.parameters, sequences)
+    const busySeconds = (performance.now() - startedAt) / 1000 // from here on it may wait for others
     const { loss, asked, timeIsUp, terminated } = await agree(ring, job, gradient, {
       loss: own,
       asked: job.asked(),
@@ -104,7 +105,7 @@ async function train(run: Run, state: State): Promise<'done' | 'stopped' | 'term
     if (options.stepDelay > 0) await pause(options.stepDelay, undefined, { signal: termination.signal }).catch(() => {})
     const seconds = (performance.now() - startedAt) / 1000
     const { steps, batch } = options
-    job.report({ step, steps, loss, samples: batch, tokens: batch * context, seconds })
+    job.report({ step, steps, loss, samples: batch, tokens: batch * context, seconds, busySeconds })
     if (step % 10 === 0 || step === since + 1 || step === options.steps)
       say(`step ${step}/${options.steps}  loss ${loss.toFixed(3)}  ${(seconds * 1000).toFixed(0)} ms`)
 

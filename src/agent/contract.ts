@@ -169,7 +169,8 @@ export type Output = NonNullable<ReportStatus['output']>
 
 /**
  * One line of MILLWRIGHT_PROGRESS. `steps` is how many it will do in all; `samples`, `tokens` and `seconds` are of that step
- * alone.
+ * alone. `busySeconds`: so much of it this rank worked by itself, without waiting for another. Ranks compute in step, so that
+ * all have the same `seconds`; who of them keeps the others waiting is who is busy for longer.
  */
 export interface ProgressLine {
   step?: number
@@ -178,6 +179,7 @@ export interface ProgressLine {
   samples?: number
   tokens?: number
   seconds?: number
+  busySeconds?: number
   checkpoint?: boolean
   stallSeconds?: number
   restored?: number

@@ -6,6 +6,7 @@ import { type Drill, drill } from '../model/kinds/drill.ts'
 import { millwrightVersion } from '../model/metadata.ts'
 import type { Store } from '../store/contract.ts'
 import { createMemoryStore } from '../store/memory/store.ts'
+import type { PodEnd } from './contract.ts'
 import { type Drills, startDrills } from './drills.ts'
 import type { Hand } from './hand.ts'
 
@@ -35,7 +36,10 @@ const status = async () => (await store.get('Drill', ref))?.status
 
 function hand(): Hand {
   const say = (words: string) => void done.push(words)
-  const find = async (uid: string) => ({ signal: (name: string) => say(`${name} ${uid}`) })
+  const find = async (uid: string) => ({
+    signal: (name: string) => say(`${name} ${uid}`),
+    ended: new Promise<PodEnd>(() => {}),
+  })
   return {
     runnerOf: (node) => (node === 'n' ? { find } : undefined),
     loseNode: async (node) => say(`lose ${node}`),
@@ -192,11 +196,32 @@ test('what lasts is undone at once when its drill is deleted, and when this is s
   expect((await status())?.mendedAt).toBeDefined()
 })
 
-test('what cannot be done here is refused', async () => {
+test('a straggler stands still for a part of the time, and goes on as before when that is over', async () => {
   start()
-  await chosen({ kind: 'straggler', lasts: '1m' })
+  await chosen({ kind: 'straggler', slowness: 4, lasts: '1m' })
   await clock.advance(0)
-  expect((await status())?.refused).toBe('a straggler can be played in the twin alone')
+  const [stop, goOn] = [`SIGSTOP ${await uidOfPod()}`, `SIGCONT ${await uidOfPod()}`]
+  await clock.advance(174)
+  expect(done).toEqual([stop])
+  await clock.advance(226)
+  expect(done).toEqual([stop, goOn, stop, goOn, stop, goOn, stop])
+  await clock.advance(60_000)
+  expect((await status())?.mendedAt).toBeDefined()
+  expect(done.at(-1)).toBe(goOn)
+  const told = done.length
+  await clock.advance(1_000)
+  expect(done.length).toBe(told)
+})
+
+test('a straggler of a life of ours before goes on', async () => {
+  start()
+  await chosen({ kind: 'straggler', lasts: '1h' })
+  await clock.advance(110)
+  expect(done).toEqual([`SIGSTOP ${await uidOfPod()}`])
+  done = []
+  start()
+  await clock.advance(0)
+  expect(done).toContain(`SIGCONT ${await uidOfPod()}`)
 })
 
 test('what could not be undone is tried again', async () => {

@@ -1,5 +1,5 @@
 import type { Cancel, Clock } from '../base/clock.ts'
-import { type FaultKind, faults, noticeMsOf, slownessDefault } from '../model/faults.ts'
+import { type FaultKind, noticeMsOf, slownessDefault } from '../model/faults.ts'
 import type { Drill } from '../model/kinds/drill.ts'
 import type { Store } from '../store/contract.ts'
 import type { RunningPod } from './contract.ts'
@@ -7,7 +7,7 @@ import { unwarnNode, warnNode } from './warn.ts'
 
 /** Knows the pods that run on a node by their uids. */
 export interface Finder {
-  find(uid: string): Promise<Pick<RunningPod, 'signal'> | undefined>
+  find(uid: string): Promise<Pick<RunningPod, 'signal' | 'ended'> | undefined>
 }
 
 /** What a drill can do to the nodes that are here and to the control plane. What is undone already stays so. */
@@ -17,12 +17,18 @@ export interface Hand {
   /** The node is gone with all that runs on it, and nobody says a word. */
   loseNode(node: string): Promise<void>
   restoreNode(node: string): Promise<void>
-  /** Each step of work there takes so many times as long, until it is cancelled. Left out where that cannot be done. */
+  /**
+   * Each step of work there takes so many times as long, until it is cancelled. Left out where processes are real: they
+   * stand still for a part of the time.
+   */
   slowNode?(node: string, slowness: number): Cancel
   /** The leader dies as a process does: what it has under way is never done, and its lease runs out. */
   crashControl(): void
   startControl(): void
 }
+
+/** So often whoever is slowed down stands still and goes on: a moment for whoever waits for its steps. */
+const stutterMs = 100
 
 /** How a fault is done, and undone where it lasts. */
 export interface Deed {
@@ -67,21 +73,46 @@ export function deedsOf(
 
   async function slowDown(drill: Drill): Promise<void> {
     const { slowness = slownessDefault } = drill.spec.fault
-    const cancels = nodesOf(drill).flatMap((node) => hand.slowNode?.(node, slowness) ?? [])
+    const cancels: Cancel[] = []
     slow.set(drill.metadata.uid ?? '', cancels)
+    for (const node of nodesOf(drill)) {
+      if (hand.slowNode !== undefined) cancels.push(hand.slowNode(node, slowness))
+      else
+        for (const { uid } of drill.status?.target?.pods ?? []) {
+          const pod = await hand.runnerOf(node)?.find(uid)
+          if (pod !== undefined) cancels.push(stutter(pod, slowness))
+        }
+    }
   }
 
-  async function quicken({ metadata: { uid = '' } }: Drill): Promise<void> {
+  /** It stands still for a part of each moment, for as long as it lives. */
+  function stutter(pod: Pick<RunningPod, 'signal' | 'ended'>, slowness: number): Cancel {
+    let goOn: Cancel | undefined
+    const stop = clock.every(stutterMs, () => {
+      pod.signal('SIGSTOP')
+      goOn = clock.after(stutterMs * (1 - 1 / slowness), () => pod.signal('SIGCONT'))
+    })
+    const cancel = (): void => {
+      stop()
+      goOn?.()
+    }
+    void pod.ended.then(cancel)
+    return cancel
+  }
+
+  async function quicken(drill: Drill): Promise<void> {
+    const { uid = '' } = drill.metadata
     for (const cancel of slow.get(uid) ?? []) cancel()
     slow.delete(uid)
+    // One that stood still just then, or when whoever did it died, goes on.
+    if (hand.slowNode === undefined) await signal('SIGCONT')(drill)
   }
 
-  const twinOnly = `a straggler can be played in the ${faults.straggler.worlds.join(', ')} alone`
   return {
     'process-crash': { strike: signal('SIGKILL') },
     hang: { strike: signal('SIGSTOP'), undo: signal('SIGCONT') },
     'node-loss': { strike: loseNodes, undo: restoreNodes },
-    straggler: { ...(hand.slowNode === undefined ? { problem: twinOnly } : {}), strike: slowDown, undo: quicken },
+    straggler: { strike: slowDown, undo: quicken },
     'control-plane-crash': { strike: async () => hand.crashControl(), undo: async () => hand.startControl() },
   }
 }

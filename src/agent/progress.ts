@@ -9,6 +9,7 @@ export interface Progress {
   firstStepAtMs?: number
   loss?: number
   stepSeconds?: number
+  busySeconds?: number
   pace?: Pace
   samplesPerSecond?: number
   tokensPerSecond?: number
@@ -59,7 +60,8 @@ export function createProgress(firstStepSeconds?: number) {
     if (line.loss !== undefined) now.loss = line.loss
     const pace = addToPace(step, atMs)
     if (pace !== undefined) now.pace = pace
-    recent.push({ step, atMs, seconds: line.seconds, samples: line.samples ?? 0, tokens: line.tokens ?? 0 })
+    const { seconds, busySeconds, samples = 0, tokens = 0 } = line
+    recent.push({ step, atMs, seconds, busySeconds, samples, tokens })
     if (recent.length > samplesMax) recent.shift()
     derive()
     return first ? 'first-step' : 'step'
@@ -79,6 +81,8 @@ export function createProgress(firstStepSeconds?: number) {
     const wallSeconds = (newest.atMs - oldest.atMs) / 1000
     if (measured.length > 0) now.stepSeconds = sum(measured) / measured.length
     else if (steps > 0 && wallSeconds > 0) now.stepSeconds = wallSeconds / steps
+    const busy = recent.slice(-busySamplesMax).flatMap(({ busySeconds = [] }) => busySeconds)
+    if (busy.length > 0) now.busySeconds = sum(busy) / busy.length
     // The first sample of the window was made before the window began.
     const later = recent.slice(1)
     const spanSeconds = wallSeconds > 0 && later.length > 3 ? wallSeconds : (now.stepSeconds ?? 0) * later.length
@@ -120,11 +124,14 @@ interface Sample {
   step: number
   atMs: number
   seconds: number | undefined
+  busySeconds: number | undefined
   samples: number
   tokens: number
 }
 
 const samplesMax = 32
+/** A rank that turns slow is known by so many steps. */
+const busySamplesMax = 8
 
 function remember(map: Map<number, number>, key: number, value: number): void {
   map.set(key, value)
@@ -175,6 +182,7 @@ function setNumber(line: ProgressLine, name: string, value: number): void {
     name === 'samples' ||
     name === 'tokens' ||
     name === 'seconds' ||
+    name === 'busySeconds' ||
     name === 'stallSeconds'
   )
     line[name] = value

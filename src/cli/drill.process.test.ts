@@ -162,11 +162,6 @@ it('what is wrong is told before anything is struck', () => {
     stdout: '',
     stderr: `millwright: nothing was struck: 1 error\n${wrong}:4:22: spec.fault.kind: must be one of a few words, found "hng"; allowed: process-crash, hang, node-loss, straggler, control-plane-crash; did you mean "hang"?\n`,
   })
-  const twinOnly = file('slow', 'fault: {kind: straggler, lasts: 1m}, target: {job: ring}')
-  expect(factory.millwright('drill', 'run', twinOnly)).toMatchObject({
-    status: 2,
-    stderr: `millwright: nothing was struck: 1 error\n${twinOnly}:4:22: spec.fault.kind: can be played in the twin alone, found "straggler"; allowed: process-crash, hang, node-loss, control-plane-crash\n`,
-  })
   expect(factory.millwright('drill', 'run', file('absent', 'fault: {kind: hang}, target: {job: rng}'))).toMatchObject({
     status: 3,
     stderr: 'millwright: drill absent: there is no job "rng" in namespace default; did you mean "ring"?\n',

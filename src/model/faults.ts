@@ -47,7 +47,7 @@ export const faults: Readonly<Record<FaultKind, FaultInfo>> = {
     strikes: 'node',
     fields: ['lasts', 'slowness'],
     lastsDefault: '1h',
-    worlds: ['twin'],
+    worlds: ['this machine', 'twin'],
   },
   'control-plane-crash': {
     happens: 'the leader dies without a word, and starts again; work runs on',

@@ -44,6 +44,10 @@ export const annotation = {
   portRange: 'millwright.dev/port-range',
   /** On nodes that recovery closed (control/recovery): why. */
   cordonedBecause: 'millwright.dev/cordoned-because',
+  /** On nodes that recovery closed since they are slow (control/recovery): JSON of whose rank was slow there. */
+  slow: 'millwright.dev/slow',
+  /** On gangs (control/recovery): ranks that are slow wherever they sit, comma-separated. No node is to blame for them. */
+  unevenRanks: 'millwright.dev/uneven-ranks',
   /** On whatever was applied from a file (compile/plan): JSON of what the file said, to tell what it no longer says. */
   lastApplied: 'millwright.dev/last-applied',
   /** On jobs that a shutdown suspended and the next start resumes (runtime). */

@@ -8,9 +8,21 @@ export type Taint = NonNullable<NonNullable<Node['spec']>['taints']>[number]
 /** What a person says who empties a node; whatever else stands there is a signal, and signals can be wrong. */
 export const drained = 'drain'
 
+/** What recovery says of a node that keeps others waiting: it is not going away, so that nobody has to hurry. */
+export const slow = 'slow'
+
 /** Work is to leave the node, and what for. */
 export function leavingBy(why: string): Taint {
   return { key: leavingTaint, value: why, effect: 'NoSchedule' }
+}
+
+/** What opens a node again, whoever closed it: it takes work. */
+export function opened(node: Node): { metadata: object; spec: object } {
+  const taints = withoutTaints(node, outOfService, leavingTaint)
+  return {
+    metadata: { annotations: { [annotation.cordonedBecause]: null, [annotation.slow]: null } },
+    spec: { unschedulable: null, taints: taints.length === 0 ? null : taints },
+  }
 }
 
 /** It does not come back as it is. */

@@ -98,6 +98,7 @@ export const statusWriters: { readonly [K in WrittenKind]: Writers<K> } = {
     stepAtMs: 'agent',
     loss: 'agent',
     stepSeconds: 'agent',
+    busySeconds: 'agent',
     pace: 'agent',
     samplesPerSecond: 'agent',
     tokensPerSecond: 'agent',

@@ -47,6 +47,8 @@ export interface TwinOptions {
   stored?(key: string, bytes: Uint8Array): Uint8Array
   /** An object of storage is about to go. */
   onDelete?(key: string): void
+  /** What a node computes takes so many times as long from now on. */
+  onSlowness?(node: string, slowness: number): void
   onLog?(level: LogLevel, process: string, message: string, fields: Record<string, unknown>): void
   startMs?: number
 }
@@ -194,6 +196,14 @@ export class Twin {
       dead.crash()
       this.clock.after(restartMs, () => member.process === dead && this.startAgent(node))
     })
+  }
+
+  /** Each step of work there takes so many times as long from now on. */
+  setSlowness(node: string, slowness: number): void {
+    const member = this.member(node)
+    member.slowness = slowness
+    this.#options.onSlowness?.(node, slowness)
+    this.workload.paceChanged([...member.machine.pods.values()].filter(({ end }) => end === undefined))
   }
 
   member(node: string): Member {

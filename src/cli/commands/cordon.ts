@@ -2,8 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { Client } from '../../api/client.ts'
 import { conditionOf } from '../../model/conditions.ts'
 import type { Node, Pod } from '../../model/kinds/kubernetes.ts'
-import { annotation, leavingTaint, outOfService } from '../../model/names.ts'
-import { drained, gone, leavingBy, withoutTaints, withTaint } from '../../model/nodes.ts'
+import { drained, gone, leavingBy, opened, withTaint } from '../../model/nodes.ts'
 import { connect } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
 import type { Global } from '../global.ts'
@@ -69,15 +68,7 @@ export async function uncordon(name: string, global: Global): Promise<void> {
   const { client } = await connect(global)
   const node = await found(client, name)
   const { metadata } = node
-  const taints = withoutTaints(node, outOfService, leavingTaint)
-  await client.patch(
-    'Node',
-    { name: metadata.name },
-    {
-      metadata: { annotations: { [annotation.cordonedBecause]: null } },
-      spec: { unschedulable: null, taints: taints.length === 0 ? null : taints },
-    },
-  )
+  await client.patch('Node', { name: metadata.name }, opened(node))
   console.log(`node ${metadata.name} takes work again`)
 }
 

@@ -12,13 +12,15 @@ import {
   stopIsAsked,
 } from '../gangs.ts'
 import { isReady } from '../nodes/budget.ts'
-import { again, type Context, type Outcome, type Reconciler, settled } from '../reconciler.ts'
+import { again, type Context, type Outcome, type Reconciler, settled, sooner } from '../reconciler.ts'
 import { isFinished } from '../training/job.ts'
 import { createBlame } from './blame.ts'
 import { type End, mayBeAnEcho, standsStill } from './cause.ts'
+import { createClosing } from './closing.ts'
 import { type Decision, decideRestart } from './decide.ts'
 import { createMembers } from './members.ts'
 import { preemptionPolicyAfter, recoveryAnnotation, recoveryOf } from './record.ts'
+import { createReplacement } from './replacement.ts'
 
 /** How long an ordinary error waits for the report of a peer's death that may have caused it. */
 const echoMs = 300
@@ -45,7 +47,9 @@ export function createRecovery(context: Context): Reconciler {
   const jobs = views.of('TrainingJob')
   const nodes = views.of('Node')
   const members = createMembers(context)
-  const blame = createBlame(context)
+  const closing = createClosing(context)
+  const blame = createBlame(context, closing)
+  const replacement = createReplacement(context, closing)
   const remembered = new Map<string, Remembered>()
 
   async function reconcile(key: string): Promise<Outcome> {
@@ -54,6 +58,7 @@ export function createRecovery(context: Context): Reconciler {
     if (gang === undefined || job === undefined) {
       remembered.delete(key)
       members.forget(key)
+      replacement.forget(key)
       return settled()
     }
     const memory = memoryOf(gang)
@@ -69,7 +74,8 @@ export function createRecovery(context: Context): Reconciler {
     const cause = ends.cause(clock.now())
     if (cause === undefined) {
       memory.firstSeenMs = undefined
-      return ends.stallsAtMs === undefined ? settled() : again(ends.stallsAtMs - clock.now())
+      const stalls = ends.stallsAtMs === undefined ? settled() : again(ends.stallsAtMs - clock.now())
+      return sooner(await replacement.look(gang, job), stalls)
     }
     // Training strikes it first; that write to the gang brings us back.
     if (cause.damaged !== undefined && isCommitted(gang, cause.damaged)) return settled()

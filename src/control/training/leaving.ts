@@ -1,4 +1,4 @@
-import { drained } from '../../model/nodes.ts'
+import { drained, slow } from '../../model/nodes.ts'
 import type { Context } from '../reconciler.ts'
 import { progressNow, stepAhead } from './checkpoints.ts'
 import { patchGang } from './gang.ts'
@@ -23,7 +23,8 @@ export async function checkpointFirst(context: Context, seen: Seen): Promise<num
   const [attempt = 0, step = 0, askedMs = 0] = (gang.metadata.annotations?.[askedAnnotation] ?? '')
     .split('/')
     .map(Number)
-  const msMax = context.leaving.saidTo(gang) === drained ? patientMs : noticeMs
+  const said = context.leaving.saidTo(gang)
+  const msMax = said === drained || said === slow ? patientMs : noticeMs
   if (attempt !== gang.spec.attempt) {
     const at = stepAhead(now)
     await patchGang(context, gang, {

@@ -31,6 +31,11 @@ export const report = z
         stepAtMs: z.number().optional().describe('When its last step was done.'),
         loss: z.number().optional().describe('Loss at that step.'),
         stepSeconds: z.number().optional().describe('Mean of the recent steps.'),
+        busySeconds: z
+          .number()
+          .min(0)
+          .optional()
+          .describe('Of a step, how long it works by itself and waits for no other rank: mean of the last eight.'),
         pace: z
           .strictObject({
             mean: z.number().min(0).describe('Mean.'),

@@ -4,8 +4,8 @@ import { unwarnNode, warnNode } from '../../agent/warn.ts'
 import { seededRandom } from '../../base/random.ts'
 import { holdNow, isLive, stopIsAsked } from '../../control/gangs.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
-import type { InferenceService } from '../../model/kinds/inference-service.ts'
 import { label } from '../../model/names.ts'
+import { opened } from '../../model/nodes.ts'
 import type { KindName } from '../../model/registry.ts'
 import { EventLog, type EventOptions, type TwinEvent } from '../events.ts'
 import { Invariants, type Violation } from '../invariants/invariants.ts'
@@ -15,10 +15,8 @@ import type { Process } from '../kernel/process.ts'
 import { Moment } from '../moment.ts'
 import { Twin } from '../twin.ts'
 import type { Performance } from '../work/workload.ts'
-import type { Arrival } from './arrival.ts'
-import { type AtHold, drawHistory, type Fault, type History } from './history.ts'
+import { type Arrival, type AtHold, drawHistory, type Fault, type History } from './history.ts'
 import { unwantedOn } from './machines.ts'
-import { Requests } from './requests.ts'
 import { TraceHash } from './trace-hash.ts'
 
 export interface Played {
@@ -26,7 +24,6 @@ export interface Played {
   violations: readonly Violation[]
   writes: number
   faults: number
-  requests: number
   /** Leaders that there were. */
   leaders: number
   virtualMs: number
@@ -58,6 +55,8 @@ export async function play(seed: number, options: PlayOptions = {}): Promise<Pla
 const livenessMs = 8 * 3_600_000
 const lookEveryMs = 10_000
 const lemonEveryMs = 10_000
+/** One that nobody has to leave, and others. */
+const slownesses = [1.2, 3, 6]
 /** A new agent knows again what runs there after so long. */
 const replacedMs = 10_000
 /** An agent that is heard ends what nobody wants well before, on a line that is not slow. */
@@ -75,7 +74,6 @@ class Play {
   readonly #twin: Twin
   readonly #performances = new Map<string, Performance>()
   readonly #unwanted = new Lasting()
-  readonly #requests: Requests
   #isNextRotten = false
   #writes = 0
   #leaders = 0
@@ -126,6 +124,7 @@ class Play {
       },
       stored: (key, bytes) => this.#stored(key, bytes),
       onDelete: (key) => this.#invariants.seeDeleted(key, this.#twin.clock.now()),
+      onSlowness: (node, slowness) => this.#invariants.seeSlowness(node, slowness, this.#twin.clock.now()),
       onLog: (level, process, message, fields) => {
         if (message === 'leading') this.#leaders++
         this.#events.add({ kind: 'log', level, process, message, fields })
@@ -134,7 +133,6 @@ class Play {
         this.#endIfBroken()
       },
     })
-    this.#requests = new Requests(seed, history, this.#twin)
   }
 
   async run(): Promise<Played> {
@@ -146,7 +144,6 @@ class Play {
     for (let count = 0; count <= standbys; count++) twin.startControl()
     for (const arrival of arrivals) twin.clock.after(arrival.atMs, () => void this.#arrive(arrival))
     for (const fault of faults) twin.clock.after(fault.atMs, () => this.#strike(fault))
-    this.#requests.start()
     const startMs = twin.clock.now()
     twin.clock.every(lookEveryMs, () => void this.#lookAtMachines())
     await twin.run(safetyMs, () => this.#isOver)
@@ -157,7 +154,6 @@ class Play {
       violations: this.#invariants.violations,
       writes: this.#writes,
       faults: faults.length,
-      requests: this.#requests.sent,
       leaders: this.#leaders,
       virtualMs: twin.clock.now() - startMs,
       hash: this.#options.isTraced === true ? this.#hash.digest() : '',
@@ -175,7 +171,6 @@ class Play {
     await this.#await('jobs', () => this.#unfinishedJobs())
     await this.#suspendServices(false)
     await this.#await('services', () => this.#unreadyServices())
-    if (this.#history.traffic !== undefined) await this.#await('requests', () => this.#openRequests())
     await this.#await('leftovers', () => this.#leftovers())
   }
 
@@ -184,8 +179,6 @@ class Play {
     const msMax = unwantedMsMax + 4 * this.#history.delay.msMax
     const late = this.#unwanted.over(await unwantedOn(this.#twin), nowMs, msMax)
     if (late !== undefined) this.#invariants.add('machines', `for ${msMax / 1000} s ${late}`, 0, nowMs)
-    const wrong = this.#requests.wrong()
-    if (wrong !== undefined) this.#invariants.add('requests', wrong, 0, nowMs)
   }
 
   async #arrive(arrival: Arrival): Promise<void> {
@@ -268,10 +261,6 @@ class Play {
     else if (kind === 'pause ledger') this.#strikeProcess('pause', this.#twin.ledger?.process, forMs)
     else if (kind === 'cut ledger') this.#strikeProcess('cut', this.#twin.ledger?.process, forMs)
     else if (kind === 'break ledger') this.#twin.ledger?.process.break()
-    else if (kind === 'crash gateway') this.#crashGateway(forMs)
-    else if (kind === 'pause gateway') this.#strikeProcess('pause', this.#twin.gateway?.process, forMs)
-    else if (kind === 'cut gateway') this.#strikeProcess('cut', this.#twin.gateway?.process, forMs)
-    else if (kind === 'break gateway') this.#twin.gateway?.process.break()
     else if (kind === 'rot checkpoint') void this.#rot(fault.pick)
     else if (kind === 'suspend job') void this.#suspendJob(fault.pick, forMs)
     else if (kind === 'evict pod') void this.#evictPod(fault.pick)
@@ -283,10 +272,9 @@ class Play {
   }
 
   #breakAll(): void {
-    const { controls, nodes, ledger, gateway } = this.#twin
+    const { controls, nodes, ledger } = this.#twin
     for (const { process } of [...controls, ...nodes.values()]) process.break()
     ledger?.process.break()
-    gateway?.process.break()
   }
 
   #rackOf(name: string): string[] {
@@ -316,10 +304,7 @@ class Play {
     const member = this.#twin.member(node)
     const { process } = member
     if (kind === 'slow node') {
-      member.slowness = 1.5
-      this.#later(forMs, () => {
-        member.slowness = 1
-      })
+      this.#slowDown(this.#besideOthers(node), forMs)
     } else if (kind === 'lemon') this.#spoilNode(node, forMs)
     else if (kind === 'warn node') this.#warnNode(node, forMs)
     else if (process.state !== 'running') return
@@ -340,6 +325,23 @@ class Play {
       this.#twin.startAgent(node)
       this.#twin.clock.after(replacedMs, () => this.#strikeRank('hang rank', { pick: forMs, node }))
     })
+  }
+
+  #slowDown(node: string, forMs: number): void {
+    this.#twin.setSlowness(node, slownesses[forMs % slownesses.length] ?? 1)
+    this.#later(forMs, () => this.#twin.setSlowness(node, 1))
+  }
+
+  /** The node, if a rank there works with ranks elsewhere; else another where one does. */
+  #besideOthers(node: string): string {
+    const jobsOn = ({ machine }: { machine: { pods: ReadonlyMap<string, SimulatedPod> } }) =>
+      [...machine.pods.values()].flatMap(({ end, place }) =>
+        end === undefined ? (place.name.split('-')[0] ?? '') : [],
+      )
+    const jobs = new Map([...this.#twin.nodes].map(([name, member]) => [name, new Set(jobsOn(member))]))
+    const isBeside = (name: string) =>
+      [...(jobs.get(name) ?? [])].some((job) => [...jobs].some(([other, on]) => other !== name && on.has(job)))
+    return isBeside(node) ? node : ([...jobs.keys()].find(isBeside) ?? node)
   }
 
   #spoilNode(node: string, forMs: number): void {
@@ -405,13 +407,6 @@ class Play {
     if (ledger?.state !== 'running') return
     ledger.crash()
     this.#later(forMs, () => void this.#twin.startLedger())
-  }
-
-  #crashGateway(forMs: number): void {
-    const gateway = this.#twin.gateway?.process
-    if (gateway === undefined || gateway.state === 'crashed') return
-    gateway.crash()
-    this.#later(forMs, () => void this.#twin.startGateway())
   }
 
   /** The next checkpoint arrives damaged, or one that is there is damaged from now on. */
@@ -496,7 +491,7 @@ class Play {
   async #uncordon(): Promise<void> {
     for (const node of (await this.#twin.store.list('Node')).items)
       if (node.spec?.unschedulable === true)
-        await this.#twin.store.patch('Node', { name: node.metadata.name }, { spec: { unschedulable: null } })
+        await this.#twin.store.patch('Node', { name: node.metadata.name }, opened(node))
   }
 
   /** What holds for ever (services) makes room for what ends (jobs), and then the other way round. */
@@ -527,22 +522,12 @@ class Play {
     return said(items.filter(({ status }) => status?.phase !== 'Succeeded' && status?.phase !== 'Failed'))
   }
 
+  /** Where all of them fit. */
   async #unreadyServices(): Promise<string> {
-    const services = await this.#servicesThatFit()
-    return said(services.filter((service) => !isUp(service)))
-  }
-
-  /** All of them or none, with a replica for each that may have none. */
-  async #servicesThatFit(): Promise<readonly InferenceService[]> {
     const { items } = await this.#twin.store.list('InferenceService')
     const slots = this.#history.nodes.reduce((sum, node) => sum + node.slots, 0)
-    return items.reduce((sum, { spec }) => sum + Math.max(1, spec.minReplicas), 0) > slots ? [] : items
-  }
-
-  /** Whatever was sent has come to an end, and who is up answers. */
-  async #openRequests(): Promise<string> {
-    const up = (await this.#servicesThatFit()).filter(isUp).map(({ metadata }) => metadata.name)
-    return [this.#requests.underWay, this.#requests.unanswered(new Set(up))].filter((open) => open !== '').join('; ')
+    if (items.reduce((sum, { spec }) => sum + spec.minReplicas, 0) > slots) return ''
+    return said(items.filter(({ status }) => status?.phase !== 'Ready'))
   }
 
   /** What nobody wants any more, and nobody ends. */
@@ -578,11 +563,6 @@ class Play {
   #say(message: string): void {
     this.#events.add({ kind: 'act', message })
   }
-}
-
-/** Ready, or without a replica where it may be so. */
-function isUp({ spec, status }: InferenceService): boolean {
-  return status?.phase === 'Ready' || (status?.phase === 'Zero' && spec.minReplicas === 0)
 }
 
 function said(

@@ -390,3 +390,47 @@ test('who fails again and again displaces nobody', () => {
     'evictions: gang default/a fails again and again, and displaces others',
   ])
 })
+
+test('a node is closed for its slowness while it is slow', () => {
+  const node = (name: string, because?: string) => ({
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: {
+      name,
+      annotations:
+        because === undefined ? {} : { 'millwright.dev/cordoned-because': because, 'millwright.dev/slow': '{}' },
+    },
+    spec: { unschedulable: because !== undefined },
+  })
+  const closedWhen = (slowness: (invariants: Invariants) => void, atMs: number) => {
+    const invariants = told(['Node', node('a')], ['Node', node('b')])
+    slowness(invariants)
+    const object = node('a', 'slow: rank 1') as unknown as Stored
+    invariants.see(
+      {
+        kind: 'Node',
+        key: 'a',
+        revision: 9,
+        type: 'MODIFIED',
+        object,
+        previous: undefined,
+        event: { type: 'MODIFIED', object },
+      },
+      atMs,
+    )
+    return broken(invariants)
+  }
+  expect(closedWhen((one) => one.seeSlowness('a', 2, 0), 200_000)).toEqual([])
+  expect(closedWhen(() => {}, 0)).toEqual(['stragglers: node a was never slow, and recovery closed it: slow: rank 1'])
+  expect(closedWhen((one) => one.seeSlowness('b', 2, 0), 0)).toHaveLength(1)
+  // A little slow is not slow.
+  expect(closedWhen((one) => one.seeSlowness('a', 1.3, 0), 0)).toHaveLength(1)
+  const fastAgain = (one: Invariants) => {
+    one.seeSlowness('a', 2, 0)
+    one.seeSlowness('a', 1, 10_000)
+  }
+  expect(closedWhen(fastAgain, 60_000)).toEqual([])
+  expect(closedWhen(fastAgain, 200_000)).toEqual([
+    'stragglers: node a was fast again, and recovery closed it: slow: rank 1',
+  ])
+})

@@ -14,6 +14,7 @@ import { Pods } from './pods.ts'
 import { Prompt } from './prompt.ts'
 import { Seats } from './seats.ts'
 import { Services } from './services.ts'
+import { Stragglers } from './stragglers.ts'
 
 export interface Violation {
   invariant: string
@@ -26,6 +27,7 @@ export interface Violation {
 export class Invariants {
   readonly violations: Violation[] = []
   readonly #checkpoints = new Checkpoints()
+  readonly #stragglers = new Stragglers()
   readonly #leaders: Leaders
   readonly #all: readonly Invariant[]
 
@@ -40,6 +42,7 @@ export class Invariants {
       new Attempts(lateMs),
       new Evictions(),
       new Budget(),
+      this.#stragglers,
       new Grace(),
       new Jobs(),
       new Services(),
@@ -71,6 +74,11 @@ export class Invariants {
   seeDeleted(key: string, nowMs: number): void {
     const message = this.#checkpoints.deleted(key)
     if (message !== undefined) this.add(this.#checkpoints.name, message, 0, nowMs)
+  }
+
+  /** What a node computes takes so many times as long from now on. */
+  seeSlowness(node: string, slowness: number, nowMs: number): void {
+    this.#stragglers.slowness(node, slowness, nowMs)
   }
 
   add(invariant: string, message: string, revision: number, atMs: number): void {

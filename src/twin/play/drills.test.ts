@@ -7,9 +7,9 @@ import type { Recording } from './recording.ts'
 const longJob = job.replace('3600', '7000')
 
 /** One drill an hour after the start, by itself. */
-async function playedWith(spec: string, scenario = ''): Promise<{ recording: Recording; drill: Drill }> {
+async function playedWith(spec: string, scenario = '', nodes = 2): Promise<{ recording: Recording; drill: Drill }> {
   const text = `---\napiVersion: millwright.dev/v1alpha1\nkind: Drill\nmetadata: {name: d}\nspec: {after: 1h, deadline: 119m, ${spec}}\n`
-  const recording = await recordingOf(setupOfTest(scenario, longJob + text, { horizon: '3h' }), 5)
+  const recording = await recordingOf(setupOfTest(scenario, longJob + text, { horizon: '3h', nodes }), 5)
   const [drill] = recording.drills
   if (drill === undefined) throw new Error('no drill')
   return { recording, drill }
@@ -100,4 +100,19 @@ spec: {command: serve, resources: {accelerators: H100:8}, minReplicas: 1, maxRep
   ])
   // Forty seconds until the node is missed; a minute to prepare, a minute to load.
   expect(drills[1]?.status?.outcome?.recoveredSeconds).toBeLessThan(180)
+})
+
+test('work leaves a straggler once that has cost what leaving does, with what it has saved', async () => {
+  const { recording, drill } = await playedWith(
+    'fault: {kind: straggler, lasts: 1h, slowness: 2}, target: {job: big, rank: 1}, expect: {lostSecondsAtMost: 0, attemptsAtMost: 1}',
+    '',
+    3,
+  )
+  expect(drill.status).toMatchObject({ phase: 'Passed', outcome: { attempts: 1, lostSeconds: 0, unmet: [] } })
+  // A checkpoint takes 65 s and a restart two minutes and more; half of each second is lost until then.
+  expect(drill.status?.outcome?.detectedSeconds).toBeGreaterThan(360)
+  expect(drill.status?.outcome?.detectedSeconds).toBeLessThan(660)
+  expect(recording.failures).toEqual([])
+  const stayed = await playedWith('fault: {kind: straggler, lasts: 1h, slowness: 2}, target: {job: big, rank: 1}')
+  expect(recording.jobs[0]?.endedMs).toBeLessThan((stayed.recording.jobs[0]?.endedMs ?? 0) - 10 * 60_000)
 })

@@ -47,10 +47,7 @@ export class TwinHand implements Hand {
   }
 
   #pace(node: string): void {
-    const member = this.#twin.member(node)
-    member.slowness = Math.max(1, ...(this.#slow.get(node) ?? []))
-    const running = [...member.machine.pods.values()].filter(({ end }) => end === undefined)
-    this.#twin.workload.paceChanged(running)
+    this.#twin.setSlowness(node, Math.max(1, ...(this.#slow.get(node) ?? [])))
   }
 
   crashControl(): void {

@@ -6,14 +6,14 @@ import type { Recording } from './recording.ts'
 
 const times = 'prepare: 60s, restore: 30s, init: 30s, stall: 5s, persist: 60s, stepTime: 5s'
 
-/** A scenario of two nodes, and a job on both of them. */
-export function setupOfTest(spec = '', work = job, { horizon = '2h', performance = times } = {}): Setup {
+/** A scenario of two nodes, or more, and a job on both of them. */
+export function setupOfTest(spec = '', work = job, { horizon = '2h', performance = times, nodes = 2 } = {}): Setup {
   const text = `apiVersion: millwright.dev/v1alpha1
 kind: Scenario
 metadata: {name: test}
 spec:
   horizon: ${horizon}
-  fleet: [{name: n, count: 2, accelerators: H100:8}]
+  fleet: [{name: n, count: ${nodes}, accelerators: H100:8}]
   resources: [work.yaml]
   performance: {${performance}}
 ${spec}`

@@ -4,6 +4,7 @@ import { seededRandom } from '../../base/random.ts'
 import type { Drill } from '../../model/kinds/drill.ts'
 import type { Node, Pod } from '../../model/kinds/kubernetes.ts'
 import { label } from '../../model/names.ts'
+import { opened } from '../../model/nodes.ts'
 import type { Entry } from '../../store/history.ts'
 import { EventLog, type EventOptions, type TwinEvent } from '../events.ts'
 import { Invariants, type Violation } from '../invariants/invariants.ts'
@@ -81,6 +82,7 @@ class Play {
       performanceOf: (place) => this.#performanceOf(place),
       onEntry: (entry, by) => this.#see(entry, by),
       onDelete: (key) => this.#invariants.seeDeleted(key, twin.clock.now()),
+      onSlowness: (node, slowness) => this.#invariants.seeSlowness(node, slowness, twin.clock.now()),
       onLog: (level, process, message, fields) => this.#hear(level, process, message, fields),
     })
     this.#twin = twin
@@ -233,8 +235,13 @@ class Play {
     this.#closed.add(name)
     this.#twin.clock.after(this.#setup.openAfterMs, () => {
       this.#closed.delete(name)
-      void this.#twin.store.patch('Node', { name }, { spec: { unschedulable: null } })
+      void this.#open(name)
     })
+  }
+
+  async #open(name: string): Promise<void> {
+    const node = await this.#twin.store.get('Node', { name })
+    if (node !== undefined) await this.#twin.store.patch('Node', { name }, opened(node))
   }
 
   #hear(level: LogLevel, process: string, message: string, fields: Record<string, unknown>): void {

@@ -60,6 +60,8 @@ export class Ensemble {
   #stalledAt: number | undefined
   /** Steps already told, so that a stretch that begins anew tells no step twice. */
   #told: number
+  /** Each step is told up to here. */
+  #tellTo: number
   #request: { step: number; stop: boolean } | undefined
   #isBroken = false
 
@@ -76,6 +78,7 @@ export class Ensemble {
     this.#size = size
     this.#from = from
     this.#told = from
+    this.#tellTo = from + toldFirst
   }
 
   join(pod: SimulatedPod): Program {
@@ -111,7 +114,9 @@ export class Ensemble {
   /** Some rank became slower or faster. */
   paceChanged(): void {
     const step = this.#stepNow()
-    if (step !== undefined && this.#stalledAt === undefined) this.#begin(step)
+    if (step === undefined) return
+    this.#tellTo = step + toldAnew
+    if (this.#stalledAt === undefined) this.#begin(step)
   }
 
   /** The step that has been done by now; undefined while none is being made. */
@@ -154,7 +159,7 @@ export class Ensemble {
     if (base === undefined) return
     this.#next?.()
     const asked = this.#request === undefined || this.#request.step < base.step ? [] : [this.#request.step]
-    const told = this.#told < this.#from + toldFirst ? [this.#told + 1] : []
+    const told = this.#told < this.#tellTo ? [this.#told + 1] : []
     const step = Math.max(base.step, Math.min(this.#model.steps, ...asked, ...told))
     const dueMs = base.atMs + (step - base.step) * base.stepMs
     this.#next = this.#clock.after(Math.max(0, dueMs - this.#clock.now()), () => this.#at(step))
@@ -175,8 +180,13 @@ export class Ensemble {
   #tell(step: number, stepMs: number): void {
     if (step <= this.#told) return
     this.#told = step
-    for (const rank of this.#ranks.values())
-      if (this.#tells(rank)) rank.pod.progress([{ step, seconds: stepMs / 1000, loss: 1 / step }])
+    const { stepMs: full, ranks = this.#size } = this.#model
+    const ownSeconds = (full * ranks) / this.#size / 1000
+    for (const rank of this.#ranks.values()) {
+      if (!this.#tells(rank)) continue
+      const busySeconds = ownSeconds * this.#health.slowness(rank.pod)
+      rank.pod.progress([{ step, seconds: stepMs / 1000, busySeconds, loss: 1 / step }])
+    }
   }
 
   /** All stand still, as most jobs do; the bytes go out behind them. */
@@ -264,3 +274,5 @@ export class Ensemble {
 
 /** An agent knows a job's pace after so many steps, and so when it hangs. */
 const toldFirst = 3
+/** And after so many that some rank became slower or faster. */
+const toldAnew = 8
