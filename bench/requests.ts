@@ -6,7 +6,7 @@ import { playScenario } from '../src/twin/play/play.ts'
 import type { Recording } from '../src/twin/play/recording.ts'
 import { type ServiceSums, serviceSums } from '../src/twin/report/services.ts'
 import { readScenario } from '../src/twin/scenario/read.ts'
-import type { Traces } from '../src/twin/scenario/requests.ts'
+import { noTraces, type Traces } from '../src/twin/scenario/requests.ts'
 import { resourcesNamed, type Setup, setupOf } from '../src/twin/scenario/setup.ts'
 import type { Row } from './row.ts'
 
@@ -60,7 +60,8 @@ async function* mooncakeRows(): AsyncGenerator<Row> {
     yield { row: "mooncake's conversations on 8 replicas", value: Number.NaN, unit: 'ms', bar: '', ok: true, peer }
     return
   }
-  const read = new Map([['trace.jsonl', await readRequests('mooncake', createReadStream(tracePath))]])
+  const requests = new Map([['trace.jsonl', await readRequests('mooncake', createReadStream(tracePath))]])
+  const read = { ...noTraces, requests }
   const setup = setupFor(
     {
       horizon: '65m',
@@ -100,7 +101,7 @@ function sumsOf(recording: Recording): ServiceSums {
 /** A fixed number of replicas of two accelerators each, and no faults. */
 function setupFor(
   { horizon, replicas, traffic, engine }: { horizon: string; replicas: number; traffic: string; engine: string },
-  read: Traces = new Map(),
+  read: Traces = noTraces,
 ): Setup {
   const text = `apiVersion: millwright.dev/v1alpha1
 kind: Scenario

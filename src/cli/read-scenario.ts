@@ -1,12 +1,13 @@
 import { createReadStream } from 'node:fs'
 import { dirname, isAbsolute, join } from 'node:path'
 import { formatErrors } from '../compile/documents.ts'
+import { type PastClient, readClient } from '../twin/import/clients.ts'
 import { readHistory } from '../twin/import/history.ts'
 import type { PastJob } from '../twin/import/past-job.ts'
 import { type PastRequests, readRequests } from '../twin/import/requests.ts'
 import { formatRowError, TableError } from '../twin/import/table.ts'
 import { readScenario } from '../twin/scenario/read.ts'
-import { tracesNamed } from '../twin/scenario/requests.ts'
+import { clientsNamed, tracesNamed } from '../twin/scenario/requests.ts'
 import { resourcesNamed, type Setup, setupOf } from '../twin/scenario/setup.ts'
 import { Exit, exit } from './exit.ts'
 import { readText, whyUnread } from './read-text.ts'
@@ -22,12 +23,17 @@ export async function setupFrom(file: string): Promise<Setup> {
   })
   const history = read.scenario.spec.history?.file
   const past = history === undefined ? [] : await historyFrom(beside(history))
-  const traces = new Map<string, PastRequests>()
+  const requests = new Map<string, PastRequests>()
   for (const { path, format } of tracesNamed(read)) {
     const name = beside(path)
-    traces.set(path, await rowsFrom(name, () => readRequests(format, createReadStream(name))))
+    requests.set(path, await rowsFrom(name, () => readRequests(format, createReadStream(name))))
   }
-  const made = setupOf(read, files, past, traces)
+  const clients = new Map<string, PastClient>()
+  for (const path of clientsNamed(read)) {
+    const name = beside(path)
+    clients.set(path, await rowsFrom(name, () => readClient(createReadStream(name))))
+  }
+  const made = setupOf(read, files, past, { requests, clients })
   if ('errors' in made) throw wrong(made.errors)
   return made.setup
 }

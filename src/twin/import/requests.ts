@@ -1,5 +1,6 @@
 import { printable, shown } from '../../model/field-error.ts'
 import { numberIn, RowErrors } from './cells.ts'
+import { linesOf } from './lines.ts'
 import { type Dialect, rowsOf } from './table.ts'
 
 /** Requests of a trace, in order: milliseconds from its start, tokens of each prompt and of each answer. */
@@ -80,21 +81,6 @@ function mooncakeRow(text: string, line: number, errors: RowErrors): MooncakeRow
     else errors.add({ line, column, message: `must be a whole number of at least ${least}, found ${shown(found)}` })
   }
   return errors.count === before ? row : undefined
-}
-
-async function* linesOf(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<{ line: number; text: string }> {
-  const decoder = new TextDecoder()
-  let rest = ''
-  let line = 0
-  for await (const chunk of bytes) {
-    const parts = (rest + decoder.decode(chunk, { stream: true })).split('\n')
-    rest = parts.pop() ?? ''
-    for (const text of parts) {
-      line++
-      if (text.trim() !== '') yield { line, text }
-    }
-  }
-  if (rest.trim() !== '') yield { line: line + 1, text: rest }
 }
 
 const azure: Dialect = {

@@ -124,11 +124,15 @@ test.each([
   ],
   [
     '  traffic: [{service: chat}]\n',
-    's.yaml:8:13: spec.traffic[0]: must have rate or trace, one of them, found an object',
+    's.yaml:8:13: spec.traffic[0]: must have rate, trace or clients, one of them, found an object',
   ],
   [
     '  traffic: [{service: chat, cv: 2, trace: {file: t, format: azure}}]\n',
     's.yaml:8:33: spec.traffic[0].cv: must be left out: the requests come as they are in the trace, found 2',
+  ],
+  [
+    '  traffic: [{service: chat, daily: {share: 1}, clients: {files: [c.csv]}}]\n',
+    's.yaml:8:29: spec.traffic[0].daily: must be left out: the clients have rates of their own, found an object',
   ],
   [
     '  traffic: [{service: chat, rate: 1, input: {mean: 10, p99: 900}}]\n',

@@ -2,6 +2,7 @@ import type { DocumentError } from '../../compile/documents.ts'
 import { durationMs } from '../../model/duration.ts'
 import { fieldError, shown } from '../../model/field-error.ts'
 import { nearest } from '../../model/nearest.ts'
+import type { PastClient } from '../import/clients.ts'
 import type { PastRequests, RequestFormat } from '../import/requests.ts'
 import type { Traffic } from '../traffic/arrivals.ts'
 import type { ServiceTraffic } from '../traffic/traffic.ts'
@@ -10,8 +11,18 @@ import { type EngineSpec, presetNamed } from './engine.ts'
 import type { ReadScenario } from './read.ts'
 import { lengthDefaults, type TrafficSpec, tokenLengthOf } from './traffic.ts'
 
-/** Traces that were read, by the path that the scenario names. */
-export type Traces = ReadonlyMap<string, PastRequests>
+/** Traces and clients that were read, by the path that the scenario names. */
+export interface Traces {
+  requests: ReadonlyMap<string, PastRequests>
+  clients: ReadonlyMap<string, PastClient>
+}
+
+export const noTraces: Traces = { requests: new Map(), clients: new Map() }
+
+/** The clients that a scenario names, each once. */
+export function clientsNamed({ scenario }: ReadScenario): string[] {
+  return [...new Set(scenario.spec.traffic.flatMap(({ clients }) => clients?.files ?? []))]
+}
 
 /** The traces that a scenario names, each once. */
 export function tracesNamed({ scenario }: ReadScenario): { path: string; format: RequestFormat }[] {
@@ -44,12 +55,18 @@ export function trafficOf(
 }
 
 function trafficFrom(
-  { rate = 0, cv = 1, daily, bursts = [], input, output, trace }: TrafficSpec,
+  { rate = 0, cv = 1, daily, bursts = [], trace, clients, ...lengths }: TrafficSpec,
   traces: Traces,
 ): Traffic {
   if (trace !== undefined) {
-    const requests = traces.get(trace.file) ?? { times: [], inputs: [], outputs: [] }
+    const requests = traces.requests.get(trace.file) ?? { times: [], inputs: [], outputs: [] }
     return { kind: 'past', requests, speed: trace.speed, repeats: trace.repeat }
+  }
+  const input = tokenLengthOf(lengths.input ?? lengthDefaults.input)
+  const output = tokenLengthOf(lengths.output ?? lengthDefaults.output)
+  if (clients !== undefined) {
+    const read = clients.files.map((file) => traces.clients.get(file) ?? { windows: [] })
+    return { kind: 'clients', clients: read, scale: clients.scale, input, output }
   }
   return {
     kind: 'drawn',
@@ -57,8 +74,8 @@ function trafficFrom(
     cv,
     daily: daily === undefined ? undefined : { share: daily.share, peakAtMs: durationMs(daily.peakAt) },
     bursts: bursts.map(({ at, lasts, factor }) => ({ atMs: durationMs(at), lastsMs: durationMs(lasts), factor })),
-    input: tokenLengthOf(input ?? lengthDefaults.input),
-    output: tokenLengthOf(output ?? lengthDefaults.output),
+    input,
+    output,
   }
 }
 

@@ -19,7 +19,7 @@ import { jobsOfHistory } from './past-jobs.ts'
 import { performanceOf } from './performance.ts'
 import { presetOf } from './presets.ts'
 import type { ReadScenario } from './read.ts'
-import { type Traces, trafficOf, unknownEngines, unknownServices } from './requests.ts'
+import { noTraces, type Traces, trafficOf, unknownEngines, unknownServices } from './requests.ts'
 import type { FaultSpec } from './scenario.ts'
 
 /** A scenario with all that it names: what a run is made of beside its seed. */
@@ -78,7 +78,7 @@ export function setupOf(
   read: ReadScenario,
   files: readonly NamedFile[],
   history: readonly PastJob[],
-  traces: Traces = new Map(),
+  traces: Traces = noTraces,
 ): { setup: Setup } | { errors: DocumentError[] } {
   const { metadata, spec } = read.scenario
   const documents = documentsOf(files)

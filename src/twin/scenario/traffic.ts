@@ -38,7 +38,13 @@ const trace = z.strictObject({
   repeat: z.boolean().default(false).describe('From its start again when it is over.'),
 })
 
-const drawnFields = ['cv', 'daily', 'bursts', 'input', 'output'] as const
+const clients = z.strictObject({
+  files: z.array(line(4096)).min(1).max(10_000).describe("Paths of ServeGen's clients (chunk-N-trace.csv), one each."),
+  scale: z.number().gt(0).max(10_000).default(1).describe('Their rates are multiplied by it.'),
+})
+
+const rateFields = ['cv', 'daily', 'bursts'] as const
+const drawnFields = [...rateFields, 'input', 'output'] as const
 
 /** The requests that a service gets. */
 export const traffic = z
@@ -72,6 +78,7 @@ export const traffic = z
     input: tokenLength.optional().describe('Tokens of a prompt.'),
     output: tokenLength.optional().describe('Tokens of an answer.'),
     trace: trace.optional().describe('Requests as they once came, instead of a rate.'),
+    clients: clients.optional().describe('Clients with rates over time of their own, instead of a rate.'),
     slo: z
       .strictObject({
         ttft: positiveDuration.optional().describe('Longest until the first token.'),
@@ -82,10 +89,13 @@ export const traffic = z
   })
   .superRefine((value, context) => {
     const wrong = (path: string[], message: string) => context.addIssue({ code: 'custom', path, message })
-    if ((value.rate === undefined) === (value.trace === undefined)) wrong([], 'must have rate or trace, one of them')
-    if (value.trace === undefined) return
-    for (const field of drawnFields)
-      if (value[field] !== undefined) wrong([field], 'must be left out: the requests come as they are in the trace')
+    const said = [value.rate, value.trace, value.clients].filter((one) => one !== undefined)
+    if (said.length !== 1) wrong([], 'must have rate, trace or clients, one of them')
+    for (const field of value.trace !== undefined ? drawnFields : value.clients !== undefined ? rateFields : []) {
+      const by =
+        value.trace === undefined ? 'the clients have rates of their own' : 'the requests come as they are in the trace'
+      if (value[field] !== undefined) wrong([field], `must be left out: ${by}`)
+    }
   })
 
 export type TrafficSpec = z.output<typeof traffic>

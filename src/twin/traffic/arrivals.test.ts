@@ -83,3 +83,50 @@ test('a trace comes from its time on, faster where asked, and again when it is o
   expect(arrivals[1]).toEqual({ atMs: 600, input: 2, output: 5 })
   expect(until(80_000, { ...past, repeats: false })).toHaveLength(3)
 })
+
+const hourMs = 3_600_000
+const window = (fromHour: number, perHour: number, law: 'gamma' | 'weibull' = 'gamma', shape = 1) => ({
+  fromMs: fromHour * hourMs,
+  toMs: (fromHour + 1) * hourMs,
+  perMs: perHour / hourMs,
+  gaps: { law, shape },
+})
+const clientsOf = (...clients: ReturnType<typeof window>[][]): Traffic => ({
+  kind: 'clients',
+  clients: clients.map((windows) => ({ windows })),
+  scale: 1,
+  input: { mean: 10, max: 10 },
+  output: { mean: 5, max: 5 },
+})
+
+test('clients come at the rates of their windows, together in order, and nobody where there is no rate', () => {
+  const traffic = clientsOf(
+    [window(0, 9000), window(1, 0), window(2, 3000)],
+    [window(0, 1000), window(1, 0), window(2, 1000)],
+  )
+  const arrivals = until(24 * hourMs, { ...traffic, scale: 2 } as Traffic)
+  const times = arrivals.map(({ atMs }) => atMs)
+  expect(times).toEqual(times.toSorted((a, b) => a - b))
+  const within = (hour: number) => times.filter((atMs) => Math.floor(atMs / hourMs) === hour).length
+  expect(Math.abs(within(0) - 20_000)).toBeLessThan(600)
+  expect([within(1), within(3)]).toEqual([0, 0])
+  expect(Math.abs(within(2) - 8000)).toBeLessThan(400)
+})
+
+test.each([
+  ['gamma', 4, 0.5],
+  ['gamma', 0.25, 2],
+  // Weibull of shape 2 and 0.5: sqrt(Γ(1 + 2/k) / Γ(1 + 1/k)² − 1).
+  ['weibull', 2, 0.5227],
+  ['weibull', 0.5, 2.236],
+] as const)('gaps of %s with shape %d vary by %d, and their mean is that of the rate', (law, shape, cv) => {
+  const { mean, cv: found } = gapsOf(until(hourMs, clientsOf([window(0, 200_000, law, shape)])))
+  expect(mean / (hourMs / 200_000)).toBeCloseTo(1, 1)
+  expect(Math.abs(found / cv - 1)).toBeLessThan(0.05)
+})
+
+test("another client beside it moves none of a client's requests", () => {
+  const alone = until(hourMs, clientsOf([window(0, 100)])).map(({ atMs }) => atMs)
+  const beside = until(hourMs, clientsOf([window(0, 100)], [window(0, 50)])).map(({ atMs }) => atMs)
+  expect(beside).toEqual(expect.arrayContaining(alone))
+})

@@ -1,6 +1,8 @@
+import { Heap } from '../../base/heap.ts'
 import type { Random } from '../../base/random.ts'
+import type { PastClient } from '../import/clients.ts'
 import type { PastRequests } from '../import/requests.ts'
-import { gammaDraws, lengthDraws, type TokenLength } from './draws.ts'
+import { gammaDraws, lengthDraws, type TokenLength, weibullDraws } from './draws.ts'
 
 /** A request as it comes: when, in milliseconds from the start of the run, and how many tokens it has. */
 export interface Arrival {
@@ -34,11 +36,22 @@ export interface PastTraffic {
   repeats: boolean
 }
 
-export type Traffic = DrawnTraffic | PastTraffic
+/** Requests of clients, each at its own rate over time and with gaps of its own kind. */
+export interface ClientTraffic {
+  kind: 'clients'
+  clients: readonly PastClient[]
+  /** Rates are multiplied by it. */
+  scale: number
+  input: TokenLength
+  output: TokenLength
+}
+
+export type Traffic = DrawnTraffic | PastTraffic | ClientTraffic
 
 /** The requests of a service, in order, from `fromMs` on. What is drawn is a function of the generator alone. */
 export function arrivalsOf(traffic: Traffic, fromMs: number, random: Random): Iterator<Arrival> {
-  return traffic.kind === 'past' ? past(traffic, fromMs) : drawn(traffic, fromMs, random)
+  if (traffic.kind === 'past') return past(traffic, fromMs)
+  return traffic.kind === 'clients' ? ofClients(traffic, fromMs, random) : drawn(traffic, fromMs, random)
 }
 
 function* past({ requests, speed, repeats }: PastTraffic, fromMs: number): Generator<Arrival> {
@@ -65,6 +78,41 @@ function* drawn(traffic: DrawnTraffic, fromMs: number, random: Random): Generato
     atMs = course.after(atMs, gap())
     if (!Number.isFinite(atMs)) return
     yield { atMs, input: input(), output: output() }
+  }
+}
+
+function* ofClients({ clients, scale, ...lengths }: ClientTraffic, fromMs: number, random: Random): Generator<Arrival> {
+  const input = lengthDraws(random.split('input'), lengths.input)
+  const output = lengthDraws(random.split('output'), lengths.output)
+  const next = new Heap<{ atMs: number; times: Iterator<number> }>((a, b) => a.atMs - b.atMs)
+  const wait = (times: Iterator<number>) => {
+    const { done, value: atMs } = times.next()
+    if (done !== true) next.push({ atMs, times })
+  }
+  for (const [index, client] of clients.entries()) wait(clientTimes(client, scale, random.split(`client ${index}`)))
+  for (let first = next.pop(); first !== undefined; first = next.pop()) {
+    yield { atMs: fromMs + first.atMs, input: input(), output: output() }
+    wait(first.times)
+  }
+}
+
+/** A gap has the kind of the window in which it begins, and stretches with the rates of those that it reaches into. */
+function* clientTimes({ windows }: PastClient, scale: number, random: Random): Generator<number> {
+  let left: number | undefined
+  for (const { fromMs, toMs, perMs, gaps } of windows) {
+    const rate = perMs * scale
+    if (rate === 0) continue
+    const draw = gaps.law === 'gamma' ? gammaDraws(random, 1 / Math.sqrt(gaps.shape)) : weibullDraws(random, gaps.shape)
+    // Nobody knows what was before the first: on average half a gap of it is over.
+    left ??= draw() * random.float()
+    for (let atMs = fromMs + left / rate; ; atMs += left / rate) {
+      if (atMs >= toMs) {
+        left = (atMs - toMs) * rate
+        break
+      }
+      yield atMs
+      left = draw()
+    }
   }
 }
 

@@ -14,6 +14,21 @@ export function gammaDraws(random: Random, cv: number): Draws {
   return () => (gamma(random, normal, shape + 1) * Math.exp(-exponential(random) / shape)) / shape
 }
 
+/** Mean 1 and this shape; 1 is exponential. */
+export function weibullDraws(random: Random, shape: number): Draws {
+  const scale = Math.exp(-logGamma(1 + 1 / shape))
+  return () => scale * Math.exp(Math.log(exponential(random)) / shape)
+}
+
+/** Logarithm of the gamma function of 1 or more: Stirling's series from 8 on, below that by Γ(x + 1) = x·Γ(x). */
+function logGamma(from: number): number {
+  let [x, below] = [from, 0]
+  for (; x < 8; x++) below += Math.log(x)
+  const square = 1 / (x * x)
+  const series = (1 / 12 - square * (1 / 360 - square * (1 / 1260 - square / 1680))) / x
+  return (x - 0.5) * Math.log(x) - x + 0.5 * Math.log(2 * Math.PI) + series - below
+}
+
 /** Of shape 1 or more and scale 1 (Marsaglia and Tsang 2000). */
 function gamma(random: Random, normal: Draws, shape: number): number {
   const d = shape - 1 / 3
