@@ -48,8 +48,8 @@ export async function playScenario(setup: Setup, seed: number, options: PlayOpti
   return await new Play(setup, seed, options).run()
 }
 
-/** Pages are read at the end; what is written meanwhile is for the invariants. */
-const ledgerEveryMs = 600_000
+/** Pages, one an hour, are read at the end; what is written meanwhile is for the invariants. */
+const ledgerEveryMs = 3_600_000
 
 class Play {
   readonly #setup: Setup
