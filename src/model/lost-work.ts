@@ -1,5 +1,5 @@
 import type { Gang } from './kinds/gang.ts'
-import { acceleratorsHeld } from './seats.ts'
+import { acceleratorsOf } from './seats.ts'
 
 /** What stopping a gang now would throw away: the currency of every preemption, migration, restart and resize. */
 export interface LostWork {
@@ -50,7 +50,7 @@ export function priceOfGang(gang: Gang, nowMs: number): LostWork | undefined {
   const checkpointAtMs = checkpoint === undefined ? undefined : timeOf(checkpoint.at)
   return priceOfStopping(
     {
-      gpus: acceleratorsHeld(seats.members),
+      gpus: acceleratorsOf(seats),
       sinceMs: timeOf(seats.at) ?? nowMs,
       checkpointAtMs,
       onRequestSeconds,

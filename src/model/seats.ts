@@ -5,7 +5,18 @@ export function acceleratorsHeld(members: readonly Pick<Seat, 'devices'>[]): num
   return milliHeld(members) / 1000
 }
 
-/** The same in thousandths: a whole number. */
+/** Of whole seats, which never change: counted once. */
+export function acceleratorsOf(seats: { members: readonly Pick<Seat, 'devices'>[] }): number {
+  const known = counted.get(seats)
+  if (known !== undefined) return known
+  const count = acceleratorsHeld(seats.members)
+  counted.set(seats, count)
+  return count
+}
+
+const counted = new WeakMap<object, number>()
+
+/** What seats hold in thousandths: a whole number. */
 export function milliHeld(members: readonly Pick<Seat, 'devices'>[]): number {
   let sum = 0
   for (const { devices } of members) for (const { milli } of devices) sum += milli

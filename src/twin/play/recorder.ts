@@ -7,7 +7,7 @@ import type { Report } from '../../model/kinds/report.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { label } from '../../model/names.ts'
 import { keyOf } from '../../model/refs.ts'
-import { acceleratorsHeld } from '../../model/seats.ts'
+import { acceleratorsHeld, acceleratorsOf, nodesUnder, seatsOn } from '../../model/seats.ts'
 import type { Entry } from '../../store/history.ts'
 import type { Strike } from './injector.ts'
 import type { Eviction, Failure, JobRecord, Level, Recording, ReplicaLevel, Sitting } from './recording.ts'
@@ -148,24 +148,23 @@ export class Recorder {
     state.sinceMs = nowMs
     if (job === undefined || job.startedMs === undefined || job.endedMs !== undefined) return
     if (state.seats === undefined) job.outMs += state.asked * ms
-    else job.heldMs += acceleratorsHeld(state.seats.members) * ms
+    else job.heldMs += acceleratorsOf(state.seats) * ms
   }
 
   #sit(key: string, state: GangNow, seats: Seats | undefined): void {
     if (isSame(state.seats, seats)) return
     const nowMs = this.#now()
-    if (state.seats !== undefined) this.#inUse -= acceleratorsHeld(state.seats.members)
+    if (state.seats !== undefined) this.#inUse -= acceleratorsOf(state.seats)
     for (const one of state.sitting) one.toMs = nowMs
     state.sitting = []
     state.seats = seats
     if (seats === undefined) return
-    this.#inUse += acceleratorsHeld(seats.members)
-    const nodes = new Set(seats.members.map(({ node }) => node))
-    state.sitting = [...nodes].map((node) => ({
+    this.#inUse += acceleratorsOf(seats)
+    state.sitting = nodesUnder(seats.members).map((node) => ({
       gang: key,
       attempt: seats.attempt,
       node,
-      accelerators: acceleratorsHeld(seats.members.filter((member) => member.node === node)),
+      accelerators: acceleratorsHeld(seatsOn(seats.members, node)),
       fromMs: nowMs,
       toMs: nowMs,
     }))
