@@ -10,12 +10,14 @@ import { createInformer, type Informer } from '../store/informer.ts'
 export interface Views {
   of<K extends KindName>(kind: K): Informer<KindMap[K]>
   /** Pods of this very gang, of any attempt; those of an older one of its name may still be ending. */
-  podsOf(gang: KindMap['Gang']): KindMap['Pod'][]
-  podsOnNode(node: string): KindMap['Pod'][]
+  podsOf(gang: KindMap['Gang']): readonly KindMap['Pod'][]
+  podsOnNode(node: string): readonly KindMap['Pod'][]
   /** What this term has just written is known at once: it never decides on less than it did itself. */
   wrote<K extends KindName>(kind: K, object: KindMap[K]): void
   /** Reports of those pods. */
   reportsOf(gang: KindMap['Gang']): KindMap['Report'][]
+  /** Reports of pods of gangs of that name that tell of steps or checkpoints. */
+  tellingOf(gang: KindMap['Gang']): readonly KindMap['Report'][]
   /** Starts all and waits until each has listed once. */
   start(): Promise<void>
   stop(): void
@@ -44,7 +46,7 @@ export function createViews({ store, clock, random, log }: ViewsOptions): Views 
     return informer
   }
 
-  function podsOf({ metadata: { uid } }: KindMap['Gang']): KindMap['Pod'][] {
+  function podsOf({ metadata: { uid } }: KindMap['Gang']): readonly KindMap['Pod'][] {
     return uid === undefined ? [] : of('Pod').by('owner', uid)
   }
 
@@ -66,6 +68,7 @@ export function createViews({ store, clock, random, log }: ViewsOptions): Views 
       const named = of('Report').by('gang', keyOf(gang))
       return named.filter(({ spec }) => spec.pod !== undefined && uids.has(spec.pod.uid))
     },
+    tellingOf: (gang) => of('Report').by('telling', keyOf(gang)),
     start: async () => {
       started = true
       for (const informer of informers.values()) informer.start()
@@ -89,7 +92,16 @@ const podIndexes: Indexes<'Pod'> = {
 }
 const reportIndexes: Indexes<'Report'> = {
   gang: (report) => inNamespace(report.metadata.namespace, report.spec.gang),
+  telling: (report) => (tells(report.status) ? inNamespace(report.metadata.namespace, report.spec.gang) : []),
 }
+/** Of steps or checkpoints. Of thousands of ranks mostly the first alone does. */
+function tells(status: KindMap['Report']['status']): boolean {
+  if (status === undefined) return false
+  const { step, firstStepAtMs, stepSeconds, samplesPerSecond, tokensPerSecond, checkpoints, damaged } = status
+  const progress = step ?? firstStepAtMs ?? stepSeconds ?? samplesPerSecond ?? tokensPerSecond
+  return progress !== undefined || checkpoints.length > 0 || damaged !== undefined
+}
+
 const ownIndexes: { [K in KindName]?: Indexes<K> } = { Pod: podIndexes, Report: reportIndexes }
 
 function indexesOf<K extends KindName>(kind: K): Indexes<K> {

@@ -20,8 +20,8 @@ export interface Informer<T> {
    * so that it never decides on less than it did itself. Of informers without selectors.
    */
   wrote(object: T): void
-  /** The objects that `indexes[index]` filed under `value`. */
-  by(index: string, value: string): T[]
+  /** The objects that `indexes[index]` filed under `value`: the same list until one of them changes. */
+  by(index: string, value: string): readonly T[]
   /**
    * Calls `handler` for every change, in order; first with ADDED for each object already known. A resource that was
    * deleted and made again under its name shows as DELETED, then ADDED, also when that happened out of sight.
@@ -170,15 +170,6 @@ export function createInformer<K extends KindName>(options: InformerOptions<K>):
     for (const resolve of resolved) resolve()
   }
 
-  function known(keys: Iterable<string>): T[] {
-    const found: T[] = []
-    for (const key of keys) {
-      const object = objects.get(key)
-      if (object !== undefined) found.push(object)
-    }
-    return found
-  }
-
   return {
     start: () => {
       if (running !== undefined) return
@@ -202,7 +193,7 @@ export function createInformer<K extends KindName>(options: InformerOptions<K>):
       const all = [...objects.values()]
       return namespace === undefined ? all : all.filter((object) => object.metadata.namespace === namespace)
     },
-    by: (name, value) => known(index.keys(name, value)),
+    by: index.by,
     onChange: (handler) => {
       handlers.add(handler)
       for (const object of objects.values()) handler({ type: 'ADDED', object, previous: undefined })
@@ -220,25 +211,50 @@ function isNewer(a: string | undefined, b: string | undefined): boolean {
   return Number(a) > Number(b)
 }
 
-/** Keys of objects by the values that each index files them under. */
+/** Objects under one value of an index, in order of their last change. */
+interface File<T> {
+  objects: Map<string, T>
+  /** The same as a list, made when somebody asks. */
+  list: readonly T[] | undefined
+}
+
+/** Objects by the values that each index files them under. */
 function createIndex<T>(indexes: Record<string, (object: T) => string[]>) {
-  const filed = new Map(Object.keys(indexes).map((name) => [name, new Map<string, Set<string>>()]))
+  const filed = new Map(Object.keys(indexes).map((name) => [name, new Map<string, File<T>>()]))
 
   function replace(key: string, previous: T | undefined, next: T | undefined): void {
     for (const [name, valuesOf] of Object.entries(indexes)) {
-      const byValue = filed.get(name)
-      if (byValue === undefined) continue
-      for (const value of previous === undefined ? [] : valuesOf(previous)) {
-        const keys = byValue.get(value)
-        keys?.delete(key)
-        if (keys?.size === 0) byValue.delete(value)
-      }
-      for (const value of next === undefined ? [] : valuesOf(next)) {
-        const keys = byValue.get(value) ?? new Set()
-        byValue.set(value, keys.add(key))
-      }
+      const files = filed.get(name)
+      if (files === undefined) continue
+      if (previous !== undefined) for (const value of valuesOf(previous)) takeOut(files, value, key)
+      if (next !== undefined) for (const value of valuesOf(next)) putIn(files, value, key, next)
     }
   }
 
-  return { replace, keys: (name: string, value: string): Iterable<string> => filed.get(name)?.get(value) ?? [] }
+  function takeOut(files: Map<string, File<T>>, value: string, key: string): void {
+    const file = files.get(value)
+    if (file === undefined) return
+    file.objects.delete(key)
+    file.list = undefined
+    if (file.objects.size === 0) files.delete(value)
+  }
+
+  function putIn(files: Map<string, File<T>>, value: string, key: string, object: T): void {
+    const file = files.get(value)
+    if (file === undefined) {
+      files.set(value, { objects: new Map([[key, object]]), list: undefined })
+      return
+    }
+    file.objects.set(key, object)
+    file.list = undefined
+  }
+
+  function by(name: string, value: string): readonly T[] {
+    const file = filed.get(name)?.get(value)
+    if (file === undefined) return []
+    file.list ??= [...file.objects.values()]
+    return file.list
+  }
+
+  return { replace, by }
 }

@@ -63,7 +63,7 @@ export function look(context: Context, service: InferenceService): Seen {
   const gangs = views
     .of('Gang')
     .by('owner', uid)
-    .sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))
+    .toSorted((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))
   return {
     replicas: gangs.map((gang) =>
       replicaOf(context, gang, views.podsOf(gang), views.reportsOf(gang), ours?.perReplica ?? {}),

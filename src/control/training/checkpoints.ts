@@ -3,6 +3,7 @@ import { readManifest } from '../../blob/manifest.ts'
 import { durationMs } from '../../model/duration.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import { autoInterval } from '../../model/reliability.ts'
+import { nodesUnder } from '../../model/seats.ts'
 import {
   committedOf,
   evictionNow,
@@ -74,9 +75,7 @@ async function problemWith({ blobs }: Context, set: readonly Shipped[]): Promise
 function statusWith(seen: Seen, set: readonly Shipped[]): GangStatus {
   const { gang, job } = seen
   const status = gangStatusOf(gang)
-  const stepSeconds = seen.pods
-    .map((pod) => seen.reportOf(pod.metadata.name)?.stepSeconds ?? 0)
-    .reduce((a, b) => Math.max(a, b), 0)
+  const stepSeconds = seen.told.reduce((most, { report }) => Math.max(most, report.stepSeconds ?? 0), 0)
   const restartSeconds = restartSecondsOf(seen)
   const { checkpointRequestSeconds: before, ...others } = status
   const checkpointRequestSeconds = onRequestSeconds(seen, set, before)
@@ -128,9 +127,9 @@ function digestOf(set: readonly Shipped[]): string {
 }
 
 /** From committed seats to the last rank's first step. */
-function restartSecondsOf({ gang, pods, reportOf }: Seen): number | undefined {
+function restartSecondsOf({ gang, told }: Seen): number | undefined {
   const seats = seatsNow(gang)
-  const firsts = pods.flatMap((pod) => reportOf(pod.metadata.name)?.firstStepAtMs ?? [])
+  const firsts = told.flatMap(({ report }) => report.firstStepAtMs ?? [])
   if (seats === undefined || firsts.length === 0) return undefined
   return Math.max(0, (firsts.reduce((a, b) => Math.max(a, b), 0) - Date.parse(seats.at)) / 1000)
 }
@@ -180,11 +179,10 @@ interface ProgressNow {
   sinceMs: number
 }
 
-export function progressNow({ pods, reportOf, gang, nowMs }: Seen): ProgressNow | undefined {
+export function progressNow({ told, gang, nowMs }: Seen): ProgressNow | undefined {
   let now: ProgressNow | undefined
-  for (const pod of pods) {
-    const report = reportOf(pod.metadata.name)
-    if (report?.step === undefined) continue
+  for (const { report } of told) {
+    if (report.step === undefined) continue
     const { step, stepSeconds, stepAtMs = nowMs, firstStepAtMs = nowMs, checkpoints } = report
     const sinceStepMs = Math.min(nowMs - stepAtMs, silentMsMax)
     const ahead = stepSeconds === undefined || stepSeconds <= 0 ? 0 : Math.floor(sinceStepMs / 1000 / stepSeconds)
@@ -248,14 +246,14 @@ function autoIntervalMs(seen: Seen): number {
     hasCheckpoint: shipped.length > 0 || gang.status?.checkpoint !== undefined,
     failures: recovery.restarts,
     runSeconds: ranSecondsOf(gang, nowMs),
-    nodes: new Set(seatsNow(gang)?.members.map((member) => member.node)).size,
+    nodes: nodesUnder(seatsNow(gang)?.members ?? []).length,
   })
   return seconds * 1000
 }
 
 /** The newest few of each rank. */
-function shippedNow({ pods, reportOf }: Seen): Shipped[] {
-  return pods.flatMap((pod) => reportOf(pod.metadata.name)?.checkpoints ?? [])
+function shippedNow({ told }: Seen): Shipped[] {
+  return told.flatMap(({ report }) => report.checkpoints)
 }
 
 /** Mean over the steps; within a step all ranks wait for the slowest. */

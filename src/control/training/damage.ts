@@ -10,8 +10,7 @@ import type { Seen } from './job.ts'
  */
 export async function strikeDamaged(context: Context, seen: Seen): Promise<'struck' | 'nothing damaged'> {
   const { gang, job } = seen
-  const found = seen.pods.flatMap((pod) => {
-    const damaged = seen.reportOf(pod.metadata.name)?.damaged
+  const found = seen.told.flatMap(({ pod, report: { damaged } }) => {
     return damaged !== undefined && isCommitted(gang, damaged) ? [{ ...damaged, pod: pod.metadata.name }] : []
   })
   if (found.length === 0) return 'nothing damaged'

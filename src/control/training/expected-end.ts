@@ -28,11 +28,11 @@ export async function noteExpectedEnd(context: Context, { gang, ...seen }: Seen)
 }
 
 /** Undefined until the job has said how many steps it does and has shown its pace. */
-export function endByPace({ pods, reportOf }: Pick<Seen, 'pods' | 'reportOf'>): End | undefined {
+export function endByPace({ told }: Pick<Seen, 'told'>): End | undefined {
   let speaker: { rank: number; report: ReportStatus } | undefined
-  for (const pod of pods) {
-    const [rank, report] = [rankOf(pod) ?? 0, reportOf(pod.metadata.name)]
-    if (report?.step !== undefined && (speaker === undefined || rank < speaker.rank)) speaker = { rank, report }
+  for (const { pod, report } of told) {
+    const rank = rankOf(pod) ?? 0
+    if (report.step !== undefined && (speaker === undefined || rank < speaker.rank)) speaker = { rank, report }
   }
   const { step, steps, stepAtMs, pace } = speaker?.report ?? {}
   if (step === undefined || steps === undefined || stepAtMs === undefined || pace === undefined) return undefined

@@ -22,6 +22,8 @@ export interface Seen {
   /** Bound and not ended, of any attempt. */
   live: readonly Pod[]
   recovery: RecoveryRecord
+  /** Those of `pods` that have told of steps or checkpoints; mostly rank 0 alone. */
+  told: readonly { pod: Pod; report: ReportStatus }[]
   /** Why it is to have no seats, if so. */
   hold: Hold | undefined
   /** What the agent says of a pod of the present attempt. */
@@ -34,14 +36,9 @@ export const stopAskedAt = 'millwright.dev/stop-asked-at'
 
 export function look(context: Context, job: TrainingJob, gang: Gang): Seen {
   const { views, clock } = context
-  const ofGang = views.podsOf(gang)
-  const pods = ofGang.filter((pod) => attemptOf(pod) === gang.spec.attempt)
-  const uids = new Set(pods.map((pod) => pod.metadata.uid))
-  const reports = new Map<string, Report>()
-  for (const report of views.reportsOf(gang)) {
-    if (report.spec.pod !== undefined && uids.has(report.spec.pod.uid)) reports.set(report.spec.pod.name, report)
-  }
-  const live = ofGang.filter(isLive)
+  const { pods, live, places } = sortedBy(views.podsOf(gang), gang.spec.attempt)
+  const { namespace } = gang.metadata
+  const reports = views.of('Report')
   return {
     job,
     status: jobStatusOf(job),
@@ -50,9 +47,45 @@ export function look(context: Context, job: TrainingJob, gang: Gang): Seen {
     live,
     hold: holdOf(context, job, gang, { pods, live }),
     recovery: recoveryOf(gang),
-    reportOf: (pod) => reports.get(pod)?.status,
+    told: toldBy(views.tellingOf(gang), pods, places),
+    reportOf: (pod) => {
+      const report = reports.get({ name: `pod.${pod}`, namespace })
+      return report?.spec.pod !== undefined && places.has(report.spec.pod.uid) ? report.status : undefined
+    },
     nowMs: clock.now(),
   }
+}
+
+interface Sorted {
+  attempt: number
+  pods: readonly Pod[]
+  live: readonly Pod[]
+  /** By uid, where in `pods` each is. */
+  places: ReadonlyMap<string, number>
+}
+
+/** Of thousands of pods, which change together and then for hours not at all: a view hands out the same list until then. */
+const sorted = new WeakMap<readonly Pod[], Sorted>()
+
+function sortedBy(ofGang: readonly Pod[], attempt: number): Sorted {
+  const known = sorted.get(ofGang)
+  if (known?.attempt === attempt) return known
+  const pods = ofGang.filter((pod) => attemptOf(pod) === attempt)
+  const places = new Map(pods.map((pod, place) => [pod.metadata.uid ?? '', place]))
+  const fresh = { attempt, pods, live: ofGang.filter(isLive), places }
+  sorted.set(ofGang, fresh)
+  return fresh
+}
+
+/** In the order of the pods. */
+function toldBy(reports: readonly Report[], pods: readonly Pod[], places: ReadonlyMap<string, number>): Seen['told'] {
+  return reports
+    .flatMap(({ spec, status }) => {
+      const place = places.get(spec.pod?.uid ?? '')
+      const pod = place === undefined ? undefined : pods[place]
+      return pod === undefined || place === undefined || status === undefined ? [] : [{ place, pod, report: status }]
+    })
+    .sort((a, b) => a.place - b.place)
 }
 
 export function jobStatusOf(job: TrainingJob): JobStatus {
@@ -77,8 +110,18 @@ export function rankOf(pod: Pod): number | undefined {
 
 /** How many ranks its present attempt has: its seats may be given back, and some of its pods gone, but each pod knows. */
 export function rankCount({ gang, pods }: Pick<Seen, 'gang' | 'pods'>): number {
-  const told = pods.map(({ metadata }) => Number(metadata.annotations?.[annotation.worldSize] ?? 0))
-  return told.reduce((most, count) => Math.max(most, count), memberCount(gang))
+  return Math.max(worldSizeOf(pods), memberCount(gang))
+}
+
+const worldSizes = new WeakMap<readonly Pod[], number>()
+
+function worldSizeOf(pods: readonly Pod[]): number {
+  const known = worldSizes.get(pods)
+  if (known !== undefined) return known
+  let most = 0
+  for (const { metadata } of pods) most = Math.max(most, Number(metadata.annotations?.[annotation.worldSize] ?? 0))
+  worldSizes.set(pods, most)
+  return most
 }
 
 /** Where blobs of the job go. */

@@ -173,11 +173,8 @@ function expectedEnd({ job, gang }: Seen, startTime: string): { expectedEnd?: st
 }
 
 /** Rank 0 speaks for step and loss; rates are each rank's own and add up. What no report says stays as it was. */
-function progressOf({ pods, reportOf }: Seen): Partial<JobStatus> {
-  const reports = pods.flatMap((pod) => {
-    const report = reportOf(pod.metadata.name)
-    return report === undefined ? [] : [{ rank: rankOf(pod) ?? 0, report }]
-  })
+function progressOf({ told }: Seen): Partial<JobStatus> {
+  const reports = told.map(({ pod, report }) => ({ rank: rankOf(pod) ?? 0, report }))
   const speaker = reports.toSorted((a, b) => a.rank - b.rank).find(({ report }) => report.step !== undefined)?.report
   if (speaker === undefined) return {}
   const rate = (read: (report: (typeof reports)[number]['report']) => number | undefined) => {

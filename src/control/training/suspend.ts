@@ -125,9 +125,6 @@ export async function evictAll(context: Context, { live, pods, reportOf }: Seen,
 }
 
 /** A job that reports steps or checkpoints can be asked; one that never said a word gets its SIGTERM at once. */
-function heedsRequests({ pods, reportOf }: Seen): boolean {
-  return pods.some((pod) => {
-    const report = reportOf(pod.metadata.name)
-    return report !== undefined && (report.step !== undefined || report.checkpoints.length > 0)
-  })
+function heedsRequests({ told }: Seen): boolean {
+  return told.some(({ report }) => report.step !== undefined || report.checkpoints.length > 0)
 }
