@@ -73,7 +73,7 @@ function stop(message: string): never {
 async function hunt({ minutes, seeds, from, isTwice, shrinkSeconds }: Wishes): Promise<number> {
   const startedMs = performance.now()
   const untilMs = startedMs + (seeds === Number.POSITIVE_INFINITY ? minutes * 60_000 : Number.POSITIVE_INFINITY)
-  const sums = { histories: 0, broken: 0, writes: 0, faults: 0, leaders: 0, virtualMs: 0 }
+  const sums = { histories: 0, broken: 0, writes: 0, faults: 0, requests: 0, leaders: 0, virtualMs: 0 }
   let isOver = false
   process.once('SIGINT', () => {
     isOver = true
@@ -84,6 +84,7 @@ async function hunt({ minutes, seeds, from, isTwice, shrinkSeconds }: Wishes): P
     sums.histories++
     sums.writes += played.writes
     sums.faults += played.faults
+    sums.requests += played.requests
     sums.leaders += played.leaders
     sums.virtualMs += played.virtualMs
     if (played.violations.length === 0 && again.hash === played.hash) continue
@@ -96,7 +97,7 @@ async function hunt({ minutes, seeds, from, isTwice, shrinkSeconds }: Wishes): P
   console.log(
     [
       `${sums.histories} histories from seed ${from} in ${seconds.toFixed(0)} s (${(sums.histories / seconds).toFixed(2)}/s)`,
-      `${sums.writes} writes, ${sums.faults} faults, ${sums.leaders} leaders, ${hours.toFixed(0)} virtual hours`,
+      `${sums.writes} writes, ${sums.faults} faults, ${sums.requests} requests, ${sums.leaders} leaders, ${hours.toFixed(0)} virtual hours`,
       sums.broken === 0 ? 'no rule was broken' : `${sums.broken} broke a rule`,
     ].join('; '),
   )

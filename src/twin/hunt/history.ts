@@ -1,11 +1,13 @@
 import type { NodeDescription } from '../../agent/contract.ts'
 import type { Random } from '../../base/random.ts'
-import { type InferenceService, inferenceService } from '../../model/kinds/inference-service.ts'
+import { inferenceService } from '../../model/kinds/inference-service.ts'
 import { type Queue, queue } from '../../model/kinds/queue.ts'
-import { type TrainingJob, trainingJob } from '../../model/kinds/training-job.ts'
+import { trainingJob } from '../../model/kinds/training-job.ts'
 import { millwrightVersion } from '../../model/metadata.ts'
 import { type Draw, drawFrom } from '../draw.ts'
 import type { Performance } from '../work/workload.ts'
+import type { Arrival } from './arrival.ts'
+import { drawTraffic, type GatewayFault, type HistoryTraffic, ofGateway } from './traffic.ts'
 
 /** What happens in one history, all of it: a function of the seed. */
 export interface History {
@@ -25,14 +27,11 @@ export interface History {
   delay: { chance: number; msMax: number }
   arrivals: Arrival[]
   faults: Fault[]
+  /** Requests, while there are faults. */
+  traffic?: HistoryTraffic[]
   /** When faults end, and what is broken is mended. */
   safetyMs: number
 }
-
-export type Arrival = { atMs: number; performance: Performance } & (
-  | { kind: 'TrainingJob'; object: TrainingJob }
-  | { kind: 'InferenceService'; object: InferenceService }
-)
 
 export type Fault = { atMs: number; forMs: number } & (
   | { kind: 'crash control' | 'pause control' | 'cut control' | 'break control' | 'pause standby' | 'cut standby' }
@@ -73,6 +72,7 @@ export type Fault = { atMs: number; forMs: number } & (
   /** What people do. */
   | { kind: 'suspend job' | 'evict pod'; pick: number }
   | { kind: 'cordon node'; node: string }
+  | { kind: GatewayFault['kind'] }
 )
 
 const atHold = ['crash control', 'suspend holder', 'suspend victim', 'kill victim'] as const
@@ -86,6 +86,8 @@ export function drawHistory(random: Random): History {
   const safetyMs = 1000 * fleet.int(300, 1200)
   const fencing = fleet.chance(0.7)
   const isSlow = fencing && line.chance(0.2)
+  const work = drawArrivals(drawFrom(random.split('work')), queues, nodes, safetyMs)
+  const { arrivals, traffic, faults } = drawTraffic(drawFrom(random.split('requests')), work, safetyMs)
   const ledgerEveryMs = line.one([0, 30_000, 30_000, 30_000, 30_000])
   return {
     // Hours begin and end within histories.
@@ -102,11 +104,13 @@ export function drawHistory(random: Random): History {
       : line.chance(0.25)
         ? { chance: 0, msMax: 0 }
         : { chance: line.one([0.05, 0.3, 1]), msMax: line.one([20, 300, 1000]) },
-    arrivals: drawArrivals(drawFrom(random.split('work')), queues, nodes, safetyMs),
+    arrivals,
     faults: [
       ...drawFaults(drawFrom(random.split('faults')), nodes, safetyMs, fencing),
       ...drawSlow(drawFrom(random.split('slow')), nodes, safetyMs),
+      ...faults,
     ],
+    ...(traffic === undefined ? {} : { traffic }),
     safetyMs,
   }
 }
@@ -337,8 +341,8 @@ const kinds = [
 
 type Kind = (typeof kinds)[number]
 
-export function isFaultKind(kind: unknown): kind is Kind {
-  return (kinds as readonly unknown[]).includes(kind)
+export function isFaultKind(kind: unknown): kind is Fault['kind'] {
+  return [...kinds, ...ofGateway].some((known) => known === kind)
 }
 
 function isOfRank(kind: Kind): kind is (typeof ofRank)[number] {

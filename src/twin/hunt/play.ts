@@ -4,6 +4,7 @@ import { unwarnNode, warnNode } from '../../agent/warn.ts'
 import { seededRandom } from '../../base/random.ts'
 import { holdNow, isLive, stopIsAsked } from '../../control/gangs.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
+import type { InferenceService } from '../../model/kinds/inference-service.ts'
 import { label } from '../../model/names.ts'
 import { opened } from '../../model/nodes.ts'
 import type { KindName } from '../../model/registry.ts'
@@ -15,8 +16,10 @@ import type { Process } from '../kernel/process.ts'
 import { Moment } from '../moment.ts'
 import { Twin } from '../twin.ts'
 import type { Performance } from '../work/workload.ts'
-import { type Arrival, type AtHold, drawHistory, type Fault, type History } from './history.ts'
+import type { Arrival } from './arrival.ts'
+import { type AtHold, drawHistory, type Fault, type History } from './history.ts'
 import { unwantedOn } from './machines.ts'
+import { Requests } from './requests.ts'
 import { TraceHash } from './trace-hash.ts'
 
 export interface Played {
@@ -24,6 +27,7 @@ export interface Played {
   violations: readonly Violation[]
   writes: number
   faults: number
+  requests: number
   /** Leaders that there were. */
   leaders: number
   virtualMs: number
@@ -74,6 +78,7 @@ class Play {
   readonly #twin: Twin
   readonly #performances = new Map<string, Performance>()
   readonly #unwanted = new Lasting()
+  readonly #requests: Requests
   #isNextRotten = false
   #writes = 0
   #leaders = 0
@@ -133,6 +138,7 @@ class Play {
         this.#endIfBroken()
       },
     })
+    this.#requests = new Requests(seed, history, this.#twin)
   }
 
   async run(): Promise<Played> {
@@ -144,6 +150,7 @@ class Play {
     for (let count = 0; count <= standbys; count++) twin.startControl()
     for (const arrival of arrivals) twin.clock.after(arrival.atMs, () => void this.#arrive(arrival))
     for (const fault of faults) twin.clock.after(fault.atMs, () => this.#strike(fault))
+    this.#requests.start()
     const startMs = twin.clock.now()
     twin.clock.every(lookEveryMs, () => void this.#lookAtMachines())
     await twin.run(safetyMs, () => this.#isOver)
@@ -154,6 +161,7 @@ class Play {
       violations: this.#invariants.violations,
       writes: this.#writes,
       faults: faults.length,
+      requests: this.#requests.sent,
       leaders: this.#leaders,
       virtualMs: twin.clock.now() - startMs,
       hash: this.#options.isTraced === true ? this.#hash.digest() : '',
@@ -171,6 +179,7 @@ class Play {
     await this.#await('jobs', () => this.#unfinishedJobs())
     await this.#suspendServices(false)
     await this.#await('services', () => this.#unreadyServices())
+    if (this.#history.traffic !== undefined) await this.#await('requests', () => this.#openRequests())
     await this.#await('leftovers', () => this.#leftovers())
   }
 
@@ -179,6 +188,8 @@ class Play {
     const msMax = unwantedMsMax + 4 * this.#history.delay.msMax
     const late = this.#unwanted.over(await unwantedOn(this.#twin), nowMs, msMax)
     if (late !== undefined) this.#invariants.add('machines', `for ${msMax / 1000} s ${late}`, 0, nowMs)
+    const wrong = this.#requests.wrong()
+    if (wrong !== undefined) this.#invariants.add('requests', wrong, 0, nowMs)
   }
 
   async #arrive(arrival: Arrival): Promise<void> {
@@ -261,6 +272,10 @@ class Play {
     else if (kind === 'pause ledger') this.#strikeProcess('pause', this.#twin.ledger?.process, forMs)
     else if (kind === 'cut ledger') this.#strikeProcess('cut', this.#twin.ledger?.process, forMs)
     else if (kind === 'break ledger') this.#twin.ledger?.process.break()
+    else if (kind === 'crash gateway') this.#crashGateway(forMs)
+    else if (kind === 'pause gateway') this.#strikeProcess('pause', this.#twin.gateway?.process, forMs)
+    else if (kind === 'cut gateway') this.#strikeProcess('cut', this.#twin.gateway?.process, forMs)
+    else if (kind === 'break gateway') this.#twin.gateway?.process.break()
     else if (kind === 'rot checkpoint') void this.#rot(fault.pick)
     else if (kind === 'suspend job') void this.#suspendJob(fault.pick, forMs)
     else if (kind === 'evict pod') void this.#evictPod(fault.pick)
@@ -272,9 +287,10 @@ class Play {
   }
 
   #breakAll(): void {
-    const { controls, nodes, ledger } = this.#twin
+    const { controls, nodes, ledger, gateway } = this.#twin
     for (const { process } of [...controls, ...nodes.values()]) process.break()
     ledger?.process.break()
+    gateway?.process.break()
   }
 
   #rackOf(name: string): string[] {
@@ -409,6 +425,13 @@ class Play {
     this.#later(forMs, () => void this.#twin.startLedger())
   }
 
+  #crashGateway(forMs: number): void {
+    const gateway = this.#twin.gateway?.process
+    if (gateway === undefined || gateway.state === 'crashed') return
+    gateway.crash()
+    this.#later(forMs, () => void this.#twin.startGateway())
+  }
+
   /** The next checkpoint arrives damaged, or one that is there is damaged from now on. */
   async #rot(pick: number): Promise<void> {
     if (pick % 2 === 0) {
@@ -522,12 +545,22 @@ class Play {
     return said(items.filter(({ status }) => status?.phase !== 'Succeeded' && status?.phase !== 'Failed'))
   }
 
-  /** Where all of them fit. */
   async #unreadyServices(): Promise<string> {
+    const services = await this.#servicesThatFit()
+    return said(services.filter((service) => !isUp(service)))
+  }
+
+  /** All of them or none, with a replica for each that may have none. */
+  async #servicesThatFit(): Promise<readonly InferenceService[]> {
     const { items } = await this.#twin.store.list('InferenceService')
     const slots = this.#history.nodes.reduce((sum, node) => sum + node.slots, 0)
-    if (items.reduce((sum, { spec }) => sum + spec.minReplicas, 0) > slots) return ''
-    return said(items.filter(({ status }) => status?.phase !== 'Ready'))
+    return items.reduce((sum, { spec }) => sum + Math.max(1, spec.minReplicas), 0) > slots ? [] : items
+  }
+
+  /** Whatever was sent has come to an end, and who is up answers. */
+  async #openRequests(): Promise<string> {
+    const up = (await this.#servicesThatFit()).filter(isUp).map(({ metadata }) => metadata.name)
+    return [this.#requests.underWay, this.#requests.unanswered(new Set(up))].filter((open) => open !== '').join('; ')
   }
 
   /** What nobody wants any more, and nobody ends. */
@@ -563,6 +596,11 @@ class Play {
   #say(message: string): void {
     this.#events.add({ kind: 'act', message })
   }
+}
+
+/** Ready, or without a replica where it may be so. */
+function isUp({ spec, status }: InferenceService): boolean {
+  return status?.phase === 'Ready' || (status?.phase === 'Zero' && spec.minReplicas === 0)
 }
 
 function said(

@@ -86,6 +86,20 @@ const history = z
       )
       .max(10_000),
     faults: z.array(fault).max(10_000),
+    traffic: z
+      .array(
+        z.strictObject({
+          service: z.string().max(253),
+          rate: z.number().gt(0).max(1000),
+          burst: z
+            .strictObject({ atMs: milliseconds, lastsMs: milliseconds, factor: z.number().min(0).max(10_000) })
+            .exactOptional(),
+          input: count.min(1),
+          output: count.min(1),
+        }),
+      )
+      .max(1000)
+      .exactOptional(),
     safetyMs: milliseconds,
   })
   .superRefine(({ nodes, faults }, context) => {

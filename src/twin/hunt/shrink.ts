@@ -1,4 +1,5 @@
-import type { Arrival, Fault, History } from './history.ts'
+import type { Arrival } from './arrival.ts'
+import type { Fault, History } from './history.ts'
 
 export interface Shrunk {
   history: History
@@ -39,6 +40,7 @@ class Shrinking {
       before = this.#history
       await this.#fewer(this.#history.faults, (faults) => ({ ...this.#history, faults }))
       await this.#fewer(this.#history.arrivals, (arrivals) => ({ ...this.#history, arrivals }))
+      await this.#fewer(this.#history.traffic ?? [], (traffic) => ({ ...this.#history, traffic }))
       await this.#fewer(this.#history.nodes, (nodes) => withNodes(this.#history, nodes))
       for (const simpler of simplerThan(this.#history)) await this.#try({ ...this.#history, ...simpler })
     }

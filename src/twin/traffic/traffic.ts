@@ -48,6 +48,14 @@ export class Clients {
     this.#follow(service, sums, arrivalsOf(traffic, fromMs, random.split(service)))
   }
 
+  /** Sends one request, at once. */
+  ask(service: string, { input, output }: { input: number; output: number }): RequestSums {
+    const { clock, run } = this.#kit
+    const sums = new RequestSums(undefined, run)
+    this.#send(service, sums, { atMs: clock.now(), input, output })
+    return sums
+  }
+
   /** How many a gateway took and knows nothing of any more, or its replica: they would never come to an end. */
   get forgotten(): number {
     const [waiting, inFlight] = [new Set<unknown>(), new Set<unknown>()]
