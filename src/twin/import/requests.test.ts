@@ -26,6 +26,7 @@ test("mooncake's requests are spread evenly in the steps that their stamps were 
     times: [750, 2250, 3750, 5250, 10_500],
     inputs: [10, 10, 10, 7, 10],
     outputs: [5, 5, 5, 1, 5],
+    blocks: Array.from({ length: 5 }, () => [0, 1]),
   })
 })
 
@@ -34,6 +35,10 @@ test.each([
   [`\n${mooncake(0, -1)}`, '2: input_length: must be a whole number of at least 1, found -1'],
   ['{"timestamp": 0, "input_length": 3}', '1: output_length: must be a whole number of at least 0, found nothing'],
   [`${mooncake(0)}\n[1]`, '2: must be a JSON object, found "[1]"'],
+  [
+    '{"timestamp": 0, "input_length": 3, "output_length": 1, "hash_ids": [1, -2]}',
+    '1: hash_ids: must be a list of whole numbers of at least 0, found a list of 2',
+  ],
   [mooncake('soon'), '1: timestamp: must be a whole number of at least 0, found "soon"'],
 ])("what is wrong with a trace of mooncake's is told with its line: %s", async (text, message) => {
   expect(await problemsOf('mooncake', text)).toBe(message)

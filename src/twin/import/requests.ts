@@ -8,6 +8,8 @@ export interface PastRequests {
   times: number[]
   inputs: number[]
   outputs: number[]
+  /** What each prompt begins with, in blocks of 512 tokens; an equal id is an equal block behind an equal beginning. */
+  blocks?: (readonly number[])[]
 }
 
 export const requestFormats = ['mooncake', 'azure'] as const
@@ -27,7 +29,7 @@ const mooncakeStepMs = 3000
 
 /** Mooncake's: a JSON object a line. The requests of a step are spread evenly in it: they did not come at once. */
 async function readMooncake(bytes: AsyncIterable<Uint8Array>): Promise<PastRequests> {
-  const read: PastRequests = { times: [], inputs: [], outputs: [] }
+  const read = { times: [] as number[], inputs: [] as number[], outputs: [] as number[], blocks: [] as number[][] }
   const errors = new RowErrors()
   let last = { step: 0, from: 0, line: 0 }
   const spread = () => {
@@ -52,6 +54,7 @@ async function readMooncake(bytes: AsyncIterable<Uint8Array>): Promise<PastReque
     read.times.push(0)
     read.inputs.push(row.input_length)
     read.outputs.push(Math.max(1, row.output_length))
+    read.blocks.push(row.hash_ids)
   }
   errors.throwAny()
   spread()
@@ -59,7 +62,7 @@ async function readMooncake(bytes: AsyncIterable<Uint8Array>): Promise<PastReque
 }
 
 const mooncakeFields = ['timestamp', 'input_length', 'output_length'] as const
-type MooncakeRow = Record<(typeof mooncakeFields)[number], number>
+type MooncakeRow = Record<(typeof mooncakeFields)[number], number> & { hash_ids: number[] }
 
 function mooncakeRow(text: string, line: number, errors: RowErrors): MooncakeRow | undefined {
   let value: unknown
@@ -72,7 +75,7 @@ function mooncakeRow(text: string, line: number, errors: RowErrors): MooncakeRow
     errors.add({ line, message: `must be a JSON object, found ${printable(text)}` })
     return undefined
   }
-  const row = { timestamp: 0, input_length: 0, output_length: 0 }
+  const row: MooncakeRow = { timestamp: 0, input_length: 0, output_length: 0, hash_ids: [] }
   const before = errors.count
   for (const column of mooncakeFields) {
     const found: unknown = Reflect.get(value, column)
@@ -80,7 +83,19 @@ function mooncakeRow(text: string, line: number, errors: RowErrors): MooncakeRow
     if (typeof found === 'number' && Number.isInteger(found) && found >= least) row[column] = found
     else errors.add({ line, column, message: `must be a whole number of at least ${least}, found ${shown(found)}` })
   }
+  const ids: unknown = Reflect.get(value, 'hash_ids')
+  if (isIds(ids)) row.hash_ids = ids
+  else if (ids !== undefined)
+    errors.add({
+      line,
+      column: 'hash_ids',
+      message: `must be a list of whole numbers of at least 0, found ${shown(ids)}`,
+    })
   return errors.count === before ? row : undefined
+}
+
+function isIds(value: unknown): value is number[] {
+  return Array.isArray(value) && value.every((id) => Number.isInteger(id) && id >= 0)
 }
 
 const azure: Dialect = {

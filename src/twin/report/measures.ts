@@ -103,6 +103,7 @@ function serviceMeasures(sums: ServiceSums): (Measured | undefined)[] {
     ...latency('tpot', sums.tpotMs),
     count(`${name}.tokens.input`, sums.inputTokens),
     count(`${name}.tokens.output`, sums.outputTokens),
+    some(`${name}.cached`, 'ratio', sums.cachedTokens === 0 ? undefined : sums.cachedTokens / sums.inputTokens),
     count(`${name}.replicas.mean`, sums.replicas.mean),
     count(`${name}.replicas.max`, sums.replicas.max),
   ]

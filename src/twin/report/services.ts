@@ -25,6 +25,8 @@ export interface ServiceSums {
   /** Of those that were answered. */
   inputTokens: number
   outputTokens: number
+  /** Of the tokens of prompts, those that were kept from others that began alike. */
+  cachedTokens: number
   /** From when a request was sent to its first token, of those that were answered. */
   ttftMs: Latency | undefined
   /** A token after the first, on average over a request, of those that were answered with two or more. */
@@ -52,6 +54,7 @@ export function serviceSums(
     underWay: requests.requests - ended,
     inputTokens: requests.inputTokens,
     outputTokens: requests.outputTokens,
+    cachedTokens: requests.cachedTokens,
     ttftMs: latencyOf(requests.ttftMs),
     tpotMs: latencyOf(requests.tpotMs),
     slo,

@@ -68,7 +68,12 @@ export function tablesOf(report: TwinReport): Table[] {
 function serviceTables(report: TwinReport, over: (name: string) => string): Table[] {
   const services = (report.seeds[0]?.services ?? []).map(({ service }) => service)
   if (services.length === 0) return []
-  const figures = ['requests', 'answered', 'refused', 'failed', 'slo', 'tokens.output', 'replicas.mean', 'replicas.max']
+  const isCached = report.measures.some(({ name }) => /^service\..*\.cached$/.test(name))
+  const figures = [
+    ...['requests', 'answered', 'refused', 'failed', 'slo', 'tokens.output'],
+    ...(isCached ? ['cached'] : []),
+    ...['replicas.mean', 'replicas.max'],
+  ]
   const codes = report.measures.flatMap(({ name }) => {
     const [, service = '', how = '', code = ''] = /^service\.(.*)\.(refused|failed)\.([^.]+)$/.exec(name) ?? []
     return code === '' ? [] : [[service, how, code, over(name)]]
@@ -76,7 +81,11 @@ function serviceTables(report: TwinReport, over: (name: string) => string): Tabl
   return [
     {
       title: 'Services',
-      header: ['SERVICE', 'REQUESTS', 'ANSWERED', 'REFUSED', 'FAILED', 'SLO', 'TOKENS', 'REPLICAS', 'MOST'],
+      header: [
+        ...['SERVICE', 'REQUESTS', 'ANSWERED', 'REFUSED', 'FAILED', 'SLO', 'TOKENS'],
+        ...(isCached ? ['CACHED'] : []),
+        ...['REPLICAS', 'MOST'],
+      ],
       rows: services.map((service) => [service, ...figures.map((what) => over(`service.${service}.${what}`))]),
     },
     {

@@ -18,6 +18,7 @@ export const engine = z.union([
     stepSequenceUs: figure.describe('What any step takes on top, each sequence in it.'),
     apiMs: figure.describe('From when a request is received until the engine has it.'),
     kvTokens: z.number().int().min(2).max(1e9).optional().describe('Tokens that the KV cache holds.'),
+    prefixTokens: figure.describe('Tokens of prompts that are kept for those that begin alike; 0: none.'),
     sequences: z.number().int().min(1).max(100_000).optional().describe('Sequences that decode at once, at most.'),
   }),
 ])
@@ -55,5 +56,6 @@ export function engineOf(spec: EngineSpec = enginePresetDefault): EngineModel {
     apiMs: spec.apiMs ?? preset.apiMs,
     kvTokens: spec.kvTokens ?? preset.kvTokens,
     sequencesMax: spec.sequences ?? preset.sequencesMax,
+    prefixTokens: spec.prefixTokens ?? preset.prefixTokens,
   }
 }

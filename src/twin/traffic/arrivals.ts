@@ -9,6 +9,8 @@ export interface Arrival {
   atMs: number
   input: number
   output: number
+  /** What its prompt begins with, in blocks; undefined: nobody knows. */
+  blocks?: readonly number[] | undefined
 }
 
 /** Requests at a rate. */
@@ -55,13 +57,18 @@ export function arrivalsOf(traffic: Traffic, fromMs: number, random: Random): It
 }
 
 function* past({ requests, speed, repeats }: PastTraffic, fromMs: number): Generator<Arrival> {
-  const { times, inputs, outputs } = requests
+  const { times, inputs, outputs, blocks } = requests
   if (times.length === 0) return
   // The gap between two rounds is as long as the others are on average.
   const roundMs = Math.max(roundMsMin, ((times.at(-1) ?? 0) * times.length) / Math.max(1, times.length - 1))
   for (let startMs = 0; ; startMs += roundMs) {
     for (const [index, atMs] of times.entries())
-      yield { atMs: fromMs + (startMs + atMs) / speed, input: inputs[index] ?? 1, output: outputs[index] ?? 1 }
+      yield {
+        atMs: fromMs + (startMs + atMs) / speed,
+        input: inputs[index] ?? 1,
+        output: outputs[index] ?? 1,
+        blocks: blocks?.[index],
+      }
     if (!repeats) return
   }
 }

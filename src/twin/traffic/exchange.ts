@@ -29,9 +29,11 @@ export class SimulatedExchange implements Exchange, Call {
   readonly arrivedMs: number
   readonly input: number
   readonly output: number
+  readonly blocks: readonly number[] | undefined
   readonly #sentMs: number
   readonly #kit: ExchangeKit
   #firstMs: number | undefined
+  #cached = 0
   #isOver = false
   #events: SendEvents | undefined
   #connection: Connection | undefined
@@ -40,6 +42,7 @@ export class SimulatedExchange implements Exchange, Call {
     this.service = service
     this.input = asked.input
     this.output = asked.output
+    this.blocks = asked.blocks
     this.bytes = asked.input * bytesPerToken
     this.arrivedMs = kit.clock.now()
     this.#sentMs = sentMs
@@ -96,8 +99,9 @@ export class SimulatedExchange implements Exchange, Call {
     this.#fail('gateway_lost')
   }
 
-  firstToken(atMs: number): void {
+  firstToken(atMs: number, cached: number): void {
     this.#kit.process.pass(() => {
+      this.#cached = cached
       this.#firstMs = this.#heard(atMs)
       this.#events?.firstByte()
     })
@@ -108,7 +112,14 @@ export class SimulatedExchange implements Exchange, Call {
       const { input, output } = this
       const endMs = this.#heard(atMs)
       this.#connection = undefined
-      this.#kit.sums.answer({ sentMs: this.#sentMs, firstMs: this.#firstMs ?? endMs, endMs, input, output })
+      this.#kit.sums.answer({
+        sentMs: this.#sentMs,
+        firstMs: this.#firstMs ?? endMs,
+        endMs,
+        input,
+        output,
+        cached: this.#cached,
+      })
       this.#end()
       this.#events?.ended({ prompt_tokens: input, completion_tokens: output, total_tokens: input + output })
     })

@@ -15,6 +15,8 @@ export interface Answer {
   endMs: number
   input: number
   output: number
+  /** Of `input`, what was kept from others that began alike. */
+  cached: number
 }
 
 /** What came of the requests that were sent in one stretch of a run. */
@@ -34,6 +36,7 @@ export class RequestSums {
   /** Of those that were answered. */
   inputTokens = 0
   outputTokens = 0
+  cachedTokens = 0
   met = 0
   readonly tpotMs = new Histogram()
   readonly slo: Slo | undefined
@@ -54,12 +57,13 @@ export class RequestSums {
     if (stretch !== undefined) stretch.requests++
   }
 
-  answer({ sentMs, firstMs, endMs, input, output }: Answer): void {
+  answer({ sentMs, firstMs, endMs, input, output, cached }: Answer): void {
     const ttftMs = firstMs - sentMs
     const tpotMs = output > 1 ? (endMs - firstMs) / (output - 1) : undefined
     this.answered++
     this.inputTokens += input
     this.outputTokens += output
+    this.cachedTokens += cached
     if (tpotMs !== undefined) this.tpotMs.add(tpotMs)
     this.#stretchAt(sentMs)?.ttftMs.add(ttftMs)
     const { ttftMs: ttftMost = ttftMs, tpotMs: tpotMost = tpotMs ?? 0 } = this.slo ?? {}

@@ -15,12 +15,19 @@ export interface EngineModel {
   kvTokens: number
   /** Sequences that decode at once, at most. */
   sequencesMax: number
+  /** Tokens of prompts that are kept for those that begin alike, beside those of who is in; 0: none. */
+  prefixTokens: number
 }
 
-export function prefillMs({ prefill, decode, overhead }: EngineModel, tokens: number): number {
+/** Tokens of a block of a prompt that is kept or not: as in Mooncake's traces (FAST 2025). */
+export const blockTokens = 512
+
+/** `cached`: tokens at its beginning that are there already; those after them still look at them. */
+export function prefillMs({ prefill, decode, overhead }: EngineModel, tokens: number, cached = 0): number {
   const { ms, perTokenMs, perTokenSquaredMs } = prefill
+  const computed = tokens - cached
   // However short the prompt, a step reads all weights once, as a decode step does.
-  const kernelsMs = Math.max(decode.ms, ms + (perTokenMs + perTokenSquaredMs * tokens) * tokens)
+  const kernelsMs = Math.max(decode.ms, ms + (perTokenMs + perTokenSquaredMs * (tokens + cached)) * computed)
   return kernelsMs + overhead.perStepMs + overhead.perSequenceMs
 }
 
@@ -68,6 +75,7 @@ function engineOf({ layers, prefill, decode, kvTokens }: Fit): EngineModel {
     apiMs: blis.apiMs,
     kvTokens,
     sequencesMax,
+    prefixTokens: 0,
   }
 }
 

@@ -10,6 +10,7 @@ const small: EngineModel = {
   apiMs: 4.3,
   kvTokens: 120,
   sequencesMax: 3,
+  prefixTokens: 0,
 }
 
 interface Asked {
@@ -18,6 +19,7 @@ interface Asked {
   output: number
   /** When its client leaves. */
   leavesMs: number | undefined
+  blocks?: number[]
 }
 
 type Told = [kind: string, index: number, atMs: number]
@@ -27,6 +29,15 @@ function naively(model: EngineModel, asked: readonly Asked[]): Told[] {
   const told: Told[] = []
   const line = asked.map((one, index) => ({ ...one, index, left: one.output }))
   let running: typeof line = []
+  /** Blocks that are kept, the oldest first. */
+  let kept: number[] = []
+  const cachedOf = ({ input, blocks = [] }: Asked): number => {
+    let hits = 0
+    while (hits < blocks.length && kept.includes(blocks[hits] ?? -1)) hits++
+    kept = [...kept.filter((block) => !blocks.includes(block)), ...blocks.toReversed()]
+    kept = kept.slice(Math.max(0, kept.length - model.prefixTokens / 512))
+    return Math.min(hits * 512, input - 1)
+  }
   let atMs = 0
   const isGone = ({ leavesMs = Number.POSITIVE_INFINITY }: Asked) => leavesMs < atMs
   for (;;) {
@@ -42,7 +53,7 @@ function naively(model: EngineModel, asked: readonly Asked[]): Told[] {
     const readyMs = first === undefined ? Number.POSITIVE_INFINITY : first.atMs + model.apiMs
     if (first !== undefined && fits && readyMs <= atMs) {
       line.shift()
-      atMs += prefillMs(model, first.input)
+      atMs += prefillMs(model, first.input, cachedOf(first))
       if (isGone(first)) continue
       told.push(['first-token', first.index, atMs])
       first.left--
@@ -74,7 +85,7 @@ function stepped(model: EngineModel, asked: readonly Asked[]): Told[] {
   }
   const inputs = asked
     .flatMap((one, index) => [
-      { atMs: one.atMs, run: () => void sequences.push(engine.submit(one.input, one.output, one.atMs)) },
+      { atMs: one.atMs, run: () => void sequences.push(engine.submit(one.input, one.output, one.atMs, one.blocks)) },
       ...(one.leavesMs === undefined ? [] : [{ atMs: one.leavesMs, run: () => leave(index, one.leavesMs ?? 0) }]),
     ])
     .toSorted((a, b) => a.atMs - b.atMs)
@@ -114,6 +125,58 @@ test('it tells what happens when a simulation of every token does', () => {
     }),
     { numRuns: 500 },
   )
+})
+
+/** Conversations that go on: each prompt begins as others do. */
+const conversations = fc.array(
+  fc.record({
+    gapMs: times,
+    path: fc.array(fc.integer({ min: 0, max: 1 }), { minLength: 1, maxLength: 4 }),
+    cut: fc.integer({ min: 1, max: 512 }),
+    output: fc.integer({ min: 1, max: 5 }),
+  }),
+  { minLength: 1, maxLength: 14 },
+)
+
+test('with prompts that begin alike it tells what a simulation of every token and block does, whatever is kept', () => {
+  const drawn = fc.tuple(conversations, fc.integer({ min: 0, max: 9 }))
+  const cached: number[] = []
+  fc.assert(
+    fc.property(drawn, ([prompts, blocksMax]) => {
+      const model = { ...small, kvTokens: 5000, prefixTokens: blocksMax * 512 }
+      let atMs = 0
+      const asked = prompts.map(({ gapMs, path, cut, output }) => {
+        atMs += gapMs
+        // A block's id names all before it as well.
+        const blocks = path.map((_, end) => path.slice(0, end + 1).reduce((id, step) => 2 * id + step, 1))
+        return { atMs, input: 512 * (path.length - 1) + cut, output, leavesMs: undefined, blocks }
+      })
+      const [expected, found] = [naively(model, asked), stepped(model, asked)]
+      expect(found.map(([kind, index]) => [kind, index])).toEqual(expected.map(([kind, index]) => [kind, index]))
+      for (const [at, [, , expectedMs]] of expected.entries()) expect(found[at]?.[2]).toBeCloseTo(expectedMs, 6)
+      if (JSON.stringify(naively({ ...model, prefixTokens: 0 }, asked)) !== JSON.stringify(expected))
+        cached.push(blocksMax)
+    }),
+    { numRuns: 300 },
+  )
+  expect(cached.length, 'something was found in the cache').toBeGreaterThan(50)
+})
+
+test('what a prompt begins with is not computed again, but for its last token', () => {
+  const model = { ...engineModel('8b-h100'), prefixTokens: 100_000 }
+  const engine = new Engine(model)
+  const blocks = [1, 2, 3, 4]
+  const takes = (input: number, sent: readonly number[], atMs: number) => {
+    const sequence = engine.submit(input, 1, atMs - model.apiMs, sent)
+    const [first] = engine.advance(Number.MAX_SAFE_INTEGER)
+    return [sequence.cached, (first?.atMs ?? 0) - atMs]
+  }
+  expect(takes(2048, blocks, 1e6)).toEqual([0, expect.closeTo(prefillMs(model, 2048), 6)])
+  expect(takes(2048, blocks, 2e6)).toEqual([2047, expect.closeTo(prefillMs(model, 2048, 2047), 6)])
+  expect(takes(2000, [1, 2, 9, 4], 3e6)).toEqual([1024, expect.closeTo(prefillMs(model, 2000, 1024), 6)])
+  const { ms, perTokenMs, perTokenSquaredMs } = model.prefill
+  const withoutOverhead = prefillMs(model, 20_000, 8000) - model.overhead.perStepMs - model.overhead.perSequenceMs
+  expect(withoutOverhead).toBeCloseTo(ms + perTokenMs * 12_000 + perTokenSquaredMs * (20_000 * 20_000 - 8000 * 8000), 9)
 })
 
 test('one request takes its prefill, and a step for each further token', () => {

@@ -1,13 +1,18 @@
 import { assert } from '../../base/errors.ts'
 import { Heap } from '../../base/heap.ts'
-import { decodeMs, type EngineModel, prefillMs, stepsTaking } from './engine-model.ts'
+import { blockTokens, decodeMs, type EngineModel, prefillMs, stepsTaking } from './engine-model.ts'
+import { PrefixCache } from './prefix-cache.ts'
 
 /** A request in an engine. */
 export interface Sequence {
   readonly input: number
   /** Tokens that it generates, at least one: the first with its prefill, each other with a decode step. */
   readonly output: number
+  /** What its prompt begins with; undefined: nobody knows. */
+  readonly blocks: readonly number[] | undefined
   readonly readyMs: number
+  /** Tokens of its prompt that were there when its prefill began. */
+  cached: number
   state: 'waiting' | 'prefill' | 'decode' | 'over'
   /** The decode step after which it joined, and with which it ends, counted from the engine's start. */
   joined: number
@@ -28,6 +33,7 @@ export interface Happening {
  */
 export class Engine {
   readonly #model: EngineModel
+  readonly #prefixes: PrefixCache | undefined
   readonly #line: Sequence[] = []
   #first = 0
   #prefill: { sequence: Sequence; endMs: number } | undefined
@@ -43,6 +49,8 @@ export class Engine {
 
   constructor(model: EngineModel) {
     this.#model = model
+    const { prefixTokens } = model
+    this.#prefixes = prefixTokens > 0 ? new PrefixCache(Math.floor(prefixTokens / blockTokens)) : undefined
   }
 
   /** Whether it could ever hold such a request. */
@@ -51,10 +59,10 @@ export class Engine {
   }
 
   /** `atMs` must not lie before what was handed in last, nor before `advance` was called for. */
-  submit(input: number, output: number, atMs: number): Sequence {
+  submit(input: number, output: number, atMs: number, blocks?: readonly number[]): Sequence {
     assert(output >= 1 && this.holds(input, output), `no engine holds ${input} tokens and ${output} more`)
     const readyMs = atMs + this.#model.apiMs
-    const sequence: Sequence = { input, output, readyMs, state: 'waiting', joined: 0, ends: 0 }
+    const sequence: Sequence = { input, output, blocks, readyMs, cached: 0, state: 'waiting', joined: 0, ends: 0 }
     this.#line.push(sequence)
     return sequence
   }
@@ -72,7 +80,7 @@ export class Engine {
     if (this.#prefill !== undefined) return this.#prefill.endMs
     const next = this.#next()
     if (next === undefined) return undefined
-    return next.enters === undefined ? next.atMs : next.atMs + prefillMs(this.#model, next.enters.input)
+    return next.enters === undefined ? next.atMs : next.atMs + this.#prefillMs(next.enters)
   }
 
   /** Moves on to `atMs`, and tells what happened until then, in order. */
@@ -121,7 +129,21 @@ export class Engine {
     }
     sequence.state = 'prefill'
     this.#reserved += sequence.input + sequence.output
-    this.#prefill = { sequence, endMs: this.#atMs + prefillMs(this.#model, sequence.input) }
+    sequence.cached = this.#cachedOf(sequence)
+    this.#prefill = { sequence, endMs: this.#atMs + this.#prefillMs(sequence) }
+    // Nobody else prefills before it has ended, so nobody sees them too early.
+    if (sequence.blocks !== undefined) this.#prefixes?.keep(sequence.blocks)
+  }
+
+  #prefillMs(sequence: Sequence): number {
+    const cached = sequence.state === 'prefill' ? sequence.cached : this.#cachedOf(sequence)
+    return prefillMs(this.#model, sequence.input, cached)
+  }
+
+  /** The last token is always computed: the first of the answer comes of it. */
+  #cachedOf({ input, blocks }: Sequence): number {
+    if (blocks === undefined || this.#prefixes === undefined) return 0
+    return Math.min(input - 1, this.#prefixes.hits(blocks) * blockTokens)
   }
 
   #endPrefill({ sequence, endMs }: { sequence: Sequence; endMs: number }, told: Happening[]): void {

@@ -12,6 +12,7 @@ const engine: EngineModel = {
   apiMs: 0,
   kvTokens: 1000,
   sequencesMax: 8,
+  prefixTokens: 0,
 }
 
 async function start({ hasEngine = true, drainMs = 5000 } = {}) {

@@ -21,7 +21,10 @@ export interface ReplicaModel {
 export interface Call {
   readonly input: number
   readonly output: number
-  firstToken(atMs: number): void
+  /** What its prompt begins with, where that is known. */
+  readonly blocks?: readonly number[] | undefined
+  /** `cached`: tokens of its prompt that were there already. */
+  firstToken(atMs: number, cached: number): void
   ended(atMs: number): void
   /** The connection broke: nothing follows. */
   broken(): void
@@ -73,7 +76,7 @@ export class Replica implements Program {
     const engine = this.#engine
     assert(engine !== undefined && this.#state === 'serving', `${this.#pod.place.name} refuses connections`)
     this.#look()
-    const sequence = engine.submit(call.input, call.output, this.#engineNow())
+    const sequence = engine.submit(call.input, call.output, this.#engineNow(), call.blocks)
     this.#calls.set(sequence, call)
     this.#plan()
     const calls = this.#calls
@@ -153,7 +156,7 @@ export class Replica implements Program {
       const { engineMs, sinceMs, pace } = this.#time
       const toldMs = sinceMs + (atMs - engineMs) / pace
       if (kind === 'end') call.ended(toldMs)
-      else call.firstToken(toldMs)
+      else call.firstToken(toldMs, sequence.cached)
     }
   }
 
