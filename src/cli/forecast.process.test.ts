@@ -99,6 +99,51 @@ ${saves('9s')}`,
   )
 })
 
+it('forecast says what a change does to who is answered in time', () => {
+  const service = `apiVersion: millwright.dev/v1alpha1
+kind: InferenceService
+metadata: { name: chat }
+spec: { command: serve, minReplicas: 2, maxReplicas: 8, target: 16, resources: { accelerators: "H100:8" } }
+`
+  const node = (name: string) => `apiVersion: v1
+kind: Node
+metadata: { name: ${name}, labels: { millwright.dev/accelerator: H100 } }
+status: { allocatable: { nvidia.com/gpu: 8 } }
+---
+`
+  file('chat.yaml', service)
+  file('serving.yaml', `${node('a')}${node('b')}${service}`)
+  file(
+    'traffic.yaml',
+    `apiVersion: millwright.dev/v1alpha1
+kind: Scenario
+metadata: { name: traffic }
+spec:
+  horizon: 1h
+  fleet: [{ name: n, count: 2, accelerators: H100:8 }]
+  resources: [chat.yaml]
+  traffic: [{ service: chat, rate: 30, slo: { ttft: 1s, tpot: 50ms } }]
+  performance: { engine: 70b-h100-tp8 }
+`,
+  )
+  const words = ['--against', 'serving.yaml', '--traffic', 'traffic.yaml', '--horizon', '1h', '--seeds', '2']
+  const { rows } = JSON.parse(forecast(...words, '--add-nodes', '2', '-o', 'json').stdout)
+  const row = (figure: string) =>
+    rows.find((one: { of: string; figure: string }) => one.of === 'service/chat' && one.figure === figure)
+  expect(row('SLO attainment').difference.low).toBeGreaterThan(0)
+  expect(row('requests').with.median).toBeCloseTo(30 * 3600)
+  file('other.yaml', `${node('a')}${service.replace('chat', 'chats')}`)
+  expect(forecast('--against', 'other.yaml', '--traffic', 'traffic.yaml')).toMatchObject({
+    status: 2,
+    stderr: expect.stringContaining('there is no service "default/chat" in this state; did you mean "default/chats"?'),
+  })
+  file('wrong-traffic.yaml', 'kind: Scenario\n')
+  expect(forecast('--against', 'serving.yaml', '--traffic', 'wrong-traffic.yaml')).toMatchObject({
+    status: 2,
+    stderr: expect.stringContaining('in the scenario'),
+  })
+})
+
 it('forecast says what is wrong with what it was given', () => {
   file('wrong.yaml', job('one', 600).replace('expectedSeconds', 'expectedSecond'))
   expect(forecast('--against', 'state.yaml', '-f', 'wrong.yaml')).toMatchObject({

@@ -249,6 +249,10 @@ docs/scheduling-state.md describes the files and the answer.`,
       .option('--seeds <count>', 'from so many seeds', '10')
       .option('--seed <number>', 'the first of them', '1')
       .option('--history <csv>', 'what jobs took and how they come, as `millwright import` writes it')
+      .option(
+        '--traffic <scenario>',
+        'the requests that services get, from now on: `traffic` and `performance` of a scenario',
+      )
       .option('--node-failures <rate>', 'of a thousand nodes, so many fail in a day', '6.5')
       .option('--repair <duration>', 'a node that failed is away for so long', '24h')
       .option('--spot-reclaims <rate>', 'of a thousand nodes on spot capacity, so many are taken away in a day', '6.3')

@@ -31,6 +31,7 @@ export interface State {
   pools: Pool[]
   /** What their gangs do not say: how often they write checkpoints. */
   jobs: TrainingJob[]
+  services: InferenceService[]
   /** The files name no Queue: one called `default`, open to all and without a quota, is taken for granted. */
   isQueueAssumed: boolean
   /** What says nothing about seats, by kind. */
@@ -84,6 +85,7 @@ export function readState(
       pods: objects(made.pods),
       pools: sorted.pools,
       jobs: objects(sorted.jobs),
+      services: objects(sorted.services),
       isQueueAssumed,
       passedOver: sorted.passedOver,
     },

@@ -20,6 +20,7 @@ import { connect } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
 import type { Global } from '../global.ts'
 import { dump, plain, table } from '../output.ts'
+import { setupFrom } from '../read-scenario.ts'
 import { readTable } from '../read-table.ts'
 import { textsOf } from '../texts-of.ts'
 
@@ -31,6 +32,7 @@ interface Options {
   seeds: string
   seed: string
   history?: string
+  traffic?: string
   nodeFailures: string
   repair: string
   spotReclaims: string
@@ -57,6 +59,7 @@ export async function forecast(options: Options, global: Global): Promise<void> 
       spotNoticeMs: msOf('--spot-notice', options.spotNotice),
     },
     history: options.history === undefined ? [] : await readTable(options.history, readHistory, 'nothing was foretold'),
+    ...(options.traffic === undefined ? {} : { requests: await setupFrom(options.traffic) }),
     onCourse: progressOn(process.stderr),
   }
   const isLive = options.against.length === 0 || options.against.join() === 'live'
@@ -68,6 +71,7 @@ export async function forecast(options: Options, global: Global): Promise<void> 
   if (after !== undefined && options.addNodes !== undefined) after.nodes.push(...moreNodes(before, options.addNodes))
   if (before.nodes.length === 0)
     throw new Exit(exit.usage, 'there are no nodes in this state, so nothing can be foretold; add its Nodes.')
+  if (settings.requests !== undefined) checkServices(settings.requests.traffic, [before, after ?? before])
   const found = forecastOf(before, after, settings)
   if (format === 'table' || format === 'wide') console.log(plain(textOf(found, format === 'wide')))
   else console.log(await dump(found, format))
@@ -169,6 +173,17 @@ function moreNodes({ nodes }: State, text: string): State['nodes'] {
     const labels = { ...like.metadata.labels, 'kubernetes.io/hostname': added }
     return { ...like, metadata: { ...like.metadata, name: added, uid: undefined, labels } }
   })
+}
+
+/** Requests that go to nobody are a mistake. */
+function checkServices(traffic: readonly { service: string }[], states: readonly State[]): void {
+  const known = states.flatMap(({ services }) => services.map(keyOf))
+  for (const { service } of traffic) {
+    if (known.includes(service)) continue
+    const near = nearest(service, known)
+    const more = near === undefined ? '' : `; did you mean "${near}"?`
+    throw new Exit(exit.usage, `--traffic: there is no service "${service}" in this state${more}`)
+  }
 }
 
 function msOf(option: string, text: string): number {

@@ -1,10 +1,14 @@
 import { capacityTypeOf } from '../../model/capacity.ts'
+import { gangOfReplica } from '../../model/gangs.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
+import type { InferenceService } from '../../model/kinds/inference-service.ts'
 import type { Node, Pod } from '../../model/kinds/kubernetes.ts'
 import type { Pool } from '../../model/kinds/pool.ts'
 import type { Queue } from '../../model/kinds/queue.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { priceOfGang } from '../../model/lost-work.ts'
+import { label } from '../../model/names.ts'
+import { templateOf } from '../../model/pods.ts'
 import { keyOf } from '../../model/refs.ts'
 import { acceleratorsHeld } from '../../model/seats.ts'
 import { servedSteps } from '../../model/served.ts'
@@ -15,6 +19,7 @@ import { type Cadence, ettrOf, onRequestSeconds, workedPart } from './cadence.ts
 import type { Draws, Risks } from './draws.ts'
 import { type Basis, familyOf, type Lengths } from './lengths.ts'
 import type { Price } from './prices.ts'
+import { ServiceCourse, type ServiceFate, type Serving } from './services.ts'
 import { acceleratorsAsked, membersAsked } from './size.ts'
 
 /** What a course starts from. */
@@ -27,6 +32,8 @@ export interface Scene {
   pools?: readonly Pool[]
   /** Of gangs that write checkpoints as often as these say. */
   jobs?: readonly TrainingJob[]
+  /** Of gangs that are replicas. */
+  services?: readonly InferenceService[]
 }
 
 export interface CourseOptions {
@@ -36,6 +43,8 @@ export interface CourseOptions {
   lengths: Lengths
   /** Of each gang that writes checkpoints. */
   cadences: ReadonlyMap<string, Cadence>
+  /** The requests of services, by their keys; those of whom none are known keep the replicas that they have. */
+  servings?: ReadonlyMap<string, Serving>
   /** With which of them lengths were measured; where it is not there, with its own. */
   cadencesBefore: ReadonlyMap<string, Cadence>
   /** Devices of each node. */
@@ -82,6 +91,7 @@ export interface Fate {
 
 export interface Course {
   fates: Fate[]
+  services: ServiceFate[]
   /** Accelerator-seconds that nodes offered. */
   capacitySeconds: number
   /** What all nodes cost until then, in use or not. */
@@ -95,6 +105,8 @@ interface Run extends Fate {
   measure: { members: number; speed: number }
   /** Accelerators of all its members. */
   asks: number
+  /** Of which it is a replica. */
+  service: string | undefined
   cadence: Cadence | undefined
   /** How much more of its time it works than when `left` was measured. */
   gain: number
@@ -110,6 +122,9 @@ interface Run extends Fate {
 
 /** What a pod's grace period leaves of the notice: whoever is not done by then is killed. As in control/training/leaving. */
 const graceMs = 30_000
+
+/** So often the replicas of services with requests are looked at; a tick is some of these. */
+const servingMs = 30_000
 
 /** So often time goes by for who waits for nothing but time. */
 const tickMs = 300_000
@@ -133,6 +148,10 @@ class Playing {
   readonly #turns: Turn[]
   readonly #spot: ReadonlySet<string>
   readonly #byService: ReadonlySet<string>
+  readonly #services: ServiceCourse[] = []
+  #made = 0
+  /** Since the scheduler was asked. */
+  #isChanged = true
   /** Nodes that are away, by what all at once. */
   readonly #away = new Map<string, { failed: number; reclaimed: number }>()
   #arrived = 0
@@ -156,6 +175,8 @@ class Playing {
     for (const queue of scene.queues) this.#world.put(queue)
     for (const node of scene.nodes) this.#world.put(node)
     for (const gang of scene.gangs) this.#enter(gang)
+    for (const [key, serving] of options.servings ?? [])
+      this.#services.push(new ServiceCourse(serving, this.#replicasOf(key).length, draws.swingsOf(key)))
     for (const pod of scene.pods) this.#world.put(pod)
     this.#turns = scene.nodes.flatMap((node) => this.#turnsOf(node)).sort((a, b) => a.atMs - b.atMs)
   }
@@ -178,12 +199,14 @@ class Playing {
     this.#follow(this.#world.play())
     while (this.#atMs < horizonMs) {
       this.#goTo(Math.min(horizonMs, this.#nextMs()))
+      if (this.#atMs % servingMs === 0) this.#serve()
       if (this.#atMs >= horizonMs) break
       this.#endRuns()
       this.#turnNodes()
       this.#letCome()
       if (this.#atMs % tickMs === 0) this.#keepUp()
-      this.#follow(this.#world.play())
+      if (this.#isChanged || this.#atMs % tickMs === 0) this.#follow(this.#world.play())
+      this.#isChanged = false
       this.#show()
     }
     for (const run of this.#runs.values()) {
@@ -193,13 +216,15 @@ class Playing {
     let usdPerHour = 0
     for (const { node } of this.#options.prices.values()) usdPerHour += node
     const usd = usdPerHour * (horizonMs / 3_600_000) - this.#savedUsd
-    return { fates: [...this.#runs.values()], capacitySeconds: this.#capacitySeconds, usd }
+    const services = this.#services.map(({ fate }) => fate)
+    return { fates: [...this.#runs.values()], services, capacitySeconds: this.#capacitySeconds, usd }
   }
 
   // ---- time ----
 
   #nextMs(): number {
-    let nextMs = (Math.floor(this.#atMs / tickMs) + 1) * tickMs
+    const stepMs = this.#services.length > 0 ? servingMs : tickMs
+    let nextMs = (Math.floor(this.#atMs / stepMs) + 1) * stepMs
     for (const run of this.#sitting) nextMs = Math.min(nextMs, this.#endMsOf(run))
     const arrival = this.#draws.arrivals[this.#arrived]
     const turn = this.#turns[this.#turned]
@@ -246,6 +271,7 @@ class Playing {
 
   #enter(gang: Gang, seconds?: number): void {
     this.#world.put(gang)
+    this.#isChanged = true
     if (gang.spec.suspend) return
     const key = keyOf(gang)
     const { seats, checkpoint } = gang.status ?? {}
@@ -276,6 +302,7 @@ class Playing {
       interruptedSeconds: 0,
       ettr: undefined,
       asks: acceleratorsAsked(gang),
+      service: replica ? `${gang.metadata.namespace}/${gang.metadata.labels?.[label.service]}` : undefined,
       cadence,
       gain: workedPart(cadence) / workedPart(this.#options.cadencesBefore.get(key) ?? cadence),
       left: length.seconds,
@@ -382,12 +409,44 @@ class Playing {
   #endRuns(): void {
     for (const run of [...this.#sitting]) {
       if (run.left > 1e-6 || this.#endMsOf(run) > this.#atMs + 1) continue
-      this.#sitting.delete(run)
-      run.sits = undefined
-      run.endedMs = this.#atMs
-      this.#world.endAll(run.gang)
-      this.#world.apply({ kind: 'Gang', deleted: run.gang })
+      this.#end(run)
     }
+  }
+
+  #end(run: Run): void {
+    this.#countWait(run, false)
+    this.#sitting.delete(run)
+    run.sits = undefined
+    run.endedMs = this.#atMs
+    this.#world.endAll(run.gang)
+    this.#world.apply({ kind: 'Gang', deleted: run.gang })
+    this.#isChanged = true
+  }
+
+  /** Requests came since the last look; there are as many replicas from now on as the autoscaler wants. */
+  #serve(): void {
+    for (const course of this.#services) {
+      const { service, readyMs } = course.serving
+      const replicas = this.#replicasOf(keyOf(service))
+      const isReady = ({ sits, isHere, startedMs }: Run) =>
+        sits !== undefined && ((isHere && sits.sinceMs <= 0 && startedMs === 0) || sits.sinceMs + readyMs <= this.#atMs)
+      const ready = replicas.filter(isReady).length
+      const wanted = course.step(this.#atMs - servingMs, this.#atMs, { there: replicas.length, ready })
+      for (let missing = wanted - replicas.length; missing > 0; missing--) this.#enter(this.#replicaOf(service))
+      // Those first who do not serve, and of these the youngest.
+      const leave = replicas.toSorted((a, b) => Number(isReady(a)) - Number(isReady(b)) || b.cameMs - a.cameMs)
+      for (const run of leave.slice(0, Math.max(0, replicas.length - wanted))) this.#end(run)
+    }
+  }
+
+  #replicasOf(service: string): Run[] {
+    return [...this.#runs.values()].filter((run) => run.service === service && run.endedMs === undefined)
+  }
+
+  #replicaOf(service: InferenceService): Gang {
+    const gang = gangOfReplica(service, `${service.metadata.name}-then-${this.#made++}`, templateOf(service))
+    const creationTimestamp = new Date(Math.round(this.#world.nowMs)).toISOString()
+    return { ...gang, metadata: { ...gang.metadata, creationTimestamp } }
   }
 
   #letCome(): void {
@@ -400,6 +459,7 @@ class Playing {
 
   #turnNodes(): void {
     for (let next = this.#turns[this.#turned]; next !== undefined && next.atMs <= this.#atMs; ) {
+      this.#isChanged = true
       const { node: name, why, isBack } = next
       const node = this.#nodes.get(name)
       const away = this.#away.get(name) ?? { failed: 0, reclaimed: 0 }

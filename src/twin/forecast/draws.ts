@@ -5,6 +5,7 @@ import type { Queue } from '../../model/kinds/queue.ts'
 import { millwrightVersion } from '../../model/metadata.ts'
 import { label } from '../../model/names.ts'
 import { membersOf, type PastJob } from '../import/past-job.ts'
+import { normalDraws } from '../traffic/draws.ts'
 
 /** What nobody knows of the coming hours, as one seed has it: the same for a change and for the state without it. */
 export interface Draws {
@@ -15,6 +16,8 @@ export interface Draws {
   /** When it is taken away, were it on spot capacity. */
   reclaimsOf(node: Node): readonly number[]
   arrivals: readonly Arrival[]
+  /** How the requests of a service swing about what is expected: draws of a standard normal. */
+  swingsOf(service: string): () => number
 }
 
 /** Somebody who comes within the horizon, and how long he will work. */
@@ -65,6 +68,7 @@ export function drawsOf(firstSeed: number, seeds: number, options: DrawOptions):
       failuresOf: ({ metadata }) => timesAt(risks.nodeFailures, horizonMs, ownOf(failures, metadata.name)),
       reclaimsOf: ({ metadata }) => timesAt(risks.spotReclaims, horizonMs, ownOf(reclaims, metadata.name)),
       arrivals: arrivalsIn(random.split('arrivals'), options),
+      swingsOf: (service) => normalDraws(ownOf(random.split('swings'), service)),
     }
   }
 }

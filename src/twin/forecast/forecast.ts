@@ -8,6 +8,7 @@ import { type Course, courseOf, type Fate, type Scene } from './course.ts'
 import { type DrawOptions, drawsOf, type Risks } from './draws.ts'
 import { type Basis, Lengths } from './lengths.ts'
 import { pricesBy } from './prices.ts'
+import { type ServiceFate, servingsOf } from './services.ts'
 import { devicesBy } from './size.ts'
 
 export interface ForecastOptions {
@@ -19,6 +20,8 @@ export interface ForecastOptions {
   risks: Risks
   /** What jobs took, and how they come; without it nobody new comes. */
   history?: readonly PastJob[]
+  /** The requests that services get, from now on, and how their replicas perform; without it they keep what they have. */
+  requests?: Parameters<typeof servingsOf>[1]
   /** Called after each course. */
   onCourse?(done: number, of: number): void
 }
@@ -63,6 +66,12 @@ const figures = {
   ETTR: '%',
   'replica-hours missing': 'h',
   'replicas available': '%',
+  requests: '',
+  'SLO attainment': '%',
+  'first token in time': '%',
+  'further tokens in time': '%',
+  'requests refused': '%',
+  replicas: '',
   spend: 'USD',
   'spend for an hour worked': 'USD',
 } as const satisfies Record<string, Unit>
@@ -113,6 +122,7 @@ export function forecastOf(before: Scene, after: Scene | undefined, options: For
     devices: devicesBy(scene.nodes),
     prices: pricesBy(scene.nodes, scene.pools ?? []),
     cadences: cadencesOf(scene, nowMs),
+    servings: servingsOf(scene.services ?? [], options.requests ?? { traffic: [], performances: new Map() }),
   }))
   const cadencesBefore = scenes[0]?.cadences ?? new Map()
   const perNode = scenes.reduce((most, { devices }) => [...devices.values()].reduce((a, b) => Math.max(a, b), most), 1)
@@ -168,16 +178,26 @@ function countOf(gangs: readonly GangForecast[]): Partial<Record<Basis, number>>
 // ---- figures ----
 
 function rowsOf(without: readonly Course[], withChange: readonly Course[] | undefined, horizonMs: number): Row[] {
-  const queues = new Set([...without, ...(withChange ?? [])].flatMap(({ fates }) => fates.map(({ queue }) => queue)))
-  const scopes = [undefined, ...[...queues].sort()]
-  return scopes.flatMap((queue) => {
-    const of = (courses: readonly Course[]) => courses.map((course) => figuresOf(course, queue, horizonMs))
-    const [a, b] = [of(without), withChange === undefined ? undefined : of(withChange)]
+  const all = [...without, ...(withChange ?? [])]
+  const queues = new Set(all.flatMap(({ fates }) => fates.map(({ queue }) => queue)))
+  const services = new Set(all.flatMap((course) => course.services.map(({ service }) => service)))
+  const scopes: [string, (course: Course) => Partial<Figures>][] = [
+    ['fleet', (course) => figuresOf(course, undefined, horizonMs)],
+    ...[...queues].sort().map((queue): (typeof scopes)[number] => {
+      return [`queue/${queue}`, (course) => figuresOf(course, queue, horizonMs)]
+    }),
+    ...[...services].sort().map((service): (typeof scopes)[number] => {
+      const of = (course: Course) => course.services.find((one) => one.service === service)
+      return [`service/${service.replace(/^default\//, '')}`, (course) => figuresOfService(of(course), horizonMs)]
+    }),
+  ]
+  return scopes.flatMap(([of, figuresIn]) => {
+    const [a, b] = [without.map(figuresIn), withChange?.map(figuresIn)]
     return (Object.keys(figures) as Figure[]).flatMap((figure): Row[] => {
       const values = a.map((one) => one[figure])
       const others = b?.map((one) => one[figure])
       if ([...values, ...(others ?? [])].every((value) => value === undefined || value === 0)) return []
-      const row = { of: queue === undefined ? 'fleet' : `queue/${queue}`, figure, unit: figures[figure] }
+      const row = { of, figure, unit: figures[figure] }
       const numbers = values.map((value) => value ?? 0)
       if (others === undefined) return [{ ...row, without: spreadOf(numbers) }]
       const after = others.map((value) => value ?? 0)
@@ -187,12 +207,28 @@ function rowsOf(without: readonly Course[], withChange: readonly Course[] | unde
   })
 }
 
+type Figures = Record<Figure, number | undefined>
+
+function figuresOfService(fate: ServiceFate | undefined, horizonMs: number): Partial<Figures> {
+  if (fate === undefined) return {}
+  const { requests, refused, ttft, tpot, both, hasSlo, replicaSeconds } = fate
+  const share = (of: number) => (requests === 0 ? undefined : (100 * of) / requests)
+  return {
+    requests,
+    'requests refused': share(refused),
+    replicas: (1000 * replicaSeconds) / horizonMs,
+    ...(hasSlo
+      ? { 'SLO attainment': share(both), 'first token in time': share(ttft), 'further tokens in time': share(tpot) }
+      : {}),
+  }
+}
+
 /** Of a queue, or of all. */
 function figuresOf(
   { fates, capacitySeconds, usd }: Course,
   queue: string | undefined,
   horizonMs: number,
-): Record<Figure, number | undefined> {
+): Partial<Figures> {
   const mine = queue === undefined ? fates : fates.filter((fate) => fate.queue === queue)
   const jobs = mine.filter(({ isReplica }) => !isReplica)
   const sum = (of: (fate: Fate) => number, all: readonly Fate[] = mine) =>

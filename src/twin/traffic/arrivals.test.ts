@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { seededRandom } from '../../base/random.ts'
-import { type Arrival, arrivalsOf, type DrawnTraffic, type Traffic } from './arrivals.ts'
+import { type Arrival, arrivalsOf, type DrawnTraffic, requestsBetween, type Traffic } from './arrivals.ts'
 import { lengthDraws } from './draws.ts'
 
 const drawn: DrawnTraffic = {
@@ -129,4 +129,27 @@ test("another client beside it moves none of a client's requests", () => {
   const alone = until(hourMs, clientsOf([window(0, 100)])).map(({ atMs }) => atMs)
   const beside = until(hourMs, clientsOf([window(0, 100)], [window(0, 50)])).map(({ atMs }) => atMs)
   expect(beside).toEqual(expect.arrayContaining(alone))
+})
+
+test('as many are expected between two times as come', () => {
+  const bursts = [{ atMs: 3_000_000, lastsMs: 2_000_000, factor: 5 }]
+  const swung = { ...drawn, cv: 0, daily: { share: 0.5, peakAtMs: 9_000_000 }, bursts }
+  const all = until(20_000_000, swung, { fromMs: 600_000 })
+  for (const [from, to] of [
+    [0, 600_000],
+    [0, 4_000_000],
+    [4_000_000, 6_000_000],
+    [10_000_000, 20_000_000],
+  ] as const) {
+    const came = all.filter(({ atMs }) => atMs >= from && atMs < to).length
+    expect(Math.abs(requestsBetween(swung, 600_000, from, to) - came)).toBeLessThan(2)
+  }
+  const requests = { times: [0, 1000, 4000], inputs: [1, 2, 3], outputs: [4, 5, 6] }
+  const past = { kind: 'past', requests, speed: 2, repeats: true } as const
+  expect(requestsBetween(past, 100, 0, 8000)).toBe(8)
+  expect(requestsBetween(past, 100, 600, 3100)).toBe(2)
+  expect(requestsBetween({ ...past, repeats: false }, 100, 0, 80_000)).toBe(3)
+  const clients = { ...clientsOf([window(0, 9000), window(1, 0)], [window(1, 1000)]), scale: 2 } as Traffic
+  expect(requestsBetween(clients, hourMs, 0, 1.5 * hourMs)).toBeCloseTo(9000)
+  expect(requestsBetween(clients, hourMs, 0, 9 * hourMs)).toBeCloseTo(20_000)
 })

@@ -56,11 +56,40 @@ export function arrivalsOf(traffic: Traffic, fromMs: number, random: Random): It
   return traffic.kind === 'clients' ? ofClients(traffic, fromMs, random) : drawn(traffic, fromMs, random)
 }
 
+/** How many requests are expected between two times of the run. */
+export function requestsBetween(traffic: Traffic, startMs: number, fromMs: number, toMs: number): number {
+  const [from, to] = [Math.max(startMs, fromMs), Math.max(startMs, toMs)]
+  if (traffic.kind === 'drawn') return new RateCourse(traffic).between(from, to)
+  const until = (atMs: number) =>
+    traffic.kind === 'past' ? pastUntil(traffic, atMs - startMs) : clientsUntil(traffic, atMs - startMs)
+  return until(to) - until(from)
+}
+
+function clientsUntil({ clients, scale }: ClientTraffic, forMs: number): number {
+  let requests = 0
+  for (const { windows } of clients)
+    for (const { fromMs, toMs, perMs } of windows)
+      requests += scale * perMs * Math.max(0, Math.min(forMs, toMs) - fromMs)
+  return requests
+}
+
+function pastUntil({ requests: { times }, speed, repeats }: PastTraffic, forMs: number): number {
+  const roundMs = roundMsOf(times)
+  const atMs = forMs * speed
+  const rounds = repeats ? Math.floor(atMs / roundMs) : 0
+  const index = times.findIndex((time) => time >= atMs - rounds * roundMs)
+  return rounds * times.length + (index < 0 ? times.length : index)
+}
+
+/** The gap between two rounds is as long as the others are on average. */
+function roundMsOf(times: readonly number[]): number {
+  return Math.max(roundMsMin, ((times.at(-1) ?? 0) * times.length) / Math.max(1, times.length - 1))
+}
+
 function* past({ requests, speed, repeats }: PastTraffic, fromMs: number): Generator<Arrival> {
   const { times, inputs, outputs, blocks } = requests
   if (times.length === 0) return
-  // The gap between two rounds is as long as the others are on average.
-  const roundMs = Math.max(roundMsMin, ((times.at(-1) ?? 0) * times.length) / Math.max(1, times.length - 1))
+  const roundMs = roundMsOf(times)
   for (let startMs = 0; ; startMs += roundMs) {
     for (const [index, atMs] of times.entries())
       yield {
@@ -152,6 +181,17 @@ class RateCourse {
       left -= within
       atMs = edgeMs
     }
+  }
+
+  /** Requests that are expected between two times. */
+  between(fromMs: number, toMs: number): number {
+    let requests = 0
+    for (let atMs = fromMs; atMs < toMs; ) {
+      const edgeMs = Math.min(toMs, this.#edges.find((edge) => edge > atMs) ?? toMs)
+      requests += this.#factorAt(atMs) * (this.#expected(edgeMs) - this.#expected(atMs))
+      atMs = edgeMs
+    }
+    return requests
   }
 
   #factorAt(atMs: number): number {

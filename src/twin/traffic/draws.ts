@@ -20,6 +20,11 @@ export function weibullDraws(random: Random, shape: number): Draws {
   return () => scale * Math.exp(Math.log(exponential(random)) / shape)
 }
 
+/** The squared coefficient of variation of Weibull's of this shape. */
+export function weibullVariation(shape: number): number {
+  return Math.exp(logGamma(1 + 2 / shape) - 2 * logGamma(1 + 1 / shape)) - 1
+}
+
 /** Logarithm of the gamma function of 1 or more: Stirling's series from 8 on, below that by Γ(x + 1) = x·Γ(x). */
 function logGamma(from: number): number {
   let [x, below] = [from, 0]
@@ -47,7 +52,7 @@ function exponential(random: Random): number {
 }
 
 /** Standard normal (Marsaglia's polar method). */
-function normalDraws(random: Random): Draws {
+export function normalDraws(random: Random): Draws {
   let spare: number | undefined
   return () => {
     if (spare !== undefined) {
