@@ -1,4 +1,5 @@
 import type { ProgressLine } from './contract.ts'
+import { createLossWatch, type LossSpike } from './loss.ts'
 import { createPace, type Pace } from './pace.ts'
 
 /** What the lines of MILLWRIGHT_PROGRESS add up to. */
@@ -8,6 +9,7 @@ export interface Progress {
   stepAtMs?: number
   firstStepAtMs?: number
   loss?: number
+  lossSpike?: LossSpike
   stepSeconds?: number
   busySeconds?: number
   pace?: Pace
@@ -21,12 +23,13 @@ export interface Progress {
 
 /**
  * Folds progress lines, and says how long to wait for the next. Times come from the caller. A pod whose first
- * steps do not come within `firstStepSeconds` hangs.
+ * steps do not come within `firstStepSeconds` hangs. The loss is watched where `lossSpikeFactor` says so.
  */
-export function createProgress(firstStepSeconds?: number) {
+export function createProgress(firstStepSeconds?: number, lossSpikeFactor?: number) {
   const now: Progress = { stalls: new Map() }
   const recent: Sample[] = []
   const addToPace = createPace()
+  const watchLoss = lossSpikeFactor === undefined ? undefined : createLossWatch(lossSpikeFactor)
   let stepsSeen = 0
   /** When the wait for the next step began. */
   let waitingSinceMs: number | undefined
@@ -57,7 +60,7 @@ export function createProgress(firstStepSeconds?: number) {
     isHung = false
     now.step = step
     now.stepAtMs = atMs
-    if (line.loss !== undefined) now.loss = line.loss
+    if (line.loss !== undefined) addLoss(line.loss, step, atMs)
     const pace = addToPace(step, atMs)
     if (pace !== undefined) now.pace = pace
     const { seconds, busySeconds, samples = 0, tokens = 0 } = line
@@ -65,6 +68,13 @@ export function createProgress(firstStepSeconds?: number) {
     if (recent.length > samplesMax) recent.shift()
     derive()
     return first ? 'first-step' : 'step'
+  }
+
+  /** One that is no number is none that could be told. The first spike stays: all that follows from it is void. */
+  function addLoss(loss: number, step: number, atMs: number): void {
+    if (Number.isFinite(loss)) now.loss = loss
+    const spike = watchLoss?.(loss, step, atMs)
+    if (spike !== undefined) now.lossSpike ??= spike
   }
 
   /** One longer than the patience is the job's only if it was taken for a hang meanwhile: else the watcher slept. */
@@ -143,22 +153,36 @@ function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0)
 }
 
-/** One line of the progress file; anything that is not one is nothing. Numbers that are not finite are left out. */
+/**
+ * One line of the progress file; anything that is not one is nothing. Numbers that are not finite are left out, but for the loss:
+ * one that is NaN says much. JSON has no word for that; Python writes NaN and Infinity, JavaScript null.
+ */
 export function parseProgressLine(text: string): ProgressLine | undefined {
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch {
-    return undefined
-  }
+  const value = readJson(text) ?? readJson(text.replace(notFinite, '$1"$2"'))
   if (typeof value !== 'object' || value === null) return undefined
   const read = Object.entries(value)
   const line: ProgressLine = {}
   for (const [name, field] of read) {
     if (name === 'checkpoint' && field === true) line.checkpoint = true
+    else if (name === 'loss' && (field === null || notNumbers.includes(field))) line.loss = Number.NaN
+    else if (name === 'loss' && typeof field === 'number') line.loss = field
     else if (typeof field === 'number' && Number.isFinite(field)) setNumber(line, name, field)
   }
   return Object.keys(line).length > 0 ? line : undefined
+}
+
+/** As PyTorch and C print it. */
+const isNotNumber = /^[+-]?(nan|inf|infinity)$/i
+const notNumbers: readonly unknown[] = ['NaN', 'Infinity', '-Infinity']
+/** As a value, after its colon. */
+const notFinite = /(:\s*)(NaN|-?Infinity)(?=\s*[,}])/g
+
+function readJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
 }
 
 /** Named groups of the job's own pattern over a log line. */
@@ -168,7 +192,8 @@ export function matchProgressLine(pattern: RegExp, text: string): ProgressLine |
   const line: ProgressLine = {}
   for (const [name, field] of Object.entries(groups)) {
     const number = Number(field)
-    if (field !== undefined && Number.isFinite(number)) setNumber(line, name, number)
+    if (field !== undefined && (Number.isFinite(number) || (name === 'loss' && isNotNumber.test(field))))
+      setNumber(line, name, number)
   }
   return line.step === undefined ? undefined : line
 }

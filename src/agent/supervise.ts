@@ -72,7 +72,7 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
   const place = placeOf(first)
   const beside: PodBeside = kit.files.beside(place, { blobs: kit.blobs, clock, log })
   const report = createPodReport({ ...kit, log, pod: first, everyMs: kit.reportEveryMs })
-  const progress = createProgress(place.work.firstStepSeconds)
+  const progress = createProgress(place.work.firstStepSeconds, place.work.lossSpikeFactor)
   const left = new AbortController()
   let pod = first
   let stage: Stage = { kind: 'preparing', message: 'being prepared' }
@@ -264,7 +264,9 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
           const before = report.status.firstStepAtMs
           for (const line of lines) progress.add(line, atMs)
           const { stalls: _, ...now } = progress.now
-          const urgent = (before === undefined && now.firstStepAtMs !== undefined) || isHung || now.stopped === true
+          const isFirst = before === undefined && now.firstStepAtMs !== undefined
+          const isSpike = now.lossSpike !== undefined && report.status.lossSpike === undefined
+          const urgent = isFirst || isSpike || isHung || now.stopped === true
           isHung = false
           steps?.heard()
           report.change({ ...now, hungSinceMs: undefined, checkpoints: withStalls() }, urgent)

@@ -29,6 +29,8 @@ export const podWork = z.object({
   output: z.string().optional(),
   /** Its first steps are waited for this long; left out: for ever. */
   firstStepSeconds: z.number().min(0).optional(),
+  /** A loss that is so many times what is usual is told as a spike; left out: none is. */
+  lossSpikeFactor: z.number().min(1).optional(),
   /** Reads progress from the log instead of MILLWRIGHT_PROGRESS: named groups step, steps, loss, samples, tokens. */
   progressPattern: z.string().max(1000).optional(),
 })

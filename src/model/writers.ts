@@ -97,6 +97,7 @@ export const statusWriters: { readonly [K in WrittenKind]: Writers<K> } = {
     steps: 'agent',
     stepAtMs: 'agent',
     loss: 'agent',
+    lossSpike: 'agent',
     stepSeconds: 'agent',
     busySeconds: 'agent',
     pace: 'agent',

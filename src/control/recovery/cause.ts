@@ -5,10 +5,11 @@ import type { ReportStatus } from '../gangs.ts'
 /**
  * 'hung': a rank stands still that others have left behind. 'stalled': all stand still, whoever keeps them. 'refused':
  * the agent could not start it, or not take over what it left; trying again would end the same. 'damaged': not from that
- * checkpoint. 'unready': something that it names is not there yet, or no more. 'taken': somebody deleted its pod.
+ * checkpoint. 'diverged': its loss rose all at once, as when a machine computes wrongly. 'unready': something that it names is not there yet, or no more. 'taken': somebody deleted its pod.
  */
 export type EndKind =
   | 'damaged'
+  | 'diverged'
   | 'unready'
   | 'taken'
   | 'lost'
@@ -34,6 +35,8 @@ export interface End {
   silentMs?: number
   logTail?: string
   damaged?: NonNullable<ReportStatus['damaged']>
+  /** Since when its loss shows it, by the agent's clock. */
+  spike?: NonNullable<ReportStatus['lossSpike']>
 }
 
 /**
@@ -55,6 +58,8 @@ export function comesFirst(a: End, b: End): boolean {
 
 const weights: Record<End['kind'], number> = {
   damaged: 0,
+  // Whatever ends it then: what it computed is void.
+  diverged: 0.5,
   taken: 1,
   lost: 2,
   killed: 2,
@@ -98,6 +103,7 @@ function endSeen(seat: Seat, pod: Pod | undefined, report: ReportStatus | undefi
     ...(report?.logTail === undefined ? {} : { logTail: report.logTail }),
   }
   if (report?.damaged !== undefined) return damagedEnd(about, report.damaged, report.ended?.atMs ?? nowMs)
+  if (report?.lossSpike !== undefined) return divergedEnd(about, report.lossSpike)
   if (report?.ended !== undefined && pod?.status?.reason !== 'NodeLost') return fromReport(about, report.ended)
   if (pod?.status?.phase === 'Failed') return fromPod(about, pod, nowMs)
   if (report?.hungSinceMs === undefined) return undefined
@@ -116,6 +122,20 @@ type About = Pick<End, 'pod' | 'rank' | 'node' | 'logTail'>
 
 function damagedEnd(about: About, damaged: NonNullable<ReportStatus['damaged']>, atMs: number): End {
   return { ...about, atMs, kind: 'damaged', reason: 'CheckpointDamaged', message: damaged.message, damaged }
+}
+
+function divergedEnd(about: About, spike: NonNullable<ReportStatus['lossSpike']>): End {
+  const { loss, usual, step, atMs } = spike
+  const to = loss === undefined ? 'became no number' : `rose to ${loss}`
+  const from = usual === undefined ? '' : `, from ${usual}`
+  return {
+    ...about,
+    atMs,
+    kind: 'diverged',
+    reason: 'LossSpike',
+    message: `its loss ${to}${from}, at step ${step}`,
+    spike,
+  }
 }
 
 function fromReport(about: About, ended: NonNullable<ReportStatus['ended']>): End | undefined {

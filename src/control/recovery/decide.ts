@@ -2,6 +2,7 @@ import type { Gang } from '../../model/kinds/gang.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { priceOfGang } from '../../model/lost-work.ts'
 import type { End } from './cause.ts'
+import { divergenceAfter } from './divergence.ts'
 import { type Failure, isNewer, progressOf, type RecoveryRecord, recoveryOf } from './record.ts'
 
 export interface Decision {
@@ -23,9 +24,15 @@ const commandExitCodes: readonly number[] = [126, 127]
  * Pure: the end that caused it, the job's policy and what was counted before decide whether there is another attempt. A
  * damaged checkpoint counts as no restart: the job did nothing wrong, `maxRestarts: 0` must not lose what an older one
  * holds, and there are only as many to strike as were kept. Nor does what it names and is not there, however often, nor
- * that somebody deleted one of its pods.
+ * that somebody deleted one of its pods. `suspects`: nodes that may be to blame for a loss that rose.
  */
-export function decideRestart(job: TrainingJob, gang: Gang, cause: End, everStepped: boolean, nowMs: number): Decision {
+export function decideRestart(
+  job: TrainingJob,
+  gang: Gang,
+  cause: End,
+  { everStepped, suspects }: { everStepped: boolean; suspects: readonly string[] },
+  nowMs: number,
+): Decision {
   const before = recoveryOf(gang)
   const isProgress = isNewer(progressOf(gang), before.progress)
   const progress = isProgress ? progressOf(gang) : before.progress
@@ -48,11 +55,14 @@ export function decideRestart(job: TrainingJob, gang: Gang, cause: End, everStep
   const isNodes = cause.kind === 'killed' || cause.kind === 'lost' || cause.kind === 'hung'
   const nodes = { ...(isProgress ? {} : before.nodes) }
   if (isNodes) nodes[cause.node] = (nodes[cause.node] ?? 0) + 1
-  const counted = { ...before, progress, strikes, unready: 0, earlyExits, lostSeconds, nodes }
-  const failed = whyNoMore(job, cause, { earlyExits, restartsSinceProgress })
+  const divergence = cause.kind === 'diverged' ? divergenceAfter(before, suspects, nowMs) : undefined
+  const counted = { ...before, ...divergence?.record, progress, strikes, unready: 0, earlyExits, lostSeconds, nodes }
+  const isOwn = divergence?.isJobs === true
+  const failed = whyNoMore(job, cause, { earlyExits, restartsSinceProgress, isOwn })
   const last = failureOf(gang, cause, failed !== undefined, nowMs)
   if (failed !== undefined) return { record: { ...counted, last, failed } }
   const record = { ...counted, last, restarts: before.restarts + 1, restartsSinceProgress }
+  if (divergence?.blamed !== undefined) return { record, cordon: divergence.blamed }
   if ((nodes[cause.node] ?? 0) < nodeFailuresMax || !isNodes) return { record }
   const { [cause.node]: _, ...others } = nodes
   return { record: { ...record, nodes: others }, cordon: cause.node }
@@ -61,12 +71,13 @@ export function decideRestart(job: TrainingJob, gang: Gang, cause: End, everStep
 function whyNoMore(
   job: TrainingJob,
   cause: End,
-  counts: { earlyExits: number; restartsSinceProgress: number },
+  counts: { earlyExits: number; restartsSinceProgress: number; isOwn: boolean },
 ): { reason: string; message: string } | undefined {
   const { failExitCodes = [], restartExitCodes = [] } = job.spec.failurePolicy
   const { exitCode, kind } = cause
   const who = `${cause.pod} (rank ${cause.rank})`
   const ends = `${who}: ${said(cause)}`
+  if (counts.isOwn) return { reason: cause.reason, message: `${ends}, again and again; look at the job` }
   if (kind === 'refused') return { reason: cause.reason, message: ends }
   if (kind === 'exit' && exitCode !== undefined && !restartExitCodes.includes(exitCode)) {
     if (failExitCodes.includes(exitCode)) {

@@ -29,6 +29,9 @@ const recoveryRecord = z.object({
   earlyExits: z.number().int().default(0),
   /** Attempts in a row that could not start because something that they name was not there; no failures of the job. */
   unready: z.number().int().default(0),
+  /** When its loss rose all at once, and the nodes that it may be the fault of. */
+  spikesMs: z.array(z.number()).default([]),
+  suspects: z.array(z.string()).default([]),
   /** Failures by node since that checkpoint. */
   nodes: z.record(z.string(), z.number()).default({}),
   last: failure.optional(),

@@ -1,8 +1,10 @@
 import type { Gang } from '../../model/kinds/gang.ts'
+import type { Report } from '../../model/kinds/report.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { label } from '../../model/names.ts'
 import { isOwnedBy, keyOf, refOf, refOfKey } from '../../model/refs.ts'
 import {
+  committedOf,
   gangKeyOf,
   gangKeyOfReport,
   isCommitted,
@@ -14,10 +16,12 @@ import {
 import { isReady } from '../nodes/budget.ts'
 import { again, type Context, type Outcome, type Reconciler, settled, sooner } from '../reconciler.ts'
 import { isFinished } from '../training/job.ts'
+import { afterSpike } from '../training/poison.ts'
 import { createBlame } from './blame.ts'
 import { type End, mayBeAnEcho, standsStill } from './cause.ts'
 import { createClosing } from './closing.ts'
 import { type Decision, decideRestart } from './decide.ts'
+import { suspectsOf } from './divergence.ts'
 import { createMembers } from './members.ts'
 import { preemptionPolicyAfter, recoveryAnnotation, recoveryOf } from './record.ts'
 import { createReplacement } from './replacement.ts'
@@ -79,12 +83,34 @@ export function createRecovery(context: Context): Reconciler {
     }
     // Training strikes it first; that write to the gang brings us back.
     if (cause.damaged !== undefined && isCommitted(gang, cause.damaged)) return settled()
+    if (cause.kind === 'diverged' && isPoisoned(gang, job)) return settled()
     const waitMs = waitMsFor(memory, gang, cause)
     if (waitMs > 0) return again(waitMs)
     const blamed = standsStill(cause) ? blamedFor(cause, gang, memory.firstSeenMs ?? clock.now()) : cause
     if (blamed === undefined) return again(silentMs)
     await carryOut(gang, job, blamed)
     return settled()
+  }
+
+  /** Of what it committed some may hold wrong results; training strikes that first, likewise. */
+  function isPoisoned(gang: Gang, job: TrainingJob): boolean {
+    const reports = reportsNow(gang).flatMap(({ status }) => status ?? [])
+    const { trusted } = afterSpike(job, gang, reports) ?? {}
+    return trusted !== undefined && trusted.length < committedOf(gang).length
+  }
+
+  function reportsNow(gang: Gang): Report[] {
+    return views.reportsOf(gang).filter(({ spec }) => spec.attempt === gang.spec.attempt)
+  }
+
+  function suspectsFor(gang: Gang, { spike }: End): string[] {
+    if (spike === undefined) return []
+    const told = new Map(reportsNow(gang).map(({ spec, status }) => [spec.pod?.name, status]))
+    const members = (seatsNow(gang)?.members ?? []).map(({ pod, node }) => {
+      const { step, lossSpike } = told.get(pod) ?? {}
+      return { node, step, isSpike: lossSpike !== undefined }
+    })
+    return suspectsOf(members, spike.step)
   }
 
   function jobOf(gang: Gang): TrainingJob | undefined {
@@ -143,8 +169,9 @@ export function createRecovery(context: Context): Reconciler {
   async function carryOut(gang: Gang, job: TrainingJob, cause: End): Promise<void> {
     const everStepped =
       job.status?.step !== undefined || views.reportsOf(gang).some(({ status }) => status?.step !== undefined)
-    const decision = decideRestart(job, gang, cause, everStepped, clock.now())
-    await blame(gang, cause, decision.cordon !== undefined)
+    const known = { everStepped, suspects: suspectsFor(gang, cause) }
+    const decision = decideRestart(job, gang, cause, known, clock.now())
+    await blame(gang, { ...cause, node: decision.cordon ?? cause.node }, decision.cordon !== undefined)
     const raised = await raise(gang, decision)
     if (raised === undefined) return
     memoryOf(gang).firstSeenMs = undefined

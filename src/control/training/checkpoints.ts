@@ -17,6 +17,7 @@ import {
 import { again, type Context, type Outcome, settled } from '../reconciler.ts'
 import { patchGang } from './gang.ts'
 import { rankCount, rankOf, requestMsMax, type Seen } from './job.ts'
+import { keptAmong } from './poison.ts'
 
 type Shipped = ReportStatus['checkpoints'][number]
 type Committed = NonNullable<GangStatus['checkpoint']>
@@ -79,11 +80,12 @@ function statusWith(seen: Seen, set: readonly Shipped[]): GangStatus {
   const restartSeconds = restartSecondsOf(seen)
   const { checkpointRequestSeconds: before, ...others } = status
   const checkpointRequestSeconds = onRequestSeconds(seen, set, before)
+  const newest = committedFrom(gang, set)
   return {
     ...others,
     ...(checkpointRequestSeconds === undefined ? {} : { checkpointRequestSeconds }),
-    checkpoint: committedFrom(gang, set),
-    checkpoints: committedOf(gang).slice(0, Math.max(0, job.spec.checkpoint.keep - 1)),
+    checkpoint: newest,
+    checkpoints: keptAmong([newest, ...committedOf(gang)], job.spec).slice(1),
     ...(stepSeconds > 0 ? { stepSeconds } : {}),
     ...(restartSeconds === undefined ? {} : { restartSeconds }),
   }

@@ -20,13 +20,14 @@ export async function strikeDamaged(context: Context, seen: Seen): Promise<'stru
     context.events.record(job, 'Warning', 'CheckpointSkipped', `${pod}: ${message}; ${next}`)
   if (left.length === 0) context.events.record(job, 'Warning', 'CheckpointsLost', lost)
   await context.events.flush()
-  await context.store.updateStatus('Gang', { ...gang, status: statusWith(gangStatusOf(gang), left) })
+  await context.store.updateStatus('Gang', { ...gang, status: statusLeft(gangStatusOf(gang), left) })
   return 'struck'
 }
 
 const lost = 'no committed checkpoint is usable; training starts from its beginning'
 
-function statusWith({ checkpoint: struck, ...status }: GangStatus, left: GangStatus['checkpoints']): GangStatus {
+/** Without those that were struck. */
+export function statusLeft({ checkpoint: struck, ...status }: GangStatus, left: GangStatus['checkpoints']): GangStatus {
   const [newest, ...checkpoints] = left
   if (newest === undefined) return { ...status, checkpoints }
   // A gang of an earlier version kept no more of its older ones than what restoring needs.

@@ -74,6 +74,7 @@ function isAnothers(context: Context, gang: Gang, name: string): boolean {
 function workOf(job: TrainingJob, gang: Gang, data: string | undefined): PodWork {
   const { attempt } = gang.spec
   const [newest] = committedOf(gang)
+  const { lossSpike } = job.spec.failurePolicy
   const hasStepped = newest !== undefined || gang.status?.stepSeconds !== undefined
   const firstStep = job.spec.progressDeadlineSeconds ?? (hasStepped ? firstStepSecondsFor(gang) : undefined)
   return {
@@ -83,6 +84,7 @@ function workOf(job: TrainingJob, gang: Gang, data: string | undefined): PodWork
     ...(data === undefined ? {} : { data }),
     ...(job.spec.output === undefined ? {} : { output: `${prefixOf('outputs', job, attempt)}/manifest.json` }),
     ...(firstStep === undefined ? {} : { firstStepSeconds: firstStep }),
+    ...(lossSpike === undefined ? {} : { lossSpikeFactor: lossSpike.factor }),
     ...(job.spec.progress === undefined ? {} : { progressPattern: job.spec.progress.pattern }),
   }
 }

@@ -17,6 +17,7 @@ import { followSpec, gangFor, patchGang } from './gang.ts'
 import { missingFor } from './hold.ts'
 import { gangOf, isFinished, type JobStatus, look, type Seen } from './job.ts'
 import { makePods } from './pods.ts'
+import { strikePoisoned } from './poison.ts'
 import { untilNextStep } from './served.ts'
 import { type Stand, statusNow, statusWithoutGang, withoutProgress } from './status.ts'
 import { evictAll, suspendOrResume } from './suspend.ts'
@@ -91,7 +92,9 @@ export function createTraining(context: Context): Reconciler {
 
   async function proceed(seen: Seen): Promise<Outcome> {
     if ((await strikeDamaged(context, seen)) === 'struck') return settled()
-    if ((await commitCheckpoint(context, seen)) === 'committed') return settled()
+    const poison = await strikePoisoned(context, seen)
+    if (poison === 'struck') return settled()
+    if (poison === 'well' && (await commitCheckpoint(context, seen)) === 'committed') return settled()
     const ending = endingOf(seen)
     if (ending.kind !== 'not yet') return finish(seen, ending)
     const ends = ending.untilMs === undefined ? settled() : again(ending.untilMs - seen.nowMs)

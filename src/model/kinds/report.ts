@@ -30,6 +30,17 @@ export const report = z
         steps: step.optional().describe('How many it will do in all, where the job says so.'),
         stepAtMs: z.number().optional().describe('When its last step was done.'),
         loss: z.number().optional().describe('Loss at that step.'),
+        lossSpike: z
+          .strictObject({
+            step: step.describe('The first step with it.'),
+            atMs: z.number().describe('When that was done.'),
+            loss: z.number().optional().describe('Loss two steps later; left out where it is no number.'),
+            usual: z.number().optional().describe('Median of the losses before, where that is known.'),
+          })
+          .optional()
+          .describe(
+            "Its loss was no number, or many times what it was, for three steps in a row (the job's failurePolicy.lossSpike).",
+          ),
         stepSeconds: z.number().optional().describe('Mean of the recent steps.'),
         busySeconds: z
           .number()

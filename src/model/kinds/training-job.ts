@@ -2,7 +2,18 @@ import { z } from 'zod'
 import { capacityWanted } from '../capacity.ts'
 import { readDuration } from '../duration.ts'
 import { dnsLabel } from '../metadata.ts'
-import { base, conditions, count, line, observedGeneration, seconds, step, sugar, timestamp } from './fields.ts'
+import {
+  base,
+  conditions,
+  count,
+  duration,
+  line,
+  observedGeneration,
+  seconds,
+  step,
+  sugar,
+  timestamp,
+} from './fields.ts'
 import { podTemplate } from './kubernetes.ts'
 import { together, topology } from './topology.ts'
 
@@ -118,6 +129,24 @@ export const trainingJob = z
               .max(255)
               .optional()
               .describe('Exit codes that always restart.'),
+            lossSpike: z
+              .strictObject({
+                factor: z
+                  .number()
+                  .min(2)
+                  .max(1_000_000)
+                  .default(5)
+                  .describe('So many times the median of the losses before is a spike; what is no number always is.'),
+                latency: duration
+                  .default('1h')
+                  .describe(
+                    'A machine may compute wrongly for so long before the loss shows it: the job goes back to a checkpoint that is older, and so one is kept.',
+                  ),
+              })
+              .optional()
+              .describe(
+                'Restarts the job, from before, when its loss is no number or many times what it was for three steps in a row, as when a machine computes wrongly. A second time on one node closes that node. Left out: a loss restarts nobody. {}: the defaults.',
+              ),
           })
           .prefault({})
           .describe('Which exit codes are a bug of the job (fail at once) and which are bad luck (restart).'),
