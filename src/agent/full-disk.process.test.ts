@@ -24,7 +24,7 @@ import { type Bench, createGang, isRunning, openBench, terminatedOf } from './fi
 import { readExit } from './local/exit.ts'
 import { podFolder } from './local/folders.ts'
 import { bootId } from './local/process.ts'
-import { createShipper } from './pod/ship.ts'
+import { createFolderShipper } from './pod/ship.ts'
 
 const title = `an agent whose disk is full${smallDiskProblem === undefined ? '' : ` (${smallDiskProblem})`}`
 
@@ -285,7 +285,7 @@ describe('a checkpoint that finds no room', () => {
       getFile: async () => 'missing' as const,
     }
     const sink = { progress() {}, notice() {}, shipped: ({ step }: { step: number }) => shipped.push(step) }
-    const shipper = createShipper(folder, place, { blobs, clock, log: silentLog }, sink, [])
+    const shipper = createFolderShipper(folder, place, { blobs, clock, log: silentLog }, sink, [])
     save(1)
     const drained = shipper.drain()
     await expect.poll(() => refused).toBeGreaterThan(50)

@@ -1,5 +1,5 @@
 import type { Cancel, Clock } from '../base/clock.ts'
-import { type FaultKind, noticeMsOf, slownessDefault } from '../model/faults.ts'
+import { type FaultKind, noticeMsOf, slownessDefault, type TwinFault } from '../model/faults.ts'
 import type { Drill } from '../model/kinds/drill.ts'
 import type { Store } from '../store/contract.ts'
 import type { RunningPod } from './contract.ts'
@@ -22,6 +22,8 @@ export interface Hand {
    * stand still for a part of the time.
    */
   slowNode?(node: string, slowness: number): Cancel
+  /** Does what can be done in the twin alone, until it is cancelled. Left out elsewhere. */
+  inflict?(fault: { kind: TwinFault; slowness: number }, nodes: readonly string[]): Cancel
   /** The leader dies as a process does: what it has under way is never done, and its lease runs out. */
   crashControl(): void
   startControl(): void
@@ -44,6 +46,7 @@ export function deedsOf(
 ): Readonly<Record<FaultKind, Deed>> {
   const warned = new Map<string, Cancel>()
   const slow = new Map<string, Cancel[]>()
+  const inflicted = new Map<string, Cancel>()
 
   /** To what its runner started and knows again: never to a process that only has the same id. */
   const signal = (name: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT') => async (drill: Drill) => {
@@ -108,11 +111,29 @@ export function deedsOf(
     if (hand.slowNode === undefined) await signal('SIGCONT')(drill)
   }
 
+  function inTwin(kind: TwinFault): Deed {
+    return {
+      ...(hand.inflict === undefined ? { problem: `a ${kind} can be played in the twin alone` } : {}),
+      strike: async (drill) => {
+        const { slowness = slownessDefault } = drill.spec.fault
+        const cancel = hand.inflict?.({ kind, slowness }, nodesOf(drill))
+        if (cancel !== undefined) inflicted.set(drill.metadata.uid ?? '', cancel)
+      },
+      undo: async ({ metadata: { uid = '' } }) => {
+        inflicted.get(uid)?.()
+        inflicted.delete(uid)
+      },
+    }
+  }
+
   return {
     'process-crash': { strike: signal('SIGKILL') },
     hang: { strike: signal('SIGSTOP'), undo: signal('SIGCONT') },
     'node-loss': { strike: loseNodes, undo: restoreNodes },
     straggler: { strike: slowDown, undo: quicken },
+    'storage-slow': inTwin('storage-slow'),
+    'storage-outage': inTwin('storage-outage'),
+    'storage-full': inTwin('storage-full'),
     'control-plane-crash': { strike: async () => hand.crashControl(), undo: async () => hand.startControl() },
   }
 }

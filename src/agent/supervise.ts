@@ -1,5 +1,5 @@
 import type { Cancel, Clock } from '../base/clock.ts'
-import { isDiskFull, messageOf, OperatingError } from '../base/errors.ts'
+import { isDiskFull, isWaitedFor, messageOf, OperatingError } from '../base/errors.ts'
 import type { Listening, Liveness } from '../base/liveness.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
@@ -10,6 +10,7 @@ import { bytesOf, milliOf } from '../model/quantity.ts'
 import { stepsSign } from '../model/signs.ts'
 import { type PodWork, podWork } from '../model/work.ts'
 import type { Store } from '../store/contract.ts'
+import { aborted } from './aborted.ts'
 import type {
   Notice,
   PodBeside,
@@ -129,17 +130,20 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
 
   /**
    * From a bound pod to a process. Nothing is written unless it takes long enough for somebody to wonder. On a full disk
-   * it waits for room: a new attempt would find none either.
+   * it waits for room, and for storage that cannot be reached: a new attempt would fare no better.
    */
   async function begin(): Promise<RunningPod | Refusal> {
-    for (let isFirst = true; ; isFirst = false) {
+    for (let said = ''; ; ) {
       try {
         return await beginOnce()
       } catch (error) {
-        if (!isDiskFull(error)) throw error
-        stage = { kind: 'preparing', reason: 'DiskFull', message: messageOf(error) }
-        status.touch(0)
-        if (isFirst) kit.event(pod, { type: 'Warning', reason: 'DiskFull', message: messageOf(error) })
+        if (!isWaitedFor(error)) throw error
+        const reason = isDiskFull(error) ? 'DiskFull' : 'StorageUnreachable'
+        const message = messageOf(error)
+        stage = { kind: 'preparing', reason, message }
+        if (said !== message) status.touch(0)
+        if (said === '') kit.event(pod, { type: 'Warning', reason, message })
+        said = message
         await clock.sleep(1000, left.signal)
         if (left.signal.aborted || isGone || killing !== undefined) return stoppedFirst
       }
@@ -182,7 +186,7 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
       try {
         return await beside.prepare()
       } catch (error) {
-        if (isDiskFull(error)) throw error
+        if (isWaitedFor(error)) throw error
         const canRetry = error instanceof OperatingError && error.policy !== 'give-up'
         if (!canRetry || tries === 5 || isGone || left.signal.aborted)
           return { refused: true, reason: 'PrepareFailed', message: messageOf(error) }
@@ -525,9 +529,4 @@ function workOf(text: string | undefined): PodWork {
 
 function fromBase64(text: string): string {
   return new TextDecoder().decode(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)))
-}
-
-function aborted(signal: AbortSignal): Promise<undefined> {
-  if (signal.aborted) return Promise.resolve(undefined)
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(undefined), { once: true }))
 }

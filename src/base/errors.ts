@@ -32,6 +32,18 @@ export function isDiskFull(error: unknown): boolean {
   return error.code === 'ENOSPC' || error.code === 'EDQUOT' || error.code === 'disk-full'
 }
 
+/** Object storage does not answer, or refuses for a reason of its own. It passes: who can wait, waits. */
+export function storageUnreachable(why: string, cause?: unknown): OperatingError {
+  return new OperatingError('storage-unreachable', { retryAfterMs: 2000 }, `object storage cannot be reached: ${why}`, {
+    cause,
+  })
+}
+
+/** Nothing that a new attempt, or another node, would do better: it is waited for, however long. */
+export function isWaitedFor(error: unknown): boolean {
+  return isDiskFull(error) || (error instanceof OperatingError && error.code === 'storage-unreachable')
+}
+
 /** A broken invariant: a bug of ours. Stays on in production. */
 export class InvariantError extends Error {
   override name = 'InvariantError'

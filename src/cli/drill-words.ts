@@ -1,4 +1,5 @@
 import { formatDuration } from '../model/duration.ts'
+import { type FaultKind, faults } from '../model/faults.ts'
 import type { Drill } from '../model/kinds/drill.ts'
 import { table } from './output.ts'
 
@@ -22,7 +23,7 @@ function targetSaid(target: Drill['spec']['target']): string {
 }
 
 /** What happened since. */
-export function newsOf(before: Drill | undefined, { status }: Drill): string[] {
+export function newsOf(before: Drill | undefined, { spec, status }: Drill): string[] {
   const { phase, message, struckAt, detectedAt, recoveredAt, mendedAt } = status ?? {}
   const old = before?.status
   const at = (time: string | undefined, known: string | undefined, words: string) =>
@@ -31,16 +32,16 @@ export function newsOf(before: Drill | undefined, { status }: Drill): string[] {
   const waits = phase === 'Waiting' && message !== old?.message ? [`  waits: ${message}`] : []
   return [
     ...waits,
-    ...at(struckAt, old?.struckAt, strikesSaid(status?.target)),
+    ...at(struckAt, old?.struckAt, strikesSaid(spec.fault.kind, status?.target)),
     ...at(detectedAt, old?.detectedAt, `recovery has decided, after ${since(detectedAt)}`),
     ...at(recoveredAt, old?.recoveredAt, `it works again, after ${since(recoveredAt)}`),
     ...at(mendedAt, old?.mendedAt, `the fault is over, after ${since(mendedAt)}`),
   ].toSorted((a, b) => (a.slice(2, 14) < b.slice(2, 14) ? -1 : 1))
 }
 
-function strikesSaid(target: NonNullable<Drill['status']>['target']): string {
+function strikesSaid(kind: FaultKind, target: NonNullable<Drill['status']>['target']): string {
   const { nodes = [], pods = [] } = target ?? {}
-  if (nodes.length === 0) return 'strikes the leader'
+  if (nodes.length === 0) return `strikes the ${faults[kind].strikes === 'storage' ? 'object storage' : 'leader'}`
   const running = pods.map(({ name }) => name).join(', ')
   return `strikes ${running === '' ? nodes.join(', ') : `${running} on ${nodes.join(', ')}`}`
 }

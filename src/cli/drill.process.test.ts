@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { isRunning } from '../agent/fixture.ts'
+import { faultKinds } from '../model/faults.ts'
 import type { Drill } from '../model/kinds/drill.ts'
 import { TestFactory } from './factory.fixture.ts'
 
@@ -160,7 +161,7 @@ it('what is wrong is told before anything is struck', () => {
   expect(factory.millwright('drill', 'run', wrong)).toMatchObject({
     status: 2,
     stdout: '',
-    stderr: `millwright: nothing was struck: 1 error\n${wrong}:4:22: spec.fault.kind: must be one of a few words, found "hng"; allowed: process-crash, hang, node-loss, straggler, control-plane-crash; did you mean "hang"?\n`,
+    stderr: `millwright: nothing was struck: 1 error\n${wrong}:4:22: spec.fault.kind: must be one of a few words, found "hng"; allowed: ${faultKinds.join(', ')}; did you mean "hang"?\n`,
   })
   expect(factory.millwright('drill', 'run', file('absent', 'fault: {kind: hang}, target: {job: rng}'))).toMatchObject({
     status: 3,

@@ -1,11 +1,14 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { createSimulatedStorage, type SimulatedStorage } from '../blob/simulated/storage.ts'
 import { createWorld, type World } from './world.fixture.ts'
 
 let world: World
+let storage: SimulatedStorage
 beforeEach(async () => {
   world = await createWorld()
   await world.node('a', 2)
-  world.control()
+  storage = createSimulatedStorage(world.blobs, world.clock)
+  world.control({ blobs: storage.blobs })
 })
 afterEach(() => world.close())
 
@@ -64,4 +67,21 @@ test('one that takes longer than a job has before it is stopped saves nothing', 
   await world.agent.ship(pod, second, { stallSeconds: 5, persistSeconds: 10 })
   await committed(second)
   expect((await statusOf())?.checkpointRequestSeconds).toBe(15)
+})
+
+test('one that cannot be read back yet is committed once it can, and holds up nothing else of its job', async () => {
+  await running({})
+  const first = await asked()
+  await world.agent.ship(pod, first, {})
+  await committed(first)
+  const mend = storage.breakDown()
+  const second = await asked()
+  await world.agent.ship(pod, second, {})
+  expect(await asked(), 'the next one is asked for in time').toBeGreaterThan(second)
+  await world.store.patch('TrainingJob', { name: 'j', namespace: 'default' }, { spec: { suspend: true } })
+  await world.until(async () => (await world.getGang('j')).spec.checkpointRequest?.stop === true, 'it is to stop')
+  expect((await statusOf())?.checkpoint?.step).toBe(first)
+  mend()
+  await world.settle(5_000)
+  await committed(second)
 })

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { admit, admitUpdate } from './admission.ts'
+import { faultKinds } from './faults.ts'
 import { formatFieldError } from './field-error.ts'
 import { kinds } from './registry.ts'
 
@@ -19,6 +20,7 @@ test.each<[string, object]>([
   ['a rank', { fault: { kind: 'process-crash' }, target: { job: 'ring', rank: 1 } }],
   ['a hang for a while', { fault: { kind: 'hang', lasts: '20s' }, target: { labels: { team: 'a' } } }],
   ['a rack', { fault: { kind: 'node-loss', lasts: '2m', reach: 'rack' }, target: { service: 'chat' } }],
+  ['storage', { fault: { kind: 'storage-slow', lasts: '1h', slowness: 4 } }],
   ['the control plane', { fault: { kind: 'control-plane-crash' }, expect: { recoveredWithin: '20s' } }],
 ])('%s can be struck', (_, spec) => {
   expect(errorsOf(spec)).toEqual([])
@@ -28,12 +30,12 @@ test.each<[string, object, string]>([
   [
     'a kind that there is not',
     { fault: { kind: 'node-los' }, target: { node: 'n' } },
-    'spec.fault.kind: must be one of a few words, found "node-los"; allowed: process-crash, hang, node-loss, straggler, control-plane-crash; did you mean "node-loss"?',
+    `spec.fault.kind: must be one of a few words, found "node-los"; allowed: ${faultKinds.join(', ')}; did you mean "node-loss"?`,
   ],
   [
     'a field of another fault',
     { fault: { kind: 'hang', slowness: 2 }, target: { job: 'ring' } },
-    'spec.fault.slowness: must be left out of a hang: it is of a straggler, found 2',
+    'spec.fault.slowness: must be left out of a hang: it is of a straggler, storage-slow, found 2',
   ],
   [
     'how long what is over at once lasts',
@@ -56,6 +58,16 @@ test.each<[string, object, string]>([
     'a part of the control plane',
     { fault: { kind: 'control-plane-crash' }, target: { node: 'n' } },
     'spec.target: must be left out: there is one control plane',
+  ],
+  [
+    'a part of storage',
+    { fault: { kind: 'storage-outage', lasts: '1m' }, target: { node: 'n' } },
+    'spec.target: must be left out: there is one object storage',
+  ],
+  [
+    'storage for ever',
+    { fault: { kind: 'storage-full' } },
+    'spec.fault.lasts: is required: how long a storage-full lasts; allowed: a number with a unit, e.g. 500ms, 30s, 10m, 1h30m or 2d',
   ],
   [
     'a misspelt expectation',

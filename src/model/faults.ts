@@ -3,7 +3,16 @@ import { durationMs } from './duration.ts'
 import { duration } from './kinds/fields.ts'
 
 /** What can be made to go wrong. Scenarios draw faults, a Drill names one: the kinds and their fields are the same. */
-export const faultKinds = ['process-crash', 'hang', 'node-loss', 'straggler', 'control-plane-crash'] as const
+export const faultKinds = [
+  'process-crash',
+  'hang',
+  'node-loss',
+  'straggler',
+  'storage-slow',
+  'storage-outage',
+  'storage-full',
+  'control-plane-crash',
+] as const
 export type FaultKind = (typeof faultKinds)[number]
 
 const fieldNames = ['lasts', 'reach', 'notice', 'slowness'] as const
@@ -12,8 +21,8 @@ export type FaultWorld = 'this machine' | 'twin'
 
 export interface FaultInfo {
   happens: string
-  /** What is struck: one process of the work, a node with all that runs on it, or the leader. */
-  strikes: 'process' | 'node' | 'control plane'
+  /** What is struck: one process of the work, a node with all that runs on it, object storage, or the leader. */
+  strikes: 'process' | 'node' | 'storage' | 'control plane'
   /** What may be said of it beside its kind. */
   fields: readonly Field[]
   /** For how long, when nobody says; undefined: until it is recovered from. */
@@ -49,6 +58,27 @@ export const faults: Readonly<Record<FaultKind, FaultInfo>> = {
     lastsDefault: '1h',
     worlds: ['this machine', 'twin'],
   },
+  'storage-slow': {
+    happens: 'checkpoints take `slowness` times as long to be stored and to be restored',
+    strikes: 'storage',
+    fields: ['lasts', 'slowness'],
+    lastsDefault: '1h',
+    worlds: ['twin'],
+  },
+  'storage-outage': {
+    happens: 'object storage answers nothing; what is to be stored or restored waits for it, and work runs on',
+    strikes: 'storage',
+    fields: ['lasts'],
+    lastsDefault: '10m',
+    worlds: ['twin'],
+  },
+  'storage-full': {
+    happens: 'object storage takes nothing more; what is there is read and deleted as ever, and work runs on',
+    strikes: 'storage',
+    fields: ['lasts'],
+    lastsDefault: '1h',
+    worlds: ['twin'],
+  },
   'control-plane-crash': {
     happens: 'the leader dies without a word, and starts again; work runs on',
     strikes: 'control plane',
@@ -58,6 +88,24 @@ export const faults: Readonly<Record<FaultKind, FaultInfo>> = {
   },
 }
 
+/** On some node; the others are at no place of the fleet. */
+export function strikesNodes(kind: FaultKind): boolean {
+  const { strikes } = faults[kind]
+  return strikes === 'process' || strikes === 'node'
+}
+
+/** Whether what it struck may go on as if nothing had been: it ended nothing. */
+export function mayLeaveUnharmed(kind: FaultKind): boolean {
+  return kind !== 'process-crash' && kind !== 'node-loss'
+}
+
+/** What is done and undone by the twin alone, where nobody else comes to harm. */
+export type TwinFault = Exclude<FaultKind, 'process-crash' | 'hang' | 'node-loss' | 'straggler' | 'control-plane-crash'>
+
+export function isOfTwin(kind: FaultKind): kind is TwinFault {
+  return !faults[kind].worlds.includes('this machine')
+}
+
 /** About 10 % slow and persistent is what MegaScale found; this is one that nobody overlooks. */
 export const slownessDefault = 1.5
 
@@ -65,14 +113,19 @@ export const faultFields = {
   kind: z.enum(faultKinds).describe('What happens.'),
   lasts: duration
     .optional()
-    .describe('Until a process goes on, a lost node is back, a straggler fast, a control plane back.'),
+    .describe('Until a process goes on, a lost node is back, a straggler fast, storage as ever, a control plane back.'),
   reach: z.enum(['rack', 'block', 'zone']).optional().describe('A loss takes all nodes there; else one.'),
   notice: duration
     .optional()
     .describe(
       'A node that will be lost says so so long before: 2m, as a spot instance on AWS; not at all when left out.',
     ),
-  slowness: z.number().min(1).max(1000).optional().describe("A straggler's step takes so many times as long."),
+  slowness: z
+    .number()
+    .min(1)
+    .max(1000)
+    .optional()
+    .describe("A straggler's steps, or what slow storage stores and restores, take so many times as long."),
 }
 
 export function lastsMsOf({ kind, lasts }: { kind: FaultKind; lasts?: string | undefined }): number | undefined {

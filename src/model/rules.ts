@@ -139,8 +139,8 @@ function drill(spec: Raw): FieldError[] {
   const kind = faultKinds.find((one) => one === record(fault)['kind'])
   if (kind === undefined) return []
   const { strikes } = faults[kind]
-  // A day without a node is right for a forecast, and nothing that anybody should begin unawares.
-  const isEndless = strikes === 'node' && record(fault)['lasts'] === undefined
+  // A day without a node is right for a scenario, and nothing that anybody should begin unawares.
+  const isEndless = (strikes === 'node' || strikes === 'storage') && record(fault)['lasts'] === undefined
   const lasts = fieldError(['spec', 'fault', 'lasts'], `is required: how long a ${kind} lasts`, {
     allowed: durationForms,
   })
@@ -152,6 +152,8 @@ function drillTarget(strikes: FaultInfo['strikes'], target: unknown): FieldError
   const allowed = `one of ${targets.join(', ')}`
   if (strikes === 'control plane')
     return target === undefined ? [] : [fieldError(at, 'must be left out: there is one control plane')]
+  if (strikes === 'storage')
+    return target === undefined ? [] : [fieldError(at, 'must be left out: there is one object storage')]
   if (target === undefined) return [fieldError(at, 'is required', { allowed })]
   const { job, rank } = record(target)
   const given = targets.filter((field) => record(target)[field] !== undefined)

@@ -11,6 +11,7 @@ import { createManualClock, type ManualClock } from '../base/manual-clock.ts'
 import { type Random, seededRandom } from '../base/random.ts'
 import type { Blobs } from '../blob/contract.ts'
 import { createSimulatedBlobs } from '../blob/simulated/blobs.ts'
+import { createSimulatedStorage, type SimulatedStorage } from '../blob/simulated/storage.ts'
 import { type Control, startControl } from '../control/run.ts'
 import { Core } from '../gateway/core.ts'
 import { defaultLimits } from '../gateway/decide.ts'
@@ -71,7 +72,9 @@ interface Member {
 export class Twin {
   readonly clock: ManualClock
   readonly store: Store
+  /** What storage holds, whatever becomes of those who ask for it. */
   readonly blobs: Blobs
+  readonly storage: SimulatedStorage
   readonly random: Random
   readonly workload: SimulatedWorkload
   readonly nodes = new Map<string, Member>()
@@ -93,6 +96,7 @@ export class Twin {
     this.random = seededRandom(options.seed)
     const blobs = createSimulatedBlobs((key) => options.onDelete?.(key))
     this.blobs = { ...blobs, put: (key, bytes) => blobs.put(key, options.stored?.(key, bytes) ?? bytes) }
+    this.storage = createSimulatedStorage(this.blobs, this.clock)
     this.#vitals = new Vitals(this.clock)
     this.store = createMemoryStore({
       clock: this.clock,
@@ -187,7 +191,7 @@ export class Twin {
       ...kit,
       node: member.description,
       runner: createSimulatedRunner(member.machine),
-      files: simulatedFiles(member.machine),
+      files: simulatedFiles(member.machine, this.storage),
     })
     // One that cannot reach the store as it starts ends, and its supervisor starts the next.
     agent.start().catch((error: unknown) => {
@@ -224,7 +228,7 @@ export class Twin {
     const weather = this.#options.weather ?? fairWeather
     return {
       store: storeOf(process, this.#writtenBy(process.name), this.clock, weather),
-      blobs: blobsOf(process, this.blobs),
+      blobs: blobsOf(process, this.storage.blobs),
       clock,
       liveness: this.#vitals.of(process),
       random: this.random.split(process.name),

@@ -11,7 +11,7 @@ import { createLineReader } from '../pod/lines.ts'
 import { shipOutput } from '../pod/output.ts'
 import { createPatternReader } from '../pod/pattern.ts'
 import { restoreCheckpoint } from '../pod/restore.ts'
-import { createShipper, type Shipper, writingAtMs } from '../pod/ship.ts'
+import { createFolderShipper, type FolderShipper, writingAtMs } from '../pod/ship.ts'
 import { parseProgressLine } from '../progress.ts'
 import { podFolder } from './folders.ts'
 import { createLogKeeper, tailOf } from './logs.ts'
@@ -55,7 +55,7 @@ function createBeside(
   const requested: number[] = []
   let look: (() => void) | undefined
   let tell: PodSink['notice'] = () => {}
-  let shipper: Shipper | undefined
+  let shipper: FolderShipper | undefined
   let stopLooking: Cancel = () => {}
   let newestAsk: object | undefined
   const closed = new AbortController()
@@ -93,7 +93,7 @@ function createBeside(
 
   function follow(sink: PodSink, known: readonly number[]): void {
     const restored = work.restore === undefined ? [] : [work.restore.step]
-    shipper = createShipper(folder.checkpoints, place, tools, sink, [...known, ...restored])
+    shipper = createFolderShipper(folder.checkpoints, place, tools, sink, [...known, ...restored])
     for (const step of requested) shipper.request(step)
     const readLines = progressReader(sink)
     let looked = 0

@@ -1,18 +1,15 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isDiskFull, messageOf, OperatingError } from '../../base/errors.ts'
+import { OperatingError } from '../../base/errors.ts'
 import { shipFolder } from '../../blob/file/folder.ts'
 import type { Output, PodPlace, PodTools } from '../contract.ts'
+import { type StoringOptions, storing } from '../shipping.ts'
 
-export interface ShipOutputOptions {
+export interface ShipOutputOptions extends Pick<StoringOptions, 'signal' | 'waiting'> {
   folder: string
   key: string
   place: PodPlace
   tools: PodTools
-  /** Waiting for room on a full disk, however long, ends with it. */
-  signal: AbortSignal
-  /** What it waits for, once. */
-  waiting(message: string): void
 }
 
 /** Ships what the job left in MILLWRIGHT_OUTPUT_DIR; `metrics.json` in it is read for the Report. */
@@ -23,8 +20,8 @@ export async function shipOutput({ folder, key, place, tools, signal, waiting }:
       'give-up',
       'it ended well but wrote nothing to MILLWRIGHT_OUTPUT_DIR, where its model was expected',
     )
-  for (let tries = 1; ; tries++) {
-    try {
+  return await storing(
+    async () => {
       const meta = { attempt: place.attempt, rank: place.rank, worldSize: place.worldSize }
       const { manifest, digest, bytes } = await shipFolder(tools.blobs, folder, key, meta)
       const metrics = await readMetrics(folder)
@@ -35,14 +32,9 @@ export async function shipOutput({ folder, key, place, tools, signal, waiting }:
         files: manifest.files.length,
         ...(metrics === undefined ? {} : { metrics }),
       }
-    } catch (error) {
-      const isFull = isDiskFull(error)
-      const canRetry = error instanceof OperatingError && error.policy !== 'give-up'
-      if (!canRetry || (tries >= 10 && !isFull) || signal.aborted) throw error
-      if (isFull && tries === 1) waiting(messageOf(error))
-      await tools.clock.sleep(Math.min(500 * tries, 5000), signal)
-    }
-  }
+    },
+    { clock: tools.clock, signal, waiting },
+  )
 }
 
 async function readMetrics(folder: string): Promise<Record<string, unknown> | undefined> {

@@ -1,30 +1,40 @@
-import { messageOf } from '../../base/errors.ts'
 import { encodeManifest, readManifest } from '../../blob/manifest.ts'
+import type { SimulatedStorage } from '../../blob/simulated/storage.ts'
 import type { Output, PodBeside, PodFiles, PodPlace, PodSink, PodTools, Prepared, Refusal } from '../contract.ts'
-import type { SimulatedMachine, SimulatedPod, WrittenCheckpoint } from './machine.ts'
+import { createShipper, type Shelf, type Shipper, storing } from '../shipping.ts'
+import type { SimulatedMachine, SimulatedPod } from './machine.ts'
 
 /**
  * What happens beside the pods of a simulated machine. Objects hold no bytes, only manifests; moving them takes the time
- * that the workload says, by the agent's own clock: what ships while the agent is down waits for it.
+ * that the workload and the storage say, by the agent's own clock: what ships while the agent is down waits for it.
  */
-export function simulatedFiles(machine: SimulatedMachine): PodFiles {
-  return { beside: (place, tools) => createBeside(machine, place, tools) }
+export function simulatedFiles(machine: SimulatedMachine, storage: SimulatedStorage): PodFiles {
+  return { beside: (place, tools) => createBeside(machine, storage, place, tools) }
 }
 
-function createBeside(machine: SimulatedMachine, place: PodPlace, tools: PodTools): PodBeside {
-  const { blobs, clock, log } = tools
+function createBeside(
+  machine: SimulatedMachine,
+  storage: SimulatedStorage,
+  place: PodPlace,
+  tools: PodTools,
+): PodBeside {
+  const { blobs, clock } = tools
   const { work, rank } = place
-  const shipped = new Set<number>()
+  const { workload } = machine
+  const writes = work.checkpoints !== undefined && (work.checkpointRanks === 'all' || rank === 0)
+  const closed = new AbortController()
   let sink: PodSink | undefined
-  let busy: Promise<void> | undefined
-  let isClosed = false
+  let shipper: Shipper | undefined
+  let isFilled = false
   let asked: { step: number; stop: boolean } | undefined
   const pod = (): SimulatedPod | undefined => machine.pods.get(place.uid)
 
   async function prepare(): Promise<Prepared | Refusal> {
     machine.places.set(place.uid, place)
-    await clock.sleep(machine.workload.prepareMs(place))
+    if (!isFilled) await clock.sleep(workload.prepareMs(place))
+    isFilled = true
     if (work.restore === undefined) return { env: {} }
+    await storage.transfer(workload.restoreMs(place), clock)
     const { step, attempt, manifests, digests } = work.restore
     const own = manifests.length <= 1 ? [0] : manifests.length === place.worldSize ? [rank] : manifests.keys()
     for (const part of own) {
@@ -45,61 +55,66 @@ function createBeside(machine: SimulatedMachine, place: PodPlace, tools: PodTool
 
   function follow(to: PodSink, known: readonly number[]): void {
     sink = to
-    for (const step of known) shipped.add(step)
     const here = pod()
     if (here === undefined) return
+    shipper = createShipper(shelfOf(here), tools, whileFollowed, known)
+    if (asked !== undefined) shipper.request(asked.step)
     here.follower = {
       lines: (lines) => sink?.progress(lines, clock.now()),
-      checkpoint: () => void shipAll(),
+      checkpoint: ship,
     }
     if (asked !== undefined) here.program?.ask(asked)
     const missed = here.takeLines()
     if (missed.length > 0) to.progress(missed, clock.now())
-    void shipAll()
+    ship()
   }
 
-  /** One at a time, the newest first; who is faster at writing than the store at taking keeps only the newest. */
-  function shipAll(): Promise<void> {
-    const writes = work.checkpoints !== undefined && (work.checkpointRanks === 'all' || rank === 0)
-    if (!writes) return Promise.resolve()
-    busy ??= shipNewest()
-      .catch((error: unknown) => log.warn('a checkpoint could not be shipped', { error: messageOf(error) }))
-      .finally(() => {
-        busy = undefined
-      })
-    return busy
+  /** What arrives behind an agent that has let go is told to nobody. */
+  const whileFollowed: PodSink = {
+    progress: (lines, atMs) => sink?.progress(lines, atMs),
+    shipped: (checkpoint) => sink?.shipped(checkpoint),
+    notice: (notice) => sink?.notice(notice),
   }
 
-  async function shipNewest(): Promise<void> {
-    for (;;) {
-      const newest = pod()?.written.findLast(({ step }) => !shipped.has(step))
-      if (newest === undefined || isClosed) return
-      await ship(newest)
-      for (const { step } of pod()?.written ?? []) if (step <= newest.step) shipped.add(step)
+  function ship(): void {
+    if (writes) shipper?.start()
+  }
+
+  function shelfOf({ written }: SimulatedPod): Shelf {
+    return {
+      steps: () => written.map(({ step }) => step),
+      store: async (step) => {
+        const { writtenAtMs = clock.now(), bytes = 0, persistMs = 0 } = written.find((one) => one.step === step) ?? {}
+        const startedAtMs = clock.now()
+        await storage.transfer(persistMs, clock)
+        const manifest = `${work.checkpoints}/step-${step}/rank-${rank}/manifest.json`
+        const { attempt, worldSize } = place
+        const encoded = encodeManifest({ version: 1, files: [], step, attempt, rank, worldSize })
+        await blobs.put(manifest, encoded.bytes)
+        const persistSeconds = (clock.now() - startedAtMs) / 1000
+        return { step, rank, manifest, digest: encoded.digest, bytes, persistSeconds, writtenAtMs }
+      },
+      clear: async () => {},
     }
-  }
-
-  async function ship({ step, writtenAtMs, bytes, persistMs }: WrittenCheckpoint): Promise<void> {
-    const startedAtMs = clock.now()
-    await clock.sleep(persistMs)
-    const manifest = `${work.checkpoints}/step-${step}/rank-${rank}/manifest.json`
-    const { attempt, worldSize } = place
-    const encoded = encodeManifest({ version: 1, files: [], step, attempt, rank, worldSize })
-    await blobs.put(manifest, encoded.bytes)
-    const persistSeconds = (clock.now() - startedAtMs) / 1000
-    sink?.shipped({ step, rank, manifest, digest: encoded.digest, bytes, persistSeconds, writtenAtMs })
   }
 
   async function finish({ good, output }: { good: boolean; output: boolean }): Promise<Output | undefined> {
     if (!good) {
-      isClosed = true
+      shipper?.close()
       return undefined
     }
-    await shipAll()
-    if (!output || work.output === undefined) return undefined
-    const encoded = encodeManifest({ version: 1, files: [] })
-    await blobs.put(work.output, encoded.bytes)
-    return { manifest: work.output, digest: encoded.digest, bytes: 0, files: 0 }
+    if (writes) await shipper?.drain()
+    const manifest = work.output
+    if (!output || manifest === undefined) return undefined
+    const { bytes, digest } = encodeManifest({ version: 1, files: [] })
+    const waiting = (message: string): void =>
+      sink?.notice({
+        type: 'Warning',
+        reason: 'OutputNotShipped',
+        message: `its output waits to be shipped: ${message}`,
+      })
+    await storing(() => blobs.put(manifest, bytes), { clock, signal: closed.signal, waiting })
+    return { manifest, digest, bytes: 0, files: 0 }
   }
 
   return {
@@ -108,12 +123,14 @@ function createBeside(machine: SimulatedMachine, place: PodPlace, tools: PodTool
     finish,
     async ask(request) {
       asked = request
+      shipper?.request(request.step)
       pod()?.program?.ask(request)
     },
     tail: async () => '',
     writingAtMs: async () => undefined,
     close() {
-      isClosed = true
+      shipper?.close()
+      closed.abort()
       const here = pod()
       if (here !== undefined) here.follower = undefined
       sink = undefined

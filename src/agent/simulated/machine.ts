@@ -16,8 +16,10 @@ export interface Program {
 
 /** How long what goes on beside a pod takes, and what the pod does. */
 export interface Workload {
-  /** Milliseconds until the pod's folders are filled: image pulled, data there, checkpoint of so many bytes loaded. */
+  /** Milliseconds until the pod's folders are filled: image pulled, data there. */
   prepareMs(place: PodPlace): number
+  /** Until its checkpoint is loaded, from storage where nothing is wrong. */
+  restoreMs(place: PodPlace): number
   start(pod: SimulatedPod): Program
 }
 

@@ -2,7 +2,7 @@ import { createHash, randomUUID } from 'node:crypto'
 import { constants, type Dirent } from 'node:fs'
 import { type FileHandle, mkdir, open, readdir, realpath, rename, rmdir, stat, unlink, utimes } from 'node:fs/promises'
 import { dirname, join, relative, sep } from 'node:path'
-import { messageOf, OperatingError } from '../../base/errors.ts'
+import { messageOf, OperatingError, storageUnreachable } from '../../base/errors.ts'
 import type { BlobInfo, Blobs } from '../contract.ts'
 import { assertKey, contentKey, contentOf } from '../keys.ts'
 
@@ -346,5 +346,9 @@ function failed(error: unknown, doing: string, dir: string): Error {
     return new OperatingError('not-writable', 'give-up', `cannot ${doing}: no permission to write there`, {
       cause: error,
     })
+  if (typeof code === 'string' && ofFileServers.includes(code)) return storageUnreachable(messageOf(error), error)
   return new OperatingError('io', { retryAfterMs: 1000 }, `cannot ${doing}: ${messageOf(error)}`, { cause: error })
 }
+
+/** What a file system over the network says while its server is gone. */
+const ofFileServers: readonly string[] = ['EHOSTDOWN', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTCONN', 'ESTALE', 'ETIMEDOUT']

@@ -19,6 +19,7 @@ export function choose(context: Context, { metadata, spec }: Drill): Chosen {
   const { fault, target: wanted = {} } = spec
   const { strikes } = faults[fault.kind]
   if (strikes === 'control plane') return { target: targetOf(context, [], []) }
+  if (strikes === 'storage') return { target: { ...targetOf(context, [], seated(context)), pods: [] } }
   const namespace = metadata.namespace ?? 'default'
   const pods = candidates(context, namespace, wanted)
   const [first] = pods
@@ -29,6 +30,11 @@ export function choose(context: Context, { metadata, spec }: Drill): Chosen {
   const node = first?.spec.nodeName
   if (first === undefined || node === undefined) return absent(context, namespace, wanted)
   return strikes === 'node' ? struckNodes(context, node, fault.reach) : { target: targetOf(context, [node], [first]) }
+}
+
+/** Whoever sits anywhere: all of them store something, or will. */
+function seated({ views }: Context): Pod[] {
+  return views.of('Pod').list().filter(runs)
 }
 
 /** Pods that run, the lowest rank first. */

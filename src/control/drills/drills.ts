@@ -1,4 +1,5 @@
 import { durationMs } from '../../model/duration.ts'
+import { faults } from '../../model/faults.ts'
 import type { Drill } from '../../model/kinds/drill.ts'
 import { keyOf, refOf, refOfKey } from '../../model/refs.ts'
 import { again, type Context, type Outcome, type Reconciler, settled } from '../reconciler.ts'
@@ -75,7 +76,7 @@ export function createDrills(context: Context): Reconciler {
     if (accounts.throughMs < sinceMs && clock.now() < sinceMs + ledgerMsMax)
       return saying(drill, 'Waiting', ledgerIsBehind)
     askedMs.delete(key)
-    return { phase: 'Striking', message: strikes(target), target, accounts }
+    return { phase: 'Striking', message: strikes(drill.spec, target), target, accounts }
   }
 
   async function goOn(drill: Drill, struckMs: number, isLate: boolean): Promise<Partial<DrillStatus>> {
@@ -136,9 +137,9 @@ function saying({ status }: Drill, phase: 'Waiting', message: string): Partial<D
   return status?.phase === phase && status.message === message ? undefined : { phase, message }
 }
 
-function strikes({ pods, nodes }: NonNullable<DrillStatus['target']>): string {
+function strikes({ fault }: Drill['spec'], { pods, nodes }: NonNullable<DrillStatus['target']>): string {
   const [pod] = pods
-  if (nodes.length === 0) return 'strikes the control plane'
+  if (nodes.length === 0) return `strikes the ${faults[fault.kind].strikes}`
   return pod !== undefined && pods.length === 1 ? `strikes ${pod.name} on ${nodes[0]}` : `strikes ${nodes.join(', ')}`
 }
 

@@ -1,5 +1,5 @@
 import { conditionOf, isTrue } from '../../model/conditions.ts'
-import { faults } from '../../model/faults.ts'
+import { faults, mayLeaveUnharmed } from '../../model/faults.ts'
 import type { Drill } from '../../model/kinds/drill.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import { label } from '../../model/names.ts'
@@ -100,11 +100,13 @@ function backMs(context: Context, gang: Gang, struck: Struck): number | undefine
   return runs && job.status?.step === undefined ? clock.now() : undefined
 }
 
-/** What only stood still or was slow may have gone on as it was. */
-function unharmedMs({ views }: Context, drill: Drill, gang: Gang): number | undefined {
+/** What only stood still, was slow or waited may have gone on as it was, or come to its end. */
+function unharmedMs(context: Context, drill: Drill, gang: Gang): number | undefined {
+  const { views } = context
   const { kind } = drill.spec.fault
   const { mendedAt } = drill.status ?? {}
-  if ((kind !== 'hang' && kind !== 'straggler') || mendedAt === undefined) return undefined
+  if (!mayLeaveUnharmed(kind) || mendedAt === undefined) return undefined
+  if (jobOf(context, gang)?.status?.phase === 'Succeeded') return Date.parse(mendedAt)
   const pods = views.podsOf(gang).filter((pod) => attemptOf(pod) === gang.spec.attempt)
   const isWell = pods.every(
     ({ status }) => status?.phase === 'Running' && conditionOf(status.conditions, 'Ready')?.status !== 'False',

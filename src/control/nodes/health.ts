@@ -69,7 +69,9 @@ export function createNodeHealth({ store, views, clock, signs, events }: Context
 
   async function failPod(pod: Pod, message: string): Promise<void> {
     const status = { phase: 'Failed', reason: 'NodeLost', message }
-    await store.patch('Pod', refOf(pod), { status }, { status: true, uid: pod.metadata.uid })
+    // Its agent may have said meanwhile how it ended.
+    const { uid, resourceVersion } = pod.metadata
+    await store.patch('Pod', refOf(pod), { status }, { status: true, uid, resourceVersion })
   }
 
   return {

@@ -1,7 +1,9 @@
+import { OperatingError } from '../../base/errors.ts'
 import { sha256Of } from '../../blob/file/sha256.ts'
 import { readManifest } from '../../blob/manifest.ts'
 import { durationMs } from '../../model/duration.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
+import { keyOf } from '../../model/refs.ts'
 import { autoInterval } from '../../model/reliability.ts'
 import { nodesUnder } from '../../model/seats.ts'
 import {
@@ -25,10 +27,19 @@ type Committed = NonNullable<GangStatus['checkpoint']>
 /**
  * Records the newest step that every writer of the present attempt has shipped and that reads back whole. The write is a
  * compare-and-set on the gang, whose attempt it names: an older incarnation that still lives somewhere cannot commit.
+ * Storage that does not answer holds up nothing else of the job: it is looked again later.
  */
-export async function commitCheckpoint(context: Context, seen: Seen): Promise<'committed' | 'nothing new'> {
+export async function commitCheckpoint(
+  context: Context,
+  seen: Seen,
+): Promise<'committed' | 'nothing new' | { retryAfterMs: number }> {
   for (const set of completeSets(seen)) {
-    const problem = await problemWith(context, set)
+    const problem = await problemWith(context, set).catch(laterOr)
+    if (typeof problem === 'object') {
+      const fields = { job: keyOf(seen.job), step: set[0]?.step, error: problem.message }
+      context.log.warn('a checkpoint cannot be read back yet', fields)
+      return { retryAfterMs: problem.retryAfterMs }
+    }
     if (problem !== undefined) {
       context.events.record(seen.job, 'Warning', 'CheckpointDamaged', `step ${set[0]?.step} is not used: ${problem}`)
       continue
@@ -37,6 +48,11 @@ export async function commitCheckpoint(context: Context, seen: Seen): Promise<'c
     return 'committed'
   }
   return 'nothing new'
+}
+
+function laterOr(error: unknown): { message: string; retryAfterMs: number } {
+  if (!(error instanceof OperatingError) || error.policy === 'give-up') throw error
+  return { message: error.message, ...error.policy }
 }
 
 /** Per step newer than the committed one, newest first: what each writer shipped, by rank. */

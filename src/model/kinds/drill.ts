@@ -22,7 +22,7 @@ const target = z
       .describe('The first pod with all these labels, or the node that it is on.'),
     node: resourceName.optional().describe('A node, or the first pod of this namespace that runs there.'),
   })
-  .describe('What is struck: one of job, service, labels and node. Left out of a control-plane-crash.')
+  .describe('What is struck: one of job, service, labels and node. Left out where storage or the control plane is.')
 
 const expect = z.strictObject({
   detectedWithin: positiveDuration.optional().describe('From the fault until recovery decides.'),

@@ -69,6 +69,9 @@ export type Fault = { atMs: number; forMs: number } & (
   | { kind: 'crash ledger' | 'pause ledger' | 'cut ledger' | 'break ledger' }
   /** An object of storage is not what was written. */
   | { kind: 'rot checkpoint'; pick: number }
+  /** As in scenarios. */
+  | { kind: 'storage-slow'; slowness: number }
+  | { kind: 'storage-outage' | 'storage-full' }
   /** What people do. */
   | { kind: 'suspend job' | 'evict pod'; pick: number }
   | { kind: 'cordon node'; node: string }
@@ -109,6 +112,7 @@ export function drawHistory(random: Random): History {
       ...drawFaults(drawFrom(random.split('faults')), nodes, safetyMs, fencing),
       ...drawSlow(drawFrom(random.split('slow')), nodes, safetyMs),
       ...faults,
+      ...drawStorageFaults(drawFrom(random.split('storage')), safetyMs),
     ],
     ...(traffic === undefined ? {} : { traffic }),
     safetyMs,
@@ -282,6 +286,21 @@ function drawSlow(draw: Draw, nodes: readonly NodeDescription[], safetyMs: numbe
   return [{ atMs, forMs: draw.int(120_000, 600_000), kind: 'slow node', node: draw.one(nodes).name }]
 }
 
+/** Of most histories none. */
+function drawStorageFaults(draw: Draw, safetyMs: number): Fault[] {
+  if (draw.chance(0.7)) return []
+  return Array.from({ length: draw.int(1, 3) }, () => {
+    const when = drawWhen(draw, safetyMs)
+    const kind = draw.one(['storage-slow', 'storage-outage', 'storage-outage', 'storage-full'] as const)
+    return kind === 'storage-slow' ? { ...when, kind, slowness: draw.one([3, 30]) } : { ...when, kind }
+  })
+}
+
+function drawWhen(draw: Draw, safetyMs: number): { atMs: number; forMs: number } {
+  const atMs = draw.int(0, Math.floor(safetyMs * 0.9))
+  return { atMs, forMs: Math.round(draw.wait(draw.one([10_000, 60_000, 300_000]))) }
+}
+
 function drawPoint(draw: Draw, writesMax: number): { writes: number; point: 'before' | 'after' } {
   return { writes: draw.int(1, writesMax), point: draw.one(['before', 'after']) }
 }
@@ -341,8 +360,11 @@ const kinds = [
 
 type Kind = (typeof kinds)[number]
 
+/** Drawn apart from the others, so that these stay what they were. */
+const kindsApart = [...ofGateway, 'storage-slow', 'storage-outage', 'storage-full'] as const
+
 export function isFaultKind(kind: unknown): kind is Fault['kind'] {
-  return [...kinds, ...ofGateway].some((known) => known === kind)
+  return [...kinds, ...kindsApart].some((known) => known === kind)
 }
 
 function isOfRank(kind: Kind): kind is (typeof ofRank)[number] {

@@ -14,6 +14,7 @@ import { Lasting } from '../invariants/lasting.ts'
 import { fairWeather, type Weather } from '../kernel/line.ts'
 import type { Process } from '../kernel/process.ts'
 import { Moment } from '../moment.ts'
+import { TwinHand } from '../play/hand.ts'
 import { Twin } from '../twin.ts'
 import type { Performance } from '../work/workload.ts'
 import type { Arrival } from './arrival.ts'
@@ -76,6 +77,7 @@ class Play {
   readonly #events: EventLog
   #moment: Promise<Moment> | undefined
   readonly #twin: Twin
+  readonly #hand: TwinHand
   readonly #performances = new Map<string, Performance>()
   readonly #unwanted = new Lasting()
   readonly #requests: Requests
@@ -139,6 +141,7 @@ class Play {
       },
     })
     this.#requests = new Requests(seed, history, this.#twin)
+    this.#hand = new TwinHand(this.#twin, 1 + history.standbys)
   }
 
   async run(): Promise<Played> {
@@ -276,6 +279,8 @@ class Play {
     else if (kind === 'pause gateway') this.#strikeProcess('pause', this.#twin.gateway?.process, forMs)
     else if (kind === 'cut gateway') this.#strikeProcess('cut', this.#twin.gateway?.process, forMs)
     else if (kind === 'break gateway') this.#twin.gateway?.process.break()
+    else if (kind === 'storage-slow' || kind === 'storage-outage' || kind === 'storage-full')
+      this.#later(forMs, this.#hand.inflict({ slowness: 1, ...fault, kind }, []))
     else if (kind === 'rot checkpoint') void this.#rot(fault.pick)
     else if (kind === 'suspend job') void this.#suspendJob(fault.pick, forMs)
     else if (kind === 'evict pod') void this.#evictPod(fault.pick)

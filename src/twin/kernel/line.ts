@@ -1,4 +1,5 @@
 import type { Clock } from '../../base/clock.ts'
+import { storageUnreachable } from '../../base/errors.ts'
 import type { Blobs } from '../../blob/contract.ts'
 import type { KindName } from '../../model/registry.ts'
 import { around } from '../../store/around.ts'
@@ -127,10 +128,11 @@ function follow<T>(
   return end
 }
 
-/** The blob store as a process has it. */
+/** The blob store as a process has it: behind the same line. */
 export function blobsOf(process: Process, blobs: Blobs): Blobs {
   async function ask<T>(call: () => Promise<T>): Promise<T> {
     if (process.state === 'crashed') return never()
+    if (process.isCut) throw storageUnreachable('the line is cut')
     const answer = await call()
     return process.state === 'running' ? answer : new Promise((resolve) => process.pass(() => resolve(answer)))
   }

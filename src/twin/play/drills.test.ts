@@ -60,11 +60,62 @@ test('who stands still for less than anybody waits costs nothing but that time',
 
 test('a straggler slows its job down while it lasts', async () => {
   const { recording, drill } = await playedWith('fault: {kind: straggler, lasts: 10m, slowness: 2}, target: {job: big}')
-  const calm = await recordingOf(setupOfTest('', longJob, { horizon: '3h' }), 5)
+  const calm = await calmLong
   expect(drill.status?.phase).toBe('Passed')
   const laterMs = (recording.jobs[0]?.endedMs ?? 0) - (calm.jobs[0]?.endedMs ?? 0)
   expect(laterMs).toBeGreaterThan(290_000)
   expect(laterMs).toBeLessThan(340_000)
+})
+
+const unharmed = 'expect: {attemptsAtMost: 0, lostSecondsAtMost: 0}'
+const calmLong = recordingOf(setupOfTest('', longJob, { horizon: '3h' }), 5)
+
+test.each(['storage-slow, slowness: 20, lasts: 30m', 'storage-outage, lasts: 30m', 'storage-full, lasts: 30m'])(
+  'a %s costs no job an attempt or a step',
+  async (fault) => {
+    const { recording, drill } = await playedWith(`fault: {kind: ${fault}}, ${unharmed}`)
+    expect(drill.status).toMatchObject({
+      phase: 'Passed',
+      outcome: { attempts: 0, lostSeconds: 0, recoveredSeconds: 1800 },
+    })
+    expect(drill.status?.target?.gangs).toMatchObject([{ name: 'default/big' }])
+    expect(recording.failures).toEqual([])
+    const laterMs = (recording.jobs[0]?.endedMs ?? 0) - ((await calmLong).jobs[0]?.endedMs ?? 0)
+    expect(Math.abs(laterMs)).toBeLessThan(30_000)
+  },
+)
+
+/** Half an hour of something an hour after the start, and a crash so long after the start. */
+async function lostAfter(fault: string, crashAfter: string) {
+  const drill = (name: string, spec: string) =>
+    `---\napiVersion: millwright.dev/v1alpha1\nkind: Drill\nmetadata: {name: ${name}}\nspec: {deadline: 119m, ${spec}}\n`
+  const [first, crash] = [
+    drill('first', `after: 1h, fault: {kind: ${fault}, lasts: 30m}`),
+    drill('crash', `after: ${crashAfter}, fault: {kind: process-crash}, target: {job: big}`),
+  ]
+  const recording = await recordingOf(setupOfTest('', longJob + first + crash, { horizon: '3h' }), 5)
+  const [crashed] = recording.drills.filter(({ metadata }) => metadata.name === 'crash')
+  const { lostSeconds = 0, recoveredSeconds = 0, attempts } = crashed?.status?.outcome ?? {}
+  expect(recording.jobs[0]?.outcome).toBe('Succeeded')
+  return { lostMinutes: lostSeconds / 60 / 16, recoveredSeconds, attempts }
+}
+
+test.each(['storage-outage', 'storage-full'])(
+  'what was written while a %s lasted is durable soon after it, and what was durable before is still there',
+  async (fault) => {
+    const [within, after] = [await lostAfter(fault, '89m'), await lostAfter(fault, '92m')]
+    expect(within.lostMinutes).toBeGreaterThan(20)
+    expect(within.lostMinutes).toBeLessThan(42)
+    expect(after.lostMinutes).toBeLessThan(13)
+  },
+)
+
+test('who starts again while storage cannot be reached waits for it, and fails no second time', async () => {
+  const { attempts, recoveredSeconds } = await lostAfter('storage-outage', '65m')
+  expect(attempts).toBe(1)
+  // Until storage is back, and its checkpoint.
+  expect(recoveredSeconds).toBeGreaterThan(25 * 60)
+  expect(recoveredSeconds).toBeLessThan(25 * 60 + 120)
 })
 
 test('another leader leads when its lease has run out', async () => {

@@ -2,6 +2,7 @@ import type { PodRunner } from '../../agent/contract.ts'
 import type { Hand } from '../../agent/hand.ts'
 import { createSimulatedRunner } from '../../agent/simulated/runner.ts'
 import type { Cancel } from '../../base/clock.ts'
+import type { TwinFault } from '../../model/faults.ts'
 import type { Twin } from '../twin.ts'
 
 /** What can be done to a twin. Of several that slow a node down the worst counts. */
@@ -33,6 +34,13 @@ export class TwinHand implements Hand {
 
   async restoreNode(node: string): Promise<void> {
     if (!this.isThere(node)) this.#twin.startAgent(node)
+  }
+
+  inflict({ kind, slowness }: { kind: TwinFault; slowness: number }, _nodes: readonly string[]): Cancel {
+    const { storage } = this.#twin
+    if (kind === 'storage-slow') return storage.slowDown(slowness)
+    if (kind === 'storage-outage') return storage.breakDown()
+    return storage.fillUp()
   }
 
   slowNode(node: string, slowness: number): Cancel {

@@ -1,5 +1,6 @@
 import type { SimulatedPod } from '../../agent/simulated/machine.ts'
 import { unwarnNode, warnNode } from '../../agent/warn.ts'
+import { isOfTwin, strikesNodes } from '../../model/faults.ts'
 import { label } from '../../model/names.ts'
 import type { Twin } from '../twin.ts'
 import type { Fault } from './faults.ts'
@@ -37,8 +38,9 @@ export class Injector {
       return
     }
     const drawn = [...this.#twin.nodes.keys()][index] ?? ''
-    if (cause.noticeMs > 0) this.#reclaim(this.#within(drawn, reach), cause)
-    else this.#hit(drawn, cause, pick)
+    const nodes = strikesNodes(kind) ? this.#within(drawn, reach) : []
+    if (cause.noticeMs > 0) this.#reclaim(nodes, cause)
+    else this.#hit(nodes, cause, pick)
   }
 
   /** Its provider says that it takes them back, and does; what has left by then is not struck. */
@@ -56,12 +58,10 @@ export class Injector {
     })
   }
 
-  #hit(drawn: string, cause: Fault['cause'], pick: number): void {
-    const { name, kind, reach, slowness } = cause
+  #hit(meant: readonly string[], cause: Fault['cause'], pick: number): void {
+    const { name, kind, slowness } = cause
     const strike = { atMs: this.#twin.clock.now(), cause: name, kind }
-    const nodes = (kind === 'node-loss' ? this.#within(drawn, reach) : [drawn]).filter((node) =>
-      this.#hand.isThere(node),
-    )
+    const nodes = meant.filter((node) => this.#hand.isThere(node))
     const running = nodes.flatMap((node) => this.#runningOn(node))
     const one = running[pick % Math.max(1, running.length)]
     const hit = kind === 'process-crash' || kind === 'hang' ? (one === undefined ? [] : [one]) : running
@@ -69,6 +69,7 @@ export class Injector {
     this.#struck({ ...strike, nodes, pods: hit.map(keyOf) })
     if (kind === 'node-loss') for (const node of nodes) this.#loseNode(node, cause)
     else if (kind === 'straggler') for (const node of nodes) this.#mend(cause, this.#hand.slowNode(node, slowness))
+    else if (isOfTwin(kind)) this.#mend(cause, this.#hand.inflict({ kind, slowness }, nodes))
     else if (one !== undefined && kind === 'hang') this.#hang(one, cause)
     else one?.kill({ exitCode: 134, signal: 'SIGABRT' })
   }

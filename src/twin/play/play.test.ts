@@ -89,13 +89,14 @@ test.each([
   ['process-crash', ''],
   ['hang', ''],
   ['straggler', ', lasts: 20m, slowness: 2'],
+  ['storage-outage', ', lasts: 20m'],
   ['control-plane-crash', ''],
 ])('a job lives through a %s', async (kind, more) => {
   const faults = `  faults: {mix: {it: {kind: ${kind}, count: 2${more}}}}\n  controlPlane: {replicas: 2}\n`
   const stormy = await recordingOf(setupOfTest(faults), 2)
   expect(stormy.strikes).toHaveLength(2)
   expect(stormy.jobs[0]?.outcome).toBe('Succeeded')
-  const isFelt = kind !== 'control-plane-crash'
+  const isFelt = kind !== 'control-plane-crash' && kind !== 'storage-outage'
   expect((stormy.jobs[0]?.endedMs ?? 0) > (calm.jobs[0]?.endedMs ?? 0) + 60_000).toBe(isFelt)
   const interrupts = kind === 'process-crash' || kind === 'hang'
   expect(stormy.failures.length > 0).toBe(interrupts)

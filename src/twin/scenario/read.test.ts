@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { formatErrors } from '../../compile/documents.ts'
+import { faultKinds } from '../../model/faults.ts'
 import { pastJob } from '../import/past-job.fixture.ts'
 import type { PastJob } from '../import/past-job.ts'
 import { readScenario } from './read.ts'
@@ -53,7 +54,7 @@ test.each([
   ['  faults: {preset: lama3}\n', 's.yaml:7:20: spec.faults.preset: must be "llama3", found "lama3"'],
   [
     '  faults: {mix: {a: {kind: hangs, count: 1}}}\n',
-    's.yaml:7:28: spec.faults.mix.a.kind: must be one of a few words, found "hangs"; allowed: process-crash, hang, node-loss, straggler, control-plane-crash; did you mean "hang"?',
+    `s.yaml:7:28: spec.faults.mix.a.kind: must be one of a few words, found "hangs"; allowed: ${faultKinds.join(', ')}; did you mean "hang"?`,
   ],
   [
     '  faults: {mix: {a: {kind: hang}}}\n',

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { acceleratorForms, readAccelerators } from '../../model/accelerators.ts'
 import { capacityType } from '../../model/capacity.ts'
-import { faultFields, faultProblems, faults } from '../../model/faults.ts'
+import { faultFields, faultProblems, faults, strikesNodes } from '../../model/faults.ts'
 import { duration, line, positiveDuration as positive, quantity } from '../../model/kinds/fields.ts'
 import { dnsLabel, millwrightVersion, resourceName } from '../../model/metadata.ts'
 import { engine } from './engine.ts'
@@ -85,8 +85,8 @@ const fault = z
     const { kind, perNodeDay, count } = value
     const wrong = (path: string[], message: string) => context.addIssue({ code: 'custom', path, message })
     if ((perNodeDay === undefined) === (count === undefined)) wrong([], 'must have perNodeDay or count, one of them')
-    if (faults[kind].strikes === 'control plane' && perNodeDay !== undefined)
-      wrong(['perNodeDay'], 'must be left out: a control plane is on no node; write count')
+    if (!strikesNodes(kind) && perNodeDay !== undefined)
+      wrong(['perNodeDay'], `must be left out: a ${faults[kind].strikes} is on no node; write count`)
     for (const { at, problem } of faultProblems(value)) wrong([at], problem)
   })
 

@@ -37,8 +37,11 @@ export class SimulatedWorkload implements Workload {
   }
 
   prepareMs(place: PodPlace): number {
-    const { prepareMs, restoreMs } = this.#options.performanceOf(place)
-    return prepareMs + (place.work.restore === undefined ? 0 : restoreMs)
+    return this.#options.performanceOf(place).prepareMs
+  }
+
+  restoreMs(place: PodPlace): number {
+    return this.#options.performanceOf(place).restoreMs
   }
 
   start(pod: SimulatedPod): Program {
