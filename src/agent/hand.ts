@@ -131,6 +131,8 @@ export function deedsOf(
     hang: { strike: signal('SIGSTOP'), undo: signal('SIGCONT') },
     'node-loss': { strike: loseNodes, undo: restoreNodes },
     straggler: { strike: slowDown, undo: quicken },
+    'network-flap': inTwin('network-flap'),
+    'network-partition': inTwin('network-partition'),
     'storage-slow': inTwin('storage-slow'),
     'storage-outage': inTwin('storage-outage'),
     'storage-full': inTwin('storage-full'),

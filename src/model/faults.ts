@@ -8,6 +8,8 @@ export const faultKinds = [
   'hang',
   'node-loss',
   'straggler',
+  'network-flap',
+  'network-partition',
   'storage-slow',
   'storage-outage',
   'storage-full',
@@ -57,6 +59,22 @@ export const faults: Readonly<Record<FaultKind, FaultInfo>> = {
     fields: ['lasts', 'slowness'],
     lastsDefault: '1h',
     worlds: ['this machine', 'twin'],
+  },
+  'network-flap': {
+    happens: 'a NIC of the node is down: jobs that it shares with other nodes stand still; its agent is heard',
+    strikes: 'node',
+    fields: ['lasts'],
+    // As long as ByteRobust takes to be sure of one (2509.16293): shorter ones it lets pass.
+    lastsDefault: '30s',
+    worlds: ['twin'],
+  },
+  'network-partition': {
+    happens: 'nodes reach each other, but no other node, storage or control plane; what runs there runs on',
+    strikes: 'node',
+    fields: ['lasts', 'reach'],
+    // Until somebody has replaced a switch: ours.
+    lastsDefault: '1h',
+    worlds: ['twin'],
   },
   'storage-slow': {
     happens: 'checkpoints take `slowness` times as long to be stored and to be restored',
@@ -113,8 +131,10 @@ export const faultFields = {
   kind: z.enum(faultKinds).describe('What happens.'),
   lasts: duration
     .optional()
-    .describe('Until a process goes on, a lost node is back, a straggler fast, storage as ever, a control plane back.'),
-  reach: z.enum(['rack', 'block', 'zone']).optional().describe('A loss takes all nodes there; else one.'),
+    .describe(
+      'Until a process goes on, a lost node is back, a straggler fast, a network or storage as ever, a control plane back.',
+    ),
+  reach: z.enum(['rack', 'block', 'zone']).optional().describe('All nodes there are struck; else one.'),
   notice: duration
     .optional()
     .describe(

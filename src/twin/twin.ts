@@ -25,9 +25,11 @@ import type { Store } from '../store/contract.ts'
 import type { Entry } from '../store/history.ts'
 import { createMemoryStore } from '../store/memory/store.ts'
 import { blobsOf, fairWeather, storeOf, type Weather } from './kernel/line.ts'
+import { Network } from './kernel/network.ts'
 import { clockOf, Process } from './kernel/process.ts'
 import { Vitals } from './kernel/vitals.ts'
 import type { Gateway } from './traffic/traffic.ts'
+import type { Replica } from './work/replica.ts'
 import { type Performance, SimulatedWorkload } from './work/workload.ts'
 
 export interface TwinOptions {
@@ -75,6 +77,7 @@ export class Twin {
   /** What storage holds, whatever becomes of those who ask for it. */
   readonly blobs: Blobs
   readonly storage: SimulatedStorage
+  readonly network = new Network((nodes) => this.#networkChanged(nodes))
   readonly random: Random
   readonly workload: SimulatedWorkload
   readonly nodes = new Map<string, Member>()
@@ -108,7 +111,10 @@ export class Twin {
     this.workload = new SimulatedWorkload({
       clock: this.clock,
       beat: (who, everyMs) => this.#vitals.beat(who, everyMs),
-      health: { slowness: (pod) => this.nodes.get(pod.run.node)?.slowness ?? 1 },
+      health: {
+        slowness: (pod) => this.nodes.get(pod.run.node)?.slowness ?? 1,
+        areJoined: (pods) => this.network.areJoined(pods.map(({ run }) => run.node)),
+      },
       performanceOf: options.performanceOf,
       isReplica: ({ uid }) => this.#pods.get(uid)?.metadata.labels?.[label.service] !== undefined,
     })
@@ -186,6 +192,7 @@ export class Twin {
   startAgent(node: string): void {
     const member = this.member(node)
     member.process = new Process(`${node}/${member.lives++}`)
+    member.process.isolate(this.network.isIsolated(node))
     const kit = this.#kitOf(member.process)
     const agent = createAgent({
       ...kit,
@@ -207,7 +214,19 @@ export class Twin {
     const member = this.member(node)
     member.slowness = slowness
     this.#options.onSlowness?.(node, slowness)
-    this.workload.paceChanged([...member.machine.pods.values()].filter(({ end }) => end === undefined))
+    this.workload.paceChanged(member.machine.running())
+  }
+
+  /** What serves in a pod and can be reached. */
+  server(uid: string): Replica | undefined {
+    const replica = this.workload.replica(uid)
+    return replica === undefined || this.network.isIsolated(replica.node) ? undefined : replica
+  }
+
+  #networkChanged(nodes: readonly string[]): void {
+    const members = nodes.map((node) => this.member(node))
+    for (const { process, description } of members) process.isolate(this.network.isIsolated(description.name))
+    this.workload.networkChanged(members.flatMap(({ machine }) => machine.running()))
   }
 
   member(node: string): Member {

@@ -117,6 +117,10 @@ export class SimulatedMachine {
     return pod
   }
 
+  running(): SimulatedPod[] {
+    return [...this.pods.values()].filter(({ end }) => end === undefined)
+  }
+
   /** The power goes: everything that ran has ended, and nobody saw how. */
   lose(): void {
     for (const pod of this.pods.values()) pod.kill({ lost: 'the machine started anew' })

@@ -72,6 +72,8 @@ export type Fault = { atMs: number; forMs: number } & (
   /** As in scenarios. */
   | { kind: 'storage-slow'; slowness: number }
   | { kind: 'storage-outage' | 'storage-full' }
+  | { kind: 'network-flap'; node: string }
+  | { kind: 'network-partition'; node: string; reach?: 'rack' }
   /** What people do. */
   | { kind: 'suspend job' | 'evict pod'; pick: number }
   | { kind: 'cordon node'; node: string }
@@ -113,6 +115,7 @@ export function drawHistory(random: Random): History {
       ...drawSlow(drawFrom(random.split('slow')), nodes, safetyMs),
       ...faults,
       ...drawStorageFaults(drawFrom(random.split('storage')), safetyMs),
+      ...drawNetworkFaults(drawFrom(random.split('network')), nodes, safetyMs),
     ],
     ...(traffic === undefined ? {} : { traffic }),
     safetyMs,
@@ -296,6 +299,15 @@ function drawStorageFaults(draw: Draw, safetyMs: number): Fault[] {
   })
 }
 
+function drawNetworkFaults(draw: Draw, nodes: readonly NodeDescription[], safetyMs: number): Fault[] {
+  if (draw.chance(0.7)) return []
+  return Array.from({ length: draw.int(1, 3) }, () => {
+    const when = { ...drawWhen(draw, safetyMs), node: draw.one(nodes).name }
+    if (draw.chance(0.5)) return { ...when, kind: 'network-flap' }
+    return { ...when, kind: 'network-partition', ...(draw.chance(0.5) ? { reach: 'rack' } : {}) }
+  })
+}
+
 function drawWhen(draw: Draw, safetyMs: number): { atMs: number; forMs: number } {
   const atMs = draw.int(0, Math.floor(safetyMs * 0.9))
   return { atMs, forMs: Math.round(draw.wait(draw.one([10_000, 60_000, 300_000]))) }
@@ -361,7 +373,14 @@ const kinds = [
 type Kind = (typeof kinds)[number]
 
 /** Drawn apart from the others, so that these stay what they were. */
-const kindsApart = [...ofGateway, 'storage-slow', 'storage-outage', 'storage-full'] as const
+const kindsApart = [
+  ...ofGateway,
+  'storage-slow',
+  'storage-outage',
+  'storage-full',
+  'network-flap',
+  'network-partition',
+] as const
 
 export function isFaultKind(kind: unknown): kind is Fault['kind'] {
   return [...kinds, ...kindsApart].some((known) => known === kind)

@@ -3,6 +3,7 @@ import type { SimulatedPod } from '../../agent/simulated/machine.ts'
 import { unwarnNode, warnNode } from '../../agent/warn.ts'
 import { seededRandom } from '../../base/random.ts'
 import { holdNow, isLive, stopIsAsked } from '../../control/gangs.ts'
+import { faultKinds, isOfTwin, type TwinFault } from '../../model/faults.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { InferenceService } from '../../model/kinds/inference-service.ts'
 import { label } from '../../model/names.ts'
@@ -279,8 +280,7 @@ class Play {
     else if (kind === 'pause gateway') this.#strikeProcess('pause', this.#twin.gateway?.process, forMs)
     else if (kind === 'cut gateway') this.#strikeProcess('cut', this.#twin.gateway?.process, forMs)
     else if (kind === 'break gateway') this.#twin.gateway?.process.break()
-    else if (kind === 'storage-slow' || kind === 'storage-outage' || kind === 'storage-full')
-      this.#later(forMs, this.#hand.inflict({ slowness: 1, ...fault, kind }, []))
+    else if (isInflicted(fault)) this.#inflict(fault)
     else if (kind === 'rot checkpoint') void this.#rot(fault.pick)
     else if (kind === 'suspend job') void this.#suspendJob(fault.pick, forMs)
     else if (kind === 'evict pod') void this.#evictPod(fault.pick)
@@ -289,6 +289,12 @@ class Play {
       for (const node of this.#rackOf(fault.node))
         this.#strikeNode(kind === 'lose rack' ? 'lose node' : 'cut agent', node, forMs)
     else if ('node' in fault) this.#strikeNode(fault.kind, fault.node, forMs)
+  }
+
+  #inflict(fault: Inflicted): void {
+    const { forMs } = fault
+    const nodes = !('node' in fault) ? [] : 'reach' in fault ? this.#rackOf(fault.node) : [fault.node]
+    this.#later(forMs, this.#hand.inflict({ slowness: 1, ...fault }, nodes))
   }
 
   #breakAll(): void {
@@ -618,4 +624,10 @@ function said(
   return items
     .map(({ kind, metadata, status }) => `${kind} ${metadata.name} (${status?.phase}: ${status?.message ?? ''})`)
     .join('; ')
+}
+
+type Inflicted = Extract<Fault, { kind: TwinFault }>
+
+function isInflicted(fault: Fault): fault is Inflicted {
+  return faultKinds.some((kind) => kind === fault.kind && isOfTwin(kind))
 }

@@ -22,7 +22,7 @@ export class Requests {
       clock: twin.clock,
       random: seededRandom(seed).split('requests'),
       gateway: () => twin.gateway,
-      server: (uid) => twin.workload.replica(uid),
+      server: (uid) => twin.server(uid),
       run: { startMs: twin.clock.now(), horizonMs: history.safetyMs, stretches: 1 },
     })
   }

@@ -10,6 +10,7 @@ export class Process {
   readonly name: string
   #state: 'running' | 'paused' | 'crashed' = 'running'
   #isCut = false
+  #isIsolated = false
   #held: (() => void)[] = []
   readonly #changed = new Set<() => void>()
   readonly #broken = new Set<() => void>()
@@ -23,12 +24,12 @@ export class Process {
   }
 
   get isCut(): boolean {
-    return this.#isCut
+    return this.#isCut || this.#isIsolated
   }
 
   /** Whether what it says arrives. */
   get isHeard(): boolean {
-    return this.#state === 'running' && !this.#isCut
+    return this.#state === 'running' && !this.isCut
   }
 
   /** Something comes in: a timer, an answer, an event. A process that is paused gets it when it goes on, a dead one never. */
@@ -64,6 +65,13 @@ export class Process {
 
   mend(): void {
     this.#isCut = false
+    this.#tell()
+  }
+
+  /** Cut off with the machine that it runs on, and again reached with it, whatever becomes of its own line. */
+  isolate(isIsolated: boolean): void {
+    if (this.#isIsolated === isIsolated) return
+    this.#isIsolated = isIsolated
     this.#tell()
   }
 

@@ -85,6 +85,36 @@ test.each(['storage-slow, slowness: 20, lasts: 30m', 'storage-outage, lasts: 30m
   },
 )
 
+test.each([
+  ['network-flap', 0],
+  ['network-partition', 0],
+])('a %s that is shorter than anybody waits costs its job that time alone', async (kind, attempts) => {
+  const { recording, drill } = await playedWith(`fault: {kind: ${kind}, lasts: 10s}, target: {job: big, rank: 1}`)
+  expect(drill.status).toMatchObject({ phase: 'Passed', outcome: { attempts, lostSeconds: 0, recoveredSeconds: 10 } })
+  const laterMs = (recording.jobs[0]?.endedMs ?? 0) - ((await calmLong).jobs[0]?.endedMs ?? 0)
+  expect(laterMs).toBeGreaterThanOrEqual(10_000)
+  expect(laterMs).toBeLessThanOrEqual(15_000)
+})
+
+test('a NIC that is down for long stops its job, whose agents are all heard', async () => {
+  const { drill } = await playedWith('fault: {kind: network-flap, lasts: 5m}, target: {job: big, rank: 1}')
+  expect(drill.status).toMatchObject({ phase: 'Passed', outcome: { reason: 'Hung' } })
+  // Three steps, and two minutes to start again; its first step comes when the NIC is up.
+  expect(drill.status?.outcome?.detectedSeconds).toBeLessThan(20)
+  expect(drill.status?.outcome?.recoveredSeconds).toBeGreaterThan(300)
+})
+
+test('what runs on nodes that are cut off runs on, and is not what its job goes on from', async () => {
+  const one = longJob.replace('workers: 2', 'workers: 1').replace('7000', '6000')
+  const spec = 'after: 1h, deadline: 119m, fault: {kind: network-partition, lasts: 20m}, target: {job: big}'
+  const text = `---\napiVersion: millwright.dev/v1alpha1\nkind: Drill\nmetadata: {name: d}\nspec: {${spec}}\n`
+  const { drills, jobs, failures, sittings } = await recordingOf(setupOfTest('', one + text, { horizon: '3h' }), 5)
+  expect(drills[0]?.status).toMatchObject({ phase: 'Passed', outcome: { reason: 'NodeLost', attempts: 1 } })
+  expect(failures).toMatchObject([{ cause: 'drill d', reason: 'NodeLost' }])
+  expect(jobs[0]?.outcome).toBe('Succeeded')
+  expect(new Set(sittings.map(({ node }) => node))).toEqual(new Set(['n-0', 'n-1']))
+})
+
 /** Half an hour of something an hour after the start, and a crash so long after the start. */
 async function lostAfter(fault: string, crashAfter: string) {
   const drill = (name: string, spec: string) =>

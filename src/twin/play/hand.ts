@@ -36,8 +36,10 @@ export class TwinHand implements Hand {
     if (!this.isThere(node)) this.#twin.startAgent(node)
   }
 
-  inflict({ kind, slowness }: { kind: TwinFault; slowness: number }, _nodes: readonly string[]): Cancel {
-    const { storage } = this.#twin
+  inflict({ kind, slowness }: { kind: TwinFault; slowness: number }, nodes: readonly string[]): Cancel {
+    const { storage, network } = this.#twin
+    if (kind === 'network-flap') return together(nodes.map((node) => network.cut([node], false)))
+    if (kind === 'network-partition') return network.cut(nodes, true)
     if (kind === 'storage-slow') return storage.slowDown(slowness)
     if (kind === 'storage-outage') return storage.breakDown()
     return storage.fillUp()
@@ -70,5 +72,11 @@ export class TwinHand implements Hand {
 
   #alive(): Twin['controls'] {
     return this.#twin.controls.filter(({ process }) => process.state !== 'crashed')
+  }
+}
+
+function together(cancels: readonly Cancel[]): Cancel {
+  return () => {
+    for (const cancel of cancels) cancel()
   }
 }

@@ -95,7 +95,7 @@ export class Injector {
   }
 
   #runningOn(node: string): SimulatedPod[] {
-    return [...this.#twin.member(node).machine.pods.values()].filter(({ end }) => end === undefined)
+    return this.#twin.member(node).machine.running()
   }
 }
 

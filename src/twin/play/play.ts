@@ -101,7 +101,7 @@ class Play {
       clock: twin.clock,
       random: seededRandom(seed).split('traffic'),
       gateway: () => twin.gateway,
-      server: (uid) => twin.workload.replica(uid),
+      server: (uid) => twin.server(uid),
       run: { startMs: this.#startMs, horizonMs: setup.horizonMs, stretches },
     })
   }

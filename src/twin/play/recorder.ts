@@ -72,7 +72,8 @@ export class Recorder {
     const atMs = this.#now()
     this.#strikes.push({ ...strike, atMs })
     if (strike.kind === 'straggler') return
-    if (strike.kind === 'node-loss') for (const node of strike.nodes) this.#lost.set(node, strike.cause)
+    if (strike.kind === 'node-loss' || strike.kind === 'network-partition')
+      for (const node of strike.nodes) this.#lost.set(node, strike.cause)
     const pods = new Set(strike.pods)
     for (const [key, { gang, seats }] of this.#gangs) {
       const isHit = seats?.members.some(({ pod }) => pods.has(`${gang.metadata.namespace}/${pod}`)) === true

@@ -66,6 +66,10 @@ export class Replica implements Program {
     ]
   }
 
+  get node(): string {
+    return this.#pod.run.node
+  }
+
   /** Whether it accepts connections. */
   get isListening(): boolean {
     return this.#state === 'serving' && this.#engine !== undefined

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { SimulatedPod } from '../../agent/simulated/machine.ts'
 import { createManualClock } from '../../base/manual-clock.ts'
-import { Ensemble } from './training.ts'
+import { Ensemble, type TrainingModel } from './training.ts'
 
 const model = {
   steps: 100,
@@ -14,19 +14,27 @@ const model = {
   peerLostMs: 1000,
 } as const
 
-function start(more: { stopMs?: number } = {}) {
+function start(more: Partial<TrainingModel> = {}, size = 1) {
   const clock = createManualClock(0)
   let slowness = 1
-  const ensemble = new Ensemble(
-    { clock, beat: () => () => {}, health: { slowness: () => slowness } },
-    { ...model, ...more },
-    1,
-    0,
-  )
-  const place = { uid: 'u', namespace: 'default', name: 'a', rank: 0, worldSize: 1, attempt: 1 }
-  const run = { uid: 'u', namespace: 'default', name: 'a', node: 'n', command: [], env: {}, volumes: [] }
-  const pod = new SimulatedPod({ ...place, work: { checkpointRanks: 'first' } }, run, clock)
+  let areJoined = true
+  const health = { slowness: () => slowness, areJoined: () => areJoined }
+  const ensemble = new Ensemble({ clock, beat: () => () => {}, health }, { ...model, ...more }, size, 0)
+  const ranks = Array.from({ length: size }, (_, rank) => {
+    const uid = `u${rank}`
+    const place = { uid, namespace: 'default', name: uid, rank, worldSize: size, attempt: 1 }
+    const run = { uid, namespace: 'default', name: uid, node: 'n', command: [], env: {}, volumes: [] }
+    return new SimulatedPod({ ...place, work: { checkpointRanks: 'first' } }, run, clock)
+  })
+  const [pod] = ranks
+  if (pod === undefined) throw new Error('no rank')
+  /** All but the first, at once or later. */
+  const others = () => void ranks.slice(1).map((rank) => ensemble.join(rank))
   const program = ensemble.join(pod)
+  const join = (to: boolean) => {
+    areJoined = to
+    ensemble.networkChanged()
+  }
   const slow = (to: number) => {
     slowness = to
     ensemble.paceChanged()
@@ -34,7 +42,10 @@ function start(more: { stopMs?: number } = {}) {
   return {
     clock,
     pod,
+    ranks,
     program,
+    others,
+    join,
     slow,
     checkpoints: () => pod.written.map(({ step, writtenAtMs }) => [step, writtenAtMs]),
   }
@@ -71,4 +82,43 @@ test('a rank that is told to end works on until it does', async () => {
   await clock.advance(60_000)
   expect(checkpoints()).toEqual([[12, 17_000]])
   expect(pod.end).toMatchObject({ atMs: 30_000, exitCode: 143 })
+})
+
+test('ranks that do not reach each other stand still, and go on where they were', async () => {
+  const { clock, pod, others, join } = start({ peerLostMs: 60_000 }, 2)
+  others()
+  await clock.advance(10_500)
+  join(false)
+  await clock.advance(59_000)
+  join(true)
+  await clock.advance(1_000_000)
+  // The step that was being made is made anew.
+  expect(pod.end).toMatchObject({ atMs: 100_000 + 59_500, exitCode: 0 })
+})
+
+test('and end with an error when the communicator gives up', async () => {
+  const { clock, ranks, others, join } = start({ peerLostMs: 60_000 }, 2)
+  others()
+  await clock.advance(10_000)
+  join(false)
+  await clock.advance(59_999)
+  expect(ranks.map(({ end }) => end)).toEqual([undefined, undefined])
+  await clock.advance(1)
+  expect(ranks.map(({ end }) => end)).toMatchObject([{ atMs: 70_000, exitCode: 1 }, { exitCode: 1 }])
+  join(true)
+})
+
+test('a communicator is set up once all ranks are there and reach each other', async () => {
+  const { clock, pod, others, join } = start({ initMs: 20_000, peerLostMs: 600_000 }, 2)
+  join(false)
+  await clock.advance(100_000)
+  others()
+  await clock.advance(100_000)
+  join(true)
+  await clock.advance(15_000)
+  join(false)
+  await clock.advance(10_000)
+  join(true)
+  await clock.advance(1_000_000)
+  expect(pod.end).toMatchObject({ atMs: 225_000 + 20_000 + 100_000, exitCode: 0 })
 })

@@ -27,10 +27,12 @@ export interface TrainingModel {
   stopMs?: number
 }
 
-/** What a rank's machine does to it. */
+/** What their machines and the network do to ranks. */
 export interface RankHealth {
   /** 1: as it should be; 1.5: each step takes half as long again. */
   slowness(pod: SimulatedPod): number
+  /** Whether each of them reaches each other. */
+  areJoined(pods: readonly SimulatedPod[]): boolean
 }
 
 interface Rank {
@@ -64,6 +66,9 @@ export class Ensemble {
   #tellTo: number
   #request: { step: number; stop: boolean } | undefined
   #isBroken = false
+  #hasBegun = false
+  /** What ends them, unless they reach each other again before. */
+  #parted: Cancel | undefined
 
   constructor(
     kit: { clock: Clock; beat(who: string, everyMs: number): Cancel; health: RankHealth },
@@ -85,7 +90,8 @@ export class Ensemble {
     const rank: Rank = { pod, isHung: false, isFrozen: false, sign: undefined }
     this.#ranks.set(pod.place.rank, rank)
     if (this.#ranks.size === this.#size && !this.#isBroken) {
-      this.#next = this.#clock.after(this.#model.initMs, () => this.#begin(this.#from))
+      this.#goOn()
+      this.networkChanged()
     }
     return {
       ask: (request) => this.#ask(request),
@@ -119,6 +125,31 @@ export class Ensemble {
     if (this.#stalledAt === undefined) this.#begin(step)
   }
 
+  /** Collectives of ranks that do not reach each other stand still, and go on, or fail when the communicator gives up. */
+  networkChanged(): void {
+    const areParted = this.#ranks.size === this.#size && !this.#health.areJoined(this.#pods())
+    if (this.#isBroken || areParted === (this.#parted !== undefined)) return
+    if (areParted) {
+      this.#parted = this.#clock.after(this.#model.peerLostMs, () => this.#giveUp())
+      this.#stand()
+    } else {
+      this.#parted?.()
+      this.#parted = undefined
+      this.#goOn()
+    }
+  }
+
+  #pods(): SimulatedPod[] {
+    return [...this.#ranks.values()].map(({ pod }) => pod)
+  }
+
+  /** With its first step, or from where it stood. */
+  #goOn(): void {
+    if (!this.#isWhole()) return
+    if (this.#hasBegun) this.#begin(Math.max(this.#told, this.#from))
+    else this.#next = this.#clock.after(this.#model.initMs, () => this.#begin(this.#from))
+  }
+
   /** The step that has been done by now; undefined while none is being made. */
   #stepNow(): number | undefined {
     if (this.#stalledAt !== undefined) return this.#stalledAt
@@ -128,7 +159,7 @@ export class Ensemble {
   }
 
   #isWhole(): boolean {
-    if (this.#ranks.size < this.#size || this.#isBroken) return false
+    if (this.#ranks.size < this.#size || this.#isBroken || this.#parted !== undefined) return false
     for (const { isHung, isFrozen } of this.#ranks.values()) if (isHung || isFrozen) return false
     return true
   }
@@ -136,6 +167,7 @@ export class Ensemble {
   #begin(step: number): void {
     this.#next?.()
     if (!this.#isWhole()) return
+    this.#hasBegun = true
     let slowness = 1
     for (const { pod } of this.#ranks.values()) slowness = Math.max(slowness, this.#health.slowness(pod))
     const { stepMs: full, ranks = this.#size } = this.#model
@@ -236,7 +268,7 @@ export class Ensemble {
       this.#stand()
     } else if (signal === 'SIGCONT' && rank.isFrozen) {
       rank.isFrozen = false
-      if (this.#isWhole()) this.#begin(Math.max(this.#told, this.#from))
+      this.#goOn()
     }
   }
 
@@ -247,11 +279,14 @@ export class Ensemble {
     this.#ranks.delete(rank.pod.place.rank)
     if (this.#isBroken) return
     this.#isBroken = true
-    this.#clock.after(this.#model.peerLostMs, () => {
-      for (const { pod, isHung, isFrozen } of [...this.#ranks.values()]) {
-        if (!isHung && !isFrozen) pod.exit({ exitCode: 1 })
-      }
-    })
+    this.#clock.after(this.#model.peerLostMs, () => this.#giveUp())
+  }
+
+  /** The communicator's timeout: whoever can ends with an error. */
+  #giveUp(): void {
+    this.#isBroken = true
+    for (const { pod, isHung, isFrozen } of [...this.#ranks.values()])
+      if (!isHung && !isFrozen) pod.exit({ exitCode: 1 })
   }
 
   /** No step is made any more. What was done since the last one that was told is lost with it. */

@@ -70,6 +70,11 @@ export class SimulatedWorkload implements Workload {
     for (const { uid } of pods) this.#replicas.get(uid)?.paceChanged()
   }
 
+  /** Ranks in these pods may reach each other no more, or again. */
+  networkChanged(pods: readonly SimulatedPod[]): void {
+    for (const ensemble of new Set(pods.map(({ place }) => this.ensemble(place)))) ensemble?.networkChanged()
+  }
+
   #serve(pod: SimulatedPod, model: ReplicaModel): Replica {
     const { clock, health } = this.#options
     const replica = new Replica(pod, model, { clock, slowness: () => health.slowness(pod) })
