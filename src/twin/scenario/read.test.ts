@@ -51,7 +51,10 @@ test('a scenario becomes nodes in racks, work at its time, and how that performs
 test.each([
   ['  horizn: 1d\n', 's.yaml:7:3: spec.horizn: unknown field; did you mean "horizon"?'],
   ['  faults: {presett: llama3}\n', 's.yaml:7:12: spec.faults.presett: unknown field; did you mean "preset"?'],
-  ['  faults: {preset: lama3}\n', 's.yaml:7:20: spec.faults.preset: must be "llama3", found "lama3"'],
+  [
+    '  faults: {preset: lama3}\n',
+    's.yaml:7:20: spec.faults.preset: must be one of a few words, found "lama3"; allowed: llama3, rsc1, rsc2; did you mean "llama3"?',
+  ],
   [
     '  faults: {mix: {a: {kind: hangs, count: 1}}}\n',
     `s.yaml:7:28: spec.faults.mix.a.kind: must be one of a few words, found "hangs"; allowed: ${faultKinds.join(', ')}; did you mean "hang"?`,
@@ -157,6 +160,15 @@ test.each([
   ],
 ])('what is wrong with requests is told with its place: %s', (spec, message) => {
   expect(withService(spec)).toBe(message)
+})
+
+test.each([
+  ['llama3', (419 / (2048 * 54)) * 1000],
+  ['rsc1', 6.5],
+  ['rsc2', 2.34],
+])('the causes of %s come as often as they were counted, %d times in 1,000 node-days', (preset, rate) => {
+  const made = setup(`  faults: {preset: ${preset}, scale: 2}\n`)
+  expect(made.causes.reduce((sum, { perNodeDay = 0 }) => sum + 1000 * perNodeDay, 0)).toBeCloseTo(2 * rate, 9)
 })
 
 test('nodes of two shapes have two names', () => {

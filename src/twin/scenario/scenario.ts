@@ -73,7 +73,7 @@ const performance = z.strictObject({
 })
 
 /** Mixes of faults that were measured: see presets.ts. */
-export const presetNames = ['llama3'] as const
+export const presetNames = ['llama3', 'rsc1', 'rsc2'] as const
 
 const fault = z
   .strictObject({
