@@ -75,6 +75,9 @@ const columns: { readonly [K in KindName]: readonly Column<KindMap[K]>[] } = {
     text('Accelerator', 'What its nodes offer.', (pool) => pool.spec.accelerator),
     text('Nodes', 'Ready nodes of all.', (pool) => `${pool.status?.readyNodes ?? 0}/${pool.status?.nodes ?? 0}`),
     number('Slots', 'Accelerators or slots in all.', (pool) => pool.status?.slots),
+    text('Spares', 'Nodes kept free for who loses one, of how many are wanted.', ({ status }) =>
+      status?.spares === undefined ? '-' : `${status.spares.nodes.length}/${status.spares.wanted}`,
+    ),
     text('Capacity', 'How it is paid for.', (pool) => pool.spec.capacityType),
   ],
   Queue: [

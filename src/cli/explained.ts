@@ -62,7 +62,7 @@ export function explainedLines({ standing, answers }: Explained, nowMs: number):
 /** It runs here, on what was listed, so that the answer is the same in every world. */
 async function schedulerOf(objects: Objects, nowMs: number) {
   const scheduler = createScheduler()
-  for (const kind of ['Queue', 'Node', 'Gang', 'Pod'] as const) {
+  for (const kind of ['Queue', 'Pool', 'Node', 'Gang', 'Pod'] as const) {
     for (const object of (await objects.list(kind, {})).items)
       scheduler.apply({ kind, object } as Parameters<typeof scheduler.apply>[0])
   }

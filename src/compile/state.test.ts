@@ -255,9 +255,11 @@ describe('jobs and services become gangs', () => {
   })
 
   test('a queue is taken for granted where none is given; kinds that say nothing of seats are passed over', () => {
-    const pool = `${ours}Pool\nmetadata: {name: p}\nspec: {accelerator: H100, maxNodes: 1}\n`
-    const found = read(state(job('a'), pool))
-    expect(found).toMatchObject({ isQueueAssumed: true, passedOver: [{ kind: 'Pool', count: 1 }] })
+    const pool = `${ours}Pool\nmetadata: {name: p}\nspec: {accelerator: H100, maxNodes: 1, spares: auto}\n`
+    const model = `${ours}Model\nmetadata: {name: m, namespace: default}\nspec: {model: m, version: 1, manifest: x, digest: d, bytes: 1, files: [], lineage: {job: a, jobUid: u, attempt: 1}}\n`
+    const found = read(state(job('a'), pool, model))
+    expect(found).toMatchObject({ isQueueAssumed: true, passedOver: [{ kind: 'Model', count: 1 }] })
+    expect(found.pools).toMatchObject([{ metadata: { name: 'p' }, spec: { spares: 'auto' } }])
     expect(found.queues.map(({ metadata }) => metadata.name)).toEqual(['default'])
     expect(read(queue('q', '{}')).queues.map(({ metadata }) => metadata.name)).toEqual(['q'])
   })

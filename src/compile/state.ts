@@ -27,7 +27,7 @@ export interface State {
   queues: Queue[]
   gangs: Gang[]
   pods: Pod[]
-  /** They say what nodes cost, and how they are paid for. */
+  /** How many of their nodes are kept as spares, what these cost, and how they are paid for. */
   pools: Pool[]
   /** What their gangs do not say: how often they write checkpoints. */
   jobs: TrainingJob[]
@@ -152,8 +152,8 @@ function sort(documents: readonly WrittenDocument[], nowMs: number): Sorted {
     else if (object.kind === 'Pod') sorted.pods.push({ object: { ...object, metadata }, document })
     else if (object.kind === 'TrainingJob') sorted.jobs.push({ object: { ...object, metadata }, document })
     else if (object.kind === 'InferenceService') sorted.services.push({ object: { ...object, metadata }, document })
+    else if (object.kind === 'Pool') sorted.pools.push({ ...object, metadata })
     else passOver(sorted.passedOver, object.kind)
-    if (object.kind === 'Pool') sorted.pools.push({ ...object, metadata })
   }
   return sorted
 }

@@ -6,6 +6,8 @@ import {
   effectiveRatio,
   effectiveRatioWithLag,
   optimalInterval,
+  sparesAt,
+  sparesFor,
   youngInterval,
 } from './reliability.ts'
 
@@ -123,5 +125,20 @@ describe('auto', () => {
     expect(autoInterval(first)).toMatchObject({ seconds: 60, stallSeconds: 1 })
     expect(autoInterval({ ...first, failures: 9 }).seconds).toBeLessThan(60)
     expect(autoInterval({ ...first, hasCheckpoint: true }).seconds).toBe(3600)
+  })
+})
+
+describe('how many nodes are kept as spares', () => {
+  test('as many as are out at once, with the probability asked for (facts §2.3)', () => {
+    const out = (hours: number) => (2048 * 3.79 * hours) / 24 / 1000
+    expect(out(24)).toBeCloseTo(7.8, 1)
+    expect([sparesAt(out(24), 0.99), sparesAt(out(24), 0.999)]).toEqual([15, 18])
+    expect([sparesAt(out(72), 0.99), sparesAt(out(72), 0.999)]).toEqual([35, 40])
+    expect(sparesAt(0, 0.99)).toBe(0)
+    expect(Math.abs(sparesAt(5000, 0.99) - (5000 + 2.326 * Math.sqrt(5000)))).toBeLessThan(2)
+  })
+
+  test('by the rate of large fleets and a day for each repair; of a small pool none, for one would be much of it', () => {
+    expect([1, 4, 5, 16, 128, 2048].map(sparesFor)).toEqual([0, 0, 1, 1, 4, 22]) // ByteRobust: 4 of 128
   })
 })

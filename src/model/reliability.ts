@@ -79,6 +79,35 @@ function mtbfOf({ failures, runSeconds, nodes }: MeasuredJob): number {
   return failures === 0 ? weighed : Math.min(weighed, (clusterSeconds + runSeconds) / failures)
 }
 
+/** How many nodes of so many are to be kept as spares: enough for all that are out at once, with a probability of 99 %. */
+export function sparesFor(nodes: number): number {
+  const most = Math.floor(nodes * sparesShareMax)
+  return Math.min(most, sparesAt((nodes / nodeMtbfSeconds) * repairSeconds, sparesCertainty))
+}
+
+/**
+ * The fewest spares that are enough with probability `certainty`, where `out` nodes are out of service on average: failures at
+ * a rate λ, each away for MTTR, out = λ·MTTR. How many are out is Poisson, however long single repairs take.
+ */
+export function sparesAt(out: number, certainty: number): number {
+  let spares = 0
+  let logOfExactly = -out
+  let atMost = Math.exp(logOfExactly)
+  while (out > 0 && atMost < certainty) {
+    spares++
+    logOfExactly += Math.log(out / spares)
+    atMost += Math.exp(logOfExactly)
+  }
+  return spares
+}
+
+/** ByteRobust (arXiv 2509.16293) sizes its standbys by P99. */
+const sparesCertainty = 0.99
+/** A node that is to be repaired is away for a day: facts/reliability.md §2.3. */
+const repairSeconds = 86_400
+/** Of a small pool one spare is much: never more than may be out of service before recovery closes no more (`control/nodes/budget.ts`). */
+const sparesShareMax = 0.2
+
 /** 6.50 failures per 1,000 node-days, the higher of Meta's two research clusters (arXiv 2410.21680). */
 const nodeMtbfSeconds = (1000 / 6.5) * 86_400
 /** One failure in the first seconds is no reason to expect one every few seconds. */

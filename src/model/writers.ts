@@ -148,6 +148,7 @@ export const statusWriters: { readonly [K in WrittenKind]: Writers<K> } = {
     nodes: 'control/nodes',
     readyNodes: 'control/nodes',
     slots: 'control/nodes',
+    spares: 'control/nodes',
   },
   Queue: {
     conditions: 'control/scheduling',

@@ -211,6 +211,17 @@ test('a node that is not ready is unhealthy, a cordoned one reserved, and what s
   expect(books.buckets()).toEqual({ provisional: 4 * second, unhealthy: 2 * second, reserved: 2 * second })
 })
 
+test('what a pool keeps as a spare is reserved as long as it is one', () => {
+  const books = openBooks()
+  books.node('a', 2)
+  books.node('b', 4)
+  books.spares('b')
+  books.after(1 * second)
+  books.spares()
+  books.after(1 * second)
+  expect(books.buckets()).toEqual({ reserved: 4 * second, idle: 8 * second })
+})
+
 test('a pod of an older attempt that still lives drains, and no slot is counted twice', () => {
   const books = openBooks()
   books.node('a', 2)

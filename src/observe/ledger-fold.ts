@@ -90,7 +90,7 @@ export class LedgerFold {
     else if (kind === 'Report') this.#setReport(object, deleted, nowMs)
     else if (kind === 'TrainingJob') this.#setJob(object, deleted, nowMs)
     else this.#setPool(object, deleted, nowMs)
-    if (kind === 'Node' || kind === 'Pod' || kind === 'Gang') this.#unjudgedMs = nowMs
+    if (kind === 'Node' || kind === 'Pod' || kind === 'Gang' || kind === 'Pool') this.#unjudgedMs = nowMs
   }
 
   /**
@@ -195,6 +195,7 @@ export class LedgerFold {
 
   #setPool(pool: Pool, deleted: boolean, nowMs: number): void {
     const { name } = pool.metadata
+    for (const node of changedBetween(this.#pools.get(name), deleted ? undefined : pool)) this.#touch(node, nowMs, true)
     if (deleted) this.#pools.delete(name)
     else this.#pools.set(name, pool)
     this.#reprice(
@@ -432,6 +433,7 @@ export class LedgerFold {
     if (node === undefined) return []
     const scene: Scene = {
       node,
+      isSpare: sparesIn(this.#pools.get(this.#poolOf(bank.node))).includes(bank.node),
       gangs: this.#gangsByNode.of(bank.node).flatMap((key) => this.#gangs.get(key) ?? []),
       pods: this.#podsByNode.of(bank.node).flatMap((key) => this.#pods.get(key) ?? []),
       podOf: (gang, pod) => this.#pods.get(`${gang.metadata.namespace ?? 'default'}/${pod}`),
@@ -517,6 +519,16 @@ export class LedgerFold {
   #priceOf({ node, accelerator }: Bank): number {
     return slotPriceIn(this.#pools.get(this.#poolOf(node))?.spec, accelerator)?.usdPerHour ?? 0
   }
+}
+
+function sparesIn(pool: Pool | undefined): readonly string[] {
+  return pool?.status?.spares?.nodes ?? []
+}
+
+/** Nodes that became spares, or are none any more. */
+function changedBetween(before: Pool | undefined, after: Pool | undefined): string[] {
+  const [had, has] = [sparesIn(before), sparesIn(after)]
+  return [...had.filter((node) => !has.includes(node)), ...has.filter((node) => !had.includes(node))]
 }
 
 /** One share per use. */

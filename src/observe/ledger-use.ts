@@ -38,7 +38,7 @@ export const meanings: Readonly<Record<Bucket, string>> = {
   serving: 'a replica with requests under way',
   headroom: 'a replica that is ready and has none',
   draining: 'taken by a pod on its way out',
-  reserved: 'free, on a node that somebody closed to new work',
+  reserved: 'free, on a node that is kept as a spare or that somebody closed to new work',
   fragmented: 'free, and enough for a gang that waits, but lying where its members do not fit',
   unhealthy: 'on a node or device that is broken, silent or suspected',
   idle: 'free, and nobody that could use it waits',
@@ -69,6 +69,8 @@ export interface Slot {
 /** What is known around a node. */
 export interface Scene {
   node: Node
+  /** Its pool keeps it for who loses a node. */
+  isSpare: boolean
   gangs: readonly Gang[]
   pods: readonly Pod[]
   podOf(gang: Gang, name: string): Pod | undefined
@@ -162,12 +164,12 @@ function useOf(gang: Gang, pod: Pod | undefined, scene: Scene): Use {
 }
 
 /** Whether what is idle is fragmented cannot be told of one node alone. */
-function freeUse(slot: Slot, { node }: Scene): Use {
+function freeUse(slot: Slot, { node, isSpare }: Scene): Use {
   const nobody = { queue: '', owner: '' }
   const ready = conditionOf(node.status?.conditions, 'Ready')
   if (!slot.healthy || (ready !== undefined && ready.status !== 'True')) return { bucket: 'unhealthy', ...nobody }
   if (closedBecause(node) !== undefined) return { bucket: 'unhealthy', ...nobody }
-  if (node.spec?.unschedulable === true) return { bucket: 'reserved', ...nobody }
+  if (isSpare || node.spec?.unschedulable === true) return { bucket: 'reserved', ...nobody }
   return { bucket: 'idle', ...nobody }
 }
 

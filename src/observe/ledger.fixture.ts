@@ -17,6 +17,8 @@ export interface Books {
   node(name: string, slots: number, more?: Partial<Node['spec']> & { ready?: boolean }): void
   /** What a slot of all nodes costs from now on, in USD per hour. */
   price(pricePerSlotHour: number): void
+  /** Nodes that the pool keeps as spares. */
+  spares(...nodes: string[]): void
   gang(name: string, more?: GangState): void
   pod(name: string, more?: PodState): void
   report(pod: string, status: Partial<NonNullable<Report['status']>>, attempt?: number): void
@@ -99,6 +101,16 @@ export function openBooks(): Books {
         spec: { accelerator: 'cpu', pricePerSlotHour },
       })
       books.fold.apply({ kind: 'Pool', object: local, deleted: false }, books.nowMs)
+    },
+    spares: (...nodes) => {
+      const object = pool.parse({
+        apiVersion: millwrightVersion,
+        kind: 'Pool',
+        metadata: { name: 'local' },
+        spec: { accelerator: 'cpu', spares: nodes.length },
+        status: { spares: { wanted: nodes.length, nodes } },
+      })
+      books.fold.apply({ kind: 'Pool', object, deleted: false }, books.nowMs)
     },
     gang: (name, more = {}) => {
       const { attempt = 1, suspend = false, service, seats, checkpoint, waits, asks = {} } = more

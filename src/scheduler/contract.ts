@@ -1,5 +1,6 @@
 import type { Gang } from '../model/kinds/gang.ts'
 import type { Node, Pod } from '../model/kinds/kubernetes.ts'
+import type { Pool } from '../model/kinds/pool.ts'
 import type { Queue } from '../model/kinds/queue.ts'
 
 /** What the scheduler is told. Objects are those of the store; a deleted one is named by its key (`namespace/name` or `name`). */
@@ -8,7 +9,8 @@ export type Change =
   | { kind: 'Pod'; object: Pod }
   | { kind: 'Gang'; object: Gang }
   | { kind: 'Queue'; object: Queue }
-  | { kind: 'Node' | 'Pod' | 'Gang' | 'Queue'; deleted: string }
+  | { kind: 'Pool'; object: Pool }
+  | { kind: 'Node' | 'Pod' | 'Gang' | 'Queue' | 'Pool'; deleted: string }
 
 export type Seats = Omit<NonNullable<NonNullable<Gang['status']>['seats']>, 'epoch' | 'at'>
 

@@ -202,7 +202,12 @@ function nodeOf(index: number, rack: number, model: string, count: number): Node
     kind: 'Node',
     metadata: {
       name,
-      labels: { [label.zone]: 'z', [label.block]: `b${Math.floor(rack / 2)}`, [label.rack]: `r${rack}` },
+      labels: {
+        [label.zone]: 'z',
+        [label.block]: `b${Math.floor(rack / 2)}`,
+        [label.rack]: `r${rack}`,
+        [label.pool]: `pool-${model.toLowerCase()}`,
+      },
       annotations: { [annotation.nodeDevices]: JSON.stringify(devices) },
     },
     spec: {},

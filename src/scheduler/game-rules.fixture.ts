@@ -2,9 +2,11 @@ import { neededOf } from '../model/kinds/disruption-budget.ts'
 import type { Gang } from '../model/kinds/gang.ts'
 import type { Node } from '../model/kinds/kubernetes.ts'
 import { annotation } from '../model/names.ts'
-import type { Victim } from './contract.ts'
+import { poolOf } from '../model/nodes.ts'
+import type { Verdict, Victim } from './contract.ts'
 import { hasEnded } from './fleet/read-pod.ts'
 import type { Drawn } from './game-drawn.fixture.ts'
+import { hasLeft, keptBy, movesTo } from './gangs.ts'
 import type { Rehearsal } from './rehearsal/rehearsal.ts'
 
 /** What must hold in a game after each move and at each decision, counted from the objects alone. */
@@ -50,6 +52,47 @@ export class Referee {
       const needed = neededOf(budget, sharing.length)
       if (stay < needed) this.#broken(`${gang} leaves for ${by}: ${stay} of ${sharing.length} stay, not ${needed}`)
     }
+  }
+
+  /**
+   * Whoever has not lost a node leaves as many nodes free as its pool wants, or as there were. What a gang gives back may
+   * count as free already.
+   */
+  checkSpares(verdicts: readonly Verdict[]): void {
+    const { gangs, pods, pools } = this.#world
+    if (pools.size === 0) return
+    const nodesOf = (members: readonly { node: string }[] = []) => members.map(({ node }) => node)
+    const held = new Map([...gangs].map(([key, gang]) => [key, nodesOf(heldBy(gang))]))
+    const givenBack = new Set([...gangs].flatMap(([key, gang]) => (hasLeft(gang) ? [key] : [])))
+    for (const { kind, gang } of verdicts) if (kind === 'release') givenBack.add(gang)
+    const live = [...pods.values()].flatMap((pod) => (hasEnded(pod) ? [] : (pod.spec.nodeName ?? [])))
+    const freeIn = (pool: string, isHeld: (gang: string) => boolean) => {
+      const taken = new Set([...live, ...[...held].flatMap(([gang, nodes]) => (isHeld(gang) ? nodes : []))])
+      return this.#openNodes(pool).filter((name) => !taken.has(name)).length
+    }
+    for (const verdict of verdicts) {
+      if (verdict.kind === 'wait' || verdict.kind === 'release') continue
+      const { spec } = this.#world.gangOf(verdict.gang)
+      const before = new Map([...pools.keys()].map((pool) => [pool, freeIn(pool, () => true)]))
+      const own = verdict.kind === 'resize' ? (held.get(verdict.gang) ?? []) : []
+      held.set(verdict.gang, [...own, ...nodesOf(verdict.kind === 'resize' ? verdict.added : verdict.seats.members)])
+      givenBack.delete(verdict.gang)
+      for (const { gang, movesTo } of verdict.kind === 'preempt' ? verdict.victims : [])
+        held.set(gang, [...(held.get(gang) ?? []), ...nodesOf(movesTo)])
+      const isAllowed = verdict.kind !== 'resize' && spec.spareAttempt === spec.attempt
+      for (const [pool, object] of isAllowed ? [] : pools) {
+        const [wanted, left] = [Number(object.spec.spares), freeIn(pool, (gang) => !givenBack.has(gang))]
+        if (left < Math.min(wanted, before.get(pool) ?? 0))
+          this.#broken(`${verdict.gang} leaves ${left} spares of pool ${pool}: ${before.get(pool)} were free`)
+      }
+    }
+  }
+
+  #openNodes(pool: string): string[] {
+    const nodes = [...this.#world.nodes.values()]
+    return nodes
+      .filter((node) => poolOf(node) === pool && node.spec?.unschedulable !== true)
+      .map(({ metadata }) => metadata.name)
   }
 
   /** Somebody is to sit on what its present attempt holds: who has left for that, and sits again, is nobody's victim. */
@@ -191,6 +234,11 @@ function ownedIn({ nodes, queues, models }: Drawn) {
     limits.set(`nobody ${model}`, Math.max(0, rest))
   }
   return { limits, modelOf: new Map(devices.map(({ id, model }) => [id, model])) }
+}
+
+/** By seats, and by what is kept for it. */
+function heldBy(gang: Gang): { node: string }[] {
+  return [...(keptBy(gang)?.members ?? []), ...(movesTo(gang)?.members ?? [])]
 }
 
 function devicesOf({ metadata }: Node): { id: string; model: string }[] {

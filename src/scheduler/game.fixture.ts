@@ -1,12 +1,14 @@
 import { type Random, seededRandom } from '../base/random.ts'
 import type { Gang } from '../model/kinds/gang.ts'
 import type { Node } from '../model/kinds/kubernetes.ts'
+import { poolOf } from '../model/nodes.ts'
 import { keyOf } from '../model/refs.ts'
 import { servedStepsMax } from '../model/served.ts'
 import type { Change, Scheduler, Verdict } from './contract.ts'
 import { hasEnded } from './fleet/read-pod.ts'
 import { type Arriving, Drawn, modelOfFiller, oneOf } from './game-drawn.fixture.ts'
 import { count, isSeated, Referee } from './game-rules.fixture.ts'
+import { poolNamed } from './gang.fixture.ts'
 import { pricesLastMs } from './preemption/preemption.ts'
 import { type Happening, Rehearsal } from './rehearsal/rehearsal.ts'
 import { createScheduler, type FleetScheduler } from './scheduler.ts'
@@ -74,6 +76,8 @@ export interface GameOptions {
   areServed?: boolean
   /** Now and then one begins to fail again and again, or no longer does: meanwhile it displaces nobody. */
   areFailing?: boolean
+  /** Pools keep spares, now more and now fewer. */
+  hasSpares?: boolean
 }
 
 class Game implements Played {
@@ -92,6 +96,7 @@ class Game implements Played {
   readonly #mayMove: boolean
   readonly #served: Random | undefined
   readonly #failing: Random | undefined
+  readonly #spares: Random | undefined
   #move = 0
   readonly #arrivedAt = new Map<string, number>()
   #log: string[] = []
@@ -100,7 +105,7 @@ class Game implements Played {
 
   constructor(
     seed: number,
-    { hasLimits = true, hasMoves = false, areServed = false, areFailing = false }: GameOptions,
+    { hasLimits = true, hasMoves = false, areServed = false, areFailing = false, hasSpares = false }: GameOptions,
   ) {
     this.#seed = seed
     this.#mayMove = hasMoves
@@ -109,11 +114,13 @@ class Game implements Played {
     const runsPods = this.#random.split('pods').float() < 0.4
     this.#served = areServed ? this.#random.split('served') : undefined
     this.#failing = areFailing ? this.#random.split('failing') : undefined
+    this.#spares = hasSpares ? this.#random.split('spares') : undefined
     const watched = watch(this.#scheduler, (verdicts) => this.#watch(verdicts))
     this.#world = new Rehearsal(watched, { nowMs: 1_000_000, runsPods })
     this.#referee = new Referee(this.#world, this.#drawn, (what) => this.#broken(what))
     for (const queue of this.#drawn.queues) this.#world.put(queue)
     for (const node of this.#drawn.nodes) this.#world.put(node)
+    this.#keepSpares()
   }
 
   get world(): Rehearsal {
@@ -137,6 +144,7 @@ class Game implements Played {
     this.#act()
     this.#serve()
     this.#fail()
+    if (this.#move % movesToRest === movesToRest / 2) this.#keepSpares()
     this.#follow(this.#world.play())
     this.#referee.audit()
     if (this.#move % movesToRest === movesToRest - 1) this.#rest()
@@ -282,6 +290,15 @@ class Game implements Played {
     }
   }
 
+  #keepSpares(): void {
+    for (const pool of this.#spares === undefined ? [] : poolsOf(this.#drawn.nodes)) {
+      const spares = this.#spares?.int(0, 2) ?? 0
+      this.#note(`pool ${pool} keeps ${spares} spares`)
+      for (const promise of this.#promised.values()) promise.isSpoilt = true
+      this.#world.put(poolNamed(pool, spares))
+    }
+  }
+
   #suspend(key: string): void {
     this.#note(`${key} is put aside`)
     this.#spoil(key)
@@ -369,6 +386,7 @@ class Game implements Played {
   #watch(verdicts: readonly Verdict[]): void {
     this.steps++
     const leaving = new Set<string>()
+    this.#referee.checkSpares(verdicts)
     for (const verdict of verdicts) {
       const { gang } = verdict
       if (verdict.kind === 'bind') this.#promised.delete(gang)
@@ -455,10 +473,11 @@ class Game implements Played {
 
   /** The first that a scheduler gives or takes which is told all this anew. */
   #decidedAnew(prepare: (successor: FleetScheduler) => void = () => undefined): Verdict | undefined {
-    const { queues, nodes, gangs, pods, nowMs } = this.#world
+    const { queues, nodes, pools, gangs, pods, nowMs } = this.#world
     const successor = createScheduler()
     for (const object of queues.values()) successor.apply({ kind: 'Queue', object })
     for (const object of nodes.values()) successor.apply({ kind: 'Node', object })
+    for (const object of pools.values()) successor.apply({ kind: 'Pool', object })
     for (const object of gangs.values()) successor.apply({ kind: 'Gang', object })
     for (const object of pods.values()) successor.apply({ kind: 'Pod', object })
     prepare(successor)
@@ -477,6 +496,10 @@ function watch(scheduler: Scheduler, look: (verdicts: readonly Verdict[]) => voi
     settle: (verdict, outcome) => scheduler.settle(verdict, outcome),
     why: (gang, nowMs) => scheduler.why(gang, nowMs),
   }
+}
+
+function poolsOf(nodes: readonly Node[]): string[] {
+  return [...new Set(nodes.flatMap((node) => poolOf(node) ?? []))]
 }
 
 function isWanting({ spec }: Gang): boolean {

@@ -116,6 +116,13 @@ describe('random histories on nearly full fleets', () => {
     expect(evictions, 'somebody is displaced now and then').toBeGreaterThan(20)
   })
 
+  test('where pools keep spares nobody takes them but who has lost a node, and it comes to rest as well', () => {
+    let evictions = 0
+    for (const seed of [2, 3, 4])
+      evictions += playGame(seed, 120, { hasLimits: seed === 2, hasMoves: seed === 4, hasSpares: true }).evictions
+    expect(evictions, 'somebody is displaced now and then').toBeGreaterThan(50)
+  })
+
   test.each(broken)('seed %i, which broke a rule once', (seed, moves) => {
     expect(playGame(unscrambled(seed), moves, { hasLimits: false }).rests).toBeGreaterThan(0)
   })

@@ -1,4 +1,5 @@
 import type { Gang } from '../model/kinds/gang.ts'
+import type { Pool } from '../model/kinds/pool.ts'
 
 type Spec = Gang['spec']
 type Group = Spec['groups'][number]
@@ -32,6 +33,24 @@ export function gangNamed(name: string, groups: readonly Group[], more: Partial<
       suspend: false,
       groups: [...groups],
       ...more,
+    },
+  }
+}
+
+export function poolNamed(name: string, spares: number | 'auto'): Pool {
+  return {
+    apiVersion: 'millwright.dev/v1alpha1',
+    kind: 'Pool',
+    metadata: { name },
+    spec: {
+      accelerator: 'gpu',
+      minNodes: 0,
+      maxNodes: 1,
+      capacityType: 'reserved',
+      provisioningSeconds: 0,
+      allowEnv: [],
+      hostPaths: [],
+      spares,
     },
   }
 }

@@ -3,6 +3,7 @@ import { conditionOf, isTrue } from '../model/conditions.ts'
 import type { Gang } from '../model/kinds/gang.ts'
 import type { Queue } from '../model/kinds/queue.ts'
 import { keyOf } from '../model/refs.ts'
+import { mayUseSpares } from '../model/spares.ts'
 import type { Change, Scheduler, Verdict, Why } from './contract.ts'
 import { Defragmentation } from './defragmentation/defragmentation.ts'
 import type { Fit } from './fit/fit.ts'
@@ -10,7 +11,7 @@ import { heldPlaces, isHeld } from './fit/held.ts'
 import { fitOrLeast } from './fit/least.ts'
 import type { Placed } from './fit/search.ts'
 import { seatsOf } from './fit/seats.ts'
-import type { Reserved } from './fit/shortage.ts'
+import { besideSparesFor, type Reserved } from './fit/shortage.ts'
 import { Mix } from './fleet/mix.ts'
 import { type GangState, hasLeft, keptBy, newState, noFewerThanBefore, noMoreThanHeld, podsOf } from './gangs.ts'
 import { queueBlock, quotaLeft } from './line/admission.ts'
@@ -54,6 +55,8 @@ const retoldAtOnce = 20
 /** Killed pods are gone in milliseconds: saying so would only cost the restart a write. */
 const endingToldAfterMs = 1_000
 const endingReason = 'Ending'
+/** So long a gang that starts again waits for its own pods to end rather than to sit elsewhere; one that cannot be killed must not keep it longer. */
+const inPlacePatienceMs = 10_000
 
 type Unfit = Fit & { fits: false }
 
@@ -72,6 +75,7 @@ export class FleetScheduler extends State implements Scheduler, Explained {
     else if (change.kind === 'Node') this.setNode(change.object)
     else if (change.kind === 'Pod') this.#tellOf(this.setPod(change.object))
     else if (change.kind === 'Gang') this.#setGang(change.object)
+    else if (change.kind === 'Pool') this.#lookAgainIf(this.fleet.spares.set(change.object))
     else this.#setQueue(change.object)
   }
 
@@ -144,6 +148,7 @@ export class FleetScheduler extends State implements Scheduler, Explained {
 
   #forget(kind: Change['kind'], key: string): void {
     if (kind === 'Node') this.fleet.removeNode(key)
+    else if (kind === 'Pool') this.#lookAgainIf(this.fleet.spares.remove(key))
     else if (kind === 'Queue') {
       this.queues.delete(key)
       this.quota.remove(key)
@@ -162,6 +167,11 @@ export class FleetScheduler extends State implements Scheduler, Explained {
       this.#departures.forget(key)
       this.#departures.tell(key)
     }
+  }
+
+  /** Everybody. */
+  #lookAgainIf(mayFit: boolean): void {
+    if (mayFit) this.fleet.generation++
   }
 
   /** Those who wait for it look again. */
@@ -247,10 +257,11 @@ export class FleetScheduler extends State implements Scheduler, Explained {
     const { verdict, seen } = tried
     if (isPreempting(verdict)) return seen.layout !== this.fleet.layout
     if (seen.generation !== this.fleet.generation) return true
-    if (verdict.kind === 'queue') return false
     if (isDue(verdict, nowMs)) return true
+    if (verdict.kind === 'queue') return false
     const { kind } = verdict.shortage
-    const keeps = () => kind === 'behind' || reserved.keepsFor(verdict) || reserved.mayKeepFor(gang)
+    const keeps = () =>
+      kind === 'behind' || kind === 'spares' || reserved.keepsFor(verdict) || reserved.mayKeepFor(gang)
     if (seen.taken !== this.fleet.taken && keeps()) return true
     if (kind !== 'behind' && !displaceable.has(kind)) return false
     if (seen.reserved !== reserved.versionFor(gang)) return true
@@ -299,6 +310,8 @@ export class FleetScheduler extends State implements Scheduler, Explained {
     // What its own pods still hold, it will have back: it does not come back smaller for being quicker than they.
     if (asBefore?.fits === false && this.livePodsOf(key).size > 0) return ending(object)
     const fit = asBefore?.fits === true ? asBefore : (known ?? this.#fit(state, reserved, noMoreThanHeld(object)))
+    const inPlaceUntilMs = fit.fits ? this.#inPlaceUntilMs(state, fit.placed, nowMs) : nowMs
+    if (inPlaceUntilMs > nowMs) return { ...ending(object), lookAtMs: inPlaceUntilMs }
     if (fit.fits) {
       this.#seat(state, fit.placed, nowMs, verdicts)
       return { kind: 'seated' }
@@ -318,12 +331,32 @@ export class FleetScheduler extends State implements Scheduler, Explained {
     if (isOnRecord) verdicts.push(this.#send(state, { kind: 'release', ...about(state) }))
     if (isKept || isOnRecord || !displaceable.has(shortage.kind)) return { kind: 'shortage', shortage }
     const sparing = new Sparing(this, object.spec.queue, nowMs)
-    const displaced = displace(this, { key, object, reserved }, nowMs, sparing)
-    if (displaced === undefined)
-      return { kind: 'shortage', shortage, ...limitsOn(this, { key, object, reserved }, nowMs, sparing) }
+    const incoming = { key, object, reserved: besideSparesFor(this.fleet, object, reserved) }
+    const displaced = displace(this, incoming, nowMs, sparing)
+    if (displaced === undefined) return { kind: 'shortage', shortage, ...limitsOn(this, incoming, nowMs, sparing) }
     const { placed, victims } = displaced
     this.#decide(state, { kind: 'preempt', ...about(state), seats: seatsOf(object, placed), victims }, verdicts)
     return { kind: 'held', fit }
+  }
+
+  /**
+   * Until when it waits for pods of its own to end on nodes that it would otherwise leave: what it has there (images, pages,
+   * copies of its checkpoint) lets it start sooner than elsewhere.
+   */
+  #inPlaceUntilMs(state: GangState, placed: readonly Placed[], nowMs: number): number {
+    const live = this.livePodsOf(state.key)
+    if (live.size === 0) {
+      state.endingSinceMs = undefined
+      return nowMs
+    }
+    const next = new Set(placed.map(({ node }) => node.name))
+    const leaves = (state.seats?.members ?? []).some(({ node, pod }) => {
+      const isLive = live.has(`${state.object.metadata.namespace ?? 'default'}/${pod}`)
+      return isLive && !next.has(node) && this.fleet.nodes.get(node)?.closed === undefined
+    })
+    if (!leaves) return nowMs
+    state.endingSinceMs ??= nowMs
+    return state.endingSinceMs + inPlacePatienceMs
   }
 
   /** Of seats that are not committed yet. */
@@ -350,6 +383,7 @@ export class FleetScheduler extends State implements Scheduler, Explained {
 
   #seat(state: GangState, placed: readonly Placed[], nowMs: number, verdicts: Verdict[]): void {
     const seats = seatsOf(state.object, placed)
+    state.endingSinceMs = undefined
     this.#decide(state, { kind: 'bind', ...about(state), seats }, verdicts)
     this.#expectEnd(state.key, endIfStarted(state.object, nowMs, seats.speed ?? 1))
   }
@@ -450,7 +484,7 @@ export class FleetScheduler extends State implements Scheduler, Explained {
     const company = spec.groups.map((group) => this.fleet.neighbours.of(object, group)?.key)
     const { queue, preemptible, preemptionPolicy, groups, topology, together } = spec
     const terms = [queue, preemptible, metadata.namespace, groups, topology, together]
-    return JSON.stringify([...terms, own, company, preemptionPolicy])
+    return JSON.stringify([...terms, own, company, preemptionPolicy, mayUseSpares(object)])
   }
 
   /** It gave something back first; nothing need have been freed by that. */
@@ -476,12 +510,12 @@ function about(state: GangState): { gang: string; resourceVersion: string; attem
   return { gang: state.key, resourceVersion: metadata.resourceVersion ?? '', attempt: spec.attempt }
 }
 
-/** Whether the time has come at which it may displace somebody. */
+/** Whether the time has come at which it may displace somebody, or waits no longer for its own pods. */
 function isDue(blocked: Blocked, nowMs: number): boolean {
-  return blocked.kind === 'shortage' && blocked.lookAtMs !== undefined && blocked.lookAtMs <= nowMs
+  return blocked.lookAtMs !== undefined && blocked.lookAtMs <= nowMs
 }
 
-function ending(gang: Gang): Blocked {
+function ending(gang: Gang): Blocked & { kind: 'queue' } {
   return {
     kind: 'queue',
     reason: endingReason,

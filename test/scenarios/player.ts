@@ -58,6 +58,7 @@ export class Player {
       uncordon: (node) => this.#cordon(node, false),
       lose: (node) => world.apply({ kind: 'Node', deleted: node }),
       queue: (name, quota) => this.#queue(name, queueSpec(quota, options)),
+      pool: (name) => this.#pool(name, options),
       apply: (title, shape, model) => this.#apply(title, shape, model, options),
       edit: (title) => world.edit(key(title), edits(options)),
       suspend: (title) => world.edit(key(title), { suspend: true }),
@@ -94,7 +95,7 @@ export class Player {
   #node(name: string, count: number, model: string, options: Map<string, string>): void {
     const list = Array.from({ length: count }, (_, index) => ({ id: `${model}-${index}`, model, healthy: true }))
     const [rack, block, zone] = [take(options, 'rack'), take(options, 'block'), take(options, 'zone')]
-    const capacity = take(options, 'capacity')
+    const [capacity, pool] = [take(options, 'capacity'), take(options, 'pool')]
     const mig = pairs(take(options, 'mig'))
     const slices = Object.fromEntries(
       Object.entries(mig).map(([profile, count]) => [`nvidia.com/mig-${profile}`, count]),
@@ -112,6 +113,7 @@ export class Player {
           ...(block === undefined ? {} : { [label.block]: block }),
           ...(zone === undefined ? {} : { [label.zone]: zone }),
           ...(capacity === undefined ? {} : { [label.capacityType]: capacity }),
+          ...(pool === undefined ? {} : { [label.pool]: pool }),
           ...pairs(take(options, 'labels')),
         },
         annotations: { [annotation.nodeDevices]: JSON.stringify(list) },
@@ -136,6 +138,13 @@ export class Player {
   #queue(name: string, spec: Partial<Queue['spec']>): void {
     const { apiVersion, kind } = headOf('Queue')
     this.#world.put(admitted<'Queue'>({ apiVersion, kind, metadata: { name }, spec: { namespaces: ['*'], ...spec } }))
+  }
+
+  #pool(name: string, options: Map<string, string>): void {
+    const { apiVersion, kind } = headOf('Pool')
+    const spares = take(options, 'spares') ?? '0'
+    const spec = { accelerator: 'gpu', spares: spares === 'auto' ? spares : Number(spares) }
+    this.#world.put(admitted<'Pool'>({ apiVersion, kind, metadata: { name }, spec }))
   }
 
   #apply(title: string, shape: string, model: string | undefined, options: Map<string, string>): void {
@@ -371,7 +380,7 @@ export class Player {
   }
 }
 
-const nodeOptions = ['capacity', 'mig', 'rack', 'block', 'zone', 'taint', 'labels', 'cpu', 'memory']
+const nodeOptions = ['capacity', 'pool', 'mig', 'rack', 'block', 'zone', 'taint', 'labels', 'cpu', 'memory']
 const templateOptions = ['cpu', 'memory', 'select', 'tolerate', 'pods', 'prefer', 'apart', 'beside', 'rather', 'even']
 
 function commandOf(line: string): Command {

@@ -37,14 +37,22 @@ function unlessAway(error: unknown): void {
 }
 
 async function look(client: Client) {
-  const [jobs, services, gangs, nodes, models] = await Promise.all([
+  const [jobs, services, gangs, nodes, pools, models] = await Promise.all([
     client.list('TrainingJob', {}),
     client.list('InferenceService', {}),
     client.list('Gang', {}),
     client.list('Node', {}),
+    client.list('Pool', {}),
     client.list('Model', {}),
   ])
-  return { jobs: jobs.items, services: services.items, gangs: gangs.items, nodes: nodes.items, models: models.items }
+  return {
+    jobs: jobs.items,
+    services: services.items,
+    gangs: gangs.items,
+    nodes: nodes.items,
+    pools: pools.items,
+    models: models.items,
+  }
 }
 
 type Seen = Awaited<ReturnType<typeof look>>
@@ -54,6 +62,7 @@ function draw(seen: Seen, url: string, gatewayUrl: string | undefined): string {
   const used = new Map<string, number>()
   for (const gang of seen.gangs)
     for (const seat of seated(gang)) used.set(seat.node, (used.get(seat.node) ?? 0) + seat.devices.length)
+  const spares = new Set(seen.pools.flatMap(({ status }) => status?.spares?.nodes ?? []))
   const blocks: string[] = [
     `${paint.bold('factory')} ${url}${gatewayUrl === undefined ? '' : `   gateway ${gatewayUrl}/v1`}`,
   ]
@@ -62,7 +71,7 @@ function draw(seen: Seen, url: string, gatewayUrl: string | undefined): string {
       ['NODE', 'READY', 'IN USE', 'SLOTS'],
       seen.nodes.map((node) => [
         node.metadata.name,
-        `${conditionOf(node.status?.conditions ?? [], 'Ready')?.status ?? 'Unknown'}${node.spec?.unschedulable ? ', cordoned' : ''}`,
+        `${conditionOf(node.status?.conditions ?? [], 'Ready')?.status ?? 'Unknown'}${node.spec?.unschedulable ? ', cordoned' : ''}${spares.has(node.metadata.name) ? ', spare' : ''}`,
         String(used.get(node.metadata.name) ?? 0),
         String(node.status?.allocatable?.['nvidia.com/gpu'] ?? node.status?.allocatable?.['millwright.dev/cpu'] ?? '?'),
       ]),

@@ -1,32 +1,49 @@
 import { anyGpu } from '../../model/accelerators.ts'
 import { canonicalModel } from '../../model/catalogue.ts'
 import { conditionOf, isTrue, setCondition } from '../../model/conditions.ts'
-import type { Node } from '../../model/kinds/kubernetes.ts'
+import type { Gang } from '../../model/kinds/gang.ts'
+import type { Node, Pod } from '../../model/kinds/kubernetes.ts'
 import type { Pool } from '../../model/kinds/pool.ts'
 import { cpuSlot, gpuResource, label } from '../../model/names.ts'
+import { poolOf } from '../../model/nodes.ts'
 import { countOf } from '../../model/quantity.ts'
 import { refOf } from '../../model/refs.ts'
+import { couldBeSpare, sparesWanted } from '../../model/spares.ts'
 import { equalJson } from '../../store/json.ts'
-import { type Context, type Reconciler, settled } from '../reconciler.ts'
+import { isLive } from '../gangs.ts'
+import { again, type Context, type Reconciler, settled } from '../reconciler.ts'
+import { isReady } from './budget.ts'
 
-/** How many nodes and slots a pool has, and whether its nodes are what it says. */
+/** Which nodes are spares is said no more often: who sits down on a large fleet comes member by member. */
+const sparesRestMs = 1_000
+
+/** How many nodes and slots a pool has, which nodes it keeps as spares, and whether its nodes are what it says. */
 export function createPools({ store, views, clock }: Context): Reconciler {
   const pools = views.of('Pool')
   const nodes = views.of('Node')
+  const gangs = views.of('Gang')
+  const lookedAtMs = new Map<string, number>()
 
   return {
     name: 'pools',
     watches: [
       { kind: 'Pool', keys: (pool) => [pool.metadata.name] },
-      { kind: 'Node', keys: (node) => [node.metadata.labels?.[label.pool] ?? ''] },
+      { kind: 'Node', keys: (node) => [poolOf(node) ?? ''] },
+      { kind: 'Pod', keys: (pod) => keepingSpares(pod.spec.nodeName) },
     ],
     workers: 1,
     reconcile: async (name) => {
       const pool = pools.get({ name })
       if (pool === undefined) return settled()
-      const own = nodes.list().filter((node) => node.metadata.labels?.[label.pool] === name)
+      const keepsSpares = (pool.spec.spares ?? 0) !== 0
+      const waitMs = keepsSpares ? (lookedAtMs.get(name) ?? 0) + sparesRestMs - clock.now() : 0
+      if (waitMs > 0) return again(waitMs)
+      lookedAtMs.set(name, clock.now())
+      const own = nodes.list().filter((node) => poolOf(node) === name)
+      const { spares: _, ...before } = pool.status ?? {}
       const status = {
-        ...pool.status,
+        ...before,
+        ...(keepsSpares ? { spares: sparesOf(pool, own) } : {}),
         conditions: conditionsOf(pool, own, clock.now()),
         nodes: own.length,
         readyNodes: own.filter((node) => isTrue(node.status?.conditions, 'Ready')).length,
@@ -37,6 +54,39 @@ export function createPools({ store, views, clock }: Context): Reconciler {
       return settled()
     },
   }
+
+  function keepingSpares(node: string | undefined): string[] {
+    const object = node === undefined ? undefined : nodes.get({ name: node })
+    const name = object === undefined ? undefined : poolOf(object)
+    const pool = name === undefined ? undefined : pools.get({ name })
+    return (pool?.spec.spares ?? 0) === 0 || name === undefined ? [] : [name]
+  }
+
+  /** They are kept by number (`scheduler/fleet/spares.ts`); those that are named stay so while they are free. */
+  function sparesOf(pool: Pool, own: readonly Node[]): NonNullable<NonNullable<Pool['status']>['spares']> {
+    const wanted = sparesWanted(pool, own.length)
+    const kept = new Set(gangs.list().flatMap(nodesKeptFor))
+    const isFree = ({ metadata: { name } }: Node) => !kept.has(name) && !views.podsOnNode(name).some(isOfLiveGang)
+    const free = own
+      .filter((node) => isReady(node) && node.spec?.unschedulable !== true && couldBeSpare(node) && isFree(node))
+      .map(({ metadata }) => metadata.name)
+      .toSorted()
+    const before = new Set(pool.status?.spares?.nodes)
+    const stay = free.filter((name) => before.has(name))
+    const others = free.filter((name) => !before.has(name))
+    return { wanted, nodes: [...stay, ...others].slice(0, wanted).toSorted() }
+  }
+}
+
+/** By its seats, or for the time when others have left. */
+function nodesKeptFor({ spec, status }: Gang): string[] {
+  const { seats, hold, resize } = status ?? {}
+  if (spec.suspend) return []
+  return [seats, hold, resize].flatMap((one) => one?.members ?? []).map(({ node }) => node)
+}
+
+function isOfLiveGang(pod: Pod): boolean {
+  return isLive(pod) && pod.metadata.labels?.[label.gang] !== undefined
 }
 
 /** What its nodes are paid for is said where the scheduler reads it. */

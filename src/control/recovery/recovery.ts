@@ -192,6 +192,7 @@ export function createRecovery(context: Context): Reconciler {
         ? {
             spec: {
               attempt: gang.spec.attempt + 1,
+              spareAttempt: gang.spec.attempt + 1,
               checkpointRequest: null,
               preemptionPolicy: preemptionPolicyAfter(record, gang) ?? null,
             },

@@ -6,7 +6,7 @@ import type { Views } from '../views.ts'
 
 /**
  * Of gangs that leave these nodes, one that would not sit again at once with as many members: the scheduler itself is
- * asked, on a copy of all that it knows, in which they have left.
+ * asked, on a copy of all that it knows, in which they have left. They may sit on spares.
  */
 export function whoHasNoRoom(
   views: Views,
@@ -17,12 +17,14 @@ export function whoHasNoRoom(
   const scheduler = createScheduler()
   const keys = new Set(leaving.map(keyOf))
   for (const object of views.of('Queue').list()) scheduler.apply({ kind: 'Queue', object })
+  for (const object of views.of('Pool').list()) scheduler.apply({ kind: 'Pool', object })
   for (const node of views.of('Node').list()) {
     const spec = closed.has(node.metadata.name) ? { ...node.spec, unschedulable: true } : node.spec
     scheduler.apply({ kind: 'Node', object: { ...node, spec } })
   }
   for (const gang of views.of('Gang').list()) {
-    const spec = keys.has(keyOf(gang)) ? { ...gang.spec, attempt: gang.spec.attempt + 1 } : gang.spec
+    const attempt = gang.spec.attempt + 1
+    const spec = keys.has(keyOf(gang)) ? { ...gang.spec, attempt, spareAttempt: attempt } : gang.spec
     scheduler.apply({ kind: 'Gang', object: { ...gang, spec } })
   }
   for (const object of views.of('Pod').list())

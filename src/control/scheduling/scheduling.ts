@@ -99,6 +99,7 @@ export function createScheduling(context: Context, scheduler: Scheduler = create
     watches: [
       { kind: 'Node', keys: () => [fleetKey] },
       { kind: 'Queue', keys: () => [fleetKey] },
+      { kind: 'Pool', keys: () => [fleetKey] },
       { kind: 'Gang', keys: (gang) => [fleetKey, keyOf(gang)] },
       // One that is bound leaves nothing to carry out.
       { kind: 'Pod', keys: (pod) => (pod.spec.nodeName === undefined ? [fleetKey, ...gangKeyOf(pod)] : [fleetKey]) },
@@ -113,6 +114,9 @@ function feed({ views }: Context, tell: (change: Change) => void): void {
   views
     .of('Queue')
     .onChange(({ type, object }) => tell(type === 'DELETED' ? deleted('Queue', object) : { kind: 'Queue', object }))
+  views
+    .of('Pool')
+    .onChange(({ type, object }) => tell(type === 'DELETED' ? deleted('Pool', object) : { kind: 'Pool', object }))
   views
     .of('Node')
     .onChange(({ type, object }) => tell(type === 'DELETED' ? deleted('Node', object) : { kind: 'Node', object }))

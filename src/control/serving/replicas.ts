@@ -91,6 +91,7 @@ export async function restartReplica(context: Context, replica: Replica): Promis
     metadata: { annotations: { [replicaAnnotation]: JSON.stringify(record) } },
     spec: {
       attempt: gang.spec.attempt + 1,
+      spareAttempt: gang.spec.attempt + 1,
       preemptionPolicy: record.failures >= displacingTriesMax ? 'Never' : null,
     },
   }

@@ -73,8 +73,9 @@ function graceLeftMs({ job, gang, nowMs }: Seen): number {
 /** The gang first, so that nobody starts or restarts it; then its pods. */
 async function takeSeats(context: Context, seen: Seen, graceMs: number): Promise<Outcome> {
   const annotations = { [ranAnnotation]: String(ranSecondsOf(seen.gang, seen.nowMs)) }
-  await patchGang(context, seen.gang, { metadata: { annotations }, spec: { suspend: true } })
   const { reason, message } = seen.hold ?? { reason: 'Suspended', message: 'its seats are given back' }
+  const mayUseSpares = reason === 'NodeLeaving' ? { spareAttempt: seen.gang.spec.attempt + 1 } : {}
+  await patchGang(context, seen.gang, { metadata: { annotations }, spec: { suspend: true, ...mayUseSpares } })
   const isProblem = seen.hold !== undefined && reason !== 'Suspended' && !goesBackInLine(seen.hold)
   context.events.record(seen.job, isProblem ? 'Warning' : 'Normal', reason, message)
   await evictAll(context, seen, Math.ceil(graceMs / 1000))

@@ -76,6 +76,13 @@ export const gang = z
     spec: z
       .strictObject({
         attempt: z.number().int().min(1).describe('Raised for each new incarnation; seats of an older one are void.'),
+        spareAttempt: z
+          .number()
+          .int()
+          .optional()
+          .describe(
+            'The attempt that may sit on spare nodes: one after a failure, or after a node that had to be left.',
+          ),
         queue: z.string().describe('The Queue whose share it uses.'),
         priority: z.number().int().describe('Higher goes first.'),
         served: z

@@ -2,6 +2,13 @@ import { z } from 'zod'
 import { capacityType } from '../capacity.ts'
 import { base, conditions, count, environmentName, line, seconds } from './fields.ts'
 
+export const spares = z
+  .union([count, z.literal('auto')])
+  .optional()
+  .describe(
+    'Whole nodes that are kept free for gangs that lost one; auto: as many as are out at once 99 % of the time. 0 when left out.',
+  )
+
 export const pool = z
   .strictObject({
     ...base('Pool'),
@@ -24,6 +31,7 @@ export const pool = z
           .describe("USD per accelerator (or slot) and hour; the price book's when left out."),
         zone: z.string().max(63).optional().describe('Zone of its nodes.'),
         provisioningSeconds: seconds.default(0).describe('How long a new node takes.'),
+        spares,
         allowEnv: z
           .array(environmentName)
           .max(256)
@@ -38,6 +46,13 @@ export const pool = z
         nodes: count.optional().describe('Nodes that exist.'),
         readyNodes: count.optional().describe('Nodes that can take work.'),
         slots: count.optional().describe('Accelerators (or slots) of all nodes.'),
+        spares: z
+          .strictObject({
+            wanted: count.describe('How many are to be kept.'),
+            nodes: z.array(z.string()).describe('Nodes that are kept now: as many as wanted, where so many are free.'),
+          })
+          .optional()
+          .describe('What is kept for gangs that lost a node.'),
       })
       .optional()
       .describe('What was seen last.'),

@@ -1,6 +1,6 @@
 import type { Verdict } from '../contract.ts'
 import { seatsOf } from '../fit/seats.ts'
-import { taken } from '../fit/shortage.ts'
+import { besideSparesFor, taken } from '../fit/shortage.ts'
 import { wantsOf } from '../gangs.ts'
 import type { Start } from '../line/line.ts'
 import type { Reservations } from '../line/reservations.ts'
@@ -51,7 +51,8 @@ export class Defragmentation {
       dueMs.set(key, isDue ? nowMs + patienceSeconds * 1000 : due)
       if (!isDue) continue
       const { object } = state
-      const found = findMoves(scene, { key, object, reserved: heads.ofOthersThan(key) }, nowMs)
+      const reserved = besideSparesFor(scene.fleet, object, heads.ofOthersThan(key))
+      const found = findMoves(scene, { key, object, reserved }, nowMs)
       const gainSeconds = gainOf(scene, key, nowMs)
       if (found === undefined || found.price > policy.maxPrice * gainSeconds) continue
       yield verdictOn(state, found, gainSeconds)

@@ -59,7 +59,7 @@ function isFragmented({ fleet, quota }: Scene, object: Gang, reserved: Reserved)
   const left = quotaLeft(quota, fleet, object)
   for (const [model, milli] of wants) {
     if ((left.get(model) ?? milli) < milli) return false
-    if (reserved.of(model) !== undefined || 1000 * fleet.countOf(model).free < milli) return false
+    if (reserved.of(model)?.gang !== undefined || 1000 * fleet.countOf(model).free < milli) return false
   }
   return true
 }
@@ -258,7 +258,12 @@ function asItSits(gang: Gang, fleet: Fleet, someStay: boolean): Gang {
     const accelerators = asked === undefined ? [] : [{ ...asked, model: someStay ? model : asked.model }]
     return { ...group, min: size, max: size, accelerators }
   })
-  return { ...gang, spec: { ...gang.spec, groups } }
+  return { ...gang, spec: { ...withoutSpares(gang.spec), groups } }
+}
+
+/** Nobody moves onto spares, whatever its attempt began after. */
+function withoutSpares({ spareAttempt: _, ...spec }: Gang['spec']): Gang['spec'] {
+  return spec
 }
 
 function isFurtherApart({ fabric, nodes }: Fleet, placed: readonly Placed[], { seats }: Movable): boolean {

@@ -1,20 +1,53 @@
 import { assert } from '../../base/errors.ts'
 import { nodeLevel } from '../../model/fabric.ts'
+import type { Gang } from '../../model/kinds/gang.ts'
+import { mayUseSpares } from '../../model/spares.ts'
 import type { Fleet } from '../fleet/fleet.ts'
+import { membersByGroup } from '../gangs.ts'
 import { alternativesOf, demandOf } from './demand.ts'
 import { domainsFor, inside, roomIn } from './domains.ts'
 import { isBound, type Part, partsOf, spreadingOf, unbound } from './parts.ts'
-import { type FitRequest, type Placed, Search } from './search.ts'
-import type { Shortage } from './shortage.ts'
+import { type Before, type FitRequest, type Placed, Search } from './search.ts'
+import { besideSpares, roomOfSpares, type Shortage, waitsForNodes } from './shortage.ts'
 
 export type Fit = { fits: true; placed: Placed[] } | { fits: false; shortage: Shortage }
 
 /**
  * Seats every member or none: half a gang burns accelerators waiting for its other half. Groups are placed in order,
- * each on the first of its alternatives that holds at least `min` members, as close together as the fabric allows. Leaves
- * the fleet as it was; the caller claims what it takes.
+ * each on the first of its alternatives that holds at least `min` members, as close together as the fabric allows. As many
+ * spares stay free as pools want, unless the gang has lost a node: then it takes of them what it needs to come back as it
+ * was. Leaves the fleet as it was; the caller claims what it takes.
  */
 export function fitGang(fleet: Fleet, request: FitRequest): Fit {
+  const fit = fitAnywhere(fleet, request)
+  const { object, reserved, before } = request
+  const own = new Set(before?.members.map(({ node }) => node))
+  if (!fit.fits) return mayUseSpares(object) ? fit : { fits: false, shortage: besideThem(fleet, fit.shortage) }
+  if (fleet.spares.areLeftBy(fit.placed, own)) return fit
+  const beside = fitAnywhere(fleet, { ...request, reserved: besideSpares(fleet, reserved, own) })
+  if (beside.fits) return beside
+  if (mayUseSpares(object)) return fitAnywhere(fleet, { ...request, object: noLarger(object, before) })
+  return { fits: false, shortage: besideThem(fleet, { ...beside.shortage, kind: 'spares' }) }
+}
+
+/** With no more members than it had, or needs: nobody grows into spares. */
+function noLarger(gang: Gang, before: Before | undefined): Gang {
+  const had = membersByGroup({ members: [...(before?.members ?? [])] })
+  const groups = gang.spec.groups.map((group) => {
+    return { ...group, max: Math.max(group.min, Math.min(group.max, had.get(group.name) ?? 0)) }
+  })
+  return { ...gang, spec: { ...gang.spec, groups } }
+}
+
+/** Whatever it lacks now: as long as so many are kept it would not fit were all nodes empty. */
+function besideThem(fleet: Fleet, shortage: Shortage): Shortage {
+  const spared = waitsForNodes(shortage) ? roomOfSpares(fleet, shortage.demand) : 0
+  const isForGood = spared > 0 && fleet.emptyRoom(shortage.demand) - spared < shortage.group.min
+  return isForGood ? { ...shortage, kind: 'spares', isForGood } : shortage
+}
+
+/** On spares, too. */
+function fitAnywhere(fleet: Fleet, request: FitRequest): Fit {
   const { before } = request
   const parts = partsOf(request.object)
   const staying = before === undefined ? undefined : tried(fleet, parts, new Search(fleet, request, before))
@@ -24,11 +57,20 @@ export function fitGang(fleet: Fleet, request: FitRequest): Fit {
   return fresh.fits ? fresh : { fits: false, shortage: bindingShortage(fleet, request, parts, fresh.shortage) }
 }
 
-/** The same for who does not ask why not, and had no seats before. */
+/** The same for who does not ask why not, and had no seats before; what is kept from it, `reserved` says. */
 export function placeGang(fleet: Fleet, request: Omit<FitRequest, 'before'>): readonly Placed[] | undefined {
   const search = new Search(fleet, request)
   return fleet.attempt(() => (search.isPlaced(partsOf(request.object), {}) ? search.placed : undefined))
 }
+
+/** The same for who may have to leave spares free. */
+export function placeLeavingSpares(fleet: Fleet, request: Omit<FitRequest, 'before'>): readonly Placed[] | undefined {
+  const placed = placeGang(fleet, request)
+  const mayKeep = placed === undefined || mayUseSpares(request.object) || fleet.spares.areLeftBy(placed, nobodys)
+  return mayKeep ? placed : placeGang(fleet, { ...request, reserved: besideSpares(fleet, request.reserved) })
+}
+
+const nobodys: ReadonlySet<string> = new Set()
 
 function tried(fleet: Fleet, parts: Part, search: Search): Fit {
   return fleet.attempt((): Fit => {

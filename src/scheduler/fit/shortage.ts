@@ -1,18 +1,40 @@
 import { levelNamed, nodeLevel } from '../../model/fabric.ts'
+import type { Gang } from '../../model/kinds/gang.ts'
+import { mayUseSpares } from '../../model/spares.ts'
 import type { Domain } from '../fleet/fabric.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import type { NodeState } from '../fleet/nodes.ts'
 import { type Demand, type Rooms, roomIfOpen } from '../fleet/rooms.ts'
 import { type Alternative, type Group, withoutCompany } from './demand.ts'
 
-/** Nodes that a gang further up the line waits for, by accelerator model. */
+/** Nodes that the gang may not sit on, by accelerator model: a gang further up the line waits for them, or they are spares. */
 export interface Reserved {
   of(model: string): Reservation | undefined
 }
 
 export interface Reservation {
-  gang: string
+  /** Who waits for them; undefined where all are spares. */
+  gang: string | undefined
   nodes: ReadonlySet<NodeState>
+}
+
+/** The same, and the spares too. `own`: nodes that are no spares, since the gang comes from there. */
+export function besideSpares({ spares }: Fleet, reserved: Reserved, own: ReadonlySet<string> = nobodys): Reserved {
+  const closed = spares.beside(own)
+  if (closed.size === 0) return reserved
+  return {
+    of: (model) => {
+      const kept = reserved.of(model)
+      return { gang: kept?.gang, nodes: kept === undefined ? closed : new Set([...kept.nodes, ...closed]) }
+    },
+  }
+}
+
+const nobodys: ReadonlySet<string> = new Set()
+
+/** Whom others leave or move for may not sit on spares either, unless it has lost a node itself. */
+export function besideSparesFor(fleet: Fleet, gang: Gang, reserved: Reserved): Reserved {
+  return mayUseSpares(gang) ? reserved : besideSpares(fleet, reserved)
 }
 
 /** What kept a group out, by the last thing that would have had to be different. */
@@ -28,6 +50,7 @@ export interface Shortage {
     | 'nodes'
     | 'quota'
     | 'behind'
+    | 'spares'
     | 'never'
   group: Group
   alternative: Alternative
@@ -40,6 +63,13 @@ export interface Shortage {
   slice?: { size: number; within: string } | undefined
   /** For 'behind': the gang further up the line. */
   ahead?: string | undefined
+  /** For 'spares': it would not fit beside them were the fleet empty. */
+  isForGood?: boolean
+}
+
+/** Whether it helps that nodes become free. */
+export function waitsForNodes({ kind, isForGood }: Shortage): boolean {
+  return kind !== 'quota' && kind !== 'never' && kind !== 'nodes' && isForGood !== true
 }
 
 /** What nodes have, and others hold, or too much of it elsewhere. */
@@ -70,7 +100,7 @@ export function shortageOf(
   if (places !== undefined && places < group.min) return { ...shortage, kind: 'never' }
   if (byQuota < group.min) return { ...shortage, kind: 'quota' }
   if (rooms.total >= group.min && kept !== undefined) {
-    return { ...shortage, kind: 'behind', ahead: kept.gang }
+    return kept.gang === undefined ? { ...shortage, kind: 'spares' } : { ...shortage, kind: 'behind', ahead: kept.gang }
   }
   if (company !== undefined && fleet.rooms(withoutCompany(demand)).total >= group.min)
     return { ...shortage, kind: 'company' }
@@ -100,8 +130,8 @@ function neverOrClosed(fleet: Fleet, group: Group, demand: Demand): 'never' | 'n
 
 /**
  * Nodes for a gang to wait for: enough of them that it fits when they are empty, most of whose room is free already, and
- * among equals most of whose accelerators are; of members in slices, whole domains. They are kept for it; on all others
- * those behind it go on.
+ * among equals most of whose accelerators are; of members in slices, whole domains; and as many as have to stay free as
+ * spares. They are kept for it; on all others those behind it go on.
  */
 export function nodesToWaitFor(fleet: Fleet, { demand, group, within }: Shortage): Set<NodeState> {
   const rooms = fleet.rooms(demand)
@@ -117,16 +147,22 @@ export function nodesToWaitFor(fleet: Fleet, { demand, group, within }: Shortage
     const taken = 10 - Math.floor((10 * Math.min(room, rooms.in(level, domain.index))) / room)
     byShare[11 * taken + 10 - Math.floor(10 * freeShareOf(fleet, demand, domain))]?.push(domain)
   }
+  const enough = group.min + roomOfSpares(fleet, demand)
   const kept = new Set<NodeState>()
   let room = 0
   for (const domains of byShare) {
     for (const { index, from, to } of domains) {
-      if (room >= group.min) return kept
+      if (room >= enough) return kept
       for (const node of fleet.order.slice(from, to)) if (rooms.emptyOn(node) > 0) kept.add(node)
       room += rooms.emptyIn(level, index)
     }
   }
   return kept
+}
+
+/** For how many members there would be room on the spares that pools want. */
+export function roomOfSpares(fleet: Fleet, demand: Demand): number {
+  return fleet.spares.kept().reduce((sum, { wanted, one }) => sum + wanted * fleet.rooms(demand).emptyOn(one), 0)
 }
 
 /** What of the domain's accelerators is free, 0 to 1: no whole member may fit where nearly all of one would. */

@@ -16,6 +16,7 @@ import { type Asked, type Large, Places } from './places.ts'
 import { Ranking, shapeOf } from './ranking.ts'
 import { nodeFrom, sameNode } from './read-node.ts'
 import { type Demand, isWanted, Rooms } from './rooms.ts'
+import { Spares } from './spares.ts'
 import { States } from './states.ts'
 
 /**
@@ -28,6 +29,7 @@ export class Fleet implements Packed {
   readonly modelOf = (node: string, device: string): string | undefined =>
     this.nodes.get(node)?.devices.get(device)?.model
   readonly neighbours = new Neighbours(this)
+  readonly spares = new Spares(this)
   /** Rises whenever something that did not fit before might fit now. */
   generation = 0
   /** Rises whenever somebody takes something. */

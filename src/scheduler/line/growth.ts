@@ -9,6 +9,7 @@ import { fitGang } from '../fit/fit.ts'
 import { spreadingOf } from '../fit/parts.ts'
 import type { Placed } from '../fit/search.ts'
 import { modelOf, seatsOf } from '../fit/seats.ts'
+import { waitsForNodes } from '../fit/shortage.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import { type GangState, isElastic, membersByGroup, nextOf } from '../gangs.ts'
 import type { QuotaTree } from '../quota/tree.ts'
@@ -174,7 +175,7 @@ function canUseMore({ blocked }: Lane): boolean {
   if (blocked === undefined) return true
   const { verdict } = blocked
   if (verdict.kind === 'queue') return verdict.reason === 'Ending' || verdict.reason === 'Preempting'
-  return !['quota', 'never', 'nodes'].includes(verdict.shortage.kind)
+  return waitsForNodes(verdict.shortage)
 }
 
 /** The gang with no fewer members than it has, on the accelerators that it has. */

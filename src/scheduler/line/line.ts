@@ -198,7 +198,7 @@ class Durations {
 
 /** Why a gang waits: a reason of the queue, or a shortage of the fleet. */
 export type Blocked =
-  | { kind: 'queue'; reason: string; message: string }
+  | { kind: 'queue'; reason: string; message: string; lookAtMs?: number }
   | ({ kind: 'shortage'; shortage: Shortage } & Limits)
 
 /** What alone keeps a gang that waits from displacing somebody. */

@@ -1,7 +1,7 @@
 import type { Gang } from '../../model/kinds/gang.ts'
 import { alternativesOf } from '../fit/demand.ts'
 import type { Placed } from '../fit/search.ts'
-import { nodesToWaitFor, type Reservation, type Reserved, type Shortage } from '../fit/shortage.ts'
+import { nodesToWaitFor, type Reservation, type Reserved, type Shortage, waitsForNodes } from '../fit/shortage.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import { modelsOf } from './admission.ts'
 import { type Ending, Ends } from './ends.ts'
@@ -70,6 +70,7 @@ export function earliestStart(
 
 /** What was kept last for a model; another `version` whenever that changed. */
 interface Kept extends Reservation {
+  gang: string
   fromMs: number
   version: number
   /** What it was worked out from. */
@@ -114,8 +115,8 @@ export class Reservations {
   }
 
   /** Whether a gang that waits for this is the first of those seen so far for whom that helps. */
-  keepsFor({ shortage: { kind, alternative } }: Blocked & { kind: 'shortage' }): boolean {
-    return kind !== 'quota' && kind !== 'never' && kind !== 'nodes' && !this.#waiting.has(alternative.model)
+  keepsFor({ shortage }: Blocked & { kind: 'shortage' }): boolean {
+    return waitsForNodes(shortage) && !this.#waiting.has(shortage.alternative.model)
   }
 
   /**
@@ -199,9 +200,12 @@ export class Reservations {
     return kept
   }
 
-  #reserve(gang: string, shortage: Shortage): Reservation & { fromMs: number } {
+  #reserve(gang: string, shortage: Shortage): Pick<Kept, 'gang' | 'nodes' | 'fromMs'> {
     const start = this.#startOf(gang)
-    if (start !== undefined) return { gang, nodes: start.nodes, fromMs: start.atMs }
+    if (start !== undefined) {
+      const spares = this.#fleet.spares.beside(new Set([...start.nodes].map(({ name }) => name)))
+      return { gang, nodes: new Set([...start.nodes, ...spares]), fromMs: start.atMs }
+    }
     return { gang, nodes: nodesToWaitFor(this.#fleet, shortage), fromMs: Number.NEGATIVE_INFINITY }
   }
 }

@@ -1,3 +1,4 @@
+import { waitsForNodes } from '../fit/shortage.ts'
 import type { Blocked, Lane, Waiting } from './line.ts'
 import { endIfStarted, type Reservations, slowest } from './reservations.ts'
 
@@ -32,5 +33,5 @@ function shortEnough({ gang }: Waiting, kept: Kept, nowMs: number): (seconds: nu
 
 /** What its queue or the size of the fleet keeps out, is kept out however short it is. */
 function helpsToBeShort(blocked: Blocked): boolean {
-  return blocked.kind === 'shortage' && !['quota', 'never', 'nodes'].includes(blocked.shortage.kind)
+  return blocked.kind === 'shortage' && waitsForNodes(blocked.shortage)
 }

@@ -41,7 +41,7 @@ export interface Incoming {
 }
 
 /** What a gang lacks that others could give up. */
-export const displaceable: ReadonlySet<Shortage['kind']> = new Set([...taken, 'quota', 'company'])
+export const displaceable: ReadonlySet<Shortage['kind']> = new Set([...taken, 'spares', 'quota', 'company'])
 
 /**
  * Whom the gang may displace so that its fewest members fit, at the lowest price of lost work among its alternatives;

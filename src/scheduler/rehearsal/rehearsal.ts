@@ -1,6 +1,7 @@
 import { assert, InvariantError } from '../../base/errors.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { Node, Pod } from '../../model/kinds/kubernetes.ts'
+import type { Pool } from '../../model/kinds/pool.ts'
 import type { Queue } from '../../model/kinds/queue.ts'
 import { label } from '../../model/names.ts'
 import { bindingAnnotations } from '../../model/pods.ts'
@@ -40,6 +41,7 @@ export class Rehearsal {
   readonly scheduler: Scheduler
   readonly nodes = new Map<string, Node>()
   readonly queues = new Map<string, Queue>()
+  readonly pools = new Map<string, Pool>()
   readonly gangs = new Map<string, Gang>()
   readonly pods = new Map<string, Pod>()
   /** Gangs that take their time: asked to leave, they stay until they are taken out of here. */
@@ -60,13 +62,14 @@ export class Rehearsal {
   // ---- what is told ----
 
   /** Writes a new or changed object, as a store does: it gets a resourceVersion, and a uid and a time where it has none. */
-  put(object: Node | Queue | Gang | Pod): void {
+  put(object: Node | Queue | Pool | Gang | Pod): void {
     const resourceVersion = this.#next()
     const uid = `${object.kind.toLowerCase()}-${keyOf(object)}-${resourceVersion}`
     const creationTimestamp = new Date(this.nowMs).toISOString()
     const metadata = { uid, creationTimestamp, ...object.metadata, resourceVersion }
     if (object.kind === 'Node') this.apply({ kind: 'Node', object: { ...object, metadata } })
     else if (object.kind === 'Queue') this.apply({ kind: 'Queue', object: { ...object, metadata } })
+    else if (object.kind === 'Pool') this.apply({ kind: 'Pool', object: { ...object, metadata } })
     else if (object.kind === 'Gang') this.apply({ kind: 'Gang', object: { ...object, metadata } })
     else this.apply({ kind: 'Pod', object: { ...object, metadata } })
   }
@@ -82,10 +85,12 @@ export class Rehearsal {
       const { kind, deleted } = change
       if (kind === 'Node') this.nodes.delete(deleted)
       else if (kind === 'Queue') this.queues.delete(deleted)
+      else if (kind === 'Pool') this.pools.delete(deleted)
       else if (kind === 'Gang') this.gangs.delete(deleted)
       else this.#forgetPod(deleted)
     } else if (change.kind === 'Node') this.nodes.set(keyOf(change.object), change.object)
     else if (change.kind === 'Queue') this.queues.set(keyOf(change.object), change.object)
+    else if (change.kind === 'Pool') this.pools.set(keyOf(change.object), change.object)
     else if (change.kind === 'Gang') this.gangs.set(keyOf(change.object), change.object)
     else this.#rememberPod(change.object)
   }
@@ -196,7 +201,8 @@ export class Rehearsal {
 
   /** A new incarnation, as recovery begins one: it keeps what it had until it sits again. */
   restart(key: string): void {
-    this.edit(key, { attempt: this.gangOf(key).spec.attempt + 1 })
+    const attempt = this.gangOf(key).spec.attempt + 1
+    this.edit(key, { attempt, spareAttempt: attempt })
   }
 
   /** It has done its work. */

@@ -5,6 +5,7 @@ import type { Node } from '../../model/kinds/kubernetes.ts'
 import type { Queue } from '../../model/kinds/queue.ts'
 import { trainingJob } from '../../model/kinds/training-job.ts'
 import { label } from '../../model/names.ts'
+import { poolNamed } from '../gang.fixture.ts'
 import { createScheduler } from '../scheduler.ts'
 import { type Scene, type Schedule, scheduleOf } from './schedule.ts'
 
@@ -52,6 +53,19 @@ function schedule(scene: Partial<Scene>, untilSettled = false): Schedule {
 }
 
 const verdicts = ({ gangs }: Schedule) => Object.fromEntries(gangs.map(({ gang: key, verdict }) => [key, verdict]))
+
+test('what a pool keeps as spares nobody gets who has lost no node', () => {
+  const nodes = [node('a'), node('b')].map((one) => ({
+    ...one,
+    metadata: { ...one.metadata, labels: { ...one.metadata.labels, [label.pool]: 'p' } },
+  }))
+  const found = (spec: object) => {
+    const waits = { ...gang('late', 1), spec: { ...gang('late', 1).spec, ...spec } }
+    return verdicts(schedule({ nodes, pools: [poolNamed('p', 1)], gangs: [seated(gang('j', 1), 'a'), waits] }))
+  }
+  expect(found({})['default/late']).toMatchObject({ kind: 'wait', reason: 'KeptAsSpares' })
+  expect(found({ attempt: 2, spareAttempt: 2 })['default/late']).toMatchObject({ kind: 'bind' })
+})
 
 test('an elastic gang that would grow is said to, with the numbers; nothing of it is played without time', () => {
   const small = seated(gang('small', 2, { minWorkers: 1 }), 'a')

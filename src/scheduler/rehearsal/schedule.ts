@@ -1,6 +1,7 @@
 import { conditionOf } from '../../model/conditions.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { Node, Pod } from '../../model/kinds/kubernetes.ts'
+import type { Pool } from '../../model/kinds/pool.ts'
 import type { Queue } from '../../model/kinds/queue.ts'
 import { label } from '../../model/names.ts'
 import { compare } from '../compare.ts'
@@ -20,6 +21,7 @@ export interface Scene {
   queues: readonly Queue[]
   gangs: readonly Gang[]
   pods: readonly Pod[]
+  pools?: readonly Pool[]
 }
 
 export interface ScheduleOptions {
@@ -88,6 +90,7 @@ export function scheduleOf(
 ): Schedule {
   const world = new Rehearsal(scheduler, { nowMs })
   for (const queue of scene.queues) world.put(queue)
+  for (const pool of scene.pools ?? []) world.put(pool)
   for (const node of scene.nodes) world.put(node)
   for (const gang of scene.gangs) world.put(gang)
   for (const pod of scene.pods) world.put(pod)

@@ -11,7 +11,7 @@ import { nothingReserved } from '../line/reservations.ts'
 import { Nodes } from '../preemption/stage.ts'
 import { candidateOrder, type Candidate as Leaver } from '../quota/candidates.ts'
 import { counted } from './counted.ts'
-import { listed, titleOf } from './reasons.ts'
+import { listed, sparesOf, titleOf } from './reasons.ts'
 import type { Edit, Scene } from './what-if.ts'
 
 /** An edit that may start a gang that waits, in words. */
@@ -33,6 +33,7 @@ export function* families(scene: Scene, key: string, gang: Gang, nowMs: number):
   yield fewerMembers(gang)
   for (const sizes of plainFamilies(scene, gang)) yield listOf(sizes)
   yield openNodes(scene, gang)
+  for (const fewer of fewerSpares(scene, gang)) yield listOf(fewer)
   yield listOf([
     { says: `let others move for it: queue ${scene.quota.rootOf(gang.spec.queue)}`, edit: { moves: true } },
   ])
@@ -206,6 +207,18 @@ function openNodes({ fleet }: Scene, gang: Gang): Family {
       says: `uncordon ${open.length === 1 ? 'node' : 'nodes'} ${listed(open.map(({ name }) => name))}`,
       edit: { open },
     }),
+  )
+}
+
+/** Of the pools whose spares it could use. */
+function fewerSpares({ fleet }: Scene, gang: Gang): Candidate[][] {
+  const models = gang.spec.groups.flatMap(({ accelerators }) => accelerators.map(({ model }) => model))
+  const keeping = new Set(models.flatMap((model) => sparesOf(fleet, model)))
+  return [...keeping].map(({ pool, wanted }) =>
+    Array.from({ length: wanted }, (_, index) => wanted - 1 - index).map((spares) => ({
+      says: `keep ${counted(spares, 'spare node')} instead of ${wanted} (spec.spares of pool ${pool})`,
+      edit: { spares: { pool, spares } },
+    })),
   )
 }
 

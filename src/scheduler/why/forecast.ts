@@ -1,7 +1,8 @@
 import type { Why } from '../contract.ts'
-import { placeGang } from '../fit/fit.ts'
+import { placeLeavingSpares } from '../fit/fit.ts'
 import { atLeast } from '../fit/least.ts'
 import type { Placed } from '../fit/search.ts'
+import { waitsForNodes } from '../fit/shortage.ts'
 import { type GangState, podsOf } from '../gangs.ts'
 import { modelsOf, queueBlock, quotaLeft } from '../line/admission.ts'
 import { type Ending, Ends } from '../line/ends.ts'
@@ -29,8 +30,8 @@ export function forecast(
   holders: Holders,
   nowMs: number,
 ): Why['expectedStart'] {
-  const { kind } = blocked.shortage
-  if (kind === 'never' || kind === 'nodes') return undefined
+  const { kind, isForGood } = blocked.shortage
+  if (kind === 'never' || kind === 'nodes' || isForGood === true) return undefined
   const unknown = unknownEnds(scene, holders, kind, nowMs)
   const earliest = earliestStart(scene, state, kind, nowMs)
   const { later } = blocked
@@ -190,7 +191,7 @@ function competes({ fleet, queues }: Scene, { object, seats }: GangState, models
 
 /** Who waits for no more than his queue's share, or for nodes that are not there, keeps nobody waiting. */
 function isPassed(blocked: Blocked | undefined): boolean {
-  return blocked?.kind === 'shortage' && ['quota', 'never', 'nodes'].includes(blocked.shortage.kind)
+  return blocked?.kind === 'shortage' && !waitsForNodes(blocked.shortage)
 }
 
 /** With as many members as it can have, or else its fewest. Its own void seats don't stand in its way. */
@@ -201,7 +202,7 @@ function placeFor(scene: Scene, { key, object: gang, seatPods }: GangState): rea
     for (const pod of seatPods) if (!live.has(pod)) fleet.lift(pod)
     const request = { gang: key, quotaLeft: quotaLeft(quota, fleet, gang), reserved: nothingReserved }
     for (const object of gang.spec.groups.length === 1 ? [gang] : [gang, ...atLeast(gang, fleet)]) {
-      const placed = placeGang(fleet, { ...request, object })
+      const placed = placeLeavingSpares(fleet, { ...request, object })
       if (placed !== undefined) return placed
     }
     return undefined

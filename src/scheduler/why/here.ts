@@ -56,7 +56,8 @@ function asItSits(fleet: Fleet, object: Gang): Gang {
     const members = had.get(group.name) ?? group.min
     return { ...group, min: members, max: members }
   })
-  return { ...gang, spec: { ...gang.spec, groups } }
+  // Its own nodes are free while it is lifted off them, and would pass for spares.
+  return { ...gang, spec: { ...gang.spec, groups, spareAttempt: gang.spec.attempt } }
 }
 
 /** Where it would sit if it sat down now, if that is on other nodes. */

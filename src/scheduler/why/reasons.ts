@@ -12,6 +12,7 @@ import { matches } from '../fleet/affinity.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import { type Claim, heldMilli, type NodeState } from '../fleet/nodes.ts'
 import { admits, type Demand, roomIfOpen } from '../fleet/rooms.ts'
+import type { Keeping } from '../fleet/spares.ts'
 import type { Blocked, Start } from '../line/line.ts'
 import type { QuotaTree } from '../quota/tree.ts'
 import { counted } from './counted.ts'
@@ -40,6 +41,7 @@ const reasons = {
   nodes: 'NodesUnavailable',
   quota: 'OverQuota',
   behind: 'BehindOthers',
+  spares: 'KeptAsSpares',
   never: 'NeverFits',
 } as const
 
@@ -73,6 +75,7 @@ export function constraintOf(blocked: Blocked, gang: Gang, scene: Scene): Descri
     nodes: () => `${needs}; ${closedNodes(shortage, scene.fleet)}`,
     quota: () => `${needs}; ${quotaUsedUp(shortage, gang, scene)}`,
     behind: () => `${needs}; ${aheadClause(shortage, scene)}`,
+    spares: () => `${needs} at once; ${sparesClause(shortage, scene.fleet)}`,
     never: () => `${needs}; ${neverClause(shortage, scene.fleet)}`,
   }
   return { reason, message: sentences[shortage.kind]() }
@@ -111,6 +114,7 @@ export function describe(blocked: Blocked, gang: Gang, scene: Scene, holders: Ho
     nodes: () => [`${needs}; ${closedNodes(shortage, scene.fleet)}`],
     quota: () => [quotaClause(shortage, gang, scene), ...heldBy(holders)],
     behind: () => [`${needs}, ${freeOf(shortage, scene)}; ${aheadClause(shortage, scene)}`],
+    spares: () => [`${needs}, ${freeOf(shortage, scene)}; ${sparesClause(shortage, scene.fleet)}`, ...heldBy(holders)],
     never: () => [`${needs}; ${neverClause(shortage, scene.fleet)}`],
   }
   return { reason, message: clauses[shortage.kind]().join('; ') }
@@ -295,6 +299,18 @@ function aheadClause({ ahead, alternative }: Shortage, scene: Scene): string {
   const gang = ahead === undefined ? undefined : scene.gangs.get(ahead)?.object
   const priority = gang === undefined ? '' : ` (queue ${gang.spec.queue}, priority ${gang.spec.priority})`
   return `${titleOf(ahead ?? '', gang)}${priority} is ahead in line for ${alternative.model}`
+}
+
+/** Who keeps what it lacks; of pools that keep some of several models, those of its own. */
+function sparesClause({ alternative: { model }, isForGood }: Shortage, fleet: Fleet): string {
+  const pools = sparesOf(fleet, model).map(({ pool, wanted }) => `pool ${pool} keeps ${counted(wanted, 'node')}`)
+  const most = isForGood === true ? ', and beside them there are never so many' : ''
+  return `${listed(pools)} free for who loses one (spec.spares)${most}`
+}
+
+/** Pools that keep nodes with accelerators of the model. */
+export function sparesOf({ spares }: Fleet, model: string): Keeping[] {
+  return spares.kept().filter(({ one }) => hasModel(one, model))
 }
 
 /** Without numbers that change with every gang that comes or goes. */

@@ -9,7 +9,7 @@ import { type Alternative, demandOf } from '../fit/demand.ts'
 import type { Fit } from '../fit/fit.ts'
 import { fitOrLeast } from '../fit/least.ts'
 import type { Placed } from '../fit/search.ts'
-import type { Reserved } from '../fit/shortage.ts'
+import { besideSparesFor, type Reserved } from '../fit/shortage.ts'
 import { openRoom } from '../fit/spread.ts'
 import { heldMilli, type NodeState } from '../fleet/nodes.ts'
 import type { GangState } from '../gangs.ts'
@@ -41,6 +41,8 @@ export interface Edit {
   queue?: Queue
   /** Nodes that take new work again. */
   open?: readonly NodeState[]
+  /** A pool keeps so many spares. */
+  spares?: { pool: string; spares: number }
   /** Others may move for it. */
   moves?: true
 }
@@ -76,7 +78,9 @@ export class WhatIf {
 
   starts(edit: Edit): Started | undefined {
     const { fleet, quota, queues } = this.#scene
-    const { queue } = edit
+    const { queue, spares } = edit
+    if (spares !== undefined)
+      return fleet.spares.with(spares.pool, spares.spares, () => fleet.attempt(() => this.#startsWith(edit)))
     const before = queue === undefined ? undefined : queues.get(queue.metadata.name)
     if (queue !== undefined) quota.set(queue)
     try {
@@ -107,12 +111,13 @@ export class WhatIf {
     const { key, seatPods } = this.#state
     const { fleet } = this.#scene
     const live = this.#scene.livePodsOf(key)
+    const beside = besideSparesFor(fleet, object, reserved)
     return fleet.attempt(() => {
       for (const pod of seatPods) if (!live.has(pod)) fleet.lift(pod)
       const fit = this.#fit(key, object, reserved)
       if (fit.fits) return { evicts: [] }
       if (!displaceable.has(fit.shortage.kind)) return undefined
-      const displaced = displace(this.#scene, { key, object, reserved, without }, this.#nowMs)
+      const displaced = displace(this.#scene, { key, object, reserved: beside, without }, this.#nowMs)
       return displaced === undefined ? undefined : { evicts: displaced.victims }
     })
   }
@@ -120,7 +125,7 @@ export class WhatIf {
   /** Where the moves lose no more than it gains, and more than they may now. */
   #startByMoves(object: Gang, reservations: Reservations): Started | undefined {
     const { key } = this.#state
-    const reserved = reservations.ofOthersThan(key)
+    const reserved = besideSparesFor(this.#scene.fleet, object, reservations.ofOthersThan(key))
     const found = findMoves(this.#scene, { key, object, reserved }, this.#nowMs)
     const gainSeconds = gainOf(this.#scene, key, this.#nowMs)
     const { maxPrice } = this.#scene.quota.defragmentationOf(object.spec.queue) ?? {}
@@ -130,7 +135,7 @@ export class WhatIf {
   }
 
   #keptAhead(edit: Edit, object: Gang, queues: ReadonlyMap<string, Queue>, charged: Placed[]): Reservations {
-    const frees = edit.without !== undefined || edit.open !== undefined || edit.queue !== undefined
+    const frees = [edit.without, edit.open, edit.queue, edit.spares].some((one) => one !== undefined)
     const before = this.#state.object.spec
     const moves = object.spec.priority !== before.priority || object.spec.queue !== before.queue
     if (!frees && !moves) this.#ahead ??= this.#walk(object, undefined)

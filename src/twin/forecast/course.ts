@@ -28,7 +28,7 @@ export interface Scene {
   queues: readonly Queue[]
   gangs: readonly Gang[]
   pods: readonly Pod[]
-  /** Where nodes' prices are not those of the price book. */
+  /** What of their nodes is kept as spares, and costs another price than the price book's. */
   pools?: readonly Pool[]
   /** Of gangs that write checkpoints as often as these say. */
   jobs?: readonly TrainingJob[]
@@ -173,6 +173,7 @@ class Playing {
         .map(({ metadata }) => metadata.name),
     )
     for (const queue of scene.queues) this.#world.put(queue)
+    for (const pool of scene.pools ?? []) this.#world.put(pool)
     for (const node of scene.nodes) this.#world.put(node)
     for (const gang of scene.gangs) this.#enter(gang)
     for (const [key, serving] of options.servings ?? [])

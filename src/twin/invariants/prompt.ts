@@ -16,6 +16,7 @@ import { conditionOf } from '../../model/conditions.ts'
 import { durationMs } from '../../model/duration.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { Lease, Node, Pod } from '../../model/kinds/kubernetes.ts'
+import type { Pool } from '../../model/kinds/pool.ts'
 import type { Report } from '../../model/kinds/report.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { annotation, cpuSlot, label } from '../../model/names.ts'
@@ -40,6 +41,8 @@ export class Prompt implements Invariant {
   readonly #pods = new Map<string, Pod>()
   readonly #nodes = new Map<string, Node>()
   readonly #queues = new Set<string>()
+  /** Pools that keep spares. */
+  readonly #sparing = new Set<string>()
   /** By pod. */
   readonly #reports = new Map<string, ReportStatus>()
   /** By gang, its present request for a checkpoint, and since when it stands. */
@@ -57,6 +60,7 @@ export class Prompt implements Invariant {
     if (type === 'DELETED') all?.delete(keyOf(object))
     else all?.set(keyOf(object), object)
     if (kind === 'Queue') this.#queues.add(keyOf(object))
+    if (kind === 'Pool' && ((object as Pool).spec.spares ?? 0) !== 0) this.#sparing.add(keyOf(object))
     if (kind === 'Gang') this.#seeRequest(object as Gang, nowMs)
     return undefined
   }
@@ -113,7 +117,7 @@ export class Prompt implements Invariant {
     const gangs = [...this.#gangs].filter(([, { spec }]) => !spec.suspend)
     const waiting = gangs.filter(([, gang]) => seatsNow(gang) === undefined)
     const [only] = waiting
-    if (only === undefined || waiting.length > 1 || this.#queues.size > 1) return
+    if (only === undefined || waiting.length > 1 || this.#queues.size > 1 || this.#sparing.size > 0) return
     const [key, gang] = only
     if (gangs.some(([, { status }]) => status?.hold !== undefined || status?.resize !== undefined)) return
     if (gangs.some(([, other]) => evictionNow(other) !== undefined)) return

@@ -22,7 +22,7 @@ export function acceleratorCount(nodes: readonly NodeDescription[]): number {
 }
 
 function poolOf(shape: FleetShape): Pool {
-  const { name, count, zone, capacityType, pricePerSlotHour } = shape
+  const { name, count, zone, capacityType, pricePerSlotHour, spares } = shape
   return pool.parse({
     apiVersion: millwrightVersion,
     kind: 'Pool',
@@ -34,6 +34,7 @@ function poolOf(shape: FleetShape): Pool {
       capacityType,
       ...(zone === undefined ? {} : { zone }),
       ...(pricePerSlotHour === undefined ? {} : { pricePerSlotHour }),
+      ...(spares === undefined ? {} : { spares }),
     },
   })
 }

@@ -3,6 +3,7 @@ import { acceleratorForms, readAccelerators } from '../../model/accelerators.ts'
 import { capacityType } from '../../model/capacity.ts'
 import { faultFields, faultProblems, faults, strikesNodes } from '../../model/faults.ts'
 import { duration, line, positiveDuration as positive, quantity } from '../../model/kinds/fields.ts'
+import { spares } from '../../model/kinds/pool.ts'
 import { dnsLabel, millwrightVersion, resourceName } from '../../model/metadata.ts'
 import { engine } from './engine.ts'
 import { traffic } from './traffic.ts'
@@ -31,6 +32,7 @@ const nodes = z.strictObject({
     .max(100_000)
     .optional()
     .describe("USD per accelerator and hour; the price book's when left out."),
+  spares,
 })
 
 const resources = z.union([
