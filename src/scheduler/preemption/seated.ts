@@ -234,7 +234,7 @@ function candidateOf(
   nowMs: number,
 ): Candidate {
   const { key, object, holds } = state
-  return {
+  const candidate: Candidate = {
     key,
     uid,
     queue: object.spec.queue,
@@ -242,12 +242,12 @@ function candidateOf(
     createdAt: object.metadata.creationTimestamp ?? '',
     sinceMs,
     leaving,
-    ...(state.leaving ? { uncharged: true } : {}),
     preemptible,
     holds,
     canShrink,
     price: (Math.max(0, (isFixed ? 0 : nowMs) - lostFromMs) / 1000) * (rate / 1000),
   }
+  return state.leaving ? { ...candidate, uncharged: true } : candidate
 }
 
 function isSame(a: Entry, b: Entry): boolean {
