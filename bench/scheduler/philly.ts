@@ -31,9 +31,10 @@ export async function rows(): Promise<Row[]> {
   const clusters = await clustersIn(folder)
   const of = (play: (jobs: readonly PastJob[], gpus: number) => Outcome[]) =>
     clusters.flatMap((jobs) => play(jobs, gpusFor(jobs)))
-  const startedAt = performance.now()
+  const startedAt = process.cpuUsage()
   const ours = of((jobs, gpus) => played(jobs, gpus, 'LeastServed'))
-  const seconds = (performance.now() - startedAt) / 1000
+  const { user, system } = process.cpuUsage(startedAt)
+  const seconds = (user + system) / 1e6
   const others: [string, Outcome[]][] = [
     ['oldest first', of((jobs, gpus) => plainly(jobs, gpus, inOrderOfAge, false))],
     ['oldest that fits', of((jobs, gpus) => plainly(jobs, gpus, inOrderOfAge, true))],
@@ -52,7 +53,7 @@ export async function rows(): Promise<Row[]> {
     row(`${ours.length} jobs of Philly, least served first: mean wait`, waitOf, 'h'),
     row('... mean completion', ({ submit, end }) => (end - submit) / 3600, 'h'),
     row('... worst slowdown of jobs, of ten minutes and more', slowdownOf, 'x', (all) => Math.max(...all)),
-    { row: '... all jobs of this policy', value: seconds, unit: 's', bar: '<= 10 s', ok: seconds <= 10 },
+    { row: '... all jobs of this policy, CPU time', value: seconds, unit: 's', bar: '<= 10 s', ok: seconds <= 10 },
   ]
 }
 
