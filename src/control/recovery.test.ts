@@ -252,6 +252,24 @@ test('a node that falls silent loses its pods, and the gang goes on elsewhere', 
   expect((await world.store.get('Node', { name: node ?? '' }))?.status?.conditions?.[0]?.status).toBe('Unknown')
 })
 
+test('a pod that ends by itself just before its silent node is given up stays as it ended', async () => {
+  const other = await createWorld()
+  await other.node('a', 2)
+  const { store } = other
+  const endsFirst: typeof store.patch = async (kind, ref, patch, options) => {
+    if (kind === 'Pod' && JSON.stringify(patch).includes('NodeLost'))
+      await store.patch('Pod', ref, { status: { phase: 'Failed', reason: 'Error' } }, { status: true })
+    return store.patch(kind, ref, patch, options)
+  }
+  other.control({ store: { ...store, patch: endsFirst } })
+  await other.job('j', { workers: 1 })
+  await other.phase('j', 'Running')
+  await other.settle(45_000)
+  const pod = await store.get('Pod', { name: 'j-worker-0-1', namespace: 'default' })
+  expect(pod?.status).toMatchObject({ phase: 'Failed', reason: 'Error' })
+  await other.close()
+})
+
 /** Moves on by `ms`; of all nodes only these say that they live. */
 async function hearOnly(names: readonly string[], ms: number): Promise<void> {
   world.beats = false

@@ -4,6 +4,7 @@ import { inferenceService } from '../../model/kinds/inference-service.ts'
 import { type Queue, queue } from '../../model/kinds/queue.ts'
 import { trainingJob } from '../../model/kinds/training-job.ts'
 import { millwrightVersion } from '../../model/metadata.ts'
+import { label } from '../../model/names.ts'
 import { type Draw, drawFrom } from '../draw.ts'
 import type { Performance } from '../work/workload.ts'
 import type { Arrival } from './arrival.ts'
@@ -80,18 +81,26 @@ export type Fault = { atMs: number; forMs: number } & (
   | { kind: GatewayFault['kind'] }
 )
 
-const atHold = ['crash control', 'suspend holder', 'suspend victim', 'kill victim'] as const
+/** `label victim`: somebody writes to it again and again. */
+const atHold = ['crash control', 'suspend holder', 'suspend victim', 'kill victim', 'label victim'] as const
 export type AtHold = (typeof atHold)[number]
 
 export function drawHistory(random: Random): History {
   const fleet = drawFrom(random.split('fleet'))
   const line = drawFrom(random.split('line'))
-  const nodes = Array.from({ length: fleet.int(2, 6) }, (_, index) => nodeNamed(`n${index}`, fleet))
-  const queues = drawQueues(drawFrom(random.split('queues')), nodes)
+  const sharing = drawFrom(random.split('sharing'))
+  const isScattered = sharing.chance(0.15)
+  const drawn = Array.from({ length: fleet.int(2, 6) }, (_, index) => nodeNamed(`n${index}`, fleet))
+  const nodes = isScattered ? drawn.slice(0, 2).map((node) => ({ ...node, slots: slotsMax })) : drawn
+  const drawnQueues = drawQueues(drawFrom(random.split('queues')), sharing, nodes)
+  const queues = isScattered ? queuesOfMovers(nodes) : drawnQueues
   const safetyMs = 1000 * fleet.int(300, 1200)
+  const shape = drawFrom(random.split('shapes'))
   const fencing = fleet.chance(0.7)
   const isSlow = fencing && line.chance(0.2)
-  const work = drawArrivals(drawFrom(random.split('work')), queues, nodes, safetyMs)
+  const work = drawArrivals(drawFrom(random.split('work')), queues, nodes, safetyMs).map((one) =>
+    isScattered ? scattered(shape, one, safetyMs) : shaped(shape, one, nodes),
+  )
   const { arrivals, traffic, faults } = drawTraffic(drawFrom(random.split('requests')), work, safetyMs)
   const ledgerEveryMs = line.one([0, 30_000, 30_000, 30_000, 30_000])
   return {
@@ -125,6 +134,9 @@ export function drawHistory(random: Random): History {
 /** Longer than a lease: what a leader sent arrives when another leads. Only fences keep it out. */
 const slowMs = 15_000
 
+const slotsMax = 4
+const rackNames = ['r0', 'r1'] as const
+
 /** 2026-01-01. */
 const dayMs = 1_767_225_600_000
 
@@ -132,10 +144,10 @@ function nodeNamed(name: string, draw: Draw): NodeDescription {
   return {
     name,
     pool: 'local',
-    labels: { 'millwright.dev/rack': draw.one(['r0', 'r1']), 'millwright.dev/block': 'b0' },
+    labels: { [label.rack]: draw.one(rackNames), [label.block]: 'b0' },
     cpuMilli: 64_000,
     memoryBytes: 256e9,
-    slots: draw.int(1, 4),
+    slots: draw.int(1, slotsMax),
     podsMax: 110,
     gpus: [],
     ports: { from: 20_000, to: 20_099 },
@@ -145,16 +157,27 @@ function nodeNamed(name: string, draw: Draw): NodeDescription {
 }
 
 /** One queue without limits, or a tree whose leaves own parts of the fleet. */
-function drawQueues(draw: Draw, nodes: readonly NodeDescription[]): Queue[] {
+function drawQueues(draw: Draw, sharing: Draw, nodes: readonly NodeDescription[]): Queue[] {
   const slots = nodes.reduce((sum, node) => sum + node.slots, 0)
   if (draw.chance(0.4)) return []
-  const root = queueNamed('root', {})
   const first = draw.int(0, slots)
   return [
-    root,
-    queueNamed('left', { parent: 'root', nominalQuota: { cpu: first }, ...preemption(draw) }),
-    queueNamed('right', { parent: 'root', nominalQuota: { cpu: slots - first }, ...preemption(draw) }),
+    queueNamed('root', {
+      ...(sharing.chance(0.5) ? { defragmentation: { maxPrice: sharing.one([0.25, 10, 1000]) } } : {}),
+      ...(sharing.chance(0.25) ? { fairSharing: false } : {}),
+    }),
+    queueNamed('left', { parent: 'root', nominalQuota: { cpu: first }, ...order(sharing), ...preemption(draw) }),
+    queueNamed('right', {
+      parent: 'root',
+      nominalQuota: { cpu: slots - first },
+      ...order(sharing),
+      ...preemption(draw),
+    }),
   ]
+}
+
+function order(draw: Draw): Record<string, unknown> {
+  return draw.chance(0.25) ? { order: 'LeastServed' } : {}
 }
 
 function preemption(draw: Draw): Record<string, unknown> {
@@ -227,6 +250,52 @@ function drawArrivals(
   })
 }
 
+/** What does not fit just anywhere, and so waits though enough is free; but it fits into an empty fleet. */
+function shaped(draw: Draw, arrival: Arrival, nodes: readonly NodeDescription[]): Arrival {
+  const slots = draw.one([1, 1, 2, 3])
+  const isInRack = draw.chance(0.3)
+  if (arrival.kind !== 'TrainingJob') return arrival
+  const { workers = 1 } = arrival.object.spec
+  const roomOf = (some: readonly NodeDescription[]) =>
+    some.reduce((sum, node) => sum + Math.floor(node.slots / slots), 0)
+  const racks = rackNames.map((name) => nodes.filter(({ labels }) => labels[label.rack] === name))
+  return withSpec(arrival, {
+    ...(slots > 1 && roomOf(nodes) >= workers ? { resources: { accelerators: `cpu:${slots}` } } : {}),
+    ...(isInRack && racks.some((rack) => roomOf(rack) >= workers) ? { topology: { required: 'rack' } } : {}),
+  })
+}
+
+/** Small work that runs for long on every node, and later what wants a whole one: others have to move for it. */
+function scattered(draw: Draw, arrival: Arrival, safetyMs: number): Arrival {
+  const [isSmall, share] = [draw.chance(0.7), draw.int(0, 100) / 100]
+  if (arrival.kind !== 'TrainingJob') return arrival
+  const { prepareMs, restoreMs, training, replica } = arrival.performance
+  const steps = Math.ceil(safetyMs / training.stepMs)
+  const quick = { prepareMs: Math.ceil(prepareMs / 10), restoreMs: Math.ceil(restoreMs / 10) }
+  const performance = { ...quick, replica, training: { ...training, steps, initMs: Math.ceil(training.initMs / 10) } }
+  const one = withSpec(arrival, { workers: 1, minWorkers: undefined, resources: { accelerators: 'cpu:1' } })
+  if (isSmall) return { ...one, atMs: Math.floor(0.1 * share * safetyMs), performance }
+  const whole = withSpec(one, { resources: { accelerators: `cpu:${slotsMax}` } })
+  return { ...whole, atMs: Math.floor((0.3 + 0.4 * share) * safetyMs) }
+}
+
+type JobArrival = Extract<Arrival, { kind: 'TrainingJob' }>
+
+function withSpec(arrival: JobArrival, spec: Record<string, unknown>): JobArrival {
+  const { object } = arrival
+  return { ...arrival, object: trainingJob.parse({ ...object, spec: { ...object.spec, ...spec } }) }
+}
+
+function queuesOfMovers(nodes: readonly NodeDescription[]): Queue[] {
+  const cpu = nodes.reduce((sum, node) => sum + node.slots, 0)
+  const left = { parent: 'root', nominalQuota: { cpu }, preemption: { withinQueue: 'Never' } }
+  return [
+    queueNamed('root', { defragmentation: { maxPrice: 1000 } }),
+    queueNamed('left', left),
+    queueNamed('right', { parent: 'root' }),
+  ]
+}
+
 function drawPerformance(draw: Draw): Performance {
   const crashes = draw.chance(0.4) ? draw.int(1, 40) : 0
   const stepMs = draw.one([500, 2000, 6_000])
@@ -270,7 +339,8 @@ function drawFaults(draw: Draw, nodes: readonly NodeDescription[], safetyMs: num
     else if (kind === 'crash agent at write') faults.push({ ...when, kind, node, ...drawPoint(draw, 8) })
     else if (kind === 'kill rank at stop')
       faults.push({ ...when, kind, afterMs: draw.int(0, 5000), pick: draw.int(0, 1_000_000) })
-    else if (kind === 'at hold') faults.push({ ...when, kind, afterMs: draw.int(0, 2000), acts: drawActs(draw) })
+    else if (kind === 'at hold')
+      faults.push({ ...when, kind, afterMs: draw.one([0, draw.int(0, 2000)]), acts: drawActs(draw) })
     else if (isOfRank(kind)) faults.push({ ...when, kind, pick: draw.int(0, 1_000_000), ...(isThere ? { node } : {}) })
     else if (isOfOne(kind)) faults.push({ ...when, kind, pick: draw.int(0, 1_000_000) })
     else if (isOfNode(kind)) faults.push({ ...when, kind, node })

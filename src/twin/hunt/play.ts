@@ -59,6 +59,8 @@ export async function play(seed: number, options: PlayOptions = {}): Promise<Pla
 
 /** What runs after the faults is given so long; all jobs of a history take a fraction of it. */
 const livenessMs = 8 * 3_600_000
+/** As a controller does that has an opinion of its own. */
+const labelled = { times: 20, everyMs: 25 }
 const lookEveryMs = 10_000
 const lemonEveryMs = 10_000
 /** One that nobody has to leave, and others. */
@@ -407,10 +409,24 @@ class Play {
       'suspend holder': () => void this.#suspend(gang.metadata.name, at.forMs),
       'suspend victim': () => void this.#suspend(victim, at.forMs),
       'kill victim': () => this.#strikeRank('kill rank', { pick: 0 }, `${victim}-`),
+      'label victim': () => this.#labelOften(victim),
     }
-    this.#twin.clock.after(at.afterMs, () => {
+    const doAll = () => {
       for (const one of at.acts) act[one]()
-    })
+    }
+    if (at.afterMs === 0) doAll()
+    else this.#twin.clock.after(at.afterMs, doAll)
+  }
+
+  /** Whatever else is written to the gang meanwhile is about one that has changed since. */
+  #labelOften(gang: string): void {
+    const { clock, store } = this.#twin
+    const ref = { name: gang, namespace: 'default' }
+    for (let count = 0; count < labelled.times; count++) {
+      clock.after(count * labelled.everyMs, () => {
+        void store.patch('Gang', ref, { metadata: { labels: { labelled: String(count) } } })
+      })
+    }
   }
 
   #strikeRank(

@@ -1,4 +1,5 @@
 import type { Lease } from '../../model/kinds/kubernetes.ts'
+import { fairWeather } from '../kernel/line.ts'
 
 /** What a leader can be held to: it took over knowing all that was there, and hears of everything else after a while. */
 export class Terms {
@@ -30,9 +31,9 @@ export class Terms {
     return nowMs - sinceMs > knownMs || (by === this.#holder && sinceMs < this.#beganMs)
   }
 
-  /** Whether one leader led from then on, and had the time to act. */
+  /** Whether one leader led from then on, had heard of it though its watches broke just before, and had the time to act. */
   couldAct(sinceMs: number, nowMs: number): boolean {
-    return this.#steadyMs < sinceMs && nowMs - sinceMs > actedMs
+    return this.#steadyMs < sinceMs && nowMs - sinceMs > fairWeather.timeoutMs + actedMs
   }
 }
 
