@@ -115,12 +115,21 @@ test('a job that is active for too long fails', async () => {
   await world.until(() => world.agent.running().length === 0, 'its pods have ended')
 })
 
-test('a deadline ends a job that is suspended, too', async () => {
+test('while it is suspended nothing of its deadline is used', async () => {
+  const suspend = (is: boolean) =>
+    world.store.patch('TrainingJob', { name: 'd', namespace: 'default' }, { spec: { suspend: is } })
   await world.job('d', { activeDeadlineSeconds: 60 })
   await phase('d', 'Running')
-  await world.store.patch('TrainingJob', { name: 'd', namespace: 'default' }, { spec: { suspend: true } })
+  await world.settle(40_000)
+  await suspend(true)
   await phase('d', 'Suspended')
-  await phase('d', 'Failed')
+  await world.settle(120_000)
+  await suspend(false)
+  await phase('d', 'Running')
+  await world.settle(10_000)
+  expect((await world.getJob('d')).status?.phase).toBe('Running')
+  await world.settle(11_000)
+  expect((await world.getJob('d')).status?.phase).toBe('Failed')
 })
 
 test('a dataset that does not exist is said, and waited for', async () => {

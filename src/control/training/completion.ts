@@ -1,18 +1,23 @@
+import { ranSecondsOf, seatsNow } from '../gangs.ts'
 import { rankCount, rankOf, type Seen } from './job.ts'
 
-/** How a job ends, or 'not yet'; `untilMs`: look again then at the latest. */
+/**
+ * How a job ends, or 'not yet'; `untilMs`: look again then at the latest. Its deadline counts the time for which it had
+ * seats, of all attempts together: waiting and being suspended use none of it.
+ */
 export type Ending =
   | { kind: 'succeeded'; output?: { manifest: string; digest: string } }
   | { kind: 'failed'; reason: string; message: string }
   | { kind: 'not yet'; untilMs?: number }
 
 export function endingOf(seen: Seen): Ending {
-  const { recovery, job, status, nowMs } = seen
+  const { recovery, job, gang, nowMs } = seen
   if (recovery.failed !== undefined) return { kind: 'failed', ...recovery.failed }
   if (allSucceeded(seen)) return withOutput(seen)
-  if (job.spec.activeDeadlineSeconds === undefined || status.startTime === undefined) return { kind: 'not yet' }
-  const untilMs = Date.parse(status.startTime) + job.spec.activeDeadlineSeconds * 1000
-  if (nowMs < untilMs) return { kind: 'not yet', untilMs }
+  if (job.spec.activeDeadlineSeconds === undefined) return { kind: 'not yet' }
+  const leftMs = 1000 * (job.spec.activeDeadlineSeconds - ranSecondsOf(gang, nowMs))
+  if (leftMs > 0)
+    return seatsNow(gang) === undefined ? { kind: 'not yet' } : { kind: 'not yet', untilMs: nowMs + leftMs }
   const message = `it was active for longer than activeDeadlineSeconds: ${job.spec.activeDeadlineSeconds}`
   return { kind: 'failed', reason: 'DeadlineExceeded', message }
 }

@@ -150,7 +150,11 @@ export const trainingJob = z
           })
           .prefault({})
           .describe('Which exit codes are a bug of the job (fail at once) and which are bad luck (restart).'),
-        activeDeadlineSeconds: seconds.optional().describe('Fails the job when it has run this long.'),
+        activeDeadlineSeconds: seconds
+          .optional()
+          .describe(
+            'Fails the job when it has had seats for this long, all attempts together; while it waits or is suspended nothing of it is used.',
+          ),
         ttlSecondsAfterFinished: seconds.optional().describe('Deletes the job this long after its end.'),
         terminationGracePeriodSeconds: seconds
           .default(30)

@@ -6,6 +6,7 @@ import {
   isLeaving,
   isLive,
   type ReportStatus,
+  ranSecondsOf,
   resizeNow,
   seatsNow,
   stopIsAsked,
@@ -185,8 +186,7 @@ export class Prompt implements Invariant {
       yield `job ${key} has ended, and gang ${key} still wants or holds seats`
     if (isOver || recoveryOf(gang).failed !== undefined) return
     const { activeDeadlineSeconds = Number.POSITIVE_INFINITY } = job.spec
-    const startMs = Date.parse(job.status?.startTime ?? '')
-    if (nowMs - startMs > 1000 * activeDeadlineSeconds) yield `job ${key} is active for longer than it may be`
+    if (ranSecondsOf(gang, nowMs) > activeDeadlineSeconds) yield `job ${key} is active for longer than it may be`
     if (job.spec.suspend && !suspend && !stopIsAsked(gang)) yield `job ${key} is suspended, and not asked to stop`
     const askedMs = Date.parse(gang.metadata.annotations?.[stopAskedAt] ?? '')
     const graceMs = job.spec.terminationGracePeriodSeconds * 1000
