@@ -20,6 +20,9 @@ function large(): History {
   }
 }
 
+/** Has room on any node. */
+const small = { workers: 1, minWorkers: 1, resources: { accelerators: 'cpu:1' } }
+
 /** Breaks where this work meets these two faults on that node, with a standby. */
 function breaksLike({ arrivals, faults, nodes }: History): (history: History) => Promise<boolean> {
   const [first, second, work, node] = [faults[2], faults[7], arrivals[3], nodes[1]]
@@ -37,13 +40,29 @@ test('what a rule breaks without is left out, and nothing else', async () => {
   const faults = history.faults.map((fault) =>
     'node' in fault ? { ...fault, node: history.nodes[1]?.name ?? '' } : fault,
   )
-  const whole = { ...history, faults }
+  const arrivals = history.arrivals.map((one) =>
+    one.kind === 'TrainingJob' ? { ...one, object: { ...one.object, spec: { ...one.object.spec, ...small } } } : one,
+  )
+  const whole = { ...history, faults, arrivals }
   const { history: found, isMinimal } = await shrink(whole, { breaks: breaksLike(whole), goesOn: () => true })
   expect(isMinimal).toBe(true)
   expect(found.faults).toEqual([faults[2], faults[7]])
   expect(found.arrivals.map(({ object }) => object.metadata.name)).toEqual([whole.arrivals[3]?.object.metadata.name])
   expect(found.arrivals.map(({ object }) => object.spec.queue)).toEqual(['default'])
   expect(found).toMatchObject({ nodes: [whole.nodes[1]], queues: [], standbys: 1, delay: { chance: 0 } })
+})
+
+test('no node goes without which a job would not fit', async () => {
+  const history = large()
+  const found = await shrink(history, { breaks: async () => true, goesOn: () => true })
+  expect(found.history.nodes.length).toBe(1)
+  const [job] = history.arrivals.filter(({ kind }) => kind === 'TrainingJob')
+  const workers = history.nodes.reduce((sum, { slots }) => sum + slots, 0)
+  const spec = { ...job?.object.spec, workers, minWorkers: workers, resources: undefined }
+  const arrivals = [{ ...job, object: { ...job?.object, spec } }] as History['arrivals']
+  const breaks = async (one: History) => one.arrivals.length > 0
+  const whole = await shrink({ ...history, arrivals }, { breaks, goesOn: () => true })
+  expect(whole.history.nodes).toEqual(history.nodes)
 })
 
 test('when its time is over, what it has by then still breaks the rule', async () => {

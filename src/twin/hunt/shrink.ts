@@ -1,3 +1,4 @@
+import { acceleratorsOf } from '../../model/accelerators.ts'
 import type { Arrival } from './arrival.ts'
 import type { Fault, History } from './history.ts'
 
@@ -60,12 +61,23 @@ class Shrinking {
 
   async #try(history: History): Promise<boolean> {
     this.#isOver ||= !this.#options.goesOn()
-    if (this.#isOver || history.nodes.length === 0) return false
+    if (this.#isOver || !holdsEach(history)) return false
     this.#plays++
     const isBroken = await this.#options.breaks(history)
     if (isBroken) this.#history = history
     return isBroken
   }
+}
+
+/** Each job alone has room in the whole fleet: else that it never ends says nothing. */
+function holdsEach({ nodes, arrivals }: History): boolean {
+  if (nodes.length === 0) return false
+  return arrivals.every((arrival) => {
+    if (arrival.kind !== 'TrainingJob') return true
+    const { workers = 1, minWorkers = workers, resources } = arrival.object.spec
+    const slots = resources?.accelerators === undefined ? 1 : (acceleratorsOf(resources.accelerators)[0]?.count ?? 1)
+    return nodes.reduce((sum, node) => sum + Math.floor(node.slots / slots), 0) >= minWorkers
+  })
 }
 
 /** Without faults of nodes that are not there. */

@@ -6,6 +6,16 @@ import type { Invariant } from './contract.ts'
 
 /** Who decided may have known less of the fleet; what it wrote may be late. */
 const knownMs = 30_000
+/** Who is heard again says so in its status a moment later, once that write has arrived. */
+const saidMs = 1_000
+
+/** Something was given up while these were silent, by what their status said. */
+interface Suspicion {
+  atMs: number
+  pod: string
+  silent: Set<string>
+  counted: number
+}
 
 /**
  * What recovery takes out of service stays inside its budget, whatever signals claim: nothing is given up while most of
@@ -17,10 +27,37 @@ export class Budget implements Invariant {
   readonly #silentSinceMs = new Map<string, number>()
   /** Pods that were given up. */
   readonly #lost = new Set<string>()
+  #suspicions: Suspicion[] = []
+  readonly #lateMs: number
 
-  check({ kind, type, object }: Entry, nowMs: number): string | undefined {
-    if (kind === 'Node') return this.#seeNode(object as Node, type === 'DELETED', nowMs)
-    return kind === 'Pod' ? this.#seePod(object as Pod, nowMs) : undefined
+  /** `lateMs`: so long after it was sent a write may arrive. */
+  constructor(lateMs: number) {
+    this.#lateMs = lateMs
+  }
+
+  check({ kind, type, object }: Entry, nowMs: number, by: string | undefined): string | undefined {
+    // An agent that writes is heard, whatever the status of its node says still: `n1/0`.
+    const [name, isAgent] = by?.split('/') ?? []
+    if (name !== undefined && isAgent !== undefined) this.#hear(name, nowMs)
+    if (kind === 'Pod') this.#seePod(object as Pod, nowMs)
+    const wrong = kind === 'Node' ? this.#seeNode(object as Node, type === 'DELETED', nowMs) : undefined
+    return wrong ?? this.#confirmed(nowMs)
+  }
+
+  #hear(name: string, nowMs: number): void {
+    if (this.#silentSinceMs.has(name)) this.#silentSinceMs.set(name, nowMs)
+    for (const { silent } of this.#suspicions) silent.delete(name)
+  }
+
+  /** Nobody of those that were silent was heard when it was decided. */
+  #confirmed(nowMs: number): string | undefined {
+    const [first] = this.#suspicions
+    if (first === undefined || nowMs - first.atMs <= this.#lateMs + saidMs) return undefined
+    this.#suspicions.shift()
+    const { pod, silent, counted } = first
+    return isMost(silent.size, counted)
+      ? `pod ${pod} was given up while ${silent.size} of ${counted} nodes were silent`
+      : undefined
   }
 
   #seeNode(node: Node, isGone: boolean, nowMs: number): string | undefined {
@@ -28,8 +65,10 @@ export class Budget implements Invariant {
     const before = this.#nodes.get(name)
     if (isGone) this.#nodes.delete(name)
     else this.#nodes.set(name, node)
-    if (isGone || conditionOf(node.status?.conditions, 'Ready')?.status !== 'Unknown') this.#silentSinceMs.delete(name)
-    else if (!this.#silentSinceMs.has(name)) this.#silentSinceMs.set(name, nowMs)
+    if (isGone || conditionOf(node.status?.conditions, 'Ready')?.status !== 'Unknown') {
+      this.#silentSinceMs.delete(name)
+      for (const { silent } of this.#suspicions) silent.delete(name)
+    } else if (!this.#silentSinceMs.has(name)) this.#silentSinceMs.set(name, nowMs)
     if (isGone || !isClosed(node) || isClosed(before)) return undefined
     const pool = [...this.#nodes.values()].filter((one) => poolOf(one) === poolOf(node))
     const closed = pool.filter(isClosed).length
@@ -38,18 +77,22 @@ export class Budget implements Invariant {
       : undefined
   }
 
-  #seePod({ metadata, spec, status }: Pod, nowMs: number): string | undefined {
+  #seePod({ metadata, spec, status }: Pod, nowMs: number): void {
     const uid = metadata.uid ?? ''
-    if (status?.phase !== 'Failed' || status.reason !== 'NodeLost' || this.#lost.has(uid)) return undefined
+    if (status?.phase !== 'Failed' || status.reason !== 'NodeLost' || this.#lost.has(uid)) return
     this.#lost.add(uid)
     const node = this.#nodes.get(spec.nodeName ?? '')
-    if (node === undefined || isSaidToBeGone(node)) return undefined
+    if (node === undefined || isSaidToBeGone(node)) return
     const counted = [...this.#nodes.values()].filter((one) => !isSaidToBeGone(one))
-    const silent = counted.filter((one) => nowMs - (this.#silentSinceMs.get(one.metadata.name) ?? nowMs) >= knownMs)
-    return silent.length > 1 && silent.length > counted.length / 2
-      ? `pod ${metadata.name} was given up while ${silent.length} of ${counted.length} nodes were silent`
-      : undefined
+    const isSilent = ({ metadata: { name } }: Node) => nowMs - (this.#silentSinceMs.get(name) ?? nowMs) >= knownMs
+    const silent = new Set(counted.filter(isSilent).map((one) => one.metadata.name))
+    if (isMost(silent.size, counted.length))
+      this.#suspicions.push({ atMs: nowMs, pod: metadata.name, silent, counted: counted.length })
   }
+}
+
+function isMost(silent: number, of: number): boolean {
+  return silent > 1 && silent > of / 2
 }
 
 /** By recovery. */

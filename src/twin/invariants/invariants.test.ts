@@ -324,7 +324,7 @@ test('a restart has a cause, and who stopped stands in line again when all have 
   const leads: Write[] = [0, 5, 10, 15, 20].map((second) => ['Lease', lease('control-0', 1), second * 1000])
   const evicted = pod('Running', { deletionTimestamp: '2026-01-01T00:00:00Z' })
   evicted[2] = 6_000
-  counted[2] = 21_000
+  counted[2] = 22_000
   expect(of(...leads.slice(0, 2), sits, pod('Running'), evicted, ...leads.slice(2), pod('Failed'), counted)).toEqual([
     'attempts: gang default/a gives up attempt 1, and default/a-0 was evicted',
   ])
@@ -359,11 +359,15 @@ test('nothing is given up while most of the fleet is silent', () => {
   ]
   const fails = (afterMs: number): Write => ['Pod', { ...lost, spec: { nodeName: 'a' } }, afterMs]
   const given = (...writes: Write[]) => broken(told(...writes)).filter((text) => text.startsWith('budget'))
-  expect(given(...fleet('Unknown'), fails(40_000))).toEqual([
+  const later: Write = ['Node', silentNode('c', 'True'), 45_000]
+  expect(given(...fleet('Unknown'), fails(40_000), later)).toEqual([
     'budget: pod p was given up while 2 of 3 nodes were silent',
   ])
   expect(given(...fleet('Unknown'), fails(10_000))).toEqual([])
   expect(given(...fleet('True'), fails(40_000))).toEqual([])
+  // That one of them was heard comes a moment after what follows from it.
+  const heard: Write = ['Node', silentNode('b', 'True'), 40_500]
+  expect(given(...fleet('Unknown'), fails(40_000), heard, later)).toEqual([])
 })
 
 test('of a small pool recovery closes one node', () => {

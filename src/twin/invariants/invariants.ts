@@ -41,7 +41,7 @@ export class Invariants {
       this.#checkpoints,
       new Attempts(lateMs),
       new Evictions(),
-      new Budget(),
+      new Budget(lateMs),
       this.#stragglers,
       new Grace(),
       new Jobs(),

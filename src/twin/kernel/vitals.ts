@@ -44,9 +44,16 @@ export class Vitals {
     return () => this.#end(who, source)
   }
 
+  /** Whoever was told meanwhile that it is silent may have said so: its first sign, which comes in time, says otherwise. */
   #begin(who: string, source: Source): void {
     this.#sources.set(who, source)
-    for (const listener of this.#listeners.get(who) ?? []) this.#hearNow(listener)
+    const listeners = [...(this.#listeners.get(who) ?? [])]
+    const wasMissed = listeners.some(({ isTold }) => isTold)
+    for (const listener of listeners) this.#hearNow(listener)
+    if (!wasMissed) return
+    this.#clock.after(source.everyMs, () => {
+      if (this.#sources.get(who) === source && source.isHeard) source.sign()
+    })
   }
 
   #end(who: string, source: Source): void {
@@ -88,6 +95,7 @@ export class Vitals {
       sinceMs: this.#clock.now(),
       heardMs: undefined,
       due: undefined,
+      isTold: false,
     }
     const listeners = this.#listeners.get(who) ?? new Set()
     this.#listeners.set(who, listeners.add(listener))
@@ -128,6 +136,7 @@ export class Vitals {
   #calm(listener: Listener, nowMs: number): void {
     listener.due?.()
     listener.due = undefined
+    listener.isTold = false
     listener.sinceMs = nowMs
   }
 
@@ -138,6 +147,7 @@ export class Vitals {
     listener.due = this.#clock.after(Math.max(0, sinceMs + patienceMs - this.#clock.now()), () => {
       if (listener.process.state !== 'running') return // told, or counted anew, when it goes on
       listener.due = undefined
+      listener.isTold = true
       listener.silent(sinceMs)
     })
   }
@@ -158,6 +168,8 @@ interface Listener {
   sinceMs: number
   heardMs: number | undefined
   due: Cancel | undefined
+  /** That it is silent. */
+  isTold: boolean
 }
 
 function later(a: number | undefined, b: number): number {
