@@ -1,6 +1,12 @@
 /** Time as a handle: real at the leaves, virtual in the twin. Times are milliseconds since the Unix epoch. */
 export interface Clock {
+  /** Of the machine: it jumps, forwards or back, when somebody sets it. What is written for others is in this time. */
   now(): number
+  /**
+   * For how long something lasts, from any moment on: it never jumps, and stands still while the machine is suspended. Who
+   * would do harm by being wrong about a duration counts in this time.
+   */
+  steadyMs(): number
   /** Resolves after `ms`; with an aborted `signal` it resolves early, and the caller looks at the signal. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>
   /** Calls `run` once after `ms` unless cancelled first. */

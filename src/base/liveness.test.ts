@@ -22,6 +22,25 @@ test('silence is told once, when its time is over, and again after a sign', asyn
   expect(told).toEqual([0, 6000])
 })
 
+test('setting the clock makes nobody silent, and hides no silence', async () => {
+  for (const jumpMs of [3_600_000, -3_600_000]) {
+    const clock = createManualClock()
+    const told: number[] = []
+    createLiveness(clock).watch(
+      'a',
+      () => 40_000,
+      () => void told.push(clock.steadyMs()),
+    )
+    const startMs = clock.steadyMs()
+    await clock.advance(10_000)
+    clock.jump(jumpMs)
+    await clock.advance(29_000)
+    expect(told).toEqual([])
+    await clock.advance(11_000)
+    expect(told).toEqual([startMs + 40_000])
+  }
+})
+
 test('every sign starts the count anew', async () => {
   const clock = createManualClock(0)
   const told: number[] = []

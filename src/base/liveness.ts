@@ -37,6 +37,8 @@ export function createLiveness(clock: Clock): Liveness {
 
 function listen(clock: Clock, patienceMs: () => number | undefined, silent: (sinceMs: number) => void): Listening {
   let sinceMs = clock.now()
+  /** The same moment in steady time, in which patience is counted: setting the clock makes nobody silent. */
+  let sinceSteadyMs = clock.steadyMs()
   let heardMs: number | undefined
   let look: { dueMs: number; cancel: Cancel } | undefined
   let isStopped = false
@@ -47,12 +49,11 @@ function listen(clock: Clock, patienceMs: () => number | undefined, silent: (sin
     const patience = patienceMs()
     if (isStopped || patience === undefined) return
     const share = looked < firstLook ? firstLook : 1
-    const dueMs = sinceMs + share * patience
-    const cancel = clock.after(Math.max(0, dueMs - clock.now()), () => {
-      const nowMs = clock.now()
-      const wasHeard = sinceMs + share * patience > dueMs
-      const slept = nowMs - dueMs > lateShare * patience
-      if (slept) sinceMs = nowMs
+    const dueMs = sinceSteadyMs + share * patience
+    const cancel = clock.after(Math.max(0, dueMs - clock.steadyMs()), () => {
+      const wasHeard = sinceSteadyMs + share * patience > dueMs
+      const slept = clock.steadyMs() - dueMs > lateShare * patience
+      if (slept) count()
       if (slept || wasHeard) arm(0)
       else if (share < 1) arm(share)
       else {
@@ -63,13 +64,18 @@ function listen(clock: Clock, patienceMs: () => number | undefined, silent: (sin
     look = { dueMs, cancel }
   }
 
+  function count(): void {
+    sinceMs = clock.now()
+    sinceSteadyMs = clock.steadyMs()
+  }
+
   arm(0)
   return {
     heard() {
-      sinceMs = clock.now()
+      count()
       heardMs = sinceMs
       // A look that is set already serves, unless there is less patience by now.
-      const dueMs = sinceMs + firstLook * (patienceMs() ?? Number.POSITIVE_INFINITY)
+      const dueMs = sinceSteadyMs + firstLook * (patienceMs() ?? Number.POSITIVE_INFINITY)
       if (look !== undefined && look.dueMs <= dueMs) return
       look?.cancel()
       arm(0)

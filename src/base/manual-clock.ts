@@ -5,6 +5,8 @@ import { Heap } from './heap.ts'
 export interface ManualClock extends Clock {
   /** Moves on by `ms`, running what falls due in order, and lets everything that this set off settle in between. */
   advance(ms: number): Promise<void>
+  /** Somebody sets it: what `now()` says is so much more, or less. Timers and `steadyMs()` know nothing of it. */
+  jump(ms: number): void
   /**
    * Moves on to the earliest timer that is due by `untilMs`, runs it and lets everything settle; without one it moves to
    * `untilMs` and says false.
@@ -25,6 +27,7 @@ const cancelledKept = 1024
 export function createManualClock(startMs = 1_700_000_000_000): ManualClock {
   const timers = new Heap<Timer>((a, b) => a.atMs - b.atMs)
   let nowMs = startMs
+  let jumpedMs = 0
   let pending = 0
 
   function after(ms: number, run: () => void): Cancel {
@@ -62,7 +65,11 @@ export function createManualClock(startMs = 1_700_000_000_000): ManualClock {
   }
 
   return {
-    now: () => nowMs,
+    now: () => nowMs + jumpedMs,
+    steadyMs: () => nowMs,
+    jump: (ms) => {
+      jumpedMs += ms
+    },
     after,
     every: everyBy(after),
     sleep: sleepBy(after),

@@ -116,6 +116,7 @@ export async function startBench(options: Partial<GatewayOptions> = {}): Promise
 
 export const realClock: Clock = {
   now: () => Date.now(),
+  steadyMs: () => performance.now(),
   sleep: (ms, signal) =>
     new Promise((resolve) => {
       const timer = setTimeout(resolve, ms)

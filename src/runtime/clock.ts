@@ -9,6 +9,7 @@ const timerMsMax = 2_147_483_647
  */
 export const realClock: Clock = {
   now: () => Date.now(),
+  steadyMs: () => performance.now(),
 
   after: once,
 

@@ -62,6 +62,33 @@ test('a renewTime that lies changes nothing', async () => {
   expect(await b.acquire()).toBeUndefined()
 })
 
+test('setting a clock takes no lease, and putting it back keeps none', async () => {
+  const own = [createManualClock(), createManualClock()]
+  const [a, b] = own.map((clock, index) =>
+    createLeaseHolder({ store, clock, ref, identity: `c${index}`, durationMs: 15_000 }),
+  )
+  await a?.acquire()
+  expect(await b?.acquire()).toBeUndefined()
+  for (const jumpMs of [8_000, 8_000, 3_600_000]) {
+    own[1]?.jump(jumpMs)
+    expect(await b?.acquire()).toBeUndefined()
+  }
+  own[0]?.jump(-3_600_000)
+  for (const ms of [8_000, 8_000]) {
+    for (const clock of own) await clock.advance(ms)
+    await b?.acquire()
+  }
+  expect(a?.holds()).toBe(false)
+  expect(await a?.renew()).toBe(false)
+})
+
+test('who was suspended with his machine holds nothing, though no steady time has passed', async () => {
+  const a = contender('a')
+  await a.acquire()
+  clock.jump(15_000)
+  expect(a.holds()).toBe(false)
+})
+
 test('who looks again only after a long pause starts its count anew', async () => {
   const [a, b] = [contender('a'), contender('b')]
   await a.acquire()

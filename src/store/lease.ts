@@ -6,8 +6,10 @@ import type { Fence, Ref, Store } from './contract.ts'
  * One contender for a lease (`coordination.k8s.io` Lease). `spec.leaseTransitions` is the fencing epoch: it rises with
  * every take-over, also by the same identity, because an older incarnation of it may still be alive somewhere.
  *
- * A dead holder is known by silence alone: the lease did not change for its duration by our own clock. `renewTime` is
- * written for people and never read. So `acquire` must be called more often than that; a contender that looks again
+ * A dead holder is known by silence alone: the lease did not change for its duration, counted in steady time. `renewTime` is
+ * written for people and never read, so that nobody's clock is compared with another's, and setting one takes no lease. We
+ * hold ours for as long as neither steady time nor our clock says that it has run out: the one stands still while the machine
+ * is suspended, the other may be put back. So `acquire` must be called more often than that; a contender that looks again
  * only after a long pause starts its count anew, as it cannot know what it slept through.
  */
 export interface LeaseHolder {
@@ -17,7 +19,7 @@ export interface LeaseHolder {
   renew(): Promise<boolean>
   /** Lets the next one in at once. */
   release(): Promise<void>
-  /** Whether nobody else can have taken the lease yet, by our own clock. */
+  /** Whether nobody else can have taken the lease yet. */
   holds(): boolean
   /** For every write made as the leader; undefined when we are not. */
   fence(): Fence | undefined
@@ -33,22 +35,27 @@ export interface LeaseOptions {
 }
 
 export function createLeaseHolder({ store, clock, ref, identity, durationMs }: LeaseOptions): LeaseHolder {
-  let held: { lease: Lease; epoch: number; renewedAtMs: number } | undefined
+  let held: { lease: Lease; epoch: number; renewed: Moment } | undefined
+  /** In steady time. */
   let seen: { resourceVersion: string; sinceMs: number; lookedAtMs: number } | undefined
 
   async function acquire(): Promise<number | undefined> {
-    const askedAtMs = clock.now()
+    const asked = moment()
     const lease = await store.get('Lease', ref)
-    if (lease === undefined) return won(askedAtMs, await store.create('Lease', leaseFor(1)))
+    if (lease === undefined) return won(asked, await store.create('Lease', leaseFor(1)))
     const isStillOurs = held !== undefined && isOurs(lease, held.epoch)
     held = undefined
     if (!isStillOurs && isHeld(lease) && !isSilent(lease)) return undefined
-    return won(askedAtMs, await store.update('Lease', takenOver(lease)))
+    return won(asked, await store.update('Lease', takenOver(lease)))
   }
 
-  /** Whether the holder let its whole duration pass, by our clock, without a sign of life. */
+  function moment(): Moment {
+    return { atMs: clock.now(), steadyMs: clock.steadyMs() }
+  }
+
+  /** Whether the holder let its whole duration pass without a sign of life. */
   function isSilent(lease: Lease): boolean {
-    const nowMs = clock.now()
+    const nowMs = clock.steadyMs()
     const resourceVersion = lease.metadata.resourceVersion ?? ''
     const promisedMs = (lease.spec?.leaseDurationSeconds ?? durationMs / 1000) * 1000
     const known = seen?.resourceVersion === resourceVersion && nowMs - seen.lookedAtMs < promisedMs ? seen : undefined
@@ -56,23 +63,23 @@ export function createLeaseHolder({ store, clock, ref, identity, durationMs }: L
     return nowMs - seen.sinceMs >= promisedMs
   }
 
-  function won(askedAtMs: number, written: Lease | 'exists' | 'stale' | 'missing'): number | undefined {
+  function won(asked: Moment, written: Lease | 'exists' | 'stale' | 'missing'): number | undefined {
     if (typeof written === 'string') return undefined
     seen = undefined
-    held = { lease: written, epoch: epochOf(written), renewedAtMs: askedAtMs }
+    held = { lease: written, epoch: epochOf(written), renewed: asked }
     return held.epoch
   }
 
   async function renew(): Promise<boolean> {
     if (held === undefined) return false
-    const askedAtMs = clock.now() // before the write: nobody may count our silence from earlier than this
+    const asked = moment() // before the write: nobody may count our silence from earlier than this
     const { lease, epoch } = held
     const written = await store.update('Lease', {
       ...lease,
-      spec: { ...lease.spec, renewTime: microTime(askedAtMs) },
+      spec: { ...lease.spec, renewTime: microTime(asked.atMs) },
     })
     if (typeof written !== 'string') {
-      held = { lease: written, epoch, renewedAtMs: askedAtMs }
+      held = { lease: written, epoch, renewed: asked }
       return true
     }
     const now = written === 'stale' ? await store.get('Lease', ref) : undefined
@@ -92,7 +99,9 @@ export function createLeaseHolder({ store, clock, ref, identity, durationMs }: L
   }
 
   function holds(): boolean {
-    return held !== undefined && clock.now() - held.renewedAtMs < durationMs
+    if (held === undefined) return false
+    const { atMs, steadyMs } = held.renewed
+    return Math.max(clock.now() - atMs, clock.steadyMs() - steadyMs) < durationMs
   }
 
   const isOurs = (lease: Lease, epoch: number) => lease.spec?.holderIdentity === identity && epochOf(lease) === epoch
@@ -124,6 +133,11 @@ export function createLeaseHolder({ store, clock, ref, identity, durationMs }: L
     holds,
     fence: () => (held === undefined ? undefined : { lease: ref, epoch: held.epoch }),
   }
+}
+
+interface Moment {
+  atMs: number
+  steadyMs: number
 }
 
 export function epochOf(lease: Lease): number {

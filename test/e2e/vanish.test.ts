@@ -28,6 +28,7 @@ const speed = 10
 const startMs = Date.now()
 const clock: Clock = {
   now: () => startMs + (Date.now() - startMs) * speed,
+  steadyMs: () => performance.now() * speed,
   sleep: (ms, signal) => realClock.sleep(ms / speed, signal),
   after: (ms, run) => realClock.after(ms / speed, run),
   every: (ms, run) => realClock.every(ms / speed, run),

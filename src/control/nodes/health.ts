@@ -17,7 +17,7 @@ const cutOffLookMs = 5_000
 export function createNodeHealth({ store, views, clock, signs, events }: Context): Reconciler {
   const nodes = views.of('Node')
   views.of('Pod')
-  /** Nodes that pods are bound to and that do not exist, and since when. */
+  /** Nodes that pods are bound to and that do not exist, and since when, in steady time. */
   const missingSinceMs = new Map<string, number>()
 
   async function reconcile(name: string): Promise<Outcome> {
@@ -40,9 +40,9 @@ export function createNodeHealth({ store, views, clock, signs, events }: Context
       missingSinceMs.delete(name)
       return settled()
     }
-    const sinceMs = missingSinceMs.get(name) ?? clock.now()
+    const sinceMs = missingSinceMs.get(name) ?? clock.steadyMs()
     missingSinceMs.set(name, sinceMs)
-    const waitMs = sinceMs + lostMs - clock.now()
+    const waitMs = sinceMs + lostMs - clock.steadyMs()
     if (waitMs > 0) return again(waitMs)
     await failPods(name, `node ${name} was deleted`)
     return settled()

@@ -38,6 +38,8 @@ interface Remembered {
   uid: string
   /** When the end that is waited on (for its echo, or before the next try) was first seen. */
   firstSeenMs: number | undefined
+  /** The same moment, in steady time. */
+  waitsSinceMs: number | undefined
 }
 
 /**
@@ -69,7 +71,7 @@ export function createRecovery(context: Context): Reconciler {
     await endOlderAttempts(gang)
     if (gang.spec.suspend || stopIsAsked(gang) || isFinished(job) || recoveryOf(gang).failed !== undefined) {
       members.forgive(gang)
-      memory.firstSeenMs = undefined
+      forgetWait(memory)
       return settled()
     }
     const ends = members.ends(gang)
@@ -77,7 +79,7 @@ export function createRecovery(context: Context): Reconciler {
     if (ends.areLeaving) return settled()
     const cause = ends.cause(clock.now())
     if (cause === undefined) {
-      memory.firstSeenMs = undefined
+      forgetWait(memory)
       const stalls = ends.stallsAtMs === undefined ? settled() : again(ends.stallsAtMs - clock.now())
       return sooner(await replacement.look(gang, job), stalls)
     }
@@ -123,7 +125,7 @@ export function createRecovery(context: Context): Reconciler {
     const { uid = '' } = gang.metadata
     const before = remembered.get(keyOf(gang))
     if (before?.uid === uid) return before
-    const memory: Remembered = { uid, firstSeenMs: undefined }
+    const memory: Remembered = { uid, firstSeenMs: undefined, waitsSinceMs: undefined }
     remembered.set(keyOf(gang), memory)
     return memory
   }
@@ -132,7 +134,8 @@ export function createRecovery(context: Context): Reconciler {
     const waitMs = waitFor(gang, cause)
     if (waitMs === 0) return 0
     memory.firstSeenMs ??= clock.now()
-    return memory.firstSeenMs + waitMs - clock.now()
+    memory.waitsSinceMs ??= clock.steadyMs()
+    return memory.waitsSinceMs + waitMs - clock.steadyMs()
   }
 
   function waitFor(gang: Gang, cause: End): number {
@@ -174,7 +177,7 @@ export function createRecovery(context: Context): Reconciler {
     await blame(gang, { ...cause, node: decision.cordon ?? cause.node }, decision.cordon !== undefined)
     const raised = await raise(gang, decision)
     if (raised === undefined) return
-    memoryOf(gang).firstSeenMs = undefined
+    forgetWait(memoryOf(gang))
     const { last, failed } = decision.record
     log.info('an attempt failed', {
       gang: keyOf(gang),
@@ -230,6 +233,11 @@ export function createRecovery(context: Context): Reconciler {
     workers: 32,
     reconcile,
   }
+}
+
+function forgetWait(memory: Remembered): void {
+  memory.firstSeenMs = undefined
+  memory.waitsSinceMs = undefined
 }
 
 /** Before the next try of what was not ready: 1 s, 2 s, 4 s, … 60 s. */

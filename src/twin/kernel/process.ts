@@ -111,7 +111,13 @@ export function clockOf(process: Process, clock: Clock): Clock {
       cancel()
     }
   }
-  return { now: () => clock.now(), after, every: everyBy(after), sleep: sleepBy(after) }
+  return {
+    now: () => clock.now(),
+    steadyMs: () => clock.steadyMs(),
+    after,
+    every: everyBy(after),
+    sleep: sleepBy(after),
+  }
 }
 
 /** What comes back when the line is cut: the caller's own timeout, as over a network. */
