@@ -213,6 +213,8 @@ describe.skipIf(problem !== undefined)(`containers${problem === undefined ? '' :
 
   it('freeze and thaw, and can be killed while frozen', async () => {
     const { metadata } = await bench.run(['sleep', '600'], { container: { image } })
+    // Its container may run a moment before its agent knows it.
+    await bench.until(async () => (await bench.pod(metadata.name))?.status?.phase === 'Running')
     await seesRunning()
     bench.agent.signalAll('SIGSTOP')
     await bench.until(async () => state('Paused') === 'true')

@@ -3,7 +3,7 @@ import { chmodSync, lstatSync, mkdirSync, readdirSync, readlinkSync, rmSync, sta
 import { join, resolve } from 'node:path'
 import { getgid, getuid } from 'node:process'
 import type { Clock } from '../../base/clock.ts'
-import type { Notice, PodEnd, PodRun, PodSignal, ProbeRun, Refusal, RunningPod } from '../contract.ts'
+import type { Notice, PodEnd, PodRun, ProbeRun, Refusal, RunningPod } from '../contract.ts'
 import { type PodFolder, podFolder } from './folders.ts'
 import { recordOutOfMemory } from './memory.ts'
 
@@ -91,6 +91,7 @@ export function createContainers({
     const known = around.get(uid)
     if (known !== undefined) return known
     const name = nameOf(uid)
+    const stillness = stillnessOf(name)
     const pod: RunningPod = {
       pid: client.pid,
       startedAtMs: client.startedAtMs,
@@ -103,24 +104,41 @@ export function createContainers({
         return seen
       }),
       signal(signal) {
-        void signalContainer(name, signal).then(() => {
-          if (signal === 'SIGTERM' || signal === 'SIGKILL') client.signal(signal)
-        })
+        if (signal === 'SIGSTOP' || signal === 'SIGCONT') stillness.want(signal === 'SIGSTOP')
+        else void endContainer(name, signal).then(() => client.signal(signal))
       },
     }
     around.set(uid, pod)
     return pod
   }
 
-  async function signalContainer(name: string, signal: PodSignal): Promise<void> {
-    const commands = {
-      SIGSTOP: ['pause', name],
-      SIGCONT: ['unpause', name],
-      SIGKILL: ['kill', name],
-      SIGTERM: undefined,
+  /**
+   * Whether a container is to stand still. Docker is asked for one thing at a time, since of two that are under way either
+   * may come first; and what was wanted meanwhile and is not any more is never asked.
+   */
+  function stillnessOf(name: string): { want(isStill: boolean): void } {
+    let wanted: boolean | undefined
+    let isFollowing = false
+    async function follow(): Promise<void> {
+      for (let is: boolean | undefined; is !== wanted; ) {
+        is = wanted
+        await call([is === true ? 'pause' : 'unpause', name], 30_000)
+      }
+      isFollowing = false
     }
-    const command = commands[signal]
-    if (command !== undefined) await call(command, 30_000)
+    return {
+      want(isStill) {
+        wanted = isStill
+        if (isFollowing) return
+        isFollowing = true
+        void follow()
+      },
+    }
+  }
+
+  /** A process that gets a signal of its own is told by the client; one that is killed, by the daemon before. */
+  async function endContainer(name: string, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+    if (signal === 'SIGKILL') await call(['kill', name], 30_000)
   }
 
   async function inspectEnd(uid: string, end: PodEnd): Promise<PodEnd> {
