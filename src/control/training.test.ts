@@ -132,6 +132,18 @@ test('while it is suspended nothing of its deadline is used', async () => {
   expect((await world.getJob('d')).status?.phase).toBe('Failed')
 })
 
+test('a deadline that is over in less than a moment is waited for once', async () => {
+  await world.job('d', { activeDeadlineSeconds: 60 })
+  await phase('d', 'Running')
+  const metadata = { annotations: { 'millwright.dev/ran-seconds': String(60 - 1e-9) } }
+  const { seats } = (await world.getGang('d')).status ?? {}
+  const sat = { ...seats, at: new Date(world.clock.now()).toISOString() }
+  await world.store.patch('Gang', { name: 'd', namespace: 'default' }, { metadata })
+  await world.store.patch('Gang', { name: 'd', namespace: 'default' }, { status: { seats: sat } }, { status: true })
+  await world.settle()
+  await phase('d', 'Failed')
+})
+
 test('a dataset that does not exist is said, and waited for', async () => {
   await world.job('x', { dataset: 'text' })
   await world.settle()

@@ -15,7 +15,8 @@ export function endingOf(seen: Seen): Ending {
   if (recovery.failed !== undefined) return { kind: 'failed', ...recovery.failed }
   if (allSucceeded(seen)) return withOutput(seen)
   if (job.spec.activeDeadlineSeconds === undefined) return { kind: 'not yet' }
-  const leftMs = 1000 * (job.spec.activeDeadlineSeconds - ranSecondsOf(gang, nowMs))
+  // Whole milliseconds: less than one, beside the time of today, would be none.
+  const leftMs = Math.ceil(1000 * (job.spec.activeDeadlineSeconds - ranSecondsOf(gang, nowMs)))
   if (leftMs > 0)
     return seatsNow(gang) === undefined ? { kind: 'not yet' } : { kind: 'not yet', untilMs: nowMs + leftMs }
   const message = `it was active for longer than activeDeadlineSeconds: ${job.spec.activeDeadlineSeconds}`
