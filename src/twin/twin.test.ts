@@ -64,3 +64,12 @@ test('a job runs to its end on virtual time', async () => {
   expect(Date.parse(job?.status?.completionTime ?? '') - started).toBeCloseTo(1_021_000, -4)
   expect(errors).toEqual([])
 })
+
+test('time that stands still is told, and ends what waits for it', async () => {
+  let told = 0
+  const twin = new Twin({ seed: 1, performanceOf: () => performance, onStandstill: () => void told++ })
+  const circle = (): void => void (told === 0 && twin.clock.after(0, circle))
+  circle()
+  await twin.run(1_000)
+  expect(told).toBe(1)
+})

@@ -32,6 +32,9 @@ import type { Gateway } from './traffic/traffic.ts'
 import type { Replica } from './work/replica.ts'
 import { type Performance, SimulatedWorkload } from './work/workload.ts'
 
+/** Thousands of pods that start at once come to a hundred thousand. */
+const stepsMax = 1_000_000
+
 export interface TwinOptions {
   seed: number
   performanceOf(place: PodPlace): Performance
@@ -52,6 +55,8 @@ export interface TwinOptions {
   onDelete?(key: string): void
   /** What a node computes takes so many times as long from now on. */
   onSlowness?(node: string, slowness: number): void
+  /** So much happens at one moment that time will never go on. Left out: an error. */
+  onStandstill?(): void
   onLog?(level: LogLevel, process: string, message: string, fields: Record<string, unknown>): void
   startMs?: number
 }
@@ -239,7 +244,17 @@ export class Twin {
   async run(forMs: number, isOver: () => boolean = () => false): Promise<void> {
     const untilMs = this.clock.now() + forMs
     await this.clock.advance(0)
-    while (!isOver() && (await this.clock.next(untilMs)));
+    for (let atMs = this.clock.now(), steps = 0; !isOver() && (await this.clock.next(untilMs)); steps++) {
+      if (this.clock.now() > atMs) steps = 0
+      atMs = this.clock.now()
+      if (steps === stepsMax) this.#standsStill()
+    }
+  }
+
+  #standsStill(): void {
+    const { onStandstill } = this.#options
+    assert(onStandstill !== undefined, `time stands still at ${this.clock.now()}: somebody works in circles`)
+    onStandstill()
   }
 
   #kitOf(process: Process) {

@@ -135,6 +135,8 @@ class Play {
       stored: (key, bytes) => this.#stored(key, bytes),
       onDelete: (key) => this.#invariants.seeDeleted(key, this.#twin.clock.now()),
       onSlowness: (node, slowness) => this.#invariants.seeSlowness(node, slowness, this.#twin.clock.now()),
+      onStandstill: () =>
+        this.#invariants.add('calm', 'time stands still: somebody works in circles', 0, this.#twin.clock.now()),
       onLog: (level, process, message, fields) => {
         if (message === 'leading') this.#leaders++
         this.#events.add({ kind: 'log', level, process, message, fields })
