@@ -67,9 +67,13 @@ test('a job runs to its end on virtual time', async () => {
 
 test('time that stands still is told, and ends what waits for it', async () => {
   let told = 0
-  const twin = new Twin({ seed: 1, performanceOf: () => performance, onStandstill: () => void told++ })
+  const twin = new Twin({
+    seed: 1,
+    performanceOf: () => performance,
+    standstill: { timers: 1000, tell: () => void told++ },
+  })
   const circle = (): void => void (told === 0 && twin.clock.after(0, circle))
-  circle()
+  twin.clock.after(10, circle)
   await twin.run(1_000)
   expect(told).toBe(1)
 })

@@ -59,6 +59,8 @@ export async function play(seed: number, options: PlayOptions = {}): Promise<Pla
 
 /** What runs after the faults is given so long; all jobs of a history take a fraction of it. */
 const livenessMs = 8 * 3_600_000
+/** At one moment: of a handful of nodes it is a few hundred at most. */
+const timersMax = 50_000
 /** As a controller does that has an opinion of its own. */
 const labelled = { times: 20, everyMs: 25 }
 const lookEveryMs = 10_000
@@ -135,8 +137,11 @@ class Play {
       stored: (key, bytes) => this.#stored(key, bytes),
       onDelete: (key) => this.#invariants.seeDeleted(key, this.#twin.clock.now()),
       onSlowness: (node, slowness) => this.#invariants.seeSlowness(node, slowness, this.#twin.clock.now()),
-      onStandstill: () =>
-        this.#invariants.add('calm', 'time stands still: somebody works in circles', 0, this.#twin.clock.now()),
+      standstill: {
+        timers: timersMax,
+        tell: () =>
+          this.#invariants.add('calm', 'time stands still: somebody works in circles', 0, this.#twin.clock.now()),
+      },
       onLog: (level, process, message, fields) => {
         if (message === 'leading') this.#leaders++
         this.#events.add({ kind: 'log', level, process, message, fields })

@@ -1,4 +1,5 @@
 import { acceleratorsOf } from '../../model/accelerators.ts'
+import { label } from '../../model/names.ts'
 import type { Arrival } from './arrival.ts'
 import type { Fault, History } from './history.ts'
 
@@ -74,10 +75,16 @@ function holdsEach({ nodes, arrivals }: History): boolean {
   if (nodes.length === 0) return false
   return arrivals.every((arrival) => {
     if (arrival.kind !== 'TrainingJob') return true
-    const { workers = 1, minWorkers = workers, resources } = arrival.object.spec
+    const { workers = 1, minWorkers = workers, resources, topology } = arrival.object.spec
     const slots = resources?.accelerators === undefined ? 1 : (acceleratorsOf(resources.accelerators)[0]?.count ?? 1)
-    return nodes.reduce((sum, node) => sum + Math.floor(node.slots / slots), 0) >= minWorkers
+    const roomIn = (some: History['nodes']) => some.reduce((sum, node) => sum + Math.floor(node.slots / slots), 0)
+    const domains = topology?.required === undefined ? [nodes] : nodes.map((one) => nodes.filter(inRackOf(one)))
+    return domains.some((domain) => roomIn(domain) >= minWorkers)
   })
+}
+
+function inRackOf(one: History['nodes'][number]): (node: History['nodes'][number]) => boolean {
+  return ({ labels }) => labels[label.rack] === one.labels[label.rack]
 }
 
 /** Without faults of nodes that are not there. */

@@ -135,8 +135,8 @@ export class Prompt implements Invariant {
       free += Number(status?.allocatable?.[cpuSlot] ?? 0)
     }
     const asks = gang.spec.groups.reduce((sum, { min }) => sum + min, 0)
-    if (gang.spec.groups.every(({ accelerators }) => isOneSlot(accelerators)) && asks <= free)
-      yield `gang ${key} waits alone for ${asks} slots, and ${free} are free`
+    const fitsAnywhere = gang.spec.groups.every(({ accelerators }) => isOneSlot(accelerators)) && !isTogether(gang)
+    if (fitsAnywhere && asks <= free) yield `gang ${key} waits alone for ${asks} slots, and ${free} are free`
   }
 
   *#dueOfReplica(key: string, gang: Gang, pods: readonly Pod[]): Generator<string> {
@@ -230,6 +230,11 @@ export class Prompt implements Invariant {
 function devicesOf({ metadata }: Pod): string[] {
   const text = metadata.annotations?.[annotation.devices] ?? ''
   return text === '' ? [] : text.split(',')
+}
+
+/** In one domain, which may be full though others are not. */
+function isTogether({ spec }: Gang): boolean {
+  return [spec, ...spec.groups].some(({ topology }) => topology?.required !== undefined)
 }
 
 function isOneSlot(accelerators: Gang['spec']['groups'][number]['accelerators']): boolean {
