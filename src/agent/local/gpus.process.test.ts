@@ -42,6 +42,7 @@ describe('the cards of a node', () => {
     rmSync(dir, { recursive: true, force: true })
   })
 
+  const hangsMs = 400
   const row = (index: number, mig = 'Disabled') =>
     `${index}, GPU-${index}, NVIDIA H100 80GB HBM3, 81559, ${mig}, 00000000:${index}F:00.0, P0, 31`
   /** Standard output, words on the other, and the exit code, as the real one has them. */
@@ -51,12 +52,13 @@ describe('the cards of a node', () => {
     writeFileSync(join(dir, 'words'), words)
     writeFileSync(join(dir, 'code'), String(code))
   }
-  const look = () => ({
+  /** Long enough for a busy machine to start a script; what hangs is given less. */
+  const look = (timeoutMs = 2_000) => ({
     environment: { ...process.env, PATH: [join(dir, 'bin'), process.env['PATH']].join(delimiter) },
-    timeoutMs: 400,
+    timeoutMs,
   })
-  async function register(nodes = 1): Promise<void> {
-    const machine = await findMachine(look())
+  async function register(nodes = 1, timeoutMs?: number): Promise<void> {
+    const machine = await findMachine(look(timeoutMs))
     for (const node of splitNodes({ ...machine, hostname: 'm' }, { nodes })) {
       const agentDir = join(dir, 'agent')
       const runner = createLocalRunner({ dir: agentDir, node: node.name, clock: realClock, log: silentLog })
@@ -209,7 +211,7 @@ describe('the cards of a node', () => {
   it('a driver that hangs keeps nobody waiting, and says so', async () => {
     answer([row(0)])
     writeFileSync(join(dir, 'hangs'), '')
-    await register()
+    await register(1, hangsMs)
     expect(await seen()).toMatchObject({
       gpus: [undefined, undefined],
       condition: ['False', 'DriverProblem', expect.stringContaining('nvidia-smi does not answer within 1 s')],
@@ -236,7 +238,7 @@ describe('the cards of a node', () => {
         return () => {}
       },
     }
-    watchGpus({ ...look(), clock, machine, changed: ({ gpuProblem }) => changes.push(gpuProblem) })
+    watchGpus({ ...look(hangsMs), clock, machine, changed: ({ gpuProblem }) => changes.push(gpuProblem) })
     beat()
     await realClock.sleep(600)
     expect([looks, changes]).toEqual([1, []])
