@@ -1,10 +1,9 @@
-import { formatErrors } from '../src/compile/documents.ts'
 import { effectiveRatio, effectiveRatioWithLag, optimalInterval } from '../src/model/reliability.ts'
+import { setupOfText } from '../src/twin/play/play.fixture.ts'
 import { playScenario } from '../src/twin/play/play.ts'
 import { type SeedReport, seedReportOf } from '../src/twin/report/seed-report.ts'
 import { presetOf } from '../src/twin/scenario/presets.ts'
-import { readScenario } from '../src/twin/scenario/read.ts'
-import { resourcesNamed, type Setup, setupOf } from '../src/twin/scenario/setup.ts'
+import type { Setup } from '../src/twin/scenario/setup.ts'
 import type { Row } from './row.ts'
 
 /** Llama 3's pre-training: 16,384 accelerators in 2,048 nodes, 54 days, 419 interruptions (facts/reliability.md §1.1). */
@@ -171,15 +170,7 @@ spec:
   maxRestarts: 10000
   expectedSeconds: 8640000
 `
-  const read = readScenario({ name: 'ettr.yaml', text })
-  if ('errors' in read) throw new Error(formatErrors(read.errors))
-  const made = setupOf(
-    read,
-    resourcesNamed(read).map(({ path, atMs }) => ({ name: path, atMs, text: job })),
-    [],
-  )
-  if ('errors' in made) throw new Error(formatErrors(made.errors))
-  return made.setup
+  return setupOfText(text, job)
 }
 
 function expected({ stall, restart, lag }: Setting, interval: number, between = mtbf): number {

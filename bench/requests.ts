@@ -1,13 +1,12 @@
 import { createReadStream, existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { formatErrors } from '../src/compile/documents.ts'
 import { readRequests } from '../src/twin/import/requests.ts'
+import { setupOfText } from '../src/twin/play/play.fixture.ts'
 import { playScenario } from '../src/twin/play/play.ts'
 import type { Recording } from '../src/twin/play/recording.ts'
 import { type ServiceSums, serviceSums } from '../src/twin/report/services.ts'
-import { readScenario } from '../src/twin/scenario/read.ts'
 import { noTraces, type Traces } from '../src/twin/scenario/requests.ts'
-import { resourcesNamed, type Setup, setupOf } from '../src/twin/scenario/setup.ts'
+import type { Setup } from '../src/twin/scenario/setup.ts'
 import type { Row } from './row.ts'
 
 const seed = 1
@@ -150,10 +149,5 @@ spec:
   maxReplicas: ${replicas}
   target: 256
 `
-  const found = readScenario({ name: 'requests.yaml', text })
-  if ('errors' in found) throw new Error(formatErrors(found.errors))
-  const files = resourcesNamed(found).map(({ path, atMs }) => ({ name: path, atMs, text: chat }))
-  const made = setupOf(found, files, [], read)
-  if ('errors' in made) throw new Error(formatErrors(made.errors))
-  return made.setup
+  return setupOfText(text, chat, read)
 }

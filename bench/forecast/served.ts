@@ -1,10 +1,8 @@
 import { formatErrors } from '../../src/compile/documents.ts'
 import { readState } from '../../src/compile/state.ts'
 import { forecastOf } from '../../src/twin/forecast/forecast.ts'
-import { playScenario } from '../../src/twin/play/play.ts'
+import { recordingOf, setupOfText } from '../../src/twin/play/play.fixture.ts'
 import { serviceSums } from '../../src/twin/report/services.ts'
-import { readScenario } from '../../src/twin/scenario/read.ts'
-import { resourcesNamed, setupOf } from '../../src/twin/scenario/setup.ts'
 import type { Row } from '../row.ts'
 
 const hours = 10
@@ -38,16 +36,11 @@ spec:
       slo: { ttft: 2s, tpot: 50ms }
   performance: { load: 90s, engine: 8b-a100 }
 `
-  const read = readScenario({ name: 'served.yaml', text })
-  if ('errors' in read) throw new Error(formatErrors(read.errors))
-  const files = resourcesNamed(read).map(({ path, atMs }) => ({ name: path, atMs, text: chat }))
-  const made = setupOf(read, files, [])
-  if ('errors' in made) throw new Error(formatErrors(made.errors))
-  const played = await playScenario(made.setup, 1)
-  if (played.kind !== 'played') throw new Error(`it broke a rule: ${JSON.stringify(played)}`)
-  const [record] = played.recording.services
+  const setup = setupOfText(text, chat)
+  const recording = await recordingOf(setup, 1)
+  const [record] = recording.services
   if (record === undefined) throw new Error('no service got requests')
-  const came = serviceSums(record, played.recording)
+  const came = serviceSums(record, recording)
 
   const node = (name: string) => `apiVersion: v1
 kind: Node
@@ -63,7 +56,7 @@ status: { allocatable: { nvidia.com/gpu: 8 } }
     horizonMs: hours * 3_600_000,
     seeds: 10,
     risks: { nodeFailures: 0, repairMs: 1, spotReclaims: 0, spotAwayMs: 1, spotNoticeMs: 0 },
-    requests: made.setup,
+    requests: setup,
   })
   const seconds = (performance.now() - startedAt) / 1000
   const told = (figure: string) =>

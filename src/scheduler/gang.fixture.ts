@@ -1,5 +1,5 @@
 import type { Gang } from '../model/kinds/gang.ts'
-import type { Pool } from '../model/kinds/pool.ts'
+import { type Pool, pool } from '../model/kinds/pool.ts'
 
 type Spec = Gang['spec']
 type Group = Spec['groups'][number]
@@ -38,19 +38,6 @@ export function gangNamed(name: string, groups: readonly Group[], more: Partial<
 }
 
 export function poolNamed(name: string, spares: number | 'auto'): Pool {
-  return {
-    apiVersion: 'millwright.dev/v1alpha1',
-    kind: 'Pool',
-    metadata: { name },
-    spec: {
-      accelerator: 'gpu',
-      minNodes: 0,
-      maxNodes: 1,
-      capacityType: 'reserved',
-      provisioningSeconds: 0,
-      allowEnv: [],
-      hostPaths: [],
-      spares,
-    },
-  }
+  const spec = { accelerator: 'gpu', spares }
+  return pool.parse({ apiVersion: 'millwright.dev/v1alpha1', kind: 'Pool', metadata: { name }, spec })
 }

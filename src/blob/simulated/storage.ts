@@ -1,5 +1,6 @@
 import type { Cancel, Clock } from '../../base/clock.ts'
 import { diskFull, storageUnreachable } from '../../base/errors.ts'
+import { around } from '../around.ts'
 import type { Blobs } from '../contract.ts'
 
 /**
@@ -80,15 +81,7 @@ export function createSimulatedStorage(blobs: Blobs, time: Pick<Clock, 'now'>): 
     })
 
   return {
-    blobs: {
-      put: (key, bytes) => write(() => blobs.put(key, bytes)),
-      putFile: (path) => write(() => blobs.putFile(path)),
-      get: (key) => read(() => blobs.get(key)),
-      has: (key) => read(() => blobs.has(key)),
-      list: (prefix) => read(() => blobs.list(prefix)),
-      delete: (key) => read(() => blobs.delete(key)),
-      getFile: (sha256, path) => read(() => blobs.getFile(sha256, path)),
-    },
+    blobs: around(blobs, { read, write }),
     transfer,
     slowDown: (times) => suffer({ slowness: times }),
     breakDown: () => suffer({ isOut: true }),

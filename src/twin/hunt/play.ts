@@ -1,25 +1,19 @@
-import type { NodeDescription, PodPlace } from '../../agent/contract.ts'
-import type { SimulatedPod } from '../../agent/simulated/machine.ts'
-import { unwarnNode, warnNode } from '../../agent/warn.ts'
+import type { PodPlace } from '../../agent/contract.ts'
 import { seededRandom } from '../../base/random.ts'
-import { holdNow, isLive, stopIsAsked } from '../../control/gangs.ts'
-import { faultKinds, isOfTwin, type TwinFault } from '../../model/faults.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { InferenceService } from '../../model/kinds/inference-service.ts'
-import { label } from '../../model/names.ts'
 import { opened } from '../../model/nodes.ts'
-import type { KindName } from '../../model/registry.ts'
 import { EventLog, type EventOptions, type TwinEvent } from '../events.ts'
 import { Invariants, type Violation } from '../invariants/invariants.ts'
 import { Lasting } from '../invariants/lasting.ts'
 import { fairWeather, type Weather } from '../kernel/line.ts'
-import type { Process } from '../kernel/process.ts'
 import { Moment } from '../moment.ts'
 import { TwinHand } from '../play/hand.ts'
 import { Twin } from '../twin.ts'
 import type { Performance } from '../work/workload.ts'
-import type { Arrival } from './arrival.ts'
-import { type AtHold, drawHistory, type Fault, type History } from './history.ts'
+import { drawHistory } from './draw-history.ts'
+import type { Arrival, History } from './history.ts'
+import { Injector } from './injector.ts'
 import { unwantedOn } from './machines.ts'
 import { Requests } from './requests.ts'
 import { TraceHash } from './trace-hash.ts'
@@ -61,17 +55,9 @@ export async function play(seed: number, options: PlayOptions = {}): Promise<Pla
 const livenessMs = 8 * 3_600_000
 /** At one moment: of a handful of nodes it is a few hundred at most. */
 const timersMax = 50_000
-/** As a controller does that has an opinion of its own. */
-const labelled = { times: 20, everyMs: 25 }
 const lookEveryMs = 10_000
-const lemonEveryMs = 10_000
-/** One that nobody has to leave, and others. */
-const slownesses = [1.2, 3, 6]
-/** A new agent knows again what runs there after so long. */
-const replacedMs = 10_000
 /** An agent that is heard ends what nobody wants well before, on a line that is not slow. */
 const unwantedMsMax = 45_000
-const rotten = new TextEncoder().encode('rotten')
 
 class Play {
   readonly #seed: number
@@ -82,22 +68,12 @@ class Play {
   readonly #events: EventLog
   #moment: Promise<Moment> | undefined
   readonly #twin: Twin
-  readonly #hand: TwinHand
+  readonly #injector: Injector
   readonly #performances = new Map<string, Performance>()
   readonly #unwanted = new Lasting()
   readonly #requests: Requests
-  #isNextRotten = false
   #writes = 0
   #leaders = 0
-  #crashAt: { writes: number; point: 'before' | 'after'; of?: string; forMs: number } | undefined
-  #pauseAt: { writes: number; forMs: number } | undefined
-  #killAtStop: { afterMs: number; pick: number } | undefined
-  #atHold: { afterMs: number; acts: readonly AtHold[]; forMs: number } | undefined
-  /** Holds that were seen, by gang. */
-  readonly #held = new Map<string, string>()
-  #agentCrashAt: { node: string; writes: number; point: 'before' | 'after'; forMs: number } | undefined
-  /** What mends the faults that still last. */
-  readonly #open = new Set<() => void | Promise<void>>()
 
   constructor(seed: number, history: History, options: PlayOptions) {
     this.#seed = seed
@@ -129,12 +105,9 @@ class Play {
         this.#events.add({ kind: 'write', entry, by })
         this.#invariants.see(entry, atMs, by)
         this.#endIfBroken()
-        if (entry.kind === 'Gang') {
-          this.#killStopping(entry.object as Gang)
-          this.#seeHold(entry.object as Gang)
-        }
+        if (entry.kind === 'Gang') this.#injector.onGang(entry.object as Gang)
       },
-      stored: (key, bytes) => this.#stored(key, bytes),
+      stored: (key, bytes) => this.#injector.stored(key, bytes),
       onDelete: (key) => this.#invariants.seeDeleted(key, this.#twin.clock.now()),
       onSlowness: (node, slowness) => this.#invariants.seeSlowness(node, slowness, this.#twin.clock.now()),
       standstill: {
@@ -151,7 +124,12 @@ class Play {
       },
     })
     this.#requests = new Requests(seed, history, this.#twin)
-    this.#hand = new TwinHand(this.#twin, 1 + history.standbys)
+    this.#injector = new Injector({
+      twin: this.#twin,
+      hand: new TwinHand(this.#twin, 1 + history.standbys),
+      invariants: this.#invariants,
+      say: (message) => this.#say(message),
+    })
   }
 
   async run(): Promise<Played> {
@@ -162,7 +140,7 @@ class Play {
     for (const node of nodes) twin.addNode(node)
     for (let count = 0; count <= standbys; count++) twin.startControl()
     for (const arrival of arrivals) twin.clock.after(arrival.atMs, () => void this.#arrive(arrival))
-    for (const fault of faults) twin.clock.after(fault.atMs, () => this.#strike(fault))
+    for (const fault of faults) twin.clock.after(fault.atMs, () => this.#injector.strike(fault))
     this.#requests.start()
     const startMs = twin.clock.now()
     twin.clock.every(lookEveryMs, () => void this.#lookAtMachines())
@@ -187,7 +165,7 @@ class Play {
 
   /** Without faults all comes to its end. */
   async #live(): Promise<void> {
-    await this.#mendAll()
+    await this.#injector.mendAll()
     await this.#suspendServices(true)
     await this.#await('jobs', () => this.#unfinishedJobs())
     await this.#suspendServices(false)
@@ -228,320 +206,9 @@ class Play {
       onWrite: (point, process, kind) => {
         if (point === 'before' && process.state === 'running')
           this.#invariants.seeSent(process.name, kind, this.#twin.clock.now())
-        if (point === 'before') this.#pauseWriter(process)
-        this.#failAt(point, process, kind)
-        this.#failAgentAt(point, process.name)
+        this.#injector.onWrite(point, process, kind)
       },
     }
-  }
-
-  #pauseWriter(process: Process): void {
-    const at = this.#pauseAt
-    if (at === undefined || !this.#isLeader(process) || process.state !== 'running' || --at.writes > 0) return
-    this.#pauseAt = undefined
-    this.#strikeProcess('pause', process, at.forMs)
-  }
-
-  #isLeader(process: Process): boolean {
-    return this.#twin.controls.some((one) => one.process === process && one.control.leading())
-  }
-
-  #failAt(point: 'before' | 'after', process: Process, kind: KindName): void {
-    const at = this.#crashAt
-    if (at === undefined || at.point !== point) return
-    const isMeant = at.of === undefined || (this.#isLeader(process) && (at.of === 'any' || at.of === kind))
-    if (!isMeant || --at.writes > 0) return
-    this.#crashAt = undefined
-    this.#crashControl(at.forMs)
-  }
-
-  #failAgentAt(point: 'before' | 'after', process: string): void {
-    const at = this.#agentCrashAt
-    if (at === undefined || at.point !== point || !process.startsWith(`${at.node}/`) || --at.writes > 0) return
-    this.#agentCrashAt = undefined
-    this.#strikeNode('crash agent', at.node, at.forMs)
-  }
-
-  #strike(fault: Fault): void {
-    this.#say(`fault: ${JSON.stringify(fault)}`)
-    const { kind, forMs } = fault
-    const running = this.#twin.controls.filter(({ process }) => process.state === 'running')
-    const leader = (running.find(({ control }) => control.leading()) ?? running.at(-1))?.process
-    const standby = running.findLast(({ control, process }) => process !== leader && !control.leading())?.process
-    if (kind === 'crash control at write') this.#crashAt = { ...fault }
-    else if (kind === 'pause control at write') this.#pauseAt = { writes: fault.writes, forMs }
-    else if (kind === 'crash agent at write') this.#agentCrashAt = { ...fault }
-    else if (kind === 'crash control') this.#crashControl(forMs)
-    else if (kind === 'pause control') this.#strikeProcess('pause', leader, forMs)
-    else if (kind === 'cut control') this.#strikeProcess('cut', leader, forMs)
-    else if (kind === 'break control') leader?.break()
-    else if (kind === 'break all') this.#breakAll()
-    else if (kind === 'pause standby') this.#strikeProcess('pause', standby, forMs)
-    else if (kind === 'cut standby') this.#strikeProcess('cut', standby, forMs)
-    else if (kind === 'kill rank' || kind === 'hang rank' || kind === 'fail rank') this.#strikeRank(kind, fault)
-    else if (kind === 'kill rank at stop') this.#killAtStop = { ...fault }
-    else if (kind === 'at hold') this.#atHold = { ...fault }
-    else if (kind === 'crash ledger') this.#crashLedger(forMs)
-    else if (kind === 'pause ledger') this.#strikeProcess('pause', this.#twin.ledger?.process, forMs)
-    else if (kind === 'cut ledger') this.#strikeProcess('cut', this.#twin.ledger?.process, forMs)
-    else if (kind === 'break ledger') this.#twin.ledger?.process.break()
-    else if (kind === 'crash gateway') this.#crashGateway(forMs)
-    else if (kind === 'pause gateway') this.#strikeProcess('pause', this.#twin.gateway?.process, forMs)
-    else if (kind === 'cut gateway') this.#strikeProcess('cut', this.#twin.gateway?.process, forMs)
-    else if (kind === 'break gateway') this.#twin.gateway?.process.break()
-    else if (isInflicted(fault)) this.#inflict(fault)
-    else if (kind === 'rot checkpoint') void this.#rot(fault.pick)
-    else if (kind === 'suspend job') void this.#suspendJob(fault.pick, forMs)
-    else if (kind === 'evict pod') void this.#evictPod(fault.pick)
-    else if (kind === 'cordon node') void this.#cordon(fault.node, forMs)
-    else if (kind === 'lose rack' || kind === 'cut rack')
-      for (const node of this.#rackOf(fault.node))
-        this.#strikeNode(kind === 'lose rack' ? 'lose node' : 'cut agent', node, forMs)
-    else if ('node' in fault) this.#strikeNode(fault.kind, fault.node, forMs)
-  }
-
-  #inflict(fault: Inflicted): void {
-    const { forMs } = fault
-    const nodes = !('node' in fault) ? [] : 'reach' in fault ? this.#rackOf(fault.node) : [fault.node]
-    this.#later(forMs, this.#hand.inflict({ slowness: 1, ...fault }, nodes))
-  }
-
-  #breakAll(): void {
-    const { controls, nodes, ledger, gateway } = this.#twin
-    for (const { process } of [...controls, ...nodes.values()]) process.break()
-    ledger?.process.break()
-    gateway?.process.break()
-  }
-
-  #rackOf(name: string): string[] {
-    const rackOf = ({ labels }: NodeDescription) => labels[label.rack]
-    const { description } = this.#twin.member(name)
-    const all = [...this.#twin.nodes.values()].map((member) => member.description)
-    return all.filter((other) => rackOf(other) === rackOf(description)).map((other) => other.name)
-  }
-
-  #strikeProcess(how: 'pause' | 'cut', process: Process | undefined, forMs: number): void {
-    if (process?.state !== 'running') return
-    if (how === 'pause') process.pause()
-    else process.cut()
-    this.#later(forMs, () => (how === 'pause' ? process.resume() : process.mend()))
-  }
-
-  /** The leader dies; another process takes its place. */
-  #crashControl(forMs: number): void {
-    const alive = this.#twin.controls.filter(({ process }) => process.state !== 'crashed')
-    const victim = alive.find((one) => one.control.leading()) ?? alive[0]
-    if (victim === undefined) return
-    victim.process.crash()
-    this.#later(forMs, () => void this.#twin.startControl())
-  }
-
-  #strikeNode(kind: Fault['kind'], node: string, forMs: number): void {
-    const member = this.#twin.member(node)
-    const { process } = member
-    if (kind === 'slow node') {
-      this.#slowDown(this.#besideOthers(node), forMs)
-    } else if (kind === 'lemon') this.#spoilNode(node, forMs)
-    else if (kind === 'warn node') this.#warnNode(node, forMs)
-    else if (process.state !== 'running') return
-    else if (kind === 'hang under a new agent') this.#replaceAgent(node, forMs)
-    else if (kind === 'pause agent') this.#strikeProcess('pause', process, forMs)
-    else if (kind === 'cut agent') this.#strikeProcess('cut', process, forMs)
-    else if (kind === 'break agent') process.break()
-    else {
-      process.crash()
-      if (kind === 'lose node') member.machine.lose()
-      this.#later(forMs, () => this.#twin.startAgent(node))
-    }
-  }
-
-  #replaceAgent(node: string, forMs: number): void {
-    this.#twin.member(node).process.crash()
-    this.#later(Math.min(forMs, replacedMs), () => {
-      this.#twin.startAgent(node)
-      this.#twin.clock.after(replacedMs, () => this.#strikeRank('hang rank', { pick: forMs, node }))
-    })
-  }
-
-  #slowDown(node: string, forMs: number): void {
-    this.#twin.setSlowness(node, slownesses[forMs % slownesses.length] ?? 1)
-    this.#later(forMs, () => this.#twin.setSlowness(node, 1))
-  }
-
-  /** The node, if a rank there works with ranks elsewhere; else another where one does. */
-  #besideOthers(node: string): string {
-    const jobsOn = ({ machine }: { machine: { pods: ReadonlyMap<string, SimulatedPod> } }) =>
-      [...machine.pods.values()].flatMap(({ end, place }) =>
-        end === undefined ? (place.name.split('-')[0] ?? '') : [],
-      )
-    const jobs = new Map([...this.#twin.nodes].map(([name, member]) => [name, new Set(jobsOn(member))]))
-    const isBeside = (name: string) =>
-      [...(jobs.get(name) ?? [])].some((job) => [...jobs].some(([other, on]) => other !== name && on.has(job)))
-    return isBeside(node) ? node : ([...jobs.keys()].find(isBeside) ?? node)
-  }
-
-  #spoilNode(node: string, forMs: number): void {
-    const { machine } = this.#twin.member(node)
-    const stop = this.#twin.clock.every(lemonEveryMs, () => {
-      for (const pod of machine.pods.values()) if (pod.end === undefined) pod.kill({ exitCode: 135, signal: 'SIGBUS' })
-    })
-    this.#later(forMs, stop)
-  }
-
-  #warnNode(node: string, forMs: number): void {
-    void warnNode(this.#twin.store, node)
-    this.#later(forMs, () => unwarnNode(this.#twin.store, node))
-  }
-
-  #killStopping(gang: Gang): void {
-    const at = this.#killAtStop
-    if (at === undefined || !stopIsAsked(gang)) return
-    this.#killAtStop = undefined
-    const start = `${gang.metadata.name}-`
-    this.#twin.clock.after(at.afterMs, () => this.#strikeRank('kill rank', at, start))
-  }
-
-  #seeHold(gang: Gang): void {
-    const { uid = '' } = gang.metadata
-    const hold = holdNow(gang)
-    const text = hold === undefined ? '' : `${hold.attempt} ${hold.victims.map((victim) => victim.gang).join()}`
-    const isNew = text !== this.#held.get(uid)
-    this.#held.set(uid, text)
-    const at = this.#atHold
-    const victim = hold?.victims[0]?.gang.split('/')[1]
-    if (at === undefined || !isNew || victim === undefined) return
-    this.#atHold = undefined
-    const act: Record<AtHold, () => void> = {
-      'crash control': () => this.#crashControl(at.forMs),
-      'suspend holder': () => void this.#suspend(gang.metadata.name, at.forMs),
-      'suspend victim': () => void this.#suspend(victim, at.forMs),
-      'kill victim': () => this.#strikeRank('kill rank', { pick: 0 }, `${victim}-`),
-      'label victim': () => this.#labelOften(victim),
-    }
-    const doAll = () => {
-      for (const one of at.acts) act[one]()
-    }
-    if (at.afterMs === 0) doAll()
-    else this.#twin.clock.after(at.afterMs, doAll)
-  }
-
-  /** Whatever else is written to the gang meanwhile is about one that has changed since. */
-  #labelOften(gang: string): void {
-    const { clock, store } = this.#twin
-    const ref = { name: gang, namespace: 'default' }
-    for (let count = 0; count < labelled.times; count++) {
-      clock.after(count * labelled.everyMs, () => {
-        void store.patch('Gang', ref, { metadata: { labels: { labelled: String(count) } } })
-      })
-    }
-  }
-
-  #strikeRank(
-    kind: 'kill rank' | 'hang rank' | 'fail rank',
-    { pick, node }: { pick: number; node?: string | undefined },
-    start = '',
-  ): void {
-    const members = [...this.#twin.nodes].filter(([name]) => node === undefined || name === node)
-    const running = members.flatMap(([, { machine }]) =>
-      [...machine.pods.values()].filter(({ end, place }) => end === undefined && place.name.startsWith(start)),
-    )
-    const pod: SimulatedPod | undefined = running[pick % Math.max(1, running.length)]
-    if (pod === undefined) return
-    if (kind === 'kill rank') pod.kill({ exitCode: 137, signal: 'SIGKILL' })
-    else if (kind === 'hang rank') this.#twin.workload.ensemble(pod.place)?.hang(pod)
-    else this.#twin.workload.ensemble(pod.place)?.fail(pod, 1)
-  }
-
-  #crashLedger(forMs: number): void {
-    const ledger = this.#twin.ledger?.process
-    if (ledger?.state !== 'running') return
-    ledger.crash()
-    this.#later(forMs, () => void this.#twin.startLedger())
-  }
-
-  #crashGateway(forMs: number): void {
-    const gateway = this.#twin.gateway?.process
-    if (gateway === undefined || gateway.state === 'crashed') return
-    gateway.crash()
-    this.#later(forMs, () => void this.#twin.startGateway())
-  }
-
-  /** The next checkpoint arrives damaged, or one that is there is damaged from now on. */
-  async #rot(pick: number): Promise<void> {
-    if (pick % 2 === 0) {
-      this.#isNextRotten = true
-      return
-    }
-    const { blobs, clock } = this.#twin
-    const stored = await blobs.list('checkpoints/')
-    const chosen = stored[pick % Math.max(1, stored.length)]
-    if (chosen === undefined) return
-    await blobs.put(chosen.key, rotten)
-    this.#invariants.seeRotten(chosen.key, clock.now())
-  }
-
-  #stored(key: string, bytes: Uint8Array): Uint8Array {
-    if (!this.#isNextRotten || !key.startsWith('checkpoints/')) {
-      this.#invariants.seeRotten(key, undefined)
-      return bytes
-    }
-    this.#isNextRotten = false
-    this.#invariants.seeRotten(key, Number.NEGATIVE_INFINITY)
-    return rotten
-  }
-
-  async #suspendJob(pick: number, forMs: number): Promise<void> {
-    const { store } = this.#twin
-    const jobs = (await store.list('TrainingJob')).items.filter(({ status }) => status?.completionTime === undefined)
-    const job = jobs[pick % Math.max(1, jobs.length)]
-    if (job !== undefined) await this.#suspend(job.metadata.name, forMs)
-  }
-
-  /** The job of that name; a replica is nobody's to suspend. */
-  async #suspend(name: string, forMs: number): Promise<void> {
-    const ref = { name, namespace: 'default' }
-    const suspend = (is: boolean) => this.#twin.store.patch('TrainingJob', ref, { spec: { suspend: is } })
-    await suspend(true)
-    this.#later(forMs, async () => void (await suspend(false)))
-  }
-
-  /** As `kubectl drain` does. */
-  async #evictPod(pick: number): Promise<void> {
-    const { store } = this.#twin
-    const pods = (await store.list('Pod')).items.filter(isLive)
-    const pod = pods[pick % Math.max(1, pods.length)]
-    if (pod === undefined) return
-    const { name, namespace, uid } = pod.metadata
-    await store.evict({ name, namespace }, { uid })
-  }
-
-  async #cordon(name: string, forMs: number): Promise<void> {
-    const cordon = (unschedulable: true | null) => this.#twin.store.patch('Node', { name }, { spec: { unschedulable } })
-    await cordon(true)
-    this.#later(forMs, async () => void (await cordon(null)))
-  }
-
-  #later(forMs: number, mend: () => void | Promise<void>): void {
-    const once = (): void | Promise<void> => {
-      if (!this.#open.delete(once)) return
-      this.#say('mended')
-      return mend()
-    }
-    this.#open.add(once)
-    this.#twin.clock.after(forMs, () => void once())
-  }
-
-  async #mendAll(): Promise<void> {
-    this.#say('the faults are over')
-    this.#crashAt = undefined
-    this.#agentCrashAt = undefined
-    this.#pauseAt = undefined
-    this.#killAtStop = undefined
-    this.#atHold = undefined
-    for (const mend of [...this.#open]) void mend()
-    await this.#twin.run(1000)
-    // A leader that was told to stop leading may have died with it.
-    if (this.#twin.controls.every(({ process }) => process.state === 'crashed')) this.#twin.startControl()
   }
 
   /** What nobody could undo, an operator does. */
@@ -647,10 +314,4 @@ function said(
   return items
     .map(({ kind, metadata, status }) => `${kind} ${metadata.name} (${status?.phase}: ${status?.message ?? ''})`)
     .join('; ')
-}
-
-type Inflicted = Extract<Fault, { kind: TwinFault }>
-
-function isInflicted(fault: Fault): fault is Inflicted {
-  return faultKinds.some((kind) => kind === fault.kind && isOfTwin(kind))
 }

@@ -8,7 +8,8 @@ import { queue } from '../../model/kinds/queue.ts'
 import { trainingJob } from '../../model/kinds/training-job.ts'
 import { schemaErrors } from '../../model/schema-errors.ts'
 import type { Performance } from '../work/workload.ts'
-import { type Fault, type History, isFaultKind } from './history.ts'
+import { isFaultKind } from './draw-faults.ts'
+import type { Fault, History } from './history.ts'
 
 /** A history that somebody kept, and the seed from which ids and late lines are drawn in it. */
 export interface KeptHistory {

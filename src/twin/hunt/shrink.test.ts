@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { seededRandom } from '../../base/random.ts'
-import { drawHistory, type History } from './history.ts'
+import { drawHistory } from './draw-history.ts'
+import type { History } from './history.ts'
 import { shrink } from './shrink.ts'
 
 /** Draws until one is as large as it takes. */

@@ -1,7 +1,6 @@
 import { acceleratorsOf } from '../../model/accelerators.ts'
 import { label } from '../../model/names.ts'
-import type { Arrival } from './arrival.ts'
-import type { Fault, History } from './history.ts'
+import type { Arrival, Fault, History } from './history.ts'
 
 export interface Shrunk {
   history: History

@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest'
 import { seededRandom } from '../../base/random.ts'
 import { drawFrom } from '../draw.ts'
-import type { Arrival } from './arrival.ts'
-import { drawHistory, type History } from './history.ts'
+import { drawHistory } from './draw-history.ts'
+import { type Arrival, type History, ofGateway } from './history.ts'
 import { play } from './play.ts'
-import { drawTraffic, ofGateway } from './traffic.ts'
+import { drawTraffic } from './traffic.ts'
 
 const histories = Array.from({ length: 200 }, (_, seed) => drawHistory(seededRandom(seed)))
 const withServices = histories.filter(({ arrivals }) => arrivals.some(({ kind }) => kind === 'InferenceService'))

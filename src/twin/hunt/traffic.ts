@@ -1,22 +1,7 @@
 import type { Draw } from '../draw.ts'
 import type { Traffic } from '../traffic/arrivals.ts'
 import { engineModel } from '../work/engine-model.ts'
-import type { Arrival } from './arrival.ts'
-
-/** Requests that a service gets while there are faults: so few that they cost little beside the rest of a history. */
-export interface HistoryTraffic {
-  /** Its name, in `default`. */
-  service: string
-  /** Per second. */
-  rate: number
-  burst?: { atMs: number; lastsMs: number; factor: number }
-  /** Tokens of a prompt and of an answer. */
-  input: number
-  output: number
-}
-
-export const ofGateway = ['crash gateway', 'pause gateway', 'cut gateway', 'break gateway'] as const
-export type GatewayFault = { atMs: number; forMs: number; kind: (typeof ofGateway)[number] }
+import { type Arrival, type GatewayFault, type HistoryTraffic, ofGateway } from './history.ts'
 
 /** Half of all histories with services have requests: the others stay as they were before there were any. */
 const trafficChance = 0.5

@@ -10,20 +10,22 @@ type Write = [kind: KindName, object: Record<string, unknown>, atMs?: number, by
 /** Every rule can break: a rule that nothing breaks says nothing. */
 function told(...writes: Write[]): Invariants {
   const invariants = new Invariants()
-  for (const [index, [kind, object, atMs = 0, by]] of writes.entries()) {
-    const stored = object as Stored
-    const entry: Entry = {
-      kind,
-      key: stored.metadata.name,
-      revision: index + 1,
-      type: 'MODIFIED',
-      object: stored,
-      previous: undefined,
-      event: { type: 'MODIFIED', object: stored },
-    }
-    invariants.see(entry, atMs, by)
-  }
+  for (const [index, write] of writes.entries()) tell(invariants, write, index + 1)
   return invariants
+}
+
+function tell(invariants: Invariants, [kind, object, atMs = 0, by]: Write, revision: number): void {
+  const stored = object as Stored
+  const entry: Entry = {
+    kind,
+    key: stored.metadata.name,
+    revision,
+    type: 'MODIFIED',
+    object: stored,
+    previous: undefined,
+    event: { type: 'MODIFIED', object: stored },
+  }
+  invariants.see(entry, atMs, by)
 }
 
 function gang(name: string, spec: Record<string, unknown>, status: Record<string, unknown>) {
@@ -409,19 +411,7 @@ test('a node is closed for its slowness while it is slow', () => {
   const closedWhen = (slowness: (invariants: Invariants) => void, atMs: number) => {
     const invariants = told(['Node', node('a')], ['Node', node('b')])
     slowness(invariants)
-    const object = node('a', 'slow: rank 1') as unknown as Stored
-    invariants.see(
-      {
-        kind: 'Node',
-        key: 'a',
-        revision: 9,
-        type: 'MODIFIED',
-        object,
-        previous: undefined,
-        event: { type: 'MODIFIED', object },
-      },
-      atMs,
-    )
+    tell(invariants, ['Node', node('a', 'slow: rank 1'), atMs], 3)
     return broken(invariants)
   }
   expect(closedWhen((one) => one.seeSlowness('a', 2, 0), 200_000)).toEqual([])

@@ -1,5 +1,6 @@
 import type { Clock } from '../../base/clock.ts'
 import { storageUnreachable } from '../../base/errors.ts'
+import { around as aroundBlobs } from '../../blob/around.ts'
 import type { Blobs } from '../../blob/contract.ts'
 import type { KindName } from '../../model/registry.ts'
 import { around } from '../../store/around.ts'
@@ -136,15 +137,7 @@ export function blobsOf(process: Process, blobs: Blobs): Blobs {
     const answer = await call()
     return process.state === 'running' ? answer : new Promise((resolve) => process.pass(() => resolve(answer)))
   }
-  return {
-    put: (key, bytes) => ask(() => blobs.put(key, bytes)),
-    get: (key) => ask(() => blobs.get(key)),
-    has: (key) => ask(() => blobs.has(key)),
-    list: (prefix) => ask(() => blobs.list(prefix)),
-    delete: (key) => ask(() => blobs.delete(key)),
-    putFile: (path) => ask(() => blobs.putFile(path)),
-    getFile: (sha256, path) => ask(() => blobs.getFile(sha256, path)),
-  }
+  return aroundBlobs(blobs, { read: ask, write: ask })
 }
 
 function never(): Promise<never> {

@@ -17,10 +17,15 @@ spec:
   resources: [work.yaml]
   performance: {${performance}}
 ${spec}`
-  const read = readScenario({ name: 'test.yaml', text })
+  return setupOfText(text, work)
+}
+
+/** A scenario all of whose files of resources say `work`; throws where one of the two is wrong. */
+export function setupOfText(text: string, work: string, traces?: Parameters<typeof setupOf>[3]): Setup {
+  const read = readScenario({ name: 'scenario.yaml', text })
   if ('errors' in read) throw new Error(formatErrors(read.errors))
   const files = resourcesNamed(read).map(({ path, atMs }) => ({ name: path, atMs, text: work }))
-  const made = setupOf(read, files, [])
+  const made = setupOf(read, files, [], traces)
   if ('errors' in made) throw new Error(formatErrors(made.errors))
   return made.setup
 }

@@ -1,0 +1,149 @@
+import type { NodeDescription } from '../../agent/contract.ts'
+import type { Draw } from '../draw.ts'
+import { type AtHold, atHold, type Fault, ofGateway } from './history.ts'
+
+export function drawFaults(draw: Draw, nodes: readonly NodeDescription[], safetyMs: number, fencing: boolean): Fault[] {
+  const meanMs = safetyMs / draw.one([4, 10, 25])
+  const faults: Fault[] = []
+  for (let atMs = draw.wait(meanMs), follows = false, node = ''; atMs < safetyMs * 0.9; ) {
+    const isThere = follows && draw.chance(0.5)
+    if (!isThere) node = draw.one(nodes).name
+    const forMs = Math.round(draw.wait(draw.one([2_000, 20_000, 90_000, 300_000])))
+    const when = { atMs: Math.round(atMs), forMs }
+    const kind = draw.one(kinds)
+    if (kind === 'crash control at write')
+      faults.push({ ...when, kind, of: draw.one(['any', 'Gang', 'Pod']), ...drawPoint(draw, 12) })
+    // Without fences in the store nothing keeps it out.
+    else if (kind === 'pause control at write')
+      faults.push(fencing ? { ...when, kind, writes: draw.int(1, 30) } : { ...when, kind: 'pause control' })
+    else if (kind === 'crash agent at write') faults.push({ ...when, kind, node, ...drawPoint(draw, 8) })
+    else if (kind === 'kill rank at stop')
+      faults.push({ ...when, kind, afterMs: draw.int(0, 5000), pick: draw.int(0, 1_000_000) })
+    else if (kind === 'at hold')
+      faults.push({ ...when, kind, afterMs: draw.one([0, draw.int(0, 2000)]), acts: drawActs(draw) })
+    else if (isOfRank(kind)) faults.push({ ...when, kind, pick: draw.int(0, 1_000_000), ...(isThere ? { node } : {}) })
+    else if (isOfOne(kind)) faults.push({ ...when, kind, pick: draw.int(0, 1_000_000) })
+    else if (isOfNode(kind)) faults.push({ ...when, kind, node })
+    else faults.push({ ...when, kind })
+    // Often one comes with another, and where that one was.
+    follows = draw.chance(0.3)
+    atMs += follows ? draw.int(0, 3000) : draw.wait(meanMs)
+  }
+  return faults
+}
+
+/** One that is slow for so long that work may leave it: among others they seldom are. */
+export function drawSlow(draw: Draw, nodes: readonly NodeDescription[], safetyMs: number): Fault[] {
+  if (!draw.chance(0.25)) return []
+  const atMs = draw.int(0, Math.floor(safetyMs / 2))
+  return [{ atMs, forMs: draw.int(120_000, 600_000), kind: 'slow node', node: draw.one(nodes).name }]
+}
+
+/** Of most histories none. */
+export function drawStorageFaults(draw: Draw, safetyMs: number): Fault[] {
+  if (draw.chance(0.7)) return []
+  return Array.from({ length: draw.int(1, 3) }, () => {
+    const when = drawWhen(draw, safetyMs)
+    const kind = draw.one(['storage-slow', 'storage-outage', 'storage-outage', 'storage-full'] as const)
+    return kind === 'storage-slow' ? { ...when, kind, slowness: draw.one([3, 30]) } : { ...when, kind }
+  })
+}
+
+export function drawNetworkFaults(draw: Draw, nodes: readonly NodeDescription[], safetyMs: number): Fault[] {
+  if (draw.chance(0.7)) return []
+  return Array.from({ length: draw.int(1, 3) }, () => {
+    const when = { ...drawWhen(draw, safetyMs), node: draw.one(nodes).name }
+    if (draw.chance(0.5)) return { ...when, kind: 'network-flap' }
+    return { ...when, kind: 'network-partition', ...(draw.chance(0.5) ? { reach: 'rack' } : {}) }
+  })
+}
+
+function drawWhen(draw: Draw, safetyMs: number): { atMs: number; forMs: number } {
+  const atMs = draw.int(0, Math.floor(safetyMs * 0.9))
+  return { atMs, forMs: Math.round(draw.wait(draw.one([10_000, 60_000, 300_000]))) }
+}
+
+function drawPoint(draw: Draw, writesMax: number): { writes: number; point: 'before' | 'after' } {
+  return { writes: draw.int(1, writesMax), point: draw.one(['before', 'after']) }
+}
+
+function drawActs(draw: Draw): AtHold[] {
+  const first = draw.one(atHold)
+  const second = draw.one(atHold)
+  return draw.chance(0.5) || first === second ? [first] : [first, second]
+}
+
+const ofRank = ['kill rank', 'hang rank', 'fail rank'] as const
+const ofOne = ['rot checkpoint', 'suspend job', 'evict pod'] as const
+const ofNode = [
+  'crash agent',
+  'pause agent',
+  'cut agent',
+  'break agent',
+  'lose node',
+  'lose rack',
+  'cut rack',
+  'slow node',
+  'lemon',
+  'hang under a new agent',
+  'warn node',
+  'cordon node',
+] as const
+
+const kinds = [
+  ...ofRank,
+  ...ofOne,
+  ...ofNode,
+  'crash control',
+  'crash control at write',
+  'crash control at write',
+  'pause control',
+  'pause control at write',
+  'cut control',
+  'break control',
+  'pause standby',
+  'cut standby',
+  'break all',
+  'crash agent at write',
+  'crash agent at write',
+  'cut agent',
+  'cordon node',
+  'suspend job',
+  'evict pod',
+  'hang rank',
+  'kill rank at stop',
+  'at hold',
+  'at hold',
+  'crash ledger',
+  'pause ledger',
+  'cut ledger',
+  'break ledger',
+] as const
+
+type Kind = (typeof kinds)[number]
+
+/** Drawn apart from the others, so that these stay what they were. */
+const kindsApart = [
+  ...ofGateway,
+  'storage-slow',
+  'storage-outage',
+  'storage-full',
+  'network-flap',
+  'network-partition',
+] as const
+
+export function isFaultKind(kind: unknown): kind is Fault['kind'] {
+  return [...kinds, ...kindsApart].some((known) => known === kind)
+}
+
+function isOfRank(kind: Kind): kind is (typeof ofRank)[number] {
+  return (ofRank as readonly Kind[]).includes(kind)
+}
+
+function isOfOne(kind: Kind): kind is (typeof ofOne)[number] {
+  return (ofOne as readonly Kind[]).includes(kind)
+}
+
+function isOfNode(kind: Kind): kind is (typeof ofNode)[number] {
+  return (ofNode as readonly Kind[]).includes(kind)
+}

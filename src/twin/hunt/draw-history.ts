@@ -1,0 +1,77 @@
+import type { NodeDescription } from '../../agent/contract.ts'
+import type { Random } from '../../base/random.ts'
+import { label } from '../../model/names.ts'
+import { type Draw, drawFrom } from '../draw.ts'
+import { drawFaults, drawNetworkFaults, drawSlow, drawStorageFaults } from './draw-faults.ts'
+import { drawArrivals, drawQueues, queuesOfMovers, rackNames, scattered, shaped, slotsMax } from './draw-work.ts'
+import type { History } from './history.ts'
+import { drawTraffic } from './traffic.ts'
+
+/** All that happens in one history: each purpose draws from a split of its own, so that one more draw shifts no other. */
+export function drawHistory(random: Random): History {
+  const fleet = drawFrom(random.split('fleet'))
+  const line = drawFrom(random.split('line'))
+  const sharing = drawFrom(random.split('sharing'))
+  const isScattered = sharing.chance(0.15)
+  const drawn = Array.from({ length: fleet.int(2, 6) }, (_, index) => nodeNamed(`n${index}`, fleet))
+  const nodes = isScattered ? drawn.slice(0, 2).map((node) => ({ ...node, slots: slotsMax })) : drawn
+  const drawnQueues = drawQueues(drawFrom(random.split('queues')), sharing, nodes)
+  const queues = isScattered ? queuesOfMovers(nodes) : drawnQueues
+  const safetyMs = 1000 * fleet.int(300, 1200)
+  const shape = drawFrom(random.split('shapes'))
+  const fencing = fleet.chance(0.7)
+  const isSlow = fencing && line.chance(0.2)
+  const work = drawArrivals(drawFrom(random.split('work')), queues, nodes, safetyMs).map((one) =>
+    isScattered ? scattered(shape, one, safetyMs) : shaped(shape, one, nodes),
+  )
+  const { arrivals, traffic, faults } = drawTraffic(drawFrom(random.split('requests')), work, safetyMs)
+  const ledgerEveryMs = line.one([0, 30_000, 30_000, 30_000, 30_000])
+  return {
+    // Hours begin and end within histories.
+    startMs: dayMs + line.int(0, 3_600_000),
+    nodes,
+    queues,
+    standbys: fleet.one([0, 1, 1, 2]),
+    leaseSeconds: fleet.one([4, 15, 15]),
+    fencing,
+    ...(ledgerEveryMs === 0 ? {} : { ledgerEveryMs }),
+    history: fleet.one([10, 100, 10_000]),
+    delay: isSlow
+      ? { chance: line.one([0.01, 0.05]), msMax: slowMs }
+      : line.chance(0.25)
+        ? { chance: 0, msMax: 0 }
+        : { chance: line.one([0.05, 0.3, 1]), msMax: line.one([20, 300, 1000]) },
+    arrivals,
+    faults: [
+      ...drawFaults(drawFrom(random.split('faults')), nodes, safetyMs, fencing),
+      ...drawSlow(drawFrom(random.split('slow')), nodes, safetyMs),
+      ...faults,
+      ...drawStorageFaults(drawFrom(random.split('storage')), safetyMs),
+      ...drawNetworkFaults(drawFrom(random.split('network')), nodes, safetyMs),
+    ],
+    ...(traffic === undefined ? {} : { traffic }),
+    safetyMs,
+  }
+}
+
+/** Longer than a lease: what a leader sent arrives when another leads. Only fences keep it out. */
+const slowMs = 15_000
+
+/** 2026-01-01. */
+const dayMs = 1_767_225_600_000
+
+function nodeNamed(name: string, draw: Draw): NodeDescription {
+  return {
+    name,
+    pool: 'local',
+    labels: { [label.rack]: draw.one(rackNames), [label.block]: 'b0' },
+    cpuMilli: 64_000,
+    memoryBytes: 256e9,
+    slots: draw.int(1, slotsMax),
+    podsMax: 110,
+    gpus: [],
+    ports: { from: 20_000, to: 20_099 },
+    address: `10.0.0.${1 + Number(name.slice(1))}`,
+    info: {},
+  }
+}

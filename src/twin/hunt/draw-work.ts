@@ -1,0 +1,178 @@
+import type { NodeDescription } from '../../agent/contract.ts'
+import { inferenceService } from '../../model/kinds/inference-service.ts'
+import { type Queue, queue } from '../../model/kinds/queue.ts'
+import { trainingJob } from '../../model/kinds/training-job.ts'
+import { millwrightVersion } from '../../model/metadata.ts'
+import { label } from '../../model/names.ts'
+import type { Draw } from '../draw.ts'
+import type { Performance } from '../work/workload.ts'
+import type { Arrival } from './history.ts'
+
+export const slotsMax = 4
+export const rackNames = ['r0', 'r1'] as const
+
+/** One queue without limits, or a tree whose leaves own parts of the fleet. */
+export function drawQueues(draw: Draw, sharing: Draw, nodes: readonly NodeDescription[]): Queue[] {
+  const slots = nodes.reduce((sum, node) => sum + node.slots, 0)
+  if (draw.chance(0.4)) return []
+  const first = draw.int(0, slots)
+  return [
+    queueNamed('root', {
+      ...(sharing.chance(0.5) ? { defragmentation: { maxPrice: sharing.one([0.25, 10, 1000]) } } : {}),
+      ...(sharing.chance(0.25) ? { fairSharing: false } : {}),
+    }),
+    queueNamed('left', { parent: 'root', nominalQuota: { cpu: first }, ...order(sharing), ...preemption(draw) }),
+    queueNamed('right', {
+      parent: 'root',
+      nominalQuota: { cpu: slots - first },
+      ...order(sharing),
+      ...preemption(draw),
+    }),
+  ]
+}
+
+function order(draw: Draw): Record<string, unknown> {
+  return draw.chance(0.25) ? { order: 'LeastServed' } : {}
+}
+
+function preemption(draw: Draw): Record<string, unknown> {
+  const withinQueue = draw.one(['Never', 'LowerPriority', 'LowerOrNewerEqualPriority'])
+  return { preemption: { withinQueue, reclaimWithinCohort: draw.one(['Never', 'LowerPriority', 'Any']) } }
+}
+
+function queueNamed(name: string, spec: Record<string, unknown>): Queue {
+  return queue.parse({
+    apiVersion: millwrightVersion,
+    kind: 'Queue',
+    metadata: { name },
+    spec: { namespaces: ['*'], ...spec },
+  })
+}
+
+export function drawArrivals(
+  draw: Draw,
+  queues: readonly Queue[],
+  nodes: readonly NodeDescription[],
+  safetyMs: number,
+): Arrival[] {
+  const slots = nodes.reduce((sum, node) => sum + node.slots, 0)
+  // Whoever comes together has to share.
+  const withinMs = safetyMs * draw.one([0.05, 0.2, 0.7])
+  const names = queues.length === 0 ? ['default'] : ['left', 'right']
+  return Array.from({ length: draw.int(2, 8) }, (_, index) => {
+    const atMs = draw.int(0, Math.floor(withinMs))
+    const performance = drawPerformance(draw)
+    const common = { queue: draw.one(names) }
+    if (draw.chance(0.2)) {
+      const object = inferenceService.parse({
+        apiVersion: millwrightVersion,
+        kind: 'InferenceService',
+        metadata: { name: `s${index}`, namespace: 'default' },
+        spec: {
+          ...common,
+          command: ['serve'],
+          minReplicas: draw.int(1, Math.max(1, Math.min(2, slots))),
+          maxReplicas: 4,
+        },
+      })
+      return { atMs, performance, kind: 'InferenceService', object }
+    }
+    const workers = draw.int(1, Math.max(1, Math.min(6, slots)))
+    const object = trainingJob.parse({
+      apiVersion: millwrightVersion,
+      kind: 'TrainingJob',
+      metadata: { name: `j${index}`, namespace: 'default' },
+      spec: {
+        ...common,
+        command: ['train'],
+        workers,
+        ...(draw.chance(0.3) ? { minWorkers: draw.int(1, workers) } : {}),
+        priority: draw.one([0, 0, 10, 100, 200]),
+        // It borrows nothing, so where queues own parts it may have to wait for ever.
+        ...(draw.chance(0.1) && queues.length === 0 ? { preemptible: false } : {}),
+        maxRestarts: draw.chance(0.2) ? draw.int(0, 2) : 1000,
+        ...(draw.chance(0.15) ? { activeDeadlineSeconds: draw.int(60, 600) } : {}),
+        progressDeadlineSeconds: draw.one([60, 600]),
+        checkpoint: {
+          interval: draw.one(['30s', '120s', 'auto']),
+          ranks: draw.one(['first', 'all']),
+          keep: draw.one([1, 2, 4]),
+        },
+        ...(draw.chance(0.2) ? { topology: { preferred: 'rack' } } : {}),
+      },
+    })
+    return { atMs, performance, kind: 'TrainingJob', object }
+  })
+}
+
+/** What does not fit just anywhere, and so waits though enough is free; but it fits into an empty fleet. */
+export function shaped(draw: Draw, arrival: Arrival, nodes: readonly NodeDescription[]): Arrival {
+  const slots = draw.one([1, 1, 2, 3])
+  const isInRack = draw.chance(0.3)
+  if (arrival.kind !== 'TrainingJob') return arrival
+  const { workers = 1 } = arrival.object.spec
+  const roomOf = (some: readonly NodeDescription[]) =>
+    some.reduce((sum, node) => sum + Math.floor(node.slots / slots), 0)
+  const racks = rackNames.map((name) => nodes.filter(({ labels }) => labels[label.rack] === name))
+  return withSpec(arrival, {
+    ...(slots > 1 && roomOf(nodes) >= workers ? { resources: { accelerators: `cpu:${slots}` } } : {}),
+    ...(isInRack && racks.some((rack) => roomOf(rack) >= workers) ? { topology: { required: 'rack' } } : {}),
+  })
+}
+
+/** Small work that runs for long on every node, and later what wants a whole one: others have to move for it. */
+export function scattered(draw: Draw, arrival: Arrival, safetyMs: number): Arrival {
+  const [isSmall, share] = [draw.chance(0.7), draw.int(0, 100) / 100]
+  if (arrival.kind !== 'TrainingJob') return arrival
+  const { prepareMs, restoreMs, training, replica } = arrival.performance
+  const steps = Math.ceil(safetyMs / training.stepMs)
+  const quick = { prepareMs: Math.ceil(prepareMs / 10), restoreMs: Math.ceil(restoreMs / 10) }
+  const performance = { ...quick, replica, training: { ...training, steps, initMs: Math.ceil(training.initMs / 10) } }
+  const one = withSpec(arrival, { workers: 1, minWorkers: undefined, resources: { accelerators: 'cpu:1' } })
+  if (isSmall) return { ...one, atMs: Math.floor(0.1 * share * safetyMs), performance }
+  const whole = withSpec(one, { resources: { accelerators: `cpu:${slotsMax}` } })
+  return { ...whole, atMs: Math.floor((0.3 + 0.4 * share) * safetyMs) }
+}
+
+type JobArrival = Extract<Arrival, { kind: 'TrainingJob' }>
+
+function withSpec(arrival: JobArrival, spec: Record<string, unknown>): JobArrival {
+  const { object } = arrival
+  return { ...arrival, object: trainingJob.parse({ ...object, spec: { ...object.spec, ...spec } }) }
+}
+
+export function queuesOfMovers(nodes: readonly NodeDescription[]): Queue[] {
+  const cpu = nodes.reduce((sum, node) => sum + node.slots, 0)
+  const left = { parent: 'root', nominalQuota: { cpu }, preemption: { withinQueue: 'Never' } }
+  return [
+    queueNamed('root', { defragmentation: { maxPrice: 1000 } }),
+    queueNamed('left', left),
+    queueNamed('right', { parent: 'root' }),
+  ]
+}
+
+function drawPerformance(draw: Draw): Performance {
+  const crashes = draw.chance(0.4) ? draw.int(1, 40) : 0
+  const stepMs = draw.one([500, 2000, 6_000])
+  return {
+    prepareMs: draw.int(0, 5000),
+    restoreMs: draw.int(0, 5000),
+    training: {
+      steps: draw.int(10, 120),
+      stepMs,
+      initMs: draw.int(0, 10_000),
+      stallMs: draw.int(0, 3000),
+      persistMs: draw.int(0, 20_000),
+      checkpointBytes: 1e9,
+      progress: 'all',
+      peerLostMs: draw.one([500, 10_000]),
+      stopMs: draw.one([0, 0, 10_000, 20_000, 60_000]),
+    },
+    replica: {
+      // What cannot work ends soon.
+      loadMs: draw.int(0, crashes > 0 ? 2_000 : 20_000),
+      drainMs: draw.int(0, 10_000),
+      crashes,
+    },
+  }
+}
