@@ -8,11 +8,11 @@ import type { Report } from '../model/kinds/report.ts'
 import type { TrainingJob } from '../model/kinds/training-job.ts'
 import { label } from '../model/names.ts'
 import { keyOf } from '../model/refs.ts'
-import { milliHeld, nodesUnder, seatsOn } from '../model/seats.ts'
 import { LedgerBook, ownerKey, type Provisional } from './ledger-book.ts'
 import { type Demand, demandOf, fragmentedRooms } from './ledger-demand.ts'
+import { gangKeyOf, idOf, nodesOf, slotsMilliOn, stepKey, tagOf, usesAlike } from './ledger-gang.ts'
 import { hourMs, hourOf, Page, provisionalKey } from './ledger-page.ts'
-import { hasEnded, ownerOf, type Scene, type Share, type Slot, sharesOf, slotsOf, type Use } from './ledger-use.ts'
+import { hasEnded, merged, ownerOf, type Scene, type Share, type Slot, sharesOf, slotsOf } from './ledger-use.ts'
 
 /** What the fold is told, in the order that it was seen. */
 export type LedgerChange =
@@ -529,80 +529,6 @@ function sparesIn(pool: Pool | undefined): readonly string[] {
 function changedBetween(before: Pool | undefined, after: Pool | undefined): string[] {
   const [had, has] = [sparesIn(before), sparesIn(after)]
   return [...had.filter((node) => !has.includes(node)), ...has.filter((node) => !had.includes(node))]
-}
-
-/** One share per use. */
-function merged(shares: readonly Share[]): Share[] {
-  const found: Share[] = []
-  for (const { use, milli } of shares) {
-    const same = found.find((share) => isSameUse(share.use, use))
-    if (same === undefined) found.push({ use, milli })
-    else Object.assign(same, { use, milli: milli + same.milli })
-  }
-  return found
-}
-
-function isSameUse(a: Use, b: Use): boolean {
-  return a.bucket === b.bucket && a.queue === b.queue && a.owner === b.owner && a.gang === b.gang
-}
-
-/** What the slots under both are used for is the same. What is only equal counts as different: it is looked at again. */
-function usesAlike(a: Gang, b: Gang): boolean {
-  return (
-    a.status?.seats === b.status?.seats &&
-    a.spec.attempt === b.spec.attempt &&
-    a.spec.suspend === b.spec.suspend &&
-    a.spec.queue === b.spec.queue &&
-    a.metadata.labels === b.metadata.labels &&
-    a.metadata.uid === b.metadata.uid
-  )
-}
-
-interface Tag {
-  key: string
-  id: string
-  /** Which durable checkpoint its work comes after now. */
-  checkpoint: string
-}
-
-/** Texts that a gang is known by: asked for with each second of each of its members. */
-function tagOf(gang: Gang): Tag {
-  const known = tags.get(gang)
-  if (known !== undefined) return known
-  const { checkpoint } = gang.status ?? {}
-  const key = keyOf(gang)
-  const tag = {
-    key,
-    id: `${key} ${gang.metadata.uid}`,
-    checkpoint: checkpoint === undefined ? '' : `${checkpoint.attempt}/${checkpoint.step}`,
-  }
-  tags.set(gang, tag)
-  return tag
-}
-
-const tags = new WeakMap<Gang, Tag>()
-
-function idOf(gang: Gang): string {
-  return tagOf(gang).id
-}
-
-function stepKey(gang: Gang): string {
-  return `${gang.metadata.uid} ${gang.spec.attempt}`
-}
-
-function nodesOf(gang: Gang | undefined): readonly string[] {
-  const members = gang?.status?.seats?.members
-  return members === undefined ? [] : nodesUnder(members)
-}
-
-function slotsMilliOn(gang: Gang, node: string): number {
-  const members = gang.status?.seats?.members
-  return members === undefined ? 0 : milliHeld(seatsOn(members, node))
-}
-
-function gangKeyOf(pod: Pod): string[] {
-  const gang = pod.metadata.labels?.[label.gang]
-  return gang === undefined ? [] : [`${pod.metadata.namespace ?? 'default'}/${gang}`]
 }
 
 /** Keys by the groups that they are in. */

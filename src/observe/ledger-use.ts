@@ -192,3 +192,18 @@ function isDevice(value: unknown): value is Device {
   if (typeof value !== 'object' || value === null) return false
   return 'id' in value && typeof value.id === 'string' && 'model' in value && typeof value.model === 'string'
 }
+
+/** One share per use. */
+export function merged(shares: readonly Share[]): Share[] {
+  const found: Share[] = []
+  for (const { use, milli } of shares) {
+    const same = found.find((share) => isSameUse(share.use, use))
+    if (same === undefined) found.push({ use, milli })
+    else Object.assign(same, { use, milli: milli + same.milli })
+  }
+  return found
+}
+
+function isSameUse(a: Use, b: Use): boolean {
+  return a.bucket === b.bucket && a.queue === b.queue && a.owner === b.owner && a.gang === b.gang
+}
