@@ -265,6 +265,12 @@ test('what is due is done while a leader leads: victims are asked, what failed s
   expect(led(300_000, ['Gang', ofJob({ attempt: 2 }, {})], pod('Running'))[0]).toBe(
     'prompt: for 120 s pod default/a-0 runs, and its gang is at attempt 2',
   )
+  expect(led(300_000, ['Gang', victim])[0]).toBe(
+    'prompt: for 120 s member a-0 of gang default/a has a seat and no pod on it',
+  )
+  // Who is to stop needs none.
+  const leaves = ofJob({ checkpointRequest: { step: 0, stop: true } }, { seats: seats('a-0') })
+  expect(led(300_000, ['Gang', leaves])).toEqual([])
 })
 
 test('who leads no more, or was silent, is not waited for', () => {

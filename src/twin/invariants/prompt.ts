@@ -167,7 +167,8 @@ export class Prompt implements Invariant {
       if (isToEnd && this.#reportOf(pod)?.ended === undefined)
         yield `pod ${keyOf(pod)} runs, and its gang is at attempt ${gang.spec.attempt}`
     }
-    if (gang.spec.suspend) return
+    // Who is to stop needs no pods any more, however long those that are left take.
+    if (isStopped(gang)) return
     const byName = new Map(pods.map((pod) => [pod.metadata.name, pod]))
     for (const { pod } of seatsNow(gang)?.members ?? [])
       if (byName.get(pod)?.spec.nodeName === undefined) yield `member ${pod} of gang ${key} has a seat and no pod on it`
