@@ -11,7 +11,8 @@ import { involvedObjectOf } from '../model/refs.ts'
 import { nodeSign } from '../model/signs.ts'
 import type { Store } from '../store/contract.ts'
 import { createInformer } from '../store/informer.ts'
-import type { NodeDescription, Notice, PodFiles, PodRunner, PodSignal } from './contract.ts'
+import type { Copies, NodeDescription, Notice, PodFiles, PodRunner, PodSignal } from './contract.ts'
+import { createCopyKeeper } from './copies.ts'
 import { heartbeat, registerNode } from './node.ts'
 import { isOver } from './status.ts'
 import { type Kit, type Supervisor, supervise } from './supervise.ts'
@@ -19,6 +20,8 @@ import { type Kit, type Supervisor, supervise } from './supervise.ts'
 export interface AgentOptions {
   store: Store
   blobs: Blobs
+  /** Left out: no node keeps any. */
+  copies?: Copies | undefined
   clock: Clock
   liveness: Liveness
   random: Random
@@ -55,6 +58,10 @@ export function createAgent(options: AgentOptions): Agent {
     selectors: { fields: `spec.nodeName=${node.name}` },
   })
   const gangs = createInformer({ store, clock, random, log, kind: 'Gang' })
+  const keeper =
+    options.copies === undefined
+      ? undefined
+      : createCopyKeeper({ node: node.name, copies: options.copies, gangs: () => gangs.list(), clock, log })
   const supervisors = new Map<string, Supervisor>()
   /** Ended and written down; events that were under way then are old news. */
   const settled = new Set<string>()
@@ -185,6 +192,10 @@ export function createAgent(options: AgentOptions): Agent {
       gangs.start()
       await gangs.synced()
       cancels.push(gangs.onChange(({ type, object }) => type !== 'DELETED' && onGang(object)))
+      if (keeper !== undefined) {
+        cancels.push(keeper.close, gangs.onChange(keeper.changed))
+        keeper.changed()
+      }
       cancels.push(pods.onChange(({ type, object }) => onPod(type, object)))
       pods.start()
       await pods.synced()

@@ -2,7 +2,7 @@ import type { Clock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
 import type { Blobs } from '../blob/contract.ts'
 import type { Device, Probe } from '../model/kinds/kubernetes.ts'
-import type { Report } from '../model/kinds/report.ts'
+import type { Report, RestoredFrom } from '../model/kinds/report.ts'
 import type { PodWork } from '../model/work.ts'
 
 /**
@@ -112,8 +112,22 @@ export interface PodFiles {
   beside(place: PodPlace, tools: PodTools): PodBeside
 }
 
+/**
+ * Copies of checkpoints that nodes keep in memory: a cache beside object storage, under the same keys. Any part of it may be
+ * gone at any time, or not be what was written: whoever reads one checks it against what was committed. What a node keeps goes
+ * with the node. A call that gets no answer fails; none waits for ever.
+ */
+export interface Copies {
+  /** What a node keeps; undefined where it cannot be reached now. */
+  of(node: string): Blobs | undefined
+  /** Nothing was ever put there: asking for more is not worth it. */
+  isEmpty(node: string): boolean
+}
+
 export interface PodTools {
   blobs: Blobs
+  /** Left out: no node keeps any. */
+  copies?: Copies | undefined
   clock: Clock
   log: Log
 }
@@ -122,6 +136,9 @@ export interface PodPlace {
   uid: string
   namespace: string
   name: string
+  node: string
+  /** The other node that keeps a copy of what this rank writes, where one is to. */
+  peer?: string | undefined
   rank: number
   worldSize: number
   attempt: number
@@ -148,6 +165,10 @@ export interface PodBeside {
 export interface Prepared {
   env: Record<string, string>
   restoredStep?: number
+  /** Left out where an agent before had restored it. */
+  restoredFrom?: RestoredFrom
+  /** What whoever looks at the pod should know of it. */
+  notice?: Notice
 }
 
 export interface Notice {

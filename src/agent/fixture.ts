@@ -22,6 +22,7 @@ import type { Store } from '../store/contract.ts'
 import { createMemoryStore } from '../store/memory/store.ts'
 import { type Agent, createAgent } from './agent.ts'
 import type { NodeDescription } from './contract.ts'
+import { type LocalCopies, localCopies } from './local/copies.ts'
 import { localFiles } from './local/files.ts'
 import { exists } from './local/process.ts'
 import { createLocalRunner } from './local/runner.ts'
@@ -45,6 +46,8 @@ export interface Bench {
   dir: string
   store: Store
   blobs: Blobs
+  /** Of this node, `n0`, and of `n1`, which has no agent. */
+  copies: LocalCopies
   agent: Agent
   /** Another agent over the same folder and store, as after a crash. */
   newAgent(): Promise<Agent>
@@ -72,6 +75,7 @@ export async function openBench(env: NodeJS.ProcessEnv = process.env, under = tm
   const clock = realClock
   const store = createMemoryStore({ clock, random: seededRandom(1) })
   const blobs = createFileBlobs({ dir: join(dir, 'blobs') })
+  const copies = localCopies({ dir: join(dir, 'copies'), nodes: [node.name, 'n1'] })
   const sources = createFileSources({ dir: join(dir, 'sources') })
   const agents: Agent[] = []
   let count = 0
@@ -80,6 +84,7 @@ export async function openBench(env: NodeJS.ProcessEnv = process.env, under = tm
     const agent = createAgent({
       store,
       blobs,
+      copies,
       clock,
       liveness: createLiveness(clock),
       node,
@@ -107,6 +112,7 @@ export async function openBench(env: NodeJS.ProcessEnv = process.env, under = tm
     dir,
     store,
     blobs,
+    copies,
     agent: await newAgent(),
     newAgent,
     pod,

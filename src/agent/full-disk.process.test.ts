@@ -254,6 +254,7 @@ describe('a checkpoint that finds no room', () => {
     uid: 'u',
     namespace: 'default',
     name: 'p',
+    node: 'n',
     rank: 0,
     worldSize: 1,
     attempt: 1,

@@ -8,10 +8,11 @@ import type { Container, Pod } from '../model/kinds/kubernetes.ts'
 import { annotation, label } from '../model/names.ts'
 import { bytesOf, milliOf } from '../model/quantity.ts'
 import { stepsSign } from '../model/signs.ts'
-import { type PodWork, podWork } from '../model/work.ts'
+import { type PodWork, readWork } from '../model/work.ts'
 import type { Store } from '../store/contract.ts'
 import { aborted } from './aborted.ts'
 import type {
+  Copies,
   Notice,
   PodBeside,
   PodEnd,
@@ -36,6 +37,7 @@ import { createWriter } from './writer.ts'
 export interface Kit {
   store: Store
   blobs: Blobs
+  copies?: Copies | undefined
   clock: Clock
   liveness: Liveness
   random: Random
@@ -71,7 +73,7 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
   const { uid = '', name, namespace = 'default' } = first.metadata
   const log = kit.log.with({ pod: `${namespace}/${name}` })
   const place = placeOf(first)
-  const beside: PodBeside = kit.files.beside(place, { blobs: kit.blobs, clock, log })
+  const beside: PodBeside = kit.files.beside(place, { blobs: kit.blobs, copies: kit.copies, clock, log })
   const report = createPodReport({ ...kit, log, pod: first, everyMs: kit.reportEveryMs })
   const progress = createProgress(place.work.firstStepSeconds, place.work.lossSpikeFactor)
   const left = new AbortController()
@@ -158,7 +160,10 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
       if ('refused' in wanted) return wanted
       const prepared = await prepare()
       if ('refused' in prepared) return prepared
-      if (prepared.restoredStep !== undefined) report.change({ restoredStep: prepared.restoredStep }, false)
+      if (prepared.notice !== undefined) kit.event(pod, prepared.notice)
+      const { restoredStep, restoredFrom } = prepared
+      if (restoredStep !== undefined)
+        report.change({ restoredStep, ...(restoredFrom === undefined ? {} : { restoredFrom }) }, false)
       const resolved = await resolve(prepared.env, policy.allowEnv)
       if ('refused' in resolved) return resolved
       env = Promise.resolve(resolved.env)
@@ -506,6 +511,8 @@ function placeOf(pod: Pod): PodPlace {
     uid,
     namespace,
     name,
+    node: pod.spec.nodeName ?? '',
+    peer: annotations[annotation.peerNode],
     rank: whole(annotations[annotation.rank], 0),
     worldSize: whole(annotations[annotation.worldSize], 1),
     attempt: whole(labels[label.attempt], 1),
@@ -519,12 +526,10 @@ function whole(text: string | undefined, otherwise: number): number {
 }
 
 function workOf(text: string | undefined): PodWork {
-  if (text === undefined) return podWork.parse({})
-  try {
-    return podWork.parse(JSON.parse(text))
-  } catch (error) {
-    throw new OperatingError('invalid', 'give-up', `annotation ${annotation.work} is not readable: ${messageOf(error)}`)
-  }
+  const work = readWork(text)
+  if (typeof work === 'string')
+    throw new OperatingError('invalid', 'give-up', `annotation ${annotation.work} is not readable: ${work}`)
+  return work
 }
 
 function fromBase64(text: string): string {

@@ -41,6 +41,7 @@ export interface World {
 }
 
 type ReportStatus = NonNullable<Report['status']>
+type Shipped = ReportStatus['checkpoints'][number]
 
 export async function createWorld(
   options: { seed?: number; store?: (store: Store) => Store; fencing?: boolean } = {},
@@ -161,7 +162,11 @@ export interface FakeAgent {
     },
   ): Promise<void>
   /** Ships a checkpoint of the pod's rank: manifest, then the Report. */
-  ship(pod: string, step: number, cost?: { stallSeconds?: number; persistSeconds?: number }): Promise<void>
+  ship(
+    pod: string,
+    step: number,
+    more?: Pick<Partial<Shipped>, 'stallSeconds' | 'persistSeconds' | 'copies'>,
+  ): Promise<void>
   /** Names of pods that it runs. */
   running(): string[]
   /** How often a pod was started, by name: twice is a bug. */
@@ -306,7 +311,7 @@ function createFakeAgent(store: Store, blobs: Blobs, clock: ManualClock): FakeAg
     await store.patch('Pod', refOf(pod), { status }, { status: true, uid: pod.metadata.uid })
   }
 
-  async function ship(name: string, step: number, cost = { stallSeconds: 0.1 }): Promise<void> {
+  const ship: FakeAgent['ship'] = async (name, step, more = { stallSeconds: 0.1 }) => {
     const pod = running.get(name)
     if (pod === undefined) return
     const rank = rankOf(pod)
@@ -319,7 +324,7 @@ function createFakeAgent(store: Store, blobs: Blobs, clock: ManualClock): FakeAg
       attempt: Number(pod.metadata.labels?.[label.attempt]),
     })
     await blobs.put(manifest, bytes)
-    const shipped = { step, rank, manifest, digest, bytes: 10, ...cost, writtenAtMs: clock.now() }
+    const shipped = { step, rank, manifest, digest, bytes: 10, ...more, writtenAtMs: clock.now() }
     const before = reports.get(name)
     await report(name, {
       step,

@@ -89,6 +89,21 @@ describe('each error says the field, what was found, what is allowed and the nea
       ['spec.checkpoint.ranks: must be one of a few words, found "al"; allowed: first, all; did you mean "all"?'],
     ],
     [
+      'more copies than there is a rule for',
+      { command: 'x', checkpoint: { copies: 3 } },
+      ['spec.checkpoint.copies: must be at most 2, found 3'],
+    ],
+    [
+      'half a copy',
+      { command: 'x', checkpoint: { copies: 0.5 } },
+      ['spec.checkpoint.copies: must be an integer from 0 to 2, found 0.5'],
+    ],
+    [
+      'a copy too many letters',
+      { command: 'x', checkpoint: { copiess: 1 } },
+      ['spec.checkpoint.copiess: unknown field; did you mean "copies"?'],
+    ],
+    [
       'a duration',
       { command: 'x', checkpoint: { interval: '10' } },
       [

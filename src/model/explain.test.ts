@@ -10,7 +10,7 @@ VERSION:  millwright.dev/v1alpha1
 FIELD:    spec.checkpoint
 TYPE:     object
 
-  When the job is asked for a checkpoint, who writes it, and how many are kept.
+  When the job is asked for a checkpoint, who writes it, how many are kept, and where.
 
 FIELDS:
   interval  <string>
@@ -20,7 +20,11 @@ FIELDS:
   ranks  <first | all>, default "first"
       Which ranks write a part of each checkpoint.
   keep  <integer from 1 to 1000>, default 2
-      Committed checkpoints kept.`)
+      Committed checkpoints kept.
+  copies  <integer from 0 to 2>, default 0
+      Nodes that also keep the newest checkpoint in memory, so that a restart need not
+      wait for object storage: 1, the node that wrote it; 2, one in another rack as well.
+      0: none. From the next attempt on.`)
 })
 
 test('lists and short names are walked', () => {

@@ -34,6 +34,7 @@ export const annotation = {
   masterAddr: 'millwright.dev/master-addr',
   masterPort: 'millwright.dev/master-port',
   epoch: 'millwright.dev/epoch',
+  peerNode: 'millwright.dev/peer-node', // the other node that keeps a copy of what this one writes, where one is to
   /** On pods at creation (control/training, control/serving): what agent/pod fetches and ships, as JSON of `PodWork`. */
   work: 'millwright.dev/work',
   /** On pod templates (model/pods): "H100:8,A100:8", alternatives that a container's resources cannot express. */

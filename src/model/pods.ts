@@ -107,9 +107,18 @@ export function rendezvousEnv(): EnvVar[] {
   return from.map(([name, key]) => ({ name, valueFrom: { fieldRef: { fieldPath: `metadata.annotations['${key}']` } } }))
 }
 
-/** The annotations that a seated member's Binding carries. `visibleDevices` is what CUDA_VISIBLE_DEVICES becomes. */
-export function bindingAnnotations(seats: Seats, seat: Seat, visibleDevices: string): Record<string, string> {
+/**
+ * The annotations that a seated member's Binding carries. `visibleDevices` is what CUDA_VISIBLE_DEVICES becomes; `peer`, the
+ * node that keeps a copy of its checkpoints beside its own (`peersOf`), where one is to.
+ */
+export function bindingAnnotations(
+  seats: Seats,
+  seat: Seat,
+  visibleDevices: string,
+  peer?: string,
+): Record<string, string> {
   return {
+    ...(peer === undefined ? {} : { [annotation.peerNode]: peer }),
     [annotation.rank]: String(seat.rank),
     [annotation.localRank]: String(seat.localRank),
     [annotation.worldSize]: String(seats.members.length),

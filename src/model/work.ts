@@ -1,4 +1,8 @@
 import { z } from 'zod'
+import { messageOf } from '../base/errors.ts'
+
+/** Its own node and one in another rack: what survives any one rack. */
+export const copiesMax = 2
 
 /**
  * What `agent/pod` does beside a pod, fixed when the pod is made (annotation `millwright.dev/work`). Keys are blob
@@ -9,9 +13,12 @@ export const podWork = z.object({
   checkpoints: z.string().optional(),
   /** Which ranks write checkpoints. */
   checkpointRanks: z.enum(['first', 'all']).default('first'),
+  /** How many nodes keep what a rank wrote last in memory: none where left out, 1 its own, 2 also its peer (model/peers). */
+  copies: z.number().int().min(0).max(copiesMax).optional(),
   /**
    * The committed checkpoint to restore before the start, this one or none: manifest keys by rank ("first": rank 0's for
-   * everyone), and their digests. `attempt` is the one that wrote it.
+   * everyone), and their digests. `attempt` is the one that wrote it. `copies`: by manifest, the nodes that had a copy of it
+   * when it was committed, with commas between.
    */
   restore: z
     .object({
@@ -19,6 +26,7 @@ export const podWork = z.object({
       attempt: z.number().int().default(0),
       manifests: z.array(z.string()),
       digests: z.array(z.string()).optional(),
+      copies: z.array(z.string()).optional(),
     })
     .optional(),
   /** Manifest key of a model to fetch into MILLWRIGHT_MODEL_DIR. */
@@ -35,3 +43,13 @@ export const podWork = z.object({
   progressPattern: z.string().max(1000).optional(),
 })
 export type PodWork = z.output<typeof podWork>
+
+/** What the annotation of a pod says, or what is wrong with it. A pod without one has nothing beside it. */
+export function readWork(text: string | undefined): PodWork | string {
+  if (text === undefined) return podWork.parse({})
+  try {
+    return podWork.parse(JSON.parse(text))
+  } catch (error) {
+    return messageOf(error)
+  }
+}

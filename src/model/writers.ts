@@ -93,6 +93,7 @@ export const statusWriters: { readonly [K in WrittenKind]: Writers<K> } = {
     startedAtMs: 'agent',
     firstStepAtMs: 'agent',
     restoredStep: 'agent',
+    restoredFrom: 'agent',
     step: 'agent',
     steps: 'agent',
     stepAtMs: 'agent',

@@ -4,6 +4,7 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { startDrills } from '../agent/drills.ts'
 import type { Hand } from '../agent/hand.ts'
+import { localCopies } from '../agent/local/copies.ts'
 import { readExit } from '../agent/local/exit.ts'
 import { localFiles } from '../agent/local/files.ts'
 import { podFolder } from '../agent/local/folders.ts'
@@ -111,11 +112,13 @@ export async function startFactory(config: FactoryConfig): Promise<Factory> {
     const sources = createFileSources({ dir: join(paths.agent, 'sources') })
     stops.push(() => sources.close())
     const files = localFiles({ dir: paths.agent, sources })
+    const copies = localCopies({ dir: join(paths.agent, 'copies'), nodes: nodes.map(({ name }) => name) })
     const agents = nodes.map(
       (node) =>
         new LocalNode({
           store,
           blobs,
+          copies,
           clock,
           liveness,
           files,

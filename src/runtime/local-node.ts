@@ -1,8 +1,10 @@
 import { type Agent, type AgentOptions, createAgent } from '../agent/agent.ts'
 import type { NodeDescription, PodRunner } from '../agent/contract.ts'
+import type { LocalCopies } from '../agent/local/copies.ts'
 
 export interface LocalNodeOptions extends Omit<AgentOptions, 'runner'> {
   newRunner(): PodRunner
+  copies: LocalCopies
 }
 
 /** One logical node of this machine: the agent that looks after it now, and the node that a drill may take away. */
@@ -46,10 +48,12 @@ export class LocalNode {
     this.#agent = undefined
     await agent?.stop('leave')
     for (const uid of await this.#runner.known()) (await this.#runner.find(uid))?.signal('SIGKILL')
+    await this.#options.copies.lose(this.name)
   }
 
   async restore(): Promise<void> {
     if (this.#agent !== undefined) return
+    this.#options.copies.restore(this.name)
     this.#runner = this.#options.newRunner()
     await this.start()
   }

@@ -753,7 +753,7 @@ export function jobNamed(name: string, namespace = 'default'): TrainingJob {
       preemptible: true,
       suspend: false,
       command: ['true'],
-      checkpoint: { ranks: 'first', keep: 2 },
+      checkpoint: { ranks: 'first', keep: 2, copies: 0 },
       maxRestarts: 5,
       failurePolicy: {},
       terminationGracePeriodSeconds: 30,

@@ -1,9 +1,9 @@
 import { createAgent } from '../agent/agent.ts'
-import type { NodeDescription, PodPlace } from '../agent/contract.ts'
+import type { Copies, NodeDescription, PodPlace } from '../agent/contract.ts'
 import { startDrills } from '../agent/drills.ts'
 import type { Hand } from '../agent/hand.ts'
 import { simulatedFiles } from '../agent/simulated/files.ts'
-import { SimulatedMachine } from '../agent/simulated/machine.ts'
+import { type RestoredPart, SimulatedMachine } from '../agent/simulated/machine.ts'
 import { createSimulatedRunner } from '../agent/simulated/runner.ts'
 import { assert, messageOf } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
@@ -50,6 +50,8 @@ export interface TwinOptions {
   stored?(key: string, bytes: Uint8Array): Uint8Array
   /** An object of storage is about to go. */
   onDelete?(key: string): void
+  /** A rank has read a part of the checkpoint that it starts from. */
+  onRestored?(part: RestoredPart): void
   /** What a node computes takes so many times as long from now on. */
   onSlowness?(node: string, slowness: number): void
   /** `tell` is called when so many timers fire at one moment that time would never go on. */
@@ -184,7 +186,7 @@ export class Twin {
 
   /** A machine joins, and its agent starts. */
   addNode(description: NodeDescription): void {
-    const machine = new SimulatedMachine(this.clock, this.workload)
+    const machine = new SimulatedMachine(this.clock, this.workload, (part) => this.#options.onRestored?.(part))
     const member: Member = { machine, description, process: new Process(''), lives: 0, slowness: 1 }
     this.nodes.set(description.name, member)
     this.startAgent(description.name)
@@ -198,6 +200,7 @@ export class Twin {
     const kit = this.#kitOf(member.process)
     const agent = createAgent({
       ...kit,
+      copies: this.#copiesFrom(node),
       node: member.description,
       runner: createSimulatedRunner(member.machine),
       files: simulatedFiles(member.machine, this.storage),
@@ -209,6 +212,20 @@ export class Twin {
       dead.crash()
       this.clock.after(restartMs, () => member.process === dead && this.startAgent(node))
     })
+  }
+
+  /** Machines answer for what is in their memory while their agents run, to whom they reach. */
+  #copiesFrom(node: string): Copies {
+    const machineOf = (other: string): SimulatedMachine | undefined => {
+      const member = this.nodes.get(other)
+      if (other === node || member === undefined) return member?.machine
+      const isThere = member.process.state === 'running' && this.network.areJoined([node, other])
+      return isThere ? member.machine : undefined
+    }
+    return {
+      of: (other) => machineOf(other)?.copies,
+      isEmpty: (other) => machineOf(other)?.hasCopies !== true,
+    }
   }
 
   /** Each step of work there takes so many times as long from now on. */

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type Agent, createAgent } from '../../src/agent/agent.ts'
 import { isRunning } from '../../src/agent/fixture.ts'
+import { type LocalCopies, localCopies } from '../../src/agent/local/copies.ts'
 import { localFiles } from '../../src/agent/local/files.ts'
 import { splitNodes } from '../../src/agent/local/machine.ts'
 import { createLocalRunner } from '../../src/agent/local/runner.ts'
@@ -40,6 +41,7 @@ describe('a node', () => {
   let store: Store
   let blobs: Blobs
   let control: Control
+  let copies: LocalCopies
   let members: Member[]
   beforeEach(async () => {
     dir = mkdtempSync(join(tmpdir(), 'vanish-'))
@@ -47,7 +49,9 @@ describe('a node', () => {
     blobs = createFileBlobs({ dir: join(dir, 'blobs') })
     await bootstrap(store)
     const machine = { hostname: 'm', cores: 3, memoryBytes: 3e9, gpus: [], info: {} }
-    members = splitNodes(machine, { nodes: 3, slots: 3 }).map((node) => createMember(node))
+    const nodes = splitNodes(machine, { nodes: 3, slots: 3 })
+    copies = localCopies({ dir: join(dir, 'agent/copies'), nodes: nodes.map(({ name }) => name) })
+    members = nodes.map((node) => createMember(node))
     for (const member of members) await member.start()
     control = startControl({
       store,
@@ -91,6 +95,7 @@ describe('a node', () => {
         agent = createAgent({
           store: line,
           blobs,
+          copies,
           clock,
           liveness: createLiveness(clock),
           node,
@@ -106,6 +111,7 @@ describe('a node', () => {
         line.cut()
         agent?.signalAll('SIGKILL')
         await crash()
+        await copies.lose(node.name)
       },
       async end() {
         await agent?.stop('kill', 0)
@@ -130,14 +136,14 @@ describe('a node', () => {
       'done',
     ].join('\n')
 
-  async function run(): Promise<void> {
+  async function run(checkpoint: { copies?: number } = {}): Promise<void> {
     await store.create(
       'TrainingJob',
       trainingJob.parse({
         apiVersion: millwrightVersion,
         kind: 'TrainingJob',
         metadata: { name: 'j', namespace: 'default' },
-        spec: { workers: 2, command: ['sh', '-c', script()] },
+        spec: { workers: 2, command: ['sh', '-c', script()], checkpoint },
       }),
     )
     await until(async () => (await job())?.status?.phase === 'Running' && (await committed()) >= 5)
@@ -197,6 +203,27 @@ describe('a node', () => {
     await finish()
     expect((await gang()).spec.attempt).toBe(2)
     expect(starts()).toHaveLength(4)
+  })
+
+  it('that vanishes with what it wrote leaves a copy with its peer, which storage is not asked for', async () => {
+    await run({ copies: 2 })
+    const lost = await memberOf(0) // the one that writes checkpoints
+    const peer = (await seatOf(1))?.node ?? ''
+    expect((await gang()).status?.checkpoint?.copies).toEqual([[lost.name, peer].toSorted().join()])
+    const before = await committed()
+    await lost.vanish()
+    rmSync(join(dir, 'blobs/sha256'), { recursive: true })
+    await runsIn(2)
+    await until(async () => starts().length === 4)
+    for (const { from } of starts().slice(2)) expect(from).toBeGreaterThanOrEqual(before)
+    for (const seat of (await gang()).status?.seats?.members ?? []) {
+      const { status } = (await store.get('Report', { name: `pod.${seat.pod}`, namespace: 'default' })) ?? {}
+      expect(status?.restoredFrom).toBe(seat.node === peer ? 'node' : 'peer')
+    }
+    await finish()
+    expect((await job())?.status).toMatchObject({ restarts: 1, phase: 'Succeeded' })
+    // Nobody would start from them any more.
+    await until(async () => (await copies.of(peer)?.list('checkpoints/'))?.length === 0)
   })
 
   it('that is cut off keeps its pod running, and ends it once it hears that the gang went on without it', async () => {

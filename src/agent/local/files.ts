@@ -87,8 +87,15 @@ function createBeside(
       env[name] = target
     }
     if (work.restore === undefined) return { env }
-    const damage = await restoreCheckpoint(tools.blobs, work.restore, place, folder.checkpoints)
-    return damage ?? { env, restoredStep: work.restore.step }
+    const restored = await restoreCheckpoint(tools, work.restore, place, folder.checkpoints)
+    if ('refused' in restored) return restored
+    const { from, notice } = restored
+    return {
+      env,
+      restoredStep: work.restore.step,
+      ...(from === undefined ? {} : { restoredFrom: from }),
+      ...(notice === undefined ? {} : { notice }),
+    }
   }
 
   function follow(sink: PodSink, known: readonly number[]): void {

@@ -1,8 +1,10 @@
 import { readdirSync, statSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Blobs } from '../../blob/contract.ts'
 import { shipFolder } from '../../blob/file/folder.ts'
 import type { PodPlace, PodSink, PodTools } from '../contract.ts'
+import { copiedAs, createCopier, reached } from '../copies.ts'
 import { createShipper, type Shelf, type Shipper } from '../shipping.ts'
 
 /** Ships the checkpoints that a job completes in a folder. */
@@ -21,7 +23,7 @@ export function createFolderShipper(
   const { clock } = tools
   const { work, rank } = place
   const writes = work.checkpoints !== undefined && (work.checkpointRanks === 'all' || rank === 0)
-  const shipper = createShipper(shelfOf(folder, place, tools), tools, sink, known)
+  const shipper = createShipper(shelfOf(folder, place, tools, sink), tools, sink, known)
   let seen: { mtimeMs: number; atMs: number } | undefined
 
   return {
@@ -40,17 +42,24 @@ export function createFolderShipper(
   }
 }
 
-function shelfOf(folder: string, { work, rank, attempt, worldSize }: PodPlace, { blobs, clock }: PodTools): Shelf {
+function shelfOf(folder: string, place: PodPlace, tools: PodTools, sink: PodSink): Shelf {
+  const { work, rank, attempt, worldSize } = place
+  const { blobs, copies, clock } = tools
+  const sourceOf = (step: number): string => join(folder, `step-${step}`)
+  const keyOf = (step: number): string => `${work.checkpoints}/step-${step}/rank-${rank}/manifest.json`
+  const ship = (to: Blobs, step: number) =>
+    shipFolder(to, sourceOf(step), keyOf(step), { step, attempt, rank, worldSize })
+  const copy = createCopier(place, tools, sink, async (node, step) => (await ship(reached(copies, node), step)).digest)
   return {
     steps: () => completeSteps(folder),
     async store(step) {
-      const source = join(folder, `step-${step}`)
-      const writtenAtMs = Math.round(statSync(source).ctimeMs)
+      const writtenAtMs = Math.round(statSync(sourceOf(step)).ctimeMs)
       const startedAtMs = clock.now()
-      const manifest = `${work.checkpoints}/step-${step}/rank-${rank}/manifest.json`
-      const { digest, bytes } = await shipFolder(blobs, source, manifest, { step, attempt, rank, worldSize })
+      const copying = copy?.(step)
+      const { digest, bytes } = await ship(blobs, step)
       const persistSeconds = (clock.now() - startedAtMs) / 1000
-      return { step, rank, manifest, digest, bytes, persistSeconds, writtenAtMs }
+      const copied = copying === undefined ? {} : copiedAs(digest, await copying)
+      return { step, rank, manifest: keyOf(step), digest, bytes, persistSeconds, ...copied, writtenAtMs }
     },
     /** Two stay at hand. */
     async clear(steps) {

@@ -1,8 +1,20 @@
 import { encodeManifest, readManifest } from '../../blob/manifest.ts'
 import type { SimulatedStorage } from '../../blob/simulated/storage.ts'
+import type { RestoredFrom } from '../../model/kinds/report.ts'
+import type { PodWork } from '../../model/work.ts'
 import type { Output, PodBeside, PodFiles, PodPlace, PodSink, PodTools, Prepared, Refusal } from '../contract.ts'
+import { copiedAs, createCopier, holdersOfPart, reached } from '../copies.ts'
 import { createShipper, type Shelf, type Shipper, storing } from '../shipping.ts'
 import type { SimulatedMachine, SimulatedPod } from './machine.ts'
+
+type Checkpoint = NonNullable<PodWork['restore']>
+
+/** A copy that is what was committed, and the node that has it. */
+interface Held {
+  manifest: string
+  digest: string
+  node: string
+}
 
 /**
  * What happens beside the pods of a simulated machine. Objects hold no bytes, only manifests; moving them takes the time
@@ -18,7 +30,7 @@ function createBeside(
   place: PodPlace,
   tools: PodTools,
 ): PodBeside {
-  const { blobs, clock } = tools
+  const { blobs, copies, clock } = tools
   const { work, rank } = place
   const { workload } = machine
   const writes = work.checkpoints !== undefined && (work.checkpointRanks === 'all' || rank === 0)
@@ -34,23 +46,51 @@ function createBeside(
     if (!isFilled) await clock.sleep(workload.prepareMs(place))
     isFilled = true
     if (work.restore === undefined) return { env: {} }
+    const { step, attempt, manifests } = work.restore
+    const own = manifests.length <= 1 ? [0] : manifests.length === place.worldSize ? [rank] : [...manifests.keys()]
+    const copied = work.restore.copies === undefined ? undefined : await fromCopies(work.restore, own)
+    if (copied !== undefined) return { env: {}, restoredStep: step, restoredFrom: copied }
     await storage.transfer(workload.restoreMs(place), clock)
-    const { step, attempt, manifests, digests } = work.restore
-    const own = manifests.length <= 1 ? [0] : manifests.length === place.worldSize ? [rank] : manifests.keys()
     for (const part of own) {
-      const problem = await problemWith(manifests[part] ?? '', digests?.[part])
+      const problem = await problemWith(work.restore, part)
       if (problem === undefined) continue
       const message = `the checkpoint of step ${step} (attempt ${attempt}) is damaged: ${problem}`
       return { refused: true, reason: 'CheckpointDamaged', message, damaged: { attempt, step } }
     }
-    return { env: {}, restoredStep: step }
+    return { env: {}, restoredStep: step, restoredFrom: 'storage' }
   }
 
-  async function problemWith(manifest: string, digest: string | undefined): Promise<string | undefined> {
+  async function problemWith({ manifests, digests }: Checkpoint, part: number): Promise<string | undefined> {
+    const [manifest = '', digest] = [manifests[part], digests?.[part]]
     const read = await readManifest(blobs, manifest)
     if (read.kind === 'missing') return `${manifest} is missing from the blob store`
     if (read.kind === 'damaged') return read.message
-    return digest !== undefined && digest !== read.digest ? `${manifest} is not what was committed` : undefined
+    if (digest !== undefined && digest !== read.digest) return `${manifest} is not what was committed`
+    machine.onRestored({ place, manifest, digest: read.digest, from: 'storage' })
+    return undefined
+  }
+
+  /** Where all of these parts came from, if there is a copy of each by the time that it is read. */
+  async function fromCopies(checkpoint: Checkpoint, parts: readonly number[]): Promise<RestoredFrom | undefined> {
+    const held = async () => await Promise.all(parts.map((part) => holderOf(checkpoint, part)))
+    if ((await held()).includes(undefined)) return undefined
+    await clock.sleep(workload.restoreFromCopyMs(place))
+    const found = (await held()).filter((one) => one !== undefined)
+    if (found.length < parts.length) return undefined
+    for (const { manifest, digest, node } of found)
+      machine.onRestored({ place, manifest, digest, from: node === place.node ? 'node' : 'peer' })
+    return found.every(({ node }) => node === place.node) ? 'node' : 'peer'
+  }
+
+  /** The first node whose copy of a part is what was committed. */
+  async function holderOf(checkpoint: Checkpoint, part: number): Promise<Held | undefined> {
+    const [manifest = '', committed] = [checkpoint.manifests[part], checkpoint.digests?.[part]]
+    for (const node of holdersOfPart(checkpoint, part, place.node)) {
+      const kept = copies?.of(node)
+      const read = kept === undefined ? undefined : await readManifest(kept, manifest)
+      if (read?.kind === 'ok' && read.digest === committed) return { manifest, digest: read.digest, node }
+    }
+    return undefined
   }
 
   function follow(to: PodSink, known: readonly number[]): void {
@@ -81,18 +121,29 @@ function createBeside(
   }
 
   function shelfOf({ written }: SimulatedPod): Shelf {
+    const { attempt, worldSize } = place
+    const keyOf = (step: number): string => `${work.checkpoints}/step-${step}/rank-${rank}/manifest.json`
+    const encoded = (step: number) => encodeManifest({ version: 1, files: [], step, attempt, rank, worldSize })
+    const copy = createCopier(place, tools, whileFollowed, async (node, step) => {
+      reached(copies, node)
+      await clock.sleep(workload.restoreFromCopyMs(place))
+      const { bytes, digest } = encoded(step)
+      await reached(copies, node).put(keyOf(step), bytes)
+      return digest
+    })
     return {
       steps: () => written.map(({ step }) => step),
       store: async (step) => {
         const { writtenAtMs = clock.now(), bytes = 0, persistMs = 0 } = written.find((one) => one.step === step) ?? {}
         const startedAtMs = clock.now()
+        const copying = copy?.(step)
         await storage.transfer(persistMs, clock)
-        const manifest = `${work.checkpoints}/step-${step}/rank-${rank}/manifest.json`
-        const { attempt, worldSize } = place
-        const encoded = encodeManifest({ version: 1, files: [], step, attempt, rank, worldSize })
-        await blobs.put(manifest, encoded.bytes)
+        const manifest = keyOf(step)
+        const { digest, bytes: stored } = encoded(step)
+        await blobs.put(manifest, stored)
         const persistSeconds = (clock.now() - startedAtMs) / 1000
-        return { step, rank, manifest, digest: encoded.digest, bytes, persistSeconds, writtenAtMs }
+        const copied = copying === undefined ? {} : copiedAs(digest, await copying)
+        return { step, rank, manifest, digest, bytes, persistSeconds, ...copied, writtenAtMs }
       },
       clear: async () => {},
     }

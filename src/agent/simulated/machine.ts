@@ -1,4 +1,7 @@
 import type { Clock } from '../../base/clock.ts'
+import type { Blobs } from '../../blob/contract.ts'
+import { createSimulatedBlobs } from '../../blob/simulated/blobs.ts'
+import type { RestoredFrom } from '../../model/kinds/report.ts'
 import type { PodEnd, PodPlace, PodRun, PodSignal, ProgressLine } from '../contract.ts'
 
 /**
@@ -20,6 +23,8 @@ export interface Workload {
   prepareMs(place: PodPlace): number
   /** Until its checkpoint is loaded, from storage where nothing is wrong. */
   restoreMs(place: PodPlace): number
+  /** The same from a copy in a node's memory; a copy takes as long to be made. */
+  restoreFromCopyMs(place: PodPlace): number
   start(pod: SimulatedPod): Program
 }
 
@@ -95,6 +100,14 @@ export class SimulatedPod {
 /** As beside a real pod: older ones are in the store, or were passed over. */
 const writtenMax = 4
 
+/** One part of a checkpoint as a rank has read it, before it starts. */
+export interface RestoredPart {
+  place: PodPlace
+  manifest: string
+  digest: string
+  from: RestoredFrom
+}
+
 /** One machine of the twin. Its agent may be killed and started again; what runs here runs on. */
 export class SimulatedMachine {
   readonly clock: Clock
@@ -102,10 +115,23 @@ export class SimulatedMachine {
   readonly pods = new Map<string, SimulatedPod>()
   /** Pods whose folders are being filled, or were. */
   readonly places = new Map<string, PodPlace>()
+  readonly onRestored: (part: RestoredPart) => void
+  #copies: Blobs | undefined
 
-  constructor(clock: Clock, workload: Workload) {
+  constructor(clock: Clock, workload: Workload, onRestored: (part: RestoredPart) => void = () => {}) {
     this.clock = clock
     this.workload = workload
+    this.onRestored = onRestored
+  }
+
+  /** Checkpoints in its memory. */
+  get copies(): Blobs {
+    this.#copies ??= createSimulatedBlobs()
+    return this.#copies
+  }
+
+  get hasCopies(): boolean {
+    return this.#copies !== undefined
   }
 
   start(run: PodRun): SimulatedPod {
@@ -121,12 +147,13 @@ export class SimulatedMachine {
     return [...this.pods.values()].filter(({ end }) => end === undefined)
   }
 
-  /** The power goes: everything that ran has ended, and nobody saw how. */
+  /** The power goes: everything that ran has ended, nobody saw how, and memory is empty. */
   lose(): void {
+    this.#copies = undefined
     for (const pod of this.pods.values()) pod.kill({ lost: 'the machine started anew' })
   }
 }
 
-function placeOf({ uid, namespace, name }: PodRun): PodPlace {
-  return { uid, namespace, name, rank: 0, worldSize: 1, attempt: 1, work: { checkpointRanks: 'first' } }
+function placeOf({ uid, namespace, name, node }: PodRun): PodPlace {
+  return { uid, namespace, name, node, rank: 0, worldSize: 1, attempt: 1, work: { checkpointRanks: 'first' } }
 }

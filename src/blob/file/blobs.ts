@@ -1,6 +1,18 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { constants, type Dirent } from 'node:fs'
-import { type FileHandle, mkdir, open, readdir, realpath, rename, rmdir, stat, unlink, utimes } from 'node:fs/promises'
+import {
+  type FileHandle,
+  mkdir,
+  open,
+  readdir,
+  realpath,
+  rename,
+  rm,
+  rmdir,
+  stat,
+  unlink,
+  utimes,
+} from 'node:fs/promises'
 import { dirname, join, relative, sep } from 'node:path'
 import { messageOf, OperatingError, storageUnreachable } from '../../base/errors.ts'
 import type { BlobInfo, Blobs } from '../contract.ts'
@@ -13,11 +25,14 @@ export interface FileBlobsOptions {
    * already" and not have written its manifest yet.
    */
   contentGraceMs?: number
+  /** What it holds can be had elsewhere: what is put is not synced to the disk, and what is damaged is deleted. */
+  isCache?: boolean
 }
 
 /** Object storage in a folder. Everything is written beside its place, fsynced, renamed into it, and the folder fsynced. */
 export function createFileBlobs(options: FileBlobsOptions): Blobs {
-  const folder = createFolder(options.dir)
+  const isCache = options.isCache ?? false
+  const folder = createFolder(options.dir, isCache)
   const graceMs = options.contentGraceMs ?? 10 * 60_000
 
   async function put(key: string, bytes: Uint8Array): Promise<void> {
@@ -27,7 +42,7 @@ export function createFileBlobs(options: FileBlobsOptions): Blobs {
     const temporary = await folder.temporary()
     try {
       await temporary.file.writeFile(bytes)
-      await temporary.file.datasync()
+      if (!isCache) await temporary.file.datasync()
       await temporary.file.close()
       await folder.install(temporary.path, key)
     } catch (error) {
@@ -44,7 +59,7 @@ export function createFileBlobs(options: FileBlobsOptions): Blobs {
         await temporary.discard()
         return copied
       }
-      await temporary.file.datasync()
+      if (!isCache) await temporary.file.datasync()
       await temporary.file.close()
       await folder.install(temporary.path, key)
       return copied
@@ -109,7 +124,7 @@ interface Temporary {
 }
 
 /** Where keys live on the disk. Content is spread over 256 folders by the first byte of its digest. */
-function createFolder(dir: string) {
+function createFolder(dir: string, isCache: boolean) {
   let opened: Promise<string> | undefined
   const root = (): Promise<string> => {
     opened ??= prepare(dir)
@@ -156,10 +171,11 @@ function createFolder(dir: string) {
     const base = await root()
     for (let tries = 0; ; tries++) {
       const to = await path(key)
-      await makeFolders(base, dirname(to))
+      await makeFolders(base, dirname(to), isCache)
       try {
         await rename(from, to)
-        return await syncFolder(dirname(to))
+        if (!isCache) await syncFolder(dirname(to))
+        return
       } catch (error) {
         // A concurrent delete took the folder that had just become empty.
         if (codeOf(error) !== 'ENOENT' || tries === 5) throw error
@@ -183,8 +199,9 @@ function createFolder(dir: string) {
       )
     },
 
-    /** Puts damaged content aside, so that the next `put` of it writes it again. */
+    /** Puts damaged content aside, or away, so that the next `put` of it writes it again. */
     async quarantine(key: string): Promise<void> {
+      if (isCache) return await rm(await path(key), { force: true })
       const base = await root()
       await mkdir(join(base, damagedFolder), { recursive: true })
       await rename(await path(key), join(base, damagedFolder, `${contentOf(key)}-${randomUUID()}`)).catch(() => {})
@@ -292,9 +309,9 @@ async function writeAll(file: FileHandle, chunk: Uint8Array): Promise<void> {
   for (let done = 0; done < chunk.length; ) done += (await file.write(chunk, done, chunk.length - done)).bytesWritten
 }
 
-async function makeFolders(base: string, folder: string): Promise<void> {
+async function makeFolders(base: string, folder: string, isCache: boolean): Promise<void> {
   const first = await mkdir(folder, { recursive: true, mode: 0o700 })
-  if (first === undefined) return
+  if (first === undefined || isCache) return
   // Each new folder is an entry of its parent, which must be durable too.
   for (let made = folder; made.length >= first.length && made !== base; made = dirname(made))
     await syncFolder(dirname(made))

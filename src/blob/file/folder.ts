@@ -47,22 +47,32 @@ export async function fetchManifest(blobs: Blobs, key: string, folder: string): 
   const read = await readManifest(blobs, key)
   if (read.kind === 'missing') return { kind: 'missing', file: key }
   if (read.kind === 'damaged') return { kind: 'damaged', file: key, message: read.message }
-  const bad = await fetchFiles(blobs, read.manifest, folder).catch(async (error: unknown) => {
+  return (await fetchFiles(read.manifest, folder, blobs.getFile)) ?? read
+}
+
+/** Fetches what a manifest names with `getFile`, as of `Blobs`; says what is wrong, and then leaves no folder. */
+export async function fetchFiles(
+  { files }: Manifest,
+  folder: string,
+  getFile: Blobs['getFile'],
+): Promise<Exclude<Fetched, { kind: 'ok' }> | undefined> {
+  const bad = await fetchAll(files, folder, getFile).catch(async (error: unknown) => {
     await rm(folder, { recursive: true, force: true }) // half of it on a full disk only takes room
     throw error
   })
-  if (bad === undefined) return read
+  if (bad === undefined) return undefined
   await rm(folder, { recursive: true, force: true })
-  return bad.outcome === 'missing'
-    ? { kind: 'missing', file: bad.file }
-    : { kind: 'damaged', file: bad.file, message: `${bad.file} does not have the checksum that its manifest names` }
+  const { file, outcome } = bad
+  return outcome === 'missing'
+    ? { kind: 'missing', file }
+    : { kind: 'damaged', file, message: `${file} does not have the checksum that its manifest names` }
 }
 
-async function fetchFiles(blobs: Blobs, manifest: Manifest, folder: string) {
+async function fetchAll(files: Manifest['files'], folder: string, getFile: Blobs['getFile']) {
   await mkdir(folder, { recursive: true })
-  const outcomes = await inParallel(manifest.files, async (file) => ({
-    file: file.path,
-    outcome: await blobs.getFile(file.sha256, join(folder, file.path)),
+  const outcomes = await inParallel(files, async ({ path, sha256 }) => ({
+    file: path,
+    outcome: await getFile(sha256, join(folder, path)),
   }))
   return outcomes.find(({ outcome }) => outcome !== 'ok')
 }

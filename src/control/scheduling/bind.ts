@@ -1,7 +1,10 @@
 import type { Gang, Seat } from '../../model/kinds/gang.ts'
 import type { Node, Pod } from '../../model/kinds/kubernetes.ts'
+import { annotation } from '../../model/names.ts'
+import { peersOf } from '../../model/peers.ts'
 import { bindingAnnotations } from '../../model/pods.ts'
 import { refOf } from '../../model/refs.ts'
+import { readWork } from '../../model/work.ts'
 import { visibleDevices } from '../../scheduler/fleet/read-node.ts'
 import type { Store } from '../../store/contract.ts'
 
@@ -19,14 +22,26 @@ export async function bindMembers(
   const seats = gang.status?.seats
   if (seats === undefined || seats.attempt !== gang.spec.attempt || gang.spec.suspend) return
   const seatOf = new Map(seats.members.map((seat) => [seat.pod, seat]))
+  const waiting = pods.filter((pod) => seatOf.has(pod.metadata.name) && isUnbound(pod))
+  // Those of one attempt are all asked for the same.
+  const peers = wantsPeer(waiting[0])
+    ? peersOf(seats.members, (node) => nodeOf(node)?.metadata.labels)
+    : new Map<string, string>()
   const bindings: Promise<unknown>[] = []
-  for (const pod of pods) {
+  for (const pod of waiting) {
     const seat = seatOf.get(pod.metadata.name)
-    if (seat === undefined || !isUnbound(pod)) continue
-    const annotations = bindingAnnotations(seats, seat, visibleOn(nodeOf(seat.node), seat))
-    bindings.push(bindOne(store, pod, seat.node, annotations, assume))
+    if (seat === undefined) continue
+    const { node } = seat
+    const annotations = bindingAnnotations(seats, seat, visibleOn(nodeOf(node), seat), peers.get(node))
+    bindings.push(bindOne(store, pod, node, annotations, assume))
   }
   await Promise.all(bindings)
+}
+
+/** Whether what it writes is to be in the memory of a second node. */
+function wantsPeer(pod: Pod | undefined): boolean {
+  const work = readWork(pod?.metadata.annotations?.[annotation.work])
+  return typeof work !== 'string' && (work.copies ?? 0) > 1
 }
 
 /** Every outcome is fine: bound by somebody before us, gone, or changed in a moment that brings us back. */

@@ -101,7 +101,7 @@ function statusWith(seen: Seen, set: readonly Shipped[]): GangStatus {
     ...others,
     ...(checkpointRequestSeconds === undefined ? {} : { checkpointRequestSeconds }),
     checkpoint: newest,
-    checkpoints: keptAmong([newest, ...committedOf(gang)], job.spec).slice(1),
+    checkpoints: keptAmong([newest, ...committedOf(gang).map(withoutCopies)], job.spec).slice(1),
     ...(stepSeconds > 0 ? { stepSeconds } : {}),
     ...(restartSeconds === undefined ? {} : { restartSeconds }),
   }
@@ -132,8 +132,14 @@ function committedFrom(gang: Gang, set: readonly Shipped[]): Committed {
     bytes: set.reduce((sum, one) => sum + one.bytes, 0),
     manifests: set.map((one) => one.manifest),
     digests: set.map((one) => one.digest),
+    ...(set.some((one) => one.copies !== undefined) ? { copies: set.map(({ copies = [] }) => copies.join()) } : {}),
     ...(seconds === undefined ? {} : { seconds }),
   }
+}
+
+/** Agents keep copies of the newest alone. */
+function withoutCopies({ copies: _, ...older }: GangStatus['checkpoints'][number]): GangStatus['checkpoints'][number] {
+  return older
 }
 
 /** One rank's own digest; of several, the digest of their digests in rank order. */

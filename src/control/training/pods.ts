@@ -75,11 +75,13 @@ function workOf(job: TrainingJob, gang: Gang, data: string | undefined): PodWork
   const { attempt } = gang.spec
   const [newest] = committedOf(gang)
   const { lossSpike } = job.spec.failurePolicy
+  const { ranks, copies } = job.spec.checkpoint
   const hasStepped = newest !== undefined || gang.status?.stepSeconds !== undefined
   const firstStep = job.spec.progressDeadlineSeconds ?? (hasStepped ? firstStepSecondsFor(gang) : undefined)
   return {
     checkpoints: prefixOf('checkpoints', job, attempt),
-    checkpointRanks: job.spec.checkpoint.ranks,
+    checkpointRanks: ranks,
+    ...(copies === 0 ? {} : { copies }),
     ...(newest === undefined ? {} : { restore: restoreOf(newest) }),
     ...(data === undefined ? {} : { data }),
     ...(job.spec.output === undefined ? {} : { output: `${prefixOf('outputs', job, attempt)}/manifest.json` }),
@@ -97,6 +99,13 @@ function firstStepSecondsFor({ status }: Gang): number {
   return Math.max(firstStepSecondsMin, Math.ceil(3 * (status?.restartSeconds ?? 0)))
 }
 
-function restoreOf({ step, attempt, manifests, digests }: GangStatus['checkpoints'][number]): PodWork['restore'] {
-  return { step, attempt, manifests, ...(digests === undefined ? {} : { digests }) }
+function restoreOf(checkpoint: GangStatus['checkpoints'][number]): PodWork['restore'] {
+  const { step, attempt, manifests, digests, copies } = checkpoint
+  return {
+    step,
+    attempt,
+    manifests,
+    ...(digests === undefined ? {} : { digests }),
+    ...(copies === undefined ? {} : { copies }),
+  }
 }

@@ -67,6 +67,12 @@ const checkpoint = z.strictObject({
   bytes: z.number().default(0).describe('Its size.'),
   manifests: z.array(z.string()).describe('Blob keys of the manifests, by rank.'),
   digests: z.array(z.string()).optional().describe('sha256 of each manifest: what restoring checks it against.'),
+  copies: z
+    .array(z.string())
+    .optional()
+    .describe(
+      'By rank, the nodes that had a copy in memory when it was committed, with commas between. Of the newest alone.',
+    ),
   seconds: z.number().optional().describe('Stall per checkpoint.'),
 })
 

@@ -1,6 +1,10 @@
 import { z } from 'zod'
 import { base, count, step, timestamp } from './fields.ts'
 
+/** Where checkpoints are read from, the nearest first. */
+export const restoredFrom = ['node', 'peer', 'storage'] as const
+export type RestoredFrom = (typeof restoredFrom)[number]
+
 /** One writer: the agent (of a pod) or a gateway (of a service). Named `pod.<pod>` or `service.<service>`. */
 export const report = z
   .strictObject({
@@ -26,6 +30,10 @@ export const report = z
         startedAtMs: z.number().optional().describe('When its process started.'),
         firstStepAtMs: z.number().optional().describe('When its first step was done.'),
         restoredStep: step.optional().describe('Step of the checkpoint that it started from.'),
+        restoredFrom: z
+          .enum(restoredFrom)
+          .optional()
+          .describe('The furthest place that any of that was read from: its own node, another one, object storage.'),
         step: step.optional().describe('Last step that it finished.'),
         steps: step.optional().describe('How many it will do in all, where the job says so.'),
         stepAtMs: z.number().optional().describe('When its last step was done.'),
@@ -67,6 +75,7 @@ export const report = z
               bytes: z.number().describe('Its size.'),
               stallSeconds: z.number().optional().describe('How long it kept the job from working.'),
               persistSeconds: z.number().optional().describe('How long shipping took.'),
+              copies: z.array(z.string()).optional().describe('Nodes that have a copy of it in memory.'),
               writtenAtMs: z.number().describe('When the job had written it.'),
             }),
           )

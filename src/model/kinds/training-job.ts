@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { capacityWanted } from '../capacity.ts'
 import { readDuration } from '../duration.ts'
 import { dnsLabel } from '../metadata.ts'
+import { copiesMax } from '../work.ts'
 import {
   base,
   conditions,
@@ -91,9 +92,18 @@ export const trainingJob = z
               ),
             ranks: z.enum(['first', 'all']).default('first').describe('Which ranks write a part of each checkpoint.'),
             keep: z.number().int().min(1).max(1000).default(2).describe('Committed checkpoints kept.'),
+            copies: z
+              .number()
+              .int()
+              .min(0)
+              .max(copiesMax)
+              .default(0)
+              .describe(
+                'Nodes that also keep the newest checkpoint in memory, so that a restart need not wait for object storage: 1, the node that wrote it; 2, one in another rack as well. 0: none. From the next attempt on.',
+              ),
           })
           .prefault({})
-          .describe('When the job is asked for a checkpoint, who writes it, and how many are kept.'),
+          .describe('When the job is asked for a checkpoint, who writes it, how many are kept, and where.'),
         progress: z
           .strictObject({
             pattern: z

@@ -4,7 +4,7 @@ import type { Performance } from '../work/workload.ts'
 import { engineOf } from './engine.ts'
 import type { PerformanceSpec } from './scenario.ts'
 
-type Times = Omit<PerformanceSpec, 'of' | 'progress' | 'engine'>
+type Times = Omit<PerformanceSpec, 'of' | 'progress' | 'engine' | 'restoreFromCopy'>
 
 /** What stands where a scenario says nothing. Figures of the field: facts/reliability.md §1; the others are ours. */
 const defaults: Required<{ [K in keyof Times]: string }> = {
@@ -36,11 +36,13 @@ export function performanceOf(
   const own = Object.hasOwn(of, name) ? of[name] : undefined
   const ms = (field: keyof Times): number => durationMs(own?.[field] ?? all[field] ?? defaults[field])
   const stepMs = ms('stepTime')
+  const fromCopy = own?.restoreFromCopy ?? all.restoreFromCopy
   const workMs =
     own?.work === undefined && job?.spec.expectedSeconds !== undefined ? 1000 * job.spec.expectedSeconds : ms('work')
   return {
     prepareMs: ms('prepare'),
     restoreMs: ms('restore'),
+    ...(fromCopy === undefined ? {} : { restoreFromCopyMs: durationMs(fromCopy) }),
     training: {
       steps: Math.max(1, Math.round(workMs / stepMs)),
       stepMs,

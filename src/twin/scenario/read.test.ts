@@ -48,7 +48,22 @@ test('a scenario becomes nodes in racks, work at its time, and how that performs
   expect(made.performances.get('default/big')?.training.persistMs).toBe(148_800)
 })
 
+test('reading a copy takes a thirteenth of reading storage, or what the scenario says of all or of one', () => {
+  const performanceIn = (spec: string) =>
+    setup(`  resources: [jobs.yaml]\n  performance: ${spec}\n`).performances.get('default/big')
+  expect(performanceIn('{restore: 13m}')).toMatchObject({ restoreMs: 780_000 })
+  expect(performanceIn('{restore: 13m}')).not.toHaveProperty('restoreFromCopyMs')
+  expect(performanceIn('{restoreFromCopy: 90s}')).toMatchObject({ restoreFromCopyMs: 90_000 })
+  expect(performanceIn('{restoreFromCopy: 90s, of: {big: {restoreFromCopy: 5s}}}')).toMatchObject({
+    restoreFromCopyMs: 5_000,
+  })
+})
+
 test.each([
+  [
+    '  performance: {restoreFromCopy: fast}\n',
+    's.yaml:7:34: spec.performance.restoreFromCopy: is not a duration; write a number with a unit, e.g. 500ms, 30s, 10m, 1h30m or 2d, found "fast"',
+  ],
   ['  horizn: 1d\n', 's.yaml:7:3: spec.horizn: unknown field; did you mean "horizon"?'],
   ['  faults: {presett: llama3}\n', 's.yaml:7:12: spec.faults.presett: unknown field; did you mean "preset"?'],
   [

@@ -53,7 +53,12 @@ const performanceFields = {
   work: positive.optional().describe('How long a job works, without checkpoints and failures, that declares no time.'),
   stepTime: positive.optional().describe('One step of training.'),
   prepare: duration.optional().describe('Image and data, before a pod starts.'),
-  restore: duration.optional().describe('Reading back a checkpoint, before a rank starts.'),
+  restore: duration.optional().describe('Reading back a checkpoint from object storage, before a rank starts.'),
+  restoreFromCopy: duration
+    .optional()
+    .describe(
+      "The same from a copy in a node's memory (checkpoint.copies of the job), and making one: a thirteenth of restore when left out.",
+    ),
   init: duration.optional().describe('From the start of the last rank to the first step: rendezvous, communicators.'),
   stall: duration.optional().describe('Training stands still for so long at a checkpoint.'),
   persist: duration.optional().describe('From there until it is durable.'),

@@ -19,7 +19,7 @@ async function start({ hasEngine = true, drainMs = 5000 } = {}) {
   // A time of day, whose fractions are coarse.
   const clock = createManualClock(1_767_225_600_000)
   const startMs = clock.now()
-  const place = { uid: 'u', namespace: 'default', name: 'a', rank: 0, worldSize: 1, attempt: 1 }
+  const place = { uid: 'u', namespace: 'default', name: 'a', node: 'n', rank: 0, worldSize: 1, attempt: 1 }
   const run = { uid: 'u', namespace: 'default', name: 'a', node: 'n', command: [], env: {}, volumes: [] }
   const pod = new SimulatedPod({ ...place, work: { checkpointRanks: 'first' } }, run, clock)
   let slowness = 1

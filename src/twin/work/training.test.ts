@@ -22,7 +22,7 @@ function start(more: Partial<TrainingModel> = {}, size = 1) {
   const ensemble = new Ensemble({ clock, beat: () => () => {}, health }, { ...model, ...more }, size, 0)
   const ranks = Array.from({ length: size }, (_, rank) => {
     const uid = `u${rank}`
-    const place = { uid, namespace: 'default', name: uid, rank, worldSize: size, attempt: 1 }
+    const place = { uid, namespace: 'default', name: uid, node: 'n', rank, worldSize: size, attempt: 1 }
     const run = { uid, namespace: 'default', name: uid, node: 'n', command: [], env: {}, volumes: [] }
     return new SimulatedPod({ ...place, work: { checkpointRanks: 'first' } }, run, clock)
   })
