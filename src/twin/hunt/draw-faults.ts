@@ -58,6 +58,16 @@ export function drawNetworkFaults(draw: Draw, nodes: readonly NodeDescription[],
   })
 }
 
+/** They are seldom read: one alone would seldom be. */
+export function drawCopyFaults(draw: Draw, safetyMs: number): Fault[] {
+  if (draw.chance(0.5)) return []
+  return Array.from({ length: draw.int(1, 8) }, () => ({
+    ...drawWhen(draw, safetyMs),
+    kind: 'rot copy',
+    pick: draw.int(0, 1_000_000),
+  }))
+}
+
 function drawWhen(draw: Draw, safetyMs: number): { atMs: number; forMs: number } {
   const atMs = draw.int(0, Math.floor(safetyMs * 0.9))
   return { atMs, forMs: Math.round(draw.wait(draw.one([10_000, 60_000, 300_000]))) }
@@ -130,6 +140,7 @@ const kindsApart = [
   'storage-full',
   'network-flap',
   'network-partition',
+  'rot copy',
 ] as const
 
 export function isFaultKind(kind: unknown): kind is Fault['kind'] {

@@ -2,8 +2,17 @@ import type { NodeDescription } from '../../agent/contract.ts'
 import type { Random } from '../../base/random.ts'
 import { label } from '../../model/names.ts'
 import { type Draw, drawFrom } from '../draw.ts'
-import { drawFaults, drawNetworkFaults, drawSlow, drawStorageFaults } from './draw-faults.ts'
-import { drawArrivals, drawQueues, queuesOfMovers, rackNames, scattered, shaped, slotsMax } from './draw-work.ts'
+import { drawCopyFaults, drawFaults, drawNetworkFaults, drawSlow, drawStorageFaults } from './draw-faults.ts'
+import {
+  copied,
+  drawArrivals,
+  drawQueues,
+  queuesOfMovers,
+  rackNames,
+  scattered,
+  shaped,
+  slotsMax,
+} from './draw-work.ts'
 import type { History } from './history.ts'
 import { drawTraffic } from './traffic.ts'
 
@@ -25,6 +34,8 @@ export function drawHistory(random: Random): History {
     isScattered ? scattered(shape, one, safetyMs) : shaped(shape, one, nodes),
   )
   const { arrivals, traffic, faults } = drawTraffic(drawFrom(random.split('requests')), work, safetyMs)
+  const copies = drawFrom(random.split('copies'))
+  const hasCopies = copies.chance(0.5)
   const ledgerEveryMs = line.one([0, 30_000, 30_000, 30_000, 30_000])
   return {
     // Hours begin and end within histories.
@@ -41,13 +52,14 @@ export function drawHistory(random: Random): History {
       : line.chance(0.25)
         ? { chance: 0, msMax: 0 }
         : { chance: line.one([0.05, 0.3, 1]), msMax: line.one([20, 300, 1000]) },
-    arrivals,
+    arrivals: hasCopies ? arrivals.map((one) => copied(copies, one)) : arrivals,
     faults: [
       ...drawFaults(drawFrom(random.split('faults')), nodes, safetyMs, fencing),
       ...drawSlow(drawFrom(random.split('slow')), nodes, safetyMs),
       ...faults,
       ...drawStorageFaults(drawFrom(random.split('storage')), safetyMs),
       ...drawNetworkFaults(drawFrom(random.split('network')), nodes, safetyMs),
+      ...(hasCopies ? drawCopyFaults(copies, safetyMs) : []),
     ],
     ...(traffic === undefined ? {} : { traffic }),
     safetyMs,

@@ -151,6 +151,15 @@ export function queuesOfMovers(nodes: readonly NodeDescription[]): Queue[] {
   ]
 }
 
+/** Checkpoints of some jobs are in the memory of nodes, too. */
+export function copied(draw: Draw, arrival: Arrival): Arrival {
+  const [copies, restoreFromCopyMs] = [draw.one([0, 1, 2, 2]), draw.int(0, 3000)]
+  if (arrival.kind !== 'TrainingJob' || copies === 0) return arrival
+  const { checkpoint } = arrival.object.spec
+  const performance = { ...arrival.performance, restoreFromCopyMs }
+  return withSpec({ ...arrival, performance }, { checkpoint: { ...checkpoint, copies } })
+}
+
 function drawPerformance(draw: Draw): Performance {
   const crashes = draw.chance(0.4) ? draw.int(1, 40) : 0
   const stepMs = draw.one([500, 2000, 6_000])

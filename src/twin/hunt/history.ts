@@ -64,6 +64,8 @@ export type Fault = { atMs: number; forMs: number } & (
   | { kind: 'crash ledger' | 'pause ledger' | 'cut ledger' | 'break ledger' }
   /** An object of storage is not what was written. */
   | { kind: 'rot checkpoint'; pick: number }
+  /** A copy in some node's memory is not what was written. */
+  | { kind: 'rot copy'; pick: number }
   /** As in scenarios. */
   | { kind: 'storage-slow'; slowness: number }
   | { kind: 'storage-outage' | 'storage-full' }

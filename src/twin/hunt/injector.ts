@@ -1,6 +1,7 @@
 import type { NodeDescription } from '../../agent/contract.ts'
 import type { SimulatedPod } from '../../agent/simulated/machine.ts'
 import { unwarnNode, warnNode } from '../../agent/warn.ts'
+import { encodeManifest } from '../../blob/manifest.ts'
 import { holdNow, isLive, stopIsAsked } from '../../control/gangs.ts'
 import { faultKinds, isOfTwin, type TwinFault } from '../../model/faults.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
@@ -82,6 +83,7 @@ export class Injector {
     else if (kind === 'break gateway') this.#twin.gateway?.process.break()
     else if (isInflicted(fault)) this.#inflict(fault)
     else if (kind === 'rot checkpoint') void this.#rot(fault.pick)
+    else if (kind === 'rot copy') void this.#rotCopy(fault.pick)
     else if (kind === 'suspend job') void this.#suspendJob(fault.pick, forMs)
     else if (kind === 'evict pod') void this.#evictPod(fault.pick)
     else if (kind === 'cordon node') void this.#cordon(fault.node, forMs)
@@ -309,6 +311,19 @@ export class Injector {
     if (chosen === undefined) return
     await blobs.put(chosen.key, rotten)
     this.#invariants.seeRotten(chosen.key, clock.now())
+  }
+
+  /** It can still be read, and is not what was committed. */
+  async #rotCopy(pick: number): Promise<void> {
+    const machines = [...this.#twin.nodes.values()].filter(({ machine }) => machine.hasCopies)
+    const kept = await Promise.all(
+      machines.map(async ({ machine: { copies } }) => (await copies.list('')).map(({ key }) => ({ copies, key }))),
+    )
+    const all = kept.flat()
+    const chosen = all[pick % Math.max(1, all.length)]
+    if (chosen === undefined) return
+    const { bytes } = encodeManifest({ version: 1, files: [], parent: 'rotten' })
+    await chosen.copies.put(chosen.key, bytes)
   }
 
   /** What an object of storage holds that is written now. */

@@ -20,3 +20,17 @@ export async function unwantedOn(twin: Twin): Promise<string[]> {
   })
   return [...running, ...leaving]
 }
+
+/** What machines keep in memory of jobs that have come to their end. */
+export async function copiesOn(twin: Twin): Promise<string[]> {
+  const gangs = (await twin.store.list('Gang')).items.filter(({ spec }) => !spec.suspend)
+  const underWay = new Set(gangs.flatMap(({ metadata }) => (metadata.ownerReferences ?? []).map(({ uid }) => uid)))
+  const kept = await Promise.all(
+    [...twin.nodes].map(async ([node, { machine }]) => {
+      const keys = machine.hasCopies ? await machine.copies.list('') : []
+      const left = keys.find(({ key }) => !underWay.has(key.split('/')[2] ?? ''))
+      return left === undefined ? [] : [`node ${node} keeps ${left.key} in its memory`]
+    }),
+  )
+  return kept.flat()
+}

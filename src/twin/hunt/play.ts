@@ -14,7 +14,7 @@ import type { Performance } from '../work/workload.ts'
 import { drawHistory } from './draw-history.ts'
 import type { Arrival, History } from './history.ts'
 import { Injector } from './injector.ts'
-import { unwantedOn } from './machines.ts'
+import { copiesOn, unwantedOn } from './machines.ts'
 import { Requests } from './requests.ts'
 import { TraceHash } from './trace-hash.ts'
 
@@ -109,6 +109,7 @@ class Play {
       },
       stored: (key, bytes) => this.#injector.stored(key, bytes),
       onDelete: (key) => this.#invariants.seeDeleted(key, this.#twin.clock.now()),
+      onRestored: (part) => this.#invariants.seeRestored(part, this.#twin.clock.now()),
       onSlowness: (node, slowness) => this.#invariants.seeSlowness(node, slowness, this.#twin.clock.now()),
       standstill: {
         timers: timersMax,
@@ -279,6 +280,7 @@ class Play {
     )
     return [
       ...(await unwantedOn(this.#twin)),
+      ...(await copiesOn(this.#twin)),
       ...open,
       ...late.map((node) => `the ledger of ${node} stands still`),
     ].join('; ')

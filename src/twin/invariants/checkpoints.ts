@@ -1,3 +1,4 @@
+import type { RestoredPart } from '../../agent/simulated/machine.ts'
 import { committedOf, seatsNow } from '../../control/gangs.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { Pod } from '../../model/kinds/kubernetes.ts'
@@ -10,8 +11,8 @@ import { keyOf } from './seats.ts'
 /**
  * Nothing acknowledged is lost. A committed checkpoint is only followed by a newer one, unless an agent found it damaged;
  * it is committed for the present attempt, whole, of every rank that writes; what it names stays in storage for as long as
- * the gang may go on from it, and so does what may still be committed; and a job succeeds when all of its ranks have, and
- * stays so.
+ * the gang may go on from it, and so does what may still be committed; what a rank starts from is what was committed, wherever
+ * it was read; and a job succeeds when all of its ranks have, and stays so.
  */
 export class Checkpoints implements Invariant {
   readonly name = 'checkpoints'
@@ -24,6 +25,8 @@ export class Checkpoints implements Invariant {
   /** Members of the present attempt, by gang. */
   readonly #members = new Map<string, { attempt: number; pods: string[] }>()
   readonly #rotten = new Map<string, number>()
+  /** By uid of the job: what its present attempt may start from, as digests by manifest. */
+  readonly #committed = new Map<string, { attempt: number; digests: ReadonlyMap<string, string> }>()
 
   check({ kind, type, object }: Entry, nowMs: number): string | undefined {
     if (kind === 'Pod') this.#pods.set(keyOf(object as Pod), object as Pod)
@@ -41,6 +44,16 @@ export class Checkpoints implements Invariant {
       if (mayComeOf(gang, key)) return `${key} is deleted, and gang ${keyOf(gang)} may still commit it`
     }
     return undefined
+  }
+
+  /** A rank has read a part of the checkpoint that it starts from. What an older attempt still does has no effect. */
+  restored({ place, manifest, digest, from }: RestoredPart): string | undefined {
+    const known = this.#committed.get(manifest.split('/')[2] ?? '')
+    if (known === undefined || place.attempt < known.attempt) return undefined
+    const committed = known.digests.get(manifest)
+    if (committed === digest) return undefined
+    const what = committed === undefined ? 'which was not committed' : `whose digest is ${committed}`
+    return `pod ${place.name} starts from ${manifest}, ${what}, as ${digest} from ${from}`
   }
 
   rotten(key: string, sinceMs: number | undefined): void {
@@ -70,11 +83,14 @@ export class Checkpoints implements Invariant {
   #seeGang(gang: Gang, isGone: boolean, nowMs: number): string | undefined {
     const key = keyOf(gang)
     const before = this.#gangs.get(key)
+    const owner = gang.metadata.ownerReferences?.[0]?.uid ?? ''
     if (isGone) {
       this.#gangs.delete(key)
+      this.#committed.delete(owner)
       return undefined
     }
     this.#gangs.set(key, gang)
+    this.#seeCommitted(owner, gang, before)
     this.#seeMembers(gang)
     const now = gang.status?.checkpoint
     const was = before?.metadata.uid === gang.metadata.uid ? before?.status?.checkpoint : undefined
@@ -92,6 +108,20 @@ export class Checkpoints implements Invariant {
     if (isNewer && now.attempt !== gang.spec.attempt)
       return `gang ${key} is at attempt ${gang.spec.attempt}, and a checkpoint of attempt ${now.attempt} was committed`
     return undefined
+  }
+
+  /** What is struck, and what is no longer kept since the last commit, others of the attempt may be reading. */
+  #seeCommitted(owner: string, gang: Gang, before: Gang | undefined): void {
+    const { attempt } = gang.spec
+    const known = this.#committed.get(owner)
+    const [newest] = committedOf(gang)
+    const isKnown = newest === undefined || newest.manifests.every((one) => known?.digests.has(one) === true)
+    if (known?.attempt === attempt && isKnown) return
+    const all = [...(before === undefined ? [] : committedOf(before)), ...committedOf(gang)]
+    const digests = all.flatMap(({ manifests, digests = [] }) =>
+      manifests.map((manifest, part): [string, string] => [manifest, digests[part] ?? '']),
+    )
+    this.#committed.set(owner, { attempt, digests: new Map(digests) })
   }
 
   #seeMembers(gang: Gang): void {

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import type { RestoredPart } from '../../agent/simulated/machine.ts'
 import type { KindName } from '../../model/registry.ts'
 import type { Entry } from '../../store/history.ts'
 import type { Stored } from '../../store/stored.ts'
@@ -84,6 +85,38 @@ test('a committed checkpoint is neither followed by an older one nor deleted', (
   expect(broken(invariants)).toEqual([])
   invariants.seeDeleted('c/step-20', 0)
   expect(broken(invariants)).toEqual(['checkpoints: c/step-20 is deleted, and gang default/a would go on from it'])
+})
+
+test('a rank starts from what was committed, wherever it was read', () => {
+  const manifest = 'checkpoints/default/job/attempt-1/step-5/rank-0/manifest.json'
+  const committed = (attempt: number, status: object) => {
+    const { metadata, ...others } = gang('a', { attempt }, { ...status })
+    return { ...others, metadata: { ...metadata, ownerReferences: [{ uid: 'job' }] } }
+  }
+  const place = { uid: 'u', namespace: 'default', name: 'a-0', node: 'n', rank: 0, worldSize: 1 }
+  const part = (attempt: number, digest: string, of = manifest): RestoredPart => ({
+    place: { ...place, attempt, work: { checkpointRanks: 'first' } },
+    manifest: of,
+    digest,
+    from: 'peer',
+  })
+  const begun = () =>
+    told(['Gang', committed(2, { checkpoint: { step: 5, attempt: 1, manifests: [manifest], digests: ['d5'] } })])
+  const after = (...parts: RestoredPart[]) => {
+    const invariants = begun()
+    for (const one of parts) invariants.seeRestored(one, 0)
+    return broken(invariants)
+  }
+  expect(after(part(2, 'd5'))).toEqual([])
+  expect(after(part(2, 'd6'))).toEqual([
+    `checkpoints: pod a-0 starts from ${manifest}, whose digest is d5, as d6 from peer`,
+  ])
+  const other = manifest.replace('step-5', 'step-4')
+  expect(after(part(2, 'd4', other))).toEqual([
+    `checkpoints: pod a-0 starts from ${other}, which was not committed, as d4 from peer`,
+  ])
+  // What an older attempt still reads has no effect.
+  expect(after(part(1, 'd4', other))).toEqual([])
 })
 
 test('nobody is asked to leave for one that holds nothing of it', () => {

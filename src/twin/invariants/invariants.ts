@@ -1,3 +1,4 @@
+import type { RestoredPart } from '../../agent/simulated/machine.ts'
 import type { KindName } from '../../model/registry.ts'
 import type { Entry } from '../../store/history.ts'
 import { Accounts } from './accounts.ts'
@@ -68,6 +69,12 @@ export class Invariants {
   /** An object of storage has been damaged since then; undefined: it is stored anew, whole. */
   seeRotten(key: string, sinceMs: number | undefined): void {
     this.#checkpoints.rotten(key, sinceMs)
+  }
+
+  /** A rank has read a part of the checkpoint that it starts from. */
+  seeRestored(part: RestoredPart, nowMs: number): void {
+    const message = this.#checkpoints.restored(part)
+    if (message !== undefined) this.add(this.#checkpoints.name, message, 0, nowMs)
   }
 
   /** An object of storage is about to go. */

@@ -82,6 +82,7 @@ class Play {
       performanceOf: (place) => this.#performanceOf(place),
       onEntry: (entry, by) => this.#see(entry, by),
       onDelete: (key) => this.#invariants.seeDeleted(key, twin.clock.now()),
+      onRestored: (part) => this.#invariants.seeRestored(part, twin.clock.now()),
       onSlowness: (node, slowness) => this.#invariants.seeSlowness(node, slowness, twin.clock.now()),
       onLog: (level, process, message, fields) => this.#hear(level, process, message, fields),
     })
