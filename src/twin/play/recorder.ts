@@ -3,7 +3,7 @@ import { conditionOf } from '../../model/conditions.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { InferenceService } from '../../model/kinds/inference-service.ts'
 import type { Node } from '../../model/kinds/kubernetes.ts'
-import type { Report } from '../../model/kinds/report.ts'
+import type { Report, RestoredFrom } from '../../model/kinds/report.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { label } from '../../model/names.ts'
 import { keyOf } from '../../model/refs.ts'
@@ -48,6 +48,9 @@ export class Recorder {
   readonly #lost = new Map<string, string>()
   /** By service: replicas that there were. */
   readonly #replicas = new Map<string, ReplicaLevel[]>()
+  readonly #restores: Partial<Record<RestoredFrom, number>> = {}
+  /** By gang: pods of its present attempt that are counted there. */
+  readonly #restored = new Map<string, { attempt: number; pods: Set<string> }>()
   #inUse = 0
   #waiting = 0
   #asked = 0
@@ -87,7 +90,7 @@ export class Recorder {
   }
 
   /** What was seen, up to now. */
-  end(): Pick<Recording, 'jobs' | 'sittings' | 'failures' | 'evictions' | 'strikes' | 'levels'> {
+  end(): Pick<Recording, 'jobs' | 'sittings' | 'failures' | 'evictions' | 'strikes' | 'levels' | 'restores'> {
     const nowMs = this.#now()
     for (const state of this.#gangs.values()) this.#pass(state)
     for (const { sitting } of this.#gangs.values()) for (const one of sitting) one.toMs = nowMs
@@ -99,6 +102,7 @@ export class Recorder {
       evictions: this.#evictions,
       strikes: this.#strikes,
       levels: this.#levels,
+      restores: this.#restores,
     }
   }
 
@@ -225,13 +229,28 @@ export class Recorder {
     this.#open.delete(key)
   }
 
-  #seeReport({ metadata, spec, status }: Report): void {
+  #seeReport(report: Report): void {
+    const { metadata, spec, status } = report
+    this.#seeRestored(report)
     if (status?.firstStepAtMs === undefined || spec.gang === undefined) return
     const key = `${metadata.namespace}/${spec.gang}`
     const open = this.#open.get(key) ?? []
     if (open.length === 0 || open.some(({ attempt }) => attempt >= (spec.attempt ?? 0))) return
     for (const failure of open) failure.backMs = this.#now()
     this.#close(key)
+  }
+
+  #seeRestored({ metadata: { namespace }, spec: { gang, attempt = 0, pod }, status }: Report): void {
+    const from = status?.restoredFrom
+    if (from === undefined || gang === undefined || pod === undefined) return
+    const key = `${namespace}/${gang}`
+    const known = this.#restored.get(key)
+    if (known !== undefined && known.attempt > attempt) return
+    const counted = known?.attempt === attempt ? known : { attempt, pods: new Set<string>() }
+    this.#restored.set(key, counted)
+    if (counted.pods.has(pod.uid)) return
+    counted.pods.add(pod.uid)
+    this.#restores[from] = (this.#restores[from] ?? 0) + 1
   }
 
   #seeService(service: InferenceService, isGone: boolean): void {

@@ -1,5 +1,6 @@
 import type { Drill } from '../../model/kinds/drill.ts'
 import type { LedgerPage } from '../../model/kinds/ledger-page.ts'
+import type { RestoredFrom } from '../../model/kinds/report.ts'
 import type { RequestSums } from '../traffic/sums.ts'
 import type { Strike } from './injector.ts'
 
@@ -15,6 +16,8 @@ export interface Recording {
   evictions: readonly Eviction[]
   strikes: readonly Strike[]
   levels: readonly Level[]
+  /** Ranks that started from a checkpoint, by the furthest place that any of it came from. */
+  restores: Readonly<Partial<Record<RestoredFrom, number>>>
   /** Terms of leaders that began. */
   leaders: number
   drills: readonly Drill[]

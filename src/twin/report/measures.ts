@@ -1,3 +1,4 @@
+import { restoredFrom } from '../../model/kinds/report.ts'
 import { buckets } from '../../observe/ledger-use.ts'
 import type { Distribution } from './distribution.ts'
 import type { DrillSums } from './drills.ts'
@@ -17,7 +18,7 @@ export interface Measure {
 /** What comes after what, by the first word of its name. */
 const order = [
   ...['ettr', 'goodput', 'utilisation', 'jobs', 'wait', 'completion', 'service'],
-  ...['faults', 'interruptions', 'attempts', 'mtbf', 'mttr', 'detect', 'per1000NodeDays', 'cause', 'drill'],
+  ...['faults', 'interruptions', 'attempts', 'mtbf', 'mttr', 'detect', 'per1000NodeDays', 'restores', 'cause', 'drill'],
   ...['evictions', 'leaders', 'ledger', 'usd'],
 ]
 
@@ -53,6 +54,10 @@ export function measuresOf(seed: SeedReport): Measured[] {
     some('mttr.p99', 'seconds', failures.mttrSeconds?.p99),
     some('detect', 'seconds', failures.detectSeconds?.mean),
     count('per1000NodeDays', failures.per1000NodeDays),
+    ...restoredFrom.flatMap((from) => {
+      const ranks = seed.restores?.[from]
+      return ranks === undefined ? [] : [count(`restores.${from}`, ranks)]
+    }),
     ...failures.byCause.flatMap(({ cause, faults, interruptions, lostHours, downHours }) => [
       count(`cause.${cause}.faults`, faults),
       count(`cause.${cause}.interruptions`, interruptions),

@@ -27,6 +27,8 @@ export interface SeedReport {
   /** From when a job was handed in to its end, of those that succeeded. */
   completionSeconds: Distribution | undefined
   failures: FailureSums
+  /** Ranks that started from a checkpoint, by the furthest place that any of it came from; left out where none did. */
+  restores?: Recording['restores']
   /** Left out where there were none. */
   drills?: DrillSums[]
   /** Services that got requests; left out where there were none. */
@@ -68,7 +70,7 @@ const hourMs = 3_600_000
 const dayMs = 86_400_000
 
 export function seedReportOf(recording: Recording): SeedReport {
-  const { seed, jobs, evictions, leaders, drills, services, pages } = recording
+  const { seed, jobs, evictions, leaders, drills, services, pages, restores } = recording
   const ledger = summarise(pages)
   const timeline = timelineOf(recording)
   const inUse = timeline.inUse.reduce((sum, value) => sum + value, 0) / timeline.inUse.length
@@ -95,6 +97,7 @@ export function seedReportOf(recording: Recording): SeedReport {
       ),
     ),
     failures: failureSums(recording),
+    ...(Object.keys(restores).length === 0 ? {} : { restores }),
     ...(drills.length === 0 ? {} : { drills: drills.map(drillSums) }),
     ...(services.length === 0 ? {} : { services: services.map((service) => serviceSums(service, recording)) }),
     evictions: evictions.length,

@@ -161,6 +161,9 @@ const failureLines = [
   ['mttr', 'MTTR: from the fault to the next step, mean'],
   ['mttr.p99', 'MTTR, p99'],
   ['detect', 'of it until recovery decided, mean'],
+  ['restores.node', 'ranks that read their checkpoint in the memory of their own node'],
+  ['restores.peer', 'of another node'],
+  ['restores.storage', 'in object storage'],
   ['per1000NodeDays', 'interruptions per 1,000 node-days'],
 ] as const
 
