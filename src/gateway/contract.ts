@@ -49,6 +49,8 @@ export interface Flight {
 export interface Service {
   key: string
   object: InferenceService
+  /** It was deleted: what is under way for it goes on to its end, and nothing waits for it or is told of it any more. */
+  isGone: boolean
   /** The replicas that may be sent requests, by pod uid. */
   replicas: Map<string, Replica>
   /** Requests under way at replicas, also at those that are leaving. */

@@ -53,7 +53,7 @@ export class Core {
 
   /** Answers what waits, lets streams run for `graceMs`, cuts the rest, and reports for the last time. */
   async close(graceMs: number): Promise<void> {
-    await this.#dispatch.drain(this.routes.services, graceMs)
+    await this.#dispatch.drain(graceMs)
     for (const watch of this.#watches) watch.stop()
     await this.#reporter.stop()
     this.routes.close()

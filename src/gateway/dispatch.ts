@@ -35,7 +35,8 @@ export class Dispatch {
   readonly #retries = new Map<Service, Cancel>()
   readonly #hears: Hears
   #heldBytes = 0
-  #busy = 0
+  /** All that have not come to their end. */
+  readonly #flights = new Set<Flight>()
   #idle: (() => void) | undefined
 
   constructor(handles: DispatchHandles) {
@@ -65,12 +66,12 @@ export class Dispatch {
       exchange.refuse(admission)
       return
     }
-    this.#busy++
     service.traffic.requests++
     service.traffic.lastRequestAtMs = clock.now()
     const flight: Flight = { exchange, replica: undefined, cancel: undefined, timers: [], over: false }
     const timeoutMs = service.object.spec.timeoutSeconds * 1000
     flight.timers = [clock.after(timeoutMs, () => this.#expire(flight, timeoutMs))]
+    this.#flights.add(flight)
     exchange.onLeave(() => this.#leave(flight))
     this.#place(flight)
   }
@@ -102,21 +103,20 @@ export class Dispatch {
   forget(service: Service): void {
     this.#retries.get(service)?.()
     this.#retries.delete(service)
-    this.#refuseWaiting(service, `${service.object.metadata.name} was deleted.`)
+    for (const flight of [...service.waiting]) this.#fail(flight, wasDeleted(service))
   }
 
   /** Answers what waits, lets what runs run for `graceMs`, and cuts the rest. */
-  async drain(services: Iterable<Service>, graceMs: number): Promise<void> {
-    const all = [...services]
-    for (const service of all) this.#refuseWaiting(service, 'The gateway is stopping; try again in a moment.')
+  async drain(graceMs: number): Promise<void> {
     for (const cancel of this.#retries.values()) cancel()
-    if (this.#busy > 0) {
-      const stop = this.#handles.clock.after(graceMs, () => this.#cutAll(all))
-      await new Promise<void>((resolve) => {
-        this.#idle = resolve
-      })
-      stop()
-    }
+    for (const flight of [...this.#flights])
+      if (flight.replica === undefined) this.#fail(flight, 'The gateway is stopping; try again in a moment.')
+    if (this.#flights.size === 0) return
+    const stop = this.#handles.clock.after(graceMs, () => this.#cutAll())
+    await new Promise<void>((resolve) => {
+      this.#idle = resolve
+    })
+    stop()
   }
 
   #place(flight: Flight): void {
@@ -153,6 +153,10 @@ export class Dispatch {
     const { exchange, timers } = flight
     const { service } = exchange
     const { limits, clock } = this.#handles
+    if (service.isGone) {
+      this.#fail(flight, wasDeleted(service))
+      return
+    }
     const admission = admitHeld(service.object.metadata.name, this.#loadFor(exchange), limits)
     if (admission.kind === 'refuse') {
       exchange.refuse(admission)
@@ -255,24 +259,22 @@ export class Dispatch {
     service.traffic.lastRequestAtMs = this.#handles.clock.now()
     this.#handles.changed(service, false)
     this.wake(service)
-    if (--this.#busy === 0) this.#idle?.()
+    this.#flights.delete(flight)
+    if (this.#flights.size === 0) this.#idle?.()
   }
 
-  #refuseWaiting(service: Service, why: string): void {
-    for (const flight of [...service.waiting]) {
-      this.#stop(flight, new Error(why))
-      flight.exchange.fail(unavailable(why, 'no_replica', 2))
+  /** It is with no replica, and will be with none. */
+  #fail(flight: Flight, why: string): void {
+    this.#stop(flight, new Error(why))
+    flight.exchange.fail(unavailable(why, 'no_replica', 2))
+    this.#finish(flight)
+  }
+
+  #cutAll(): void {
+    for (const flight of [...this.#flights]) {
+      this.#stop(flight, new Error('the gateway stopped'))
+      flight.exchange.cut()
       this.#finish(flight)
-    }
-  }
-
-  #cutAll(services: readonly Service[]): void {
-    for (const service of services) {
-      for (const flight of [...service.inFlight]) {
-        this.#stop(flight, new Error('the gateway stopped'))
-        flight.exchange.cut()
-        this.#finish(flight)
-      }
     }
   }
 
@@ -299,6 +301,10 @@ export class Dispatch {
 function count(service: Service, usage: Usage | undefined): void {
   service.traffic.promptTokens += usage?.prompt_tokens ?? 0
   service.traffic.completionTokens += usage?.completion_tokens ?? 0
+}
+
+function wasDeleted({ object }: Service): string {
+  return `${object.metadata.name} was deleted.`
 }
 
 function lostReplica(pod: string, error: Error): WireError {

@@ -212,6 +212,44 @@ test('a pod that is leaving gets nothing new, and its streams run to their end',
   await second.stop()
 })
 
+test('streams of a deleted service run to their end, and the report of who has its name next stays as it is', async () => {
+  const ref = { name: 'chat', namespace: 'default' }
+  await bench.serve('chat')
+  await bench.replica('chat', 'r1', engine.port)
+  engine.allowed = 1
+  const chunks = await stream()
+  await bench.store.delete('InferenceService', ref)
+  await bench.drain('r1') // as what is owned goes
+  await bench.store.delete('Report', { ...ref, name: 'service.chat' })
+  await bench.serve('chat')
+  const second = await startEngine()
+  await bench.replica('chat', 'r2', second.port)
+  await ask()
+  await bench.untilReport(
+    'chat',
+    (status) => status.requests === 1 && status.inFlight === 0 && status.concurrency === 0,
+  )
+  const before = await bench.store.get('Report', { ...ref, name: 'service.chat' })
+  engine.allow(2)
+  expect(await textOf(chunks)).toBe('a small answer')
+  await ask()
+  await bench.untilReport('chat', (status) => status.requests === 2)
+  const after = await bench.store.get('Report', { ...ref, name: 'service.chat' })
+  expect(after?.metadata.uid).toBe(before?.metadata.uid)
+  await second.stop()
+})
+
+test('closing cuts what still streams of a deleted service', async () => {
+  await bench.serve('chat')
+  await bench.replica('chat', 'r1', engine.port)
+  engine.allowed = 1
+  const text = textOf(await stream()).catch(() => 'cut')
+  await bench.store.delete('InferenceService', { name: 'chat', namespace: 'default' })
+  await bench.gateway.close(100)
+  expect(await text).toBe('cut')
+  bench.gateway.close = async () => {}
+})
+
 test('load is spread by what is under way now', async () => {
   const second = await startEngine()
   await bench.serve('chat', { target: 8 })

@@ -29,6 +29,7 @@ export class Reporter {
   }
 
   changed(service: Service, urgent: boolean): void {
+    if (service.isGone) return
     const state = this.#stateOf(service)
     state.dirty = true
     if (state.writing) {
@@ -83,7 +84,7 @@ export class Reporter {
         const urgent = state.urgent
         state.writing = false
         state.urgent = false
-        if (state.dirty && !this.#stopped && this.#states.get(service) === state) this.changed(service, urgent)
+        if (state.dirty && !this.#stopped) this.changed(service, urgent)
       })
   }
 
@@ -94,6 +95,7 @@ export class Reporter {
     // One more report follows while rates are still to fall to what is under way.
     state.dirty = status.requestsPerSecond !== 0 || status.concurrency !== status.inFlight
     if (state.last === undefined) state.last = await this.#found(service)
+    if (service.isGone) return
     if (state.last === undefined) {
       if (status.requests === 0 && status.held === 0) return
       const created = await this.#store.create('Report', reportObject(service, status), { withStatus: true })

@@ -36,11 +36,14 @@ export class Routes {
     return service
   }
 
-  /** The service as it was, so that what waits for it can be answered. */
+  /** What there was of it, so that what waits for it can be answered. */
   removeService(key: string): Service | undefined {
     const service = this.#services.get(key)
+    if (service === undefined) return undefined
     this.#services.delete(key)
-    for (const replica of service?.replicas.values() ?? []) this.#handles.left(replica)
+    service.isGone = true
+    for (const replica of service.replicas.values()) this.#handles.left(replica)
+    service.replicas.clear()
     return service
   }
 
@@ -112,6 +115,7 @@ function newService(key: string, object: InferenceService): Service {
   return {
     key,
     object,
+    isGone: false,
     replicas: new Map(),
     inFlight: new Set(),
     waiting: [],

@@ -1,5 +1,6 @@
 import type { ManualClock } from '../../base/manual-clock.ts'
 import type { Random } from '../../base/random.ts'
+import type { Exchange, Service } from '../../gateway/contract.ts'
 import type { Core } from '../../gateway/core.ts'
 import type { Process } from '../kernel/process.ts'
 import type { Replica as Server } from '../work/replica.ts'
@@ -58,15 +59,12 @@ export class Clients {
 
   /** How many a gateway took and knows nothing of any more, or its replica: they would never come to an end. */
   get forgotten(): number {
-    const [waiting, inFlight] = [new Set<unknown>(), new Set<unknown>()]
-    for (const service of this.#kit.gateway()?.core.routes.services ?? []) {
-      for (const { exchange } of service.waiting) waiting.add(exchange)
-      for (const { exchange } of service.inFlight) inFlight.add(exchange)
-    }
-    let count = 0
-    for (const { exchanges } of this.#open.values())
-      for (const one of exchanges) if (!waiting.has(one) && !(inFlight.has(one) && one.isServed)) count++
-    return count
+    const services = new Set(this.#kit.gateway()?.core.routes.services)
+    const open = [...this.#open.values()].flatMap(({ exchanges }) => [...exchanges])
+    // What is under way for one that was deleted goes on.
+    const inFlight = exchangesOf(new Set([...services, ...open.map(({ service }) => service)]), 'inFlight')
+    const waiting = exchangesOf(services, 'waiting')
+    return open.filter((one) => !waiting.has(one) && !(inFlight.has(one) && one.isServed)).length
   }
 
   /** One timer for all that are to come. */
@@ -126,6 +124,10 @@ export class Clients {
     })
     return open
   }
+}
+
+function exchangesOf(services: ReadonlySet<Service>, where: 'inFlight' | 'waiting'): Set<Exchange> {
+  return new Set([...services].flatMap((service) => [...service[where]].map(({ exchange }) => exchange)))
 }
 
 /** Requests at a gateway that have not come to their end. */
