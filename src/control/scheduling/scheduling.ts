@@ -83,12 +83,15 @@ export function createScheduling(context: Context, scheduler: Scheduler = create
     return verdict === undefined ? outcome : { ...outcome, wake: [fleetKey] }
   }
 
-  /** A verdict stays until its write has an answer: one that failed for another reason is written again. */
+  /**
+   * A verdict stays until its write has an answer: one that failed for another reason is written again. Meanwhile there may
+   * be one about another gang of its name.
+   */
   async function commit(verdict: Verdict): Promise<Gang | undefined> {
     const gang = gangs.get(refOfKey(verdict.gang))
     const outcome = gang === undefined ? 'stale' : await commitVerdict(store, gang, verdict, epoch, clock.now())
     const word = outcome === 'stale' ? 'stale' : 'committed'
-    verdicts.delete(verdict.gang)
+    if (verdicts.get(verdict.gang) === verdict) verdicts.delete(verdict.gang)
     decisions?.settled(verdict, word)
     scheduler.settle(verdict, word)
     return outcome === 'stale' ? undefined : outcome
