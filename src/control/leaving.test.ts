@@ -59,6 +59,36 @@ test('who writes none in time leaves all the same', async () => {
   expect(await stops()).toBe(true)
 })
 
+test('while it waits for that, a checkpoint that is due is asked for; and where the node stays after all, so does the job', async () => {
+  await start('a')
+  await world.job('j', { workers: 2, checkpoint: { ranks: 'all', interval: '60s' } })
+  await world.phase('j', 'Running')
+  const firstStepAtMs = world.clock.now()
+  for (const pod of world.agent.running()) await world.agent.report(pod, { step: 3, firstStepAtMs })
+  await leave('a', 'drain')
+  const asked = async () => (await world.getGang('j')).spec.checkpointRequest?.step ?? 0
+  await world.until(async () => (await asked()) > 3, 'it is asked for one')
+  const first = await asked()
+  const [one = '', other = ''] = world.agent.running()
+  await world.agent.ship(one, first)
+  for (const { key } of await world.blobs.list('checkpoints/'))
+    await world.blobs.put(key, new TextEncoder().encode('rotten'))
+  await world.agent.ship(other, first)
+  for (const pod of [one, other]) await world.agent.report(pod, { step: first + 1 })
+  await world.until(async () => (await asked()) > first, 'it is asked again')
+  const second = await asked()
+  await world.store.patch('Node', { name: 'a' }, { spec: { taints: null } })
+  for (const pod of [one, other]) await world.agent.report(pod, { step: second + 1 })
+  await world.until(async () => (await asked()) > second, 'it goes on as before')
+  expect((await world.getGang('j')).spec).toMatchObject({
+    attempt: 1,
+    suspend: false,
+    checkpointRequest: { stop: false },
+  })
+  const told = (await world.store.list('Event')).items.filter(({ reason }) => reason === 'CheckpointDamaged')
+  expect(told.map(({ count }) => count)).toEqual([1])
+})
+
 test('whoever tolerates that stays, and so does what is elsewhere', async () => {
   await start('a')
   const template = { spec: { tolerations: [{ operator: 'Exists' }], containers: [{ name: 'w', command: ['train'] }] } }

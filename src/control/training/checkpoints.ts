@@ -24,6 +24,23 @@ import { keptAmong } from './poison.ts'
 type Shipped = ReportStatus['checkpoints'][number]
 type Committed = NonNullable<GangStatus['checkpoint']>
 
+/** What training remembers of its gangs' checkpoints, by the gang's uid: the next leader finds it out again. */
+export interface CheckpointMemory {
+  /** When each was asked for one last. */
+  askedAtMs: Map<string, number>
+  /** Steps that did not read back whole, by their manifests: nobody need read and tell of them again. */
+  damaged: Map<string, Set<string>>
+}
+
+export function newCheckpointMemory(): CheckpointMemory {
+  return { askedAtMs: new Map(), damaged: new Map() }
+}
+
+export function forgetCheckpoints({ askedAtMs, damaged }: CheckpointMemory, { metadata: { uid = '' } }: Gang): void {
+  askedAtMs.delete(uid)
+  damaged.delete(uid)
+}
+
 /**
  * Records the newest step that every writer of the present attempt has shipped and that reads back whole. The write is a
  * compare-and-set on the gang, whose attempt it names: an older incarnation that still lives somewhere cannot commit.
@@ -32,8 +49,13 @@ type Committed = NonNullable<GangStatus['checkpoint']>
 export async function commitCheckpoint(
   context: Context,
   seen: Seen,
+  memory: CheckpointMemory,
 ): Promise<'committed' | 'nothing new' | { retryAfterMs: number }> {
+  const { uid = '' } = seen.gang.metadata
   for (const set of completeSets(seen)) {
+    const name = set.map(({ manifest }) => manifest).join()
+    const damaged = memory.damaged.get(uid)
+    if (damaged?.has(name)) continue
     const problem = await problemWith(context, set).catch(laterOr)
     if (typeof problem === 'object') {
       const fields = { job: keyOf(seen.job), step: set[0]?.step, error: problem.message }
@@ -41,9 +63,11 @@ export async function commitCheckpoint(
       return { retryAfterMs: problem.retryAfterMs }
     }
     if (problem !== undefined) {
+      memory.damaged.set(uid, (damaged ?? new Set()).add(name))
       context.events.record(seen.job, 'Warning', 'CheckpointDamaged', `step ${set[0]?.step} is not used: ${problem}`)
       continue
     }
+    memory.damaged.delete(uid)
     await context.store.updateStatus('Gang', { ...seen.gang, status: statusWith(seen, set) })
     return 'committed'
   }
@@ -162,7 +186,8 @@ function restartSecondsOf({ gang, told }: Seen): number | undefined {
  * Asks for the next checkpoint when its time has come, at one step for all ranks, far enough ahead that all hear of it
  * before they get there. `askedAtMs` remembers the last request by gang: one that a job ignored is not repeated at once.
  */
-export async function askForCheckpoint(context: Context, seen: Seen, askedAtMs: Map<string, number>): Promise<Outcome> {
+export async function askForCheckpoint(context: Context, seen: Seen, memory: CheckpointMemory): Promise<Outcome> {
+  const { askedAtMs } = memory
   const { job, gang, nowMs } = seen
   const { interval } = job.spec.checkpoint
   const now = progressNow(seen)
@@ -172,6 +197,7 @@ export async function askForCheckpoint(context: Context, seen: Seen, askedAtMs: 
   // A request that the job has not come to yet stands: moved ahead of slow steps again and again, it would never be met.
   if ((gang.spec.checkpointRequest?.step ?? 0) > now.step) return again(everyMs)
   const dueMs = Math.max(now.sinceMs, askedAtMs.get(key) ?? 0) + everyMs
+
   if (nowMs < dueMs) return again(dueMs - nowMs)
   askedAtMs.set(key, nowMs)
   await patchGang(context, gang, {

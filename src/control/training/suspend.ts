@@ -1,7 +1,7 @@
 import { refOf } from '../../model/refs.ts'
 import { evictionNow, hasEnded, isLeaving, ranAnnotation, ranSecondsOf, stopIsAsked } from '../gangs.ts'
-import { again, type Context, type Outcome, settled } from '../reconciler.ts'
-import { ownCheckpointInMs, stopStep } from './checkpoints.ts'
+import { again, type Context, type Outcome, settled, sooner } from '../reconciler.ts'
+import { askForCheckpoint, type CheckpointMemory, ownCheckpointInMs, stopStep } from './checkpoints.ts'
 import { patchGang } from './gang.ts'
 import type { Hold } from './hold.ts'
 import { requestMsMax, type Seen, stopAskedAt } from './job.ts'
@@ -13,11 +13,15 @@ import { checkpointFirst } from './leaving.ts'
  * is nearly over, take the seats away and evict what still lives. Undefined when neither is wanted. A job whose queue drains
  * stands in line again at once.
  */
-export async function suspendOrResume(context: Context, seen: Seen): Promise<Outcome | undefined> {
+export async function suspendOrResume(
+  context: Context,
+  seen: Seen,
+  memory: CheckpointMemory,
+): Promise<Outcome | undefined> {
   const { job, gang, live, hold } = seen
   // A stop that was asked for cannot be taken back: some ranks may have heeded it. It is finished, then resumed.
   const stops = hold !== undefined || stopIsAsked(gang)
-  if (stops && !gang.spec.suspend) return stop(context, seen)
+  if (stops && !gang.spec.suspend) return stop(context, seen, memory)
   if (!gang.spec.suspend) return undefined
   await evictAll(context, seen, Math.ceil(graceLeftMs(seen) / 1000))
   if (hold !== undefined && !goesBackInLine(hold)) return undefined
@@ -33,7 +37,7 @@ export async function suspendOrResume(context: Context, seen: Seen): Promise<Out
   return settled()
 }
 
-async function stop(context: Context, seen: Seen): Promise<Outcome> {
+async function stop(context: Context, seen: Seen, memory: CheckpointMemory): Promise<Outcome> {
   const { job, gang, live, nowMs } = seen
   const { reason } = seen.hold ?? {}
   const startsAgain = reason === 'Resizing' || reason === 'Moving' || evictionNow(gang)?.shrinks === true
@@ -42,7 +46,8 @@ async function stop(context: Context, seen: Seen): Promise<Outcome> {
   const isAsked = stopIsAsked(gang) || seen.pods.some(isLeaving)
   if (reason === 'NodeLeaving' && !isAsked && heedsRequests(seen)) {
     const waitMs = await checkpointFirst(context, seen)
-    if (waitMs > 0) return again(waitMs)
+    // It works on meanwhile: one that is due is asked for, and serves as well.
+    if (waitMs > 0) return sooner(again(waitMs), await askForCheckpoint(context, seen, memory))
   }
   const awaitedMs = reason === 'Evicted' && !isAsked ? ownCheckpointInMs(seen) : 0
   if (awaitedMs > 0) return again(awaitedMs)

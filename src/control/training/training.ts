@@ -1,4 +1,5 @@
 import type { Gang } from '../../model/kinds/gang.ts'
+import type { Node } from '../../model/kinds/kubernetes.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { label } from '../../model/names.ts'
 import { leavingReasonOf } from '../../model/nodes.ts'
@@ -9,7 +10,7 @@ import { memberCount } from '../gangs.ts'
 import { namesSecret } from '../missing.ts'
 import { again, type Context, type Outcome, type Reconciler, settled, sooner } from '../reconciler.ts'
 import { whenQueueChanges } from '../stop-policy.ts'
-import { askForCheckpoint, commitCheckpoint } from './checkpoints.ts'
+import { askForCheckpoint, commitCheckpoint, forgetCheckpoints, newCheckpointMemory } from './checkpoints.ts'
 import { type Ending, endingOf } from './completion.ts'
 import { strikeDamaged } from './damage.ts'
 import { noteExpectedEnd } from './expected-end.ts'
@@ -43,7 +44,9 @@ export function createTraining(context: Context): Reconciler {
   views.of('Queue')
   views.of('Secret')
   views.of('Node')
-  const checkpointAskedAtMs = new Map<string, number>()
+  const checkpoints = newCheckpointMemory()
+  /** Nodes that are to be left. */
+  const leaving = new Set<string>()
   const shownAtMs = new Map<string, number>()
   const lookedAtMs = new Map<string, number>()
 
@@ -94,20 +97,20 @@ export function createTraining(context: Context): Reconciler {
     if ((await strikeDamaged(context, seen)) === 'struck') return settled()
     const poison = await strikePoisoned(context, seen)
     if (poison === 'struck') return settled()
-    const committed = poison === 'well' ? await commitCheckpoint(context, seen) : 'nothing new'
+    const committed = poison === 'well' ? await commitCheckpoint(context, seen, checkpoints) : 'nothing new'
     if (committed === 'committed') return settled()
     const ending = endingOf(seen)
     if (ending.kind !== 'not yet') return finish(seen, ending)
     const looks = typeof committed === 'object' ? again(committed.retryAfterMs) : settled()
     const ends = ending.untilMs === undefined ? looks : sooner(again(ending.untilMs - seen.nowMs), looks)
-    const moved = await suspendOrResume(context, seen)
+    const moved = await suspendOrResume(context, seen, checkpoints)
     if (moved !== undefined) return [moved, await show(seen, ending, undefined)].reduce(sooner, ends)
     if (seen.gang.spec.suspend) return sooner(await show(seen, ending, undefined), ends)
     if ((await followSpec(context, seen)) === 'changed') return settled()
     if ((await noteExpectedEnd(context, seen)) === 'noted') return settled()
     const made = await makePods(context, seen.job, seen.gang, seen.pods)
     const problem = typeof made === 'object' ? made.problem : undefined
-    const asked = await askForCheckpoint(context, seen, checkpointAskedAtMs)
+    const asked = await askForCheckpoint(context, seen, checkpoints)
     const shown = await show(seen, ending, problem)
     return [asked, shown, ends].reduce(sooner, untilNextStep(context, seen))
   }
@@ -129,7 +132,7 @@ export function createTraining(context: Context): Reconciler {
   async function close(seen: Seen): Promise<Outcome> {
     const { gang, job } = seen
     shownAtMs.delete(keyOf(job))
-    checkpointAskedAtMs.delete(gang.metadata.uid ?? '')
+    forgetCheckpoints(checkpoints, gang)
     if (!gang.spec.suspend) await patchGang(context, gang, { spec: { suspend: true, checkpointRequest: null } })
     await evictAll(context, seen, job.spec.terminationGracePeriodSeconds)
     return settled()
@@ -161,15 +164,21 @@ export function createTraining(context: Context): Reconciler {
       { kind: 'Report', keys: (report) => ofJob(report) },
       { kind: 'Dataset', keys: (dataset) => waitingFor(dataset.metadata) },
       { kind: 'Secret', keys: ({ metadata }) => thatName(metadata) },
-      { kind: 'Node', keys: (node) => (leavingReasonOf(node) === undefined ? [] : jobsOn(node.metadata.name)) },
+      { kind: 'Node', keys: jobsToldOf },
       whenQueueChanges((queue) => unfinished().flatMap((job) => (job.spec.queue === queue ? [keyOf(job)] : []))),
     ],
     workers: 32,
     reconcile,
   }
 
-  function jobsOn(node: string): string[] {
-    return [...new Set(views.podsOnNode(node).flatMap(ofJob))]
+  /** Those on a node that is to be left, a few at a time, or is not any more. */
+  function jobsToldOf(node: Node): string[] {
+    const { name } = node.metadata
+    const was = leaving.has(name)
+    const is = leavingReasonOf(node) !== undefined
+    if (is) leaving.add(name)
+    else leaving.delete(name)
+    return was || is ? [...new Set(views.podsOnNode(name).flatMap(ofJob))] : []
   }
 
   function waitingFor(dataset: { name: string; namespace?: string | undefined }): string[] {
