@@ -44,6 +44,8 @@ export interface TwinOptions {
   ledgerEveryMs?: number
   /** Changes kept for watchers: few make them list again. */
   history?: number
+  /** What all watches go through. */
+  watching?(store: Store): Store['watch']
   /** `by`: the process that wrote it; undefined for somebody at a keyboard. */
   onEntry?(entry: Entry, by: string | undefined): void
   /** What storage keeps of an object that is put there; as it is when left out. */
@@ -105,13 +107,14 @@ export class Twin {
     this.blobs = { ...blobs, put: (key, bytes) => blobs.put(key, options.stored?.(key, bytes) ?? bytes) }
     this.storage = createSimulatedStorage(this.blobs, this.clock)
     this.#vitals = new Vitals(this.clock)
-    this.store = createMemoryStore({
+    const store = createMemoryStore({
       clock: this.clock,
       random: this.random.split('store'),
       fencing: options.fencing ?? true,
       history: options.history ?? 10_000,
       onEntry: (entry) => this.#see(entry),
     })
+    this.store = options.watching === undefined ? store : { ...store, watch: options.watching(store) }
     this.workload = new SimulatedWorkload({
       clock: this.clock,
       beat: (who, everyMs) => this.#vitals.beat(who, everyMs),

@@ -68,6 +68,26 @@ export function drawCopyFaults(draw: Draw, safetyMs: number): Fault[] {
   }))
 }
 
+/** What people do with work that is there: of most histories little. */
+export function drawPeople(draw: Draw, safetyMs: number): Fault[] {
+  if (draw.chance(0.5)) return []
+  return Array.from({ length: draw.int(1, 4) }, () => {
+    const when = { ...drawWhen(draw, safetyMs), pick: draw.int(0, 1_000_000) }
+    const kind = draw.one(ofPeople)
+    if (kind === 'delete work') return { ...when, kind, again: draw.chance(0.5) }
+    return { ...when, kind, wanted: kind === 'edit priority' ? draw.one([0, 10, 100, 200]) : draw.int(1, 4) }
+  })
+}
+
+/** More of what strikes while others are to leave for a gang: whoever waits for that is not far. */
+export function drawHolds(draw: Draw, safetyMs: number): Fault[] {
+  if (draw.chance(0.6)) return []
+  return Array.from({ length: draw.int(1, 3) }, () => {
+    const afterMs = draw.one([0, draw.int(0, 2000)])
+    return { ...drawWhen(draw, safetyMs), kind: 'at hold', afterMs, acts: drawActs(draw) }
+  })
+}
+
 function drawWhen(draw: Draw, safetyMs: number): { atMs: number; forMs: number } {
   const atMs = draw.int(0, Math.floor(safetyMs * 0.9))
   return { atMs, forMs: Math.round(draw.wait(draw.one([10_000, 60_000, 300_000]))) }
@@ -83,6 +103,7 @@ function drawActs(draw: Draw): AtHold[] {
   return draw.chance(0.5) || first === second ? [first] : [first, second]
 }
 
+const ofPeople = ['delete work', 'delete work', 'edit priority', 'edit workers', 'edit replicas'] as const
 const ofRank = ['kill rank', 'hang rank', 'fail rank'] as const
 const ofOne = ['rot checkpoint', 'suspend job', 'evict pod'] as const
 const ofNode = [
@@ -135,6 +156,7 @@ type Kind = (typeof kinds)[number]
 /** Drawn apart from the others, so that these stay what they were. */
 const kindsApart = [
   ...ofGateway,
+  ...ofPeople,
   'storage-slow',
   'storage-outage',
   'storage-full',

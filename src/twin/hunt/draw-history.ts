@@ -2,7 +2,15 @@ import type { NodeDescription } from '../../agent/contract.ts'
 import type { Random } from '../../base/random.ts'
 import { label } from '../../model/names.ts'
 import { type Draw, drawFrom } from '../draw.ts'
-import { drawCopyFaults, drawFaults, drawNetworkFaults, drawSlow, drawStorageFaults } from './draw-faults.ts'
+import {
+  drawCopyFaults,
+  drawFaults,
+  drawHolds,
+  drawNetworkFaults,
+  drawPeople,
+  drawSlow,
+  drawStorageFaults,
+} from './draw-faults.ts'
 import {
   copied,
   drawArrivals,
@@ -60,6 +68,8 @@ export function drawHistory(random: Random): History {
       ...drawStorageFaults(drawFrom(random.split('storage')), safetyMs),
       ...drawNetworkFaults(drawFrom(random.split('network')), nodes, safetyMs),
       ...(hasCopies ? drawCopyFaults(copies, safetyMs) : []),
+      ...drawPeople(drawFrom(random.split('people')), safetyMs),
+      ...drawHolds(drawFrom(random.split('holds')), safetyMs),
     ],
     ...(traffic === undefined ? {} : { traffic }),
     safetyMs,

@@ -74,6 +74,10 @@ export type Fault = { atMs: number; forMs: number } & (
   /** What people do. */
   | { kind: 'suspend job' | 'evict pod'; pick: number }
   | { kind: 'cordon node'; node: string }
+  /** A job or a service, done or not; `again`: when that is over somebody makes another under its name. */
+  | { kind: 'delete work'; pick: number; again: boolean }
+  /** Somebody wants another number than before: `priority` of a job, `workers` while it stops for that, `replicas` of a service. */
+  | { kind: 'edit priority' | 'edit workers' | 'edit replicas'; pick: number; wanted: number }
   | { kind: GatewayFault['kind'] }
 )
 

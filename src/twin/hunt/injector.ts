@@ -5,6 +5,8 @@ import { encodeManifest } from '../../blob/manifest.ts'
 import { holdNow, isLive, stopIsAsked } from '../../control/gangs.ts'
 import { faultKinds, isOfTwin, type TwinFault } from '../../model/faults.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
+import type { InferenceService } from '../../model/kinds/inference-service.ts'
+import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { label } from '../../model/names.ts'
 import type { KindName } from '../../model/registry.ts'
 import type { Invariants } from '../invariants/invariants.ts'
@@ -14,7 +16,7 @@ import type { Twin } from '../twin.ts'
 import type { AtHold, Fault } from './history.ts'
 
 /** As a controller does that has an opinion of its own. */
-const labelled = { times: 20, everyMs: 25 }
+const labelled = { times: 120, everyMs: 25 }
 const lemonEveryMs = 10_000
 /** One that nobody has to leave, and others. */
 const slownesses = [1.2, 3, 6]
@@ -87,6 +89,9 @@ export class Injector {
     else if (kind === 'suspend job') void this.#suspendJob(fault.pick, forMs)
     else if (kind === 'evict pod') void this.#evictPod(fault.pick)
     else if (kind === 'cordon node') void this.#cordon(fault.node, forMs)
+    else if (kind === 'delete work') void this.#deleteWork(fault)
+    else if (kind === 'edit priority' || kind === 'edit workers') void this.#editJob(fault)
+    else if (kind === 'edit replicas') void this.#editService(fault)
     else if (kind === 'lose rack' || kind === 'cut rack')
       for (const node of this.#rackOf(fault.node))
         this.#strikeNode(kind === 'lose rack' ? 'lose node' : 'cut agent', node, forMs)
@@ -278,7 +283,7 @@ export class Injector {
     const running = members.flatMap(([, { machine }]) =>
       [...machine.pods.values()].filter(({ end, place }) => end === undefined && place.name.startsWith(start)),
     )
-    const pod: SimulatedPod | undefined = running[pick % Math.max(1, running.length)]
+    const pod = pickOf(running, pick)
     if (pod === undefined) return
     if (kind === 'kill rank') pod.kill({ exitCode: 137, signal: 'SIGKILL' })
     else if (kind === 'hang rank') this.#twin.workload.ensemble(pod.place)?.hang(pod)
@@ -307,7 +312,7 @@ export class Injector {
     }
     const { blobs, clock } = this.#twin
     const stored = await blobs.list('checkpoints/')
-    const chosen = stored[pick % Math.max(1, stored.length)]
+    const chosen = pickOf(stored, pick)
     if (chosen === undefined) return
     await blobs.put(chosen.key, rotten)
     this.#invariants.seeRotten(chosen.key, clock.now())
@@ -337,26 +342,74 @@ export class Injector {
     return rotten
   }
 
-  async #suspendJob(pick: number, forMs: number): Promise<void> {
+  /** `again`: another one under its name, later. */
+  async #deleteWork({ pick, forMs, again }: Extract<Fault, { kind: 'delete work' }>): Promise<void> {
     const { store } = this.#twin
-    const jobs = (await store.list('TrainingJob')).items.filter(({ status }) => status?.completionTime === undefined)
-    const job = jobs[pick % Math.max(1, jobs.length)]
+    const jobs = (await store.list('TrainingJob')).items
+    const services = (await store.list('InferenceService')).items
+    const chosen = pickOf<TrainingJob | InferenceService>([...jobs, ...services], pick)
+    if (chosen === undefined) return
+    const { apiVersion, metadata } = chosen
+    const { name, namespace, uid } = metadata
+    await store.delete(chosen.kind, { name, namespace }, { uid })
+    if (!again) return
+    const anew = { apiVersion, metadata: { name, namespace } }
+    this.#later(forMs, () =>
+      chosen.kind === 'TrainingJob'
+        ? this.#twin.apply('TrainingJob', { ...anew, kind: chosen.kind, spec: { ...chosen.spec, suspend: false } })
+        : this.#twin.apply('InferenceService', {
+            ...anew,
+            kind: chosen.kind,
+            spec: { ...chosen.spec, suspend: false },
+          }),
+    )
+  }
+
+  async #suspendJob(pick: number, forMs: number): Promise<void> {
+    const job = pickOf(await this.#unfinishedJobs(), pick)
     if (job !== undefined) await this.#suspend(job.metadata.name, forMs)
+  }
+
+  async #unfinishedJobs(): Promise<TrainingJob[]> {
+    const { items } = await this.#twin.store.list('TrainingJob')
+    return items.filter(({ status }) => status?.completionTime === undefined)
+  }
+
+  /** Fewer workers, for what fits with more of them fits. A job stops for that. */
+  async #editJob({ kind, pick, wanted, forMs }: Extract<Fault, { wanted: number }>): Promise<void> {
+    const job = pickOf(await this.#unfinishedJobs(), pick)
+    if (job === undefined) return
+    const { name, namespace } = job.metadata
+    const { workers = 1, minWorkers = 1 } = job.spec
+    const fewer = { workers: Math.max(minWorkers, Math.min(wanted, workers)), suspend: true }
+    const spec = kind === 'edit priority' ? { priority: wanted } : fewer
+    await this.#twin.store.patch('TrainingJob', { name, namespace }, { spec })
+    if (kind === 'edit workers') this.#later(forMs, () => this.#resume(name))
+  }
+
+  async #resume(name: string): Promise<void> {
+    await this.#twin.store.patch('TrainingJob', { name, namespace: 'default' }, { spec: { suspend: false } })
+  }
+
+  async #editService({ pick, wanted }: { pick: number; wanted: number }): Promise<void> {
+    const service = pickOf((await this.#twin.store.list('InferenceService')).items, pick)
+    if (service === undefined) return
+    const { name, namespace } = service.metadata
+    const spec = { minReplicas: Math.min(wanted, 2), maxReplicas: Math.max(wanted, 2) }
+    await this.#twin.store.patch('InferenceService', { name, namespace }, { spec })
   }
 
   /** The job of that name; a replica is nobody's to suspend. */
   async #suspend(name: string, forMs: number): Promise<void> {
     const ref = { name, namespace: 'default' }
-    const suspend = (is: boolean) => this.#twin.store.patch('TrainingJob', ref, { spec: { suspend: is } })
-    await suspend(true)
-    this.#later(forMs, async () => void (await suspend(false)))
+    await this.#twin.store.patch('TrainingJob', ref, { spec: { suspend: true } })
+    this.#later(forMs, () => this.#resume(name))
   }
 
   /** As `kubectl drain` does. */
   async #evictPod(pick: number): Promise<void> {
     const { store } = this.#twin
-    const pods = (await store.list('Pod')).items.filter(isLive)
-    const pod = pods[pick % Math.max(1, pods.length)]
+    const pod = pickOf((await store.list('Pod')).items.filter(isLive), pick)
     if (pod === undefined) return
     const { name, namespace, uid } = pod.metadata
     await store.evict({ name, namespace }, { uid })
@@ -391,6 +444,10 @@ export class Injector {
     // A leader that was told to stop leading may have died with it.
     if (this.#twin.controls.every(({ process }) => process.state === 'crashed')) this.#twin.startControl()
   }
+}
+
+function pickOf<T>(all: readonly T[], pick: number): T | undefined {
+  return all[pick % Math.max(1, all.length)]
 }
 
 type Inflicted = Extract<Fault, { kind: TwinFault }>

@@ -97,6 +97,7 @@ class Play {
       history: history.history,
       weather: this.#weather(),
       performanceOf: (place) => this.#performanceOf(place),
+      watching: (store) => this.#invariants.watching(store, () => this.#twin.clock.now()),
       onEntry: (entry, by) => {
         this.#writes++
         const atMs = this.#twin.clock.now()

@@ -4,6 +4,7 @@ import type { Gang } from '../../model/kinds/gang.ts'
 import type { Lease, Pod } from '../../model/kinds/kubernetes.ts'
 import type { Report } from '../../model/kinds/report.ts'
 import { label } from '../../model/names.ts'
+import { isOwnedBy } from '../../model/refs.ts'
 import type { Entry } from '../../store/history.ts'
 import type { Invariant } from './contract.ts'
 import { keyOf } from './seats.ts'
@@ -63,6 +64,7 @@ export class Attempts implements Invariant {
     const isNew = !isGone && this.#pods.get(key)?.metadata.uid !== pod.metadata.uid
     const isEvicted =
       by === undefined && isLeaving(pod) && this.#pods.get(key)?.metadata.deletionTimestamp === undefined
+    if (isNew) this.#evictedMs.delete(key)
     if (isEvicted) this.#evictedMs.set(key, nowMs)
     if (isGone) this.#pods.delete(key)
     else this.#pods.set(key, pod)
@@ -120,8 +122,9 @@ export class Attempts implements Invariant {
   }
 }
 
-function isOf({ metadata }: Pod, gang: Gang): boolean {
-  return metadata.labels?.[label.gang] === gang.metadata.name && metadata.namespace === gang.metadata.namespace
+/** Of this one, not of an older one of its name. */
+function isOf(pod: Pod, gang: Gang): boolean {
+  return pod.metadata.namespace === gang.metadata.namespace && isOwnedBy(pod, gang)
 }
 
 function isAsked(gang: Gang): boolean {

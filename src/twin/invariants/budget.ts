@@ -40,7 +40,7 @@ export class Budget implements Invariant {
     const [name, isAgent] = by?.split('/') ?? []
     if (name !== undefined && isAgent !== undefined) this.#hear(name, nowMs)
     if (kind === 'Pod') this.#seePod(object as Pod, nowMs)
-    const wrong = kind === 'Node' ? this.#seeNode(object as Node, type === 'DELETED', nowMs) : undefined
+    const wrong = kind === 'Node' ? this.#seeNode(object as Node, type === 'DELETED', nowMs, by) : undefined
     return wrong ?? this.#confirmed(nowMs)
   }
 
@@ -60,7 +60,7 @@ export class Budget implements Invariant {
       : undefined
   }
 
-  #seeNode(node: Node, isGone: boolean, nowMs: number): string | undefined {
+  #seeNode(node: Node, isGone: boolean, nowMs: number, by: string | undefined): string | undefined {
     const { name } = node.metadata
     const before = this.#nodes.get(name)
     if (isGone) this.#nodes.delete(name)
@@ -69,7 +69,8 @@ export class Budget implements Invariant {
       this.#silentSinceMs.delete(name)
       for (const { silent } of this.#suspicions) silent.delete(name)
     } else if (!this.#silentSinceMs.has(name)) this.#silentSinceMs.set(name, nowMs)
-    if (isGone || !isClosed(node) || isClosed(before)) return undefined
+    // A person may cordon again what recovery had closed and another person opened.
+    if (isGone || by === undefined || !isClosed(node) || isClosed(before)) return undefined
     const pool = [...this.#nodes.values()].filter((one) => poolOf(one) === poolOf(node))
     const closed = pool.filter(isClosed).length
     return closed > Math.max(1, Math.floor(pool.length / 5))

@@ -21,6 +21,8 @@ export class Checkpoints implements Invariant {
   readonly #damaged = new Set<string>()
   readonly #succeeded = new Set<string>()
   readonly #jobs = new Map<string, TrainingJob>()
+  /** Jobs that were deleted. */
+  readonly #gone = new Set<string>()
   readonly #pods = new Map<string, Pod>()
   /** Members of the present attempt, by gang. */
   readonly #members = new Map<string, { attempt: number; pods: string[] }>()
@@ -39,6 +41,7 @@ export class Checkpoints implements Invariant {
   /** What an object of storage is deleted from under; undefined: nobody. */
   deleted(key: string): string | undefined {
     for (const gang of this.#gangs.values()) {
+      if (!this.#isWanted(gang)) continue
       if (committedOf(gang).some(({ manifests }) => manifests.includes(key)))
         return `${key} is deleted, and gang ${keyOf(gang)} would go on from it`
       if (mayComeOf(gang, key)) return `${key} is deleted, and gang ${keyOf(gang)} may still commit it`
@@ -56,6 +59,11 @@ export class Checkpoints implements Invariant {
     return `pod ${place.name} starts from ${manifest}, ${what}, as ${digest} from ${from}`
   }
 
+  /** Of a job that was deleted nothing goes on, though its gang may still be there. */
+  #isWanted({ metadata: { ownerReferences = [] } }: Gang): boolean {
+    return !ownerReferences.some(({ uid }) => this.#gone.has(uid))
+  }
+
   rotten(key: string, sinceMs: number | undefined): void {
     if (sinceMs === undefined) this.#rotten.delete(key)
     else this.#rotten.set(key, sinceMs)
@@ -69,8 +77,10 @@ export class Checkpoints implements Invariant {
   #seeJob(job: TrainingJob, isGone: boolean): string | undefined {
     const uid = job.metadata.uid ?? ''
     this.#jobs.set(keyOf(job), job)
-    if (isGone) this.#succeeded.delete(uid)
-    else if (job.status?.phase === 'Succeeded') {
+    if (isGone) {
+      this.#gone.add(uid)
+      this.#succeeded.delete(uid)
+    } else if (job.status?.phase === 'Succeeded') {
       if (this.#succeeded.has(uid)) return undefined
       this.#succeeded.add(uid)
       const { pods = [] } = this.#members.get(keyOf(job)) ?? {}

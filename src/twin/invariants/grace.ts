@@ -5,6 +5,7 @@ import type { Pod } from '../../model/kinds/kubernetes.ts'
 import type { Report } from '../../model/kinds/report.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { label } from '../../model/names.ts'
+import { isOwnedBy } from '../../model/refs.ts'
 import type { Entry } from '../../store/history.ts'
 import type { Invariant } from './contract.ts'
 import { keyOf } from './seats.ts'
@@ -29,10 +30,13 @@ export class Grace implements Invariant {
   readonly #tellsSinceMs = new Map<string, number>()
 
   check({ kind, type, object }: Entry, nowMs: number, by: string | undefined): string | undefined {
-    if (kind === 'TrainingJob') this.#jobs.set(keyOf(object as TrainingJob), object as TrainingJob)
+    const isGone = type === 'DELETED'
+    if (kind === 'TrainingJob' && isGone) this.#jobs.delete(keyOf(object as TrainingJob))
+    else if (kind === 'TrainingJob') this.#jobs.set(keyOf(object as TrainingJob), object as TrainingJob)
+    else if (kind === 'Gang' && isGone) this.#gangs.delete(keyOf(object as Gang))
     else if (kind === 'Gang') this.#gangs.set(keyOf(object as Gang), object as Gang)
     else if (kind === 'Report') this.#seeReport(object as Report, nowMs)
-    else if (kind === 'Pod') return this.#seePod(object as Pod, type === 'DELETED', nowMs, by)
+    else if (kind === 'Pod') return this.#seePod(object as Pod, isGone, nowMs, by)
     return undefined
   }
 
@@ -61,9 +65,10 @@ export class Grace implements Invariant {
 
   #tooSoon(pod: Pod, before: Pod | undefined, graceSeconds: number, nowMs: number): string | undefined {
     const namespace = pod.metadata.namespace ?? ''
+    // What a deleted job leaves goes with its own grace.
     const gang = this.#gangs.get(`${namespace}/${pod.metadata.labels?.[label.gang]}`)
     const job = this.#jobs.get(`${namespace}/${pod.metadata.labels?.[label.job]}`)
-    if (gang === undefined || attemptOf(pod) < gang.spec.attempt) return undefined
+    if (gang === undefined || !isOwnedBy(pod, gang) || attemptOf(pod) < gang.spec.attempt) return undefined
     if (job !== undefined && isFinished(job)) return undefined
     const askedAt = gang.metadata.annotations?.[stopAskedAt]
     const askedMs = askedAt === undefined ? nowMs : Date.parse(askedAt)

@@ -1,12 +1,13 @@
 import { expect, test } from 'vitest'
 import type { RestoredPart } from '../../agent/simulated/machine.ts'
 import type { KindName } from '../../model/registry.ts'
+import type { Store } from '../../store/contract.ts'
 import type { Entry } from '../../store/history.ts'
 import type { Stored } from '../../store/stored.ts'
 import { Invariants } from './invariants.ts'
 
 /** What is written, when, and by which process. */
-type Write = [kind: KindName, object: Record<string, unknown>, atMs?: number, by?: string]
+type Write = [kind: KindName, object: Record<string, unknown>, atMs?: number, by?: string | undefined]
 
 /** Every rule can break: a rule that nothing breaks says nothing. */
 function told(...writes: Write[]): Invariants {
@@ -48,6 +49,27 @@ const seats = (pod: string, epoch = 1) => ({
 })
 const checkpoint = (step: number) => ({ step, attempt: 1, manifests: [`c/step-${step}`] })
 const broken = ({ violations }: Invariants) => violations.map(({ invariant, message }) => `${invariant}: ${message}`)
+
+test('a watch that leaves something out, or goes back, is told of', async () => {
+  const watched = (...revisions: number[]) => {
+    const invariants = new Invariants()
+    for (const revision of [1, 2, 3]) tell(invariants, ['Queue', { metadata: { name: 'q' } }], revision)
+    const store: Pick<Store, 'watch'> = {
+      watch: (_kind, _options, { event }) => {
+        for (const revision of revisions) {
+          const metadata = { name: 'q', resourceVersion: String(revision) }
+          event({ type: 'MODIFIED', object: { metadata } as Parameters<typeof event>[0]['object'] })
+        }
+        return () => {}
+      },
+    }
+    invariants.watching(store, () => 0)('Queue', { from: '1' }, { event: () => {}, ended: () => {} })
+    return broken(invariants)
+  }
+  expect(watched(2, 3)).toEqual([])
+  expect(watched(3)).toEqual(['watches: a watch of Queue from revision 1 tells of 3, and not of 2'])
+  expect(watched(2, 2)).toEqual(['watches: a watch of Queue from revision 1 tells of 2, and not of 3'])
+})
 
 test('an accelerator that two gangs sit on is promised twice', () => {
   const invariants = told(
@@ -221,7 +243,7 @@ test('a failed attempt is one restart, and says what it failed of', () => {
 test('a pod has the time to stop that it was promised', () => {
   const pod = (metadata: object) => {
     const labels = { 'millwright.dev/gang': 'a', 'millwright.dev/attempt': '1' }
-    const whole = { name: 'a-0', namespace: 'default', uid: 'p', labels, ...metadata }
+    const whole = { name: 'a-0', namespace: 'default', uid: 'p', labels, ownerReferences: [{ uid: 'a' }], ...metadata }
     return { metadata: whole, spec: { terminationGracePeriodSeconds: 30 }, status: { phase: 'Running' } }
   }
   const leaving = pod({ deletionTimestamp: '2026-01-01T00:00:00Z', deletionGracePeriodSeconds: 5 })
@@ -269,7 +291,11 @@ test('what is due is done while a leader leads: victims are asked, what failed s
   const labels = { 'millwright.dev/gang': 'a', 'millwright.dev/attempt': '1' }
   const pod = (phase: string): Write => [
     'Pod',
-    { metadata: { name: 'a-0', namespace: 'default', uid: 'p', labels }, spec: { nodeName: 'n' }, status: { phase } },
+    {
+      metadata: { name: 'a-0', namespace: 'default', uid: 'p', labels, ownerReferences: [{ uid: 'a' }] },
+      spec: { nodeName: 'n' },
+      status: { phase },
+    },
   ]
   const sits: Write[] = [['Gang', victim], pod('Running')]
   expect(led(300_000, ...sits)).toEqual([])
@@ -316,6 +342,7 @@ test('who leads no more, or was silent, is not waited for', () => {
           name: 'a-0',
           namespace: 'default',
           labels: { 'millwright.dev/gang': 'a', 'millwright.dev/attempt': '1' },
+          ownerReferences: [{ uid: 'a' }],
         },
         spec: { nodeName: 'n' },
       },
@@ -349,7 +376,7 @@ test('a restart has a cause, and who stopped stands in line again when all have 
   const pod = (phase: string, more: object = {}): Write => [
     'Pod',
     {
-      metadata: { name: 'a-0', namespace: 'default', uid: 'p', labels, ...more },
+      metadata: { name: 'a-0', namespace: 'default', uid: 'p', labels, ownerReferences: [{ uid: 'a' }], ...more },
       spec: { nodeName: 'n' },
       status: { phase },
     },
@@ -413,10 +440,15 @@ test('nothing is given up while most of the fleet is silent', () => {
 
 test('of a small pool recovery closes one node', () => {
   const because = { 'millwright.dev/cordoned-because': 'x' }
-  const closed = (name: string): Write => ['Node', silentNode(name, 'True', because)]
-  expect(broken(told(['Node', silentNode('c', 'True')], closed('a'), closed('b')))).toEqual([
+  const closed = (name: string, by?: string): Write => ['Node', silentNode(name, 'True', because), 0, by]
+  const open: Write[] = [
+    ['Lease', lease('control-0', 1)],
+    ['Node', silentNode('c', 'True')],
+  ]
+  expect(broken(told(...open, closed('a', 'control-0'), closed('b', 'control-0')))).toEqual([
     'budget: recovery closed node b, number 2 of 3 in its pool',
   ])
+  expect(broken(told(...open, closed('a', 'control-0'), closed('b')))).toEqual([])
 })
 
 test('who fails again and again displaces nobody', () => {

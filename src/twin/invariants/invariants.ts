@@ -1,5 +1,6 @@
 import type { RestoredPart } from '../../agent/simulated/machine.ts'
 import type { KindName } from '../../model/registry.ts'
+import type { Store } from '../../store/contract.ts'
 import type { Entry } from '../../store/history.ts'
 import { Accounts } from './accounts.ts'
 import { Attempts } from './attempts.ts'
@@ -16,6 +17,7 @@ import { Prompt } from './prompt.ts'
 import { Seats } from './seats.ts'
 import { Services } from './services.ts'
 import { Stragglers } from './stragglers.ts'
+import { Watches } from './watches.ts'
 
 export interface Violation {
   invariant: string
@@ -29,6 +31,7 @@ export class Invariants {
   readonly violations: Violation[] = []
   readonly #checkpoints = new Checkpoints()
   readonly #stragglers = new Stragglers()
+  readonly #watches = new Watches()
   readonly #leaders: Leaders
   readonly #all: readonly Invariant[]
 
@@ -54,6 +57,7 @@ export class Invariants {
   }
 
   see(entry: Entry, nowMs: number, by?: string): void {
+    this.#watches.see(entry)
     for (const invariant of this.#all) {
       const message = invariant.check(entry, nowMs, by)
       if (message !== undefined) this.add(invariant.name, message, entry.revision, nowMs)
@@ -64,6 +68,11 @@ export class Invariants {
   seeSent(by: string, kind: KindName, nowMs: number): void {
     const message = this.#leaders.sent(by, kind)
     if (message !== undefined) this.add(this.#leaders.name, message, 0, nowMs)
+  }
+
+  /** The store's watches, looked at as they tell. */
+  watching(store: Pick<Store, 'watch'>, now: () => number): Store['watch'] {
+    return this.#watches.over(store, (wrong) => this.add(this.#watches.name, wrong, 0, now()))
   }
 
   /** An object of storage has been damaged since then; undefined: it is stored anew, whole. */

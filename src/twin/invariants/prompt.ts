@@ -22,6 +22,7 @@ import type { Report } from '../../model/kinds/report.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { annotation, cpuSlot, label } from '../../model/names.ts'
 import { isSaidToBeGone } from '../../model/nodes.ts'
+import { isOwnedBy } from '../../model/refs.ts'
 import type { Entry } from '../../store/history.ts'
 import type { Invariant } from './contract.ts'
 import { Lasting } from './lasting.ts'
@@ -104,7 +105,8 @@ export class Prompt implements Invariant {
     }
     yield* this.#dueOfLine()
     for (const [key, gang] of this.#gangs) {
-      const pods = podsOf.get(key) ?? []
+      // One of an older gang of its name may be left, on a node that nobody reaches.
+      const pods = (podsOf.get(key) ?? []).filter((pod) => isOwnedBy(pod, gang))
       if (gang.metadata.labels?.[label.service] !== undefined) yield* this.#dueOfReplica(key, gang, pods)
       const job = gang.metadata.labels?.[label.job] === undefined ? undefined : this.#jobs.get(key)
       yield* this.#dueOfGang(key, gang, pods)

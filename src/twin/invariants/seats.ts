@@ -91,7 +91,9 @@ export class Seats implements Invariant {
     if (gangName === undefined) return undefined
     const gang = this.#gangs.get(`${pod.metadata.namespace}/${gangName}`)
     const seat = gang === undefined ? undefined : seatsOf(gang).find((one) => one.pod === pod.metadata.name)
-    const isLate = this.#lateMs > 0 && nowMs - (this.#voidMs.get(key) ?? Number.NEGATIVE_INFINITY) <= this.#lateMs
+    // Whoever binds does not write the end of a gang, and may hear of it later.
+    const lateMs = gang === undefined ? Math.max(this.#lateMs, goneMs) : this.#lateMs
+    const isLate = lateMs > 0 && nowMs - (this.#voidMs.get(key) ?? Number.NEGATIVE_INFINITY) <= lateMs
     if (seat === undefined) return isLate ? undefined : `pod ${key} is bound, and its gang has no seat for it`
     const suspendedMs = this.#suspendedMs.get(`${pod.metadata.namespace}/${gangName}`) ?? nowMs
     if (this.#terms.knew(by, suspendedMs, nowMs)) return `pod ${key} is bound, and its gang wants no seats`
@@ -175,6 +177,9 @@ export class Seats implements Invariant {
     return undefined
   }
 }
+
+/** After a gang has gone. */
+const goneMs = 1_000
 
 function seatsOf({ spec, status }: Gang): readonly Seat[] {
   return status?.seats !== undefined && status.seats.attempt === spec.attempt ? status.seats.members : []
