@@ -11,6 +11,8 @@ export class Vitals {
   readonly #clock: Clock
   readonly #sources = new Map<string, Source>()
   readonly #listeners = new Map<string, Set<Listener>>()
+  /** Of whom somebody, who may be dead by now, was told that they are silent; and they gave no sign since. */
+  readonly #missed = new Set<string>()
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -47,10 +49,8 @@ export class Vitals {
   /** Whoever was told meanwhile that it is silent may have said so: its first sign, which comes in time, says otherwise. */
   #begin(who: string, source: Source): void {
     this.#sources.set(who, source)
-    const listeners = [...(this.#listeners.get(who) ?? [])]
-    const wasMissed = listeners.some(({ isTold }) => isTold)
-    for (const listener of listeners) this.#hearNow(listener)
-    if (!wasMissed) return
+    for (const listener of this.#listeners.get(who) ?? []) this.#hearNow(listener)
+    if (!this.#missed.delete(who)) return
     this.#clock.after(source.everyMs, () => {
       if (this.#sources.get(who) === source && source.isHeard) source.sign()
     })
@@ -72,6 +72,7 @@ export class Vitals {
   #speakAgain(who: string, source: Source): void {
     source.startMs = this.#clock.now()
     for (const listener of this.#listeners.get(who) ?? []) this.#hearNow(listener)
+    this.#missed.delete(who)
     source.sign()
   }
 
@@ -89,13 +90,13 @@ export class Vitals {
 
   #listen(who: string, patienceMs: Listener['patienceMs'], silent: Listener['silent'], process: Process) {
     const listener: Listener = {
+      who,
       patienceMs,
       silent,
       process,
       sinceMs: this.#clock.now(),
       heardMs: undefined,
       due: undefined,
-      isTold: false,
     }
     const listeners = this.#listeners.get(who) ?? new Set()
     this.#listeners.set(who, listeners.add(listener))
@@ -136,7 +137,6 @@ export class Vitals {
   #calm(listener: Listener, nowMs: number): void {
     listener.due?.()
     listener.due = undefined
-    listener.isTold = false
     listener.sinceMs = nowMs
   }
 
@@ -147,7 +147,7 @@ export class Vitals {
     listener.due = this.#clock.after(Math.max(0, sinceMs + patienceMs - this.#clock.now()), () => {
       if (listener.process.state !== 'running') return // told, or counted anew, when it goes on
       listener.due = undefined
-      listener.isTold = true
+      this.#missed.add(listener.who)
       listener.silent(sinceMs)
     })
   }
@@ -161,6 +161,7 @@ interface Source {
 }
 
 interface Listener {
+  who: string
   patienceMs: () => number | undefined
   silent: (sinceMs: number) => void
   process: Process
@@ -168,8 +169,6 @@ interface Listener {
   sinceMs: number
   heardMs: number | undefined
   due: Cancel | undefined
-  /** That it is silent. */
-  isTold: boolean
 }
 
 function later(a: number | undefined, b: number): number {
