@@ -49,6 +49,8 @@ export class Vitals {
   /** Whoever was told meanwhile that it is silent may have said so: its first sign, which comes in time, says otherwise. */
   #begin(who: string, source: Source): void {
     this.#sources.set(who, source)
+    // Who died as he came, or is cut off, is not heard by that.
+    if (!source.isHeard) return
     for (const listener of this.#listeners.get(who) ?? []) this.#hearNow(listener)
     if (!this.#missed.delete(who)) return
     this.#clock.after(source.everyMs, () => {
