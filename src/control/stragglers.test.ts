@@ -94,6 +94,10 @@ test('a slow node is closed once it has cost what leaving costs; its job leaves 
   await leaves()
   expect((await world.getJob('j')).status).toMatchObject({ restarts: 0 })
   expect(await nodeOf(1)).not.toBe(slow)
+  // As `kubectl uncordon` opens it, which knows of no taint.
+  await world.store.patch('Node', { name: slow }, { spec: { unschedulable: null } })
+  await world.until(async () => (await node(slow)).spec?.taints === undefined, 'the taint is gone')
+  expect((await node(slow)).metadata.annotations).not.toHaveProperty(['millwright.dev/cordoned-because'])
 })
 
 test('nobody leaves where there is no room elsewhere, and it is said why; once there is, they do', async () => {

@@ -1,6 +1,7 @@
 import { conditionOf, setCondition } from '../../model/conditions.ts'
 import type { Node, Pod } from '../../model/kinds/kubernetes.ts'
-import { isSaidToBeGone } from '../../model/nodes.ts'
+import { annotation } from '../../model/names.ts'
+import { isSaidToBeGone, opened } from '../../model/nodes.ts'
 import { refOf } from '../../model/refs.ts'
 import { isLive } from '../gangs.ts'
 import { again, type Context, type Outcome, type Reconciler, settled } from '../reconciler.ts'
@@ -24,6 +25,7 @@ export function createNodeHealth({ store, views, clock, signs, events }: Context
     const node = nodes.get({ name })
     if (node === undefined) return await waitForNode(name)
     missingSinceMs.delete(name)
+    await openWhole(node)
     const silence = signs.silenceOf(name)
     if (silence === 'none') return settled()
     const isGone = isSaidToBeGone(node)
@@ -32,6 +34,13 @@ export function createNodeHealth({ store, views, clock, signs, events }: Context
     if (isKept) return again(cutOffLookMs)
     if (isGone || silence === 'lost') await failPods(name, `node ${name} was lost: its agent was ${unheard(silence)}`)
     return settled()
+  }
+
+  /** Whoever opens a node that recovery closed need not know what else recovery wrote to it: `kubectl uncordon` does not. */
+  async function openWhole(node: Node): Promise<void> {
+    if (node.spec?.unschedulable === true || node.metadata.annotations?.[annotation.cordonedBecause] === undefined)
+      return
+    await store.patch('Node', refOf(node), opened(node), { resourceVersion: node.metadata.resourceVersion })
   }
 
   /** An agent that lives makes its node anew. */
