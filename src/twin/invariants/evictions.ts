@@ -23,7 +23,8 @@ export class Evictions implements Invariant {
     const key = keyOf(gang)
     const before = this.#gangs.get(key)
     if (type === 'DELETED') {
-      this.#gangs.delete(key)
+      // What it held it holds for whoever has not heard of that.
+      if (!this.#suspendedMs.has(key)) this.#suspendedMs.set(key, nowMs)
       return undefined
     }
     this.#gangs.set(key, gang)
@@ -36,7 +37,7 @@ export class Evictions implements Invariant {
     if (!gang.spec.preemptible) return `gang ${key} is not preemptible and was asked to leave for ${eviction.by}`
     const suspendedMs = this.#suspendedMs.get(eviction.by) ?? nowMs
     if (this.#terms.knew(by, suspendedMs, nowMs))
-      return `gang ${key} was asked to leave for ${eviction.by}, which is suspended`
+      return `gang ${key} was asked to leave for ${eviction.by}, which is suspended or gone`
     const hold = this.#gangs.get(eviction.by)?.status?.hold
     const isNamed = hold?.victims.some((victim) => victim.gang === key && victim.attempt === eviction.attempt) === true
     return isNamed ? undefined : `gang ${key} was asked to leave for ${eviction.by}, which holds nothing of it`
