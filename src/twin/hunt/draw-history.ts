@@ -21,7 +21,7 @@ import {
   shaped,
   slotsMax,
 } from './draw-work.ts'
-import type { History } from './history.ts'
+import type { Fault, History } from './history.ts'
 import { drawTraffic } from './traffic.ts'
 
 /** All that happens in one history: each purpose draws from a split of its own, so that one more draw shifts no other. */
@@ -34,11 +34,13 @@ export function drawHistory(random: Random): History {
   const nodes = isScattered ? drawn.slice(0, 2).map((node) => ({ ...node, slots: slotsMax })) : drawn
   const drawnQueues = drawQueues(drawFrom(random.split('queues')), sharing, nodes)
   const queues = isScattered ? queuesOfMovers(nodes) : drawnQueues
-  const safetyMs = 1000 * fleet.int(300, 1200)
+  const extent = drawExtent(drawFrom(random.split('extent')), 1000 * fleet.int(300, 1200))
+  const { safetyMs } = extent
   const shape = drawFrom(random.split('shapes'))
   const fencing = fleet.chance(0.7)
   const isSlow = fencing && line.chance(0.2)
-  const work = drawArrivals(drawFrom(random.split('work')), queues, nodes, safetyMs).map((one) =>
+  const drawnWork = drawArrivals(drawFrom(random.split('work')), queues, nodes, safetyMs).slice(0, extent.arrivalsMax)
+  const work = drawnWork.map((one) =>
     isScattered ? scattered(shape, one, safetyMs) : shaped(shape, one, nodes),
   )
   const { arrivals, traffic, faults } = drawTraffic(drawFrom(random.split('requests')), work, safetyMs)
@@ -63,6 +65,7 @@ export function drawHistory(random: Random): History {
     arrivals: hasCopies ? arrivals.map((one) => copied(copies, one)) : arrivals,
     faults: [
       ...drawFaults(drawFrom(random.split('faults')), nodes, safetyMs, fencing),
+      extent.crash,
       ...drawSlow(drawFrom(random.split('slow')), nodes, safetyMs),
       ...faults,
       ...drawStorageFaults(drawFrom(random.split('storage')), safetyMs),
@@ -74,6 +77,18 @@ export function drawHistory(random: Random): History {
     ...(traffic === undefined ? {} : { traffic }),
     safetyMs,
   }
+}
+
+/**
+ * Most histories are short: what breaks a rule mostly does so with little, and more of them are played in the same time. In each
+ * of them the leader dies once.
+ */
+function drawExtent(draw: Draw, longMs: number): { safetyMs: number; arrivalsMax: number; crash: Fault } {
+  const [isShort, shortMs, arrivalsMax] = [draw.chance(0.7), 1000 * draw.int(90, 400), draw.int(2, 5)]
+  const [share, forMs] = [draw.int(5, 90) / 100, Math.round(draw.wait(draw.one([2_000, 20_000, 90_000])))]
+  const safetyMs = isShort ? shortMs : longMs
+  const crash: Fault = { kind: 'crash control', atMs: Math.round(share * safetyMs), forMs }
+  return isShort ? { safetyMs, arrivalsMax, crash } : { safetyMs, arrivalsMax: Number.POSITIVE_INFINITY, crash }
 }
 
 /** Longer than a lease: what a leader sent arrives when another leads. Only fences keep it out. */
