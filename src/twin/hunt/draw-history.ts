@@ -40,9 +40,7 @@ export function drawHistory(random: Random): History {
   const fencing = fleet.chance(0.7)
   const isSlow = fencing && line.chance(0.2)
   const drawnWork = drawArrivals(drawFrom(random.split('work')), queues, nodes, safetyMs).slice(0, extent.arrivalsMax)
-  const work = drawnWork.map((one) =>
-    isScattered ? scattered(shape, one, safetyMs) : shaped(shape, one, nodes),
-  )
+  const work = drawnWork.map((one) => (isScattered ? scattered(shape, one, safetyMs) : shaped(shape, one, nodes)))
   const { arrivals, traffic, faults } = drawTraffic(drawFrom(random.split('requests')), work, safetyMs)
   const copies = drawFrom(random.split('copies'))
   const hasCopies = copies.chance(0.5)
