@@ -1,5 +1,5 @@
 import type { Cancel, Clock } from '../base/clock.ts'
-import { type FaultKind, noticeMsOf, slownessDefault, type TwinFault } from '../model/faults.ts'
+import { type FaultKind, type Harm, harmOf, noticeMsOf, slownessDefault, type TwinFault } from '../model/faults.ts'
 import type { Drill } from '../model/kinds/drill.ts'
 import type { Store } from '../store/contract.ts'
 import type { RunningPod } from './contract.ts'
@@ -23,7 +23,7 @@ export interface Hand {
    */
   slowNode?(node: string, slowness: number): Cancel
   /** Does what can be done in the twin alone, until it is cancelled. Left out elsewhere. */
-  inflict?(fault: { kind: TwinFault; slowness: number }, nodes: readonly string[]): Cancel
+  inflict?(kind: TwinFault, harm: Harm, nodes: readonly string[]): Cancel
   /** The leader dies as a process does: what it has under way is never done, and its lease runs out. */
   crashControl(): void
   startControl(): void
@@ -115,8 +115,7 @@ export function deedsOf(
     return {
       ...(hand.inflict === undefined ? { problem: `a ${kind} can be played in the twin alone` } : {}),
       strike: async (drill) => {
-        const { slowness = slownessDefault } = drill.spec.fault
-        const cancel = hand.inflict?.({ kind, slowness }, nodesOf(drill))
+        const cancel = hand.inflict?.(kind, harmOf(drill.spec.fault), nodesOf(drill))
         if (cancel !== undefined) inflicted.set(drill.metadata.uid ?? '', cancel)
       },
       undo: async ({ metadata: { uid = '' } }) => {
@@ -131,6 +130,7 @@ export function deedsOf(
     hang: { strike: signal('SIGSTOP'), undo: signal('SIGCONT') },
     'node-loss': { strike: loseNodes, undo: restoreNodes },
     straggler: { strike: slowDown, undo: quicken },
+    'silent-data-corruption': inTwin('silent-data-corruption'),
     'network-flap': inTwin('network-flap'),
     'network-partition': inTwin('network-partition'),
     'storage-slow': inTwin('storage-slow'),

@@ -8,6 +8,7 @@ export const faultKinds = [
   'hang',
   'node-loss',
   'straggler',
+  'silent-data-corruption',
   'network-flap',
   'network-partition',
   'storage-slow',
@@ -17,7 +18,7 @@ export const faultKinds = [
 ] as const
 export type FaultKind = (typeof faultKinds)[number]
 
-const fieldNames = ['lasts', 'reach', 'notice', 'slowness'] as const
+const fieldNames = ['lasts', 'reach', 'notice', 'slowness', 'latency'] as const
 type Field = (typeof fieldNames)[number]
 export type FaultWorld = 'this machine' | 'twin'
 
@@ -59,6 +60,14 @@ export const faults: Readonly<Record<FaultKind, FaultInfo>> = {
     fields: ['lasts', 'slowness'],
     lastsDefault: '1h',
     worlds: ['this machine', 'twin'],
+  },
+  'silent-data-corruption': {
+    happens: 'a rank computes wrong results, which nobody reports and its loss shows after `latency`',
+    strikes: 'process',
+    fields: ['lasts', 'latency'],
+    // One wrong result: what follows from it stays wrong.
+    lastsDefault: '0s',
+    worlds: ['twin'],
   },
   'network-flap': {
     happens: 'a NIC of the node is down: jobs that it shares with other nodes stand still; its agent is heard',
@@ -112,9 +121,9 @@ export function strikesNodes(kind: FaultKind): boolean {
   return strikes === 'process' || strikes === 'node'
 }
 
-/** Whether what it struck may go on as if nothing had been: it ended nothing. */
+/** Whether what it struck may go on as if nothing had been: it ended nothing, and spoilt nothing. */
 export function mayLeaveUnharmed(kind: FaultKind): boolean {
-  return kind !== 'process-crash' && kind !== 'node-loss'
+  return kind !== 'process-crash' && kind !== 'node-loss' && kind !== 'silent-data-corruption'
 }
 
 /** What is done and undone by the twin alone, where nobody else comes to harm. */
@@ -127,12 +136,25 @@ export function isOfTwin(kind: FaultKind): kind is TwinFault {
 /** About 10 % slow and persistent is what MegaScale found; this is one that nobody overlooks. */
 export const slownessDefault = 1.5
 
+/** Of training, until wrong results show in the loss: ours, as long as `failurePolicy.lossSpike` allows for. */
+const latencyDefault = '1h'
+
+/** How bad a fault is, beside where it strikes and for how long. */
+export interface Harm {
+  slowness: number
+  latencyMs: number
+}
+
+export function harmOf(fault: { slowness?: number | undefined; latency?: string | undefined }): Harm {
+  return { slowness: fault.slowness ?? slownessDefault, latencyMs: durationMs(fault.latency ?? latencyDefault) }
+}
+
 export const faultFields = {
   kind: z.enum(faultKinds).describe('What happens.'),
   lasts: duration
     .optional()
     .describe(
-      'Until a process goes on, a lost node is back, a straggler fast, a network or storage as ever, a control plane back.',
+      'Until a process goes on, a lost node is back, a straggler fast, a network or storage as ever, a node computes rightly, a control plane is back.',
     ),
   reach: z.enum(['rack', 'block', 'zone']).optional().describe('All nodes there are struck; else one.'),
   notice: duration
@@ -146,6 +168,9 @@ export const faultFields = {
     .max(1000)
     .optional()
     .describe("A straggler's steps, or what slow storage stores and restores, take so many times as long."),
+  latency: duration
+    .optional()
+    .describe('Of training, from a wrong result until the loss shows it: it is no number from then on.'),
 }
 
 export function lastsMsOf({ kind, lasts }: { kind: FaultKind; lasts?: string | undefined }): number | undefined {

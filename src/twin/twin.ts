@@ -5,6 +5,7 @@ import type { Hand } from '../agent/hand.ts'
 import { simulatedFiles } from '../agent/simulated/files.ts'
 import { type RestoredPart, SimulatedMachine } from '../agent/simulated/machine.ts'
 import { createSimulatedRunner } from '../agent/simulated/runner.ts'
+import type { Cancel } from '../base/clock.ts'
 import { assert, messageOf } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
 import { createManualClock, type ManualClock } from '../base/manual-clock.ts'
@@ -71,6 +72,8 @@ interface Member {
   process: Process
   lives: number
   slowness: number
+  /** What makes it compute wrongly: how long training takes to show it, in milliseconds. */
+  corruptions: { latencyMs: number }[]
 }
 
 /**
@@ -120,6 +123,7 @@ export class Twin {
       beat: (who, everyMs) => this.#vitals.beat(who, everyMs),
       health: {
         slowness: (pod) => this.nodes.get(pod.run.node)?.slowness ?? 1,
+        corruption: (pod) => this.nodes.get(pod.run.node)?.corruptions[0],
         areJoined: (pods) => this.network.areJoined(pods.map(({ run }) => run.node)),
       },
       performanceOf: options.performanceOf,
@@ -190,7 +194,7 @@ export class Twin {
   /** A machine joins, and its agent starts. */
   addNode(description: NodeDescription): void {
     const machine = new SimulatedMachine(this.clock, this.workload, (part) => this.#options.onRestored?.(part))
-    const member: Member = { machine, description, process: new Process(''), lives: 0, slowness: 1 }
+    const member: Member = { machine, description, process: new Process(''), lives: 0, slowness: 1, corruptions: [] }
     this.nodes.set(description.name, member)
     this.startAgent(description.name)
   }
@@ -237,6 +241,18 @@ export class Twin {
     member.slowness = slowness
     this.#options.onSlowness?.(node, slowness)
     this.workload.paceChanged(member.machine.running())
+  }
+
+  /** What is computed there is wrong, until it is cancelled; what has come of it stays so. */
+  corrupt(node: string, latencyMs: number): Cancel {
+    const { corruptions, machine } = this.member(node)
+    const one = { latencyMs }
+    corruptions.push(one)
+    this.workload.corruptionBegan(machine.running())
+    return () => {
+      const at = corruptions.indexOf(one)
+      if (at >= 0) corruptions.splice(at, 1)
+    }
   }
 
   /** What serves in a pod and can be reached. */

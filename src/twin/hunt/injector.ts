@@ -3,7 +3,7 @@ import type { SimulatedPod } from '../../agent/simulated/machine.ts'
 import { unwarnNode, warnNode } from '../../agent/warn.ts'
 import { encodeManifest } from '../../blob/manifest.ts'
 import { holdNow, isLive, stopIsAsked } from '../../control/gangs.ts'
-import { faultKinds, isOfTwin, type TwinFault } from '../../model/faults.ts'
+import { faultKinds, harmOf, isOfTwin, type TwinFault } from '../../model/faults.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { InferenceService } from '../../model/kinds/inference-service.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
@@ -141,7 +141,7 @@ export class Injector {
   #inflict(fault: Inflicted): void {
     const { forMs } = fault
     const nodes = !('node' in fault) ? [] : 'reach' in fault ? this.#rackOf(fault.node) : [fault.node]
-    this.#later(forMs, this.#hand.inflict({ slowness: 1, ...fault }, nodes))
+    this.#later(forMs, this.#hand.inflict(fault.kind, { ...harmOf({}), ...fault }, nodes))
   }
 
   #breakAll(): void {

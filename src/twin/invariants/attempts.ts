@@ -24,7 +24,7 @@ export class Attempts implements Invariant {
   readonly #gangs = new Map<string, Gang>()
   readonly #raisedMs = new Map<string, number[]>()
   readonly #pods = new Map<string, Pod>()
-  /** Pods whose end, hang or damaged checkpoint was reported. */
+  /** Pods whose end, hang, damaged checkpoint or wrong results were reported. */
   readonly #ill = new Set<string>()
   /** By pod, since when it is bound. */
   readonly #boundMs = new Map<string, number>()
@@ -86,8 +86,9 @@ export class Attempts implements Invariant {
   }
 
   #seeReport({ spec, status }: Report): void {
-    const { ended, hungSinceMs, damaged } = status ?? {}
-    if (ended !== undefined || hungSinceMs !== undefined || damaged !== undefined) this.#ill.add(spec.pod?.uid ?? '')
+    const { ended, hungSinceMs, damaged, lossSpike } = status ?? {}
+    const signs = [ended, hungSinceMs, damaged, lossSpike]
+    if (signs.some((sign) => sign !== undefined)) this.#ill.add(spec.pod?.uid ?? '')
   }
 
   /** A restart has a cause among the members; and who stopped stands in line again when all have. */

@@ -9,16 +9,19 @@ import type { Invariant } from './contract.ts'
 import { keyOf } from './seats.ts'
 
 /**
- * Nothing acknowledged is lost. A committed checkpoint is only followed by a newer one, unless an agent found it damaged;
- * it is committed for the present attempt, whole, of every rank that writes; what it names stays in storage for as long as
- * the gang may go on from it, and so does what may still be committed; what a rank starts from is what was committed, wherever
- * it was read; and a job succeeds when all of its ranks have, and stays so.
+ * Nothing acknowledged is lost. A committed checkpoint is only followed by a newer one, unless an agent found it damaged, or
+ * the loss showed that it may hold wrong results; then nothing more of its attempt is committed. It is committed for the
+ * present attempt, whole, of every rank that writes; what it names stays in storage for as long as the gang may go on from
+ * it, and so does what may still be committed; what a rank starts from is what was committed, wherever it was read; and a job
+ * succeeds when all of its ranks have, and stays so.
  */
 export class Checkpoints implements Invariant {
   readonly name = 'checkpoints'
   readonly #gangs = new Map<string, Gang>()
   /** Checkpoints that agents found damaged, as `attempt step`. */
   readonly #damaged = new Set<string>()
+  /** Since when the loss shows wrong results, by `namespace/gang attempt`. */
+  readonly #spikedMs = new Map<string, number>()
   readonly #succeeded = new Set<string>()
   readonly #jobs = new Map<string, TrainingJob>()
   /** Jobs that were deleted. */
@@ -33,7 +36,7 @@ export class Checkpoints implements Invariant {
   check({ kind, type, object }: Entry, nowMs: number): string | undefined {
     if (kind === 'Pod') this.#pods.set(keyOf(object as Pod), object as Pod)
     if (kind === 'TrainingJob') return this.#seeJob(object as TrainingJob, type === 'DELETED')
-    if (kind === 'Report') this.#seeReport(object as Report)
+    if (kind === 'Report') this.#seeReport(object as Report, nowMs)
     if (kind !== 'Gang') return undefined
     return this.#seeGang(object as Gang, type === 'DELETED', nowMs)
   }
@@ -69,8 +72,10 @@ export class Checkpoints implements Invariant {
     else this.#rotten.set(key, sinceMs)
   }
 
-  #seeReport({ spec, status }: Report): void {
-    const { damaged } = status ?? {}
+  #seeReport({ metadata, spec, status }: Report, nowMs: number): void {
+    const { damaged, lossSpike } = status ?? {}
+    const key = `${metadata.namespace}/${spec.gang} ${spec.attempt}`
+    if (lossSpike !== undefined && !this.#spikedMs.has(key)) this.#spikedMs.set(key, nowMs)
     if (damaged !== undefined) this.#damaged.add(`${spec.gang} ${damaged.attempt} ${damaged.step}`)
   }
 
@@ -110,11 +115,14 @@ export class Checkpoints implements Invariant {
     const partial = now === undefined || isFallenBack ? undefined : this.#partOf(gang, now, nowMs)
     if (partial !== undefined) return partial
     if (was === undefined) return undefined
-    const isStruck = this.#damaged.has(`${gang.metadata.name} ${was.attempt} ${was.step}`)
+    const spikedMs = this.#spikedMs.get(`${key} ${gang.spec.attempt}`)
+    const isStruck = spikedMs !== undefined || this.#damaged.has(`${gang.metadata.name} ${was.attempt} ${was.step}`)
     if (now === undefined) return isStruck ? undefined : `gang ${key} lost its checkpoint of step ${was.step}`
     const isNewer = now.attempt > was.attempt || (now.attempt === was.attempt && now.step > was.step)
     if (!isNewer && !isStruck)
       return `the checkpoint of gang ${key} went back from step ${was.step} (attempt ${was.attempt}) to ${now.step} (${now.attempt})`
+    if (isNewer && spikedMs !== undefined && nowMs - spikedMs > seenMs)
+      return `step ${now.step} of gang ${key} was committed, ${(nowMs - spikedMs) / 1000} s after its loss had risen`
     if (isNewer && now.attempt !== gang.spec.attempt)
       return `gang ${key} is at attempt ${gang.spec.attempt}, and a checkpoint of attempt ${now.attempt} was committed`
     return undefined

@@ -97,6 +97,21 @@ test('no older leader seats a gang, and epochs and attempts only rise', () => {
   ])
 })
 
+test('what its loss shows to be wrong is followed by an older one, and by nothing newer', () => {
+  const report = {
+    metadata: { name: 'pod.a-0', namespace: 'default' },
+    spec: { gang: 'a', attempt: 1, pod: { name: 'a-0', uid: 'a-0' } },
+    status: { lossSpike: { step: 21, atMs: 0 } },
+  }
+  const newer = gang('a', {}, { checkpoint: checkpoint(20) })
+  const older = gang('a', {}, { checkpoint: checkpoint(10) })
+  expect(broken(told(['Gang', newer], ['Report', report], ['Gang', older, 90_000]))).toEqual([])
+  expect(broken(told(['Gang', older], ['Report', report], ['Gang', newer, 50_000]))).toEqual([])
+  expect(broken(told(['Gang', older], ['Report', report], ['Gang', newer, 90_000]))).toEqual([
+    'checkpoints: step 20 of gang default/a was committed, 90 s after its loss had risen',
+  ])
+})
+
 test('a committed checkpoint is neither followed by an older one nor deleted', () => {
   const newer = gang('a', {}, { checkpoint: checkpoint(20) })
   expect(broken(told(['Gang', newer], ['Gang', gang('a', {}, { checkpoint: checkpoint(10) })]))).toEqual([

@@ -197,3 +197,37 @@ test('work leaves a straggler once that has cost what leaving does, with what it
   const stayed = await playedWith('fault: {kind: straggler, lasts: 1h, slowness: 2}, target: {job: big, rank: 1}')
   expect(recording.jobs[0]?.endedMs).toBeLessThan((stayed.recording.jobs[0]?.endedMs ?? 0) - 10 * 60_000)
 })
+
+/** A wrong result an hour after the start, of a job that watches its loss, or does not. */
+async function playedWrong(watch: string): Promise<Recording> {
+  const work = longJob.replace('expectedSeconds', `failurePolicy: {${watch}}\n  expectedSeconds`)
+  const fault = 'fault: {kind: silent-data-corruption, latency: 30m}, target: {job: big, rank: 1}'
+  const text = `---\napiVersion: millwright.dev/v1alpha1\nkind: Drill\nmetadata: {name: d}\nspec: {after: 1h, deadline: 119m, ${fault}}\n`
+  return await recordingOf(setupOfTest('', work + text, { horizon: '5h' }), 5)
+}
+
+test('wrong results cost a job that watches its loss what it has done since; who does not goes on with them', async () => {
+  const { drills, jobs } = await playedWrong('lossSpike: {latency: 40m}')
+  expect(drills[0]?.status).toMatchObject({ phase: 'Passed', outcome: { reason: 'LossSpike', attempts: 1 } })
+  const { detectedSeconds, lostSeconds } = drills[0]?.status?.outcome ?? {}
+  // 30 minutes of training until it shows, with what its checkpoints stall.
+  expect(detectedSeconds).toBeGreaterThan(1800)
+  expect(detectedSeconds).toBeLessThan(1860)
+  // From a checkpoint that is 40 to 50 minutes older than that, on two nodes of eight.
+  expect(lostSeconds).toBeGreaterThan(40 * 60 * 16)
+  expect(lostSeconds).toBeLessThan(55 * 60 * 16)
+  expect(jobs[0]?.outcome).toBe('Succeeded')
+  const blind = await playedWrong('')
+  expect(blind.drills[0]?.status).toMatchObject({ phase: 'Failed' })
+  expect(blind.failures).toEqual([])
+})
+
+test('who goes back less far than wrong results went unseen meets them again', async () => {
+  const { failures, jobs } = await playedWrong('lossSpike: {latency: 5m}')
+  expect(failures.map(({ reason, cause }) => [reason, cause])).toEqual([
+    ['LossSpike', 'drill d'],
+    ['LossSpike', 'LossSpike'],
+    ['LossSpike', 'LossSpike'],
+  ])
+  expect(jobs[0]?.outcome).toBe('Failed')
+})

@@ -2,7 +2,7 @@ import type { PodRunner } from '../../agent/contract.ts'
 import type { Hand } from '../../agent/hand.ts'
 import { createSimulatedRunner } from '../../agent/simulated/runner.ts'
 import type { Cancel } from '../../base/clock.ts'
-import type { TwinFault } from '../../model/faults.ts'
+import type { Harm, TwinFault } from '../../model/faults.ts'
 import type { Twin } from '../twin.ts'
 
 /** What can be done to a twin. Of several that slow a node down the worst counts. */
@@ -36,8 +36,9 @@ export class TwinHand implements Hand {
     if (!this.isThere(node)) this.#twin.startAgent(node)
   }
 
-  inflict({ kind, slowness }: { kind: TwinFault; slowness: number }, nodes: readonly string[]): Cancel {
+  inflict(kind: TwinFault, { slowness, latencyMs }: Harm, nodes: readonly string[]): Cancel {
     const { storage, network } = this.#twin
+    if (kind === 'silent-data-corruption') return together(nodes.map((node) => this.#twin.corrupt(node, latencyMs)))
     if (kind === 'network-flap') return together(nodes.map((node) => network.cut([node], false)))
     if (kind === 'network-partition') return network.cut(nodes, true)
     if (kind === 'storage-slow') return storage.slowDown(slowness)

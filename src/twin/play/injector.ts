@@ -1,7 +1,6 @@
 import type { SimulatedPod } from '../../agent/simulated/machine.ts'
 import { unwarnNode, warnNode } from '../../agent/warn.ts'
-import { isOfTwin, strikesNodes } from '../../model/faults.ts'
-import { label } from '../../model/names.ts'
+import { faults, isOfTwin } from '../../model/faults.ts'
 import type { Twin } from '../twin.ts'
 import type { Fault } from './faults.ts'
 import type { TwinHand } from './hand.ts'
@@ -29,16 +28,14 @@ export class Injector {
     this.#struck = struck
   }
 
-  strike({ cause, node: index, pick }: Fault): void {
-    const { name, kind, reach } = cause
+  strike({ cause, nodes, pick }: Fault): void {
+    const { name, kind } = cause
     if (kind === 'control-plane-crash') {
       this.#hand.crashControl()
       this.#mend(cause, () => this.#hand.startControl())
       this.#struck({ atMs: this.#twin.clock.now(), cause: name, kind, nodes: [], pods: [] })
       return
     }
-    const drawn = [...this.#twin.nodes.keys()][index] ?? ''
-    const nodes = strikesNodes(kind) ? this.#within(drawn, reach) : []
     if (cause.noticeMs > 0) this.#reclaim(nodes, cause)
     else this.#hit(nodes, cause, pick)
   }
@@ -59,17 +56,17 @@ export class Injector {
   }
 
   #hit(meant: readonly string[], cause: Fault['cause'], pick: number): void {
-    const { name, kind, slowness } = cause
+    const { name, kind, harm } = cause
     const strike = { atMs: this.#twin.clock.now(), cause: name, kind }
     const nodes = meant.filter((node) => this.#hand.isThere(node))
     const running = nodes.flatMap((node) => this.#runningOn(node))
     const one = running[pick % Math.max(1, running.length)]
-    const hit = kind === 'process-crash' || kind === 'hang' ? (one === undefined ? [] : [one]) : running
+    const hit = faults[kind].strikes === 'process' ? (one === undefined ? [] : [one]) : running
     // Told first: what it does may be seen at once.
     this.#struck({ ...strike, nodes, pods: hit.map(keyOf) })
     if (kind === 'node-loss') for (const node of nodes) this.#loseNode(node, cause)
-    else if (kind === 'straggler') for (const node of nodes) this.#mend(cause, this.#hand.slowNode(node, slowness))
-    else if (isOfTwin(kind)) this.#mend(cause, this.#hand.inflict({ kind, slowness }, nodes))
+    else if (kind === 'straggler') for (const node of nodes) this.#mend(cause, this.#hand.slowNode(node, harm.slowness))
+    else if (isOfTwin(kind)) this.#mend(cause, this.#hand.inflict(kind, harm, nodes))
     else if (one !== undefined && kind === 'hang') this.#hang(one, cause)
     else one?.kill({ exitCode: 134, signal: 'SIGABRT' })
   }
@@ -86,12 +83,6 @@ export class Injector {
   #loseNode(node: string, cause: Fault['cause']): void {
     void this.#hand.loseNode(node)
     this.#mend(cause, () => void this.#hand.restoreNode(node))
-  }
-
-  /** The node, and those that share its rack, block or zone. */
-  #within(node: string, reach: Fault['cause']['reach']): string[] {
-    const domainOf = (of: string) => (reach === undefined ? of : this.#twin.member(of).description.labels[label[reach]])
-    return [...this.#twin.nodes.keys()].filter((other) => domainOf(other) === domainOf(node))
   }
 
   #runningOn(node: string): SimulatedPod[] {

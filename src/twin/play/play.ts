@@ -1,4 +1,4 @@
-import type { NodeDescription, PodPlace } from '../../agent/contract.ts'
+import type { PodPlace } from '../../agent/contract.ts'
 import { assert } from '../../base/errors.ts'
 import { seededRandom } from '../../base/random.ts'
 import type { Drill } from '../../model/kinds/drill.ts'
@@ -119,9 +119,9 @@ class Play {
     for (const arrival of arrivals)
       if (arrival.atMs < horizonMs) twin.clock.after(arrival.atMs, () => void this.#arrive(arrival))
     const random = seededRandom(this.#seed).split('faults')
-    for (const fault of drawFaults(random, causes, nodes.length, horizonMs))
+    for (const fault of drawFaults(random, causes, nodes, horizonMs))
       twin.clock.after(fault.atMs, () => {
-        this.#events.add({ kind: 'act', message: `fault: ${faultSaid(fault, nodes)}` })
+        this.#events.add({ kind: 'act', message: `fault: ${faultSaid(fault)}` })
         this.#injector.strike(fault)
       })
     for (const one of traffic) this.#clients.start(one)
@@ -253,6 +253,8 @@ class Play {
   }
 }
 
-function faultSaid({ cause: { name, kind }, node }: Fault, nodes: readonly NodeDescription[]): string {
-  return kind === 'control-plane-crash' ? `${name} (${kind})` : `${name} (${kind}) at ${nodes[node]?.name}`
+function faultSaid({ cause: { name, kind }, nodes }: Fault): string {
+  if (nodes.length === 0) return `${name} (${kind})`
+  const others = nodes.length > 1 ? ` and ${nodes.length - 1} more` : ''
+  return `${name} (${kind}) at ${nodes[0]}${others}`
 }

@@ -68,7 +68,7 @@ test.each([
   ['  faults: {presett: llama3}\n', 's.yaml:7:12: spec.faults.presett: unknown field; did you mean "preset"?'],
   [
     '  faults: {preset: lama3}\n',
-    's.yaml:7:20: spec.faults.preset: must be one of a few words, found "lama3"; allowed: llama3, rsc1, rsc2; did you mean "llama3"?',
+    's.yaml:7:20: spec.faults.preset: must be one of a few words, found "lama3"; allowed: llama3, rsc1, rsc2, fire-flyer, spot, maintenance, shocks; did you mean "llama3"?',
   ],
   [
     '  faults: {mix: {a: {kind: hangs, count: 1}}}\n',
@@ -76,7 +76,19 @@ test.each([
   ],
   [
     '  faults: {mix: {a: {kind: hang}}}\n',
-    's.yaml:7:18: spec.faults.mix.a: must have perNodeDay or count, one of them, found an object',
+    's.yaml:7:18: spec.faults.mix.a: must have perNodeDay, perDomainDay or count, one of them, found an object',
+  ],
+  [
+    '  faults: {mix: {a: {kind: node-loss, perDomainDay: 1}}}\n',
+    's.yaml:7:53: spec.faults.mix.a.perDomainDay: must be left out, or say of what with reach: rack, block or zone, found 1',
+  ],
+  [
+    '  faults: {mix: {a: {kind: node-loss, reach: rack, count: 1, share: 1.5}}}\n',
+    's.yaml:7:69: spec.faults.mix.a.share: must be at most 1, found 1.5',
+  ],
+  [
+    '  faults: {mix: {a: {kind: storage-full, perDomainDay: 1, share: 0.5}}}\n',
+    's.yaml:7:56: spec.faults.mix.a.perDomainDay: must be left out: a storage is on no node; write count, found 1\ns.yaml:7:66: spec.faults.mix.a.share: must be left out: a storage is on no node, found 0.5',
   ],
   ['  performance: {stall: 5}\n', 's.yaml:7:24: spec.performance.stall: must be a string, found 5; put it in quotes'],
   [
@@ -181,9 +193,26 @@ test.each([
   ['llama3', (419 / (2048 * 54)) * 1000],
   ['rsc1', 6.5],
   ['rsc2', 2.34],
+  ['fire-flyer', ((12_952 - 4342 - 240 - 245) / (1250 * 365)) * 1000],
+  ['spot', 6.3],
+  ['maintenance', (32 / (2048 * 54)) * 1000],
 ])('the causes of %s come as often as they were counted, %d times in 1,000 node-days', (preset, rate) => {
   const made = setup(`  faults: {preset: ${preset}, scale: 2}\n`)
   expect(made.causes.reduce((sum, { perNodeDay = 0 }) => sum + 1000 * perNodeDay, 0)).toBeCloseTo(2 * rate, 9)
+})
+
+test('shocks need to know what nodes share', () => {
+  expect(setupFrom('  faults: {preset: shocks}\n')).toBe(
+    's.yaml:7:20: spec.faults.preset: needs nodesPerBlock of the nodes called n, found "shocks"',
+  )
+  const mine = 'block shock: {kind: process-crash, count: 0}'
+  const made = setup(`  faults: {preset: shocks, mix: {${mine}}}\n`)
+  expect(made.causes.map(({ name, reach, share }) => [name, reach, share])).toEqual([
+    ['node failure', undefined, 1],
+    ['rack shock', 'rack', 0.5],
+    ['block shock', undefined, 1],
+    ['zone shock', 'zone', 0.5],
+  ])
 })
 
 test('nodes of two shapes have two names', () => {

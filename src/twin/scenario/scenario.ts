@@ -80,20 +80,39 @@ const performance = z.strictObject({
 })
 
 /** Mixes of faults that were measured: see presets.ts. */
-export const presetNames = ['llama3', 'rsc1', 'rsc2'] as const
+export const presetNames = ['llama3', 'rsc1', 'rsc2', 'fire-flyer', 'spot', 'maintenance', 'shocks'] as const
 
 const fault = z
   .strictObject({
     ...faultFields,
     perNodeDay: z.number().min(0).max(1000).optional().describe('How often, on average, a node and day.'),
+    perDomainDay: z
+      .number()
+      .min(0)
+      .max(1000)
+      .optional()
+      .describe('How often, on average, a rack, block or zone (its `reach`) and day.'),
     count: z.number().int().min(0).max(100_000).optional().describe('How often in all, at times drawn evenly.'),
+    share: z
+      .number()
+      .gt(0)
+      .max(1)
+      .optional()
+      .describe('Each node within `reach` is struck with this probability, one in any case; all when left out.'),
   })
   .superRefine((value, context) => {
-    const { kind, perNodeDay, count } = value
+    const { kind, perNodeDay, perDomainDay, count, share, reach } = value
     const wrong = (path: string[], message: string) => context.addIssue({ code: 'custom', path, message })
-    if ((perNodeDay === undefined) === (count === undefined)) wrong([], 'must have perNodeDay or count, one of them')
-    if (!strikesNodes(kind) && perNodeDay !== undefined)
-      wrong(['perNodeDay'], `must be left out: a ${faults[kind].strikes} is on no node; write count`)
+    const rates = [perNodeDay, perDomainDay, count].filter((rate) => rate !== undefined)
+    if (rates.length !== 1) wrong([], 'must have perNodeDay, perDomainDay or count, one of them')
+    for (const [field, rate] of Object.entries({ perNodeDay, perDomainDay }))
+      if (!strikesNodes(kind) && rate !== undefined)
+        wrong([field], `must be left out: a ${faults[kind].strikes} is on no node; write count`)
+    for (const [field, given] of Object.entries({ perDomainDay, share }))
+      if (strikesNodes(kind) && given !== undefined && reach === undefined)
+        wrong([field], 'must be left out, or say of what with reach: rack, block or zone')
+    if (!strikesNodes(kind) && share !== undefined)
+      wrong(['share'], `must be left out: a ${faults[kind].strikes} is on no node`)
     for (const { at, problem } of faultProblems(value)) wrong([at], problem)
   })
 

@@ -1,7 +1,7 @@
 import type { NodeDescription } from '../../agent/contract.ts'
 import { type DocumentError, readDocuments, type TextFile } from '../../compile/documents.ts'
 import { durationMs } from '../../model/duration.ts'
-import { type FaultKind, lastsMsOf, noticeMsOf, slownessDefault } from '../../model/faults.ts'
+import { type FaultKind, type Harm, harmOf, lastsMsOf, noticeMsOf } from '../../model/faults.ts'
 import { fieldError, shown } from '../../model/field-error.ts'
 import type { Drill } from '../../model/kinds/drill.ts'
 import type { InferenceService } from '../../model/kinds/inference-service.ts'
@@ -49,15 +49,19 @@ export interface Arrival {
 export interface Cause {
   name: string
   kind: FaultKind
+  /** How often a node and day, a domain (see `reach`) and day, or in all: one of them. */
   perNodeDay: number | undefined
+  perDomainDay: number | undefined
   count: number | undefined
   /** Undefined: until it is recovered from. */
   lastsMs: number | undefined
   /** What is lost with a node; undefined: nothing but it. */
   reach: FaultSpec['reach']
+  /** Of the nodes within reach each is struck with this probability. */
+  share: number
   /** It is known so long before. */
   noticeMs: number
-  slowness: number
+  harm: Harm
 }
 
 /** A file that the scenario names, as it was found. */
@@ -169,28 +173,38 @@ function unknownNames({ file, scenario, positionOf }: ReadScenario, work: readon
 function missingDomains({ file, scenario, positionOf }: ReadScenario): DocumentError[] {
   const field = { rack: 'nodesPerRack', block: 'nodesPerBlock', zone: 'zone' } as const
   const { fleet, faults } = scenario.spec
-  return Object.entries(faults.mix).flatMap(([name, { reach }]) => {
+  const { preset } = faults
+  const ofPreset = Object.entries(preset === undefined ? {} : presetOf(preset, 1)).filter(
+    ([name]) => !Object.hasOwn(faults.mix, name),
+  )
+  const needs = [
+    ...Object.entries(faults.mix).map(([name, { reach }]) => ({ at: ['mix', name, 'reach'], reach, found: reach })),
+    ...ofPreset.map(([, { reach }]) => ({ at: ['preset'], reach, found: preset })),
+  ]
+  return needs.flatMap(({ at: within, reach, found }) => {
     if (reach === undefined) return []
-    const at = ['spec', 'faults', 'mix', name, 'reach']
+    const at = ['spec', 'faults', ...within]
     return fleet
       .filter((shape) => shape[field[reach]] === undefined)
       .map((shape) => {
         const message = `needs ${field[reach]} of the nodes called ${shape.name}`
-        return { ...fieldError(at, message, { found: shown(reach) }), file, ...positionOf(at) }
+        return { ...fieldError(at, message, { found: shown(found) }), file, ...positionOf(at) }
       })
   })
 }
 
 function causesOf({ preset, scale, mix }: ReadScenario['scenario']['spec']['faults']): Cause[] {
   const all: Record<string, FaultSpec> = { ...(preset === undefined ? {} : presetOf(preset, scale)), ...mix }
-  return Object.entries(all).map(([name, { kind, perNodeDay, count, lasts, reach, notice, slowness }]) => ({
+  return Object.entries(all).map(([name, { kind, lasts, notice, share = 1, ...rest }]) => ({
     name,
     kind,
-    perNodeDay,
-    count,
+    perNodeDay: rest.perNodeDay,
+    perDomainDay: rest.perDomainDay,
+    count: rest.count,
     lastsMs: lastsMsOf({ kind, lasts }),
-    reach,
+    reach: rest.reach,
+    share,
     noticeMs: noticeMsOf({ notice }),
-    slowness: slowness ?? slownessDefault,
+    harm: harmOf(rest),
   }))
 }

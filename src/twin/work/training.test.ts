@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { SimulatedPod } from '../../agent/simulated/machine.ts'
 import { createManualClock } from '../../base/manual-clock.ts'
-import { Ensemble, type TrainingModel } from './training.ts'
+import { type Corruption, Ensemble, type Start, type TrainingModel } from './training.ts'
 
 const model = {
   steps: 100,
@@ -14,12 +14,17 @@ const model = {
   peerLostMs: 1000,
 } as const
 
-function start(more: Partial<TrainingModel> = {}, size = 1) {
+function start(more: Partial<TrainingModel> = {}, size = 1, from: Start = { step: 0 }) {
   const clock = createManualClock(0)
   let slowness = 1
   let areJoined = true
-  const health = { slowness: () => slowness, areJoined: () => areJoined }
-  const ensemble = new Ensemble({ clock, beat: () => () => {}, health }, { ...model, ...more }, size, 0)
+  let latencyMs: number | undefined
+  const corruption = () => (latencyMs === undefined ? undefined : { latencyMs })
+  const health = { slowness: () => slowness, corruption, areJoined: () => areJoined }
+  const wrong: [number, Corruption][] = []
+  const kept = (step: number, one: Corruption) => void wrong.push([step, one])
+  const kit = { clock, beat: () => () => {}, health, kept }
+  const ensemble = new Ensemble(kit, { ...model, ...more }, size, from)
   const ranks = Array.from({ length: size }, (_, rank) => {
     const uid = `u${rank}`
     const place = { uid, namespace: 'default', name: uid, node: 'n', rank, worldSize: size, attempt: 1 }
@@ -39,8 +44,14 @@ function start(more: Partial<TrainingModel> = {}, size = 1) {
     slowness = to
     ensemble.paceChanged()
   }
+  const corrupt = (after: number | undefined) => {
+    latencyMs = after
+    ensemble.corruptionBegan()
+  }
   return {
     clock,
+    corrupt,
+    wrong,
     pod,
     ranks,
     program,
@@ -121,4 +132,62 @@ test('a communicator is set up once all ranks are there and reach each other', a
   join(true)
   await clock.advance(1_000_000)
   expect(pod.end).toMatchObject({ atMs: 225_000 + 20_000 + 100_000, exitCode: 0 })
+})
+
+/** Steps that told their loss, and whether it was a number. */
+const losses = (pod: SimulatedPod) =>
+  pod.takeLines().flatMap(({ step, loss }) => (loss === undefined ? [] : [[step, Number.isNaN(loss)]]))
+
+test('a wrong result shows in the loss after its latency, and checkpoints that were written meanwhile hold it', async () => {
+  const { clock, pod, program, corrupt, wrong } = start()
+  program.ask({ step: 8, stop: false })
+  await clock.advance(20_000) // step 15
+  corrupt(30_000)
+  corrupt(undefined) // it was one
+  program.ask({ step: 20, stop: false })
+  await clock.advance(100_000)
+  expect(losses(pod)).toEqual([
+    [1, false],
+    [2, false],
+    [3, false],
+    [8, false],
+    [20, false],
+    [46, true],
+    [47, true],
+    [48, true],
+    [100, true],
+  ])
+  expect(wrong).toEqual([[20, { after: 15, shownAt: 46 }]])
+})
+
+test('who begins with wrong results shows them when their time has come, or at once', async () => {
+  const late = start({}, 1, { step: 50, corruption: { after: 15, shownAt: 60 } })
+  await late.clock.advance(20_000)
+  expect(losses(late.pod)).toEqual([
+    [51, false],
+    [52, false],
+    [53, false],
+    [60, true],
+    [61, true],
+    [62, true],
+  ])
+  const known = start({}, 1, { step: 50, corruption: { after: 15, shownAt: 46 } })
+  await known.clock.advance(20_000)
+  expect(losses(known.pod)).toEqual([
+    [51, true],
+    [52, true],
+    [53, true],
+  ])
+})
+
+test('an attempt that begins where something computes wrongly is wrong from its first step', async () => {
+  const { clock, pod, corrupt, others } = start({}, 2)
+  corrupt(10_000)
+  others()
+  await clock.advance(60_000)
+  expect(losses(pod).filter(([, isWrong]) => isWrong)).toEqual([
+    [11, true],
+    [12, true],
+    [13, true],
+  ])
 })

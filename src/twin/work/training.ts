@@ -31,8 +31,24 @@ export interface TrainingModel {
 export interface RankHealth {
   /** 1: as it should be; 1.5: each step takes half as long again. */
   slowness(pod: SimulatedPod): number
+  /** What makes it compute wrong results; undefined: nothing does. `latencyMs`: of training, until the loss shows them. */
+  corruption(pod: SimulatedPod): { latencyMs: number } | undefined
   /** Whether each of them reaches each other. */
   areJoined(pods: readonly SimulatedPod[]): boolean
+}
+
+/** From a step on the state of a job is wrong, and so is what follows from it. */
+export interface Corruption {
+  /** The last step whose result was right. */
+  after: number
+  /** From this one on the loss is no number. */
+  shownAt: number
+}
+
+/** Where an attempt begins. */
+export interface Start {
+  step: number
+  corruption?: Corruption | undefined
 }
 
 interface Rank {
@@ -54,6 +70,7 @@ export class Ensemble {
   readonly #health: RankHealth
   readonly #size: number
   readonly #from: number
+  readonly #kept: (step: number, corruption: Corruption) => void
   readonly #ranks = new Map<number, Rank>()
   /** Where and when the present stretch of undisturbed steps began. */
   #base: { step: number; atMs: number; stepMs: number } | undefined
@@ -65,16 +82,23 @@ export class Ensemble {
   /** Each step is told up to here. */
   #tellTo: number
   #request: { step: number; stop: boolean } | undefined
+  #corruption: Corruption | undefined
   #isBroken = false
   #hasBegun = false
   /** What ends them, unless they reach each other again before. */
   #parted: Cancel | undefined
 
+  /** `kept` hears of checkpoints that hold wrong results. */
   constructor(
-    kit: { clock: Clock; beat(who: string, everyMs: number): Cancel; health: RankHealth },
+    kit: {
+      clock: Clock
+      beat(who: string, everyMs: number): Cancel
+      health: RankHealth
+      kept(step: number, corruption: Corruption): void
+    },
     model: TrainingModel,
     size: number,
-    from: number,
+    { step: from, corruption }: Start,
   ) {
     this.#clock = kit.clock
     this.#beat = kit.beat
@@ -82,6 +106,8 @@ export class Ensemble {
     this.#model = model
     this.#size = size
     this.#from = from
+    this.#corruption = corruption
+    this.#kept = kit.kept
     this.#told = from
     this.#tellTo = from + toldFirst
   }
@@ -123,6 +149,22 @@ export class Ensemble {
     if (step === undefined) return
     this.#tellTo = step + toldAnew
     if (this.#stalledAt === undefined) this.#begin(step)
+  }
+
+  /** Some rank computes wrongly, and all of them go on from that. */
+  corruptionBegan(): void {
+    const step = this.#stepNow()
+    if (step === undefined) return
+    this.#corruptAfter(step)
+    if (this.#base !== undefined && this.#stalledAt === undefined) this.#plan()
+  }
+
+  #corruptAfter(step: number): void {
+    if (this.#corruption !== undefined) return
+    const found = this.#pods().flatMap((pod) => this.#health.corruption(pod)?.latencyMs ?? [])
+    if (found.length === 0) return
+    const shownAt = step + 1 + Math.round(Math.min(...found) / this.#model.stepMs)
+    this.#corruption = { after: step, shownAt }
   }
 
   /** Collectives of ranks that do not reach each other stand still, and go on, or fail when the communicator gives up. */
@@ -168,6 +210,7 @@ export class Ensemble {
     this.#next?.()
     if (!this.#isWhole()) return
     this.#hasBegun = true
+    this.#corruptAfter(step)
     let slowness = 1
     for (const { pod } of this.#ranks.values()) slowness = Math.max(slowness, this.#health.slowness(pod))
     const { stepMs: full, ranks = this.#size } = this.#model
@@ -192,9 +235,16 @@ export class Ensemble {
     this.#next?.()
     const asked = this.#request === undefined || this.#request.step < base.step ? [] : [this.#request.step]
     const told = this.#told < this.#tellTo ? [this.#told + 1] : []
-    const step = Math.max(base.step, Math.min(this.#model.steps, ...asked, ...told))
+    const step = Math.max(base.step, Math.min(this.#model.steps, ...asked, ...told, ...this.#shows()))
     const dueMs = base.atMs + (step - base.step) * base.stepMs
     this.#next = this.#clock.after(Math.max(0, dueMs - this.#clock.now()), () => this.#at(step))
+  }
+
+  /** The next step that tells a loss that is no number, of those that it takes until somebody looks. */
+  #shows(): number[] {
+    if (this.#corruption === undefined) return []
+    const first = Math.max(this.#corruption.shownAt, this.#from + 1)
+    return this.#told < first + toldWrong - 1 ? [Math.max(this.#told + 1, first)] : []
   }
 
   #at(step: number): void {
@@ -214,10 +264,11 @@ export class Ensemble {
     this.#told = step
     const { stepMs: full, ranks = this.#size } = this.#model
     const ownSeconds = (full * ranks) / this.#size / 1000
+    const loss = step >= (this.#corruption?.shownAt ?? Number.POSITIVE_INFINITY) ? Number.NaN : 1 / step
     for (const rank of this.#ranks.values()) {
       if (!this.#tells(rank)) continue
       const busySeconds = ownSeconds * this.#health.slowness(rank.pod)
-      rank.pod.progress([{ step, seconds: stepMs / 1000, busySeconds, loss: 1 / step }])
+      rank.pod.progress([{ step, seconds: stepMs / 1000, busySeconds, loss }])
     }
   }
 
@@ -225,6 +276,7 @@ export class Ensemble {
   #checkpoint(step: number, stop: boolean): void {
     const { stallMs, persistMs, checkpointBytes } = this.#model
     this.#stalledAt = step
+    if (this.#corruption !== undefined && step > this.#corruption.after) this.#kept(step, this.#corruption)
     this.#next = this.#clock.after(stallMs, () => {
       this.#stalledAt = undefined
       for (const rank of this.#ranks.values()) {
@@ -309,5 +361,7 @@ export class Ensemble {
 
 /** An agent knows a job's pace after so many steps, and so when it hangs. */
 const toldFirst = 3
+/** And of so many steps that the loss is no number. */
+const toldWrong = 3
 /** And after so many that some rank became slower or faster. */
 const toldAnew = 8

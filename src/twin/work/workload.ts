@@ -2,7 +2,7 @@ import type { PodPlace, PodSignal } from '../../agent/contract.ts'
 import type { Program, SimulatedPod, Workload } from '../../agent/simulated/machine.ts'
 import type { Cancel, Clock } from '../../base/clock.ts'
 import { Replica, type ReplicaModel } from './replica.ts'
-import { Ensemble, type RankHealth, type TrainingModel } from './training.ts'
+import { type Corruption, Ensemble, type RankHealth, type TrainingModel } from './training.ts'
 
 export interface Performance {
   /** Image pull and data, before a pod starts. */
@@ -31,6 +31,8 @@ export class SimulatedWorkload implements Workload {
   readonly #ensembles = new Map<string, Ensemble>()
   /** By pod uid. */
   readonly #replicas = new Map<string, Replica>()
+  /** Checkpoints that hold wrong results, by what names job, attempt and step. */
+  readonly #corrupted = new Map<string, Corruption>()
   /** Replicas that ended with an error, of those that perform alike. */
   readonly #crashed = new WeakMap<Performance, number>()
 
@@ -77,6 +79,11 @@ export class SimulatedWorkload implements Workload {
     for (const { uid } of pods) this.#replicas.get(uid)?.paceChanged()
   }
 
+  /** What these pods compute is wrong from now on. */
+  corruptionBegan(pods: readonly SimulatedPod[]): void {
+    for (const ensemble of new Set(pods.map(({ place }) => this.ensemble(place)))) ensemble?.corruptionBegan()
+  }
+
   /** Ranks in these pods may reach each other no more, or again. */
   networkChanged(pods: readonly SimulatedPod[]): void {
     for (const ensemble of new Set(pods.map(({ place }) => this.ensemble(place)))) ensemble?.networkChanged()
@@ -101,7 +108,12 @@ export class SimulatedWorkload implements Workload {
     const known = this.#ensembles.get(key)
     if (known !== undefined) return known
     const { clock, beat, health } = this.#options
-    const made = new Ensemble({ clock, beat, health }, model, place.worldSize, place.work.restore?.step ?? 0)
+    const { restore } = place.work
+    const kept = (step: number, corruption: Corruption) => void this.#corrupted.set(`${key} ${step}`, corruption)
+    const made = new Ensemble({ clock, beat, health, kept }, model, place.worldSize, {
+      step: restore?.step ?? 0,
+      corruption: restore && this.#corrupted.get(`${attemptOf(place, restore.attempt)} ${restore.step}`),
+    })
     this.#ensembles.set(key, made)
     // Of each job only the newest attempt matters.
     if (this.#ensembles.size > ensemblesMax)
@@ -119,8 +131,12 @@ const ensemblesMax = 10_000
 const fasterFromMemory = 13
 
 /** The ranks of one attempt find each other by where they store their checkpoints, which names job and attempt. */
-function attemptOf({ namespace, name, attempt, work }: PodPlace): string {
-  return work.checkpoints ?? `${namespace}/${name.replace(/-[0-9]+-[0-9]+$/, '')}/${attempt}`
+function attemptOf(place: PodPlace, attempt = place.attempt): string {
+  const { namespace, name, work } = place
+  return (
+    work.checkpoints?.replace(/-[0-9]+$/, `-${attempt}`) ??
+    `${namespace}/${name.replace(/-[0-9]+-[0-9]+$/, '')}/${attempt}`
+  )
 }
 
 /** It ends when it should have been ready. */
