@@ -19,6 +19,10 @@ const benches: Record<string, () => Promise<{ rows(): Promise<Row[]> | AsyncIter
     import('./ettr.ts').then(({ ettrRows }) => ({
       rows: () => ettrRows({ seeds: numberGiven('seeds', 30, 2), nodes: numberGiven('nodes', 2, 1) }),
     })),
+  elastic: () =>
+    import('./elastic.ts').then(({ elasticRows }) => ({
+      rows: () => elasticRows({ seeds: numberGiven('seeds', 4, 2), days: numberGiven('days', 2, 1) }),
+    })),
   requests: () => import('./requests.ts'),
   fidelity: () => import('./scheduler/fidelity.ts'),
   moves: () => import('./scheduler/moves.ts').then(({ rows }) => ({ rows: () => rows(counts[0]) })),
@@ -44,7 +48,7 @@ if (unknown.length > 0) {
 }
 
 /** Run only when named: they take from minutes to hours. */
-const isSlow = new Set(['moves', 'kueue', 'ettr'])
+const isSlow = new Set(['moves', 'kueue', 'ettr', 'elastic'])
 
 let missed = 0
 if (!json) console.log(line(['row', 'figure', 'bar', '', 'measured beside it']))

@@ -5,6 +5,7 @@ import {
   dalyInterval,
   effectiveRatio,
   effectiveRatioWithLag,
+  elasticRatio,
   optimalInterval,
   sparesAt,
   sparesFor,
@@ -42,6 +43,18 @@ describe('the values of facts/reliability.md §2.1', () => {
     expect(effectiveRatioWithLag(465.3, 10, 60, 120, mtbf)).toBeCloseTo(0.9434, 4)
     expect(effectiveRatioWithLag(210, 2, 30, 60, mtbf)).toBeCloseTo(0.9734, 4)
   })
+})
+
+test.each([
+  // Its §2.2: 131,072 GPUs at 6.5 failures in 1,000 node-days, and 18 min between failures.
+  [811.25, 2, 120, 254.8, 0.931],
+  [811.25, 2, 60, 254.8, 0.935],
+  [1080, 2, 120, 293.9, 0.9466],
+  [1080, 2, 600, 293.9, 0.924],
+])('M %d s, stall %d s, restart %d s: elastic per data-parallel group', (mtbf, stall, restart, interval, ratio) => {
+  const job = { groups: 32, failureStall: 30, degraded: 300, fullRestarts: 0.05 }
+  expect(youngInterval(stall, mtbf / job.fullRestarts)).toBeCloseTo(interval, 0)
+  expect(elasticRatio(job, interval, stall, restart, mtbf)).toBeCloseTo(ratio, 3)
 })
 
 test('no other interval does better than the optimum', () => {

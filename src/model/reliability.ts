@@ -38,6 +38,28 @@ export function effectiveRatioWithLag(
   return 1 / (1 / effectiveRatio(interval, stall, restart, mtbf) + lag / mtbf)
 }
 
+/** A job that steps on, one data-parallel group short, while that group is mended. */
+export interface ElasticJob {
+  groups: number
+  /** How long a failure keeps all groups from working, and for how long the one that it struck is away. */
+  failureStall: number
+  degraded: number
+  /** Of all failures, those that start the whole job again from its checkpoint. */
+  fullRestarts: number
+}
+
+/** Effective training time ratio of such a job, to the first order in 1/M: no failure meets another. */
+export function elasticRatio(
+  { groups, failureStall, degraded, fullRestarts }: ElasticJob,
+  interval: number,
+  stall: number,
+  restart: number,
+  mtbf: number,
+): number {
+  const lost = (1 - fullRestarts) * (failureStall + degraded / groups) + fullRestarts * (restart + interval / 2)
+  return (interval / (interval + stall)) * (1 - lost / mtbf)
+}
+
 export interface MeasuredJob {
   /** Mean stall of the job's own checkpoints; undefined until one was measured. */
   stallSeconds?: number | undefined
