@@ -131,6 +131,8 @@ export function deedsOf(
     'node-loss': { strike: loseNodes, undo: restoreNodes },
     straggler: { strike: slowDown, undo: quicken },
     'silent-data-corruption': inTwin('silent-data-corruption'),
+    'clock-jump': inTwin('clock-jump'),
+    'control-plane-clock-jump': inTwin('control-plane-clock-jump'),
     'network-flap': inTwin('network-flap'),
     'network-partition': inTwin('network-partition'),
     'storage-slow': inTwin('storage-slow'),

@@ -39,6 +39,7 @@ export function createPodReport(options: ReportOptions): PodReport {
   const ref = { name: `pod.${name}`, namespace }
   let status: ReportStatus = { checkpoints: [] }
   let written: Report | undefined
+  /** In steady time. */
   let writtenAtMs = Number.NEGATIVE_INFINITY
   let isFirst = true
 
@@ -55,8 +56,8 @@ export function createPodReport(options: ReportOptions): PodReport {
   }
 
   async function write(): Promise<'ok' | 'gone'> {
-    writtenAtMs = clock.now()
-    const now: ReportStatus = { ...status, at: new Date(writtenAtMs).toISOString() }
+    writtenAtMs = clock.steadyMs()
+    const now: ReportStatus = { ...status, at: new Date(clock.now()).toISOString() }
     const outcome =
       written === undefined
         ? await store.create('Report', fresh(now), { withStatus: true })
@@ -100,7 +101,7 @@ export function createPodReport(options: ReportOptions): PodReport {
     change(fields, atOnce) {
       status = { ...status, ...fields }
       for (const key of Object.keys(fields) as (keyof ReportStatus)[]) if (fields[key] === undefined) delete status[key]
-      const restMs = Math.max(0, writtenAtMs + everyMs - clock.now())
+      const restMs = Math.max(0, writtenAtMs + everyMs - clock.steadyMs())
       // A pod that ends in its first instant is one write, not two.
       writer.touch(isFirst ? firstMs : atOnce ? 0 : restMs)
       isFirst = false

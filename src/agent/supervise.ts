@@ -80,6 +80,7 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
   let pod = first
   let stage: Stage = { kind: 'preparing', message: 'being prepared' }
   let running: RunningPod | undefined
+  /** `atMs`: in steady time. */
   let killing: { cause: Cause; atMs: number; cancel: Cancel } | undefined
   let isGone = false
   let env: Promise<Record<string, string>> | undefined
@@ -387,7 +388,7 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
   }
 
   function terminate(graceMs: number, cause: Cause): void {
-    const atMs = clock.now() + graceMs
+    const atMs = clock.steadyMs() + graceMs
     if (killing !== undefined && killing.atMs <= atMs) return
     const isFirst = killing === undefined
     killing?.cancel()
@@ -398,7 +399,7 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
 
   function send(): void {
     if (killing === undefined || running === undefined) return
-    if (killing.atMs > clock.now()) running.signal('SIGTERM')
+    if (killing.atMs > clock.steadyMs()) running.signal('SIGTERM')
     arm()
   }
 
@@ -406,7 +407,7 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
     if (killing === undefined || running === undefined) return
     const { atMs } = killing
     const pod = running
-    const restMs = atMs - clock.now()
+    const restMs = atMs - clock.steadyMs()
     // What has ended may still wait for room on a full disk, which may never come.
     const kill = (): void => (isFinishing ? beside.close() : pod.signal('SIGKILL'))
     if (restMs <= 0) kill()

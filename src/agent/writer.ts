@@ -29,14 +29,14 @@ export function createWriter({ clock, random, log, what, write }: WriterOptions)
   let dirty = false
   let timer: { atMs: number; cancel: Cancel } | undefined
   let busy: Promise<void> | undefined
-  /** The earliest time asked for while a write was under way. */
+  /** The earliest time asked for while a write was under way; all of them steady. */
   let soonestMs = Number.POSITIVE_INFINITY
   const closed = new AbortController()
 
   function touch(delayMs: number): void {
     if (closed.signal.aborted) return
     dirty = true
-    const atMs = clock.now() + delayMs
+    const atMs = clock.steadyMs() + delayMs
     if (busy !== undefined) {
       soonestMs = Math.min(soonestMs, atMs)
       return
@@ -54,7 +54,7 @@ export function createWriter({ clock, random, log, what, write }: WriterOptions)
       busy = undefined
       const wantedMs = soonestMs
       soonestMs = Number.POSITIVE_INFINITY
-      if (dirty) touch(Math.max(0, wantedMs - clock.now()))
+      if (dirty) touch(Math.max(0, wantedMs - clock.steadyMs()))
     })
   }
 

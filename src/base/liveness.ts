@@ -18,7 +18,7 @@ export interface Liveness {
 export interface Listening {
   /** A sign was heard (by way of the store, of a file, …), or there is another reason to count anew. */
   heard(): void
-  /** When the last sign was heard, by our own clock; undefined: none yet. */
+  /** When the last sign was heard, in steady time; undefined: none yet. */
   heardMs(): number | undefined
   stop(): void
 }
@@ -73,7 +73,7 @@ function listen(clock: Clock, patienceMs: () => number | undefined, silent: (sin
   return {
     heard() {
       count()
-      heardMs = sinceMs
+      heardMs = sinceSteadyMs
       // A look that is set already serves, unless there is less patience by now.
       const dueMs = sinceSteadyMs + firstLook * (patienceMs() ?? Number.POSITIVE_INFINITY)
       if (look !== undefined && look.dueMs <= dueMs) return

@@ -51,6 +51,31 @@ test('addAfter waits, and the earliest of several counts', async () => {
   expect(queue.ready + queue.delayed).toBe(0)
 })
 
+test('a moment that is too small to be added to the time of today is a millisecond', async () => {
+  const late = createManualClock(1_767_225_600_000)
+  const waiting = createWorkQueue({ clock: late, random: seededRandom(1) })
+  waiting.addAfter('a', 0.00001)
+  await late.advance(0)
+  expect(waiting.ready).toBe(0)
+  await late.advance(1)
+  expect(waiting.ready).toBe(1)
+})
+
+test('somebody who sets the clock, back or forwards, makes nobody wait longer, or less long', async () => {
+  queue.addAfter('before', 500)
+  clock.jump(-3_600_000)
+  queue.addAfter('after', 500)
+  await clock.advance(499)
+  expect(queue.ready).toBe(0)
+  await clock.advance(1)
+  expect(queue.ready).toBe(2)
+  queue.addAfter('later', 500)
+  clock.jump(7_200_000)
+  queue.addAfter('latest', 400)
+  await clock.advance(400)
+  expect(queue.ready).toBe(3)
+})
+
 test('retries wait twice as long each time, up to a limit, with jitter; success forgets', () => {
   const waits = Array.from({ length: 8 }, () => queue.retry('a'))
   const ceilings = [100, 200, 400, 800, 1_000, 1_000, 1_000, 1_000]

@@ -164,12 +164,14 @@ export function createWorkQueue({ clock, random, retry }: WorkQueueOptions): Wor
 
 /** Keys by due time: one timer for all of them, set for the earliest. */
 function createDelays(clock: Clock, due: (key: string) => void) {
+  /** In steady time: a clock that is set must keep nobody waiting. */
   const dueAt = new Map<string, number>()
   const heap = new Heap<{ key: string; atMs: number }>((a, b) => a.atMs - b.atMs)
   let timer: { atMs: number; cancel: Cancel } | undefined
 
   function add(key: string, ms: number): void {
-    const atMs = clock.now() + ms
+    // Whole milliseconds: less than one, beside the time of virtual days, would be none.
+    const atMs = clock.steadyMs() + Math.ceil(ms)
     const known = dueAt.get(key)
     if (known !== undefined && known <= atMs) return
     dueAt.set(key, atMs)
@@ -181,12 +183,12 @@ function createDelays(clock: Clock, due: (key: string) => void) {
     const next = heap.peek()
     if (next === undefined || (timer !== undefined && timer.atMs <= next.atMs)) return
     timer?.cancel()
-    timer = { atMs: next.atMs, cancel: clock.after(Math.max(0, next.atMs - clock.now()), fire) }
+    timer = { atMs: next.atMs, cancel: clock.after(Math.max(0, next.atMs - clock.steadyMs()), fire) }
   }
 
   function fire(): void {
     timer = undefined
-    const nowMs = clock.now()
+    const nowMs = clock.steadyMs()
     for (let next = heap.peek(); next !== undefined && next.atMs <= nowMs; next = heap.peek()) {
       heap.pop()
       if (dueAt.get(next.key) !== next.atMs) continue // replaced by an earlier time, which has fired already

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { agesAt } from '../base/ages.ts'
 import { optimalInterval } from '../model/reliability.ts'
 import { ranSecondsOf } from './gangs.ts'
 import { createWorld, type World } from './world.fixture.ts'
@@ -58,7 +59,7 @@ test('the interval follows the measured stall and failures: the optimum, from on
   for (const stallSeconds of [0.1, 0.1, 5, 5, 40]) {
     stalls = [...stalls, stallSeconds]
     await world.agent.ship(pod, step, { stallSeconds })
-    const ran = ranSecondsOf(await world.getGang('j'), world.clock.now())
+    const ran = ranSecondsOf(await world.getGang('j'), agesAt(world.clock.now()))
     const mean = stalls.reduce((a, b) => a + b) / stalls.length
     const seconds = await secondsToNextRequest([pod], step)
     // It ran on meanwhile, which makes the rate a little smaller and the interval a little longer.
@@ -102,7 +103,7 @@ test('the word on the cost counts though it comes after the commit, and is remem
   await world.settle()
   await world.agent.end('j-worker-0-4', { signal: 'SIGKILL' })
   await world.until(() => world.agent.running().includes('j-worker-0-5'), 'attempt 5')
-  const ran = ranSecondsOf(await world.getGang('j'), world.clock.now())
+  const ran = ranSecondsOf(await world.getGang('j'), agesAt(world.clock.now()))
   await world.agent.report('j-worker-0-5', { step: 500, firstStepAtMs: world.clock.now() })
   expect(await secondsToNextRequest(['j-worker-0-5'], 500)).toBeCloseTo(optimalInterval(9, (3600 + ran) / 4), -1)
 })
@@ -118,7 +119,7 @@ test('a job that never failed is asked for its first checkpoint after a minute, 
 
 test('time without seats is no time that went well', async () => {
   await world.job('j', { checkpoint: { interval: 'auto' }, maxRestarts: 9 })
-  const ran = async () => ranSecondsOf(await world.getGang('j'), world.clock.now())
+  const ran = async () => ranSecondsOf(await world.getGang('j'), agesAt(world.clock.now()))
   const live = async (seconds: number) => {
     for (let left = seconds; left > 0; left -= 10) {
       await world.agent.heartbeat()

@@ -1,3 +1,4 @@
+import type { Ages } from '../base/ages.ts'
 import type { Gang } from '../model/kinds/gang.ts'
 import type { Pod } from '../model/kinds/kubernetes.ts'
 import type { Report } from '../model/kinds/report.ts'
@@ -58,11 +59,14 @@ export function isCommitted(gang: Gang, { attempt, step }: { attempt: number; st
  */
 export const ranAnnotation = 'millwright.dev/ran-seconds'
 
+/** Whoever leads sees what is decided within so long. */
+export const seenMs = 1_000
+
 /** For how long it has had seats in all. */
-export function ranSecondsOf(gang: Gang, nowMs: number): number {
+export function ranSecondsOf(gang: Gang, ages: Pick<Ages, 'of'>): number {
   const before = Number(gang.metadata.annotations?.[ranAnnotation] ?? 0)
   const seats = gang.spec.suspend ? undefined : seatsNow(gang)
-  const now = seats === undefined ? 0 : Math.max(0, nowMs - Date.parse(seats.at)) / 1000
+  const now = seats === undefined ? 0 : ages.of(`${gang.metadata.uid} sits`, Date.parse(seats.at), seenMs) / 1000
   return (Number.isFinite(before) ? before : 0) + now
 }
 

@@ -1,3 +1,4 @@
+import type { Ages } from '../base/ages.ts'
 import type { Cancel, Clock } from '../base/clock.ts'
 import type { Liveness } from '../base/liveness.ts'
 import type { Log } from '../base/log.ts'
@@ -65,6 +66,8 @@ export interface Context {
   /** Reads data that lies on this machine; undefined where nothing does. */
   sources?: Sources | undefined
   clock: Clock
+  /** Of times that were written: who waits for one to be old enough counts here. */
+  ages: Ages
   liveness: Liveness
   /** When nodes were last heard of. */
   signs: NodeSigns

@@ -1,3 +1,4 @@
+import { type Ages, createAges } from '../base/ages.ts'
 import type { Cancel, Clock } from '../base/clock.ts'
 import { InvariantError, messageOf, OperatingError } from '../base/errors.ts'
 import type { Liveness } from '../base/liveness.ts'
@@ -55,13 +56,15 @@ export function startControl(options: ControlOptions): Control {
   const durationMs = (options.leaseSeconds ?? leaseSecondsDefault) * 1000
   const lease = createLeaseHolder({ store, clock, ref: controlLease, identity, durationMs })
   const stopping = new AbortController()
+  // Of all terms: the clock may be set while another leads.
+  const ages = createAges(clock)
   let term: Term | undefined
 
   async function live(): Promise<void> {
     while (!stopping.signal.aborted) {
       const epoch = await tryToLead(lease, log)
       if (epoch !== undefined) {
-        term = startTerm(options, lease, epoch)
+        term = startTerm(options, lease, epoch, ages)
         await holdLease(term)
         await term.end()
         term = undefined
@@ -118,7 +121,8 @@ interface Term {
   end(): Promise<void>
 }
 
-function startTerm(options: ControlOptions, lease: LeaseHolder, epoch: number): Term {
+function startTerm(options: ControlOptions, lease: LeaseHolder, epoch: number, ages: Ages): Term {
+  ages.begin()
   const { clock, liveness, random, blobs, sources, gatewayUrl, decisions } = options
   const over = new AbortController()
   const log = options.log.with({ epoch })
@@ -131,7 +135,7 @@ function startTerm(options: ControlOptions, lease: LeaseHolder, epoch: number): 
   const events = createEvents({ store, clock, log, component: 'millwright-control' })
   const signs = createNodeSigns({ views, liveness })
   const leaving = createLeaving(views)
-  const kit = { store, views, blobs, sources, clock, liveness, signs, leaving, random, log, events }
+  const kit = { store, views, blobs, sources, clock, ages, liveness, signs, leaving, random, log, events }
   const context: Context = { ...kit, epoch, gatewayUrl, decisions }
   const loops = (options.reconcilers ?? builtInReconcilers).map((factory) =>
     createLoop(factory(context), { views, clock, random: random.split(`queues ${epoch}`), log, over }),

@@ -43,7 +43,7 @@ export class Dispatch {
     this.#handles = handles
     this.#hears = {
       firstByte: ({ exchange: { service, arrivedMs } }) => {
-        service.traffic.firstByteMs += handles.clock.now() - arrivedMs
+        service.traffic.firstByteMs += Math.max(0, handles.clock.now() - arrivedMs)
         service.traffic.firstBytes++
       },
       ended: (flight, usage) => {
@@ -129,7 +129,7 @@ export class Dispatch {
   #choose(service: Service): Replica | undefined {
     const { clock, random, limits } = this.#handles
     const perReplica = service.object.spec.target * limits.targetFactor
-    const choice = chooseReplica(service.replicas.values(), perReplica, clock.now(), random)
+    const choice = chooseReplica(service.replicas.values(), perReplica, clock.steadyMs(), random)
     if (choice.kind === 'none') {
       if (choice.retryAtMs !== undefined) this.#wakeAt(service, choice.retryAtMs)
       return undefined
@@ -146,7 +146,7 @@ export class Dispatch {
       this.#retries.delete(service)
       this.wake(service)
     }
-    this.#retries.set(service, clock.after(Math.max(0, atMs - clock.now()), wake))
+    this.#retries.set(service, clock.after(Math.max(0, atMs - clock.steadyMs()), wake))
   }
 
   #hold(flight: Flight): void {
@@ -202,7 +202,7 @@ export class Dispatch {
     const { clock, log } = this.#handles
     const next = afterFailure(failure)
     log.warn('a replica did not answer', { replica: replica.pod, error: error.message, ...failure, ...next })
-    if (next.ejects) replica.breaker = refused(replica.breaker, clock.now())
+    if (next.ejects) replica.breaker = refused(replica.breaker, clock.steadyMs())
     if (flight.over) return
     if (next.retry) {
       this.#place(flight)
@@ -280,7 +280,7 @@ export class Dispatch {
 
   /** Adds up requests × time, whose mean the next report tells. */
   #countBusy(service: Service): void {
-    const nowMs = this.#handles.clock.now()
+    const nowMs = this.#handles.clock.steadyMs()
     const { traffic } = service
     traffic.busyMs += (nowMs - traffic.busySinceMs) * service.inFlight.size
     traffic.busySinceMs = nowMs

@@ -36,7 +36,7 @@ export class Reporter {
       state.urgent ||= urgent
       return
     }
-    const waitMs = urgent ? 0 : state.writtenAtMs + this.#everyMs - this.#clock.now()
+    const waitMs = urgent ? 0 : state.writtenAtMs + this.#everyMs - this.#clock.steadyMs()
     if (waitMs <= 0) this.#write(service, state)
     else state.timer ??= this.#clock.after(waitMs, () => this.#write(service, state))
   }
@@ -61,10 +61,10 @@ export class Reporter {
       dirty: false,
       urgent: false,
       writing: false,
-      writtenAtMs: 0,
+      writtenAtMs: Number.NEGATIVE_INFINITY,
       timer: undefined,
       last: undefined,
-      seen: { atMs: this.#clock.now(), requests: 0, busyMs: 0 },
+      seen: { atMs: this.#clock.steadyMs(), requests: 0, busyMs: 0 },
     }
     this.#states.set(service, state)
     return state
@@ -89,8 +89,8 @@ export class Reporter {
   }
 
   async #put(service: Service, state: State): Promise<void> {
-    const nowMs = this.#clock.now()
-    const status = reportOf(service, state, nowMs)
+    const nowMs = this.#clock.steadyMs()
+    const status = reportOf(service, state, { nowMs, at: new Date(this.#clock.now()).toISOString() })
     state.writtenAtMs = nowMs
     // One more report follows while rates are still to fall to what is under way.
     state.dirty = status.requestsPerSecond !== 0 || status.concurrency !== status.inFlight
@@ -131,7 +131,8 @@ interface State {
   seen: { atMs: number; requests: number; busyMs: number }
 }
 
-function reportOf(service: Service, state: State, nowMs: number): ServiceReport {
+/** `nowMs`: in steady time. */
+function reportOf(service: Service, state: State, { nowMs, at }: { nowMs: number; at: string }): ServiceReport {
   const { traffic, inFlight, waiting } = service
   const busyMs = traffic.busyMs + (nowMs - traffic.busySinceMs) * inFlight.size
   const spanMs = Math.max(1, nowMs - state.seen.atMs)
@@ -144,7 +145,7 @@ function reportOf(service: Service, state: State, nowMs: number): ServiceReport 
   state.seen = { atMs: nowMs, requests: traffic.requests, busyMs }
   const first = waiting[0]
   return {
-    at: new Date(nowMs).toISOString(),
+    at,
     checkpoints: [],
     inFlight: inFlight.size,
     held: waiting.length,

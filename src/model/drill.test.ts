@@ -21,6 +21,8 @@ test.each<[string, object]>([
   ['a hang for a while', { fault: { kind: 'hang', lasts: '20s' }, target: { labels: { team: 'a' } } }],
   ['a rack', { fault: { kind: 'node-loss', lasts: '2m', reach: 'rack' }, target: { service: 'chat' } }],
   ['storage', { fault: { kind: 'storage-slow', lasts: '1h', slowness: 4 } }],
+  ['a clock', { fault: { kind: 'clock-jump', lasts: '1h', by: '-90s' }, target: { node: 'n' } }],
+  ['the clock of the leader', { fault: { kind: 'control-plane-clock-jump', by: '2h' } }],
   ['the control plane', { fault: { kind: 'control-plane-crash' }, expect: { recoveredWithin: '20s' } }],
 ])('%s can be struck', (_, spec) => {
   expect(errorsOf(spec)).toEqual([])
@@ -36,6 +38,11 @@ test.each<[string, object, string]>([
     'a field of another fault',
     { fault: { kind: 'hang', slowness: 2 }, target: { job: 'ring' } },
     'spec.fault.slowness: must be left out of a hang: it is of a straggler, storage-slow, found 2',
+  ],
+  [
+    'a jump of no time',
+    { fault: { kind: 'clock-jump', lasts: '1h', by: '+5' }, target: { node: 'n' } },
+    'spec.fault.by: is not a duration; write a number with a unit, e.g. 500ms, 30s, 10m, 1h30m or 2d, with - before it for back, found "+5"',
   ],
   [
     'how long what is over at once lasts',

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { durationMs } from './duration.ts'
+import { durationMs, readDuration } from './duration.ts'
 import { duration } from './kinds/fields.ts'
 
 /** What can be made to go wrong. Scenarios draw faults, a Drill names one: the kinds and their fields are the same. */
@@ -9,16 +9,18 @@ export const faultKinds = [
   'node-loss',
   'straggler',
   'silent-data-corruption',
+  'clock-jump',
   'network-flap',
   'network-partition',
   'storage-slow',
   'storage-outage',
   'storage-full',
   'control-plane-crash',
+  'control-plane-clock-jump',
 ] as const
 export type FaultKind = (typeof faultKinds)[number]
 
-const fieldNames = ['lasts', 'reach', 'notice', 'slowness', 'latency'] as const
+const fieldNames = ['lasts', 'reach', 'notice', 'slowness', 'latency', 'by'] as const
 type Field = (typeof fieldNames)[number]
 export type FaultWorld = 'this machine' | 'twin'
 
@@ -69,6 +71,14 @@ export const faults: Readonly<Record<FaultKind, FaultInfo>> = {
     lastsDefault: '0s',
     worlds: ['twin'],
   },
+  'clock-jump': {
+    happens: 'somebody sets the clock of a node, `by` so much forwards or back, and later right again',
+    strikes: 'node',
+    fields: ['lasts', 'by', 'reach'],
+    // Until a time service has noticed: ours.
+    lastsDefault: '1h',
+    worlds: ['twin'],
+  },
   'network-flap': {
     happens: 'a NIC of the node is down: jobs that it shares with other nodes stand still; its agent is heard',
     strikes: 'node',
@@ -113,6 +123,13 @@ export const faults: Readonly<Record<FaultKind, FaultInfo>> = {
     lastsDefault: '10s',
     worlds: ['this machine', 'twin'],
   },
+  'control-plane-clock-jump': {
+    happens: "somebody sets the leader's clock, `by` so much forwards or back, and later right again",
+    strikes: 'control plane',
+    fields: ['lasts', 'by'],
+    lastsDefault: '1h',
+    worlds: ['twin'],
+  },
 }
 
 /** On some node; the others are at no place of the fleet. */
@@ -139,15 +156,36 @@ export const slownessDefault = 1.5
 /** Of training, until wrong results show in the loss: ours, as long as `failurePolicy.lossSpike` allows for. */
 const latencyDefault = '1h'
 
+/** Longer than all that waits for somebody to be heard of: ours. */
+const byDefault = '5m'
+
 /** How bad a fault is, beside where it strikes and for how long. */
 export interface Harm {
   slowness: number
   latencyMs: number
+  /** How far a clock jumps: forwards, or back where it is negative. */
+  byMs: number
 }
 
-export function harmOf(fault: { slowness?: number | undefined; latency?: string | undefined }): Harm {
-  return { slowness: fault.slowness ?? slownessDefault, latencyMs: durationMs(fault.latency ?? latencyDefault) }
+export function harmOf({ slowness = slownessDefault, latency = latencyDefault, by = byDefault }: HarmFields): Harm {
+  const isBack = by.startsWith('-')
+  return {
+    slowness,
+    latencyMs: durationMs(latency),
+    byMs: isBack ? -durationMs(by.slice(1)) : durationMs(by),
+  }
 }
+
+interface HarmFields {
+  slowness?: number | undefined
+  latency?: string | undefined
+  by?: string | undefined
+}
+
+const jump = z.string().superRefine((value, context) => {
+  const read = readDuration(value.replace(/^-/, ''))
+  if ('problem' in read) context.addIssue({ code: 'custom', message: `${read.problem}, with - before it for back` })
+})
 
 export const faultFields = {
   kind: z.enum(faultKinds).describe('What happens.'),
@@ -171,6 +209,7 @@ export const faultFields = {
   latency: duration
     .optional()
     .describe('Of training, from a wrong result until the loss shows it: it is no number from then on.'),
+  by: jump.optional().describe('How far a clock jumps: 5m forwards (when left out), -5m back.'),
 }
 
 export function lastsMsOf({ kind, lasts }: { kind: FaultKind; lasts?: string | undefined }): number | undefined {

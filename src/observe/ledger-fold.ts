@@ -180,7 +180,7 @@ export class LedgerFold {
     const key = ownerKey({ node, accelerator })
     const throughMs = this.#throughMs.get(key)
     this.#throughMs.delete(key)
-    const atMs = Math.min(nowMs, throughMs ?? nowMs)
+    const atMs = throughMs ?? nowMs
     const bank: Bank = { node, accelerator, slots, atMs, shares: undefined, isFragmented: false }
     this.#pageAt(bank, bank.atMs) // from here on a later life knows that the node was there
     this.#unobserved(bank, nowMs)

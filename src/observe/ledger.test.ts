@@ -57,6 +57,26 @@ test('pages are written every ten seconds, with the revision that they include, 
   expect(await buckets()).toEqual({ idle: { slotMs: 4 * 95_000, usd: expect.closeTo((0.9 * 4 * 95) / 3600, 9) } })
 })
 
+test('a clock that is set back stands still for the account, in the next life too, until it is there again', async () => {
+  const ledger = open()
+  await clock.advance(60_000)
+  clock.jump(-30_000)
+  await clock.advance(20_000)
+  const through = async () => (await pages())[0]?.status?.throughMs ?? 0
+  const before = await through()
+  expect(before).toBeGreaterThan(clock.now())
+  const stopped = ledger.stop()
+  await clock.advance(0)
+  await stopped
+  open()
+  await clock.advance(5_000)
+  expect(await through()).toBe(before)
+  await clock.advance(30_000)
+  const [page] = await pages()
+  expect(page?.status?.throughMs).toBeGreaterThan(before)
+  expect(page?.status?.capacitySlotMs).toBe(4 * ((page?.status?.throughMs ?? 0) - 1_700_000_000_000))
+})
+
 test('a stopped control plane leaves a gap that is unobserved, to the millisecond', async () => {
   const first = open()
   await clock.advance(12_345)

@@ -74,6 +74,8 @@ interface Member {
   slowness: number
   /** What makes it compute wrongly: how long training takes to show it, in milliseconds. */
   corruptions: { latencyMs: number }[]
+  /** How far its clock is off, for its agent and for all that runs there. */
+  jumpedMs: number
 }
 
 /**
@@ -193,8 +195,11 @@ export class Twin {
 
   /** A machine joins, and its agent starts. */
   addNode(description: NodeDescription): void {
-    const machine = new SimulatedMachine(this.clock, this.workload, (part) => this.#options.onRestored?.(part))
-    const member: Member = { machine, description, process: new Process(''), lives: 0, slowness: 1, corruptions: [] }
+    const offset = { jumpedMs: 0 }
+    const clock = { ...this.clock, now: () => this.clock.now() + offset.jumpedMs }
+    const machine = new SimulatedMachine(clock, this.workload, (part) => this.#options.onRestored?.(part))
+    const process = new Process('')
+    const member = Object.assign(offset, { machine, description, process, lives: 0, slowness: 1, corruptions: [] })
     this.nodes.set(description.name, member)
     this.startAgent(description.name)
   }
@@ -204,6 +209,7 @@ export class Twin {
     const member = this.member(node)
     member.process = new Process(`${node}/${member.lives++}`)
     member.process.isolate(this.network.isIsolated(node))
+    member.process.jump(member.jumpedMs)
     const kit = this.#kitOf(member.process)
     const agent = createAgent({
       ...kit,
@@ -253,6 +259,17 @@ export class Twin {
       const at = corruptions.indexOf(one)
       if (at >= 0) corruptions.splice(at, 1)
     }
+  }
+
+  /** Somebody sets the clock of a node, and sets it right when it is cancelled. */
+  jumpClock(node: string, byMs: number): Cancel {
+    const member = this.member(node)
+    const jump = (ms: number): void => {
+      member.jumpedMs += ms
+      member.process.jump(ms)
+    }
+    jump(byMs)
+    return () => jump(-byMs)
   }
 
   /** What serves in a pod and can be reached. */

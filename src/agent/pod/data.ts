@@ -35,9 +35,9 @@ export async function dataRead(
 
 async function lookFor(sources: Sources, blobs: Blobs, uri: string, clock: Clock): Promise<Look> {
   if (schemeOf(uri) === undefined) return lookAtManifest(blobs, uri)
-  const untilMs = clock.now() + patienceMs
+  const untilMs = clock.steadyMs() + patienceMs
   let look = await sources.look(uri)
-  while (look.kind === 'reading' && clock.now() < untilMs) {
+  while (look.kind === 'reading' && clock.steadyMs() < untilMs) {
     await clock.sleep(100)
     look = await sources.look(uri)
   }

@@ -54,10 +54,10 @@ function shelfOf(folder: string, place: PodPlace, tools: PodTools, sink: PodSink
     steps: () => completeSteps(folder),
     async store(step) {
       const writtenAtMs = Math.round(statSync(sourceOf(step)).ctimeMs)
-      const startedAtMs = clock.now()
+      const startedAtMs = clock.steadyMs()
       const copying = copy?.(step)
       const { digest, bytes } = await ship(blobs, step)
-      const persistSeconds = (clock.now() - startedAtMs) / 1000
+      const persistSeconds = (clock.steadyMs() - startedAtMs) / 1000
       const copied = copying === undefined ? {} : copiedAs(digest, await copying)
       return { step, rank, manifest: keyOf(step), digest, bytes, persistSeconds, ...copied, writtenAtMs }
     },

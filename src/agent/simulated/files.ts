@@ -135,13 +135,13 @@ function createBeside(
       steps: () => written.map(({ step }) => step),
       store: async (step) => {
         const { writtenAtMs = clock.now(), bytes = 0, persistMs = 0 } = written.find((one) => one.step === step) ?? {}
-        const startedAtMs = clock.now()
+        const startedAtMs = clock.steadyMs()
         const copying = copy?.(step)
         await storage.transfer(persistMs, clock)
         const manifest = keyOf(step)
         const { digest, bytes: stored } = encoded(step)
         await blobs.put(manifest, stored)
-        const persistSeconds = (clock.now() - startedAtMs) / 1000
+        const persistSeconds = (clock.steadyMs() - startedAtMs) / 1000
         const copied = copying === undefined ? {} : copiedAs(digest, await copying)
         return { step, rank, manifest, digest, bytes, persistSeconds, ...copied, writtenAtMs }
       },

@@ -31,11 +31,11 @@ export function createDatasets(context: Context): Reconciler {
     }
     const { generation } = dataset.metadata
     const due = dueMs.get(key)
-    const startedMs = clock.now()
+    const startedMs = clock.steadyMs()
     if (due?.generation === generation && due !== undefined && startedMs < due.atMs) return again(due.atMs - startedMs)
     const look = await lookAt(context, dataset.spec.uri)
-    const nowMs = clock.now()
-    const status = statusFrom(dataset, look, nowMs)
+    const lookedMs = clock.steadyMs()
+    const status = statusFrom(dataset, look, clock.now())
     if (!equalJson(status, dataset.status)) {
       const was = changedFrom(dataset, look)
       if (was !== undefined && look.kind === 'read') {
@@ -46,8 +46,8 @@ export function createDatasets(context: Context): Reconciler {
       const written = await store.updateStatus('Dataset', { ...dataset, status })
       if (typeof written === 'string') return settled() // the newer one comes through the watch
     }
-    const restMs = Math.max(restAfter(look), (nowMs - startedMs) * restPerLook)
-    dueMs.set(key, { generation, atMs: nowMs + restMs })
+    const restMs = Math.max(restAfter(look), (lookedMs - startedMs) * restPerLook)
+    dueMs.set(key, { generation, atMs: lookedMs + restMs })
     return again(restMs)
   }
 

@@ -2,6 +2,7 @@ import { durationMs } from '../../model/duration.ts'
 import { faults } from '../../model/faults.ts'
 import type { Drill } from '../../model/kinds/drill.ts'
 import { keyOf, refOf, refOfKey } from '../../model/refs.ts'
+import { seenMs } from '../gangs.ts'
 import { again, type Context, type Outcome, type Reconciler, settled } from '../reconciler.ts'
 import { accountsOf, changeOf } from './accounts.ts'
 import { choose } from './choose.ts'
@@ -22,7 +23,7 @@ const drillFinalizer = 'millwright.dev/undone'
  * write of what is chosen asks for it.
  */
 export function createDrills(context: Context): Reconciler {
-  const { store, views, clock } = context
+  const { store, views, clock, ages } = context
   const drills = views.of('Drill')
   /** Since when the ledger is waited for. */
   const askedMs = new Map<string, number>()
@@ -52,7 +53,7 @@ export function createDrills(context: Context): Reconciler {
   /** What is to be written of it now, if anything. */
   async function next(drill: Drill): Promise<Partial<DrillStatus> | undefined> {
     const { target, refused, struckAt } = drill.status ?? {}
-    const isLate = clock.now() > madeMs(drill) + durationMs(drill.spec.deadline)
+    const isLate = ageMs(drill) > durationMs(drill.spec.deadline)
     if (refused !== undefined) return failed(refused)
     if (target === undefined) return await begin(drill, isLate)
     if (struckAt === undefined) return isLate ? failed(`nobody struck within ${drill.spec.deadline}`) : undefined
@@ -60,7 +61,7 @@ export function createDrills(context: Context): Reconciler {
   }
 
   async function begin(drill: Drill, isLate: boolean): Promise<Partial<DrillStatus> | undefined> {
-    if (clock.now() < madeMs(drill) + durationMs(drill.spec.after))
+    if (ageMs(drill) < durationMs(drill.spec.after))
       return saying(drill, 'Waiting', `strikes ${drill.spec.after} after it was made`)
     const chosen = choose(context, drill)
     if ('never' in chosen) return failed(chosen.never)
@@ -96,6 +97,10 @@ export function createDrills(context: Context): Reconciler {
     const hasPassed = outcome.unmet.length === 0
     const message = hasPassed ? 'it came as expected' : outcome.unmet.join('; ')
     return { phase: hasPassed ? 'Passed' : 'Failed', message, ...news, outcome }
+  }
+
+  function ageMs({ metadata: { uid, creationTimestamp } }: Drill): number {
+    return ages.of(`${uid} made`, Date.parse(creationTimestamp ?? ''), seenMs)
   }
 
   /** Drills under way that struck this gang. */
@@ -160,10 +165,6 @@ function endOf(drill: Drill, { recoveredMs, trouble }: Followed): number | undef
 
 function ownersOf(target: DrillStatus['target']): Set<string> {
   return new Set((target?.gangs ?? []).map(({ owner }) => owner))
-}
-
-function madeMs({ metadata }: Drill): number {
-  return Date.parse(metadata.creationTimestamp ?? '')
 }
 
 function iso(ms: number): string {

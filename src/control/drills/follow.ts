@@ -48,9 +48,9 @@ export function isOver({ spec, status }: Drill): boolean {
   return faults[spec.fault.kind].strikes === 'process' || status?.mendedAt !== undefined
 }
 
-/** Where no work was struck: another leader leads, or the nodes are back. */
+/** Where no work was struck: another leader leads, the nodes are back, or a clock is right again. */
 function alone({ views, clock, epoch }: Context, { spec, status }: Drill): number | undefined {
-  if (faults[spec.fault.kind].strikes === 'control plane')
+  if (spec.fault.kind === 'control-plane-crash')
     return epoch > (status?.target?.epoch ?? epoch) ? clock.now() : undefined
   const nodes = (status?.target?.nodes ?? []).map((name) => views.of('Node').get({ name }))
   const areReady = nodes.every((node) => node === undefined || isTrue(node.status?.conditions, 'Ready'))

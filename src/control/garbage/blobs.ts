@@ -58,7 +58,7 @@ const afterDeletionMs = 60_000
  * not there any more.
  */
 export function createBlobSweep({ blobs, store, clock }: Context): Reconciler {
-  let dueMs = clock.now() + afterDeletionMs
+  let dueMs = clock.steadyMs() + afterDeletionMs
 
   async function sweep(): Promise<void> {
     const stored = [...(await blobs.list('checkpoints/')), ...(await blobs.list('outputs/'))]
@@ -87,7 +87,7 @@ export function createBlobSweep({ blobs, store, clock }: Context): Reconciler {
     ],
     workers: 1,
     reconcile: async (key): Promise<Outcome> => {
-      const nowMs = clock.now()
+      const nowMs = clock.steadyMs()
       if (key === 'deleted') {
         dueMs = Math.min(dueMs, nowMs + afterDeletionMs)
         return { ...settled(), wake: [sweepKey] }

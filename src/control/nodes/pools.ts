@@ -36,9 +36,11 @@ export function createPools({ store, views, clock }: Context): Reconciler {
       const pool = pools.get({ name })
       if (pool === undefined) return settled()
       const keepsSpares = (pool.spec.spares ?? 0) !== 0
-      const waitMs = keepsSpares ? (lookedAtMs.get(name) ?? 0) + sparesRestMs - clock.now() : 0
+      const waitMs = keepsSpares
+        ? (lookedAtMs.get(name) ?? Number.NEGATIVE_INFINITY) + sparesRestMs - clock.steadyMs()
+        : 0
       if (waitMs > 0) return again(waitMs)
-      lookedAtMs.set(name, clock.now())
+      lookedAtMs.set(name, clock.steadyMs())
       const own = nodes.list().filter((node) => poolOf(node) === name)
       const { spares: _, ...before } = pool.status ?? {}
       const status = {

@@ -36,9 +36,7 @@ const silentMs = 1_000
 /** Of one gang, not of its name: a job made again under the name of another starts from nothing. */
 interface Remembered {
   uid: string
-  /** When the end that is waited on (for its echo, or before the next try) was first seen. */
-  firstSeenMs: number | undefined
-  /** The same moment, in steady time. */
+  /** When the end that is waited on (for its echo, or before the next try) was first seen, in steady time. */
   waitsSinceMs: number | undefined
 }
 
@@ -88,7 +86,7 @@ export function createRecovery(context: Context): Reconciler {
     if (cause.kind === 'diverged' && isPoisoned(gang, job)) return settled()
     const waitMs = waitMsFor(memory, gang, cause)
     if (waitMs > 0) return again(waitMs)
-    const blamed = standsStill(cause) ? blamedFor(cause, gang, memory.firstSeenMs ?? clock.now()) : cause
+    const blamed = standsStill(cause) ? blamedFor(cause, gang, memory.waitsSinceMs ?? clock.steadyMs()) : cause
     if (blamed === undefined) return again(silentMs)
     await carryOut(gang, job, blamed)
     return settled()
@@ -125,7 +123,7 @@ export function createRecovery(context: Context): Reconciler {
     const { uid = '' } = gang.metadata
     const before = remembered.get(keyOf(gang))
     if (before?.uid === uid) return before
-    const memory: Remembered = { uid, firstSeenMs: undefined, waitsSinceMs: undefined }
+    const memory: Remembered = { uid, waitsSinceMs: undefined }
     remembered.set(keyOf(gang), memory)
     return memory
   }
@@ -133,7 +131,6 @@ export function createRecovery(context: Context): Reconciler {
   function waitMsFor(memory: Remembered, gang: Gang, cause: End): number {
     const waitMs = waitFor(gang, cause)
     if (waitMs === 0) return 0
-    memory.firstSeenMs ??= clock.now()
     memory.waitsSinceMs ??= clock.steadyMs()
     return memory.waitsSinceMs + waitMs - clock.steadyMs()
   }
@@ -203,7 +200,7 @@ export function createRecovery(context: Context): Reconciler {
         : {}
     const annotations = {
       [recoveryAnnotation]: JSON.stringify(record),
-      [ranAnnotation]: String(ranSecondsOf(gang, clock.now())),
+      [ranAnnotation]: String(ranSecondsOf(gang, context.ages)),
     }
     const patch = { metadata: { annotations }, ...spec }
     const written = await store.patch('Gang', refOf(gang), patch, { resourceVersion: gang.metadata.resourceVersion })
@@ -236,7 +233,6 @@ export function createRecovery(context: Context): Reconciler {
 }
 
 function forgetWait(memory: Remembered): void {
-  memory.firstSeenMs = undefined
   memory.waitsSinceMs = undefined
 }
 

@@ -17,7 +17,7 @@ const lookEveryMs = 10_000
 /** What could not be done is looked at again after so long. */
 const againMs = 60_000
 
-/** Of one gang on its present seats. */
+/** Of one gang on its present seats. Times are steady. */
 interface Watched {
   seated: string
   lookedMs: number
@@ -49,9 +49,9 @@ export function createReplacement(context: Context, closing: Closing) {
       return settled()
     }
     const known = watchedOf(key, `${gang.metadata.uid} ${seats.attempt} ${seats.at}`)
-    const restMs = known.lookedMs + lookEveryMs - clock.now()
+    const restMs = known.lookedMs + lookEveryMs - clock.steadyMs()
     if (restMs > 0) return again(restMs)
-    known.lookedMs = clock.now()
+    known.lookedMs = clock.steadyMs()
     // What a silent agent said last may be over; what is to leave anyway needs no reason more.
     if (seats.members.some(({ node }) => signs.silenceOf(node) !== 'none')) return again(lookEveryMs)
     if (leaving.whyOf(gang) !== undefined) return settled()
@@ -84,7 +84,7 @@ export function createReplacement(context: Context, closing: Closing) {
   function note({ slowSinceMs }: Watched, found: Stragglers | undefined): void {
     const slow = new Set(found?.slow.map(({ node }) => node))
     for (const node of slowSinceMs.keys()) if (!slow.has(node)) slowSinceMs.delete(node)
-    for (const node of slow) if (!slowSinceMs.has(node)) slowSinceMs.set(node, clock.now())
+    for (const node of slow) if (!slowSinceMs.has(node)) slowSinceMs.set(node, clock.steadyMs())
   }
 
   /** A node is closed for the same rank of the same gang already, and the rank is slow here, too. */
@@ -110,13 +110,12 @@ export function createReplacement(context: Context, closing: Closing) {
   }
 
   async function weigh(gang: Gang, job: TrainingJob, found: Stragglers, known: Watched): Promise<Outcome> {
-    const nowMs = clock.now()
     const accused = found.slow.flatMap(({ node }) => nodes.get({ name: node }) ?? [])
     const names = new Set(accused.map(({ metadata }) => metadata.name))
     const leavers = gangsOn(names)
     const perSecond = found.wasted * acceleratorsHeld(seatsNow(gang)?.members ?? [])
-    const slowSeconds = (nowMs - Math.max(...known.slowSinceMs.values())) / 1000
-    const ahead = perSecond * restSecondsOf(gang, job, nowMs)
+    const slowSeconds = (clock.steadyMs() - Math.max(...known.slowSinceMs.values())) / 1000
+    const ahead = perSecond * restSecondsOf(gang, job, context)
     const price = leavers.reduce((sum, one) => sum + priceOfLeaving(one), 0)
     const when = whenToLeave({ perSecond, slowSeconds, ahead, price })
     if (when === 'does not pay') return again(againMs)
@@ -173,9 +172,9 @@ export function createReplacement(context: Context, closing: Closing) {
 }
 
 /** By its pace or as declared; of one of which nothing is known, or that is late, as long again as it has run. */
-function restSecondsOf(gang: Gang, job: TrainingJob, nowMs: number): number {
-  const seconds = (Date.parse(job.status?.expectedEnd ?? '') - nowMs) / 1000
-  return seconds > 0 ? seconds : ranSecondsOf(gang, nowMs)
+function restSecondsOf(gang: Gang, job: TrainingJob, { ages, clock }: Context): number {
+  const seconds = (Date.parse(job.status?.expectedEnd ?? '') - clock.now()) / 1000
+  return seconds > 0 ? seconds : ranSecondsOf(gang, ages)
 }
 
 function unevenOf({ metadata }: Gang): Set<number> {

@@ -81,11 +81,11 @@ export function createQueues({ store, views, clock }: Context): Reconciler {
 
   async function tell(queue: Queue): Promise<Outcome> {
     const { name } = queue.metadata
-    const restMs = (writtenAtMs.get(name) ?? Number.NEGATIVE_INFINITY) + everyMs - clock.now()
+    const restMs = (writtenAtMs.get(name) ?? Number.NEGATIVE_INFINITY) + everyMs - clock.steadyMs()
     if (restMs > 0) return again(restMs)
     const status = statusFor(queue)
     if (JSON.stringify(status) === JSON.stringify(queue.status)) return settled()
-    writtenAtMs.set(name, clock.now())
+    writtenAtMs.set(name, clock.steadyMs())
     await store.updateStatus('Queue', { ...queue, status })
     return settled()
   }

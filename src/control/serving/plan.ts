@@ -1,3 +1,5 @@
+import type { Ages } from '../../base/ages.ts'
+import { seenMs } from '../gangs.ts'
 import { endOf, type Replica } from './look.ts'
 
 /** Pure: what to do about a service's replicas, from what is. */
@@ -10,8 +12,8 @@ export interface Plan {
   leave: Replica[]
   /** Replicas whose pod ended and that start again. */
   restart: Replica[]
-  /** When an ended replica may start again, at the earliest. */
-  restartAtMs: number | undefined
+  /** In how many milliseconds an ended replica may start again, at the earliest. */
+  restartInMs: number | undefined
   /** Replicas that are on their way out, in any phase. */
   leaving: Replica[]
 }
@@ -24,14 +26,15 @@ export interface PlanInput {
   canMake: boolean
   /** Replicas whose seats are asked back; new ones wait in line in their place. */
   yields(replica: Replica): boolean
-  nowMs: number
+  /** In how many milliseconds a replica that ended is to start again. */
+  restartInMs(replica: Replica): number
 }
 
 /**
  * Brings the number of replicas to `wanted`, all of the goal's revision and none that is to move or to leave its node. While others exist, one
  * more than wanted may: a new one is ready before an old one drains, so that the ready ones never fall below what is wanted.
  */
-export function planReplicas({ replicas, goal, wanted, canMake, yields, nowMs }: PlanInput): Plan {
+export function planReplicas({ replicas, goal, wanted, canMake, yields, restartInMs }: PlanInput): Plan {
   const staying = replicas.filter((replica) => replica.state !== 'leaving')
   const yielding = staying.filter((replica) => yields(replica) || (!canMake && replica.live.length === 0))
   const active = staying.filter((replica) => !yielding.includes(replica))
@@ -46,8 +49,8 @@ export function planReplicas({ replicas, goal, wanted, canMake, yields, nowMs }:
   const create = !canMake ? 0 : Math.max(0, Math.min(wanted - fresh.length, roof - oldStay - fresh.length))
   const gone = new Set([...yielding, ...leaveOld, ...leaveFresh])
   const ended = active.filter((replica) => replica.state === 'ended' && !gone.has(replica))
-  const restart = ended.filter((replica) => restartDueMs(replica, nowMs) <= nowMs)
-  const later = ended.map((replica) => restartDueMs(replica, nowMs)).filter((atMs) => atMs > nowMs)
+  const restart = ended.filter((replica) => restartInMs(replica) <= 0)
+  const later = ended.map(restartInMs).filter((ms) => ms > 0)
   const replaced = new Set(fresh.map(({ gang }) => gang.spec.replaces?.uid))
   const replace = old.filter(({ gang, moves }) => moves && !replaced.has(gang.metadata.uid))
   return {
@@ -55,7 +58,7 @@ export function planReplicas({ replicas, goal, wanted, canMake, yields, nowMs }:
     replace,
     leave: [...gone],
     restart,
-    restartAtMs: later.length === 0 ? undefined : Math.min(...later),
+    restartInMs: later.length === 0 ? undefined : Math.min(...later),
     leaving: replicas.filter((replica) => replica.state === 'leaving'),
   }
 }
@@ -83,16 +86,16 @@ export function failuresOf(replica: Replica): number {
 }
 
 /** At once the first time, then after 1 s, 2 s, 4 s, … 60 s. One that somebody deleted has not failed. */
-export function restartDueMs(replica: Replica, nowMs: number): number {
+export function restartInMs(replica: Replica, ages: Ages): number {
   const { pod } = replica
-  if (pod === undefined || pod.metadata.deletionTimestamp !== undefined) return nowMs
+  if (pod === undefined || pod.metadata.deletionTimestamp !== undefined) return 0
   const failures = failuresOf(replica)
   // Of one that was lost with its node nobody knows when it ended; counted from now it would never be due.
   const endedMs = endOf(pod).atMs ?? Date.parse(pod.metadata.creationTimestamp ?? '')
-  if (failures <= 1) return endedMs
+  if (failures <= 1) return 0
   let waitMs = backoffFirstMs
   for (let i = 2; i < failures && waitMs < backoffMaxMs; i++) waitMs *= 2
-  return endedMs + Math.min(waitMs, backoffMaxMs)
+  return Math.max(0, Math.min(waitMs, backoffMaxMs) - ages.of(`${replica.gang.metadata.uid} ended`, endedMs, seenMs))
 }
 
 /** Whether a revision that has never served had its time: seated for `deadlineMs`, and no replica of it ready. */

@@ -10,7 +10,7 @@ import { leavingQueue, type Missing, missingSecret } from '../missing.ts'
 import { again, type Context, type Outcome, type Reconciler, settled, sooner } from '../reconciler.ts'
 import { drains, whenQueueChanges } from '../stop-policy.ts'
 import { look, type Replica, type Seen } from './look.ts'
-import { deadlineMissed, type Plan, planReplicas } from './plan.ts'
+import { deadlineMissed, type Plan, planReplicas, restartInMs } from './plan.ts'
 import {
   createPod,
   createReplica,
@@ -65,7 +65,7 @@ export function createServing(context: Context): Reconciler {
       yields: ({ gang, live, moves }) =>
         (live.length > 0 || seatsNow(gang) !== undefined) &&
         ((evictionNow(gang) !== undefined && !moves) || drains(views, gang.spec.queue)),
-      nowMs,
+      restartInMs: (replica) => restartInMs(replica, context.ages),
     })
     await carryOut(service, goal, plan, seen)
     const status = statusNow({
@@ -77,8 +77,9 @@ export function createServing(context: Context): Reconciler {
       ...target,
     })
     if (!equalJson(status, service.status)) await write(service, status, target.problem)
-    const due = [scaled.againAtMs, target.lookAgainAtMs, plan.restartAtMs].filter((atMs) => atMs !== undefined)
-    return due.map((atMs) => again(Math.max(1, atMs - nowMs))).reduce<Outcome>(sooner, settled())
+    const looks = [scaled.againAtMs, target.lookAgainAtMs].flatMap((atMs) => (atMs === undefined ? [] : atMs - nowMs))
+    const due = [...looks, ...(plan.restartInMs === undefined ? [] : [plan.restartInMs])]
+    return due.map((ms) => again(Math.max(1, ms))).reduce<Outcome>(sooner, settled())
   }
 
   /**

@@ -12,7 +12,6 @@ import {
   type GangStatus,
   gangStatusOf,
   type ReportStatus,
-  ranSecondsOf,
   seatsNow,
   stopIsAsked,
 } from '../gangs.ts'
@@ -184,11 +183,12 @@ function restartSecondsOf({ gang, told }: Seen): number | undefined {
 
 /**
  * Asks for the next checkpoint when its time has come, at one step for all ranks, far enough ahead that all hear of it
- * before they get there. `askedAtMs` remembers the last request by gang: one that a job ignored is not repeated at once.
+ * before they get there. `askedAtMs` remembers the last request by gang, in steady
+ * time: one that a job ignored is not repeated at once.
  */
 export async function askForCheckpoint(context: Context, seen: Seen, memory: CheckpointMemory): Promise<Outcome> {
   const { askedAtMs } = memory
-  const { job, gang, nowMs } = seen
+  const { job, gang } = seen
   const { interval } = job.spec.checkpoint
   const now = progressNow(seen)
   const key = gang.metadata.uid ?? ''
@@ -196,10 +196,13 @@ export async function askForCheckpoint(context: Context, seen: Seen, memory: Che
   const everyMs = interval === 'auto' ? autoIntervalMs(seen) : durationMs(interval)
   // A request that the job has not come to yet stands: moved ahead of slow steps again and again, it would never be met.
   if ((gang.spec.checkpointRequest?.step ?? 0) > now.step) return again(everyMs)
-  const dueMs = Math.max(now.sinceMs, askedAtMs.get(key) ?? 0) + everyMs
-
-  if (nowMs < dueMs) return again(dueMs - nowMs)
-  askedAtMs.set(key, nowMs)
+  const steadyMs = context.clock.steadyMs()
+  const askedMs = steadyMs - (askedAtMs.get(key) ?? Number.NEGATIVE_INFINITY)
+  // That one was written is told once it is stored, however late that is.
+  const restMs =
+    everyMs - Math.min(askedMs, context.ages.of(`${key} checkpoint`, now.sinceMs, Number.POSITIVE_INFINITY))
+  if (restMs > 0) return again(restMs)
+  askedAtMs.set(key, steadyMs)
   await patchGang(context, gang, {
     spec: { checkpointRequest: { step: stepAhead(now), stop: false } },
   })
@@ -287,7 +290,7 @@ export function stopStep(seen: Seen): number {
 }
 
 function autoIntervalMs(seen: Seen): number {
-  const { gang, recovery, nowMs } = seen
+  const { gang, recovery, ranSeconds } = seen
   const shipped = shippedNow(seen)
   const { seconds } = autoInterval({
     // The job's word on what a checkpoint cost may come after the checkpoint was committed.
@@ -295,7 +298,7 @@ function autoIntervalMs(seen: Seen): number {
     persistSeconds: costOf(shipped, 'persistSeconds'),
     hasCheckpoint: shipped.length > 0 || gang.status?.checkpoint !== undefined,
     failures: recovery.restarts,
-    runSeconds: ranSecondsOf(gang, nowMs),
+    runSeconds: ranSeconds,
     nodes: nodesUnder(seatsNow(gang)?.members ?? []).length,
   })
   return seconds * 1000

@@ -1,24 +1,23 @@
-import { ranSecondsOf, seatsNow } from '../gangs.ts'
+import { seatsNow } from '../gangs.ts'
 import { rankCount, rankOf, type Seen } from './job.ts'
 
 /**
- * How a job ends, or 'not yet'; `untilMs`: look again then at the latest. Its deadline counts the time for which it had
+ * How a job ends, or 'not yet'; `inMs`: look again after so long at the latest. Its deadline counts the time for which it had
  * seats, of all attempts together: waiting and being suspended use none of it.
  */
 export type Ending =
   | { kind: 'succeeded'; output?: { manifest: string; digest: string } }
   | { kind: 'failed'; reason: string; message: string }
-  | { kind: 'not yet'; untilMs?: number }
+  | { kind: 'not yet'; inMs?: number }
 
 export function endingOf(seen: Seen): Ending {
-  const { recovery, job, gang, nowMs } = seen
+  const { recovery, job, gang, ranSeconds } = seen
   if (recovery.failed !== undefined) return { kind: 'failed', ...recovery.failed }
   if (allSucceeded(seen)) return withOutput(seen)
   if (job.spec.activeDeadlineSeconds === undefined) return { kind: 'not yet' }
   // Whole milliseconds: less than one, beside the time of today, would be none.
-  const leftMs = Math.ceil(1000 * (job.spec.activeDeadlineSeconds - ranSecondsOf(gang, nowMs)))
-  if (leftMs > 0)
-    return seatsNow(gang) === undefined ? { kind: 'not yet' } : { kind: 'not yet', untilMs: nowMs + leftMs }
+  const leftMs = Math.ceil(1000 * (job.spec.activeDeadlineSeconds - ranSeconds))
+  if (leftMs > 0) return seatsNow(gang) === undefined ? { kind: 'not yet' } : { kind: 'not yet', inMs: leftMs }
   const message = `it was active for longer than activeDeadlineSeconds: ${job.spec.activeDeadlineSeconds}`
   return { kind: 'failed', reason: 'DeadlineExceeded', message }
 }

@@ -19,12 +19,13 @@ export function gangFor(job: TrainingJob): Gang {
  * Brings the gang up to the job's spec. Its shape follows only while it has no seats: the seats are of that shape. Nor do
  * seats that may be taken become such that may not: they may be borrowed.
  */
-export async function followSpec(context: Context, { job, gang, pods, nowMs }: Seen): Promise<'followed' | 'changed'> {
+export async function followSpec(context: Context, seen: Seen): Promise<'followed' | 'changed'> {
+  const { job, gang, pods } = seen
   const followed = followedByGang(job)
   const hasSeats = seatsNow(gang) !== undefined
   const preemptible = followed.preemptible || (hasSeats && gang.spec.preemptible)
   const shape = !hasSeats && pods.length === 0 ? { groups: gangGroups(groupsOf(job)) } : {}
-  const spec = { ...followed, preemptible, ...mayDisplaceAgain(gang), ...servedNow(context, gang, nowMs), ...shape }
+  const spec = { ...followed, preemptible, ...mayDisplaceAgain(gang), ...servedNow(context, seen), ...shape }
   if (equalJson({ ...gang.spec, ...spec }, gang.spec)) return 'followed'
   await patchGang(context, gang, { spec })
   return 'changed'

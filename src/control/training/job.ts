@@ -5,7 +5,7 @@ import type { Report } from '../../model/kinds/report.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { annotation } from '../../model/names.ts'
 import { isOwnedBy } from '../../model/refs.ts'
-import { attemptOf, isLive, memberCount, type ReportStatus } from '../gangs.ts'
+import { attemptOf, isLive, memberCount, type ReportStatus, ranSecondsOf } from '../gangs.ts'
 import type { Context } from '../reconciler.ts'
 import { type RecoveryRecord, recoveryOf } from '../recovery/record.ts'
 import { type Hold, holdOf } from './hold.ts'
@@ -29,6 +29,8 @@ export interface Seen {
   /** What the agent says of a pod of the present attempt. */
   reportOf(pod: string): ReportStatus | undefined
   nowMs: number
+  /** For how long it has had seats in all. Looked at each time, so that it is known from when it sits. */
+  ranSeconds: number
 }
 
 /** When the job was asked to stop for a suspension, on the gang, in the same write that asks. */
@@ -53,6 +55,7 @@ export function look(context: Context, job: TrainingJob, gang: Gang): Seen {
       return report?.spec.pod !== undefined && places.has(report.spec.pod.uid) ? report.status : undefined
     },
     nowMs: clock.now(),
+    ranSeconds: ranSecondsOf(gang, context.ages),
   }
 }
 

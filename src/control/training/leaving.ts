@@ -1,4 +1,5 @@
 import { drained, slow } from '../../model/nodes.ts'
+import { seenMs } from '../gangs.ts'
 import type { Context } from '../reconciler.ts'
 import { progressNow, stepAhead } from './checkpoints.ts'
 import { patchGang } from './gang.ts'
@@ -34,5 +35,5 @@ export async function checkpointFirst(context: Context, seen: Seen): Promise<num
     return msMax
   }
   if (checkpoint?.attempt === attempt && checkpoint.step >= step) return 0
-  return Math.max(0, askedMs + msMax - nowMs)
+  return Math.max(0, msMax - context.ages.of(`${gang.metadata.uid} leaves`, askedMs, seenMs))
 }

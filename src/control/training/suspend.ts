@@ -1,5 +1,5 @@
 import { refOf } from '../../model/refs.ts'
-import { evictionNow, hasEnded, isLeaving, ranAnnotation, ranSecondsOf, stopIsAsked } from '../gangs.ts'
+import { evictionNow, hasEnded, isLeaving, ranAnnotation, stopIsAsked } from '../gangs.ts'
 import { again, type Context, type Outcome, settled, sooner } from '../reconciler.ts'
 import { askForCheckpoint, type CheckpointMemory, ownCheckpointInMs, stopStep } from './checkpoints.ts'
 import { patchGang } from './gang.ts'
@@ -23,7 +23,7 @@ export async function suspendOrResume(
   const stops = hold !== undefined || stopIsAsked(gang)
   if (stops && !gang.spec.suspend) return stop(context, seen, memory)
   if (!gang.spec.suspend) return undefined
-  await evictAll(context, seen, Math.ceil(graceLeftMs(seen) / 1000))
+  await evictAll(context, seen, Math.ceil(graceLeftMs(context, seen) / 1000))
   if (hold !== undefined && !goesBackInLine(hold)) return undefined
   if (live.length > 0) return settled() // each pod that ends brings us back
   const { attempt } = gang.spec
@@ -62,22 +62,24 @@ async function stop(context: Context, seen: Seen, memory: CheckpointMemory): Pro
     })
     return settled()
   }
-  const leftMs = graceLeftMs(seen)
+  const leftMs = graceLeftMs(context, seen)
   if (isDeaf) return leave(context, seen, leftMs)
   const waitMs = leftMs - (graceMs - requestMsMax(job))
   return waitMs > 0 ? again(waitMs) : leave(context, seen, leftMs)
 }
 
-/** Of the grace period, what the request to stop has not used up. */
-function graceLeftMs({ job, gang, nowMs }: Seen): number {
+/** Of the grace period, what the request to stop has not used up; another leader gives all of it again. */
+function graceLeftMs({ ages }: Context, { job, gang }: Seen): number {
   const graceMs = job.spec.terminationGracePeriodSeconds * 1000
   const askedAt = gang.metadata.annotations?.[stopAskedAt]
-  return askedAt === undefined ? graceMs : Math.max(0, Date.parse(askedAt) + graceMs - nowMs)
+  return askedAt === undefined
+    ? graceMs
+    : Math.max(0, graceMs - ages.seen(`${gang.metadata.uid} stop`, Date.parse(askedAt)))
 }
 
 /** The gang first, so that nobody starts or restarts it; then its pods. */
 async function takeSeats(context: Context, seen: Seen, graceMs: number): Promise<Outcome> {
-  const annotations = { [ranAnnotation]: String(ranSecondsOf(seen.gang, seen.nowMs)) }
+  const annotations = { [ranAnnotation]: String(seen.ranSeconds) }
   const { reason, message } = seen.hold ?? { reason: 'Suspended', message: 'its seats are given back' }
   const mayUseSpares = reason === 'NodeLeaving' ? { spareAttempt: seen.gang.spec.attempt + 1 } : {}
   await patchGang(context, seen.gang, { metadata: { annotations }, spec: { suspend: true, ...mayUseSpares } })
@@ -92,13 +94,13 @@ async function takeSeats(context: Context, seen: Seen, graceMs: number): Promise
  * altogether. Its pods end first: that a stop is asked for tells recovery to let them. No restart is counted.
  */
 async function startAgain(context: Context, seen: Seen, graceMs: number): Promise<Outcome> {
-  const { job, gang, live, hold, nowMs } = seen
+  const { job, gang, live, hold } = seen
   if (live.length > 0) {
     await evictAll(context, seen, Math.ceil(graceMs / 1000))
     return settled() // each pod that ends brings us back
   }
   await patchGang(context, gang, {
-    metadata: { annotations: { [stopAskedAt]: null, [ranAnnotation]: String(ranSecondsOf(gang, nowMs)) } },
+    metadata: { annotations: { [stopAskedAt]: null, [ranAnnotation]: String(seen.ranSeconds) } },
     spec: { attempt: gang.spec.attempt + 1, checkpointRequest: null },
   })
   const next = gang.spec.attempt + 1

@@ -60,10 +60,10 @@ export function createTraining(context: Context): Reconciler {
     const gang = gangOf(context, job)
     if (gang === 'of another') return waitForName(job)
     if (gang === undefined) return isFinished(job) ? settled() : begin(job)
-    const nowMs = context.clock.now()
-    const [restMs, sinceMs] = [restMsAfter(gang), nowMs - (lookedAtMs.get(key) ?? 0)]
-    if (sinceMs >= 0 && sinceMs < restMs) return again(restMs - sinceMs)
-    lookedAtMs.set(key, nowMs)
+    const steadyMs = context.clock.steadyMs()
+    const [restMs, sinceMs] = [restMsAfter(gang), steadyMs - (lookedAtMs.get(key) ?? Number.NEGATIVE_INFINITY)]
+    if (sinceMs < restMs) return again(restMs - sinceMs)
+    lookedAtMs.set(key, steadyMs)
     const seen = look(context, job, gang)
     return isFinished(job) ? close(seen) : proceed(seen)
   }
@@ -102,7 +102,7 @@ export function createTraining(context: Context): Reconciler {
     const ending = endingOf(seen)
     if (ending.kind !== 'not yet') return finish(seen, ending)
     const looks = typeof committed === 'object' ? again(committed.retryAfterMs) : settled()
-    const ends = ending.untilMs === undefined ? looks : sooner(again(ending.untilMs - seen.nowMs), looks)
+    const ends = ending.inMs === undefined ? looks : sooner(again(ending.inMs), looks)
     const moved = await suspendOrResume(context, seen, checkpoints)
     if (moved !== undefined) return [moved, await show(seen, ending, undefined)].reduce(sooner, ends)
     if (seen.gang.spec.suspend) return sooner(await show(seen, ending, undefined), ends)
@@ -144,13 +144,14 @@ export function createTraining(context: Context): Reconciler {
   }
 
   async function show(seen: Seen, ending: Ending, problem: string | undefined): Promise<Outcome> {
-    const { job, nowMs } = seen
+    const { job } = seen
     const key = keyOf(job)
+    const steadyMs = context.clock.steadyMs()
     const status = statusNow(seen, ending, problem)
     if (equalJson(status, job.status)) return settled()
-    const restMs = (shownAtMs.get(key) ?? 0) + progressEveryMs - nowMs
+    const restMs = (shownAtMs.get(key) ?? Number.NEGATIVE_INFINITY) + progressEveryMs - steadyMs
     if (restMs > 0 && onlyProgress(status, job.status)) return again(restMs)
-    shownAtMs.set(key, nowMs)
+    shownAtMs.set(key, steadyMs)
     await store.updateStatus('TrainingJob', { ...job, status })
     return settled()
   }

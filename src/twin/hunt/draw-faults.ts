@@ -88,6 +88,17 @@ export function drawHolds(draw: Draw, safetyMs: number): Fault[] {
   })
 }
 
+/** Clocks that somebody sets wrong: by seconds, by more than anybody waits for, by hours; of those that take part. */
+export function drawClockFaults(draw: Draw, nodes: readonly NodeDescription[], safetyMs: number): Fault[] {
+  if (draw.chance(0.7)) return []
+  return Array.from({ length: draw.int(1, 3) }, () => {
+    const when = drawWhen(draw, safetyMs)
+    const byMs = draw.one([-1, 1]) * draw.one([2_000, 30_000, 300_000, 7_200_000])
+    const kind = draw.one(['clock-jump', 'control-plane-clock-jump', 'control-plane-clock-jump', ...ofClocks] as const)
+    return kind === 'clock-jump' ? { ...when, kind, node: draw.one(nodes).name, byMs } : { ...when, kind, byMs }
+  })
+}
+
 function drawWhen(draw: Draw, safetyMs: number): { atMs: number; forMs: number } {
   const atMs = draw.int(0, Math.floor(safetyMs * 0.9))
   return { atMs, forMs: Math.round(draw.wait(draw.one([10_000, 60_000, 300_000]))) }
@@ -104,6 +115,7 @@ function drawActs(draw: Draw): AtHold[] {
 }
 
 const ofPeople = ['delete work', 'delete work', 'edit priority', 'edit workers', 'edit replicas'] as const
+const ofClocks = ['jump ledger', 'jump gateway'] as const
 const ofRank = ['kill rank', 'hang rank', 'fail rank'] as const
 const ofOne = ['rot checkpoint', 'suspend job', 'evict pod'] as const
 const ofNode = [
@@ -163,6 +175,9 @@ const kindsApart = [
   'network-flap',
   'network-partition',
   'rot copy',
+  'clock-jump',
+  'control-plane-clock-jump',
+  ...ofClocks,
 ] as const
 
 export function isFaultKind(kind: unknown): kind is Fault['kind'] {

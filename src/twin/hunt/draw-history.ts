@@ -3,6 +3,7 @@ import type { Random } from '../../base/random.ts'
 import { label } from '../../model/names.ts'
 import { type Draw, drawFrom } from '../draw.ts'
 import {
+  drawClockFaults,
   drawCopyFaults,
   drawFaults,
   drawHolds,
@@ -71,6 +72,7 @@ export function drawHistory(random: Random): History {
       ...(hasCopies ? drawCopyFaults(copies, safetyMs) : []),
       ...drawPeople(drawFrom(random.split('people')), safetyMs),
       ...drawHolds(drawFrom(random.split('holds')), safetyMs),
+      ...drawClockFaults(drawFrom(random.split('clocks')), nodes, safetyMs),
     ],
     ...(traffic === undefined ? {} : { traffic }),
     safetyMs,

@@ -71,6 +71,9 @@ export type Fault = { atMs: number; forMs: number } & (
   | { kind: 'storage-outage' | 'storage-full' }
   | { kind: 'network-flap'; node: string }
   | { kind: 'network-partition'; node: string; reach?: 'rack' }
+  | { kind: 'clock-jump'; node: string; byMs: number }
+  | { kind: 'control-plane-clock-jump'; byMs: number }
+  | { kind: 'jump ledger' | 'jump gateway'; byMs: number }
   /** What people do. */
   | { kind: 'suspend job' | 'evict pod'; pick: number }
   | { kind: 'cordon node'; node: string }

@@ -83,6 +83,8 @@ export class Injector {
     else if (kind === 'pause gateway') this.#strikeProcess('pause', this.#twin.gateway?.process, forMs)
     else if (kind === 'cut gateway') this.#strikeProcess('cut', this.#twin.gateway?.process, forMs)
     else if (kind === 'break gateway') this.#twin.gateway?.process.break()
+    else if (kind === 'jump ledger') this.#jump(this.#twin.ledger?.process, fault.byMs, forMs)
+    else if (kind === 'jump gateway') this.#jump(this.#twin.gateway?.process, fault.byMs, forMs)
     else if (isInflicted(fault)) this.#inflict(fault)
     else if (kind === 'rot checkpoint') void this.#rot(fault.pick)
     else if (kind === 'rot copy') void this.#rotCopy(fault.pick)
@@ -142,6 +144,11 @@ export class Injector {
     const { forMs } = fault
     const nodes = !('node' in fault) ? [] : 'reach' in fault ? this.#rackOf(fault.node) : [fault.node]
     this.#later(forMs, this.#hand.inflict(fault.kind, { ...harmOf({}), ...fault }, nodes))
+  }
+
+  #jump(process: Process | undefined, byMs: number, forMs: number): void {
+    process?.jump(byMs)
+    this.#later(forMs, () => process?.jump(-byMs))
   }
 
   #breakAll(): void {

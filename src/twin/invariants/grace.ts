@@ -25,6 +25,8 @@ export class Grace implements Invariant {
   readonly #jobs = new Map<string, TrainingJob>()
   readonly #gangs = new Map<string, Gang>()
   readonly #pods = new Map<string, Pod>()
+  /** By gang, when it was asked to stop, whatever its leader took for the time. */
+  readonly #asked = new Map<string, { text: string; atMs: number }>()
   /** By pod, since when it runs, and since when it tells steps. */
   readonly #runsSinceMs = new Map<string, number>()
   readonly #tellsSinceMs = new Map<string, number>()
@@ -34,10 +36,18 @@ export class Grace implements Invariant {
     if (kind === 'TrainingJob' && isGone) this.#jobs.delete(keyOf(object as TrainingJob))
     else if (kind === 'TrainingJob') this.#jobs.set(keyOf(object as TrainingJob), object as TrainingJob)
     else if (kind === 'Gang' && isGone) this.#gangs.delete(keyOf(object as Gang))
-    else if (kind === 'Gang') this.#gangs.set(keyOf(object as Gang), object as Gang)
+    else if (kind === 'Gang') this.#seeGang(object as Gang, nowMs)
     else if (kind === 'Report') this.#seeReport(object as Report, nowMs)
     else if (kind === 'Pod') return this.#seePod(object as Pod, isGone, nowMs, by)
     return undefined
+  }
+
+  #seeGang(gang: Gang, nowMs: number): void {
+    this.#gangs.set(keyOf(gang), gang)
+    const key = gang.metadata.uid ?? ''
+    const text = gang.metadata.annotations?.[stopAskedAt]
+    if (text === undefined) this.#asked.delete(key)
+    else if (this.#asked.get(key)?.text !== text) this.#asked.set(key, { text, atMs: nowMs })
   }
 
   #seeReport({ spec, status }: Report, nowMs: number): void {
@@ -70,8 +80,7 @@ export class Grace implements Invariant {
     const job = this.#jobs.get(`${namespace}/${pod.metadata.labels?.[label.job]}`)
     if (gang === undefined || !isOwnedBy(pod, gang) || attemptOf(pod) < gang.spec.attempt) return undefined
     if (job !== undefined && isFinished(job)) return undefined
-    const askedAt = gang.metadata.annotations?.[stopAskedAt]
-    const askedMs = askedAt === undefined ? nowMs : Date.parse(askedAt)
+    const askedMs = this.#asked.get(gang.metadata.uid ?? '')?.atMs ?? nowMs
     const promisedMs = 1000 * (pod.spec.terminationGracePeriodSeconds ?? 30)
     const hasMs = nowMs + graceSeconds * 1000 - askedMs
     const key = keyOf(pod)

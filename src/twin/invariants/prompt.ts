@@ -1,3 +1,4 @@
+import type { Ages } from '../../base/ages.ts'
 import {
   attemptOf,
   evictionNow,
@@ -49,6 +50,8 @@ export class Prompt implements Invariant {
   readonly #reports = new Map<string, ReportStatus>()
   /** By gang, its present request for a checkpoint, and since when it stands. */
   readonly #asked = new Map<string, { text: string; sinceMs: number }>()
+  /** When a time that a leader wrote was first seen. */
+  readonly #sinceMs = new Map<string, { at: string; seenMs: number }>()
   readonly #lasting = new Lasting()
   #lease: { holder: string; writtenMs: number } | undefined
   #lookedMs = 0
@@ -74,8 +77,25 @@ export class Prompt implements Invariant {
     else this.#reports.set(uid, status)
   }
 
+  /** Since when it sits, whatever its leader took for the time. */
+  #ages(nowMs: number): Pick<Ages, 'of'> {
+    return { of: (key, atMs) => this.#sinceSeen(key, `${atMs}`, nowMs) }
+  }
+
+  #sinceSeen(key: string, at: string, nowMs: number): number {
+    const known = this.#sinceMs.get(key)
+    if (known?.at === at) return nowMs - known.seenMs
+    this.#sinceMs.set(key, { at, seenMs: nowMs })
+    return 0
+  }
+
   #seeRequest(gang: Gang, nowMs: number): void {
     const key = gang.metadata.uid ?? ''
+    ranSecondsOf(gang, this.#ages(nowMs))
+    const { at } = gang.status?.checkpoint ?? {}
+    if (at !== undefined) this.#sinceSeen(`${key} checkpoint`, at, nowMs)
+    const askedAt = gang.metadata.annotations?.[stopAskedAt]
+    if (askedAt !== undefined) this.#sinceSeen(`${key} stop`, askedAt, nowMs)
     const text = `${gang.spec.attempt} ${JSON.stringify(gang.spec.checkpointRequest)}`
     if (this.#asked.get(key)?.text !== text) this.#asked.set(key, { text, sinceMs: nowMs })
   }
@@ -189,11 +209,13 @@ export class Prompt implements Invariant {
       yield `job ${key} has ended, and gang ${key} still wants or holds seats`
     if (isOver || recoveryOf(gang).failed !== undefined) return
     const { activeDeadlineSeconds = Number.POSITIVE_INFINITY } = job.spec
-    if (ranSecondsOf(gang, nowMs) > activeDeadlineSeconds) yield `job ${key} is active for longer than it may be`
+    if (ranSecondsOf(gang, this.#ages(nowMs)) > activeDeadlineSeconds)
+      yield `job ${key} is active for longer than it may be`
     if (job.spec.suspend && !suspend && !stopIsAsked(gang)) yield `job ${key} is suspended, and not asked to stop`
-    const askedMs = Date.parse(gang.metadata.annotations?.[stopAskedAt] ?? '')
+    const askedAt = gang.metadata.annotations?.[stopAskedAt]
     const graceMs = job.spec.terminationGracePeriodSeconds * 1000
-    if ((suspend || stopIsAsked(gang)) && !(nowMs - askedMs < graceMs) && goesOn.length > 0)
+    const isInGrace = askedAt !== undefined && this.#sinceSeen(`${gang.metadata.uid} stop`, askedAt, nowMs) < graceMs
+    if ((suspend || stopIsAsked(gang)) && !isInGrace && goesOn.length > 0)
       yield `job ${key} is to stop, and its pods are not told to end`
     if (isStopped(gang)) return
     const failed = present.find((pod) => pod.status?.phase === 'Failed')
@@ -224,7 +246,8 @@ export class Prompt implements Invariant {
     const step = Math.max(...pods.map((pod) => this.#reportOf(pod)?.step ?? -1))
     const { sinceMs = nowMs } = this.#asked.get(gang.metadata.uid ?? '') ?? {}
     const firstMs = Math.max(...pods.map((pod) => this.#reportOf(pod)?.firstStepAtMs ?? 0))
-    const committedMs = Date.parse(gang.status?.checkpoint?.at ?? '') || 0
+    const { at } = gang.status?.checkpoint ?? {}
+    const committedMs = at === undefined ? 0 : nowMs - this.#sinceSeen(`${gang.metadata.uid} checkpoint`, at, nowMs)
     const lastMs = Math.max(sinceMs, firstMs, committedMs)
     return step >= (gang.spec.checkpointRequest?.step ?? 0) && nowMs - lastMs > durationMs(interval)
   }

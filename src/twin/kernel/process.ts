@@ -11,6 +11,7 @@ export class Process {
   #state: 'running' | 'paused' | 'crashed' = 'running'
   #isCut = false
   #isIsolated = false
+  #jumpedMs = 0
   #held: (() => void)[] = []
   readonly #changed = new Set<() => void>()
   readonly #broken = new Set<() => void>()
@@ -75,6 +76,16 @@ export class Process {
     this.#tell()
   }
 
+  /** Somebody sets its clock: what it takes for the time is so much more, or less. Timers and steady time know nothing of it. */
+  jump(ms: number): void {
+    this.#jumpedMs += ms
+  }
+
+  /** How far its clock is off. */
+  get jumpedMs(): number {
+    return this.#jumpedMs
+  }
+
   /** Its connections are closed, as by a server that starts anew: watches end, what they had under way is lost. */
   break(): void {
     for (const hear of [...this.#broken]) hear()
@@ -112,7 +123,7 @@ export function clockOf(process: Process, clock: Clock): Clock {
     }
   }
   return {
-    now: () => clock.now(),
+    now: () => clock.now() + process.jumpedMs,
     steadyMs: () => clock.steadyMs(),
     after,
     every: everyBy(after),

@@ -3,6 +3,7 @@ import type { Hand } from '../../agent/hand.ts'
 import { createSimulatedRunner } from '../../agent/simulated/runner.ts'
 import type { Cancel } from '../../base/clock.ts'
 import type { Harm, TwinFault } from '../../model/faults.ts'
+import type { Process } from '../kernel/process.ts'
 import type { Twin } from '../twin.ts'
 
 /** What can be done to a twin. Of several that slow a node down the worst counts. */
@@ -36,9 +37,11 @@ export class TwinHand implements Hand {
     if (!this.isThere(node)) this.#twin.startAgent(node)
   }
 
-  inflict(kind: TwinFault, { slowness, latencyMs }: Harm, nodes: readonly string[]): Cancel {
+  inflict(kind: TwinFault, { slowness, latencyMs, byMs }: Harm, nodes: readonly string[]): Cancel {
     const { storage, network } = this.#twin
     if (kind === 'silent-data-corruption') return together(nodes.map((node) => this.#twin.corrupt(node, latencyMs)))
+    if (kind === 'clock-jump') return together(nodes.map((node) => this.#twin.jumpClock(node, byMs)))
+    if (kind === 'control-plane-clock-jump') return jumped(this.#leader()?.process, byMs)
     if (kind === 'network-flap') return together(nodes.map((node) => network.cut([node], false)))
     if (kind === 'network-partition') return network.cut(nodes, true)
     if (kind === 'storage-slow') return storage.slowDown(slowness)
@@ -62,9 +65,13 @@ export class TwinHand implements Hand {
   }
 
   crashControl(): void {
+    this.#leader()?.process.crash()
+  }
+
+  /** Who leads, or will. */
+  #leader(): Twin['controls'][number] | undefined {
     const alive = this.#alive()
-    const victim = alive.find(({ control }) => control.leading()) ?? alive[0]
-    victim?.process.crash()
+    return alive.find(({ control }) => control.leading()) ?? alive[0]
   }
 
   startControl(): void {
@@ -74,6 +81,12 @@ export class TwinHand implements Hand {
   #alive(): Twin['controls'] {
     return this.#twin.controls.filter(({ process }) => process.state !== 'crashed')
   }
+}
+
+/** Until it is cancelled. */
+function jumped(process: Process | undefined, byMs: number): Cancel {
+  process?.jump(byMs)
+  return () => process?.jump(-byMs)
 }
 
 function together(cancels: readonly Cancel[]): Cancel {

@@ -30,9 +30,12 @@ export class Injector {
 
   strike({ cause, nodes, pick }: Fault): void {
     const { name, kind } = cause
-    if (kind === 'control-plane-crash') {
-      this.#hand.crashControl()
-      this.#mend(cause, () => this.#hand.startControl())
+    if (faults[kind].strikes === 'control plane') {
+      if (isOfTwin(kind)) this.#mend(cause, this.#hand.inflict(kind, cause.harm, []))
+      else {
+        this.#hand.crashControl()
+        this.#mend(cause, () => this.#hand.startControl())
+      }
       this.#struck({ atMs: this.#twin.clock.now(), cause: name, kind, nodes: [], pods: [] })
       return
     }

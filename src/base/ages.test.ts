@@ -1,0 +1,65 @@
+import { expect, test } from 'vitest'
+import { createAges } from './ages.ts'
+import { createManualClock } from './manual-clock.ts'
+
+const startMs = 1_000_000
+
+test('what was seen once grows old in steady time, whatever the clock says', async () => {
+  const clock = createManualClock(startMs)
+  const ages = createAges(clock)
+  expect(ages.of('a', startMs - 5_000, 0)).toBe(5_000)
+  clock.jump(3_600_000)
+  expect(ages.of('a', startMs - 5_000, 0)).toBe(5_000)
+  await clock.advance(2_000)
+  clock.jump(-7_200_000)
+  expect(ages.of('a', startMs - 5_000, 0)).toBe(7_000)
+})
+
+test('another time under the same key is another thing, and none is of the future', () => {
+  const clock = createManualClock(startMs)
+  const ages = createAges(clock)
+  expect(ages.of('a', startMs - 5_000, 0)).toBe(5_000)
+  expect(ages.of('a', startMs - 1_000, 400)).toBe(400)
+  expect(ages.of('b', startMs + 60_000, 0)).toBe(0)
+})
+
+test('who has been there for a while does not believe that he overlooked something for long', async () => {
+  const clock = createManualClock(startMs)
+  const ages = createAges(clock)
+  clock.jump(3_600_000)
+  expect(ages.of('before', startMs, 1_000)).toBe(3_600_000)
+  await clock.advance(60_000)
+  expect(ages.of('now', startMs + 60_000, 1_000)).toBe(1_000)
+  expect(ages.of('just now', clock.now() - 400, 1_000)).toBe(400)
+})
+
+test('who did not look for a while believes again what he did not know, and counts on for what he knew', async () => {
+  const clock = createManualClock(startMs)
+  const ages = createAges(clock)
+  expect(ages.of('known', startMs, 0)).toBe(0)
+  await clock.advance(100_000)
+  expect(ages.of('overlooked', startMs, 0)).toBe(0)
+  ages.begin()
+  clock.jump(3_600_000)
+  expect(ages.of('known', startMs, 0)).toBe(100_000)
+  expect(ages.of('new', startMs, 0)).toBe(3_700_000)
+})
+
+test('for whom it does harm to wait too little counts from when he saw it', async () => {
+  const clock = createManualClock(startMs)
+  const ages = createAges(clock)
+  expect(ages.seen('a', startMs - 5_000)).toBe(0)
+  await clock.advance(2_000)
+  expect(ages.seen('a', startMs - 5_000)).toBe(2_000)
+  expect(ages.seen('a', startMs)).toBe(0)
+})
+
+test('of more than anybody asks about at once the oldest are forgotten, and believed anew', async () => {
+  const clock = createManualClock(startMs)
+  const ages = createAges(clock)
+  ages.of('first', startMs, 0)
+  await clock.advance(100_000)
+  for (let other = 0; other < 100_000; other++) ages.of(`${other}`, startMs, 0)
+  expect(ages.of('99999', startMs, 0)).toBe(0)
+  expect(ages.of('first', startMs, 0)).toBe(100_000)
+})

@@ -1,0 +1,63 @@
+import type { Clock } from './clock.ts'
+
+/** How long ago things were of which only a time is known that somebody wrote, by his clock. */
+export interface Ages {
+  /**
+   * Milliseconds since `atMs`, never less than none. From when that time is first seen under this key it is steady time that
+   * passes: whoever waits for something to be old enough waits neither longer nor less long because somebody sets a clock.
+   * How old it is by then the clocks say, for a while after we began; later on, and of what takes the place of something that we
+   * knew, no more than `lateMs` is believed: we were there, and whoever asks at all asks within so long of when it began.
+   */
+  of(key: string, atMs: number, lateMs: number): number
+  /** Milliseconds since that time was first seen under this key: for whom it does harm to wait too little. */
+  seen(key: string, atMs: number): number
+  /** What is not known from now on may be old: nobody looked for a while. */
+  begin(): void
+}
+
+interface Seen {
+  atMs: number
+  ageMs: number
+  steadyMs: number
+}
+
+/** What was there before we were is seen within so long. */
+const beginMs = 60_000
+/** Those first seen longest ago go; from then on all that is not known may be old. */
+const seenMax = 100_000
+
+export function createAges(clock: Pick<Clock, 'now' | 'steadyMs'>): Ages {
+  const seen = new Map<string, Seen>()
+  let begunMs = clock.steadyMs()
+  let hasForgotten = false
+
+  function find(key: string, atMs: number, lateMs: number): Seen {
+    const known = seen.get(key)
+    if (known?.atMs === atMs) return known
+    const steadyMs = clock.steadyMs()
+    const mayBeOld = known === undefined && (hasForgotten || steadyMs - begunMs < beginMs)
+    const believedMs = mayBeOld ? Number.POSITIVE_INFINITY : lateMs
+    const found = { atMs, ageMs: Math.max(0, Math.min(believedMs, clock.now() - atMs)), steadyMs }
+    seen.delete(key)
+    seen.set(key, found)
+    const [oldest] = seen.keys()
+    if (seen.size > seenMax && oldest !== undefined) hasForgotten = seen.delete(oldest)
+    return found
+  }
+
+  return {
+    of(key, atMs, lateMs) {
+      const { ageMs, steadyMs } = find(key, atMs, lateMs)
+      return ageMs + clock.steadyMs() - steadyMs
+    },
+    seen: (key, atMs) => clock.steadyMs() - find(key, atMs, 0).steadyMs,
+    begin() {
+      begunMs = clock.steadyMs()
+    },
+  }
+}
+
+/** By a clock that nobody sets: how old things are at this moment. */
+export function agesAt(nowMs: number): Pick<Ages, 'of'> {
+  return { of: (_key, atMs) => Math.max(0, nowMs - atMs) }
+}
