@@ -34,6 +34,8 @@ beforeEach(async () => {
 const ref = { name: 'd', namespace: 'default' }
 const status = async () => (await store.get('Drill', ref))?.status
 
+const noDisk = { fill: async () => {}, free: async () => {} }
+
 function hand(): Hand {
   const say = (words: string) => void done.push(words)
   const find = async (uid: string) => ({
@@ -44,6 +46,11 @@ function hand(): Hand {
     runnerOf: (node) => (node === 'n' ? { find } : undefined),
     loseNode: async (node) => say(`lose ${node}`),
     restoreNode: async (node) => say(`restore ${node}`),
+    diskOf: (node) => ({
+      problem: () => undefined,
+      fill: async () => say(`fill ${node}`),
+      free: async () => say(`free ${node}`),
+    }),
     crashControl: () => say('crash control'),
     startControl: () => say('start control'),
   }
@@ -89,6 +96,69 @@ test.each<[Drill['spec']['fault'], string[], string[]]>([
   await clock.advance(20_000)
   expect(done).toEqual(await named([...strikes, ...mends]))
   expect((await status())?.mendedAt !== undefined).toBe(mends.length > 0)
+})
+
+test('a disk is filled again and again, as others give up room, until it is freed', async () => {
+  start()
+  await chosen({ kind: 'disk-full', lasts: '3s' })
+  await clock.advance(2_500)
+  expect(done).toEqual(['fill n', 'fill n', 'fill n'])
+  await clock.advance(60_000)
+  expect(done.slice(-1)).toEqual(['free n'])
+  expect(done.filter((words) => words === 'free n')).toHaveLength(1)
+})
+
+test('one that a life before has filled is freed at once', async () => {
+  await chosen({ kind: 'disk-full', lasts: '1h' }, { struckAt: new Date(clock.now()).toISOString() })
+  start()
+  await clock.advance(0)
+  expect(done).toEqual(['free n'])
+  expect((await status())?.mendedAt).toBeDefined()
+})
+
+test('a disk that is not to be filled is not, and its drill says why', async () => {
+  const refusing: Hand = { ...hand(), diskOf: () => ({ ...noDisk, problem: () => 'it is also that of the store' }) }
+  start({ hand: refusing })
+  await chosen({ kind: 'disk-full', lasts: '1h' })
+  await clock.advance(60_000)
+  expect(done).toEqual([])
+  expect(await status()).toMatchObject({ refused: 'it is also that of the store' })
+  expect((await status())?.struckAt).toBeUndefined()
+})
+
+test('who cannot strike undoes what he has done, says why, and does not strike again', async () => {
+  const failing: Hand = {
+    ...hand(),
+    loseNode: async (node) => {
+      done.push(`lose ${node}`)
+      throw new Error('the agent does not stop')
+    },
+  }
+  start({ hand: failing })
+  await chosen({ kind: 'node-loss', lasts: '1h' })
+  await clock.advance(60_000)
+  expect(done).toEqual(['lose n', 'restore n'])
+  expect(await status()).toMatchObject({ refused: 'it could not strike: the agent does not stop' })
+  expect((await status())?.mendedAt).toBeDefined()
+})
+
+test('what could not be undone after that is tried again', async () => {
+  let isStuck = true
+  const failing: Hand = {
+    ...hand(),
+    loseNode: () => Promise.reject(new Error('no')),
+    restoreNode: async () => {
+      if (isStuck) throw new Error('not yet')
+    },
+  }
+  start({ hand: failing })
+  await chosen({ kind: 'node-loss', lasts: '1h' })
+  await clock.advance(5_000)
+  expect((await status())?.mendedAt).toBeUndefined()
+  expect((await status())?.refused).toBeUndefined()
+  isStuck = false
+  await clock.advance(2_000)
+  expect(await status()).toMatchObject({ refused: 'it could not strike: no' })
 })
 
 test('a node that is to be lost says so before, and no more when it is back', async () => {

@@ -34,6 +34,8 @@ export function startDrills({ store, clock, random, log, hand }: DrillsOptions):
   const drills = createInformer({ store, clock, random, log, kind: 'Drill' })
   /** Struck by this life of ours and not undone yet. */
   const ours = new Set<string>()
+  /** Why one that was to strike could not, or not wholly. */
+  const failed = new Map<string, string>()
   const busy = new Set<string>()
   /** Changed while somebody was busy with them. */
   const missed = new Set<string>()
@@ -45,6 +47,7 @@ export function startDrills({ store, clock, random, log, hand }: DrillsOptions):
     const { target, struckAt, mendedAt, refused } = drill.status ?? {}
     if (isStopped || target === undefined || refused !== undefined || mendedAt !== undefined) return
     if (busy.has(uid)) missed.add(uid)
+    else if (failed.has(uid)) once(uid, () => mend(drill))
     else if (struckAt !== undefined) wait(uid, drill, struckAt)
     else if (deletionTimestamp === undefined) once(uid, () => strike(drill))
   }
@@ -87,12 +90,19 @@ export function startDrills({ store, clock, random, log, hand }: DrillsOptions):
     ours.add(uid ?? '')
     drills.wrote(written)
     log.info('a drill strikes', { drill: drill.metadata.name, fault: drill.spec.fault.kind })
-    await deeds[written.spec.fault.kind].strike(written)
+    try {
+      await deeds[written.spec.fault.kind].strike(written)
+    } catch (error) {
+      // It strikes no second time: what it has done is undone, and the drill has failed.
+      failed.set(uid ?? '', `it could not strike: ${messageOf(error)}`)
+      log.warn('a drill could not strike', { drill: drill.metadata.name, error: messageOf(error) })
+      await mend(written)
+    }
   }
 
   async function problemWith({ spec, status }: Drill): Promise<string | undefined> {
     const { kind } = spec.fault
-    if (faults[kind].strikes !== 'process') return deeds[kind].problem
+    if (faults[kind].strikes !== 'process') return deeds[kind].problem?.(status?.target?.nodes ?? [])
     for (const { name, namespace, uid } of status?.target?.pods ?? []) {
       const pod = await store.get('Pod', { name, namespace })
       if (pod?.metadata.uid !== uid || pod.status?.phase !== 'Running')
@@ -117,9 +127,15 @@ export function startDrills({ store, clock, random, log, hand }: DrillsOptions):
   }
 
   async function mend(drill: Drill): Promise<void> {
+    const { uid = '' } = drill.metadata
     await deeds[drill.spec.fault.kind].undo?.(drill)
-    ours.delete(drill.metadata.uid ?? '')
-    await tell(drill, { mendedAt: new Date(clock.now()).toISOString() })
+    ours.delete(uid)
+    const refused = failed.get(uid)
+    await tell(drill, {
+      mendedAt: new Date(clock.now()).toISOString(),
+      ...(refused === undefined ? {} : { refused }),
+    })
+    failed.delete(uid)
   }
 
   async function tell(drill: Drill, status: { mendedAt?: string; refused?: string }): Promise<void> {

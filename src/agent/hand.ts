@@ -10,6 +10,16 @@ export interface Finder {
   find(uid: string): Promise<Pick<RunningPod, 'signal' | 'ended'> | undefined>
 }
 
+/** The disk on which the pods of a node have their folders. */
+export interface Disk {
+  /** Why it is not to be filled here; undefined: it may be. */
+  problem(): string | undefined
+  /** Takes all room that there is; again, what has become free since. */
+  fill(): Promise<void>
+  /** Gives back what was taken, also by a life before this one. */
+  free(): Promise<void>
+}
+
 /** What a drill can do to the nodes that are here and to the control plane. What is undone already stays so. */
 export interface Hand {
   /** Whoever runs the pods of a node; undefined for one that is not here. */
@@ -22,6 +32,8 @@ export interface Hand {
    * stand still for a part of the time.
    */
   slowNode?(node: string, slowness: number): Cancel
+  /** Undefined for a node that is not here. */
+  diskOf(node: string): Disk | undefined
   /** Does what can be done in the twin alone, until it is cancelled. Left out elsewhere. */
   inflict?(kind: TwinFault, harm: Harm, nodes: readonly string[]): Cancel
   /** The leader dies as a process does: what it has under way is never done, and its lease runs out. */
@@ -31,11 +43,13 @@ export interface Hand {
 
 /** So often whoever is slowed down stands still and goes on: a moment for whoever waits for its steps. */
 const stutterMs = 100
+/** And so often room that has become free is taken. */
+const refillMs = 1_000
 
 /** How a fault is done, and undone where it lasts. */
 export interface Deed {
-  /** Why it cannot be done here. */
-  problem?: string
+  /** Why it cannot be done here, to these nodes; undefined: it can. */
+  problem?(nodes: readonly string[]): string | undefined
   strike(drill: Drill): Promise<void>
   undo?(drill: Drill): Promise<void>
 }
@@ -111,9 +125,35 @@ export function deedsOf(
     if (hand.slowNode === undefined) await signal('SIGCONT')(drill)
   }
 
+  const disksOf = (nodes: readonly string[]) => nodes.flatMap((node) => hand.diskOf(node) ?? [])
+  const full = new Map<string, Cancel>()
+
+  /** Whoever gives up some of what he has there makes no room for others. */
+  async function fillDisks(drill: Drill): Promise<void> {
+    const fill = async () => void (await Promise.all(disksOf(nodesOf(drill)).map((disk) => disk.fill())))
+    await fill()
+    let isBusy = false
+    const again = (): void => {
+      if (isBusy) return
+      isBusy = true
+      fill()
+        .catch(() => {}) // it is as full as it becomes, and freed when its time is over
+        .finally(() => {
+          isBusy = false
+        })
+    }
+    full.set(drill.metadata.uid ?? '', clock.every(refillMs, again))
+  }
+
+  async function freeDisks(drill: Drill): Promise<void> {
+    full.get(drill.metadata.uid ?? '')?.()
+    full.delete(drill.metadata.uid ?? '')
+    await Promise.all(disksOf(nodesOf(drill)).map((disk) => disk.free()))
+  }
+
   function inTwin(kind: TwinFault): Deed {
     return {
-      ...(hand.inflict === undefined ? { problem: `a ${kind} can be played in the twin alone` } : {}),
+      problem: () => (hand.inflict === undefined ? `a ${kind} can be played in the twin alone` : undefined),
       strike: async (drill) => {
         const cancel = hand.inflict?.(kind, harmOf(drill.spec.fault), nodesOf(drill))
         if (cancel !== undefined) inflicted.set(drill.metadata.uid ?? '', cancel)
@@ -130,6 +170,11 @@ export function deedsOf(
     hang: { strike: signal('SIGSTOP'), undo: signal('SIGCONT') },
     'node-loss': { strike: loseNodes, undo: restoreNodes },
     straggler: { strike: slowDown, undo: quicken },
+    'disk-full': {
+      problem: (nodes) => disksOf(nodes).flatMap((disk) => disk.problem() ?? [])[0],
+      strike: fillDisks,
+      undo: freeDisks,
+    },
     'silent-data-corruption': inTwin('silent-data-corruption'),
     'clock-jump': inTwin('clock-jump'),
     'control-plane-clock-jump': inTwin('control-plane-clock-jump'),

@@ -1,6 +1,7 @@
-import { writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, statfsSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { type SmallDisk, smallDisk, smallDiskProblem } from '../../test/small-disk.fixture.ts'
 import { isRunning } from '../agent/fixture.ts'
 import { faultKinds } from '../model/faults.ts'
 import type { Drill } from '../model/kinds/drill.ts'
@@ -24,7 +25,11 @@ interface JobStatus {
 }
 
 function status(): JobStatus | undefined {
-  return JSON.parse(factory.millwright('get', 'job', 'ring', '-o', 'json').stdout || '{}').status
+  return ringOf(factory)
+}
+
+function ringOf(of: TestFactory): JobStatus | undefined {
+  return JSON.parse(of.millwright('get', 'job', 'ring', '-o', 'json').stdout || '{}').status
 }
 
 function pidOf(rank: number): number {
@@ -155,6 +160,69 @@ it('a factory that was killed in a drill lets go on what stood still, when it is
   expect(drillNamed('killed').status?.mendedAt).toBeDefined()
   expect(isRunning(pid) || (status()?.attempt ?? 0) > 1).toBe(true)
 })
+
+it('a disk that holds more than the folders of pods is not filled', () => {
+  const said = factory.millwright(
+    'drill',
+    'run',
+    file('shared', 'fault: {kind: disk-full, lasts: 3s}, target: {job: ring}'),
+  )
+  expect(said.status).toBe(1)
+  expect(said.stdout).toMatch(/agent lies on the same disk as \S+, and a full one would harm others/)
+  expect(drillNamed('shared').status?.struckAt).toBeUndefined()
+})
+
+describe.skipIf(smallDiskProblem !== undefined)(
+  `a small disk for the folders of pods (${smallDiskProblem ?? 'tmpfs'})`,
+  () => {
+    const other = new TestFactory()
+    let disk: SmallDisk
+    beforeAll(async () => {
+      disk = smallDisk(8 << 20)
+      mkdirSync(other.home, { mode: 0o700 })
+      symlinkSync(disk.dir, join(other.home, 'agent'))
+      await other.up('--nodes', '2', '--slots', '4')
+      other.millwright('apply', '-f', join(examples, 'job.yaml'))
+      await until(() => ringOf(other)?.checkpoint !== undefined)
+    })
+    afterAll(async () => {
+      await other.remove()
+      disk.close()
+    })
+
+    const room = () => statfsSync(disk.dir).bavail
+    const full = (name: string, lasts: string) => {
+      const path = join(other.dir, `${name}.yaml`)
+      const spec = `fault: {kind: disk-full, lasts: ${lasts}}, target: {job: ring}, expect: {attemptsAtMost: 2}`
+      writeFileSync(
+        path,
+        `apiVersion: millwright.dev/v1alpha1\nkind: Drill\nmetadata: {name: ${name}}\nspec: {${spec}}\n`,
+      )
+      return path
+    }
+
+    it('is full while the drill lasts, and its job goes on after it', async () => {
+      const before = ringOf(other)?.checkpoint?.step ?? 0
+      const drill = other.begin('drill', 'run', full('filled', '12s'))
+      await until(() => room() === 0)
+      expect(await drill.ended).toBe(0)
+      expect(drill.stdout).toMatch(/passed: it came as expected/)
+      expect(room()).toBeGreaterThan(0)
+      expect(readdirSync(disk.dir)).not.toContain('filled-by-a-drill')
+      await until(() => (ringOf(other)?.checkpoint?.step ?? 0) > before)
+    })
+
+    it('has room again with the next life of a factory that was killed in the drill', async () => {
+      const drill = other.begin('drill', 'run', full('killed', '30m'))
+      await until(() => room() === 0)
+      await other.crash()
+      expect(room()).toBe(0)
+      await other.up('--nodes', '2', '--slots', '4')
+      expect(room()).toBeGreaterThan(0)
+      expect(await drill.ended).toBe(0)
+    })
+  },
+)
 
 it('what is wrong is told before anything is struck', () => {
   const wrong = file('wrong', 'fault: {kind: hng}, target: {job: ring}')

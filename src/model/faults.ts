@@ -8,6 +8,7 @@ export const faultKinds = [
   'hang',
   'node-loss',
   'straggler',
+  'disk-full',
   'silent-data-corruption',
   'clock-jump',
   'network-flap',
@@ -60,6 +61,14 @@ export const faults: Readonly<Record<FaultKind, FaultInfo>> = {
     happens: 'each step of a job on the node takes `slowness` times as long',
     strikes: 'node',
     fields: ['lasts', 'slowness'],
+    lastsDefault: '1h',
+    worlds: ['this machine', 'twin'],
+  },
+  'disk-full': {
+    happens: 'the disk on which pods of a node have their folders is full: no checkpoint is written, no pod starts',
+    strikes: 'node',
+    fields: ['lasts', 'reach'],
+    // Until somebody has deleted something: ours.
     lastsDefault: '1h',
     worlds: ['this machine', 'twin'],
   },
@@ -144,7 +153,10 @@ export function mayLeaveUnharmed(kind: FaultKind): boolean {
 }
 
 /** What is done and undone by the twin alone, where nobody else comes to harm. */
-export type TwinFault = Exclude<FaultKind, 'process-crash' | 'hang' | 'node-loss' | 'straggler' | 'control-plane-crash'>
+export type TwinFault = Exclude<
+  FaultKind,
+  'process-crash' | 'hang' | 'node-loss' | 'straggler' | 'disk-full' | 'control-plane-crash'
+>
 
 export function isOfTwin(kind: FaultKind): kind is TwinFault {
   return !faults[kind].worlds.includes('this machine')
@@ -192,7 +204,7 @@ export const faultFields = {
   lasts: duration
     .optional()
     .describe(
-      'Until a process goes on, a lost node is back, a straggler fast, a network or storage as ever, a node computes rightly, a control plane is back.',
+      'Until a process goes on, a lost node is back, a straggler fast, a disk has room, a network or storage as ever, a node computes rightly, a clock is right, a control plane is back.',
     ),
   reach: z.enum(['rack', 'block', 'zone']).optional().describe('All nodes there are struck; else one.'),
   notice: duration

@@ -3,8 +3,9 @@ import { readFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { startDrills } from '../agent/drills.ts'
-import type { Hand } from '../agent/hand.ts'
+import type { Disk, Hand } from '../agent/hand.ts'
 import { localCopies } from '../agent/local/copies.ts'
+import { localDisk } from '../agent/local/disk.ts'
 import { readExit } from '../agent/local/exit.ts'
 import { localFiles } from '../agent/local/files.ts'
 import { podFolder } from '../agent/local/folders.ts'
@@ -113,6 +114,8 @@ export async function startFactory(config: FactoryConfig): Promise<Factory> {
     stops.push(() => sources.close())
     const files = localFiles({ dir: paths.agent, sources })
     const copies = localCopies({ dir: join(paths.agent, 'copies'), nodes: nodes.map(({ name }) => name) })
+    const disk = localDisk(paths.agent, [paths.store, paths.blobs])
+    await disk.free() // a drill may have filled it, and died
     const agents = nodes.map(
       (node) =>
         new LocalNode({
@@ -198,7 +201,13 @@ export async function startFactory(config: FactoryConfig): Promise<Factory> {
     )
     control.start()
     stops.push(() => control.stop())
-    const drills = startDrills({ store, clock, log, random: random.split('drills'), hand: handOf(agents, control) })
+    const drills = startDrills({
+      store,
+      clock,
+      log,
+      random: random.split('drills'),
+      hand: handOf(agents, control, disk),
+    })
     stops.push(() => drills.stop())
     const resumed = await resumeAll(store)
     const startedAt = new Date(clock.now()).toISOString()
@@ -257,13 +266,14 @@ function refuseOpenDoors(config: FactoryConfig): void {
   refuseOpenGateway(config)
 }
 
-/** What drills can do here. Nodes are no slower than the machine that they share. */
-function handOf(nodes: readonly LocalNode[], control: ControlPlane): Hand {
+/** What drills can do here. Nodes are no slower than the machine that they share, and share its disk. */
+function handOf(nodes: readonly LocalNode[], control: ControlPlane, disk: Disk): Hand {
   const named = (name: string) => nodes.find((node) => node.name === name)
   return {
     runnerOf: (node) => named(node)?.runner,
     loseNode: async (node) => named(node)?.lose(),
     restoreNode: async (node) => named(node)?.restore(),
+    diskOf: (node) => (named(node) === undefined ? undefined : disk),
     crashControl: () => control.crash(),
     startControl: () => control.start(),
   }

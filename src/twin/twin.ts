@@ -125,6 +125,7 @@ export class Twin {
       beat: (who, everyMs) => this.#vitals.beat(who, everyMs),
       health: {
         slowness: (pod) => this.nodes.get(pod.run.node)?.slowness ?? 1,
+        isDiskFull: ({ run }) => this.nodes.get(run.node)?.machine.isDiskFull === true,
         corruption: (pod) => this.nodes.get(pod.run.node)?.corruptions[0],
         areJoined: (pods) => this.network.areJoined(pods.map(({ run }) => run.node)),
       },

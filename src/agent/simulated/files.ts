@@ -1,3 +1,4 @@
+import { diskFull } from '../../base/errors.ts'
 import { encodeManifest, readManifest } from '../../blob/manifest.ts'
 import type { SimulatedStorage } from '../../blob/simulated/storage.ts'
 import type { RestoredFrom } from '../../model/kinds/report.ts'
@@ -42,6 +43,7 @@ function createBeside(
   const pod = (): SimulatedPod | undefined => machine.pods.get(place.uid)
 
   async function prepare(): Promise<Prepared | Refusal> {
+    if (machine.isDiskFull) throw diskFull('the pods', undefined)
     machine.places.set(place.uid, place)
     if (!isFilled) await clock.sleep(workload.prepareMs(place))
     isFilled = true

@@ -113,6 +113,8 @@ export class SimulatedMachine {
   readonly clock: Clock
   readonly workload: Workload
   readonly pods = new Map<string, SimulatedPod>()
+  /** So many causes fill its disk at once. */
+  fills = 0
   /** Pods whose folders are being filled, or were. */
   readonly places = new Map<string, PodPlace>()
   readonly onRestored: (part: RestoredPart) => void
@@ -141,6 +143,10 @@ export class SimulatedMachine {
     this.pods.set(run.uid, pod)
     pod.program = this.workload.start(pod)
     return pod
+  }
+
+  get isDiskFull(): boolean {
+    return this.fills > 0
   }
 
   running(): SimulatedPod[] {

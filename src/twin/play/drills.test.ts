@@ -198,6 +198,36 @@ test('work leaves a straggler once that has cost what leaving does, with what it
   expect(recording.jobs[0]?.endedMs).toBeLessThan((stayed.recording.jobs[0]?.endedMs ?? 0) - 10 * 60_000)
 })
 
+test.each(['clock-jump, lasts: 40m, by: 2h', 'clock-jump, lasts: 40m, by: -2h'])(
+  'a %s of one of its nodes costs a job nothing',
+  async (fault) => {
+    const { recording, drill } = await playedWith(`fault: {kind: ${fault}}, target: {node: n-0}, ${unharmed}`)
+    expect(drill.status).toMatchObject({ phase: 'Passed', outcome: { attempts: 0, recoveredSeconds: 2400 } })
+    expect(recording.failures).toEqual([])
+    const laterMs = (recording.jobs[0]?.endedMs ?? 0) - ((await calmLong).jobs[0]?.endedMs ?? 0)
+    expect(Math.abs(laterMs)).toBeLessThan(30_000)
+  },
+)
+
+test.each(['2h', '-2h'])('nor does the leader whose clock is set by %s', async (by) => {
+  const fault = `fault: {kind: control-plane-clock-jump, lasts: 40m, by: ${by}}`
+  const { recording, drill } = await playedWith(`${fault}, ${unharmed}`)
+  expect(drill.status?.phase).toBe('Passed')
+  expect(recording.failures).toEqual([])
+  // As many checkpoints, each with its stall, as without.
+  expect(recording.jobs[0]?.endedMs).toBe((await calmLong).jobs[0]?.endedMs)
+})
+
+test('a full disk ends the rank that writes a checkpoint, and lets none start until it has room', async () => {
+  const { recording, drill } = await playedWith('fault: {kind: disk-full, lasts: 30m}, target: {job: big}')
+  expect(drill.status).toMatchObject({ phase: 'Passed', outcome: { reason: 'Error', attempts: 1 } })
+  expect(drill.status?.outcome?.recoveredSeconds).toBeGreaterThan(1800)
+  expect(drill.status?.outcome?.recoveredSeconds).toBeLessThan(2000)
+  expect(recording.jobs[0]?.outcome).toBe('Succeeded')
+  const elsewhere = await playedWith('fault: {kind: disk-full, lasts: 30m}, target: {job: big, rank: 1}')
+  expect(elsewhere.drill.status).toMatchObject({ phase: 'Passed', outcome: { attempts: 0, lostSeconds: 0 } })
+})
+
 /** A wrong result an hour after the start, of a job that watches its loss, or does not. */
 async function playedWrong(watch: string): Promise<Recording> {
   const work = longJob.replace('expectedSeconds', `failurePolicy: {${watch}}\n  expectedSeconds`)

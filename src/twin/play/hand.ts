@@ -1,5 +1,5 @@
 import type { PodRunner } from '../../agent/contract.ts'
-import type { Hand } from '../../agent/hand.ts'
+import type { Disk, Hand } from '../../agent/hand.ts'
 import { createSimulatedRunner } from '../../agent/simulated/runner.ts'
 import type { Cancel } from '../../base/clock.ts'
 import type { Harm, TwinFault } from '../../model/faults.ts'
@@ -11,6 +11,8 @@ export class TwinHand implements Hand {
   readonly #twin: Twin
   readonly #replicas: number
   readonly #slow = new Map<string, number[]>()
+  /** Disks that drills fill. */
+  readonly #drilled = new Map<string, Cancel>()
 
   /** `replicas`: of the control plane. */
   constructor(twin: Twin, replicas: number) {
@@ -47,6 +49,32 @@ export class TwinHand implements Hand {
     if (kind === 'storage-slow') return storage.slowDown(slowness)
     if (kind === 'storage-outage') return storage.breakDown()
     return storage.fillUp()
+  }
+
+  /** Whatever a drill fills beside. */
+  diskOf(node: string): Disk {
+    return {
+      problem: () => undefined,
+      fill: async () => {
+        this.#drilled.get(node)?.()
+        this.#drilled.set(node, this.fillDisk(node))
+      },
+      free: async () => {
+        this.#drilled.get(node)?.()
+        this.#drilled.delete(node)
+      },
+    }
+  }
+
+  /** Its disk is full until this and all that fills it beside is cancelled. */
+  fillDisk(node: string): Cancel {
+    const { machine } = this.#twin.member(node)
+    machine.fills++
+    let isFull = true
+    return () => {
+      if (isFull) machine.fills--
+      isFull = false
+    }
   }
 
   slowNode(node: string, slowness: number): Cancel {

@@ -69,6 +69,7 @@ export class Injector {
     this.#struck({ ...strike, nodes, pods: hit.map(keyOf) })
     if (kind === 'node-loss') for (const node of nodes) this.#loseNode(node, cause)
     else if (kind === 'straggler') for (const node of nodes) this.#mend(cause, this.#hand.slowNode(node, harm.slowness))
+    else if (kind === 'disk-full') for (const node of nodes) this.#mend(cause, this.#hand.fillDisk(node))
     else if (isOfTwin(kind)) this.#mend(cause, this.#hand.inflict(kind, harm, nodes))
     else if (one !== undefined && kind === 'hang') this.#hang(one, cause)
     else one?.kill({ exitCode: 134, signal: 'SIGABRT' })

@@ -20,7 +20,9 @@ function start(more: Partial<TrainingModel> = {}, size = 1, from: Start = { step
   let areJoined = true
   let latencyMs: number | undefined
   const corruption = () => (latencyMs === undefined ? undefined : { latencyMs })
-  const health = { slowness: () => slowness, corruption, areJoined: () => areJoined }
+  const full = new Set<number>()
+  const isDiskFull = ({ place }: SimulatedPod) => full.has(place.rank)
+  const health = { slowness: () => slowness, isDiskFull, corruption, areJoined: () => areJoined }
   const wrong: [number, Corruption][] = []
   const kept = (step: number, one: Corruption) => void wrong.push([step, one])
   const kit = { clock, beat: () => () => {}, health, kept }
@@ -52,6 +54,7 @@ function start(more: Partial<TrainingModel> = {}, size = 1, from: Start = { step
     clock,
     corrupt,
     wrong,
+    full,
     pod,
     ranks,
     program,
@@ -190,4 +193,20 @@ test('an attempt that begins where something computes wrongly is wrong from its 
     [12, true],
     [13, true],
   ])
+})
+
+test('a rank that finds no room for its checkpoint ends with an error; one that writes none does not', async () => {
+  const writing = start()
+  writing.full.add(0)
+  writing.program.ask({ step: 10, stop: false })
+  await writing.clock.advance(20_000)
+  expect(writing.pod.end).toMatchObject({ atMs: 15_000, exitCode: 1 })
+  expect(writing.checkpoints()).toEqual([])
+  const beside = start({}, 2)
+  beside.full.add(1)
+  beside.others()
+  beside.program.ask({ step: 10, stop: false })
+  await beside.clock.advance(20_000)
+  expect(beside.pod.end).toBeUndefined()
+  expect(beside.checkpoints()).toEqual([[10, 15_000]])
 })

@@ -33,6 +33,8 @@ export interface RankHealth {
   slowness(pod: SimulatedPod): number
   /** What makes it compute wrong results; undefined: nothing does. `latencyMs`: of training, until the loss shows them. */
   corruption(pod: SimulatedPod): { latencyMs: number } | undefined
+  /** Whether its machine has no room for what it writes. */
+  isDiskFull(pod: SimulatedPod): boolean
   /** Whether each of them reaches each other. */
   areJoined(pods: readonly SimulatedPod[]): boolean
 }
@@ -279,6 +281,9 @@ export class Ensemble {
     if (this.#corruption !== undefined && step > this.#corruption.after) this.#kept(step, this.#corruption)
     this.#next = this.#clock.after(stallMs, () => {
       this.#stalledAt = undefined
+      const stuck = this.#pods().find((pod) => writes(pod) && this.#health.isDiskFull(pod))
+      // As `torch.save` does: it throws, and nobody catches that.
+      if (stuck !== undefined) return this.fail(stuck, 1)
       for (const rank of this.#ranks.values()) {
         if (this.#tells(rank)) rank.pod.progress([{ step, checkpoint: true, stallSeconds: stallMs / 1000 }])
         rank.pod.checkpoint({ step, writtenAtMs: this.#clock.now(), bytes: checkpointBytes, persistMs })
@@ -357,6 +362,10 @@ export class Ensemble {
       rank.sign = undefined
     }
   }
+}
+
+function writes({ place: { rank, work } }: SimulatedPod): boolean {
+  return work.checkpointRanks === 'all' || rank === 0
 }
 
 /** An agent knows a job's pace after so many steps, and so when it hangs. */
