@@ -79,6 +79,16 @@ export function drawPeople(draw: Draw, safetyMs: number): Fault[] {
   })
 }
 
+/** Of most histories none. */
+export function drawLate(draw: Draw, safetyMs: number): Fault[] {
+  if (draw.chance(0.7)) return []
+  return Array.from({ length: draw.int(1, 3) }, () => ({
+    ...drawWhen(draw, safetyMs),
+    kind: 'late control',
+    lateMs: draw.one([300, 1_000, 3_000]),
+  }))
+}
+
 /** More of what strikes while others are to leave for a gang: whoever waits for that is not far. */
 export function drawHolds(draw: Draw, safetyMs: number): Fault[] {
   if (draw.chance(0.6)) return []
@@ -169,6 +179,7 @@ type Kind = (typeof kinds)[number]
 const kindsApart = [
   ...ofGateway,
   ...ofPeople,
+  'late control',
   'storage-slow',
   'storage-outage',
   'storage-full',

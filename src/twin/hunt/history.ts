@@ -28,7 +28,11 @@ export interface History {
   safetyMs: number
 }
 
-export type Fault = { atMs: number; forMs: number } & (
+export type Fault = {
+  atMs: number
+  forMs: number
+} /** The leader's answers come so much later, be what it asks for carried out at once. */ & (
+  | { kind: 'late control'; lateMs: number }
   | { kind: 'crash control' | 'pause control' | 'cut control' | 'break control' | 'pause standby' | 'cut standby' }
   /** The store starts anew: all watches of all processes end. */
   | { kind: 'break all' }
@@ -106,5 +110,12 @@ export const ofGateway = ['crash gateway', 'pause gateway', 'cut gateway', 'brea
 export type GatewayFault = { atMs: number; forMs: number; kind: (typeof ofGateway)[number] }
 
 /** `label victim`: somebody writes to it again and again. */
-export const atHold = ['crash control', 'suspend holder', 'suspend victim', 'kill victim', 'label victim'] as const
+export const atHold = [
+  'crash control',
+  'late control',
+  'suspend holder',
+  'suspend victim',
+  'kill victim',
+  'label victim',
+] as const
 export type AtHold = (typeof atHold)[number]

@@ -17,6 +17,8 @@ import type { AtHold, Fault } from './history.ts'
 
 /** As a controller does that has an opinion of its own. */
 const labelled = { times: 120, everyMs: 25 }
+/** Others leave within that time. */
+const lateAtHoldMs = 3_000
 const lemonEveryMs = 10_000
 /** One that nobody has to leave, and others. */
 const slownesses = [1.2, 3, 6]
@@ -59,15 +61,17 @@ export class Injector {
   strike(fault: Fault): void {
     this.#say(`fault: ${JSON.stringify(fault)}`)
     const { kind, forMs } = fault
-    const running = this.#twin.controls.filter(({ process }) => process.state === 'running')
-    const leader = (running.find(({ control }) => control.leading()) ?? running.at(-1))?.process
-    const standby = running.findLast(({ control, process }) => process !== leader && !control.leading())?.process
+    const leader = this.#leader()
+    const standby = this.#running().findLast(
+      ({ control, process }) => process !== leader && !control.leading(),
+    )?.process
     if (kind === 'crash control at write') this.#crashAt = { ...fault }
     else if (kind === 'pause control at write') this.#pauseAt = { writes: fault.writes, forMs }
     else if (kind === 'crash agent at write') this.#agentCrashAt = { ...fault }
     else if (kind === 'crash control') this.#crashControl(forMs)
     else if (kind === 'pause control') this.#strikeProcess('pause', leader, forMs)
     else if (kind === 'cut control') this.#strikeProcess('cut', leader, forMs)
+    else if (kind === 'late control') this.#delay(leader, fault.lateMs, forMs)
     else if (kind === 'break control') leader?.break()
     else if (kind === 'break all') this.#breakAll()
     else if (kind === 'pause standby') this.#strikeProcess('pause', standby, forMs)
@@ -98,6 +102,23 @@ export class Injector {
       for (const node of this.#rackOf(fault.node))
         this.#strikeNode(kind === 'lose rack' ? 'lose node' : 'cut agent', node, forMs)
     else if ('node' in fault) this.#strikeNode(fault.kind, fault.node, forMs)
+  }
+
+  #running(): Twin['controls'] {
+    return this.#twin.controls.filter(({ process }) => process.state === 'running')
+  }
+
+  #leader(): Process | undefined {
+    const running = this.#running()
+    return (running.find(({ control }) => control.leading()) ?? running.at(-1))?.process
+  }
+
+  #delay(process: Process | undefined, lateMs: number, forMs: number): void {
+    if (process === undefined) return
+    process.lateMs = lateMs
+    this.#later(forMs, () => {
+      process.lateMs = 0
+    })
   }
 
   /** A process writes: what was to strike then does. */
@@ -258,6 +279,7 @@ export class Injector {
     this.#atHold = undefined
     const act: Record<AtHold, () => void> = {
       'crash control': () => this.#crashControl(at.forMs),
+      'late control': () => this.#delay(this.#leader(), lateAtHoldMs, 2 * lateAtHoldMs),
       'suspend holder': () => void this.#suspend(gang.metadata.name, at.forMs),
       'suspend victim': () => void this.#suspend(victim, at.forMs),
       'kill victim': () => this.#strikeRank('kill rank', { pick: 0 }, `${victim}-`),

@@ -53,7 +53,7 @@ export function storeOf(process: Process, store: Store, clock: Clock, weather: W
 
   /** Held while the process is paused; lost if it died meanwhile. */
   function arrive<T>(answer: T): T | Promise<T> {
-    const delayMs = weather.delayMs()
+    const delayMs = weather.delayMs() + process.lateMs
     if (delayMs === 0 && process.state === 'running' && !process.isCut) return answer
     return later(delayMs).then(async () => {
       if (!process.isCut) return answer

@@ -8,6 +8,8 @@ import { OperatingError } from '../../base/errors.ts'
  */
 export class Process {
   readonly name: string
+  /** Each answer to it comes so much later. */
+  lateMs = 0
   #state: 'running' | 'paused' | 'crashed' = 'running'
   #isCut = false
   #isIsolated = false
