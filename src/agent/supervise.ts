@@ -114,7 +114,7 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
   async function live(): Promise<void> {
     const found = await runner.find(uid)
     if (found !== undefined) {
-      await report.load()
+      await answered(() => report.load())
       progress.resume(report.status)
       return await attend(found)
     }
@@ -131,9 +131,22 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
     await attend(started)
   }
 
+  /** What runs already runs on, whether the store answers or not. */
+  async function answered(ask: () => Promise<void>): Promise<void> {
+    for (;;) {
+      try {
+        return await ask()
+      } catch (error) {
+        if (!isWaitedFor(error) || left.signal.aborted) throw error
+        log.warn('a pod that runs is followed once the store answers', { error: messageOf(error) })
+        await clock.sleep(1000, left.signal)
+      }
+    }
+  }
+
   /**
    * From a bound pod to a process. Nothing is written unless it takes long enough for somebody to wonder. On a full disk
-   * it waits for room, and for storage that cannot be reached: a new attempt would fare no better.
+   * it waits for room, and for storage or a store that cannot be reached: a new attempt would fare no better.
    */
   async function begin(): Promise<RunningPod | Refusal> {
     for (let said = ''; ; ) {
@@ -141,7 +154,7 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
         return await beginOnce()
       } catch (error) {
         if (!isWaitedFor(error)) throw error
-        const reason = isDiskFull(error) ? 'DiskFull' : 'StorageUnreachable'
+        const reason = reasonOfWaiting(error)
         const message = messageOf(error)
         stage = { kind: 'preparing', reason, message }
         if (said !== message) status.touch(0)
@@ -447,6 +460,7 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
   const done = live()
     .catch((error: unknown) => {
       log.error('supervising a pod failed', { error: messageOf(error) })
+      if (!left.signal.aborted) running?.signal('SIGKILL')
       const end: PodEnd = { atMs: clock.now(), exitCode: 128 }
       return over(end, { reason: 'AgentError', message: messageOf(error), byAgent: true })
     })
@@ -474,6 +488,13 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
     leave,
     done,
   }
+}
+
+function reasonOfWaiting(error: unknown): string {
+  if (isDiskFull(error)) return 'DiskFull'
+  return error instanceof OperatingError && error.code === 'store-unreachable'
+    ? 'StoreUnreachable'
+    : 'StorageUnreachable'
 }
 
 /** Nobody but its agent ends a pod, unless that was taken for dead: then the gang went on without it. */

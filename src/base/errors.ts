@@ -41,8 +41,10 @@ export function storageUnreachable(why: string, cause?: unknown): OperatingError
 
 /** Nothing that a new attempt, or another node, would do better: it is waited for, however long. */
 export function isWaitedFor(error: unknown): boolean {
-  return isDiskFull(error) || (error instanceof OperatingError && error.code === 'storage-unreachable')
+  return isDiskFull(error) || (error instanceof OperatingError && unreachable.includes(error.code))
 }
+
+const unreachable: readonly string[] = ['storage-unreachable', 'store-unreachable']
 
 /** A broken invariant: a bug of ours. Stays on in production. */
 export class InvariantError extends Error {
