@@ -139,10 +139,18 @@ describe('what a node keeps', () => {
     expect(await keptAfter([gangAt(2, [2, 10])], keyOf(2, 10, 'another'))).toEqual([])
   })
 
-  test('is looked at only where there is anything', async () => {
+  test('is looked at once where there is nothing yet, for what comes behind the last word of its gang', async () => {
     nodes.delete('n0')
     const keeper = createCopyKeeper({ node: 'n0', copies, gangs: () => [], clock, log: silentLog })
     keeper.changed()
-    expect(clock.pending).toBe(0)
+    await clock.advance(600_000)
+    expect([nodes.has('n0'), clock.pending]).toEqual([false, 0])
+    keeper.changed()
+    const late = createSimulatedBlobs()
+    nodes.set('n0', late)
+    await late.put('checkpoints/default/uid/attempt-1/step-1/rank-0/manifest.json', new Uint8Array())
+    await clock.advance(600_000)
+    expect(await late.list('')).toEqual([])
+    keeper.close()
   })
 })

@@ -93,8 +93,8 @@ export function createCopyKeeper({ node, copies, gangs, clock, log }: CopyKeeper
     next?.cancel()
     const cancel = clock.after(ms, () => {
       next = undefined
-      // Some may have come behind the last word of its gang.
-      if (!copies.isEmpty(node)) sweepIn(anywayMs)
+      if (copies.isEmpty(node)) return
+      sweepIn(anywayMs)
       sweep().catch((error: unknown) => log.warn('copies that nobody needs could not go', { error: messageOf(error) }))
     })
     next = { atMs, cancel }
@@ -114,9 +114,8 @@ export function createCopyKeeper({ node, copies, gangs, clock, log }: CopyKeeper
   }
 
   return {
-    changed() {
-      if (!copies.isEmpty(node)) sweepIn(soonMs)
-    },
+    // Some come behind the last word of their gang.
+    changed: () => sweepIn(copies.isEmpty(node) ? anywayMs : soonMs),
     close: () => next?.cancel(),
   }
 }
