@@ -2,11 +2,9 @@ import type { NodeDescription } from '../../agent/contract.ts'
 import type { SimulatedPod } from '../../agent/simulated/machine.ts'
 import { unwarnNode, warnNode } from '../../agent/warn.ts'
 import { encodeManifest } from '../../blob/manifest.ts'
-import { holdNow, isLive, stopIsAsked } from '../../control/gangs.ts'
+import { holdNow, stopIsAsked } from '../../control/gangs.ts'
 import { faultKinds, harmOf, isOfTwin, type TwinFault } from '../../model/faults.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
-import type { InferenceService } from '../../model/kinds/inference-service.ts'
-import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { label } from '../../model/names.ts'
 import type { KindName } from '../../model/registry.ts'
 import type { Invariants } from '../invariants/invariants.ts'
@@ -14,6 +12,8 @@ import type { Process } from '../kernel/process.ts'
 import type { TwinHand } from '../play/hand.ts'
 import type { Twin } from '../twin.ts'
 import type { AtHold, Fault } from './history.ts'
+import { isOfPeople, People } from './people.ts'
+import { pickOf } from './pick.ts'
 
 /** As a controller does that has an opinion of its own. */
 const labelled = { times: 120, everyMs: 25 }
@@ -40,6 +40,7 @@ export class Injector {
   readonly #hand: TwinHand
   readonly #invariants: Invariants
   readonly #say: Scene['say']
+  readonly #people: People
   #isNextRotten = false
   #crashAt: { writes: number; point: 'before' | 'after'; of?: string; forMs: number } | undefined
   #pauseAt: { writes: number; forMs: number } | undefined
@@ -56,6 +57,7 @@ export class Injector {
     this.#hand = hand
     this.#invariants = invariants
     this.#say = say
+    this.#people = new People(twin, (forMs, mend) => this.#later(forMs, mend))
   }
 
   strike(fault: Fault): void {
@@ -92,12 +94,7 @@ export class Injector {
     else if (isInflicted(fault)) this.#inflict(fault)
     else if (kind === 'rot checkpoint') void this.#rot(fault.pick)
     else if (kind === 'rot copy') void this.#rotCopy(fault.pick)
-    else if (kind === 'suspend job') void this.#suspendJob(fault.pick, forMs)
-    else if (kind === 'evict pod') void this.#evictPod(fault.pick)
-    else if (kind === 'cordon node') void this.#cordon(fault.node, forMs)
-    else if (kind === 'delete work') void this.#deleteWork(fault)
-    else if (kind === 'edit priority' || kind === 'edit workers') void this.#editJob(fault)
-    else if (kind === 'edit replicas') void this.#editService(fault)
+    else if (isOfPeople(fault)) void this.#people.act(fault)
     else if (kind === 'lose rack' || kind === 'cut rack')
       for (const node of this.#rackOf(fault.node))
         this.#strikeNode(kind === 'lose rack' ? 'lose node' : 'cut agent', node, forMs)
@@ -280,8 +277,8 @@ export class Injector {
     const act: Record<AtHold, () => void> = {
       'crash control': () => this.#crashControl(at.forMs),
       'late control': () => this.#delay(this.#leader(), lateAtHoldMs, 2 * lateAtHoldMs),
-      'suspend holder': () => void this.#suspend(gang.metadata.name, at.forMs),
-      'suspend victim': () => void this.#suspend(victim, at.forMs),
+      'suspend holder': () => void this.#people.suspend(gang.metadata.name, at.forMs),
+      'suspend victim': () => void this.#people.suspend(victim, at.forMs),
       'kill victim': () => this.#strikeRank('kill rank', { pick: 0 }, `${victim}-`),
       'label victim': () => this.#labelOften(victim),
     }
@@ -371,85 +368,6 @@ export class Injector {
     return rotten
   }
 
-  /** `again`: another one under its name, later. */
-  async #deleteWork({ pick, forMs, again }: Extract<Fault, { kind: 'delete work' }>): Promise<void> {
-    const { store } = this.#twin
-    const jobs = (await store.list('TrainingJob')).items
-    const services = (await store.list('InferenceService')).items
-    const chosen = pickOf<TrainingJob | InferenceService>([...jobs, ...services], pick)
-    if (chosen === undefined) return
-    const { apiVersion, metadata } = chosen
-    const { name, namespace, uid } = metadata
-    await store.delete(chosen.kind, { name, namespace }, { uid })
-    if (!again) return
-    const anew = { apiVersion, metadata: { name, namespace } }
-    this.#later(forMs, () =>
-      chosen.kind === 'TrainingJob'
-        ? this.#twin.apply('TrainingJob', { ...anew, kind: chosen.kind, spec: { ...chosen.spec, suspend: false } })
-        : this.#twin.apply('InferenceService', {
-            ...anew,
-            kind: chosen.kind,
-            spec: { ...chosen.spec, suspend: false },
-          }),
-    )
-  }
-
-  async #suspendJob(pick: number, forMs: number): Promise<void> {
-    const job = pickOf(await this.#unfinishedJobs(), pick)
-    if (job !== undefined) await this.#suspend(job.metadata.name, forMs)
-  }
-
-  async #unfinishedJobs(): Promise<TrainingJob[]> {
-    const { items } = await this.#twin.store.list('TrainingJob')
-    return items.filter(({ status }) => status?.completionTime === undefined)
-  }
-
-  /** Fewer workers, for what fits with more of them fits. A job stops for that. */
-  async #editJob({ kind, pick, wanted, forMs }: Extract<Fault, { wanted: number }>): Promise<void> {
-    const job = pickOf(await this.#unfinishedJobs(), pick)
-    if (job === undefined) return
-    const { name, namespace } = job.metadata
-    const { workers = 1, minWorkers = 1 } = job.spec
-    const fewer = { workers: Math.max(minWorkers, Math.min(wanted, workers)), suspend: true }
-    const spec = kind === 'edit priority' ? { priority: wanted } : fewer
-    await this.#twin.store.patch('TrainingJob', { name, namespace }, { spec })
-    if (kind === 'edit workers') this.#later(forMs, () => this.#resume(name))
-  }
-
-  async #resume(name: string): Promise<void> {
-    await this.#twin.store.patch('TrainingJob', { name, namespace: 'default' }, { spec: { suspend: false } })
-  }
-
-  async #editService({ pick, wanted }: { pick: number; wanted: number }): Promise<void> {
-    const service = pickOf((await this.#twin.store.list('InferenceService')).items, pick)
-    if (service === undefined) return
-    const { name, namespace } = service.metadata
-    const spec = { minReplicas: Math.min(wanted, 2), maxReplicas: Math.max(wanted, 2) }
-    await this.#twin.store.patch('InferenceService', { name, namespace }, { spec })
-  }
-
-  /** The job of that name; a replica is nobody's to suspend. */
-  async #suspend(name: string, forMs: number): Promise<void> {
-    const ref = { name, namespace: 'default' }
-    await this.#twin.store.patch('TrainingJob', ref, { spec: { suspend: true } })
-    this.#later(forMs, () => this.#resume(name))
-  }
-
-  /** As `kubectl drain` does. */
-  async #evictPod(pick: number): Promise<void> {
-    const { store } = this.#twin
-    const pod = pickOf((await store.list('Pod')).items.filter(isLive), pick)
-    if (pod === undefined) return
-    const { name, namespace, uid } = pod.metadata
-    await store.evict({ name, namespace }, { uid })
-  }
-
-  async #cordon(name: string, forMs: number): Promise<void> {
-    const cordon = (unschedulable: true | null) => this.#twin.store.patch('Node', { name }, { spec: { unschedulable } })
-    await cordon(true)
-    this.#later(forMs, async () => void (await cordon(null)))
-  }
-
   #later(forMs: number, mend: () => void | Promise<void>): void {
     const once = (): void | Promise<void> => {
       if (!this.#open.delete(once)) return
@@ -473,10 +391,6 @@ export class Injector {
     // A leader that was told to stop leading may have died with it.
     if (this.#twin.controls.every(({ process }) => process.state === 'crashed')) this.#twin.startControl()
   }
-}
-
-function pickOf<T>(all: readonly T[], pick: number): T | undefined {
-  return all[pick % Math.max(1, all.length)]
 }
 
 type Inflicted = Extract<Fault, { kind: TwinFault }>
