@@ -65,7 +65,8 @@ export function startControl(options: ControlOptions): Control {
       const epoch = await tryToLead(lease, log)
       if (epoch !== undefined) {
         term = startTerm(options, lease, epoch, ages)
-        await holdLease(term)
+        const { over } = term
+        await untilFirst([stopping.signal, over], holdLease)
         await term.end()
         term = undefined
       }
@@ -74,10 +75,10 @@ export function startControl(options: ControlOptions): Control {
   }
 
   /** Returns when the lease is lost, a write was fenced, or we are to stop. */
-  async function holdLease(current: Term): Promise<void> {
-    while (!stopping.signal.aborted && !current.over.aborted) {
-      await clock.sleep(durationMs / 3, anyOf(stopping.signal, current.over))
-      if (stopping.signal.aborted || current.over.aborted) return
+  async function holdLease(ends: AbortSignal): Promise<void> {
+    while (!ends.aborted) {
+      await clock.sleep(durationMs / 3, ends)
+      if (ends.aborted) return
       try {
         if (await lease.renew()) continue
         log.warn('another control plane took the lease; this one stands by')
@@ -228,6 +229,20 @@ function feed<K extends KindName>(views: Views, watch: WatchOf<K>, queue: WorkQu
   })
 }
 
-function anyOf(...signals: AbortSignal[]): AbortSignal {
-  return AbortSignal.any(signals)
+/**
+ * With a signal that is given when the first of these is. Not `AbortSignal.any`: while somebody listens to one of those it is kept
+ * (Node 20), and with it, for ever, all that belongs to a process of the twin that died as it slept.
+ */
+async function untilFirst(signals: readonly AbortSignal[], run: (first: AbortSignal) => Promise<void>): Promise<void> {
+  const first = new AbortController()
+  const give = (): void => first.abort()
+  for (const signal of signals) {
+    if (signal.aborted) give()
+    signal.addEventListener('abort', give)
+  }
+  try {
+    await run(first.signal)
+  } finally {
+    for (const signal of signals) signal.removeEventListener('abort', give)
+  }
 }
