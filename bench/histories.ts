@@ -6,7 +6,7 @@ import type { Row } from './row.ts'
 /** A history of the hunt is one to speak of with so many writes and faults, and a change of leader. */
 const [writesMin, faultsMin, leadersMin] = [300, 3, 2]
 /** So many are compared, and so many played for speed. */
-const [compared, timed] = [12, 100]
+const [compared, timed] = [12, 300]
 const firstSeed = 40_000
 
 /**

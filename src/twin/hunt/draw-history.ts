@@ -86,7 +86,7 @@ export function drawHistory(random: Random): History {
  * of them the leader dies once.
  */
 function drawExtent(draw: Draw, longMs: number): { safetyMs: number; arrivalsMax: number; crash: Fault } {
-  const [isShort, shortMs, arrivalsMax] = [draw.chance(0.7), 1000 * draw.int(90, 400), draw.int(2, 5)]
+  const [isShort, shortMs, arrivalsMax] = [draw.chance(0.8), 1000 * draw.int(90, 300), draw.int(2, 5)]
   const [share, forMs] = [draw.int(5, 90) / 100, Math.round(draw.wait(draw.one([2_000, 20_000, 90_000])))]
   const safetyMs = isShort ? shortMs : longMs
   const crash: Fault = { kind: 'crash control', atMs: Math.round(share * safetyMs), forMs }
