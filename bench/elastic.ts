@@ -4,6 +4,7 @@ import { playScenario } from '../src/twin/play/play.ts'
 import { seedReportOf } from '../src/twin/report/seed-report.ts'
 import type { Setup } from '../src/twin/scenario/setup.ts'
 import type { Row } from './row.ts'
+import { meanOf, percent, standardError } from './statistics.ts'
 
 /** 131,072 accelerators (facts/reliability.md §2.2). */
 const servers = 16_384
@@ -199,18 +200,4 @@ spec:
   expectedSeconds: 8640000
 `
   return setupOfText(text, training)
-}
-
-function percent(share: number): string {
-  return `${(100 * share).toFixed(2)} %`
-}
-
-function meanOf(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length
-}
-
-function standardError(values: readonly number[]): number {
-  const mean = meanOf(values)
-  const squares = values.reduce((sum, value) => sum + (value - mean) * (value - mean), 0)
-  return Math.sqrt(squares / (values.length - 1) / values.length)
 }

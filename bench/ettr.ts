@@ -5,6 +5,7 @@ import { type SeedReport, seedReportOf } from '../src/twin/report/seed-report.ts
 import { presetOf } from '../src/twin/scenario/presets.ts'
 import type { Setup } from '../src/twin/scenario/setup.ts'
 import type { Row } from './row.ts'
+import { meanOf, percent, standardError } from './statistics.ts'
 
 /** Llama 3's pre-training: 16,384 accelerators in 2,048 nodes, 54 days, 419 interruptions (facts/reliability.md §1.1). */
 const [llamaNodes, days] = [2048, 54]
@@ -179,20 +180,6 @@ function expected({ stall, restart, lag }: Setting, interval: number, between = 
     : effectiveRatioWithLag(interval, stall, restart, lag, between)
 }
 
-function percent(share: number): string {
-  return `${(100 * share).toFixed(2)} %`
-}
-
 function named({ stall, restart, lag }: Setting): string {
   return `δ ${stall} s, R ${restart} s${lag === 0 ? '' : `, durable ${lag} s later`}`
-}
-
-function meanOf(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length
-}
-
-function standardError(values: readonly number[]): number {
-  const mean = meanOf(values)
-  const squares = values.reduce((sum, value) => sum + (value - mean) * (value - mean), 0)
-  return Math.sqrt(squares / (values.length - 1) / values.length)
 }

@@ -29,8 +29,8 @@ export function reached(copies: Copies | undefined, node: string): Blobs {
 type Copier = (step: number) => Promise<ReadonlyMap<string, string>>
 
 /**
- * Undefined where no node is to keep any. `put` stores a step at a node and gives its digest. What fails there costs nothing but the copy, and is told once; who is
- * asked for the same step again copies only what is missing.
+ * Undefined where no node is to keep any. `put` stores a step at a node and gives its digest. What fails there costs nothing but
+ * the copy, and is told once; who is asked for the same step again copies only what is missing.
  */
 export function createCopier(
   place: PodPlace,

@@ -458,9 +458,10 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
 
   if (pod.metadata.deletionTimestamp !== undefined) terminate(graceOf(pod), deleted)
   const done = live()
-    .catch((error: unknown) => {
+    .catch(async (error: unknown) => {
       log.error('supervising a pod failed', { error: messageOf(error) })
-      if (!left.signal.aborted) running?.signal('SIGKILL')
+      // What nobody looks after does not run on.
+      if (!left.signal.aborted) (running ?? (await runner.find(uid)))?.signal('SIGKILL')
       const end: PodEnd = { atMs: clock.now(), exitCode: 128 }
       return over(end, { reason: 'AgentError', message: messageOf(error), byAgent: true })
     })

@@ -39,6 +39,11 @@ export function storageUnreachable(why: string, cause?: unknown): OperatingError
   })
 }
 
+/** Nobody knows whether what was asked of the store was done. */
+export function storeUnreachable(): OperatingError {
+  return new OperatingError('store-unreachable', { retryAfterMs: 1_000 }, 'the store could not be reached')
+}
+
 /** Nothing that a new attempt, or another node, would do better: it is waited for, however long. */
 export function isWaitedFor(error: unknown): boolean {
   return isDiskFull(error) || (error instanceof OperatingError && unreachable.includes(error.code))

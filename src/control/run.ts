@@ -65,8 +65,7 @@ export function startControl(options: ControlOptions): Control {
       const epoch = await tryToLead(lease, log)
       if (epoch !== undefined) {
         term = startTerm(options, lease, epoch, ages)
-        const { over } = term
-        await untilFirst([stopping.signal, over], holdLease)
+        await untilFirst([stopping.signal, term.over], holdLease)
         await term.end()
         term = undefined
       }

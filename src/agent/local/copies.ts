@@ -16,7 +16,7 @@ export interface LocalCopies extends Copies {
   restore(node: string): void
 }
 
-/** What nodes kept that this machine does not present itself as any more goes. */
+/** `nodes`: all that this machine presents itself as now. What others kept here before them is deleted. */
 export function localCopies({ dir, nodes }: { dir: string; nodes: readonly string[] }): LocalCopies {
   const folderOf = (node: string): string => join(dir, node)
   if (existsSync(dir))

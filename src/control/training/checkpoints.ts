@@ -25,7 +25,7 @@ type Committed = NonNullable<GangStatus['checkpoint']>
 
 /** What training remembers of its gangs' checkpoints, by the gang's uid: the next leader finds it out again. */
 export interface CheckpointMemory {
-  /** When each was asked for one last. */
+  /** When each was asked for one last, in steady time. */
   askedAtMs: Map<string, number>
   /** Steps that did not read back whole, by their manifests: nobody need read and tell of them again. */
   damaged: Map<string, Set<string>>
@@ -183,8 +183,7 @@ function restartSecondsOf({ gang, told }: Seen): number | undefined {
 
 /**
  * Asks for the next checkpoint when its time has come, at one step for all ranks, far enough ahead that all hear of it
- * before they get there. `askedAtMs` remembers the last request by gang, in steady
- * time: one that a job ignored is not repeated at once.
+ * before they get there. One that a job ignored is not repeated at once.
  */
 export async function askForCheckpoint(context: Context, seen: Seen, memory: CheckpointMemory): Promise<Outcome> {
   const { askedAtMs } = memory

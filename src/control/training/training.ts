@@ -47,6 +47,7 @@ export function createTraining(context: Context): Reconciler {
   const checkpoints = newCheckpointMemory()
   /** Nodes that are to be left. */
   const leaving = new Set<string>()
+  views.of('Gang').onChange(({ type, object }) => void (type === 'DELETED' && forgetCheckpoints(checkpoints, object)))
   const shownAtMs = new Map<string, number>()
   const lookedAtMs = new Map<string, number>()
 
@@ -173,10 +174,10 @@ export function createTraining(context: Context): Reconciler {
   }
 
   /** Those on a node that is to be left, a few at a time, or is not any more. */
-  function jobsToldOf(node: Node): string[] {
+  function jobsToldOf(node: Node, change: 'ADDED' | 'MODIFIED' | 'DELETED'): string[] {
     const { name } = node.metadata
     const was = leaving.has(name)
-    const is = leavingReasonOf(node) !== undefined
+    const is = change !== 'DELETED' && leavingReasonOf(node) !== undefined
     if (is) leaving.add(name)
     else leaving.delete(name)
     return was || is ? [...new Set(views.podsOnNode(name).flatMap(ofJob))] : []

@@ -73,7 +73,7 @@ export function drawPeople(draw: Draw, safetyMs: number): Fault[] {
   if (draw.chance(0.5)) return []
   return Array.from({ length: draw.int(1, 4) }, () => {
     const when = { ...drawWhen(draw, safetyMs), pick: draw.int(0, 1_000_000) }
-    const kind = draw.one(ofPeople)
+    const kind = draw.one(ofWork)
     if (kind === 'delete work') return { ...when, kind, again: draw.chance(0.5) }
     return { ...when, kind, wanted: kind === 'edit priority' ? draw.one([0, 10, 100, 200]) : draw.int(1, 4) }
   })
@@ -124,7 +124,8 @@ function drawActs(draw: Draw): AtHold[] {
   return draw.chance(0.5) || first === second ? [first] : [first, second]
 }
 
-const ofPeople = ['delete work', 'delete work', 'edit priority', 'edit workers', 'edit replicas'] as const
+/** More of what changes most. */
+const ofWork = ['delete work', 'delete work', 'edit priority', 'edit workers', 'edit replicas'] as const
 const ofClocks = ['jump ledger', 'jump gateway'] as const
 const ofRank = ['kill rank', 'hang rank', 'fail rank'] as const
 const ofOne = ['rot checkpoint', 'suspend job', 'evict pod'] as const
@@ -178,7 +179,7 @@ type Kind = (typeof kinds)[number]
 /** Drawn apart from the others, so that these stay what they were. */
 const kindsApart = [
   ...ofGateway,
-  ...ofPeople,
+  ...ofWork,
   'late control',
   'storage-slow',
   'storage-outage',

@@ -1,11 +1,11 @@
 import type { Clock } from '../../base/clock.ts'
-import { storageUnreachable } from '../../base/errors.ts'
+import { storageUnreachable, storeUnreachable } from '../../base/errors.ts'
 import { around as aroundBlobs } from '../../blob/around.ts'
 import type { Blobs } from '../../blob/contract.ts'
 import type { KindName } from '../../model/registry.ts'
 import { around } from '../../store/around.ts'
 import type { Stop, Store, WatchSink } from '../../store/contract.ts'
-import { type Process, unreachable } from './process.ts'
+import type { Process } from './process.ts'
 
 /** How the line between a process and the store behaves. */
 export interface Weather {
@@ -44,7 +44,7 @@ export function storeOf(process: Process, store: Store, clock: Clock, weather: W
     if (process.state === 'crashed') return never()
     if (process.isCut) {
       await later(weather.timeoutMs)
-      if (process.isCut) throw unreachable()
+      if (process.isCut) throw storeUnreachable()
     }
     // What is on its way arrives, whatever becomes of the sender.
     const delayMs = weather.delayMs()
@@ -58,7 +58,7 @@ export function storeOf(process: Process, store: Store, clock: Clock, weather: W
     return later(delayMs).then(async () => {
       if (!process.isCut) return answer
       await later(weather.timeoutMs)
-      throw unreachable()
+      throw storeUnreachable()
     })
   }
 
@@ -70,7 +70,7 @@ export function storeOf(process: Process, store: Store, clock: Clock, weather: W
   }
 
   const watch: Store['watch'] = (kind, options, sink) => {
-    if (process.isCut) throw unreachable()
+    if (process.isCut) throw storeUnreachable()
     return follow(process, clock, weather, sink, (through) => store.watch(kind, options, through))
   }
 

@@ -1,5 +1,4 @@
 import { type Cancel, type Clock, everyBy, sleepBy } from '../../base/clock.ts'
-import { OperatingError } from '../../base/errors.ts'
 
 /**
  * One process of the factory on virtual time: a control plane, an agent, a gateway. It touches the world through handles
@@ -131,9 +130,4 @@ export function clockOf(process: Process, clock: Clock): Clock {
     every: everyBy(after),
     sleep: sleepBy(after),
   }
-}
-
-/** What comes back when the line is cut: the caller's own timeout, as over a network. */
-export function unreachable(): OperatingError {
-  return new OperatingError('store-unreachable', { retryAfterMs: 1_000 }, 'the store could not be reached')
 }

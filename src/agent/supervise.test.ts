@@ -1,0 +1,84 @@
+import { expect, test } from 'vitest'
+import { OperatingError, storeUnreachable } from '../base/errors.ts'
+import { createLiveness } from '../base/liveness.ts'
+import { silentLog } from '../base/log.ts'
+import { createManualClock } from '../base/manual-clock.ts'
+import { seededRandom } from '../base/random.ts'
+import { createSimulatedBlobs } from '../blob/simulated/blobs.ts'
+import { createSimulatedStorage } from '../blob/simulated/storage.ts'
+import type { Pod } from '../model/kinds/kubernetes.ts'
+import { createMemoryStore } from '../store/memory/store.ts'
+import { simulatedFiles } from './simulated/files.ts'
+import { type Program, SimulatedMachine } from './simulated/machine.ts'
+import { createSimulatedRunner } from './simulated/runner.ts'
+import { supervise } from './supervise.ts'
+
+const name = 'j-worker-0-1'
+
+/** An agent takes over a pod that runs, and the store answers reads as `ask` says. */
+async function takeOver(ask: () => void) {
+  const clock = createManualClock()
+  const program: Program = { ask: () => {}, signal: () => {}, probe: () => undefined, gone: () => {} }
+  const machine = new SimulatedMachine(clock, {
+    prepareMs: () => 0,
+    restoreMs: () => 0,
+    restoreFromCopyMs: () => 0,
+    start: () => program,
+  })
+  const store = createMemoryStore({ clock, random: seededRandom(1) })
+  const made = await store.create('Pod', {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace: 'default' },
+    spec: { containers: [{ name: 'main', command: ['train'] }], nodeName: 'n' },
+  })
+  const pod = made as Pod
+  const uid = pod.metadata.uid ?? ''
+  const runs = machine.start({ uid, namespace: 'default', name, node: 'n', command: ['train'], env: {}, volumes: [] })
+  const blobs = createSimulatedBlobs()
+  const supervisor = supervise(pod, {
+    store: {
+      ...store,
+      get: (kind, ref) => {
+        if (kind === 'Report') ask()
+        return store.get(kind, ref)
+      },
+    },
+    blobs,
+    clock,
+    liveness: createLiveness(clock),
+    random: seededRandom(2),
+    log: silentLog,
+    runner: createSimulatedRunner(machine),
+    files: simulatedFiles(machine, createSimulatedStorage(blobs, clock)),
+    node: 'n',
+    address: '10.0.0.1',
+    reportEveryMs: 1000,
+    policy: async () => ({ allowEnv: [], hostPaths: [] }),
+    event: () => {},
+  })
+  const status = async () => (await store.get('Pod', { name, namespace: 'default' }))?.status
+  return { clock, supervisor, runs, status }
+}
+
+test('what runs already runs on while the store does not answer, and is followed once it does', async () => {
+  let isAway = true
+  const { clock, supervisor, runs, status } = await takeOver(() => {
+    if (isAway) throw storeUnreachable()
+  })
+  await clock.advance(60_000)
+  expect([runs.end, (await status())?.phase]).toEqual([undefined, 'Pending'])
+  isAway = false
+  await clock.advance(2_000)
+  expect([runs.end, (await status())?.phase]).toEqual([undefined, 'Running'])
+  supervisor.leave()
+})
+
+test('what cannot be looked after is said to have failed, and does not run on', async () => {
+  const { clock, runs, status } = await takeOver(() => {
+    throw new OperatingError('invalid', 'give-up', 'the report cannot be read')
+  })
+  await clock.advance(2_000)
+  expect(await status()).toMatchObject({ phase: 'Failed', reason: 'AgentError' })
+  expect(runs.end?.signal).toBe('SIGKILL')
+})
