@@ -34,6 +34,7 @@ beforeEach(async () => {
 const ref = { name: 'd', namespace: 'default' }
 const status = async () => (await store.get('Drill', ref))?.status
 
+const held = 'millwright.dev/devices'
 const noDisk = { fill: async () => {}, free: async () => {} }
 
 function hand(): Hand {
@@ -96,6 +97,33 @@ test.each<[Drill['spec']['fault'], string[], string[]]>([
   await clock.advance(20_000)
   expect(done).toEqual(await named([...strikes, ...mends]))
   expect((await status())?.mendedAt !== undefined).toBe(mends.length > 0)
+})
+
+test('a GPU error is told of the GPU that the process holds before it ends, beside what was told before', async () => {
+  const before = JSON.stringify([{ xid: 31, device: 'gpu-7', at: '2026-11-05T10:00:00Z' }])
+  const metadata = { name: 'n', annotations: { 'millwright.dev/xids': before } }
+  await store.create('Node', { apiVersion: 'v1', kind: 'Node', metadata })
+  await store.patch(
+    'Pod',
+    { name: 'p', namespace: 'default' },
+    { metadata: { annotations: { [held]: 'gpu-2,gpu-3' } } },
+  )
+  const told = async () =>
+    (await store.get('Node', { name: 'n' }))?.metadata.annotations?.['millwright.dev/xids'] ?? '[]'
+  const xids: string[] = []
+  const find = async () => ({
+    signal: async (name: string) => {
+      done.push(name)
+      xids.push(await told())
+    },
+    ended: new Promise<PodEnd>(() => {}),
+  })
+  start({ hand: { ...hand(), runnerOf: () => ({ find }) } })
+  await chosen({ kind: 'gpu-error', xid: 79 })
+  await clock.advance(20_000)
+  expect(done).toEqual(['SIGKILL'])
+  expect(JSON.parse(xids[0] ?? '')).toMatchObject([{ xid: 31 }, { xid: 79, device: 'gpu-2' }])
+  expect((await status())?.mendedAt).toBeUndefined()
 })
 
 test('a disk is filled again and again, as others give up room, until it is freed', async () => {

@@ -3,6 +3,7 @@ import { type FaultKind, type Harm, harmOf, noticeMsOf, slownessDefault, type Tw
 import type { Drill } from '../model/kinds/drill.ts'
 import type { Store } from '../store/contract.ts'
 import type { RunningPod } from './contract.ts'
+import { deviceHeldBy, tellXid } from './tell-xid.ts'
 import { unwarnNode, warnNode } from './warn.ts'
 
 /** Knows the pods that run on a node by their uids. */
@@ -69,6 +70,17 @@ export function deedsOf(
   }
   const onNodes = (act: (node: string) => Promise<void>) => async (drill: Drill) =>
     void (await Promise.all(nodesOf(drill).map(act)))
+
+  /** It is told before anything ends, as in the kernel's log. */
+  async function failGpu(drill: Drill): Promise<void> {
+    const { xid = 0 } = drill.spec.fault
+    const [pod] = drill.status?.target?.pods ?? []
+    const [node] = nodesOf(drill)
+    if (pod === undefined || node === undefined) return
+    const device = await deviceHeldBy(store, pod)
+    if (device !== undefined) await tellXid(store, node, { xid, device, at: new Date(clock.now()).toISOString() })
+    await signal('SIGKILL')(drill)
+  }
 
   async function loseNodes(drill: Drill): Promise<void> {
     const noticeMs = noticeMsOf(drill.spec.fault)
@@ -167,6 +179,7 @@ export function deedsOf(
 
   return {
     'process-crash': { strike: signal('SIGKILL') },
+    'gpu-error': { strike: failGpu },
     hang: { strike: signal('SIGSTOP'), undo: signal('SIGCONT') },
     'node-loss': { strike: loseNodes, undo: restoreNodes },
     straggler: { strike: slowDown, undo: quicken },

@@ -11,6 +11,7 @@ import type { Change } from '../store/informer.ts'
 import type { Events } from './events.ts'
 import type { Leaving } from './nodes/leaving.ts'
 import type { NodeSigns } from './nodes/signs.ts'
+import type { Closing } from './recovery/closing.ts'
 import type { DecisionSink } from './scheduling/decisions.ts'
 import type { Views } from './views.ts'
 
@@ -73,6 +74,8 @@ export interface Context {
   signs: NodeSigns
   /** Which nodes work is to leave. */
   leaving: Leaving
+  /** Takes nodes out of service: all of recovery shares one budget. */
+  closing: Closing
   random: Random
   log: Log
   events: Events

@@ -8,6 +8,7 @@ import { createNodeHealth } from './nodes/health.ts'
 import { createPools } from './nodes/pools.ts'
 import { createPublishing } from './publishing/publishing.ts'
 import type { ReconcilerFactory } from './reconciler.ts'
+import { createXids } from './recovery/node-xids.ts'
 import { createRecovery } from './recovery/recovery.ts'
 import { createQueues } from './scheduling/queues.ts'
 import { createScheduling } from './scheduling/scheduling.ts'
@@ -22,6 +23,7 @@ export const builtInReconcilers: readonly ReconcilerFactory[] = [
   createServing,
   createPublishing,
   createNodeHealth,
+  createXids,
   createOwners,
   createNamespaces,
   createHistory,

@@ -16,6 +16,7 @@ import { createLeaving } from './nodes/leaving.ts'
 import { createNodeSigns } from './nodes/signs.ts'
 import type { Context, Reconciler, ReconcilerFactory, WatchOf } from './reconciler.ts'
 import { builtInReconcilers } from './reconcilers.ts'
+import { createClosing } from './recovery/closing.ts'
 import type { DecisionSink } from './scheduling/decisions.ts'
 import { createViews, type Views } from './views.ts'
 
@@ -135,7 +136,8 @@ function startTerm(options: ControlOptions, lease: LeaseHolder, epoch: number, a
   const events = createEvents({ store, clock, log, component: 'millwright-control' })
   const signs = createNodeSigns({ views, liveness })
   const leaving = createLeaving(views)
-  const kit = { store, views, blobs, sources, clock, ages, liveness, signs, leaving, random, log, events }
+  const closing = createClosing({ store, views, events })
+  const kit = { store, views, blobs, sources, clock, ages, liveness, signs, leaving, closing, random, log, events }
   const context: Context = { ...kit, epoch, gatewayUrl, decisions }
   const loops = (options.reconcilers ?? builtInReconcilers).map((factory) =>
     createLoop(factory(context), { views, clock, random: random.split(`queues ${epoch}`), log, over }),

@@ -45,6 +45,16 @@ test.each<[string, object, string]>([
     'spec.fault.by: is not a duration; write a number with a unit, e.g. 500ms, 30s, 10m, 1h30m or 2d, with - before it for back, found "+5"',
   ],
   [
+    'a GPU error without its number',
+    { fault: { kind: 'gpu-error' }, target: { job: 'ring' } },
+    'spec.fault.xid: is required of a gpu-error: 13, 31, 43, 45, 46, 48, 62, 63, 64, 74, 79, 92, 94, 95, 109, 119, 120, 140, 143, 144, 145, 146, 147, 148, 149, 150, 158, found nothing',
+  ],
+  [
+    'a GPU error that ends nothing',
+    { fault: { kind: 'gpu-error', xid: 63 }, target: { job: 'ring' } },
+    'spec.fault.xid: ends nothing that runs: there is nothing to recover from, found 63',
+  ],
+  [
     'how long what is over at once lasts',
     { fault: { kind: 'process-crash', lasts: '3s' }, target: { job: 'ring' } },
     'spec.fault.lasts: must be left out of a process-crash: it is over at once, found "3s"',

@@ -1,11 +1,14 @@
 import { z } from 'zod'
 import { durationMs, readDuration } from './duration.ts'
 import { duration } from './kinds/fields.ts'
+import { xidNumber } from './told-xids.ts'
+import { xidInfo, xidsKnown } from './xids.ts'
 
 /** What can be made to go wrong. Scenarios draw faults, a Drill names one: the kinds and their fields are the same. */
 export const faultKinds = [
   'process-crash',
   'hang',
+  'gpu-error',
   'node-loss',
   'straggler',
   'disk-full',
@@ -21,7 +24,7 @@ export const faultKinds = [
 ] as const
 export type FaultKind = (typeof faultKinds)[number]
 
-const fieldNames = ['lasts', 'reach', 'notice', 'slowness', 'latency', 'by'] as const
+const fieldNames = ['xid', 'lasts', 'reach', 'notice', 'slowness', 'latency', 'by'] as const
 type Field = (typeof fieldNames)[number]
 export type FaultWorld = 'this machine' | 'twin'
 
@@ -47,6 +50,12 @@ export const faults: Readonly<Record<FaultKind, FaultInfo>> = {
     happens: 'a process stands still, and so does its job, until it goes on or somebody notices',
     strikes: 'process',
     fields: ['lasts'],
+    worlds: ['this machine', 'twin'],
+  },
+  'gpu-error': {
+    happens: 'the driver says `xid` of a GPU; the process that computes there ends, unless it is one that ends nothing',
+    strikes: 'process',
+    fields: ['xid'],
     worlds: ['this machine', 'twin'],
   },
   'node-loss': {
@@ -149,13 +158,13 @@ export function strikesNodes(kind: FaultKind): boolean {
 
 /** Whether what it struck may go on as if nothing had been: it ended nothing, and spoilt nothing. */
 export function mayLeaveUnharmed(kind: FaultKind): boolean {
-  return kind !== 'process-crash' && kind !== 'node-loss' && kind !== 'silent-data-corruption'
+  return kind !== 'process-crash' && kind !== 'gpu-error' && kind !== 'node-loss' && kind !== 'silent-data-corruption'
 }
 
 /** What is done and undone by the twin alone, where nobody else comes to harm. */
 export type TwinFault = Exclude<
   FaultKind,
-  'process-crash' | 'hang' | 'node-loss' | 'straggler' | 'disk-full' | 'control-plane-crash'
+  'process-crash' | 'hang' | 'gpu-error' | 'node-loss' | 'straggler' | 'disk-full' | 'control-plane-crash'
 >
 
 export function isOfTwin(kind: FaultKind): kind is TwinFault {
@@ -201,6 +210,7 @@ const jump = z.string().superRefine((value, context) => {
 
 export const faultFields = {
   kind: z.enum(faultKinds).describe('What happens.'),
+  xid: xidNumber.optional().describe("What NVIDIA's driver says of the GPU, by number: 79."),
   lasts: duration
     .optional()
     .describe(
@@ -234,16 +244,25 @@ export function noticeMsOf({ notice }: { notice?: string | undefined }): number 
   return notice === undefined ? 0 : durationMs(notice)
 }
 
-/** Fields that mean nothing for its kind. */
+/** Fields that mean nothing for its kind, and the one that a kind cannot be without. */
 export function faultProblems(
   fault: { kind: FaultKind } & { [F in Field]?: unknown },
 ): { at: Field; problem: string }[] {
   const { strikes, fields } = faults[fault.kind]
-  return fieldNames
+  const useless = fieldNames
     .filter((field) => fault[field] !== undefined && !fields.includes(field))
     .map((at) => {
       const of = faultKinds.filter((kind) => faults[kind].fields.includes(at)).join(', ')
       const why = at === 'lasts' && strikes === 'process' ? 'it is over at once' : `it is of a ${of}`
       return { at, problem: `must be left out of a ${fault.kind}: ${why}` }
     })
+  return [...xidProblems(fault), ...useless]
+}
+
+/** 154 says what another one asks for: it strikes nothing by itself. */
+function xidProblems({ kind, xid }: { kind: FaultKind; xid?: unknown }): { at: Field; problem: string }[] {
+  if (kind !== 'gpu-error' || (xidInfo(Number(xid)) !== undefined && xid !== 154)) return []
+  const known = xidsKnown.filter((one) => one !== 154).join(', ')
+  const problem = xid === undefined ? 'is required of a gpu-error' : 'must be one that something follows from'
+  return [{ at: 'xid', problem: `${problem}: ${known}` }]
 }

@@ -43,6 +43,8 @@ export const annotation = {
   nodeDevices: 'millwright.dev/node-devices',
   /** On nodes (agent): "20000-20999", the range that seats take ports from. */
   portRange: 'millwright.dev/port-range',
+  /** On nodes (whoever reads the kernel's log there): JSON list of `ToldXid` (model/told-xids). */
+  xids: 'millwright.dev/xids',
   /** On nodes that recovery closed (control/recovery): why. */
   cordonedBecause: 'millwright.dev/cordoned-because',
   /** On nodes that recovery closed since they are slow (control/recovery): JSON of whose rank was slow there. */

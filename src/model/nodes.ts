@@ -11,6 +11,9 @@ export const drained = 'drain'
 /** What recovery says of a node that keeps others waiting: it is not going away, so that nobody has to hurry. */
 export const slow = 'slow'
 
+/** What recovery says of a node with a GPU that asks for it by an XID: what it does not end may finish a checkpoint. */
+export const faulty = 'xid'
+
 /** Work is to leave the node, and what for. */
 export function leavingBy(why: string): Taint {
   return { key: leavingTaint, value: why, effect: 'NoSchedule' }

@@ -4,7 +4,9 @@ import { type FaultInfo, faultKinds, faults } from './faults.ts'
 import { type FieldError, fieldError, printable, shown } from './field-error.ts'
 import { envName, resourceName } from './metadata.ts'
 import { readQuantity } from './quantity.ts'
+import { toldXidErrors } from './told-xids.ts'
 import { topologyErrors } from './topology-rules.ts'
+import { xidInfo } from './xids.ts'
 
 type Raw = Record<string, unknown>
 type At = readonly (string | number)[]
@@ -36,6 +38,8 @@ export function ruleErrors(kind: string, object: Raw): FieldError[] {
       return drill(spec)
     case 'Pod':
       return podSpec(spec, ['spec'])
+    case 'Node':
+      return toldXidErrors(record(record(object['metadata'])['annotations']))
     default:
       return []
   }
@@ -144,7 +148,17 @@ function drill(spec: Raw): FieldError[] {
   const lasts = fieldError(['spec', 'fault', 'lasts'], `is required: how long a ${kind} lasts`, {
     allowed: durationForms,
   })
-  return [...(isEndless ? [lasts] : []), ...drillTarget(strikes, target)]
+  return [...(isEndless ? [lasts] : []), ...harmless(record(fault)['xid']), ...drillTarget(strikes, target)]
+}
+
+/** There would be nothing to recover from. */
+function harmless(xid: unknown): FieldError[] {
+  if (typeof xid !== 'number' || xidInfo(xid)?.ends !== false) return []
+  return [
+    fieldError(['spec', 'fault', 'xid'], 'ends nothing that runs: there is nothing to recover from', {
+      found: shown(xid),
+    }),
+  ]
 }
 
 function drillTarget(strikes: FaultInfo['strikes'], target: unknown): FieldError[] {

@@ -130,7 +130,8 @@ function hasEnded({ status }: Drill): boolean {
 /** Nothing of it is left, or never was. */
 function isUndone(drill: Drill): boolean {
   const { struckAt, mendedAt } = drill.status ?? {}
-  return struckAt === undefined || mendedAt !== undefined || drill.spec.fault.kind === 'process-crash'
+  const { kind } = drill.spec.fault
+  return struckAt === undefined || mendedAt !== undefined || kind === 'process-crash' || kind === 'gpu-error'
 }
 
 function failed(message: string): Partial<DrillStatus> {

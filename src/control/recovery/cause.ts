@@ -5,7 +5,8 @@ import type { ReportStatus } from '../gangs.ts'
 /**
  * 'hung': a rank stands still that others have left behind. 'stalled': all stand still, whoever keeps them. 'refused':
  * the agent could not start it, or not take over what it left; trying again would end the same. 'damaged': not from that
- * checkpoint. 'diverged': its loss rose all at once, as when a machine computes wrongly. 'unready': something that it names is not there yet, or no more. 'taken': somebody deleted its pod.
+ * checkpoint. 'gpu': a GPU of its told an XID that speaks against the machine. 'fault': one that may be its own, or the GPU's.
+ * 'diverged': its loss rose all at once, as when a machine computes wrongly. 'unready': something that it names is not there yet, or no more. 'taken': somebody deleted its pod.
  */
 export type EndKind =
   | 'damaged'
@@ -17,6 +18,8 @@ export type EndKind =
   | 'hung'
   | 'stalled'
   | 'exit'
+  | 'gpu'
+  | 'fault'
   | 'refused'
   | 'by agent'
 /** How one member ended, or that it must be taken for ended. */
@@ -66,12 +69,20 @@ const weights: Record<End['kind'], number> = {
   refused: 3,
   unready: 3,
   exit: 3,
+  gpu: 2,
+  fault: 3,
   hung: 4,
   stalled: 4,
   'by agent': 5,
 }
 function weight(end: End): number {
   return weights[end.kind]
+}
+
+/** What it ended with, in words. */
+export function said({ message, exitCode, reason }: Pick<End, 'message' | 'exitCode' | 'reason'>): string {
+  if (message !== '') return message
+  return exitCode === undefined ? `ended: ${reason}` : `exited with code ${exitCode}`
 }
 
 export function standsStill({ kind }: End): boolean {

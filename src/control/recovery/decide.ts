@@ -1,7 +1,7 @@
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { priceOfGang } from '../../model/lost-work.ts'
-import type { End } from './cause.ts'
+import { type End, said } from './cause.ts'
 import { divergenceAfter } from './divergence.ts'
 import { type Failure, isNewer, progressOf, type RecoveryRecord, recoveryOf } from './record.ts'
 
@@ -16,6 +16,8 @@ export interface Decision {
 const nodeFailuresMax = 3
 /** Attempts that end with an exit code before any step was ever done: the script is wrong, not the machine. */
 const earlyExitsMax = 2
+/** What a node may be to blame for. */
+const nodesKinds: ReadonlySet<End['kind']> = new Set(['killed', 'lost', 'hung', 'gpu'])
 const logTailMax = 4_096
 /** The shell's "not found" and "cannot execute", and what the agent cannot even start. */
 const commandExitCodes: readonly number[] = [126, 127]
@@ -52,7 +54,7 @@ export function decideRestart(
   }
   const restartsSinceProgress = restartsBefore + 1
   const earlyExits = cause.kind === 'exit' && !everStepped ? before.earlyExits + 1 : 0
-  const isNodes = cause.kind === 'killed' || cause.kind === 'lost' || cause.kind === 'hung'
+  const isNodes = nodesKinds.has(cause.kind)
   const nodes = { ...(isProgress ? {} : before.nodes) }
   if (isNodes) nodes[cause.node] = (nodes[cause.node] ?? 0) + 1
   const divergence = cause.kind === 'diverged' ? divergenceAfter(before, suspects, nowMs) : undefined
@@ -79,7 +81,7 @@ function whyNoMore(
   const ends = `${who}: ${said(cause)}`
   if (counts.isOwn) return { reason: cause.reason, message: `${ends}, again and again; look at the job` }
   if (kind === 'refused') return { reason: cause.reason, message: ends }
-  if (kind === 'exit' && exitCode !== undefined && !restartExitCodes.includes(exitCode)) {
+  if ((kind === 'exit' || kind === 'fault') && exitCode !== undefined && !restartExitCodes.includes(exitCode)) {
     if (failExitCodes.includes(exitCode)) {
       return { reason: 'FailExitCode', message: `${ends}; failurePolicy.failExitCodes lists ${exitCode}` }
     }
@@ -110,11 +112,6 @@ function failureOf(gang: Gang, cause: End, isFinal: boolean, nowMs: number): Fai
     at: new Date(Number.isFinite(cause.atMs) ? cause.atMs : nowMs).toISOString(),
     ...(cause.logTail === undefined ? {} : { logTail: cause.logTail.slice(-logTailMax) }),
   }
-}
-
-function said({ message, exitCode, reason }: End): string {
-  if (message !== '') return message
-  return exitCode === undefined ? `ended: ${reason}` : `exited with code ${exitCode}`
 }
 
 /** Slot-seconds since the last durable checkpoint, or since the seats. */

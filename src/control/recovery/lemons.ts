@@ -50,7 +50,7 @@ export function isLemon(failures: readonly NodeFailure[], nowMs: number): boolea
 
 /** Not what a person or the kernel killed, and not the script's own errors. */
 export function isOfMachine({ kind, signal, reason }: End): boolean {
-  if (kind === 'lost' || kind === 'hung') return true
+  if (kind === 'lost' || kind === 'hung' || kind === 'gpu') return true
   return kind === 'killed' && reason !== 'OOMKilled' && !stopSignals.has(signal ?? '')
 }
 

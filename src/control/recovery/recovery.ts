@@ -19,10 +19,10 @@ import { isFinished } from '../training/job.ts'
 import { afterSpike } from '../training/poison.ts'
 import { createBlame } from './blame.ts'
 import { type End, mayBeAnEcho, standsStill } from './cause.ts'
-import { createClosing } from './closing.ts'
 import { type Decision, decideRestart } from './decide.ts'
 import { suspectsOf } from './divergence.ts'
 import { createMembers } from './members.ts'
+import { createNodeXids } from './node-xids.ts'
 import { preemptionPolicyAfter, recoveryAnnotation, recoveryOf } from './record.ts'
 import { createReplacement } from './replacement.ts'
 
@@ -30,6 +30,8 @@ import { createReplacement } from './replacement.ts'
 const echoMs = 300
 /** Ranks that stand still together are told of by their agents within so long. */
 const stallMs = 100
+/** Somebody else has just written the node: it is read again by then. */
+const staleMs = 50
 /** So often a gang that stands still is looked at again while one of its nodes may be lost. */
 const silentMs = 1_000
 
@@ -46,14 +48,14 @@ interface Remembered {
  * tries again what was not ready.
  */
 export function createRecovery(context: Context): Reconciler {
-  const { store, views, clock, signs, events, log } = context
+  const { store, views, clock, signs, events, closing, log } = context
   const gangs = views.of('Gang')
   const jobs = views.of('TrainingJob')
   const nodes = views.of('Node')
   const members = createMembers(context)
-  const closing = createClosing(context)
   const blame = createBlame(context, closing)
   const replacement = createReplacement(context, closing)
+  const xids = createNodeXids(context)
   const remembered = new Map<string, Remembered>()
 
   async function reconcile(key: string): Promise<Outcome> {
@@ -88,7 +90,10 @@ export function createRecovery(context: Context): Reconciler {
     if (waitMs > 0) return again(waitMs)
     const blamed = standsStill(cause) ? blamedFor(cause, gang, memory.waitsSinceMs ?? clock.steadyMs()) : cause
     if (blamed === undefined) return again(silentMs)
-    await carryOut(gang, job, blamed)
+    const explained = xids.behind(gang, blamed)
+    // What the GPU asks for comes first: no attempt begins on a node that is to be left.
+    if (explained !== blamed && (await xids.look(explained.node)) === 'stale') return again(staleMs)
+    await carryOut(gang, job, explained)
     return settled()
   }
 

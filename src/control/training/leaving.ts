@@ -1,4 +1,4 @@
-import { drained, slow } from '../../model/nodes.ts'
+import { drained, faulty, slow } from '../../model/nodes.ts'
 import { seenMs } from '../gangs.ts'
 import type { Context } from '../reconciler.ts'
 import { progressNow, stepAhead } from './checkpoints.ts'
@@ -25,7 +25,7 @@ export async function checkpointFirst(context: Context, seen: Seen): Promise<num
     .split('/')
     .map(Number)
   const said = context.leaving.saidTo(gang)
-  const msMax = said === drained || said === slow ? patientMs : noticeMs
+  const msMax = said === drained || said === slow || said === faulty ? patientMs : noticeMs
   if (attempt !== gang.spec.attempt) {
     const at = stepAhead(now)
     await patchGang(context, gang, {

@@ -82,7 +82,8 @@ export function visibleDevices(node: Node, ids: readonly string[]): string {
   return ids.flatMap((id) => known.get(id) || []).join(',')
 }
 
-function listedDevices(object: Node): Device[] {
+/** The devices that its agent tells. */
+export function listedDevices(object: Node): Device[] {
   const text = object.metadata.annotations?.[annotation.nodeDevices]
   if (text === undefined) return []
   try {

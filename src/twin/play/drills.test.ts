@@ -33,6 +33,20 @@ test.each<[string, string, string]>([
   expect(recording.jobs[0]?.outcome).toBe('Succeeded')
 })
 
+test.each([
+  [79, false],
+  [95, false],
+  [31, true],
+])('after XID %i the job goes on where it was: %s', async (xid, stays) => {
+  const { recording, drill } = await playedWith(`fault: {kind: gpu-error, xid: ${xid}}, target: {job: big}`, '', 3)
+  expect(drill.status).toMatchObject({ phase: 'Passed', outcome: { reason: `XID${xid}`, attempts: 1 } })
+  const [bad = ''] = drill.status?.target?.nodes ?? []
+  const sitsOn = recording.sittings.filter(({ attempt }) => attempt === 2).map(({ node }) => node)
+  expect(sitsOn).toHaveLength(2)
+  expect(sitsOn.includes(bad)).toBe(stays)
+  expect(recording.jobs[0]?.outcome).toBe('Succeeded')
+})
+
 test('what it did to the ledger is accelerators times the time between the two looks, in every millisecond', async () => {
   const { drill } = await playedWith('fault: {kind: process-crash}, target: {job: big}')
   const { ledger, lostSeconds } = drill.status?.outcome ?? {}

@@ -17,6 +17,7 @@ const cause = (name: string, over: Partial<Cause> = {}): Cause => ({
   share: 1,
   noticeMs: 0,
   harm: harmOf({}),
+  xid: undefined,
   ...over,
 })
 const shape = { name: 'n', count: 100, accelerators: 'cpu:1', cpu: 1, memory: '1Gi', labels: {}, nodesPerRack: 10 }

@@ -103,6 +103,15 @@ test.each([
   expect(stormy.leaders > calm.leaders).toBe(kind === 'control-plane-crash')
 })
 
+test('a GPU that tells an XID where nothing is lost by it costs its job nothing, and its node takes no new work', async () => {
+  const faults = '  faults: {mix: {remap: {kind: gpu-error, xid: 63, count: 1}}}\n'
+  const { jobs, strikes, failures, sittings } = await recordingOf(setupOfTest(faults, job, { nodes: 3 }), 2)
+  expect(strikes).toMatchObject([{ kind: 'gpu-error', pods: [] }])
+  expect(failures).toEqual([])
+  expect(sittings).toHaveLength(2)
+  expect(jobs[0]?.endedMs).toBeCloseTo(calm.jobs[0]?.endedMs ?? 0, -5)
+})
+
 test('a straggler is slow from when it is struck until its time is over', async () => {
   const faults = '  faults: {mix: {slow: {kind: straggler, count: 1, lasts: 4m, slowness: 2}}}\n'
   const { jobs, strikes } = await recordingOf(setupOfTest(faults), 9)

@@ -1,6 +1,6 @@
 import type { FaultSpec, PresetName } from './scenario.ts'
 
-type Effect = Pick<FaultSpec, 'kind' | 'lasts' | 'latency' | 'notice' | 'reach' | 'share'>
+type Effect = Pick<FaultSpec, 'kind' | 'lasts' | 'latency' | 'notice' | 'reach' | 'share' | 'xid'>
 type Causes = Readonly<Record<string, { count: number } & Effect>>
 
 /**
@@ -41,21 +41,24 @@ const perThousandNodeDays = (count: number) => ({
 
 /**
  * XIDs of NVIDIA's driver by count, as DeepSeek's Fire-Flyer told them (arXiv 2408.14158): 10,000 A100 in 1,250 nodes. Over what
- * time is not known to us; we take a year. What each asks for is NVIDIA's catalogue as gpud compiles it: the application starts
- * again; a GPU is reset; an NVLink's or the bus's fault takes the node out until it was started anew. How long that takes is
- * ours. Passed over, for they harm nothing that runs: 43 (4,342, the application's own), 45 (240, comes with another) and 63
- * (245, a reset when the job has ended).
+ * time is not known to us; we take a year. A node tells each by its number, and recovery does what NVIDIA's catalogue asks for
+ * (`model/xids.ts`); how long a node is out then is `openAfter`. Passed over, for nothing follows from them: 43 (4,342, the
+ * application's own) and 45 (240, comes with another).
  */
+const xid = (number: number, count: number) => ({
+  [`XID ${number}`]: { count, kind: 'gpu-error', xid: number } as const,
+})
 const fireFlyerCounts: Causes = {
-  'XID 74': { count: 5521, kind: 'node-loss', lasts: '1h' },
-  'XID 31': { count: 2487, kind: 'process-crash' },
-  'XID 13': { count: 45, kind: 'process-crash' },
-  'XID 79': { count: 37, kind: 'node-loss', lasts: '1h' },
-  'XID 95': { count: 17, kind: 'node-loss', lasts: '10m' },
-  'XID 94': { count: 13, kind: 'process-crash' },
-  'XID 48': { count: 2, kind: 'node-loss', lasts: '10m' },
-  'XID 64': { count: 2, kind: 'node-loss', lasts: '10m' },
-  'XID 119': { count: 1, kind: 'node-loss', lasts: '10m' },
+  ...xid(74, 5521),
+  ...xid(31, 2487),
+  ...xid(63, 245),
+  ...xid(13, 45),
+  ...xid(79, 37),
+  ...xid(95, 17),
+  ...xid(94, 13),
+  ...xid(48, 2),
+  ...xid(64, 2),
+  ...xid(119, 1),
 }
 
 /**

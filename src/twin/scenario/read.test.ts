@@ -75,6 +75,14 @@ test.each([
     `s.yaml:7:28: spec.faults.mix.a.kind: must be one of a few words, found "hangs"; allowed: ${faultKinds.join(', ')}; did you mean "hang"?`,
   ],
   [
+    '  faults: {mix: {a: {kind: gpu-error, count: 1}}}\n',
+    's.yaml:7:18: spec.faults.mix.a.xid: is required of a gpu-error: 13, 31, 43, 45, 46, 48, 62, 63, 64, 74, 79, 92, 94, 95, 109, 119, 120, 140, 143, 144, 145, 146, 147, 148, 149, 150, 158, found nothing',
+  ],
+  [
+    '  faults: {mix: {a: {kind: hang, xid: 79, count: 1}}}\n',
+    's.yaml:7:39: spec.faults.mix.a.xid: must be left out of a hang: it is of a gpu-error, found 79',
+  ],
+  [
     '  faults: {mix: {a: {kind: hang}}}\n',
     's.yaml:7:18: spec.faults.mix.a: must have perNodeDay, perDomainDay or count, one of them, found an object',
   ],
@@ -193,7 +201,7 @@ test.each([
   ['llama3', (419 / (2048 * 54)) * 1000],
   ['rsc1', 6.5],
   ['rsc2', 2.34],
-  ['fire-flyer', ((12_952 - 4342 - 240 - 245) / (1250 * 365)) * 1000],
+  ['fire-flyer', ((12_952 - 4342 - 240) / (1250 * 365)) * 1000],
   ['spot', 6.3],
   ['maintenance', (32 / (2048 * 54)) * 1000],
 ])('the causes of %s come as often as they were counted, %d times in 1,000 node-days', (preset, rate) => {

@@ -62,6 +62,8 @@ export interface Cause {
   /** It is known so long before. */
   noticeMs: number
   harm: Harm
+  /** Of a gpu-error. */
+  xid: number | undefined
 }
 
 /** A file that the scenario names, as it was found. */
@@ -206,5 +208,6 @@ function causesOf({ preset, scale, mix }: ReadScenario['scenario']['spec']['faul
     share,
     noticeMs: noticeMsOf({ notice }),
     harm: harmOf(rest),
+    xid: rest.xid,
   }))
 }
