@@ -6,6 +6,7 @@ import {
   effectiveRatio,
   effectiveRatioWithLag,
   elasticRatio,
+  nodeRates,
   optimalInterval,
   sparesAt,
   sparesFor,
@@ -152,6 +153,44 @@ describe('how many nodes are kept as spares', () => {
   })
 
   test('by the rate of large fleets and a day for each repair; of a small pool none, for one would be much of it', () => {
-    expect([1, 4, 5, 16, 128, 2048].map(sparesFor)).toEqual([0, 0, 1, 1, 4, 22]) // ByteRobust: 4 of 128
+    expect([1, 4, 5, 16, 128, 2048].map((nodes) => sparesFor(nodes))).toEqual([0, 0, 1, 1, 4, 22]) // ByteRobust: 4 of 128
+  })
+
+  const day = 86_400
+  const seen = (nodeDays: number, failures: number, outDays = 0, repairs = 0) => ({
+    nodeSeconds: nodeDays * day,
+    failures,
+    outSeconds: outDays * day,
+    repairs,
+  })
+
+  test('a pool that has been seen for long has its own rates; one that was not, those of a large fleet', () => {
+    const prior = nodeRates()
+    expect([(1000 * day) / prior.mtbfSeconds, prior.repairSeconds]).toEqual([expect.closeTo(6.5, 9), day])
+    expect(nodeRates(seen(0, 0))).toEqual(prior)
+    // Gamma(1, 1000/6.5 days) and four failures in a thousand node-days: five in all of it.
+    expect(nodeRates(seen(1000, 4)).mtbfSeconds / day).toBeCloseTo((1000 / 6.5 + 1000) / 5, 9)
+    expect(nodeRates(seen(1000, 4, 8, 3)).repairSeconds / day).toBeCloseTo(9 / 4, 9)
+    const long = nodeRates(seen(1e6, 2340, 1170, 2340))
+    expect(1000 / (long.mtbfSeconds / day)).toBeCloseTo(2.34, 2)
+    expect(long.repairSeconds / day).toBeCloseTo(0.5, 2)
+    // Meta's other cluster, and repairs of half a day: a sixth of the nodes are out.
+    expect([sparesFor(2048), sparesFor(2048, seen(1e6, 2340, 1170, 2340))]).toEqual([22, 7])
+    expect(sparesFor(128, seen(2000, 60, 120, 60))).toBe(14)
+  })
+
+  test('one that never failed needs fewer the longer it does not, and a repair that is not over counts with its time', () => {
+    const of = (nodeDays: number) => sparesFor(2048, seen(nodeDays, 0))
+    expect([of(0), of(154), of(500), of(1e9)]).toEqual([22, 13, 8, 5])
+    expect(sparesFor(128, seen(154, 1, 6, 0))).toBeGreaterThan(sparesFor(128, seen(154, 1, 1, 0)))
+  })
+
+  test('rates are never more than ten times off, spares never more than a fifth, and what is no number is passed over', () => {
+    expect(nodeRates(seen(1, 1e6)).mtbfSeconds).toBeCloseTo(nodeRates().mtbfSeconds / 10, 6)
+    expect(nodeRates(seen(1e12, 0)).mtbfSeconds).toBeCloseTo(nodeRates().mtbfSeconds * 10, 6)
+    expect(nodeRates(seen(0, 0, 1e6)).repairSeconds).toBe(10 * day)
+    expect(sparesFor(100, seen(1, 1e6, 1e6))).toBe(20)
+    for (const wrong of [Number.NaN, Number.POSITIVE_INFINITY, -1])
+      expect(nodeRates(seen(wrong, 3))).toEqual(nodeRates())
   })
 })

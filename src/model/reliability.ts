@@ -101,10 +101,49 @@ function mtbfOf({ failures, runSeconds, nodes }: MeasuredJob): number {
   return failures === 0 ? weighed : Math.min(weighed, (clusterSeconds + runSeconds) / failures)
 }
 
-/** How many nodes of so many are to be kept as spares: enough for all that are out at once, with a probability of 99 %. */
-export function sparesFor(nodes: number): number {
-  const most = Math.floor(nodes * sparesShareMax)
-  return Math.min(most, sparesAt((nodes / nodeMtbfSeconds) * repairSeconds, sparesCertainty))
+/** What was seen of the nodes of a pool. */
+export interface SeenOfNodes {
+  /** For how long they were in service, all together. */
+  nodeSeconds: number
+  failures: number
+  /** For how long they were away, all together, those among them that still are. */
+  outSeconds: number
+  repairs: number
+}
+
+/**
+ * How many nodes of so many are to be kept as spares: enough for all that are out at once, with a probability of 99 %, and no
+ * more than a fifth. `seen`: of this pool; without it, large fleets are taken for an example.
+ */
+export function sparesFor(nodes: number, seen?: SeenOfNodes): number {
+  const { mtbfSeconds, repairSeconds } = nodeRates(seen)
+  return Math.min(sparesMax(nodes), sparesAt((nodes / mtbfSeconds) * repairSeconds, sparesCertainty))
+}
+
+/** Of a small pool one spare is much: never more than may be out of service before recovery closes no more (`control/nodes/budget.ts`). */
+export function sparesMax(nodes: number): number {
+  return Math.floor(nodes * sparesShareMax)
+}
+
+/**
+ * Mean time between failures of one node, and until it is back. Failures are Poisson and repairs exponential at rates with Gamma
+ * priors of weight one, as if one failure and one repair of a large fleet had been seen before: the posterior means are
+ * (1 + failures) / (prior time + time in service), and likewise of repairs, where those that are not over yet count with their
+ * time. Never more than ten times off the prior: so few nodes may be struck together, or judged by wrong signals.
+ */
+export function nodeRates(seen: SeenOfNodes = nothingSeen): { mtbfSeconds: number; repairSeconds: number } {
+  const known = Object.values(seen).every((value) => Number.isFinite(value) && value >= 0) ? seen : nothingSeen
+  return {
+    mtbfSeconds: near(nodeMtbfSeconds, (nodeMtbfSeconds + known.nodeSeconds) / (1 + known.failures)),
+    repairSeconds: near(nodeRepairSeconds, (nodeRepairSeconds + known.outSeconds) / (1 + known.repairs)),
+  }
+}
+
+const nothingSeen: SeenOfNodes = { nodeSeconds: 0, failures: 0, outSeconds: 0, repairs: 0 }
+const timesOffMax = 10
+
+function near(prior: number, value: number): number {
+  return Math.min(prior * timesOffMax, Math.max(prior / timesOffMax, value))
 }
 
 /**
@@ -126,8 +165,7 @@ export function sparesAt(out: number, certainty: number): number {
 /** ByteRobust (arXiv 2509.16293) sizes its standbys by P99. */
 const sparesCertainty = 0.99
 /** A node that is to be repaired is away for a day: facts/reliability.md §2.3. */
-const repairSeconds = 86_400
-/** Of a small pool one spare is much: never more than may be out of service before recovery closes no more (`control/nodes/budget.ts`). */
+const nodeRepairSeconds = 86_400
 const sparesShareMax = 0.2
 
 /** 6.50 failures per 1,000 node-days, the higher of Meta's two research clusters (arXiv 2410.21680). */

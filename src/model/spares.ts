@@ -2,11 +2,24 @@ import type { Gang } from './kinds/gang.ts'
 import type { Node } from './kinds/kubernetes.ts'
 import type { Pool } from './kinds/pool.ts'
 import { leavingReasonOf } from './nodes.ts'
-import { sparesFor } from './reliability.ts'
+import { sparesFor, sparesMax } from './reliability.ts'
 
-/** How many nodes of the pool are to be kept free for gangs that lost one; `nodes`: how many it has. */
-export function sparesWanted({ spec: { spares = 0 } }: Pick<Pool, 'spec'>, nodes: number): number {
-  return spares === 'auto' ? sparesFor(nodes) : spares
+/**
+ * How many nodes of the pool are to be kept free for gangs that lost one; `nodes`: how many it has. Of `auto` as many as
+ * `control/nodes` has found, or would without having seen any of them fail.
+ */
+export function sparesWanted({ spec, status }: Pick<Pool, 'spec' | 'status'>, nodes: number): number {
+  const { spares = 0 } = spec
+  return spares === 'auto' ? Math.min(sparesMax(nodes), status?.spares?.wanted ?? sparesFor(nodes)) : spares
+}
+
+/** Whether it may be another number of as many nodes. */
+export function wantsOthers(
+  before: Pick<Pool, 'spec' | 'status'> | undefined,
+  now: Pick<Pool, 'spec' | 'status'>,
+): boolean {
+  const [was, is] = [before?.spec.spares ?? 0, now.spec.spares ?? 0]
+  return was !== is || (is === 'auto' && before?.status?.spares?.wanted !== now.status?.spares?.wanted)
 }
 
 /** Whether its present attempt may sit on them: it has lost a node, or is to leave one. */

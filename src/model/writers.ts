@@ -150,6 +150,7 @@ export const statusWriters: { readonly [K in WrittenKind]: Writers<K> } = {
     readyNodes: 'control/nodes',
     slots: 'control/nodes',
     spares: 'control/nodes',
+    reliability: 'control/nodes',
   },
   Queue: {
     conditions: 'control/scheduling',

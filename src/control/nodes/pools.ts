@@ -8,17 +8,21 @@ import { cpuSlot, gpuResource, label } from '../../model/names.ts'
 import { poolOf } from '../../model/nodes.ts'
 import { countOf } from '../../model/quantity.ts'
 import { refOf } from '../../model/refs.ts'
+import { sparesFor } from '../../model/reliability.ts'
 import { couldBeSpare, sparesWanted } from '../../model/spares.ts'
 import { equalJson } from '../../store/json.ts'
 import { isLive } from '../gangs.ts'
 import { again, type Context, type Reconciler, settled } from '../reconciler.ts'
 import { isReady } from './budget.ts'
+import { areCutOff, type Observed, observed, observedEveryMs, ratesSeen, whySo } from './pool-reliability.ts'
+
+type KeptSpares = NonNullable<NonNullable<Pool['status']>['spares']>
 
 /** Which nodes are spares is said no more often: who sits down on a large fleet comes member by member. */
 const sparesRestMs = 1_000
 
 /** How many nodes and slots a pool has, which nodes it keeps as spares, and whether its nodes are what it says. */
-export function createPools({ store, views, clock }: Context): Reconciler {
+export function createPools({ store, views, clock, ages }: Context): Reconciler {
   const pools = views.of('Pool')
   const nodes = views.of('Node')
   const gangs = views.of('Gang')
@@ -42,10 +46,12 @@ export function createPools({ store, views, clock }: Context): Reconciler {
       if (waitMs > 0) return again(waitMs)
       lookedAtMs.set(name, clock.steadyMs())
       const own = nodes.list().filter((node) => poolOf(node) === name)
-      const { spares: _, ...before } = pool.status ?? {}
+      const { spares: _, reliability: __, ...before } = pool.status ?? {}
+      const reliability = pool.spec.spares === 'auto' ? seenOf(pool, own) : undefined
       const status = {
         ...before,
-        ...(keepsSpares ? { spares: sparesOf(pool, own) } : {}),
+        ...(keepsSpares ? { spares: sparesOf(pool, own, reliability) } : {}),
+        ...(reliability === undefined ? {} : { reliability }),
         conditions: conditionsOf(pool, own, clock.now()),
         nodes: own.length,
         readyNodes: own.filter((node) => isTrue(node.status?.conditions, 'Ready')).length,
@@ -53,7 +59,7 @@ export function createPools({ store, views, clock }: Context): Reconciler {
       }
       await Promise.all(own.map((node) => markCapacity(store, node, pool)))
       if (!equalJson(status, pool.status)) await store.updateStatus('Pool', { ...pool, status })
-      return settled()
+      return reliability === undefined ? settled() : again(observedEveryMs)
     },
   }
 
@@ -64,9 +70,17 @@ export function createPools({ store, views, clock }: Context): Reconciler {
     return (pool?.spec.spares ?? 0) === 0 || name === undefined ? [] : [name]
   }
 
+  /** By our own clock since it was counted last, whoever sets that. */
+  function seenOf(pool: Pool, own: readonly Node[]): Observed {
+    const before = pool.status?.reliability
+    const sinceMs =
+      before === undefined ? 0 : ages.of(`${pool.metadata.uid} counted`, Date.parse(before.through), sparesRestMs)
+    return observed(before, own, areCutOff(nodes.list()), clock.now(), sinceMs)
+  }
+
   /** They are kept by number (`scheduler/fleet/spares.ts`); those that are named stay so while they are free. */
-  function sparesOf(pool: Pool, own: readonly Node[]): NonNullable<NonNullable<Pool['status']>['spares']> {
-    const wanted = sparesWanted(pool, own.length)
+  function sparesOf(pool: Pool, own: readonly Node[], seen: Observed | undefined): KeptSpares {
+    const wanted = seen === undefined ? sparesWanted(pool, own.length) : sparesFor(own.length, ratesSeen(seen))
     const kept = new Set(gangs.list().flatMap(nodesKeptFor))
     const isFree = ({ metadata: { name } }: Node) => !kept.has(name) && !views.podsOnNode(name).some(isOfLiveGang)
     const free = own
@@ -76,7 +90,8 @@ export function createPools({ store, views, clock }: Context): Reconciler {
     const before = new Set(pool.status?.spares?.nodes)
     const stay = free.filter((name) => before.has(name))
     const others = free.filter((name) => !before.has(name))
-    return { wanted, nodes: [...stay, ...others].slice(0, wanted).toSorted() }
+    const because = seen === undefined ? {} : { because: whySo(seen) }
+    return { wanted, nodes: [...stay, ...others].slice(0, wanted).toSorted(), ...because }
   }
 }
 

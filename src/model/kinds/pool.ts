@@ -1,12 +1,12 @@
 import { z } from 'zod'
 import { capacityType } from '../capacity.ts'
-import { base, conditions, count, environmentName, line, seconds } from './fields.ts'
+import { base, conditions, count, environmentName, line, seconds, timestamp } from './fields.ts'
 
 export const spares = z
   .union([count, z.literal('auto')])
   .optional()
   .describe(
-    'Whole nodes that are kept free for gangs that lost one; auto: as many as are out at once 99 % of the time. 0 when left out.',
+    'Whole nodes that are kept free for gangs that lost one; auto: as many as are out at once 99 % of the time, by how often nodes of the pool have failed. 0 when left out.',
   )
 
 export const pool = z
@@ -50,9 +50,26 @@ export const pool = z
           .strictObject({
             wanted: count.describe('How many are to be kept.'),
             nodes: z.array(z.string()).describe('Nodes that are kept now: as many as wanted, where so many are free.'),
+            because: z.string().optional().describe('Of auto: what the number follows from.'),
           })
           .optional()
           .describe('What is kept for gangs that lost a node.'),
+        reliability: z
+          .strictObject({
+            through: timestamp.describe('Up to when it is counted.'),
+            nodes: count.describe('Nodes that there were then.'),
+            out: z
+              .array(z.string())
+              .describe('Those of them that were out of service: lost, not well, or closed by recovery.'),
+            nodeSeconds: z.number().min(0).describe('For how long nodes were in service, all together.'),
+            failures: z.number().min(0).describe('How often one went out of service.'),
+            outSeconds: z.number().min(0).describe('For how long nodes were out of service, all together.'),
+            repairs: z.number().min(0).describe('How often one came back, or another in its place.'),
+          })
+          .optional()
+          .describe(
+            'Of a pool with spares: auto, how its nodes have failed; what is older counts less, by e in 90 days.',
+          ),
       })
       .optional()
       .describe('What was seen last.'),

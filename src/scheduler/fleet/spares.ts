@@ -1,7 +1,7 @@
 import { levels } from '../../model/fabric.ts'
 import type { Pool } from '../../model/kinds/pool.ts'
 import { poolOf } from '../../model/nodes.ts'
-import { couldBeSpare, sparesWanted } from '../../model/spares.ts'
+import { couldBeSpare, sparesWanted, wantsOthers } from '../../model/spares.ts'
 import { Follower } from './journal.ts'
 import type { LaidOut } from './laid-out.ts'
 import type { NodeState } from './nodes.ts'
@@ -30,9 +30,9 @@ export class Spares {
   /** Whether that changes how many are kept. */
   set(pool: Pool): boolean {
     const { name } = pool.metadata
-    const before = this.#pools.get(name)?.spec.spares
+    const before = this.#pools.get(name)
     this.#pools.set(name, pool)
-    return (before ?? 0) !== (pool.spec.spares ?? 0) && this.#countAnew()
+    return wantsOthers(before, pool) && this.#countAnew()
   }
 
   remove(name: string): boolean {
