@@ -14,10 +14,12 @@ const perDay = (servers * perThousand) / 1000
 /** Seconds between failures of the whole job. */
 const mtbf = 86_400 / perDay
 /** What the setting says of a job that goes on without the data-parallel group that failed. Seconds. */
-const job = { groups: 32, failureStall: 30, degraded: 300, fullRestarts: 0.05 }
+const setting = { groups: 32, failureStall: 30, degraded: 300, fullRestarts: 0.05 }
 const [stall, restart] = [2, 120]
-const interval = youngInterval(stall, mtbf / job.fullRestarts)
-const formula = elasticRatio(job, interval, stall, restart, mtbf)
+/** All stand still for as long when a group leaves as when it is back. */
+const regroup = setting.failureStall / 2
+const interval = youngInterval(stall, mtbf / setting.fullRestarts)
+const formula = elasticRatio(setting, interval, stall, restart, mtbf)
 
 /**
  * Correlated shocks. Near 100,000 accelerators Meta FT-HSDP (arXiv 2602.00277) counted 2.3 failures in 1,000 servers and
@@ -44,34 +46,35 @@ interface Course {
   isJudged: boolean
   /** Causes of its faults, as a scenario has them. */
   mix: string
-  /** Seconds from the start of the last rank to its first step. */
-  init: number
+  /** What starts again when a group fails. */
+  again: 'gang' | 'worker'
   spares?: number
+  hasShocks?: boolean
 }
 
-const lost = `kind: node-loss, lasts: ${job.degraded}s`
-const ofGroups = (perDay: number) => (perDay / job.groups).toFixed(4)
-const groupsLost = `{ group: { ${lost}, perNodeDay: ${ofGroups(perDay)} } }`
-const processesLost = `{ process: { kind: process-crash, perNodeDay: ${ofGroups(perDay)} } }`
+/** A group is back once its node is, and has started. */
+const lost = `kind: node-loss, lasts: ${setting.degraded - restart}s`
+const perGroup = (perDay: number) => (perDay / setting.groups).toFixed(4)
+/** One failure in twenty ends all processes at once: of one zone there are all groups, where there are no shocks. */
+const whole = `all: { kind: node-loss, lasts: 1s, reach: zone, perDomainDay: ${(perDay * setting.fullRestarts).toFixed(4)} }`
+const most = perDay * (1 - setting.fullRestarts)
+const groupsLost = `{ ${whole}, group: { ${lost}, perNodeDay: ${perGroup(most)} } }`
+const processesLost = `{ ${whole}, process: { kind: process-crash, perNodeDay: ${perGroup(most)} } }`
 const shocksOf = shocks.map(({ name, of, members, share }) => {
-  const perDomainDay = ((perDay - alone) * of * members) / job.groups
+  const perDomainDay = ((perDay - alone) * of * members) / setting.groups
   return `${name}: { ${lost}, reach: ${name}, share: ${share}, perDomainDay: ${perDomainDay.toFixed(3)} }`
 })
-const shocked = `{ group: { ${lost}, perNodeDay: ${ofGroups(alone)} }, ${shocksOf.join(', ')} }`
-const groupLost = `a group is lost for ${job.degraded} s, restart ${job.failureStall} s`
+const shocked = `{ group: { ${lost}, perNodeDay: ${perGroup(alone)} }, ${shocksOf.join(', ')} }`
+const groupLost = `a group is lost for ${setting.degraded} s`
+const spare = '... 4 spare groups beside the 32'
 
 const courses: readonly Course[] = [
-  { row: groupLost, isJudged: true, mix: groupsLost, init: job.failureStall },
-  { row: '... 4 spare groups beside the 32', isJudged: true, mix: groupsLost, init: job.failureStall, spares: 4 },
-  {
-    row: `a process ends, restart ${job.failureStall} s`,
-    isJudged: true,
-    mix: processesLost,
-    init: job.failureStall,
-  },
-  { row: `... restart ${restart} s`, isJudged: true, mix: processesLost, init: restart },
-  { row: `shocks, ${groupLost}`, isJudged: false, mix: shocked, init: job.failureStall },
-  { row: '... 4 spare groups beside the 32', isJudged: false, mix: shocked, init: job.failureStall, spares: 4 },
+  { row: groupLost, isJudged: true, mix: groupsLost, again: 'worker' },
+  { row: spare, isJudged: true, mix: groupsLost, again: 'worker', spares: 4 },
+  { row: 'a process ends', isJudged: true, mix: processesLost, again: 'worker' },
+  { row: `shocks, ${groupLost}`, isJudged: false, mix: shocked, again: 'worker', hasShocks: true },
+  { row: spare, isJudged: false, mix: shocked, again: 'worker', spares: 4, hasShocks: true },
+  { row: `all start again, ${groupLost}`, isJudged: false, mix: groupsLost, again: 'gang' },
 ]
 
 /**
@@ -103,16 +106,16 @@ function lawRow(): Row {
   }
 }
 
-function ratioRow({ row, isJudged, init }: Course, outcomes: readonly Outcome[]): Row {
+function ratioRow({ row, isJudged }: Course, outcomes: readonly Outcome[]): Row {
   const ratios = outcomes.map(({ ratio }) => ratio)
   const mean = meanOf(ratios)
-  const whole = effectiveRatio(optimalInterval(stall, mtbf), stall, init, mtbf)
+  const whole = effectiveRatio(optimalInterval(stall, mtbf), stall, restart, mtbf)
   const goes = [
     `formula ${percent(formula)}: ${percent(mean / formula)} of it`,
-    `optimum of whole restarts in ${init} s ${percent(whole)}`,
+    `optimum of whole restarts ${percent(whole)}`,
     `standard error ${percent(standardError(ratios))}`,
-    `${meanOf(outcomes.map(({ attempts }) => attempts)).toFixed(0)} failed attempts a day`,
-    `${meanOf(outcomes.map(({ outage }) => outage)).toFixed(0)} s from a failure to the next step`,
+    `${meanOf(outcomes.map(({ restarts }) => restarts)).toFixed(1)} restarts of all a day`,
+    `${meanOf(outcomes.map(({ replaced }) => replaced)).toFixed(0)} groups replaced`,
     ...(['lost', 'starting', 'checkpointing'] as const).map(
       (bucket) => `${bucket} ${percent(meanOf(outcomes.map(({ shares }) => shares[bucket] ?? 0)))}`,
     ),
@@ -138,10 +141,9 @@ interface Outcome {
   ratio: number
   /** Nodes that recovery closed. */
   manual: number
-  /** A day. */
-  attempts: number
-  /** Mean seconds. */
-  outage: number
+  /** A day: of all groups, and of groups that others went on without. */
+  restarts: number
+  replaced: number
   /** By bucket of the ledger, of the same. */
   shares: Readonly<Record<string, number>>
 }
@@ -155,27 +157,31 @@ async function outcomesOf(setup: Setup, seeds: number): Promise<Outcome[]> {
 async function outcomeOf(setup: Setup, seed: number): Promise<Outcome> {
   const found = await playScenario(setup, seed)
   if (found.kind !== 'played') throw new Error(`seed ${seed} broke a rule: ${JSON.stringify(found)}`)
-  const { ledger, failures } = seedReportOf(found.recording)
+  const { ledger } = seedReportOf(found.recording)
+  const [job] = (await found.ending.moment.list('TrainingJob')).items
+  const { restarts = 0, replacedWorkers = 0 } = job?.status ?? {}
+  const days = setup.horizonMs / 86_400_000
   const { items: nodes } = await found.ending.moment.list('Node')
-  const whole = job.groups * 8 * (setup.horizonMs / 3_600_000)
+  const whole = setting.groups * 8 * (setup.horizonMs / 3_600_000)
   const { productive = 0, provisional = 0 } = ledger
   return {
     ratio: (productive + provisional) / whole,
     manual: nodes.filter(({ spec }) => spec?.unschedulable === true).length,
-    attempts: failures.attempts / (setup.horizonMs / 86_400_000),
-    outage: failures.mttrSeconds?.mean ?? Number.NaN,
+    restarts: restarts / days,
+    replaced: replacedWorkers / days,
     shares: Object.fromEntries(Object.entries(ledger).map(([bucket, hours]) => [bucket, hours / whole])),
   }
 }
 
 /** Whoever closes a node, nobody opens it. */
-function setupFor({ mix, init, spares = 0 }: Course, days: number): Setup {
-  const zones = [0, 1, 2, 3]
+function setupFor({ mix, again, spares = 0, hasShocks = false }: Course, days: number): Setup {
+  const zones = hasShocks ? [0, 1, 2, 3] : [0]
   const kept = spares === 0 ? '' : `, spares: ${spares / zones.length}`
   const shapes = zones.map((zone) => {
-    const count = (job.groups + spares) / zones.length
+    const count = (setting.groups + spares) / zones.length
     return `{ name: z${zone}, count: ${count}, accelerators: H100:8, zone: z${zone}, nodesPerRack: 2, nodesPerBlock: 4${kept} }`
   })
+  const times = `prepare: 0s, restore: 0s, init: ${restart}s, regroup: ${regroup}s, stall: ${stall}s, persist: 0s, stepTime: 1s`
   const text = `apiVersion: millwright.dev/v1alpha1
 kind: Scenario
 metadata: { name: elastic }
@@ -183,7 +189,7 @@ spec:
   horizon: ${days}d
   fleet: [${shapes.join(', ')}]
   resources: [job.yaml]
-  performance: { prepare: 0s, restore: 0s, init: ${init}s, stall: ${stall}s, persist: 0s, stepTime: 1s, progress: first }
+  performance: { ${times}, progress: first }
   faults: { mix: ${mix}, openAfter: ${days}d }
   controlPlane: { leaseSeconds: 3600 }
 `
@@ -192,10 +198,11 @@ kind: TrainingJob
 metadata: { name: llama }
 spec:
   command: train
-  workers: ${job.groups}
+  workers: ${setting.groups}
   minWorkers: 16
   resources: { accelerators: H100:8 }
   checkpoint: { interval: auto }
+  failurePolicy: { restart: ${again} }
   maxRestarts: 10000
   expectedSeconds: 8640000
 `

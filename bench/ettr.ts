@@ -145,7 +145,10 @@ async function played(setup: Setup, seed: number): Promise<SeedReport> {
   return seedReportOf(found.recording)
 }
 
-/** A rank crashes and is seen to at once, so that a restart takes as long as its ranks need to the first step. */
+/**
+ * A rank crashes and is seen to at once, so that a restart takes as long as its ranks need to the first step. Few nodes fail as
+ * often as many do, and so one of them three times before a checkpoint: it is closed, and opened at once.
+ */
 function setupFor({ stall, restart, lag }: Setting, interval: string, nodes: number, horizon: string): Setup {
   const perNodeDay = (llamaCount * llamaNodes) / nodes
   const text = `apiVersion: millwright.dev/v1alpha1
@@ -157,7 +160,7 @@ spec:
   resources: [job.yaml]
   performance:
     { prepare: 0s, restore: 0s, init: ${restart}s, stall: ${stall}s, persist: ${lag}s, stepTime: 1s, progress: first }
-  faults: { mix: { interruption: { kind: process-crash, perNodeDay: ${perNodeDay} } } }
+  faults: { mix: { interruption: { kind: process-crash, perNodeDay: ${perNodeDay} } }, openAfter: 1s }
   controlPlane: { leaseSeconds: 3600 }
 `
   const job = `apiVersion: millwright.dev/v1alpha1

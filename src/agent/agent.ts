@@ -8,10 +8,11 @@ import type { Gang } from '../model/kinds/gang.ts'
 import type { Pod } from '../model/kinds/kubernetes.ts'
 import { label } from '../model/names.ts'
 import { involvedObjectOf } from '../model/refs.ts'
+import { withoutLeft } from '../model/seats.ts'
 import { nodeSign } from '../model/signs.ts'
 import type { Store } from '../store/contract.ts'
 import { createInformer } from '../store/informer.ts'
-import type { Copies, NodeDescription, Notice, PodFiles, PodRunner, PodSignal } from './contract.ts'
+import type { Copies, Member, NodeDescription, Notice, PodFiles, PodRunner, PodSignal } from './contract.ts'
 import { createCopyKeeper } from './copies.ts'
 import { heartbeat, registerNode } from './node.ts'
 import { isOver } from './status.ts'
@@ -104,7 +105,7 @@ export function createAgent(options: AgentOptions): Agent {
     supervisors.set(uid, supervisor)
     const gang = pod.metadata.labels?.[label.gang]
     const known = gang === undefined ? undefined : gangs.get({ name: gang, namespace: pod.metadata.namespace })
-    if (known !== undefined) tellRequest(known, pod, supervisor)
+    if (known !== undefined) tell(known, pod, supervisor)
     void supervisor.done.then(() => {
       if (isStopping || supervisors.get(uid) !== supervisor) return
       supervisors.delete(uid)
@@ -133,17 +134,19 @@ export function createAgent(options: AgentOptions): Agent {
   }
 
   function onGang(gang: Gang): void {
-    if (gang.spec.checkpointRequest === undefined) return
+    if (gang.spec.checkpointRequest === undefined && gang.spec.rejoins !== true) return
     for (const [uid, supervisor] of supervisors) {
       const pod = pods.list(gang.metadata.namespace).find((each) => each.metadata.uid === uid)
-      if (pod?.metadata.labels?.[label.gang] === gang.metadata.name) tellRequest(gang, pod, supervisor)
+      if (pod?.metadata.labels?.[label.gang] === gang.metadata.name) tell(gang, pod, supervisor)
     }
   }
 
-  function tellRequest(gang: Gang, pod: Pod, supervisor: Supervisor): void {
-    const request = gang.spec.checkpointRequest
-    if (request !== undefined && String(gang.spec.attempt) === pod.metadata.labels?.[label.attempt])
-      supervisor.ask(request)
+  function tell(gang: Gang, pod: Pod, supervisor: Supervisor): void {
+    if (String(gang.spec.attempt) !== pod.metadata.labels?.[label.attempt]) return
+    const { checkpointRequest: request } = gang.spec
+    const members = membersOf(gang)
+    if (request === undefined && members === undefined) return
+    supervisor.tell({ ...(request === undefined ? {} : { request }), ...(members === undefined ? {} : { members }) })
   }
 
   function event(pod: Pod, notice: Notice): void {
@@ -224,6 +227,14 @@ export function createAgent(options: AgentOptions): Agent {
       for (const supervisor of supervisors.values()) supervisor.signal(signal)
     },
   }
+}
+
+/** Who works together now, of a gang whose members come and go. */
+function membersOf(gang: Gang): Member[] | undefined {
+  if (gang.spec.rejoins !== true) return undefined
+  const { seats } = withoutLeft(gang).status ?? {}
+  if (seats === undefined || seats.attempt !== gang.spec.attempt) return undefined
+  return seats.members.map(({ rank, pod, address = '', ports }) => ({ rank, pod, address, ports }))
 }
 
 const heartbeatMs = 10_000

@@ -123,6 +123,16 @@ describe('checkpoints', () => {
     expect(await bench.blobs.list('checkpoints/default/r')).toEqual([])
   })
 
+  it('where any rank may write them, whichever does ships it', async () => {
+    const options = {
+      work: { checkpoints: 'checkpoints/default/any/attempt-1', checkpointRanks: 'any' as const },
+      annotations: { [annotation.rank]: '3' },
+    }
+    const { metadata } = await bench.run(sh(`${job} step 1; save 1`), options)
+    await bench.ended(metadata.name)
+    expect((await bench.report(metadata.name))?.status?.checkpoints).toMatchObject([{ step: 1, rank: 3 }])
+  })
+
   describe('restoring', () => {
     /** A committed checkpoint of two ranks, as control would name it. */
     const committed = async (name: string) => {
@@ -261,6 +271,41 @@ describe('checkpoints', () => {
     expect(JSON.parse(log)).toEqual({ checkpoint: { step: 7 }, stop: { step: 7 } })
     expect((await bench.pod(old.metadata.name))?.status?.phase).toBe('Running')
     await end(old)
+  })
+
+  it('whose members come and go is told who they are, before it starts and whenever that changes', async () => {
+    const ref = { name: 'changing', namespace: 'default' }
+    await createGang(bench.store, ref.name, { rejoins: true })
+    const members = (...pods: [string, number][]) =>
+      pods.map(([pod, rank]) => ({ rank, pod, address: `10.0.0.${rank}`, ports: [20_000 + rank] }))
+    const sit = (...pods: [string, number][]) => {
+      const seated = members(...pods).map((one) => ({ ...one, group: 'worker', localRank: 0, node: 'n0', devices: [] }))
+      const at = '2026-01-01T00:00:00Z'
+      const seats = { attempt: 1, epoch: 1, at, masterAddr: '10.0.0.0', masterPort: 20_000, members: seated }
+      return bench.store.patch('Gang', ref, { status: { seats } }, { status: true })
+    }
+    await sit(['a', 0], ['b', 2])
+    const labels = { [label.gang]: ref.name }
+    const known = await bench.run(sh('while [ ! -e $MILLWRIGHT_CONTROL ]; do sleep 0.02; done'), { labels })
+    await bench.ended(known.metadata.name) // the agent knows the gang by now
+    const waitFor = (word: string) => `cat $CONTROL; while ! grep -q '"${word}"' $CONTROL; do sleep 0.02; done`
+    const script = `CONTROL=$MILLWRIGHT_CONTROL; ${waitFor('c')}; ${waitFor('checkpoint')}; cat $CONTROL`
+    const pod = await bench.run(sh(script), { labels })
+    const { log } = podFolder(join(bench.dir, 'agent'), pod.metadata.uid ?? '')
+    const saw = async () =>
+      (await readFile(log, 'utf8').catch(() => '')).split('\n').flatMap((line) => (line === '' ? [] : JSON.parse(line)))
+    await bench.until(async () => (await saw()).length === 1)
+    await bench.store.patch('Gang', ref, { spec: { left: ['a'] } })
+    await sit(['a', 0], ['c', 1], ['b', 2])
+    await bench.until(async () => (await saw()).length === 2)
+    await bench.store.patch('Gang', ref, { spec: { checkpointRequest: { step: 7, stop: false } } })
+    expect(terminatedOf(await bench.ended(pod.metadata.name))).toMatchObject({ exitCode: 0 })
+    const now = members(['c', 1], ['b', 2])
+    expect(await saw()).toEqual([
+      { members: members(['a', 0], ['b', 2]) },
+      { members: now },
+      { checkpoint: { step: 7 }, members: now },
+    ])
   })
 })
 
@@ -401,6 +446,19 @@ describe('data, models and output', () => {
       metrics: { loss: 1.5 },
     })
     expect(JSON.parse(await textOf(work.output)).files).toHaveLength(2)
+  })
+
+  it('where ranks come and go any may leave the output, under its own name; who leaves none has not failed', async () => {
+    const work = { output: 'outputs/any/attempt-1/manifest.json', checkpointRanks: 'any' as const }
+    const options = { work, annotations: { [annotation.rank]: '2' } }
+    const leaves = await bench.run(sh('echo m >$MILLWRIGHT_OUTPUT_DIR/model.gguf'), options)
+    const other = await bench.run(['true'], options)
+    for (const { metadata } of [leaves, other])
+      expect((await bench.ended(metadata.name)).status?.phase).toBe('Succeeded')
+    const { name } = leaves.metadata
+    const manifest = `outputs/any/attempt-1/${name}/manifest.json`
+    expect((await bench.report(name))?.status?.output).toMatchObject({ manifest, files: 1 })
+    expect((await bench.report(other.metadata.name))?.status?.output).toBeUndefined()
   })
 
   it('a job that owes an output and writes none has failed', async () => {

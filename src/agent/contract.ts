@@ -150,8 +150,8 @@ export interface PodBeside {
   prepare(): Promise<Prepared | Refusal>
   /** Reads progress and ships checkpoints from now on. `known`: steps that were reported as shipped before. */
   follow(sink: PodSink, known: readonly number[]): void
-  /** Asks the job for a checkpoint at `step` (all ranks are asked for the same), and to stop there. */
-  ask(request: { step: number; stop: boolean }): Promise<void>
+  /** Tells the job what the control plane wants it to know; what was told before is no longer so. */
+  tell(word: Word): Promise<void>
   /** After the end: reads the last lines; for a good end ships what is complete, and the output. */
   finish(end: { good: boolean; output: boolean }): Promise<Output | undefined>
   /** The last lines of the log, at most 20 and 4 KB. */
@@ -160,6 +160,22 @@ export interface PodBeside {
   writingAtMs(): Promise<number | undefined>
   /** Stops following; the files stay. */
   close(): void
+}
+
+/** What a job is told through MILLWRIGHT_CONTROL. */
+export interface Word {
+  /** A checkpoint is wanted at `step` (all ranks are asked for the same), and to stop there. */
+  request?: { step: number; stop: boolean } | undefined
+  /** Who works together now, by rank; left out where that does not change while they run. */
+  members?: readonly Member[] | undefined
+}
+
+export interface Member {
+  rank: number
+  pod: string
+  /** Where its node is reached, and at which of its ports. */
+  address: string
+  ports: readonly number[]
 }
 
 export interface Prepared {
@@ -201,6 +217,8 @@ export interface ProgressLine {
   tokens?: number
   seconds?: number
   busySeconds?: number
+  /** So long it stood still before that step, while others left or joined: of the lowest rank alone. */
+  regroupSeconds?: number
   checkpoint?: boolean
   stallSeconds?: number
   restored?: number

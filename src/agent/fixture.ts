@@ -11,7 +11,7 @@ import { seededRandom } from '../base/random.ts'
 import type { Blobs } from '../blob/contract.ts'
 import { createFileBlobs } from '../blob/file/blobs.ts'
 import { createFileSources } from '../blob/file/sources.ts'
-import { gang } from '../model/kinds/gang.ts'
+import { type Gang, gang } from '../model/kinds/gang.ts'
 import type { Container, Pod } from '../model/kinds/kubernetes.ts'
 import type { Report } from '../model/kinds/report.ts'
 import { millwrightVersion } from '../model/metadata.ts'
@@ -169,23 +169,24 @@ export async function crashChild(): Promise<string> {
   return program
 }
 
-/** How the one container ended. */
-/** Gang `g`, of which pods are by their label: one member on a slot. */
-export async function createGang(store: Store): Promise<void> {
+/** A gang of which pods are by their label: one member on a slot. */
+export async function createGang(store: Store, name = 'g', more: Partial<Gang['spec']> = {}): Promise<void> {
   const spec = {
+    ...more,
     attempt: 1,
     queue: 'default',
     priority: 0,
     groups: [{ name: 'worker', min: 1, max: 1, accelerators: [{ model: 'cpu', count: 1 }] }],
   }
-  const metadata = { name: 'g', namespace: 'default' }
+  const metadata = { name, namespace: 'default' }
   const created = await store.create(
     'Gang',
     gang.parse({ apiVersion: millwrightVersion, kind: 'Gang', metadata, spec }),
   )
-  assert(created !== 'exists', 'gang g is new')
+  assert(created !== 'exists', `gang ${name} is new`)
 }
 
+/** How the one container ended. */
 export function terminatedOf(pod: Pod | undefined) {
   const state = pod?.status?.containerStatuses?.[0]?.state?.terminated
   expect(state).toBeDefined()

@@ -62,6 +62,32 @@ describe('rates', () => {
   })
 })
 
+describe('regrouping', () => {
+  it('adds up over the steps, and over agents', () => {
+    const progress = createProgress()
+    progress.add({ step: 1, regroupSeconds: 0 }, 1000)
+    expect(progress.now).not.toHaveProperty('regroupSeconds')
+    for (const [step, regroupSeconds] of [
+      [2, 15],
+      [3, 0],
+      [4, 2.5],
+    ] as const)
+      progress.add({ step, regroupSeconds }, 1000 * step)
+    expect(progress.now.regroupSeconds).toBe(17.5)
+    const next = createProgress()
+    next.resume({ regroupSeconds: 17.5 })
+    next.add({ step: 5, regroupSeconds: 1 }, 5000)
+    expect(next.now.regroupSeconds).toBe(18.5)
+  })
+
+  it('is read from a line, and from a log by its pattern', () => {
+    expect(parseProgressLine('{"step":9,"regroupSeconds":1.5}')).toEqual({ step: 9, regroupSeconds: 1.5 })
+    expect(parseProgressLine('{"step":9,"regroupSeconds":"long"}')).toEqual({ step: 9 })
+    const pattern = /step (?<step>\d+) after (?<regroupSeconds>[\d.]+)/
+    expect(matchProgressLine(pattern, 'step 7 after 2.5')).toEqual({ step: 7, regroupSeconds: 2.5 })
+  })
+})
+
 describe('a line', () => {
   it('that is none is nothing, and odd numbers are left out', () => {
     for (const text of ['', '{', 'null', '[]', '7', '{"x":1}', '{"step":-1}', '{"step":1.5}', '{"step":"1"}']) {

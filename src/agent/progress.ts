@@ -12,6 +12,8 @@ export interface Progress {
   lossSpike?: LossSpike
   stepSeconds?: number
   busySeconds?: number
+  /** Of all its regroupings together. */
+  regroupSeconds?: number
   pace?: Pace
   samplesPerSecond?: number
   tokensPerSecond?: number
@@ -60,6 +62,8 @@ export function createProgress(firstStepSeconds?: number, lossSpikeFactor?: numb
     isHung = false
     now.step = step
     now.stepAtMs = atMs
+    if (line.regroupSeconds !== undefined && line.regroupSeconds > 0)
+      now.regroupSeconds = (now.regroupSeconds ?? 0) + line.regroupSeconds
     if (line.loss !== undefined) addLoss(line.loss, step, atMs)
     const pace = addToPace(step, atMs)
     if (pace !== undefined) now.pace = pace
@@ -123,8 +127,13 @@ export function createProgress(firstStepSeconds?: number, lossSpikeFactor?: numb
       isHung = true
     },
     /** Goes on from what an earlier agent reported. */
-    resume(known: { firstStepAtMs?: number | undefined; restoredStep?: number | undefined }): void {
+    resume(known: {
+      firstStepAtMs?: number | undefined
+      restoredStep?: number | undefined
+      regroupSeconds?: number | undefined
+    }): void {
       if (known.firstStepAtMs !== undefined) now.firstStepAtMs = known.firstStepAtMs
+      if (known.regroupSeconds !== undefined) now.regroupSeconds = known.regroupSeconds
       if (known.restoredStep !== undefined) now.restoredStep = known.restoredStep
     },
   }
@@ -208,6 +217,7 @@ function setNumber(line: ProgressLine, name: string, value: number): void {
     name === 'tokens' ||
     name === 'seconds' ||
     name === 'busySeconds' ||
+    name === 'regroupSeconds' ||
     name === 'stallSeconds'
   )
     line[name] = value

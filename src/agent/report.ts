@@ -69,6 +69,8 @@ export function createPodReport(options: ReportOptions): PodReport {
     if (outcome === 'missing') return 'gone' // deleted with its pod
     const known = await store.get('Report', ref)
     if (known === undefined) return written === undefined ? write() : 'gone'
+    // Its own went with its pod, and a younger pod of this name has one by now.
+    if (written !== undefined && known.metadata.uid !== written.metadata.uid) return 'gone'
     if (known.spec.pod?.uid !== uid) {
       // Of an older pod of this name, whose owner's end has not been cleaned up yet.
       await store.delete('Report', ref, { uid: known.metadata.uid })

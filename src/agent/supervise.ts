@@ -24,6 +24,7 @@ import type {
   Prepared,
   Refusal,
   RunningPod,
+  Word,
 } from './contract.ts'
 import { resolveCommand } from './env.ts'
 import { startProbes } from './probes.ts'
@@ -58,8 +59,8 @@ export interface Supervisor {
   update(pod: Pod): void
   /** It is no longer in the store: its processes end at once. */
   gone(): void
-  /** The gang asks for a checkpoint. */
-  ask(request: { step: number; stop: boolean }): void
+  /** What the job is to know. */
+  tell(word: Word): void
   /** Ends it as a deletion would. */
   terminate(graceMs: number, cause: Cause): void
   signal(signal: PodSignal): void
@@ -84,7 +85,7 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
   let killing: { cause: Cause; atMs: number; cancel: Cancel } | undefined
   let isGone = false
   let env: Promise<Record<string, string>> | undefined
-  let asked = ''
+  let told = ''
   let isHung = false
   let steps: Listening | undefined
   let isFinishing = false
@@ -320,7 +321,7 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
     const good = isGood(end)
     const startedAtMs = running?.startedAtMs
     let told = cause
-    const isOutput = good && place.rank === 0 && place.work.output !== undefined && !cause.byAgent
+    const isOutput = good && mayLeaveOutput() && !cause.byAgent
     const finished = running === undefined ? undefined : await finish(good, isOutput)
     if (finished instanceof Error) told = { reason: 'OutputFailed', message: finished.message, byAgent: false }
     if (isGone) return await clean()
@@ -343,6 +344,12 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
     )
     stage = { kind: 'ended', startedAtMs, end, cause: told }
     await close()
+  }
+
+  /** Where ranks come and go, whichever leaves something. */
+  function mayLeaveOutput(): boolean {
+    const { output, checkpointRanks } = place.work
+    return output !== undefined && (place.rank === 0 || checkpointRanks === 'any')
   }
 
   async function finish(good: boolean, output: boolean) {
@@ -476,13 +483,13 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
       // What has ended already has nobody waiting for its end.
       void done.then(() => clean())
     },
-    ask(request) {
-      const text = JSON.stringify(request)
-      if (text === asked) return
-      asked = text
+    tell(word) {
+      const text = JSON.stringify(word)
+      if (text === told) return
+      told = text
       beside
-        .ask(request)
-        .catch((error: unknown) => log.error('a checkpoint could not be asked for', { error: messageOf(error) }))
+        .tell(word)
+        .catch((error: unknown) => log.error('a pod could not be told something', { error: messageOf(error) }))
     },
     terminate,
     signal: (signal) => running?.signal(signal),

@@ -49,7 +49,7 @@ function training(live: TrainingJob, changed: Changed): Disturbance {
   const { name } = live.metadata
   const phase = live.status?.phase ?? 'Pending'
   const ended = phase === 'Succeeded' || phase === 'Failed'
-  const shape = trainingJobShape.filter((field) => changed.any([field]))
+  const shape = trainingJobShape.filter((field) => changed.any(field.split('.')))
   if (ended) return shape.length > 0 ? blocked(`${name} has ended; run it again under another name`) : nothing
   const suspend = changed.to('suspend') ?? live.spec.suspend
   if (shape.length > 0 && !live.spec.suspend && suspend !== true) {

@@ -193,6 +193,14 @@ describe('what a change disturbs', () => {
       'restarts; workers, command can change only while x is suspended; it then goes on from its last checkpoint; refused: suspend it first: millwright suspend x',
     ],
     [
+      'who starts again, of a running job',
+      'TrainingJob',
+      '{command: x, workers: 2, minWorkers: 1, failurePolicy: {failExitCodes: [9]}}',
+      '{command: x, workers: 2, minWorkers: 1, failurePolicy: {failExitCodes: [8], restart: worker}}',
+      { phase: 'Running' },
+      'restarts; failurePolicy.restart can change only while x is suspended; it then goes on from its last checkpoint; refused: suspend it first: millwright suspend x',
+    ],
+    [
       '… of a suspended one',
       'TrainingJob',
       '{command: x, suspend: true}',

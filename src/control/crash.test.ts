@@ -27,6 +27,51 @@ test('nor when it dies while it suspends and resumes a job that heeds nothing bu
   }
 }, 120_000)
 
+test('nor when members come and go: each that fails is replaced once, and nobody else ends', async () => {
+  const undisturbed = await changingLifeOf()
+  expect(undisturbed.state).toMatchObject({
+    phase: 'Succeeded',
+    attempt: 1,
+    restarts: 0,
+    replaced: 2,
+    checkpoint: 8,
+    startedTwice: [],
+  })
+  for (let n = 1; n <= undisturbed.writes; n++) {
+    const life = await changingLifeOf(n)
+    expect({ n, ...life.state }).toEqual({ n, ...undisturbed.state })
+  }
+}, 120_000)
+
+async function changingLifeOf(crashAfter = Number.POSITIVE_INFINITY): Promise<Life> {
+  const { world, until, writes } = await startLife(crashAfter)
+  world.agent.onStart(async ({ metadata: { name } }) => {
+    const stepAtMs = world.clock.now()
+    await world.agent.report(name, { step: 1, stepAtMs, firstStepAtMs: stepAtMs })
+  })
+  await world.job('j', { workers: 2, minWorkers: 1, maxRestarts: 0, failurePolicy: { restart: 'worker' } })
+  const runs = (...indices: number[]) => {
+    const names = indices.map((index) => `j-worker-${index}-1`)
+    return until(() => world.agent.running().join() === names.join(), `${names.join(', ')} run`)
+  }
+  await runs(0, 1)
+  await world.agent.end('j-worker-0-1', { signal: 'SIGKILL' })
+  await runs(1, 2)
+  await world.agent.ship('j-worker-2-1', 8)
+  await until(async () => (await world.getGang('j')).status?.checkpoint?.step === 8, 'step 8 is committed')
+  await world.agent.end('j-worker-1-1', { exitCode: 3 })
+  await runs(2, 3)
+  for (const index of [3, 2]) await world.agent.end(`j-worker-${index}-1`, { exitCode: 0, output: true })
+  await until(async () => (await world.getJob('j')).status?.phase === 'Succeeded', 'the job succeeds')
+  await until(async () => (await world.getGang('j')).status?.seats === undefined, 'the seats are free')
+  await world.settle(2_000)
+  const { left } = (await world.getGang('j')).spec
+  const { replacedWorkers: replaced } = (await world.getJob('j')).status ?? {}
+  const state = { ...(await stateOf(world)), replaced, left }
+  await world.close()
+  return { state, writes: writes() }
+}
+
 async function stubbornLifeOf(crashAfter = Number.POSITIVE_INFINITY): Promise<Life> {
   const { world, until, writes } = await startLife(crashAfter)
   const { metadata } = await world.job('j', { workers: 2, activeDeadlineSeconds: 3600 })

@@ -3,6 +3,7 @@ import type { Gang } from '../model/kinds/gang.ts'
 import type { Pod } from '../model/kinds/kubernetes.ts'
 import type { Report } from '../model/kinds/report.ts'
 import { label } from '../model/names.ts'
+import { withoutLeft } from '../model/seats.ts'
 
 /** What control rooms read off a gang and its pods, each question answered in one place. */
 
@@ -14,9 +15,9 @@ export function gangStatusOf(gang: Gang): GangStatus {
   return { ...gang.status, conditions: gang.status?.conditions ?? [], checkpoints: gang.status?.checkpoints ?? [] }
 }
 
-/** Seats that count: committed for the present attempt. */
+/** Seats that count: committed for the present attempt, and not of members that have left it. */
 export function seatsNow(gang: Gang): GangStatus['seats'] {
-  const seats = gang.status?.seats
+  const { seats } = withoutLeft(gang).status ?? {}
   return seats !== undefined && seats.attempt === gang.spec.attempt ? seats : undefined
 }
 
@@ -82,8 +83,23 @@ export function stopIsAsked(gang: Gang): boolean {
   return gang.spec.checkpointRequest?.stop === true
 }
 
+/** Whether the member has left its gang, which goes on without it. */
+export function hasLeft({ spec: { left = [] } }: Gang, pod: string): boolean {
+  return left.includes(pod)
+}
+
+/** Whether another takes the place of a member that fails, while the others go on. */
+export function membersRejoin({ spec }: Gang): boolean {
+  return spec.rejoins === true
+}
+
 export function attemptOf(pod: Pod): number {
   return Number(pod.metadata.labels?.[label.attempt] ?? 0)
+}
+
+/** Whether a pod of the gang is of its present attempt, and its member has not left that. */
+export function isPresent(pod: Pod, gang: Gang): boolean {
+  return attemptOf(pod) === gang.spec.attempt && !hasLeft(gang, pod.metadata.name)
 }
 
 /** `namespace/name` of the gang that a pod is of; a list because a watch wants one. */

@@ -15,6 +15,14 @@ const job = (spec: object, more: object = {}) => ({
 })
 const service = (spec: object) => ({ apiVersion, kind: 'InferenceService', metadata: { name: 'chat' }, spec })
 
+/** What rules about `failurePolicy.restart` are told. */
+const alone = { failurePolicy: { restart: 'worker' } }
+const group = (replicas: number, minReplicas: number, name = 'worker') => {
+  return { name, replicas, minReplicas, template: { spec: { containers: [{ name: 'a' }] } } }
+}
+const needsElastic = (field: string) =>
+  `spec.failurePolicy.restart: worker needs an elastic job: how few of its workers can go on alone? Say so in ${field}`
+
 function errorsOf(kind: KindName, object: unknown): string[] {
   const verdict = admit(kinds[kind], object)
   return 'errors' in verdict ? verdict.errors.map(formatFieldError) : []
@@ -224,6 +232,35 @@ describe('each error says the field, what was found, what is allowed and the nea
       { command: 'x', failurePolicy: { failExitCodes: [2], restartExitCodes: [1, 2] } },
       ['spec.failurePolicy.restartExitCodes[1]: is also in failExitCodes, found 2'],
     ],
+    [
+      'workers that start again alone, and nothing said of how few can go on',
+      { command: 'x', workers: 4, ...alone },
+      [needsElastic('minWorkers')],
+    ],
+    ['… all of whom are needed', { command: 'x', workers: 4, minWorkers: 4, ...alone }, [needsElastic('minWorkers')]],
+    ['… of whom there is one', { command: 'x', minWorkers: 1, ...alone }, [needsElastic('minWorkers')]],
+    ['… of one group', { groups: [group(4, 4)], ...alone }, [needsElastic('minReplicas')]],
+    ['… of one that may be smaller', { groups: [group(4, 2)], ...alone }, []],
+    [
+      '… of several groups',
+      { groups: [group(4, 2, 'a'), group(4, 2, 'b')], ...alone },
+      ['spec.failurePolicy.restart: worker is for a job of one group; this one has 2'],
+    ],
+    [
+      '… each with a part of the state',
+      { command: 'x', workers: 4, minWorkers: 2, checkpoint: { ranks: 'all' }, ...alone },
+      ['spec.checkpoint.ranks: must be first where failurePolicy.restart is worker: one worker has the whole state'],
+    ],
+    [
+      '… each with all of it',
+      { command: 'x', workers: 4, minWorkers: 2, checkpoint: { ranks: 'first' }, ...alone },
+      [],
+    ],
+    [
+      'workers that all start again',
+      { command: 'x', workers: 4, checkpoint: { ranks: 'all' }, failurePolicy: { restart: 'gang' } },
+      [],
+    ],
   ])('%s', (_, spec, errors) => expect(errorsOf('TrainingJob', job(spec)).sort()).toEqual([...errors].sort()))
 
   test.each<[string, object, string[]]>([
@@ -340,6 +377,12 @@ describe('updates', () => {
       'spec.workers: cannot change while the job may run; suspend it first (spec.suspend: true)',
     ])
     expect(change(running, { priority: 7, maxRestarts: 9 })).toBe('ok')
+    expect(change(running, { failurePolicy: { failExitCodes: [9] } })).toBe('ok')
+    expect(change(running, { minWorkers: 1, ...alone })).toEqual(
+      ['minWorkers', 'failurePolicy.restart'].map(
+        (field) => `spec.${field}: cannot change while the job may run; suspend it first (spec.suspend: true)`,
+      ),
+    )
     expect(change(running, { workers: 3, suspend: true })).toBe('ok')
     expect(change({ ...running, spec: { ...running.spec, suspend: true } }, { workers: 3, suspend: false })).toBe('ok')
     const ended = { ...running, status: { conditions: [], phase: 'Succeeded' as const } }

@@ -16,7 +16,7 @@ export function gangOfJob(job: TrainingJob): Gang {
     apiVersion: millwrightVersion,
     kind: 'Gang',
     metadata: { name, namespace, labels: { [label.job]: name } },
-    spec: { ...followedByGang(job), attempt: 1, suspend: false, groups: gangGroups(groupsOf(job)) },
+    spec: { ...followedByGang(job), ...followedBetweenAttempts(job), attempt: 1, suspend: false },
   }
 }
 
@@ -31,6 +31,16 @@ export function followedByGang(job: TrainingJob) {
     ...(together === undefined ? {} : { together }),
     ...(expectedSeconds === undefined ? {} : { expectedSeconds }),
   }
+}
+
+/** And what it takes over only while it has no seats: those are of that shape. */
+export function followedBetweenAttempts(job: TrainingJob) {
+  return { groups: gangGroups(groupsOf(job)), ...(rejoins(job) ? { rejoins: true } : {}) }
+}
+
+/** Whether a worker that fails starts again alone. */
+function rejoins({ spec }: TrainingJob): boolean {
+  return spec.failurePolicy.restart === 'worker'
 }
 
 /** What the gangs of its replicas take over from the service whenever it changes. */

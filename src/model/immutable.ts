@@ -43,10 +43,11 @@ export const trainingJobShape = [
   'dataset',
   'topology',
   'together',
+  'failurePolicy.restart',
 ] as const
 
 function trainingErrors(before: TrainingJob, after: TrainingJob): FieldError[] {
-  const shape = trainingJobShape.map((field) => ['spec', field])
+  const shape = trainingJobShape.map((field) => ['spec', ...field.split('.')])
   const phase = before.status?.phase
   if (phase === 'Succeeded' || phase === 'Failed') {
     return frozen(before, after, shape, `cannot change any more: the job has ended; run it again under another name`)

@@ -1,5 +1,5 @@
 import type { Gang } from './kinds/gang.ts'
-import { acceleratorsOf } from './seats.ts'
+import { acceleratorsOf, withoutLeft } from './seats.ts'
 
 /** What stopping a gang now would throw away: the currency of every preemption, migration, restart and resize. */
 export interface LostWork {
@@ -45,7 +45,8 @@ export function priceOfStopping(work: RunningWork, nowMs: number): LostWork {
 
 /** The price of a gang by what its resource says; undefined while it holds no seats: there is nothing to lose. */
 export function priceOfGang(gang: Gang, nowMs: number): LostWork | undefined {
-  const { seats, checkpoint, restartSeconds, checkpointRequestSeconds: onRequestSeconds } = gang.status ?? {}
+  const { status } = withoutLeft(gang)
+  const { seats, checkpoint, restartSeconds, checkpointRequestSeconds: onRequestSeconds } = status ?? {}
   if (seats === undefined || seats.attempt !== gang.spec.attempt) return undefined
   const checkpointAtMs = checkpoint === undefined ? undefined : timeOf(checkpoint.at)
   return priceOfStopping(

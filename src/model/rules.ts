@@ -80,7 +80,31 @@ function trainingJob(spec: Raw): FieldError[] {
     ...source(spec['dataset'], ['spec', 'dataset'], 'Dataset'),
     ...pattern(record(spec['progress'])['pattern']),
     ...exitCodes(record(spec['failurePolicy'])),
+    ...rejoining(spec),
   ]
+}
+
+/** Whose workers start again alone: each has the whole state, and the others are enough without it. */
+function rejoining(spec: Raw): FieldError[] {
+  if (record(spec['failurePolicy'])['restart'] !== 'worker') return []
+  const at = ['spec', 'failurePolicy', 'restart']
+  const groups = list(spec['groups']).map(record)
+  const [only] = groups
+  const [fewest, most = 1] =
+    only === undefined ? [spec['minWorkers'], spec['workers']] : [only['minReplicas'], only['replicas']]
+  const min = only === undefined ? 'minWorkers' : 'minReplicas'
+  const errors: FieldError[] = []
+  if (groups.length > 1) errors.push(fieldError(at, `worker is for a job of one group; this one has ${groups.length}`))
+  else if (fewest === undefined || fewest === most)
+    errors.push(fieldError(at, `worker needs an elastic job: how few of its workers can go on alone? Say so in ${min}`))
+  if (record(spec['checkpoint'])['ranks'] === 'all')
+    errors.push(
+      fieldError(
+        ['spec', 'checkpoint', 'ranks'],
+        'must be first where failurePolicy.restart is worker: one worker has the whole state',
+      ),
+    )
+  return errors
 }
 
 function isSliced(spec: Raw, group: Raw): boolean {

@@ -23,6 +23,18 @@ test('a gang that sits can be written; one whose seats would be too large is ref
   ])
 })
 
+test('whose members rejoin says more of each', () => {
+  const eights = (workers: number) => ({
+    command: ['x'],
+    workers,
+    minWorkers: 1,
+    resources: { accelerators: 'H100:8' },
+    failurePolicy: { restart: 'worker' },
+  })
+  expect(errorsOf('TrainingJob', eights(12_857))).toEqual([])
+  expect(errorsOf('TrainingJob', eights(12_858))).toEqual([tooMany('workers', 12_857, 12_858)])
+})
+
 test('values are counted as the bound on objects counts them', () => {
   const devices = Array.from({ length: 8 }, (_, at) => ({ id: `d${at}`, milli: 1000 }))
   const seat = { pod: 'p', group: 'g', rank: 0, localRank: 0, node: 'n', devices, ports: [1] }

@@ -1,4 +1,4 @@
-import type { Seat } from './kinds/gang.ts'
+import type { Gang, Seat } from './kinds/gang.ts'
 
 /** Accelerators that seats come to, shares as such. */
 export function acceleratorsHeld(members: readonly Pick<Seat, 'devices'>[]): number {
@@ -53,3 +53,24 @@ function sortedByNode(members: readonly Seat[]): ReadonlyMap<string, readonly Se
   byNode.set(members, sorted)
   return sorted
 }
+
+/**
+ * The gang as it is without the members that have left: nobody need know of those whose seats are void. The same object
+ * where none has, and for the same gang always the same.
+ */
+export function withoutLeft(gang: Gang): Gang {
+  const { spec, status } = gang
+  const { left = [] } = spec
+  const seats = status?.seats
+  if (left.length === 0 || status === undefined || seats === undefined) return gang
+  const known = remaining.get(gang)
+  if (known !== undefined) return known
+  const gone = new Set(left)
+  const members = seats.members.filter(({ pod }) => !gone.has(pod))
+  const isSame = members.length === seats.members.length
+  const without = isSame ? gang : { ...gang, status: { ...status, seats: { ...seats, members } } }
+  remaining.set(gang, without)
+  return without
+}
+
+const remaining = new WeakMap<Gang, Gang>()

@@ -11,8 +11,8 @@ export const copiesMax = 2
 export const podWork = z.object({
   /** Blob key prefix that checkpoints of this attempt go under: `checkpoints/<namespace>/<job uid>/attempt-K`. */
   checkpoints: z.string().optional(),
-  /** Which ranks write checkpoints. */
-  checkpointRanks: z.enum(['first', 'all']).default('first'),
+  /** Which ranks write checkpoints; any: whichever writes one writes all of it, as where ranks come and go. */
+  checkpointRanks: z.enum(['first', 'all', 'any']).default('first'),
   /** How many nodes keep what a rank wrote last in memory: none where left out, 1 its own, 2 also its peer (model/peers). */
   copies: z.number().int().min(0).max(copiesMax).optional(),
   /**

@@ -148,6 +148,79 @@ function looking(books: Books, ms: number): void {
   }
 }
 
+/** Two members of a slot each that come and go, both with a first step. */
+function changing(): Books {
+  const books = openBooks()
+  for (const name of ['a', 'b']) books.node(name, 1)
+  books.gang('j', { seats: pair, left: [] })
+  for (const [rank, node] of ['a', 'b'].entries()) {
+    books.pod(`j-worker-${rank}-1`, { node })
+    books.report(`j-worker-${rank}-1`, { step: 1, firstStepAtMs: books.nowMs })
+  }
+  return books
+}
+
+const pair = ['a', 'b'].map((node) => ({ node, devices: ['cpu-0'] }))
+
+test('who joins is starting until its own first step, while the others work', () => {
+  const books = changing()
+  books.after(10 * second)
+  books.gang('j', { seats: pair, left: ['j-worker-1-1'] })
+  books.pod('j-worker-1-1', { node: 'b', phase: 'Failed' })
+  books.after(5 * second)
+  expect(books.buckets()).toEqual({ provisional: 25 * second, idle: 5 * second })
+  const seats = pair.map((seat, rank) => (rank === 1 ? { ...seat, index: 2, joined: true } : seat))
+  books.gang('j', { seats, left: ['j-worker-1-1'] })
+  books.pod('j-worker-2-1', { node: 'b' })
+  books.after(20 * second)
+  expect(books.buckets()).toEqual({ provisional: 45 * second, idle: 5 * second, starting: 20 * second })
+  books.report('j-worker-2-1', { step: 30, firstStepAtMs: books.nowMs })
+  books.after(7 * second)
+  expect(books.buckets()).toEqual({ provisional: 59 * second, idle: 5 * second, starting: 20 * second })
+})
+
+test('while others came or went nobody worked, however many tell of it, and whoever does first', () => {
+  const books = changing()
+  const tells = (index: number, regroupSeconds: number) => {
+    books.report(`j-worker-${index}-1`, { step: 9, firstStepAtMs: startMs, regroupSeconds })
+    return books.buckets()['starting']
+  }
+  looking(books, 100 * second)
+  expect(tells(1, 15)).toBe(30 * second)
+  expect(tells(0, 15)).toBe(30 * second)
+  looking(books, 100 * second)
+  expect(tells(0, 25)).toBe(50 * second)
+  expect(tells(1, 25)).toBe(50 * second)
+  // One that has joined meanwhile counts from when it came.
+  books.gang('j', { seats: [...pair, { node: 'b', devices: [], index: 2, joined: true }], left: [] })
+  books.pod('j-worker-2-1', { node: 'b' })
+  expect(tells(2, 0)).toBe(50 * second)
+  expect(tells(2, 5)).toBe(60 * second)
+  expect(tells(0, 30)).toBe(60 * second)
+  expect(tells(1, 30)).toBe(60 * second)
+  expect(books.buckets()).toEqual({ provisional: 340 * second, starting: 60 * second })
+})
+
+test('what was told of that before the control plane died is not counted again', () => {
+  const books = changing()
+  books.after(100 * second)
+  for (const index of [0, 1])
+    books.report(`j-worker-${index}-1`, { step: 9, firstStepAtMs: startMs, regroupSeconds: 15 })
+  books.crash(20 * second)
+  expect(books.buckets()['starting']).toBe(30 * second)
+  for (const index of [1, 0])
+    books.report(`j-worker-${index}-1`, { step: 9, firstStepAtMs: startMs, regroupSeconds: 20 })
+  expect(books.buckets()['starting']).toBe(40 * second)
+})
+
+test('whichever of them writes a checkpoint, all stand still', () => {
+  const books = changing()
+  books.after(10 * second)
+  const shipped = { step: 9, rank: 1, manifest: 'm', digest: 'd', bytes: 1, writtenAtMs: books.nowMs, stallSeconds: 2 }
+  books.report('j-worker-1-1', { step: 9, firstStepAtMs: startMs, checkpoints: [shipped] })
+  expect(books.buckets()).toEqual({ provisional: 16 * second, checkpointing: 4 * second })
+})
+
 test('a job that tells no steps was productive when it succeeds, and lost when it fails or is deleted', () => {
   for (const [end, bucket] of [
     [(books: Books) => books.job('j', 'Succeeded'), 'productive'],
@@ -333,6 +406,8 @@ test('whatever happens, every slot-millisecond is in exactly one bucket, at the 
       node: nodeName,
       devices: fc.array(device, { maxLength: 3 }),
       milli: fc.constantFrom(1000, 333, 500),
+      joined: fc.boolean(),
+      left: fc.constantFrom(undefined, [], ['j-worker-0-1', 'k-worker-0-2']),
       checkpoint: fc.integer({ min: 0, max: 3 }),
       waits: fc.constantFrom<boolean | string>(true, false, 'NeverFits', 'InsufficientMemory'),
       asks: fc.record({ count: fc.constantFrom(1, 2, 0.5), min: fc.integer({ min: 1, max: 3 }) }),
@@ -353,6 +428,7 @@ test('whatever happens, every slot-millisecond is in exactly one bucket, at the 
       attempt: fc.integer({ min: 1, max: 3 }),
       step: fc.nat(3),
       stall: fc.nat(3000),
+      regroup: fc.nat(30),
     }),
     fc.record({
       do: fc.constant('job' as const),
@@ -402,7 +478,8 @@ test('whatever happens, every slot-millisecond is in exactly one bucket, at the 
       books.gang(one.name, {
         attempt: one.attempt,
         suspend: one.suspend,
-        seats: one.devices.map((id) => ({ node: one.node, devices: [id], milli: one.milli })),
+        seats: one.devices.map((id) => ({ node: one.node, devices: [id], milli: one.milli, joined: one.joined })),
+        ...(one.left === undefined ? {} : { left: one.left }),
         waits: one.waits,
         asks: one.asks,
         ...(one.name === 'r' ? { service: 'chat' } : {}),
@@ -423,7 +500,8 @@ test('whatever happens, every slot-millisecond is in exactly one bucket, at the 
     } else if (one.do === 'report') {
       const shipped = { step: one.step, rank: 0, manifest: 'm', digest: 'd', bytes: 1, writtenAtMs: books.nowMs - 200 }
       const checkpoints = [{ ...shipped, stallSeconds: one.stall / 1000 }]
-      books.report(`${one.gang}-worker-0-${one.attempt}`, { step: one.step, checkpoints }, one.attempt)
+      const told = { step: one.step, firstStepAtMs: books.nowMs - 100, regroupSeconds: one.regroup, checkpoints }
+      books.report(`${one.gang}-worker-0-${one.attempt}`, told, one.attempt)
     } else if (one.do === 'job')
       books.job(one.name, one.phase === 'Running' ? 'Running' : one.phase === 'Failed' ? 'Failed' : 'Succeeded')
     else if (one.do === 'price') books.price(one.usd)

@@ -8,6 +8,7 @@ import type { Report } from '../model/kinds/report.ts'
 import type { TrainingJob } from '../model/kinds/training-job.ts'
 import { label } from '../model/names.ts'
 import { keyOf } from '../model/refs.ts'
+import { withoutLeft } from '../model/seats.ts'
 import { LedgerBook, ownerKey, type Provisional } from './ledger-book.ts'
 import { type Demand, demandOf, fragmentedRooms } from './ledger-demand.ts'
 import { gangKeyOf, idOf, nodesOf, slotsMilliOn, stepKey, tagOf, usesAlike } from './ledger-gang.ts'
@@ -55,6 +56,11 @@ export class LedgerFold {
   readonly #demands = new Map<string, Demand>()
   /** Gangs whose present attempt was seen to step: `uid attempt`. */
   readonly #stepping = new Set<string>()
+  /**
+   * Of gangs whose members rejoin, by `uid attempt`: how long all stood still for that, and where each pod's own count begins.
+   * Each tells it; whoever does first is believed.
+   */
+  readonly #regrouped = new Map<string, { seconds: number; from: Map<string, number> }>()
   readonly #book = new LedgerBook()
   /** Opened before all pools were known. */
   readonly #unpriced = new Map<Page, Bank>()
@@ -86,7 +92,7 @@ export class LedgerFold {
     if (kind === 'Node' && deleted) this.#dropNode(object, nowMs)
     else if (kind === 'Node') this.#setNode(object, nowMs)
     else if (kind === 'Pod') this.#setPod(object, deleted, nowMs)
-    else if (kind === 'Gang') this.#setGang(object, deleted, nowMs)
+    else if (kind === 'Gang') this.#setGang(withoutLeft(object), deleted, nowMs)
     else if (kind === 'Report') this.#setReport(object, deleted, nowMs)
     else if (kind === 'TrainingJob') this.#setJob(object, deleted, nowMs)
     else this.#setPool(object, deleted, nowMs)
@@ -247,11 +253,15 @@ export class LedgerFold {
     if (deleted) {
       this.#gangs.delete(key)
       this.#stepping.delete(stepKey(gang))
+      this.#regrouped.delete(stepKey(gang))
       if (this.#isSynced) this.#book.settle(idOf(gang), this.#endOf(key) ?? 'lost')
       return
     }
     this.#gangs.set(key, gang)
-    if (before !== undefined && stepKey(before) !== stepKey(gang)) this.#stepping.delete(stepKey(before))
+    if (before !== undefined && stepKey(before) !== stepKey(gang)) {
+      this.#stepping.delete(stepKey(before))
+      this.#regrouped.delete(stepKey(before))
+    }
     if (this.#isSynced && (!isUsedAlike || hasNewCheckpoint)) this.#settleGang(gang, () => nowMs)
   }
 
@@ -300,9 +310,30 @@ export class LedgerFold {
     this.#reports.set(key, report)
     if (report.spec.service !== undefined) this.#countUsage(report, nowMs)
     const gang = this.#gangOf(report)
+    if (gang?.spec.rejoins === true) this.#noteRegroup(gang, before, report, nowMs)
     if (!this.#isSynced || gang === undefined) return
     this.#noteStep(gang, report, nowMs)
     this.#noteStalls(gang, before, report, nowMs)
+  }
+
+  /** Whoever joins works from its first step on; and while others came or went nobody did. */
+  #noteRegroup(gang: Gang, before: Report | undefined, { spec, status }: Report, nowMs: number): void {
+    if (status?.firstStepAtMs === undefined || spec.pod === undefined) return
+    const known = this.#regrouped.get(stepKey(gang)) ?? { seconds: 0, from: new Map<string, number>() }
+    this.#regrouped.set(stepKey(gang), known)
+    const told = status.regroupSeconds ?? 0
+    const isFirst = !known.from.has(spec.pod.uid)
+    // What it told before anybody looked was counted by an earlier life, or by nobody.
+    if (isFirst) known.from.set(spec.pod.uid, known.seconds - (this.#isSynced ? 0 : told))
+    if (isFirst && before?.status?.firstStepAtMs === undefined) this.#touch(spec.node ?? '', nowMs, true)
+    const seconds = (known.from.get(spec.pod.uid) ?? 0) + told - known.seconds
+    if (seconds <= 0) return
+    known.seconds += seconds
+    for (const node of nodesOf(gang)) this.#touch(node, nowMs, false)
+    this.#eachNode(gang, (pages, keys, slotsMilli) => {
+      let stood = Math.floor(slotsMilli * seconds)
+      for (const page of pages) for (const each of keys(page)) stood -= page.settle(each, 'starting', stood)
+    })
   }
 
   #gangOf(report: Report): Gang | undefined {
@@ -329,7 +360,8 @@ export class LedgerFold {
   #noteStalls(gang: Gang, before: Report | undefined, { status }: Report, nowMs: number): void {
     const known = new Set((before?.status?.checkpoints ?? []).map(({ step, rank }) => `${step} ${rank}`))
     for (const { step, rank, stallSeconds } of status?.checkpoints ?? []) {
-      if (rank !== 0 || stallSeconds === undefined || known.has(`${step} ${rank}`)) continue
+      const isWriter = rank === 0 || gang.spec.rejoins === true
+      if (!isWriter || stallSeconds === undefined || known.has(`${step} ${rank}`)) continue
       for (const node of nodesOf(gang)) this.#touch(node, nowMs, false)
       this.#eachNode(gang, (pages, keys, slotsMilli) => {
         let stall = Math.floor(slotsMilli * stallSeconds)
@@ -439,6 +471,7 @@ export class LedgerFold {
       podOf: (gang, pod) => this.#pods.get(`${gang.metadata.namespace ?? 'default'}/${pod}`),
       inFlightOf: (pod) => this.#inFlightOf(pod),
       steps: (gang) => this.#stepping.has(stepKey(gang)),
+      hasStepped: (pod) => this.#reportOf(pod)?.firstStepAtMs !== undefined,
     }
     return merged(sharesOf(bank.slots, scene))
   }

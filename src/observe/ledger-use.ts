@@ -33,7 +33,8 @@ export const meanings: Readonly<Record<Bucket, string>> = {
   productive: 'training that is in a durable checkpoint or in a job that succeeded',
   provisional: 'training since the last durable checkpoint: productive with the next one, lost if it fails first',
   checkpointing: 'training stood still while a checkpoint was written',
-  starting: 'taken by a pod that does not work yet: preparing, loading, before its first step or not ready',
+  starting:
+    'taken by a pod that does not work yet: preparing, loading, before its first step, not ready, or regrouping',
   lost: 'training that a failure threw away, or of a job that failed or was deleted',
   serving: 'a replica with requests under way',
   headroom: 'a replica that is ready and has none',
@@ -78,6 +79,8 @@ export interface Scene {
   inFlightOf(pod: Pod): number
   /** Whether some member of the gang was seen to step in its present attempt. */
   steps(gang: Gang): boolean
+  /** Whether this pod was. */
+  hasStepped(pod: Pod): boolean
 }
 
 /** The node's slots as the scheduler names them: listed by the agent, or counted where only counts are known. */
@@ -134,7 +137,7 @@ function claimsOn(scene: Scene): Map<string, Share[]> {
     for (const member of seatsOn(gang.status.seats.members, node.metadata.name)) {
       const pod = scene.podOf(gang, member.pod)
       if (pod !== undefined) seated.add(pod.metadata.uid ?? '')
-      const use = useOf(gang, pod, scene)
+      const use = useOf(gang, pod, member.joined === true, scene)
       for (const device of member.devices) add(device.id, { use, milli: device.milli })
     }
   }
@@ -151,7 +154,7 @@ function claimsOn(scene: Scene): Map<string, Share[]> {
 }
 
 /** What a seat is used for. */
-function useOf(gang: Gang, pod: Pod | undefined, scene: Scene): Use {
+function useOf(gang: Gang, pod: Pod | undefined, joins: boolean, scene: Scene): Use {
   const who = { queue: gang.spec.queue, owner: ownerOf(gang) }
   if (pod === undefined || pod.status?.phase === 'Failed') return { bucket: 'starting', ...who }
   if (hasEnded(pod) || pod.metadata.deletionTimestamp !== undefined) return { bucket: 'draining', ...who }
@@ -159,7 +162,7 @@ function useOf(gang: Gang, pod: Pod | undefined, scene: Scene): Use {
     if (!isTrue(pod.status?.conditions, 'Ready')) return { bucket: 'starting', ...who }
     return { bucket: scene.inFlightOf(pod) > 0 ? 'serving' : 'headroom', ...who }
   }
-  if (pod.status?.phase !== 'Running') return { bucket: 'starting', ...who }
+  if (pod.status?.phase !== 'Running' || (joins && !scene.hasStepped(pod))) return { bucket: 'starting', ...who }
   return { bucket: 'provisional', ...who, gang: keyOf(gang), stepping: scene.steps(gang) }
 }
 

@@ -36,7 +36,10 @@ export interface GangState {
   attempt?: number
   suspend?: boolean
   service?: string
-  seats?: { node: string; devices: string[]; milli?: number }[]
+  /** Members come and go; of seats these have left. */
+  left?: readonly string[]
+  /** By rank; `index`: in its pod's name, its rank when left out. */
+  seats?: { node: string; devices: string[]; milli?: number; index?: number; joined?: boolean }[]
   checkpoint?: { step: number; attempt: number; at: number }
   /** For want of accelerators, or the reason. */
   waits?: boolean | string
@@ -113,7 +116,7 @@ export function openBooks(): Books {
       books.fold.apply({ kind: 'Pool', object, deleted: false }, books.nowMs)
     },
     gang: (name, more = {}) => {
-      const { attempt = 1, suspend = false, service, seats, checkpoint, waits, asks = {} } = more
+      const { attempt = 1, suspend = false, service, left, seats, checkpoint, waits, asks = {} } = more
       const { count = 1, min = 1, model = 'cpu', nodeSelector = {} } = asks
       const reason = waits === true ? 'InsufficientAccelerators' : waits || 'Seated'
       const labels = service === undefined ? { [label.job]: name } : { [label.service]: service }
@@ -126,6 +129,7 @@ export function openBooks(): Books {
           suspend,
           queue: 'default',
           priority: 0,
+          ...(left === undefined ? {} : { rejoins: true, left }),
           groups: [{ name: 'worker', min, max: min, accelerators: [{ model, count }], nodeSelector }],
         },
         status: {
@@ -251,8 +255,9 @@ function seatsOf(name: string, attempt: number, seats: NonNullable<GangState['se
     at: new Date(startMs).toISOString(),
     masterAddr: 'x',
     masterPort: 1,
-    members: seats.map(({ node, devices, milli = 1000 }, rank) => ({
-      pod: `${name}-worker-${rank}-${attempt}`,
+    members: seats.map(({ node, devices, milli = 1000, index, joined }, rank) => ({
+      pod: `${name}-worker-${index ?? rank}-${attempt}`,
+      ...(joined === undefined ? {} : { joined }),
       group: 'worker',
       rank,
       localRank: 0,

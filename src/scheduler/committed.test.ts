@@ -59,6 +59,16 @@ describe('what a verdict writes', () => {
     expect(written.restartSeconds).toBe(5)
   })
 
+  test('who joins a gang that sits finds it sitting since then', () => {
+    const joining = { ...seats, members: [seat, { ...seat, pod: 'g-worker-1-2', rank: 1, joined: true }] }
+    const rejoins = { ...gang, spec: { ...gang.spec, rejoins: true } }
+    const since = (verdict: Partial<Verdict & { kind: 'bind' }>, of: Gang) =>
+      statusBy({ kind: 'bind', ...about, seats: joining, ...verdict }, of).seats
+    expect(since({}, rejoins)).toEqual({ ...joining, epoch: 4, at: earlier })
+    expect(since({ attempt: 3 }, rejoins)?.at, 'another attempt').toBe(at)
+    expect(since({}, gang)?.at, 'all sit down anew').toBe(at)
+  })
+
   test('a place that is kept names who leaves for it, and what they lose', () => {
     const written = statusBy({ kind: 'preempt', ...about, seats, victims: [victim] })
     expect(written.hold).toEqual({ attempt: 2, epoch: 4, at, members: [seat], victims: [victim] })

@@ -26,7 +26,9 @@ export function statusAfter(
     case 'wait':
       return { ...base, conditions: conditions('False', verdict.reason, verdict.message) }
     case 'bind': {
-      const seats = { ...verdict.seats, epoch, at }
+      // Whoever joins a gang that sits finds it sitting since then.
+      const sat = gang.spec.rejoins === true ? gang.status?.seats : undefined
+      const seats = { ...verdict.seats, epoch, at: sat?.attempt === verdict.attempt ? sat.at : at }
       return {
         ...unseated,
         seats,

@@ -3,6 +3,7 @@ import { conditionOf, isTrue } from '../model/conditions.ts'
 import type { Gang } from '../model/kinds/gang.ts'
 import type { Queue } from '../model/kinds/queue.ts'
 import { keyOf } from '../model/refs.ts'
+import { withoutLeft } from '../model/seats.ts'
 import { mayUseSpares } from '../model/spares.ts'
 import type { Change, Scheduler, Verdict, Why } from './contract.ts'
 import { Defragmentation } from './defragmentation/defragmentation.ts'
@@ -19,6 +20,7 @@ import { yieldsIn } from './line/entitled.ts'
 import { Growth, type Resize } from './line/growth.ts'
 import { type Blocked, isPreempting, type Lane, type Line, type Start, type Waiting } from './line/line.ts'
 import { Order } from './line/order.ts'
+import { Rejoin } from './line/rejoin.ts'
 import {
   type ExpectedEnd,
   earliestStart,
@@ -64,6 +66,7 @@ export class FleetScheduler extends State implements Scheduler, Explained {
   readonly #mix = new Mix()
   readonly #departures = new Departures(this)
   readonly #growth = new Growth()
+  readonly #rejoin = new Rejoin()
   readonly #defragmentation = new Defragmentation()
   /** When gangs that sit are expected to end, where that is known. */
   readonly ends = new Map<string, ExpectedEnd>()
@@ -74,7 +77,7 @@ export class FleetScheduler extends State implements Scheduler, Explained {
     if ('deleted' in change) this.#forget(change.kind, change.deleted)
     else if (change.kind === 'Node') this.setNode(change.object)
     else if (change.kind === 'Pod') this.#tellOf(this.setPod(change.object))
-    else if (change.kind === 'Gang') this.#setGang(change.object)
+    else if (change.kind === 'Gang') this.#setGang(withoutLeft(change.object))
     else if (change.kind === 'Pool') this.#lookAgainIf(this.fleet.spares.set(change.object))
     else this.#setQueue(change.object)
   }
@@ -87,9 +90,13 @@ export class FleetScheduler extends State implements Scheduler, Explained {
     this.#changed.clear()
     this.#mix.teach(this.fleet)
     this.countCapacity()
+    for (const verdict of this.#rejoin.look(this, nowMs)) this.#join(verdict, verdicts)
     const reservations = this.#walk(nowMs, verdicts)
     for (const verdict of this.#defragmentation.look(this, reservations, nowMs)) this.#makeRoom(verdict, verdicts)
-    for (const verdict of this.#growth.look(this, nowMs)) verdicts.push(this.#grow(verdict))
+    for (const verdict of this.#growth.look(this, nowMs)) {
+      if (verdict.kind === 'bind') this.#join(verdict, verdicts)
+      else verdicts.push(this.#grow(verdict))
+    }
     return verdicts
   }
 
@@ -134,6 +141,7 @@ export class FleetScheduler extends State implements Scheduler, Explained {
     this.#departures.tell(key)
     this.followBudget(key)
     this.#growth.follow(state)
+    this.#rejoin.follow(state)
     this.#expectEnd(key, endOf(object) ?? this.#assumedEnd(state))
     this.#changed.add(key)
   }
@@ -162,6 +170,7 @@ export class FleetScheduler extends State implements Scheduler, Explained {
       this.removeGang(state)
       this.#mix.set(key, undefined)
       this.#growth.forget(key)
+      this.#rejoin.forget(key)
       this.#changed.delete(key)
       this.ends.delete(key)
       this.#departures.forget(key)
@@ -379,6 +388,13 @@ export class FleetScheduler extends State implements Scheduler, Explained {
     this.#send(state, verdict)
     this.countSeats(state)
     return verdict
+  }
+
+  /** Members come to one that sits. */
+  #join(verdict: Verdict & { kind: 'bind' }, verdicts: Verdict[]): void {
+    const state = this.gangs.get(verdict.gang)
+    assert(state !== undefined, `gang ${verdict.gang} is joined but is not known`)
+    this.#decide(state, verdict, verdicts)
   }
 
   #seat(state: GangState, placed: readonly Placed[], nowMs: number, verdicts: Verdict[]): void {

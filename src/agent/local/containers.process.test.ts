@@ -7,7 +7,7 @@ import { silentLog } from '../../base/log.ts'
 import { seededRandom } from '../../base/random.ts'
 import { realClock } from '../../runtime/clock.ts'
 import { type Bench, crashChild, node, openBench, terminatedOf } from '../fixture.ts'
-import { askForCheckpoint } from '../pod/control.ts'
+import { writeControl } from '../pod/control.ts'
 import { canLimitMemory, containerProblem, docker, image, removeImages, userImage } from './containers.fixture.ts'
 import { podFolder } from './folders.ts'
 import { createLocalRunner } from './runner.ts'
@@ -93,7 +93,7 @@ describe.skipIf(problem !== undefined)(`containers${problem === undefined ? '' :
     ]
     const { metadata } = await bench.run(sh(script.join('\n')), { container: { image: userImage } })
     await seesRunning()
-    await askForCheckpoint(folderOf(metadata.uid).control, { step: 7, stop: false })
+    await writeControl(folderOf(metadata.uid).control, { request: { step: 7, stop: false } })
     expect(terminatedOf(await bench.ended(metadata.name))).toMatchObject({ exitCode: 0 })
     expect(logOf(metadata.uid)).toBe('1234\n{"checkpoint":{"step":7}}\n')
   })

@@ -3,8 +3,19 @@ import { join } from 'node:path'
 import type { Cancel, Clock } from '../../base/clock.ts'
 import { diskFull, isDiskFull, messageOf, OperatingError } from '../../base/errors.ts'
 import type { Sources } from '../../blob/sources.ts'
-import type { PodBeside, PodFiles, PodPlace, PodSink, PodTools, Prepared, ProgressLine, Refusal } from '../contract.ts'
-import { askForCheckpoint } from '../pod/control.ts'
+import type {
+  PodBeside,
+  PodFiles,
+  PodPlace,
+  PodSink,
+  PodTools,
+  Prepared,
+  ProgressLine,
+  Refusal,
+  Word,
+} from '../contract.ts'
+import { outputKeyOf } from '../keys.ts'
+import { writeControl } from '../pod/control.ts'
 import { type DataRead, dataRead, readAhead } from '../pod/data.ts'
 import { provide } from '../pod/fetch.ts'
 import { createLineReader } from '../pod/lines.ts'
@@ -57,7 +68,8 @@ function createBeside(
   let tell: PodSink['notice'] = () => {}
   let shipper: FolderShipper | undefined
   let stopLooking: Cancel = () => {}
-  let newestAsk: object | undefined
+  let newest: Word = {}
+  let isFilled = false
   const closed = new AbortController()
 
   async function prepare(): Promise<Prepared | Refusal> {
@@ -70,6 +82,8 @@ function createBeside(
 
   async function fill(): Promise<Prepared | Refusal> {
     for (const path of [folder.checkpoints, folder.output]) await mkdir(path, { recursive: true, mode: 0o700 })
+    isFilled = true
+    if (Object.keys(newest).length > 0) await writeControl(folder.control, newest)
     const env: Record<string, string> = {
       MILLWRIGHT_CHECKPOINT_DIR: folder.checkpoints,
       MILLWRIGHT_OUTPUT_DIR: folder.output,
@@ -167,17 +181,15 @@ function createBeside(
     return undefined
   }
 
-  /** On a full disk it is written once there is room, unless something newer was asked for. */
-  async function ask(request: { step: number; stop: boolean }): Promise<void> {
-    const mine = {}
-    newestAsk = mine
+  /** On a full disk it is written once there is room, unless something newer is to be told. */
+  async function write(word: Word): Promise<void> {
     for (;;) {
       try {
-        return await askForCheckpoint(folder.control, request)
+        return await writeControl(folder.control, word)
       } catch (error) {
         if (!isDiskFull(error)) throw error
         await clock.sleep(1000, closed.signal)
-        if (closed.signal.aborted || newestAsk !== mine) throw diskFull(dir, error)
+        if (closed.signal.aborted || newest !== word) throw diskFull(dir, error)
       }
     }
   }
@@ -197,10 +209,15 @@ function createBeside(
     prepare,
     follow,
     close,
-    async ask(request) {
-      requested.push(request.step)
-      shipper?.request(request.step)
-      await ask(request)
+    async tell(word) {
+      newest = word
+      const { request } = word
+      if (request !== undefined && !requested.includes(request.step)) {
+        requested.push(request.step)
+        shipper?.request(request.step)
+      }
+      // Before its folder is there nothing could read it; an agent that found the pod running has it already.
+      if (isFilled || shipper !== undefined) await write(word)
     },
     async finish({ good, output }) {
       if (look !== undefined) safely(look)()
@@ -213,13 +230,14 @@ function createBeside(
       }
       await shipper?.drain()
       rest()
-      if (!output || work.output === undefined) return undefined
+      const key = outputKeyOf(place)
+      if (!output || key === undefined) return undefined
       const waiting = (message: string): void =>
         tell({ type: 'Warning', reason: 'OutputNotShipped', message: `its output waits to be shipped: ${message}` })
       const { signal } = closed
-      const shipping = shipOutput({ folder: folder.output, key: work.output, place, tools, signal, waiting })
+      const shipping = shipOutput({ folder: folder.output, key, place, tools, signal, waiting })
       const [shipped, data] = await Promise.all([shipping, dataOrNothing()])
-      return { ...shipped, ...(data === undefined ? {} : { data }) }
+      return shipped === undefined ? undefined : { ...shipped, ...(data === undefined ? {} : { data }) }
     },
     tail: () => tailOf(folder),
     writingAtMs: async () => writingAtMs(folder.checkpoints),

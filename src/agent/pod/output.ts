@@ -12,9 +12,15 @@ export interface ShipOutputOptions extends Pick<StoringOptions, 'signal' | 'wait
   tools: PodTools
 }
 
-/** Ships what the job left in MILLWRIGHT_OUTPUT_DIR; `metrics.json` in it is read for the Report. */
-export async function shipOutput({ folder, key, place, tools, signal, waiting }: ShipOutputOptions): Promise<Output> {
-  if ((await readdir(folder)).length === 0)
+/**
+ * Ships what the job left in MILLWRIGHT_OUTPUT_DIR; `metrics.json` in it is read for the Report. Where ranks come and go one
+ * of them leaves something, and the others nothing.
+ */
+export async function shipOutput(options: ShipOutputOptions): Promise<Output | undefined> {
+  const { folder, key, place, tools, signal, waiting } = options
+  const isEmpty = (await readdir(folder)).length === 0
+  if (isEmpty && place.work.checkpointRanks === 'any') return undefined
+  if (isEmpty)
     throw new OperatingError(
       'no-output',
       'give-up',

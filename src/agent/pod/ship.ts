@@ -5,6 +5,7 @@ import type { Blobs } from '../../blob/contract.ts'
 import { shipFolder } from '../../blob/file/folder.ts'
 import type { PodPlace, PodSink, PodTools } from '../contract.ts'
 import { copiedAs, createCopier, reached } from '../copies.ts'
+import { checkpointKeyOf } from '../keys.ts'
 import { createShipper, type Shelf, type Shipper } from '../shipping.ts'
 
 /** Ships the checkpoints that a job completes in a folder. */
@@ -22,7 +23,7 @@ export function createFolderShipper(
 ): FolderShipper {
   const { clock } = tools
   const { work, rank } = place
-  const writes = work.checkpoints !== undefined && (work.checkpointRanks === 'all' || rank === 0)
+  const writes = work.checkpoints !== undefined && (work.checkpointRanks !== 'first' || rank === 0)
   const shipper = createShipper(shelfOf(folder, place, tools, sink), tools, sink, known)
   let seen: { mtimeMs: number; atMs: number } | undefined
 
@@ -43,10 +44,10 @@ export function createFolderShipper(
 }
 
 function shelfOf(folder: string, place: PodPlace, tools: PodTools, sink: PodSink): Shelf {
-  const { work, rank, attempt, worldSize } = place
+  const { rank, attempt, worldSize } = place
   const { blobs, copies, clock } = tools
   const sourceOf = (step: number): string => join(folder, `step-${step}`)
-  const keyOf = (step: number): string => `${work.checkpoints}/step-${step}/rank-${rank}/manifest.json`
+  const keyOf = (step: number): string => checkpointKeyOf(place, step)
   const ship = (to: Blobs, step: number) =>
     shipFolder(to, sourceOf(step), keyOf(step), { step, attempt, rank, worldSize })
   const copy = createCopier(place, tools, sink, async (node, step) => (await ship(reached(copies, node), step)).digest)

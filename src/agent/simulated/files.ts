@@ -5,6 +5,7 @@ import type { RestoredFrom } from '../../model/kinds/report.ts'
 import type { PodWork } from '../../model/work.ts'
 import type { Output, PodBeside, PodFiles, PodPlace, PodSink, PodTools, Prepared, Refusal } from '../contract.ts'
 import { copiedAs, createCopier, holdersOfPart, reached } from '../copies.ts'
+import { checkpointKeyOf, outputKeyOf } from '../keys.ts'
 import { createShipper, type Shelf, type Shipper, storing } from '../shipping.ts'
 import type { SimulatedMachine, SimulatedPod } from './machine.ts'
 
@@ -34,7 +35,7 @@ function createBeside(
   const { blobs, copies, clock } = tools
   const { work, rank } = place
   const { workload } = machine
-  const writes = work.checkpoints !== undefined && (work.checkpointRanks === 'all' || rank === 0)
+  const writes = work.checkpoints !== undefined && (work.checkpointRanks !== 'first' || rank === 0)
   const closed = new AbortController()
   let sink: PodSink | undefined
   let shipper: Shipper | undefined
@@ -124,7 +125,7 @@ function createBeside(
 
   function shelfOf({ written }: SimulatedPod): Shelf {
     const { attempt, worldSize } = place
-    const keyOf = (step: number): string => `${work.checkpoints}/step-${step}/rank-${rank}/manifest.json`
+    const keyOf = (step: number): string => checkpointKeyOf(place, step)
     const encoded = (step: number) => encodeManifest({ version: 1, files: [], step, attempt, rank, worldSize })
     const copy = createCopier(place, tools, whileFollowed, async (node, step) => {
       reached(copies, node)
@@ -157,7 +158,7 @@ function createBeside(
       return undefined
     }
     if (writes) await shipper?.drain()
-    const manifest = work.output
+    const manifest = outputKeyOf(place)
     if (!output || manifest === undefined) return undefined
     const { bytes, digest } = encodeManifest({ version: 1, files: [] })
     const waiting = (message: string): void =>
@@ -174,7 +175,8 @@ function createBeside(
     prepare,
     follow,
     finish,
-    async ask(request) {
+    async tell({ request }) {
+      if (request === undefined || (request.step === asked?.step && request.stop === asked.stop)) return
       asked = request
       shipper?.request(request.step)
       pod()?.program?.ask(request)

@@ -1,9 +1,14 @@
+import type { Gang } from '../../model/kinds/gang.ts'
+import type { Pod } from '../../model/kinds/kubernetes.ts'
 import { keyOf, refOf, refOfKey } from '../../model/refs.ts'
 import { attemptOf, gangKeyOf, hasEnded } from '../gangs.ts'
 import { again, type Context, type Reconciler, settled } from '../reconciler.ts'
 import { isFinished } from '../training/job.ts'
 
-/** Pods of attempts before the last: the last one's stay for their logs. Keyed by gang. */
+/**
+ * Pods of attempts before the last: the last one's stay for their logs. Of members that have left, whose place another has
+ * by now, the last one's stays. Keyed by gang.
+ */
 export function createHistory({ store, views }: Context): Reconciler {
   const gangs = views.of('Gang')
   return {
@@ -14,14 +19,21 @@ export function createHistory({ store, views }: Context): Reconciler {
     ],
     reconcile: async (key) => {
       const gang = gangs.get(refOfKey(key))
-      if (gang === undefined || gang.spec.attempt <= 2) return settled()
-      const past = views.podsOf(gang).filter((pod) => attemptOf(pod) < gang.spec.attempt - 1 && hasEnded(pod))
+      if (gang === undefined || (gang.spec.attempt <= 2 && gang.spec.left === undefined)) return settled()
+      const replaced = replacedIn(gang)
+      const isPast = (pod: Pod) => attemptOf(pod) < gang.spec.attempt - 1 || replaced.has(pod.metadata.name)
+      const past = views.podsOf(gang).filter((pod) => isPast(pod) && hasEnded(pod))
       await Promise.all(
         past.map((pod) => store.delete('Pod', refOf(pod), { uid: pod.metadata.uid, gracePeriodSeconds: 0 })),
       )
       return settled()
     },
   }
+}
+
+function replacedIn({ spec, status }: Gang): ReadonlySet<string> {
+  const seated = new Set(status?.seats?.members.map(({ pod }) => pod))
+  return new Set(spec.left?.slice(0, -1).filter((pod) => !seated.has(pod)))
 }
 
 /** Finished jobs go after ttlSecondsAfterFinished. */

@@ -3,6 +3,7 @@ import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { priceOfGang } from '../../model/lost-work.ts'
 import { type End, said } from './cause.ts'
 import { divergenceAfter } from './divergence.ts'
+import type { Leavers } from './leavers.ts'
 import { type Failure, isNewer, progressOf, type RecoveryRecord, recoveryOf } from './record.ts'
 
 export interface Decision {
@@ -22,48 +23,62 @@ const logTailMax = 4_096
 /** The shell's "not found" and "cannot execute", and what the agent cannot even start. */
 const commandExitCodes: readonly number[] = [126, 127]
 
+/** What is known beside the gang. */
+export interface Known {
+  everStepped: boolean
+  /** Nodes that may be to blame for a loss that rose. */
+  suspects: readonly string[]
+  /** Who leaves, where the others go on; undefined: all start again. */
+  leavers?: Leavers | undefined
+}
+
 /**
  * Pure: the end that caused it, the job's policy and what was counted before decide whether there is another attempt. A
  * damaged checkpoint counts as no restart: the job did nothing wrong, `maxRestarts: 0` must not lose what an older one
  * holds, and there are only as many to strike as were kept. Nor does what it names and is not there, however often, nor
- * that somebody deleted one of its pods. `suspects`: nodes that may be to blame for a loss that rose.
+ * that somebody deleted one of its pods. Where the others go on nothing is lost, and no restart is counted but of who never
+ * came to join them.
  */
 export function decideRestart(
   job: TrainingJob,
   gang: Gang,
   cause: End,
-  { everStepped, suspects }: { everStepped: boolean; suspects: readonly string[] },
+  { everStepped, suspects, leavers }: Known,
   nowMs: number,
 ): Decision {
-  const before = recoveryOf(gang)
-  const isProgress = isNewer(progressOf(gang), before.progress)
+  const known = recoveryOf(gang)
+  const isProgress = isNewer(progressOf(gang), known.progress)
+  const before = { ...known, ...replacedAfter(known, cause, isProgress, leavers) }
   const progress = isProgress ? progressOf(gang) : before.progress
-  const lostSeconds = before.lostSeconds + lostBy(gang, nowMs)
+  const lostSeconds = before.lostSeconds + (leavers === undefined ? lostBy(gang, nowMs) : 0)
   const strikes = (isProgress ? 0 : before.strikes) + (cause.kind === 'damaged' ? 1 : 0)
   const restartsBefore = isProgress ? 0 : before.restartsSinceProgress
   if (cause.kind === 'damaged' && strikes <= job.spec.checkpoint.keep) {
-    const last = failureOf(gang, cause, false, nowMs)
+    const last = failureOf(gang, cause, nextAfter(gang, leavers), nowMs)
     return { record: { ...before, progress, strikes, restartsSinceProgress: restartsBefore, lostSeconds, last } }
   }
   if (cause.kind === 'unready' || cause.kind === 'taken') {
-    const last = failureOf(gang, cause, false, nowMs)
+    const last = failureOf(gang, cause, nextAfter(gang, leavers), nowMs)
     const unready = cause.kind === 'unready' ? before.unready + 1 : 0
     return {
       record: { ...before, progress, strikes, restartsSinceProgress: restartsBefore, lostSeconds, unready, last },
     }
   }
-  const restartsSinceProgress = restartsBefore + 1
+  // Of a node where a member did steps before it failed, the next one's steps are progress.
+  const isRestart = leavers === undefined || leavers.neverJoined
+  const restartsSinceProgress = restartsBefore + (isRestart ? 1 : 0)
   const earlyExits = cause.kind === 'exit' && !everStepped ? before.earlyExits + 1 : 0
   const isNodes = nodesKinds.has(cause.kind)
   const nodes = { ...(isProgress ? {} : before.nodes) }
-  if (isNodes) nodes[cause.node] = (nodes[cause.node] ?? 0) + 1
+  if (isNodes && isRestart) nodes[cause.node] = (nodes[cause.node] ?? 0) + 1
   const divergence = cause.kind === 'diverged' ? divergenceAfter(before, suspects, nowMs) : undefined
   const counted = { ...before, ...divergence?.record, progress, strikes, unready: 0, earlyExits, lostSeconds, nodes }
   const isOwn = divergence?.isJobs === true
   const failed = whyNoMore(job, cause, { earlyExits, restartsSinceProgress, isOwn })
-  const last = failureOf(gang, cause, failed !== undefined, nowMs)
+  const last = failureOf(gang, cause, failed === undefined ? nextAfter(gang, leavers) : '', nowMs)
   if (failed !== undefined) return { record: { ...counted, last, failed } }
-  const record = { ...counted, last, restarts: before.restarts + 1, restartsSinceProgress }
+  const restarts = before.restarts + (leavers === undefined ? 1 : 0)
+  const record = { ...counted, last, restarts, restartsSinceProgress }
   if (divergence?.blamed !== undefined) return { record, cordon: divergence.blamed }
   if ((nodes[cause.node] ?? 0) < nodeFailuresMax || !isNodes) return { record }
   const { [cause.node]: _, ...others } = nodes
@@ -99,13 +114,29 @@ function whyNoMore(
   return { reason: 'TooManyRestarts', message: `${ends}; ${times}` }
 }
 
-function failureOf(gang: Gang, cause: End, isFinal: boolean, nowMs: number): Failure {
-  const { attempt } = gang.spec
-  const step = gang.status?.checkpoint?.step
-  const from = step === undefined ? 'starts from the beginning' : `goes on from step ${step}`
-  const next = isFinal ? '' : `; attempt ${attempt + 1} ${from}`
+/** Who could not start for want of something is no member that the others lost: what is missing stops nothing that runs. */
+function replacedAfter(
+  { replaced, replacedSinceProgress }: RecoveryRecord,
+  { kind }: End,
+  isProgress: boolean,
+  leavers: Leavers | undefined,
+): Pick<RecoveryRecord, 'replaced' | 'replacedSinceProgress'> {
+  const more = kind === 'unready' ? 0 : (leavers?.pods.length ?? 0)
   return {
-    attempt,
+    replaced: replaced + more,
+    replacedSinceProgress: leavers === undefined ? 0 : (isProgress ? 0 : replacedSinceProgress) + more,
+  }
+}
+
+function nextAfter({ spec: { attempt }, status }: Gang, leavers: Leavers | undefined): string {
+  if (leavers !== undefined) return '; the others go on'
+  const step = status?.checkpoint?.step
+  return `; attempt ${attempt + 1} ${step === undefined ? 'starts from the beginning' : `goes on from step ${step}`}`
+}
+
+function failureOf(gang: Gang, cause: End, next: string, nowMs: number): Failure {
+  return {
+    attempt: gang.spec.attempt,
     reason: cause.reason === 'Error' && cause.kind === 'killed' ? 'Killed' : cause.reason,
     message: `${cause.pod} (rank ${cause.rank} on ${cause.node}): ${said(cause)}${next}`,
     pod: cause.pod,

@@ -71,3 +71,25 @@ test('who never told a step has his time again once all who told one have ended 
   see(1, told)
   expect([all.stallsAtMs, ...blamed(20_000)]).toEqual([undefined, ...nothing])
 })
+
+test('who joins others and tells no step in his time hangs, for they told theirs long ago', () => {
+  const { all, see, blamed } = ends({}, {})
+  const joins = (report: Partial<ReportStatus>) => {
+    const joined = { ...seat(1), joined: true }
+    all.see({ seat: joined, pod: undefined, report: { checkpoints: [], ...report }, isTaken: false }, 10_000)
+  }
+  joins({ hungSinceMs: 1000 })
+  expect(blamed()).toEqual(['hung', 1])
+  see(0, told)
+  expect(blamed()).toEqual(['hung', 1])
+  joins(told)
+  expect(blamed()).toEqual(nothing)
+  see(0, { ...told, hungSinceMs: 2000 })
+  joins({ ...told, hungSinceMs: 3000 })
+  expect(blamed()).toEqual(['stalled', 0])
+})
+
+test('those have failed that ended, but for who ended well', () => {
+  const { all } = ends(told, exit(5000), { ...told, hungSinceMs: 1000 }, exit(6000, 0), { ...told, ...exit(7000) })
+  expect(all.failed).toEqual(['j-1', 'j-4'])
+})

@@ -51,13 +51,19 @@ export class Ends {
     if (pod !== undefined && isLeaving(pod)) this.#leaving.add(name)
     const end = isTaken ? takenEnd(seat, nowMs) : endOf(seat, pod, report, nowMs)
     if (end === undefined) return
-    if (end.kind === 'hung' && !this.#told.has(name)) {
+    // Whoever joins others tells his first step himself.
+    if (end.kind === 'hung' && !this.#told.has(name) && seat.joined !== true) {
       this.#mute.set(name, end)
       return
     }
-    if (end.kind === 'hung') this.#hung.add(name)
+    if (end.kind === 'hung' && this.#told.has(name)) this.#hung.add(name)
     this.#ends.set(name, end)
     if (this.#first === undefined || comesFirst(end, this.#first)) this.#first = end
+  }
+
+  /** Those who cannot go on: that have ended and not well, and what stands still alone. */
+  get failed(): string[] {
+    return [...this.#ends].flatMap(([name, { kind }]) => (kind === 'hung' ? [] : [name]))
   }
 
   /** When those who never told a step stand still, all others having ended; undefined: never, as things are. */
@@ -71,7 +77,8 @@ export class Ends {
 
   /** The end that the others followed from. */
   cause(nowMs: number): End | undefined {
-    if (this.#first?.kind === 'hung') return this.#hung.size === this.#told.size ? stalled(this.#first) : this.#first
+    if (this.#first?.kind === 'hung')
+      return this.#hung.size > 0 && this.#hung.size === this.#told.size ? stalled(this.#first) : this.#first
     if (this.#first !== undefined) return this.#first
     if ((this.stallsAtMs ?? Number.POSITIVE_INFINITY) > nowMs) return undefined
     const first = causeOf(this.#mute.values())

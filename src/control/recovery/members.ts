@@ -1,7 +1,7 @@
 import type { Gang, Seat } from '../../model/kinds/gang.ts'
 import type { Pod } from '../../model/kinds/kubernetes.ts'
 import { isOwnedBy, keyOf } from '../../model/refs.ts'
-import { attemptOf, gangKeyOf, gangKeyOfReport, hasEnded, seatsNow } from '../gangs.ts'
+import { attemptOf, gangKeyOf, gangKeyOfReport, hasEnded, hasLeft, seatsNow } from '../gangs.ts'
 import type { Context } from '../reconciler.ts'
 import { Ends } from './ends.ts'
 
@@ -9,7 +9,7 @@ import { Ends } from './ends.ts'
 export interface MembersOf {
   /** How those of its present attempt ended. */
   ends(gang: Gang): Ends
-  /** Pods of older attempts that have neither ended nor been told to end at once. */
+  /** Pods of older attempts, and of members that have left, that have neither ended nor been told to end at once. */
   outlived(gang: Gang): Pod[]
   /** What was deleted until now is no failure: the gang was to stop. */
   forgive(gang: Gang): void
@@ -76,10 +76,11 @@ export function createMembers({ views, clock }: Pick<Context, 'views' | 'clock'>
     return fresh
   }
 
-  /** Other seats are another attempt: all of its members are looked at. */
+  /** Other seats are another attempt, or other members: all of them are looked at. */
   function sit(known: Kept, gang: Gang): void {
     const seats = seatsNow(gang)
-    const seated = seats === undefined ? '' : `${seats.attempt} ${seats.at}`
+    const { left = [] } = gang.spec
+    const seated = seats === undefined ? '' : [seats.attempt, seats.at, seats.made, ...left].join(' ')
     if (seated === known.seated) return
     known.seated = seated
     known.seats = new Map(seats?.members.map((seat) => [seat.pod, seat]))
@@ -109,9 +110,12 @@ export function createMembers({ views, clock }: Pick<Context, 'views' | 'clock'>
       return known.ends
     },
     outlived(gang) {
-      return [...keptOf(gang).running].flatMap(([attempt, running]) =>
-        attempt < gang.spec.attempt ? [...running.values()] : [],
-      )
+      return [...keptOf(gang).running].flatMap(([attempt, running]) => {
+        if (attempt < gang.spec.attempt) return [...running.values()]
+        return gang.spec.left === undefined
+          ? []
+          : [...running.values()].filter(({ metadata }) => hasLeft(gang, metadata.name))
+      })
     },
     forgive: (gang) => keptOf(gang).deleted.clear(),
     forget: (key) => void kept.delete(key),

@@ -20,6 +20,9 @@ const failure = z.object({
 const recoveryRecord = z.object({
   restarts: z.number().int().default(0),
   restartsSinceProgress: z.number().int().default(0),
+  /** Members that were replaced while the others went on; and since that checkpoint. */
+  replaced: z.number().int().default(0),
+  replacedSinceProgress: z.number().int().default(0),
   lostSeconds: z.number().default(0),
   /** The newest committed checkpoint at any failure so far: a newer one is progress. */
   progress: z.string().default(''),

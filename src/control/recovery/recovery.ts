@@ -8,6 +8,7 @@ import {
   gangKeyOf,
   gangKeyOfReport,
   isCommitted,
+  membersRejoin,
   ranAnnotation,
   ranSecondsOf,
   seatsNow,
@@ -21,6 +22,7 @@ import { createBlame } from './blame.ts'
 import { type End, mayBeAnEcho, standsStill } from './cause.ts'
 import { type Decision, decideRestart } from './decide.ts'
 import { suspectsOf } from './divergence.ts'
+import { type Leavers, leaversOf } from './leavers.ts'
 import { createMembers } from './members.ts'
 import { createNodeXids } from './node-xids.ts'
 import { preemptionPolicyAfter, recoveryAnnotation, recoveryOf } from './record.ts'
@@ -30,6 +32,8 @@ import { createReplacement } from './replacement.ts'
 const echoMs = 300
 /** Ranks that stand still together are told of by their agents within so long. */
 const stallMs = 100
+/** Where members come and go the others stand still meanwhile; who does for longer hangs. */
+const regroupMs = 60_000
 /** Somebody else has just written the node: it is read again by then. */
 const staleMs = 50
 /** So often a gang that stands still is looked at again while one of its nodes may be lost. */
@@ -93,7 +97,7 @@ export function createRecovery(context: Context): Reconciler {
     const explained = xids.behind(gang, blamed)
     // What the GPU asks for comes first: no attempt begins on a node that is to be left.
     if (explained !== blamed && (await xids.look(explained.node)) === 'stale') return again(staleMs)
-    await carryOut(gang, job, explained)
+    await carryOut(gang, job, explained, leaversOf(gang, explained, ends.failed, hasSteppedIn(gang)))
     return settled()
   }
 
@@ -106,6 +110,13 @@ export function createRecovery(context: Context): Reconciler {
 
   function reportsNow(gang: Gang): Report[] {
     return views.reportsOf(gang).filter(({ spec }) => spec.attempt === gang.spec.attempt)
+  }
+
+  /** By pod, whether it has told a step in the present attempt; of members that have left, too. */
+  function hasSteppedIn(gang: Gang): Map<string, boolean> {
+    return new Map(
+      reportsNow(gang).map(({ spec, status }) => [spec.pod?.name ?? '', status?.firstStepAtMs !== undefined]),
+    )
   }
 
   function suspectsFor(gang: Gang, { spike }: End): string[] {
@@ -142,8 +153,9 @@ export function createRecovery(context: Context): Reconciler {
 
   function waitFor(gang: Gang, cause: End): number {
     if (cause.kind === 'unready') return backoffMs(recoveryOf(gang).unready)
-    if (standsStill(cause)) return stallMs
-    return mayBeAnEcho(cause, seatsNow(gang)?.members.length ?? 1) ? echoMs : 0
+    if (standsStill(cause)) return membersRejoin(gang) ? regroupMs : stallMs
+    // Whoever fails together leaves together: none of them takes in who comes for another.
+    return membersRejoin(gang) || mayBeAnEcho(cause, seatsNow(gang)?.members.length ?? 1) ? echoMs : 0
   }
 
   /**
@@ -171,35 +183,39 @@ export function createRecovery(context: Context): Reconciler {
   }
 
   /** The decision is the write to the gang; before it only what may be done twice, after it only what follows from it. */
-  async function carryOut(gang: Gang, job: TrainingJob, cause: End): Promise<void> {
+  async function carryOut(gang: Gang, job: TrainingJob, cause: End, leavers: Leavers | undefined): Promise<void> {
     const everStepped =
       job.status?.step !== undefined || views.reportsOf(gang).some(({ status }) => status?.step !== undefined)
-    const known = { everStepped, suspects: suspectsFor(gang, cause) }
+    const known = { everStepped, suspects: suspectsFor(gang, cause), leavers }
     const decision = decideRestart(job, gang, cause, known, clock.now())
     await blame(gang, { ...cause, node: decision.cordon ?? cause.node }, decision.cordon !== undefined)
-    const raised = await raise(gang, decision)
+    const { last, failed } = decision.record
+    const raised = await raise(gang, decision, leavers)
     if (raised === undefined) return
     forgetWait(memoryOf(gang))
-    const { last, failed } = decision.record
-    log.info('an attempt failed', {
+    log.info(leavers === undefined ? 'an attempt failed' : 'a member failed', {
       gang: keyOf(gang),
       attempt: gang.spec.attempt,
       reason: last?.reason,
       ends: failed !== undefined,
     })
     if (failed === undefined) await endOlderAttempts(raised)
-    if (last !== undefined && failed === undefined) events.record(job, 'Warning', 'Restarting', last.message)
+    if (last !== undefined && failed === undefined)
+      events.record(job, 'Warning', leavers === undefined ? 'Restarting' : 'WorkerLeft', last.message)
   }
 
-  async function raise(gang: Gang, { record }: Decision): Promise<Gang | undefined> {
+  /** Another attempt; or, where the others go on, this one without those who leave. */
+  async function raise(gang: Gang, { record }: Decision, leavers: Leavers | undefined): Promise<Gang | undefined> {
+    const attempt = gang.spec.attempt + (leavers === undefined ? 1 : 0)
+    const goesOn = leavers === undefined ? { checkpointRequest: null } : { left: leftAfter(gang, leavers) }
     const spec =
       record.failed === undefined
         ? {
             spec: {
-              attempt: gang.spec.attempt + 1,
-              spareAttempt: gang.spec.attempt + 1,
-              checkpointRequest: null,
+              attempt,
+              spareAttempt: attempt,
               preemptionPolicy: preemptionPolicyAfter(record, gang) ?? null,
+              ...goesOn,
             },
           }
         : {}
@@ -212,8 +228,17 @@ export function createRecovery(context: Context): Reconciler {
     return typeof written === 'string' ? undefined : written
   }
 
+  /** Those who left before are named for as long as something of them is there: their seat, or their pod. */
+  function leftAfter(gang: Gang, { pods }: Leavers): string[] {
+    const there = new Set([
+      ...(gang.status?.seats?.members ?? []).map(({ pod }) => pod),
+      ...views.podsOf(gang).map(({ metadata }) => metadata.name),
+    ])
+    return [...(gang.spec.left ?? []).filter((pod) => there.has(pod)), ...pods]
+  }
+
   /**
-   * What an older attempt still runs has no effect any more; its devices have. Pods that ended stay for their logs, also
+   * What an older attempt still runs, or a member that has left, has no effect any more; its devices have. Pods that ended stay for their logs, also
    * one whose end is reported while its phase is still being written.
    */
   async function endOlderAttempts(gang: Gang): Promise<void> {

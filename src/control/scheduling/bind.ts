@@ -7,6 +7,7 @@ import { refOf } from '../../model/refs.ts'
 import { readWork } from '../../model/work.ts'
 import { visibleDevices } from '../../scheduler/fleet/read-node.ts'
 import type { Store } from '../../store/contract.ts'
+import { seatsNow } from '../gangs.ts'
 
 /**
  * Carries committed seats out: repeatable, and whoever finds a seated gang with unbound pods does it. `assume` hears how
@@ -19,8 +20,8 @@ export async function bindMembers(
   nodeOf: (name: string) => Node | undefined,
   assume: (bound: Pod) => () => void,
 ): Promise<void> {
-  const seats = gang.status?.seats
-  if (seats === undefined || seats.attempt !== gang.spec.attempt || gang.spec.suspend) return
+  const seats = seatsNow(gang)
+  if (seats === undefined || gang.spec.suspend) return
   const seatOf = new Map(seats.members.map((seat) => [seat.pod, seat]))
   const waiting = pods.filter((pod) => seatOf.has(pod.metadata.name) && isUnbound(pod))
   // Those of one attempt are all asked for the same.

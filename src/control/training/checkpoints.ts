@@ -11,6 +11,7 @@ import {
   evictionNow,
   type GangStatus,
   gangStatusOf,
+  membersRejoin,
   type ReportStatus,
   seatsNow,
   stopIsAsked,
@@ -84,6 +85,7 @@ function completeSets(seen: Seen): Shipped[][] {
   const committed = gang.status?.checkpoint
   const isNew = ({ step }: Shipped) =>
     committed === undefined || committed.attempt < gang.spec.attempt || step > committed.step
+  if (membersRejoin(gang)) return wholeOnes(seen, isNew)
   const writers = job.spec.checkpoint.ranks === 'all' ? pods : pods.filter((pod) => rankOf(pod) === 0)
   const isShort = job.spec.checkpoint.ranks === 'all' && writers.length < rankCount(seen)
   if (writers.length === 0 || isShort || writers.some((pod) => rankOf(pod) === undefined)) return []
@@ -100,6 +102,15 @@ function completeSets(seen: Seen): Shipped[][] {
     .filter(([, set]) => set.size === writers.length)
     .sort(([a], [b]) => b - a)
     .map(([, set]) => [...set.values()].sort((a, b) => a.rank - b.rank))
+}
+
+/** Where ranks come and go, whichever writes a checkpoint writes all of it. */
+function wholeOnes({ pods, reportOf }: Seen, isNew: (shipped: Shipped) => boolean): Shipped[][] {
+  const all = pods.flatMap(({ metadata }) => reportOf(metadata.name)?.checkpoints ?? [])
+  return all
+    .filter(isNew)
+    .sort((a, b) => b.step - a.step || a.rank - b.rank)
+    .map((one) => [one])
 }
 
 async function problemWith({ blobs }: Context, set: readonly Shipped[]): Promise<string | undefined> {
@@ -173,10 +184,11 @@ function digestOf(set: readonly Shipped[]): string {
   return sha256Of(new TextEncoder().encode(digests.join('\n')))
 }
 
-/** From committed seats to the last rank's first step. */
+/** From committed seats to the last rank's first step, of those who sat down together. */
 function restartSecondsOf({ gang, told }: Seen): number | undefined {
   const seats = seatsNow(gang)
-  const firsts = told.flatMap(({ report }) => report.firstStepAtMs ?? [])
+  const joined = new Set(seats?.members.flatMap((seat) => (seat.joined === true ? [seat.pod] : [])))
+  const firsts = told.flatMap(({ pod, report }) => (joined.has(pod.metadata.name) ? [] : (report.firstStepAtMs ?? [])))
   if (seats === undefined || firsts.length === 0) return undefined
   return Math.max(0, (firsts.reduce((a, b) => Math.max(a, b), 0) - Date.parse(seats.at)) / 1000)
 }
@@ -201,10 +213,10 @@ export async function askForCheckpoint(context: Context, seen: Seen, memory: Che
   const restMs =
     everyMs - Math.min(askedMs, context.ages.of(`${key} checkpoint`, now.sinceMs, Number.POSITIVE_INFINITY))
   if (restMs > 0) return again(restMs)
-  askedAtMs.set(key, steadyMs)
-  await patchGang(context, gang, {
+  const asked = await patchGang(context, gang, {
     spec: { checkpointRequest: { step: stepAhead(now), stop: false } },
   })
+  if (asked === 'written') askedAtMs.set(key, steadyMs)
   return again(everyMs)
 }
 
@@ -296,12 +308,18 @@ function autoIntervalMs(seen: Seen): number {
     stallSeconds: costOf(shipped, 'stallSeconds') ?? gang.status?.checkpoint?.seconds,
     persistSeconds: costOf(shipped, 'persistSeconds'),
     hasCheckpoint: shipped.length > 0 || gang.status?.checkpoint !== undefined,
-    failures: recovery.restarts,
+    failures: Math.max(recovery.restarts, restartsPerReplaced * recovery.replaced),
     runSeconds: ranSeconds,
     nodes: nodesUnder(seatsNow(gang)?.members ?? []).length,
   })
   return seconds * 1000
 }
+
+/**
+ * Of failures that the others outlive, so many would have taken all, until more is known of the job: the share that the oracle
+ * for elastic jobs reckons with (docs/PERFORMANCE.md), an assumption.
+ */
+const restartsPerReplaced = 0.05
 
 /** The newest few of each rank. */
 function shippedNow({ told }: Seen): Shipped[] {

@@ -1,4 +1,5 @@
-import { seatsNow } from '../gangs.ts'
+import type { Pod } from '../../model/kinds/kubernetes.ts'
+import { membersRejoin, seatsNow } from '../gangs.ts'
 import { rankCount, rankOf, type Seen } from './job.ts'
 
 /**
@@ -24,17 +25,35 @@ export function endingOf(seen: Seen): Ending {
 
 /** Ended well by themselves: a pod that stopped because it was asked to has exit code 0 too. */
 function allSucceeded(seen: Seen): boolean {
-  const { pods, reportOf } = seen
+  const { pods } = seen
   if (pods.length < rankCount(seen)) return false
-  return pods.every((pod) => {
-    const report = reportOf(pod.metadata.name)
-    return pod.status?.phase === 'Succeeded' && report?.stopped !== true && report?.ended?.byAgent !== true
-  })
+  if (!membersRejoin(seen.gang)) return pods.every((pod) => hasSucceeded(pod, seen))
+  // Who was still on his way when the others were done is not needed any more.
+  const working = pods.filter((pod) => !isOnItsWay(pod, seen))
+  return working.length > 0 && working.every((pod) => hasSucceeded(pod, seen))
 }
 
-/** The agent reports rank 0's output before the pod's end; a job that promises a model must have left one. */
-function withOutput({ job, pods, reportOf }: Seen): Ending {
-  const first = pods.find((pod) => rankOf(pod) === 0)
+function hasSucceeded(pod: Pod, { reportOf }: Seen): boolean {
+  const report = reportOf(pod.metadata.name)
+  return pod.status?.phase === 'Succeeded' && report?.stopped !== true && report?.ended?.byAgent !== true
+}
+
+/** It is to join the others, and has told no step yet. */
+function isOnItsWay({ metadata: { name } }: Pod, { gang, reportOf }: Seen): boolean {
+  const seat = seatsNow(gang)?.members.find(({ pod }) => pod === name)
+  const { firstStepAtMs, ended } = reportOf(name) ?? {}
+  return seat?.joined === true && firstStepAtMs === undefined && ended === undefined
+}
+
+/**
+ * The agent reports rank 0's output before the pod's end; a job that promises a model must have left one. Where ranks come
+ * and go it is that of the lowest rank that ended well.
+ */
+function withOutput(seen: Seen): Ending {
+  const { job, gang, pods, reportOf } = seen
+  const ended = membersRejoin(gang) ? pods.filter((pod) => hasSucceeded(pod, seen)) : pods
+  const lowest = Math.min(...ended.map((pod) => rankOf(pod) ?? Number.POSITIVE_INFINITY))
+  const first = ended.find((pod) => rankOf(pod) === (membersRejoin(gang) ? lowest : 0))
   const report = first === undefined ? undefined : reportOf(first.metadata.name)
   if (report?.output !== undefined) {
     const { manifest, digest } = report.output

@@ -1,7 +1,6 @@
-import { followedByGang, gangOfJob } from '../../model/gangs.ts'
+import { followedBetweenAttempts, followedByGang, gangOfJob } from '../../model/gangs.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
-import { gangGroups, groupsOf } from '../../model/pods.ts'
 import { ownerReferenceTo, refOf } from '../../model/refs.ts'
 import { equalJson } from '../../store/json.ts'
 import { seatsNow } from '../gangs.ts'
@@ -21,14 +20,28 @@ export function gangFor(job: TrainingJob): Gang {
  */
 export async function followSpec(context: Context, seen: Seen): Promise<'followed' | 'changed'> {
   const { job, gang, pods } = seen
-  const followed = followedByGang(job)
   const hasSeats = seatsNow(gang) !== undefined
+  const followed =
+    hasSeats || pods.length > 0 ? withdrawn(followedByGang(job), gang, always) : followedUnseated(job, gang)
   const preemptible = followed.preemptible || (hasSeats && gang.spec.preemptible)
-  const shape = !hasSeats && pods.length === 0 ? { groups: gangGroups(groupsOf(job)) } : {}
-  const spec = { ...followed, preemptible, ...mayDisplaceAgain(gang), ...servedNow(context, seen), ...shape }
+  const spec = { ...followed, preemptible, ...mayDisplaceAgain(gang), ...servedNow(context, seen) }
   if (equalJson({ ...gang.spec, ...spec }, gang.spec)) return 'followed'
   await patchGang(context, gang, { spec })
   return 'changed'
+}
+
+/** All that the gang takes over from the job while it has no seats. */
+export function followedUnseated(job: TrainingJob, gang: Gang) {
+  return withdrawn({ ...followedByGang(job), ...followedBetweenAttempts(job) }, gang, [...always, 'rejoins'])
+}
+
+type Withdrawable = 'topology' | 'together' | 'expectedSeconds' | 'rejoins'
+const always: readonly Withdrawable[] = ['topology', 'together', 'expectedSeconds']
+
+/** What the job does not say any more is taken away. */
+function withdrawn<F extends Partial<Gang['spec']>>(followed: F, { spec }: Gang, fields: readonly Withdrawable[]): F {
+  const gone = fields.filter((field) => spec[field] !== undefined && followed[field] === undefined)
+  return { ...followed, ...Object.fromEntries(gone.map((field) => [field, null])) }
 }
 
 /** Recovery says with an attempt whether it displaces anybody; a checkpoint meanwhile is progress. */
@@ -38,6 +51,9 @@ function mayDisplaceAgain(gang: Gang): { preemptionPolicy?: null } {
 }
 
 /** A compare-and-set of the fields named. Stale is fine: the newer gang comes through the watch. */
-export async function patchGang(context: Context, gang: Gang, patch: object): Promise<void> {
-  await context.store.patch('Gang', refOf(gang), patch, { resourceVersion: gang.metadata.resourceVersion })
+export async function patchGang(context: Context, gang: Gang, patch: object): Promise<'written' | 'stale'> {
+  const written = await context.store.patch('Gang', refOf(gang), patch, {
+    resourceVersion: gang.metadata.resourceVersion,
+  })
+  return typeof written === 'string' ? 'stale' : 'written'
 }

@@ -1,6 +1,8 @@
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { Pod } from '../../model/kinds/kubernetes.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
+import { gangGroups, groupsOf } from '../../model/pods.ts'
+import { equalJson } from '../../store/json.ts'
 import { evictionNow, hasEnded, isLeaving, memberCount, moveNow, resizeNow, seatsNow, stopIsAsked } from '../gangs.ts'
 import { dataOf, leavingQueue, type Missing, missingSecretOfJob } from '../missing.ts'
 import type { Context } from '../reconciler.ts'
@@ -8,7 +10,15 @@ import { drainMessage, drains } from '../stop-policy.ts'
 
 /** Why a job that has not ended is to have no seats now. It goes on by itself when that is no longer so. */
 export interface Hold {
-  reason: 'Suspended' | 'QueueStopped' | 'Evicted' | 'NodeLeaving' | 'Moving' | 'Resizing' | Missing['reason']
+  reason:
+    | 'Suspended'
+    | 'QueueStopped'
+    | 'Evicted'
+    | 'NodeLeaving'
+    | 'Moving'
+    | 'Resizing'
+    | 'Changed'
+    | Missing['reason']
   message: string
 }
 
@@ -16,7 +26,7 @@ export interface Hold {
  * A job that holds nothing of a stopped queue needs no hold: it stands in line, where the scheduler passes it over and
  * says so. So does one whose seats the scheduler asks back. A member that somebody evicts (`kubectl drain`) takes its gang
  * along: all of it gets the same grace. One whose node work is to leave gives all its seats back, to sit elsewhere. One that is to grow, or to move, has seats for its next attempt, and only starts
- * again. What is missing stops nothing that runs; an attempt that ended is recovery's first. `pods`: of the present attempt.
+ * again. What is missing stops nothing that runs; what was changed while it was suspended does, where nobody led meanwhile; an attempt that ended is recovery's first. `pods`: of the present attempt.
  */
 export function holdOf(
   context: Context,
@@ -30,6 +40,9 @@ export function holdOf(
   if (holdsSeats && drains(context.views, queue)) return { reason: 'QueueStopped', message: drainMessage(queue) }
   // Ends that nobody asked for are recovery's; its next attempt has what this one was to move to, or to grow into.
   const mayStartAgain = stopIsAsked(gang) || !pods.some(hasEnded)
+  const isMade = holdsSeats || pods.length > 0
+  if (isMade && mayStartAgain && !equalJson(gangGroups(groupsOf(job)), gang.spec.groups))
+    return { reason: 'Changed', message: 'its workers were changed while it was to be suspended, and it was not' }
   const move = moveNow(gang)
   if (move !== undefined) return mayStartAgain ? { reason: 'Moving', message: move.message } : undefined
   const eviction = evictionNow(gang)
@@ -43,6 +56,11 @@ export function holdOf(
     return { reason: 'Evicted', message: `${evicted.metadata.name} was evicted; no restart is counted` }
   if (live.length > 0 || pods.some(hasEnded)) return undefined
   return missingFor(context, job, pods.length < memberCount(gang))
+}
+
+/** It stops, and stands in line again at once. */
+export function goesBackInLine({ reason }: Hold): boolean {
+  return reason === 'QueueStopped' || reason === 'Evicted' || reason === 'NodeLeaving' || reason === 'Changed'
 }
 
 /** What the job names and is not there; of data only while pods are still to be made: those that are made know theirs. */

@@ -5,7 +5,7 @@ import type { Report } from '../../model/kinds/report.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { annotation } from '../../model/names.ts'
 import { isOwnedBy } from '../../model/refs.ts'
-import { attemptOf, isLive, memberCount, type ReportStatus, ranSecondsOf } from '../gangs.ts'
+import { attemptOf, isLive, memberCount, membersRejoin, type ReportStatus, ranSecondsOf } from '../gangs.ts'
 import type { Context } from '../reconciler.ts'
 import { type RecoveryRecord, recoveryOf } from '../recovery/record.ts'
 import { type Hold, holdOf } from './hold.ts'
@@ -17,7 +17,7 @@ export interface Seen {
   job: TrainingJob
   status: JobStatus
   gang: Gang
-  /** Of the present attempt. */
+  /** Of the present attempt, but for members that have left it. */
   pods: readonly Pod[]
   /** Bound and not ended, of any attempt. */
   live: readonly Pod[]
@@ -38,7 +38,7 @@ export const stopAskedAt = 'millwright.dev/stop-asked-at'
 
 export function look(context: Context, job: TrainingJob, gang: Gang): Seen {
   const { views, clock } = context
-  const { pods, live, places } = sortedBy(views.podsOf(gang), gang.spec.attempt)
+  const { pods, live, places } = sortedBy(views.podsOf(gang), gang)
   const { namespace } = gang.metadata
   const reports = views.of('Report')
   return {
@@ -61,6 +61,7 @@ export function look(context: Context, job: TrainingJob, gang: Gang): Seen {
 
 interface Sorted {
   attempt: number
+  left: readonly string[] | undefined
   pods: readonly Pod[]
   live: readonly Pod[]
   /** By uid, where in `pods` each is. */
@@ -70,12 +71,13 @@ interface Sorted {
 /** Of thousands of pods, which change together and then for hours not at all: a view hands out the same list until then. */
 const sorted = new WeakMap<readonly Pod[], Sorted>()
 
-function sortedBy(ofGang: readonly Pod[], attempt: number): Sorted {
+function sortedBy(ofGang: readonly Pod[], { spec: { attempt, left } }: Gang): Sorted {
   const known = sorted.get(ofGang)
-  if (known?.attempt === attempt) return known
-  const pods = ofGang.filter((pod) => attemptOf(pod) === attempt)
+  if (known?.attempt === attempt && known.left === left) return known
+  const gone = new Set(left)
+  const pods = ofGang.filter((pod) => attemptOf(pod) === attempt && !gone.has(pod.metadata.name))
   const places = new Map(pods.map((pod, place) => [pod.metadata.uid ?? '', place]))
-  const fresh = { attempt, pods, live: ofGang.filter(isLive), places }
+  const fresh = { attempt, left, pods, live: ofGang.filter(isLive), places }
   sorted.set(ofGang, fresh)
   return fresh
 }
@@ -111,8 +113,12 @@ export function rankOf(pod: Pod): number | undefined {
   return rank === undefined || rank === '' ? undefined : Number(rank)
 }
 
-/** How many ranks its present attempt has: its seats may be given back, and some of its pods gone, but each pod knows. */
+/**
+ * How many ranks its present attempt has: its seats may be given back, and some of its pods gone, but each pod knows; where
+ * ranks come and go, as many as there are.
+ */
 export function rankCount({ gang, pods }: Pick<Seen, 'gang' | 'pods'>): number {
+  if (membersRejoin(gang)) return Math.max(pods.length, memberCount(gang))
   return Math.max(worldSizeOf(pods), memberCount(gang))
 }
 

@@ -2,11 +2,10 @@ import type { Gang } from '../../model/kinds/gang.ts'
 import type { Pod } from '../../model/kinds/kubernetes.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { annotation, label, podNameOf } from '../../model/names.ts'
-import { groupsOf, rendezvousEnv, withEnv, withLabels } from '../../model/pods.ts'
+import { groupsOf, type PodGroup, rendezvousEnv, withEnv, withLabels } from '../../model/pods.ts'
 import { isOwnedBy, ownerReferenceTo } from '../../model/refs.ts'
 import type { PodWork } from '../../model/work.ts'
-import { membersByGroup } from '../../scheduler/gangs.ts'
-import { committedOf, type GangStatus, memberCount, seatsNow } from '../gangs.ts'
+import { committedOf, type GangStatus, memberCount, membersRejoin, seatsNow } from '../gangs.ts'
 import { dataOf } from '../missing.ts'
 import type { Context } from '../reconciler.ts'
 import { prefixOf } from './job.ts'
@@ -26,14 +25,7 @@ export async function makePods(
   if (present.length >= memberCount(gang) || present.some(({ status }) => status?.phase === 'Failed'))
     return 'all there'
   const known = new Set(present.map((pod) => pod.metadata.name))
-  const seats = seatsNow(gang)
-  const seated = seats === undefined ? undefined : membersByGroup(seats)
-  const members = groupsOf(job).flatMap((group) =>
-    Array.from({ length: seated?.get(group.name) ?? group.minReplicas ?? group.replicas }, (_, index) => ({
-      group,
-      name: podNameOf(gang.metadata.name, group.name, index, gang.spec.attempt),
-    })),
-  )
+  const members = membersOf(job, gang)
   const missing = members.filter((member) => !known.has(member.name))
   if (missing.length === 0) return 'all there'
   const taken = missing.find((member) => isAnothers(context, gang, member.name))
@@ -66,6 +58,30 @@ export async function makePods(
   return 'made'
 }
 
+interface Member {
+  group: PodGroup
+  name: string
+}
+
+/** By its seats; before that, those that it runs with in any case. */
+function membersOf(job: TrainingJob, gang: Gang): Member[] {
+  const groups = groupsOf(job)
+  const seats = seatsNow(gang)
+  if (seats !== undefined) {
+    const byName = new Map(groups.map((group) => [group.name, group]))
+    return seats.members.flatMap(({ pod, group: of }) => {
+      const group = byName.get(of)
+      return group === undefined ? [] : [{ group, name: pod }]
+    })
+  }
+  const { attempt } = gang.spec
+  return groups.flatMap((group) =>
+    Array.from({ length: group.minReplicas ?? group.replicas }, (_, index) => {
+      return { group, name: podNameOf(gang.metadata.name, group.name, index, attempt) }
+    }),
+  )
+}
+
 function isAnothers(context: Context, gang: Gang, name: string): boolean {
   const pod = context.views.of('Pod').get({ name, namespace: gang.metadata.namespace })
   return pod !== undefined && !isOwnedBy(pod, gang)
@@ -80,7 +96,7 @@ function workOf(job: TrainingJob, gang: Gang, data: string | undefined): PodWork
   const firstStep = job.spec.progressDeadlineSeconds ?? (hasStepped ? firstStepSecondsFor(gang) : undefined)
   return {
     checkpoints: prefixOf('checkpoints', job, attempt),
-    checkpointRanks: ranks,
+    checkpointRanks: membersRejoin(gang) ? 'any' : ranks,
     ...(copies === 0 ? {} : { copies }),
     ...(newest === undefined ? {} : { restore: restoreOf(newest) }),
     ...(data === undefined ? {} : { data }),

@@ -3,9 +3,9 @@ import type { Gang } from '../../model/kinds/gang.ts'
 import type { Pod } from '../../model/kinds/kubernetes.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { scheduledCondition } from '../../scheduler/committed.ts'
-import { memberCount, seatsNow } from '../gangs.ts'
+import { memberCount, membersRejoin, seatsNow } from '../gangs.ts'
 import type { Ending } from './completion.ts'
-import type { Hold } from './hold.ts'
+import { goesBackInLine, type Hold } from './hold.ts'
 import { type JobStatus, jobStatusOf, rankOf, type Seen } from './job.ts'
 
 /** The job's status as it is now. Fields of other writers are kept. */
@@ -16,7 +16,7 @@ export function statusNow(seen: Seen, ending: Ending, problem: string | undefine
   const { message: _, checkpoint: _c, ...kept } = status
   const checkpoint = gang.status?.checkpoint
   const startTime = status.startTime ?? startOf(gang)
-  const { last, restarts, restartsSinceProgress, lostSeconds } = recovery
+  const { last, restarts, restartsSinceProgress, replaced, lostSeconds } = recovery
   return {
     ...kept,
     ...progressOf(seen),
@@ -27,6 +27,7 @@ export function statusNow(seen: Seen, ending: Ending, problem: string | undefine
     workers: memberCount(gang),
     restarts,
     restartsSinceProgress,
+    ...(replaced > 0 ? { replacedWorkers: replaced } : {}),
     ...(lostSeconds > 0 ? { lostSeconds } : {}),
     ...(last === undefined ? {} : { lastFailure: last }),
     ...(checkpoint === undefined
@@ -60,8 +61,7 @@ function phaseOf(seen: Seen, ending: Ending): NonNullable<JobStatus['phase']> {
   const { job, gang, pods, live, hold, recovery } = seen
   if (ending.kind === 'succeeded') return 'Succeeded'
   if (ending.kind === 'failed') return 'Failed'
-  if (hold?.reason === 'QueueStopped' || hold?.reason === 'Evicted' || hold?.reason === 'NodeLeaving')
-    return 'Suspending'
+  if (hold !== undefined && goesBackInLine(hold)) return 'Suspending'
   if (hold?.reason === 'Resizing' || hold?.reason === 'Moving') return 'Restarting'
   if (job.spec.suspend) return gang.spec.suspend && live.length === 0 ? 'Suspended' : 'Suspending'
   if (hold !== undefined) return 'Waiting' // for what is missing; none of it runs
@@ -73,8 +73,14 @@ function phaseOf(seen: Seen, ending: Ending): NonNullable<JobStatus['phase']> {
     return failed || grows(gang) || moves(gang) ? 'Restarting' : 'Pending'
   }
   const started = pods.filter((pod) => pod.status?.phase === 'Running' || pod.status?.phase === 'Succeeded')
-  if (started.length >= memberCount(gang)) return 'Running'
+  if (started.length >= memberCount(gang) || goesOn(seen, started)) return 'Running'
   return failed ? 'Restarting' : 'Starting'
+}
+
+/** Some are on their way to those who are at work. */
+function goesOn({ gang, told }: Seen, started: readonly Pod[]): boolean {
+  const fewest = gang.spec.groups.reduce((sum, { min }) => sum + min, 0)
+  return membersRejoin(gang) && started.length >= fewest && told.some(({ report }) => report.step !== undefined)
 }
 
 /** It is on its way from one size to a larger one. */

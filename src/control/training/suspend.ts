@@ -2,8 +2,8 @@ import { refOf } from '../../model/refs.ts'
 import { evictionNow, hasEnded, isLeaving, ranAnnotation, stopIsAsked } from '../gangs.ts'
 import { again, type Context, type Outcome, settled, sooner } from '../reconciler.ts'
 import { askForCheckpoint, type CheckpointMemory, ownCheckpointInMs, stopStep } from './checkpoints.ts'
-import { patchGang } from './gang.ts'
-import type { Hold } from './hold.ts'
+import { followedUnseated, patchGang } from './gang.ts'
+import { goesBackInLine } from './hold.ts'
 import { requestMsMax, type Seen, stopAskedAt } from './job.ts'
 import { checkpointFirst } from './leaving.ts'
 
@@ -29,7 +29,8 @@ export async function suspendOrResume(
   const { attempt } = gang.spec
   await patchGang(context, gang, {
     metadata: { annotations: { [stopAskedAt]: null } },
-    spec: { suspend: false, attempt: attempt + 1, checkpointRequest: null },
+    // What was changed meanwhile is what it is seated by: seats may be given as soon as it wants any.
+    spec: { ...followedUnseated(job, gang), suspend: false, attempt: attempt + 1, checkpointRequest: null },
   })
   const [reason, does] =
     job.status?.phase === 'Suspended' ? ['Resumed', 'goes on'] : ['Requeued', 'stands in line again']
@@ -112,11 +113,6 @@ async function startAgain(context: Context, seen: Seen, graceMs: number): Promis
     context.events.record(job, 'Normal', 'Requeued', `stands in line again as attempt ${next}, with what is left to it`)
   }
   return settled()
-}
-
-/** It stops, and stands in line again at once. */
-function goesBackInLine({ reason }: Hold): boolean {
-  return reason === 'QueueStopped' || reason === 'Evicted' || reason === 'NodeLeaving'
 }
 
 /** Repeatable. Pods that never started go at once, those that ended stay for their logs. */

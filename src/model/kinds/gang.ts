@@ -34,6 +34,11 @@ export const seat = z.strictObject({
     .optional()
     .describe('Accelerator model of the devices, where its group alone does not say it: known when the node is gone.'),
   ports: z.array(z.number().int()).describe('Ports of the node that are its own.'),
+  address: z.string().optional().describe('Where its node is reached. Of a gang whose members rejoin.'),
+  joined: z
+    .boolean()
+    .optional()
+    .describe('It came while the others ran: it works from its own first step on. Of a gang whose members rejoin.'),
 })
 
 const evictionReason = z
@@ -110,6 +115,14 @@ export const gang = z
           .optional()
           .describe('How many of those that share it may be asked to leave at once.'),
         suspend: z.boolean().default(false).describe('Wants no seats.'),
+        rejoins: z
+          .boolean()
+          .optional()
+          .describe('A member that fails leaves alone, and another takes its place while the others go on.'),
+        left: z
+          .array(z.string())
+          .optional()
+          .describe('Pods of members that have left: their seats are void, whatever the attempt. Written by recovery.'),
         groups: z
           .array(
             z.strictObject({
@@ -179,9 +192,19 @@ export const gang = z
               .optional()
               .describe('How fast it works here, by what it says of its accelerators; 1 when left out.'),
             members: z.array(seat).describe('One seat a member.'),
+            made: count
+              .optional()
+              .describe(
+                'How many seats the attempt has been given: pods are numbered on from there. Where members rejoin.',
+              ),
+            size: count
+              .optional()
+              .describe('The most members that it has had at once: so many it is to have again. Where members rejoin.'),
           })
           .optional()
-          .describe('Where each member sits; void unless the attempt is spec.attempt.'),
+          .describe(
+            'Where each member sits; void unless the attempt is spec.attempt, and of a pod that spec.left names.',
+          ),
         hold: z
           .strictObject({
             attempt: count.describe('The attempt that it is for; void for another.'),

@@ -50,6 +50,11 @@ export const report = z
             "Its loss was no number, or many times what it was, for three steps in a row (the job's failurePolicy.lossSpike).",
           ),
         stepSeconds: z.number().optional().describe('Mean of the recent steps.'),
+        regroupSeconds: z
+          .number()
+          .min(0)
+          .optional()
+          .describe('How long it has stood still in all, while ranks left or joined.'),
         busySeconds: z
           .number()
           .min(0)

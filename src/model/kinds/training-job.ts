@@ -139,6 +139,12 @@ export const trainingJob = z
               .max(255)
               .optional()
               .describe('Exit codes that always restart.'),
+            restart: z
+              .enum(['gang', 'worker'])
+              .optional()
+              .describe(
+                "What starts again when a worker fails: gang (when left out), all workers together from the last checkpoint; worker, that one alone, while the others go on without it and take the new one in. For programs that can do that (torchft's replica groups), of one elastic group, each worker of which has the whole state.",
+              ),
             lossSpike: z
               .strictObject({
                 factor: z
@@ -203,6 +209,9 @@ export const trainingJob = z
         attempt: count.optional().describe('The running number of its incarnations.'),
         restarts: count.optional().describe('Failed attempts so far.'),
         restartsSinceProgress: count.optional().describe('Failed attempts since the last durable checkpoint.'),
+        replacedWorkers: count
+          .optional()
+          .describe('Workers that were replaced while the others went on (failurePolicy.restart: worker).'),
         workers: count.optional().describe('Members that run now.'),
         step: step.optional().describe('The last step that all ranks finished.'),
         steps: step.optional().describe('How many it will do in all, where the job says so.'),

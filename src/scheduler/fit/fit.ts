@@ -25,16 +25,26 @@ export function fitGang(fleet: Fleet, request: FitRequest): Fit {
   if (!fit.fits) return mayUseSpares(object) ? fit : { fits: false, shortage: besideThem(fleet, fit.shortage) }
   if (fleet.spares.areLeftBy(fit.placed, own)) return fit
   const beside = fitAnywhere(fleet, { ...request, reserved: besideSpares(fleet, reserved, own) })
-  if (beside.fits) return beside
-  if (mayUseSpares(object)) return fitAnywhere(fleet, { ...request, object: noLarger(object, before) })
-  return { fits: false, shortage: besideThem(fleet, { ...beside.shortage, kind: 'spares' }) }
+  if (!beside.fits && !mayUseSpares(object))
+    return { fits: false, shortage: besideThem(fleet, { ...beside.shortage, kind: 'spares' }) }
+  if (beside.fits && !mayComeBackLarger(request, fit.placed, beside.placed)) return beside
+  return fitAnywhere(fleet, { ...request, object: noLarger(object, before) })
+}
+
+/** Spares stand in for some of those that have left. */
+function mayComeBackLarger(
+  { object, before }: FitRequest,
+  placed: readonly Placed[],
+  beside: readonly Placed[],
+): boolean {
+  return before?.size !== undefined && mayUseSpares(object) && beside.length < placed.length
 }
 
 /** With no more members than it had, or needs: nobody grows into spares. */
 function noLarger(gang: Gang, before: Before | undefined): Gang {
   const had = membersByGroup({ members: [...(before?.members ?? [])] })
   const groups = gang.spec.groups.map((group) => {
-    return { ...group, max: Math.max(group.min, Math.min(group.max, had.get(group.name) ?? 0)) }
+    return { ...group, max: Math.max(group.min, Math.min(group.max, before?.size ?? had.get(group.name) ?? 0)) }
   })
   return { ...gang, spec: { ...gang.spec, groups } }
 }

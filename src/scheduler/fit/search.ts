@@ -30,6 +30,8 @@ export interface Before {
    * on: those that are still wanted keep their very seats, and only the others are placed.
    */
   mayMove: boolean
+  /** How many they were with those that have left: for each of these a spare may stand in. */
+  size?: number
 }
 
 /** One member's place, before it has a rank. */

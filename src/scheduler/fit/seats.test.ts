@@ -7,7 +7,7 @@ import { gangNamed, groupOf } from '../gang.fixture.ts'
 import { claimOf, claimOn } from './claims.ts'
 import { demandOf } from './demand.ts'
 import { fitGang } from './fit.ts'
-import { claimsOf, seatsOf } from './seats.ts'
+import { claimsOf, seatsJoined, seatsOf } from './seats.ts'
 
 /** Nodes with so many accelerators of a model each, `a: '2 H100'`. */
 function fleetOf(nodes: Record<string, string>): Fleet {
@@ -23,7 +23,7 @@ function fleetOf(nodes: Record<string, string>): Fleet {
   return fleet
 }
 
-function seatsIn(fleet: Fleet, gang: Gang) {
+function placesIn(fleet: Fleet, gang: Gang) {
   const fit = fitGang(fleet, {
     gang: 'default/g',
     object: gang,
@@ -31,7 +31,11 @@ function seatsIn(fleet: Fleet, gang: Gang) {
     reserved: { of: () => undefined },
   })
   if (!fit.fits) throw new Error(`does not fit: ${fit.shortage.kind}`)
-  return seatsOf(gang, fit.placed)
+  return fit.placed
+}
+
+function seatsIn(fleet: Fleet, gang: Gang) {
+  return seatsOf(gang, placesIn(fleet, gang))
 }
 
 test('slots of one node are counted up, since they are all alike; of accelerators each member sees only its own', () => {
@@ -40,6 +44,30 @@ test('slots of one node are counted up, since they are all alike; of accelerator
     seatsIn(fleetOf(nodes), ofModel(model)).members.map(({ rank, node, localRank }) => `${rank}${node}${localRank}`)
   expect(ranks({ a: '3 cpu', b: '2 cpu' }, 'cpu')).toEqual(['0a0', '1a1', '2a2', '3b0', '4b1'])
   expect(ranks({ a: '3 H100', b: '2 H100' }, 'H100')).toEqual(['0a0', '1a0', '2a0', '3b0', '4b0'])
+})
+
+test('who joins is numbered after all that there were, and has the place of one that left', () => {
+  const gang = (members: number, accelerators: { model: string; count: number; speed?: number }[]) =>
+    gangNamed('g', [groupOf(members, { accelerators })], { rejoins: true })
+  const joined = (model: string, left: readonly number[], speed = 1) => {
+    const accelerators = [{ model, count: 1, speed }]
+    const fleet = fleetOf({ a: `4 ${model}` })
+    const seats = seatsIn(fleet, gang(4, [{ model, count: 1 }]))
+    const members = seats.members.filter(({ rank }) => !left.includes(rank))
+    const at = '2026-01-01T00:00:00Z'
+    const sits: Gang = {
+      ...gang(4, accelerators),
+      status: { conditions: [], checkpoints: [], seats: { ...seats, members, epoch: 1, at } },
+    }
+    return seatsJoined(sits, placesIn(fleet, gang(left.length, accelerators)), (node) => `address of ${node}`)
+  }
+  const said = (...[model, left]: Parameters<typeof joined>) =>
+    joined(model, left).members.map(({ pod, rank, localRank }) => `${pod} ${rank} ${localRank}`)
+  expect(said('cpu', [1, 2])).toEqual(['g-worker-0-1 0 0', 'g-worker-4-1 1 2', 'g-worker-5-1 2 1', 'g-worker-3-1 3 3'])
+  expect(said('H100', [0])[0]).toBe('g-worker-4-1 0 0')
+  expect(joined('H100', [0])).toMatchObject({ masterAddr: 'address of a', masterPort: 20_001, made: 5, size: 4 })
+  expect(joined('H100', [0])).not.toHaveProperty('speed')
+  expect(joined('H100', [0], 0.5).speed, 'all wait for it').toBe(0.5)
 })
 
 test('pods are numbered within their group, ranks go on through all of them', () => {

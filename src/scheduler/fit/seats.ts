@@ -14,30 +14,13 @@ const defaultMasterPort = 29_500
 
 /** Gives ranks: groups in order, within a group by node and then by device, so that neighbours in rank are neighbours. */
 export function seatsOf(gang: Gang, placed: readonly Placed[]): Seats {
-  const ordered = placed.toSorted(
-    (a, b) => a.group - b.group || a.node.index - b.node.index || deviceIndex(a) - deviceIndex(b),
-  )
   const inGroup: number[] = []
-  const onNode = new Map<string, number>()
+  const onNode = new Map<string, Set<number>>()
+  const ordered = inOrder(placed)
   const members = ordered.map((one, rank): Seat => {
     const index = inGroup[one.group] ?? 0
     inGroup[one.group] = index + 1
-    // A member sees only its own GPUs, so its device ordinal is 0 wherever it sits; slots are all alike.
-    const before = onNode.get(one.node.name) ?? 0
-    const localRank = one.claim.model === 'cpu' ? before : 0
-    onNode.set(one.node.name, before + 1)
-    const group = gang.spec.groups[one.group]
-    assert(group !== undefined, 'a placed member belongs to a group')
-    return {
-      pod: podNameOf(gang.metadata.name, group.name, index, gang.spec.attempt),
-      group: group.name,
-      rank,
-      localRank,
-      node: one.node.name,
-      devices: [...one.claim.devices],
-      ...(saysModel(group, one.claim.model) ? {} : { model: one.claim.model }),
-      ports: [...one.claim.ports],
-    }
+    return seatAt(gang, one, { index, rank, onNode })
   })
   const first = members[0]
   const firstNode = ordered[0]?.node
@@ -49,7 +32,80 @@ export function seatsOf(gang: Gang, placed: readonly Placed[]): Seats {
     masterPort: first.ports[0] ?? defaultMasterPort,
     ...(speed === 1 ? {} : { speed }),
     members,
+    ...(gang.spec.rejoins === true ? { made: members.length, size: members.length } : {}),
   }
+}
+
+/**
+ * Its seats and some more, in the same attempt. Those who come take the ranks that are free, lowest first, and names that
+ * none had before. They find the others where the lowest rank listens.
+ */
+export function seatsJoined(gang: Gang, placed: readonly Placed[], addressOf: (node: string) => string): Seats {
+  const seats = gang.status?.seats
+  assert(seats !== undefined, 'whoever is joined has seats')
+  const taken = new Set(seats.members.map(({ rank }) => rank))
+  const onNode = new Map<string, Set<number>>()
+  for (const { node, localRank } of seats.members)
+    onNode.set(node, (onNode.get(node) ?? new Set<number>()).add(localRank))
+  let made = seats.made ?? seats.members.length
+  let rank = 0
+  const joining = inOrder(placed).map((one): Seat => {
+    while (taken.has(rank)) rank++
+    taken.add(rank)
+    return { ...seatAt(gang, one, { index: made++, rank, onNode }), joined: true }
+  })
+  const members = [...seats.members, ...joining].sort((a, b) => a.rank - b.rank)
+  const isJoining = new Set(joining)
+  const first = members.find((one) => !isJoining.has(one)) ?? members[0]
+  assert(first !== undefined, 'a gang has at least one member')
+  const speed = Math.min(seats.speed ?? 1, speedOf(gang, placed))
+  return {
+    attempt: gang.spec.attempt,
+    masterAddr: addressOf(first.node),
+    masterPort: first.ports[0] ?? defaultMasterPort,
+    ...(speed === 1 ? {} : { speed }),
+    members,
+    made,
+    size: Math.max(seats.size ?? 0, members.length),
+  }
+}
+
+function inOrder(placed: readonly Placed[]): Placed[] {
+  return placed.toSorted((a, b) => a.group - b.group || a.node.index - b.node.index || deviceIndex(a) - deviceIndex(b))
+}
+
+interface At {
+  /** Its number in its group. */
+  index: number
+  rank: number
+  /** The local ranks of those of the gang that sit on a node already. */
+  onNode: Map<string, Set<number>>
+}
+
+function seatAt(gang: Gang, { node, claim, group: at }: Placed, { index, rank, onNode }: At): Seat {
+  // A member sees only its own GPUs, so its device ordinal is 0 wherever it sits; slots are all alike.
+  const localRank = claim.model === 'cpu' ? freeOf(onNode.get(node.name)) : 0
+  onNode.set(node.name, (onNode.get(node.name) ?? new Set<number>()).add(localRank))
+  const group = gang.spec.groups[at]
+  assert(group !== undefined, 'a placed member belongs to a group')
+  return {
+    pod: podNameOf(gang.metadata.name, group.name, index, gang.spec.attempt),
+    group: group.name,
+    rank,
+    localRank,
+    node: node.name,
+    devices: [...claim.devices],
+    ...(saysModel(group, claim.model) ? {} : { model: claim.model }),
+    ports: [...claim.ports],
+    ...(gang.spec.rejoins === true ? { address: node.address } : {}),
+  }
+}
+
+/** As many as are taken, where that is free: it is not where somebody has left. */
+function freeOf(taken: ReadonlySet<number> = new Set()): number {
+  let free = taken.size
+  while (taken.has(free)) free--
+  return free
 }
 
 /** All wait for the slowest. */

@@ -160,7 +160,9 @@ test('nobody is told to grow twice while that is on its way, or while he leaves 
     const growth = new Growth()
     growth.follow(state)
     scene.fleet.generation++
-    return [...growth.look(scene, nowMs - 10_000), ...growth.look(scene, nowMs)].map(({ from, to }) => `${from}-${to}`)
+    return [...growth.look(scene, nowMs - 10_000), ...growth.look(scene, nowMs)].map((verdict) =>
+      verdict.kind === 'resize' ? `${verdict.from}-${verdict.to}` : verdict.kind,
+    )
   }
   expect(grows({})).toEqual(['3-4'])
   expect(grows({ leaving: true })).toEqual([])

@@ -8,7 +8,7 @@ import { demandOf } from '../fit/demand.ts'
 import { fitGang } from '../fit/fit.ts'
 import { spreadingOf } from '../fit/parts.ts'
 import type { Placed } from '../fit/search.ts'
-import { modelOf, seatsOf } from '../fit/seats.ts'
+import { modelOf, seatsJoined, seatsOf } from '../fit/seats.ts'
 import { waitsForNodes } from '../fit/shortage.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import { type GangState, isElastic, membersByGroup, nextOf } from '../gangs.ts'
@@ -28,6 +28,7 @@ export interface Scene {
 }
 
 export type Resize = Verdict & { kind: 'resize' }
+export type Bind = Verdict & { kind: 'bind' }
 
 /**
  * Room must have been there for so long: whoever was asked to leave, or starts again, is back in line within a few of the
@@ -72,7 +73,7 @@ export class Growth {
   }
 
   /** One after the other: what one is given is taken when the next is asked for. */
-  *look(scene: Scene, nowMs: number): Generator<Resize> {
+  *look(scene: Scene, nowMs: number): Generator<Resize | Bind> {
     if (this.#small.size === 0) return
     const isFreed = this.#generation !== scene.fleet.generation
     if (!isFreed && this.#roomSinceMs.size === 0) return
@@ -90,7 +91,9 @@ export class Growth {
         this.#roomSinceMs.delete(key)
         continue
       }
-      const verdict = verdictOn(state, seatsOf(nextOf(state.object), placed).members, nowMs)
+      const verdict = rejoins(state)
+        ? joinedBy(scene, state, placed)
+        : verdictOn(state, seatsOf(nextOf(state.object), placed).members, nowMs)
       if (verdict === undefined) continue
       this.forget(key)
       yield verdict
@@ -119,12 +122,25 @@ export class Growth {
     const state = scene.gangs.get(key)
     if (state === undefined || state.inFlight !== undefined || isGoing(state)) return []
     const gang = this.#moreOf(scene, state)
-    return gang === undefined || !mayPay(state.object, gpusMax(gang), nowMs) ? [] : [[{ key, gang }]]
+    if (gang === undefined) return []
+    return rejoins(state) || mayPay(state.object, gpusMax(gang), nowMs) ? [[{ key, gang }]] : []
   }
 }
 
+/** Whether others join it while it runs: it need not start again to grow, and that costs next to nothing. */
+function rejoins({ object }: GangState): boolean {
+  return object.spec.rejoins === true
+}
+
+/** These join it. */
+export function joinedBy({ fleet }: Pick<Scene, 'fleet'>, { key, object }: GangState, placed: readonly Placed[]): Bind {
+  const seats = seatsJoined(object, placed, (node) => fleet.nodes.get(node)?.address ?? '')
+  const { attempt } = object.spec
+  return { kind: 'bind', gang: key, resourceVersion: object.metadata.resourceVersion ?? '', attempt, seats }
+}
+
 /** To make room for another. */
-function isGoing({ leaving, moving }: GangState): boolean {
+export function isGoing({ leaving, moving }: GangState): boolean {
   return leaving || moving !== undefined
 }
 
@@ -171,7 +187,7 @@ function wantedBy(wanted: ReadonlyMap<string, Wanted>, { spec }: Gang): Wanted |
 }
 
 /** No accelerator helps a gang that its queue holds back, or that the nodes could not take were they empty. */
-function canUseMore({ blocked }: Lane): boolean {
+export function canUseMore({ blocked }: Lane): boolean {
   if (blocked === undefined) return true
   const { verdict } = blocked
   if (verdict.kind === 'queue') return verdict.reason === 'Ending' || verdict.reason === 'Preempting'
@@ -203,14 +219,22 @@ export function alternativeInUse(
   return { asked, model: model ?? asked?.model ?? '' }
 }
 
-/** Where it would have more members now, if anywhere; those that it has stay where they are. */
-export function placesFor({ fleet, quota, queues }: Scene, { key, object, seatPods }: GangState, more: Gang): Placed[] {
+/**
+ * Where it would have more members now, if anywhere; those that it has stay where they are. Spares are left alone, but for
+ * up to `size` members, where some of so many have left.
+ */
+export function placesFor(
+  { fleet, quota, queues }: Scene,
+  { key, object, seatPods }: GangState,
+  more: Gang,
+  size?: number,
+): Placed[] {
   const { seats } = object.status ?? {}
   if (seats === undefined || queueBlock(queues, object) !== undefined) return []
-  if (!seats.members.every((seat) => canComeBack(fleet, seat))) return []
+  if (object.spec.rejoins !== true && !seats.members.every((seat) => canComeBack(fleet, seat))) return []
   return fleet.attempt(() => {
     for (const pod of seatPods) fleet.lift(pod)
-    const before = { members: seats.members, mayMove: false }
+    const before = { members: seats.members, mayMove: false, ...(size === undefined ? {} : { size }) }
     const left = quotaLeft(quota, fleet, more)
     const fit = fitGang(fleet, { gang: key, object: more, quotaLeft: left, reserved: nothingReserved, before })
     return fit.fits ? addedTo(more, seats, fit.placed) : []

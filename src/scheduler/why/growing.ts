@@ -31,6 +31,8 @@ export function growthOf(scene: Explained, state: GangState, nowMs: number): str
   const gpus = acceleratorsHeld(seatsOf(more, placed).members)
   const worth = worthOf(object, gpus, nowMs)
   if (worth === undefined) return undefined
+  if (object.spec.rejoins === true)
+    return `${sizeSaid(object, from, placed.length)} once that room has been idle for ${idleSeconds} s: they join it while it runs`
   return `${sizeSaid(object, from, placed.length)} ${whenSaid(worth)}`
 }
 

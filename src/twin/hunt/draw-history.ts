@@ -19,6 +19,7 @@ import {
   drawQueues,
   queuesOfMovers,
   rackNames,
+  rejoining,
   scattered,
   shaped,
   slotsMax,
@@ -45,6 +46,8 @@ export function drawHistory(random: Random): History {
   const work = drawnWork.map((one) => (isScattered ? scattered(shape, one, safetyMs) : shaped(shape, one, nodes)))
   const { arrivals, traffic, faults } = drawTraffic(drawFrom(random.split('requests')), work, safetyMs)
   const copies = drawFrom(random.split('copies'))
+  const membership = drawFrom(random.split('membership'))
+  const hasRejoining = membership.chance(0.4)
   const hasCopies = copies.chance(0.5)
   const ledgerEveryMs = line.one([0, 30_000, 30_000, 30_000, 30_000])
   return {
@@ -62,7 +65,9 @@ export function drawHistory(random: Random): History {
       : line.chance(0.25)
         ? { chance: 0, msMax: 0 }
         : { chance: line.one([0.05, 0.3, 1]), msMax: line.one([20, 300, 1000]) },
-    arrivals: hasCopies ? arrivals.map((one) => copied(copies, one)) : arrivals,
+    arrivals: arrivals
+      .map((one) => (hasCopies ? copied(copies, one) : one))
+      .map((one) => (hasRejoining ? rejoining(membership, one) : one)),
     faults: [
       ...drawFaults(drawFrom(random.split('faults')), nodes, safetyMs, fencing),
       extent.crash,

@@ -151,6 +151,20 @@ export function queuesOfMovers(nodes: readonly NodeDescription[]): Queue[] {
   ]
 }
 
+/** Workers of some jobs start again alone, while the others go on. */
+export function rejoining(draw: Draw, arrival: Arrival): Arrival {
+  const [rejoins, share, regroupMs] = [draw.chance(0.6), draw.int(0, 99) / 100, draw.int(0, 5000)]
+  if (arrival.kind !== 'TrainingJob' || !rejoins) return arrival
+  const { workers = 1, checkpoint } = arrival.object.spec
+  if (workers < 2) return arrival
+  const { performance } = arrival
+  const fewest = { minWorkers: 1 + Math.floor(share * (workers - 1)), checkpoint: { ...checkpoint, ranks: 'first' } }
+  return withSpec(
+    { ...arrival, performance: { ...performance, training: { ...performance.training, regroupMs } } },
+    { ...fewest, failurePolicy: { restart: 'worker' } },
+  )
+}
+
 /** Checkpoints of some jobs are in the memory of nodes, too. */
 export function copied(draw: Draw, arrival: Arrival): Arrival {
   const [copies, restoreFromCopyMs] = [draw.one([0, 1, 2, 2]), draw.int(0, 3000)]

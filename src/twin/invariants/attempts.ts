@@ -1,7 +1,16 @@
-import { attemptOf, evictionNow, isLeaving, isLive, resizeNow, seatsNow, stopIsAsked } from '../../control/gangs.ts'
+import {
+  attemptOf,
+  evictionNow,
+  hasLeft,
+  isLeaving,
+  isLive,
+  resizeNow,
+  seatsNow,
+  stopIsAsked,
+} from '../../control/gangs.ts'
 import { recoveryOf } from '../../control/recovery/record.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
-import type { Lease, Pod } from '../../model/kinds/kubernetes.ts'
+import type { Lease, Node, Pod } from '../../model/kinds/kubernetes.ts'
 import type { Report } from '../../model/kinds/report.ts'
 import { label } from '../../model/names.ts'
 import { isOwnedBy } from '../../model/refs.ts'
@@ -26,10 +35,14 @@ export class Attempts implements Invariant {
   readonly #pods = new Map<string, Pod>()
   /** Pods whose end, hang, damaged checkpoint or wrong results were reported. */
   readonly #ill = new Set<string>()
+  /** By uid, pods that told a step. */
+  readonly #stepped = new Set<string>()
   /** By pod, since when it is bound. */
   readonly #boundMs = new Map<string, number>()
   /** By pod, when somebody evicted it who is no part of the factory. */
   readonly #evictedMs = new Map<string, number>()
+  /** When a node was not ready last. */
+  readonly #unreadyMs = new Map<string, number>()
   readonly #terms = new Terms()
   readonly #lateMs: number
 
@@ -42,6 +55,7 @@ export class Attempts implements Invariant {
     if (kind === 'Lease') this.#terms.see(object as Lease, nowMs)
     if (kind === 'Pod') return this.#seePod(object as Pod, type === 'DELETED', nowMs, by)
     if (kind === 'Report') this.#seeReport(object as Report)
+    if (kind === 'Node') this.#seeNode(object as Node, nowMs)
     if (kind !== 'Gang') return undefined
     const gang = object as Gang
     const key = gang.metadata.uid ?? ''
@@ -85,8 +99,20 @@ export class Attempts implements Invariant {
     return undefined
   }
 
+  #hasStepped(pod: string): boolean {
+    return this.#stepped.has(this.#pods.get(pod)?.metadata.uid ?? '')
+  }
+
+  #seeNode({ metadata, status }: Node, nowMs: number): void {
+    const ready = status?.conditions?.find(({ type }) => type === 'Ready')?.status
+    if (ready === 'True') {
+      if (this.#unreadyMs.get(metadata.name) === Number.POSITIVE_INFINITY) this.#unreadyMs.set(metadata.name, nowMs)
+    } else this.#unreadyMs.set(metadata.name, Number.POSITIVE_INFINITY)
+  }
+
   #seeReport({ spec, status }: Report): void {
     const { ended, hungSinceMs, damaged, lossSpike } = status ?? {}
+    if (status?.step !== undefined) this.#stepped.add(spec.pod?.uid ?? '')
     const signs = [ended, hungSinceMs, damaged, lossSpike]
     if (signs.some((sign) => sign !== undefined)) this.#ill.add(spec.pod?.uid ?? '')
   }
@@ -101,6 +127,21 @@ export class Attempts implements Invariant {
         pod !== undefined && isLive(pod) && !isLeaving(pod) && !this.#ill.has(pod.metadata.uid ?? '')
       if (pods.every(isWell)) return `counts a restart of attempt ${from}, and nothing ails its members`
     }
+    const leaves = (seatsNow(before)?.members ?? []).find(({ pod: name, node }) => {
+      const pod = this.#pods.get(`${before.metadata.namespace ?? ''}/${name}`)
+      const isWell = pod !== undefined && isLive(pod) && !isLeaving(pod) && !this.#ill.has(pod.metadata.uid ?? '')
+      const isOnWellNode = nowMs - (this.#unreadyMs.get(node) ?? Number.NEGATIVE_INFINITY) > windowMs
+      return isWell && isOnWellNode && hasLeft(now, name)
+    })?.pod
+    if (leaves !== undefined) return `goes on without ${leaves}, and nothing ails it`
+    const stays = seatsNow(now)?.members ?? []
+    const isLess = stays.length < members.length && now.spec.attempt === from && seatsNow(before) !== undefined
+    if (
+      isLess &&
+      stays.length > 0 &&
+      !stays.some(({ pod }) => this.#hasStepped(`${now.metadata.namespace ?? ''}/${pod}`))
+    )
+      return `goes on with members of whom none has done a step`
     const evicted = members.find((name) =>
       this.#terms.couldAct(this.#evictedMs.get(name) ?? nowMs, nowMs - this.#lateMs),
     )

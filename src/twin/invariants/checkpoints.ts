@@ -89,7 +89,10 @@ export class Checkpoints implements Invariant {
       if (this.#succeeded.has(uid)) return undefined
       this.#succeeded.add(uid)
       const { pods = [] } = this.#members.get(keyOf(job)) ?? {}
-      const other = pods.find((name) => this.#pods.get(name)?.status?.phase !== 'Succeeded')
+      const isOver = (name: string) => this.#pods.get(name)?.status?.phase === 'Succeeded'
+      // Where workers start again alone each has all of the result; who hung, or was on his way, is not needed for it.
+      const isEnough = job.spec.failurePolicy.restart === 'worker' && pods.some(isOver)
+      const other = isEnough ? undefined : pods.find((name) => !isOver(name))
       if (other !== undefined) return `job ${keyOf(job)} succeeded, and pod ${other} did not`
     } else if (this.#succeeded.has(uid)) return `job ${keyOf(job)} had succeeded and is ${job.status?.phase} now`
     return undefined

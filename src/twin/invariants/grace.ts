@@ -1,4 +1,4 @@
-import { attemptOf, stopIsAsked } from '../../control/gangs.ts'
+import { isPresent, stopIsAsked } from '../../control/gangs.ts'
 import { isFinished, requestMsMax, stopAskedAt } from '../../control/training/job.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { Pod } from '../../model/kinds/kubernetes.ts'
@@ -78,7 +78,7 @@ export class Grace implements Invariant {
     // What a deleted job leaves goes with its own grace.
     const gang = this.#gangs.get(`${namespace}/${pod.metadata.labels?.[label.gang]}`)
     const job = this.#jobs.get(`${namespace}/${pod.metadata.labels?.[label.job]}`)
-    if (gang === undefined || !isOwnedBy(pod, gang) || attemptOf(pod) < gang.spec.attempt) return undefined
+    if (gang === undefined || !isOwnedBy(pod, gang) || !isPresent(pod, gang)) return undefined
     if (job !== undefined && isFinished(job)) return undefined
     const askedMs = this.#asked.get(gang.metadata.uid ?? '')?.atMs ?? nowMs
     const promisedMs = 1000 * (pod.spec.terminationGracePeriodSeconds ?? 30)
@@ -94,7 +94,7 @@ export class Grace implements Invariant {
   /** Nobody of it tells steps, for all that can be known; or somebody is leaving already. */
   #isDeaf(gang: Gang, nowMs: number): boolean {
     const pods = [...this.#pods.values()].filter(
-      (pod) => pod.metadata.labels?.[label.gang] === gang.metadata.name && attemptOf(pod) === gang.spec.attempt,
+      (pod) => pod.metadata.labels?.[label.gang] === gang.metadata.name && isPresent(pod, gang),
     )
     const leaving = pods.filter(({ metadata }) => metadata.deletionTimestamp !== undefined)
     if (leaving.length > 1) return true

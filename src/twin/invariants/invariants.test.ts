@@ -318,14 +318,18 @@ test('what is due is done while a leader leads: victims are asked, what failed s
   expect(led(300_000, ...sits, waits)).toEqual(
     expect.arrayContaining(['prompt: for 120 s gang default/a is not asked to leave for gang default/b']),
   )
+  const members = (replicas: number) => [{ name: 'w', replicas, template: { spec: { containers: [] } } }]
   const job = (spec: object): Write => [
     'TrainingJob',
     {
       metadata: { name: 'a', namespace: 'default' },
-      spec: { checkpoint: {}, terminationGracePeriodSeconds: 30, ...spec },
+      spec: { checkpoint: {}, terminationGracePeriodSeconds: 30, groups: members(1), ...spec },
     },
   ]
   expect(led(300_000, ...sits, job({}))).toEqual([])
+  expect(led(300_000, ...sits, job({ groups: members(2) }))[0]).toBe(
+    'prompt: for 120 s gang default/a sits as w 1 to 1, and its job asks for w 2 to 2',
+  )
   expect(led(300_000, ...sits, job({}), pod('Failed'))[0]).toBe(
     'prompt: for 120 s pod default/a-0 has failed, and attempt 1 goes on',
   )

@@ -3,9 +3,11 @@ import {
   attemptOf,
   evictionNow,
   hasEnded,
+  hasLeft,
   holdNow,
   isLeaving,
   isLive,
+  isPresent,
   type ReportStatus,
   ranSecondsOf,
   resizeNow,
@@ -23,6 +25,7 @@ import type { Report } from '../../model/kinds/report.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { annotation, cpuSlot, label } from '../../model/names.ts'
 import { isSaidToBeGone } from '../../model/nodes.ts'
+import { gangGroups, groupsOf } from '../../model/pods.ts'
 import { isOwnedBy } from '../../model/refs.ts'
 import type { Entry } from '../../store/history.ts'
 import type { Invariant } from './contract.ts'
@@ -135,10 +138,13 @@ export class Prompt implements Invariant {
     }
   }
 
-  /** Where nobody owns a part of the fleet and nothing is kept: who waits alone, and fits by number, sits. */
+  /**
+   * Where nobody owns a part of the fleet and nothing is kept: who waits alone, and fits by number, sits; and who has lost
+   * members while it goes on has others.
+   */
   *#dueOfLine(): Generator<string> {
     const gangs = [...this.#gangs].filter(([, { spec }]) => !spec.suspend)
-    const waiting = gangs.filter(([, gang]) => seatsNow(gang) === undefined)
+    const waiting = gangs.filter(([, gang]) => seatsNow(gang) === undefined || isShort(gang))
     const [only] = waiting
     if (only === undefined || waiting.length > 1 || this.#queues.size > 1 || this.#sparing.size > 0) return
     const [key, gang] = only
@@ -156,9 +162,15 @@ export class Prompt implements Invariant {
       if (!isOpen) return
       free += Number(status?.allocatable?.[cpuSlot] ?? 0)
     }
-    const asks = gang.spec.groups.reduce((sum, { min }) => sum + min, 0)
     const fitsAnywhere = gang.spec.groups.every(({ accelerators }) => isOneSlot(accelerators)) && !isTogether(gang)
-    if (fitsAnywhere && asks <= free) yield `gang ${key} waits alone for ${asks} slots, and ${free} are free`
+    const seats = seatsNow(gang)
+    if (seats !== undefined && fitsAnywhere && free > 0) {
+      const { members, size = 0 } = seats
+      yield `gang ${key} has ${members.length} of the ${size} members that it had, and ${free} slots are free`
+    }
+    const asks = gang.spec.groups.reduce((sum, { min }) => sum + min, 0)
+    if (seats === undefined && fitsAnywhere && asks <= free)
+      yield `gang ${key} waits alone for ${asks} slots, and ${free} are free`
   }
 
   *#dueOfReplica(key: string, gang: Gang, pods: readonly Pod[]): Generator<string> {
@@ -185,9 +197,10 @@ export class Prompt implements Invariant {
       if (sits && evictionNow(other) === undefined) yield `gang ${victim} is not asked to leave for gang ${key}`
     }
     for (const pod of pods) {
-      const isToEnd = attemptOf(pod) < gang.spec.attempt && isLive(pod) && pod.metadata.deletionTimestamp === undefined
+      const isOver = attemptOf(pod) < gang.spec.attempt || hasLeft(gang, pod.metadata.name)
+      const isToEnd = isOver && isLive(pod) && pod.metadata.deletionTimestamp === undefined
       if (isToEnd && this.#reportOf(pod)?.ended === undefined)
-        yield `pod ${keyOf(pod)} runs, and its gang is at attempt ${gang.spec.attempt}`
+        yield `pod ${keyOf(pod)} runs, and its gang ${hasLeft(gang, pod.metadata.name) ? 'goes on without it' : `is at attempt ${gang.spec.attempt}`}`
     }
     // Who is to stop needs no pods any more, however long those that are left take.
     if (isStopped(gang)) return
@@ -202,7 +215,7 @@ export class Prompt implements Invariant {
 
   *#dueOfJob(key: string, gang: Gang, job: TrainingJob, pods: readonly Pod[], nowMs: number): Generator<string> {
     const { attempt, suspend } = gang.spec
-    const present = pods.filter((pod) => attemptOf(pod) === attempt)
+    const present = pods.filter((pod) => isPresent(pod, gang))
     const goesOn = present.filter((pod) => isLive(pod) && pod.metadata.deletionTimestamp === undefined)
     const isOver = isFinished(job)
     if (isOver && (!suspend || goesOn.length > 0))
@@ -218,6 +231,8 @@ export class Prompt implements Invariant {
     if ((suspend || stopIsAsked(gang)) && !isInGrace && goesOn.length > 0)
       yield `job ${key} is to stop, and its pods are not told to end`
     if (isStopped(gang)) return
+    const [asks, is] = [shapeOf(gangGroups(groupsOf(job))), shapeOf(gang.spec.groups)]
+    if (asks !== is && !job.spec.suspend) yield `gang ${key} sits as ${is}, and its job asks for ${asks}`
     const failed = present.find((pod) => pod.status?.phase === 'Failed')
     if (failed !== undefined) yield `pod ${keyOf(failed)} has failed, and attempt ${attempt} goes on`
     if (this.#isCheckpointDue(gang, job, present, nowMs)) yield `job ${key} is not asked for the checkpoint that is due`
@@ -226,7 +241,7 @@ export class Prompt implements Invariant {
   *#dueOfHung(gang: Gang, job: TrainingJob, pods: readonly Pod[]): Generator<string> {
     const { attempt } = gang.spec
     if (isFinished(job) || recoveryOf(gang).failed !== undefined || isStopped(gang)) return
-    const runs = pods.filter((pod) => attemptOf(pod) === attempt && isLive(pod) && !isLeaving(pod))
+    const runs = pods.filter((pod) => isPresent(pod, gang) && isLive(pod) && !isLeaving(pod))
     const hung = this.#hungOf(runs)
     if (hung !== undefined) yield `pod ${keyOf(hung)} hangs, and attempt ${attempt} goes on`
   }
@@ -253,9 +268,19 @@ export class Prompt implements Invariant {
   }
 }
 
+/** It goes on with fewer members than it had. */
+function isShort(gang: Gang): boolean {
+  const { members = [], size = 0 } = seatsNow(gang) ?? {}
+  return members.length < size && !isStopped(gang)
+}
+
 function devicesOf({ metadata }: Pod): string[] {
   const text = metadata.annotations?.[annotation.devices] ?? ''
   return text === '' ? [] : text.split(',')
+}
+
+function shapeOf(groups: Gang['spec']['groups']): string {
+  return groups.map(({ name, min, max }) => `${name} ${min} to ${max}`).join(', ')
 }
 
 /** In one domain, which may be full though others are not. */

@@ -1,6 +1,7 @@
 import type { Gang, Seat } from '../../model/kinds/gang.ts'
 import type { Lease, Node, Pod } from '../../model/kinds/kubernetes.ts'
 import { label } from '../../model/names.ts'
+import { withoutLeft } from '../../model/seats.ts'
 import type { Entry } from '../../store/history.ts'
 import type { Invariant } from './contract.ts'
 import { Terms } from './terms.ts'
@@ -181,7 +182,8 @@ export class Seats implements Invariant {
 /** After a gang has gone. */
 const goneMs = 1_000
 
-function seatsOf({ spec, status }: Gang): readonly Seat[] {
+function seatsOf(gang: Gang): readonly Seat[] {
+  const { spec, status } = withoutLeft(gang)
   return status?.seats !== undefined && status.seats.attempt === spec.attempt ? status.seats.members : []
 }
 

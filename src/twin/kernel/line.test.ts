@@ -50,3 +50,22 @@ test('what a process is about to write when it is paused goes out when it wakes'
   await clock.advance(0)
   expect(await behind.get('Namespace', { name: 'a' })).toBeDefined()
 })
+
+test('what comes at once overtakes nothing that is on its way, nor what is due in this very moment', async () => {
+  let delayMs = 100
+  const { clock, behind, store } = lineWith({ delayMs: () => delayMs })
+  const seen: string[] = []
+  const event = ({ object }: { object: { metadata: { name: string } } }) => void seen.push(object.metadata.name)
+  store.watch('Namespace', { from: '0' }, { event, ended: () => {} })
+  clock.after(100, () => void behind.create('Namespace', namespace('third')))
+  await behind.create('Namespace', namespace('first'))
+  delayMs = 0
+  await clock.advance(50)
+  await behind.create('Namespace', namespace('second'))
+  await clock.advance(49)
+  expect(seen).toEqual([])
+  await clock.advance(1)
+  expect(seen).toEqual(['first', 'second', 'third'])
+  await behind.create('Namespace', namespace('last'))
+  expect(seen, 'with nothing on its way it is there at once').toEqual(['first', 'second', 'third', 'last'])
+})

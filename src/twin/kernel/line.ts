@@ -87,6 +87,7 @@ function follow<T>(
 ): Stop {
   let lastMs = 0
   let isOver = false
+  const onItsWay: (() => void)[] = []
   const forgets = [
     process.onChange(() => {
       if (process.state === 'crashed') end()
@@ -100,12 +101,17 @@ function follow<T>(
     bookmark: (revision) => carry(() => sink.bookmark?.(revision)),
   })
 
+  /** One that comes at once still comes after those that are on their way, and may arrive in this very moment. */
   function carry(run: () => void): void {
     const delayMs = weather.delayMs()
     const arrivesMs = Math.max(lastMs, clock.now() + delayMs)
-    const deliver = (): void => process.pass(() => isOver || run())
     lastMs = arrivesMs
-    if (arrivesMs <= clock.now()) deliver()
+    onItsWay.push(run)
+    const deliver = (): void => {
+      const next = onItsWay.shift()
+      process.pass(() => isOver || next?.())
+    }
+    if (arrivesMs <= clock.now() && onItsWay.length === 1) deliver()
     else clock.after(arrivesMs - clock.now(), deliver)
   }
 

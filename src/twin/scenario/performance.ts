@@ -19,6 +19,8 @@ const defaults: Required<{ [K in keyof Times]: string }> = {
   persist: '148.8s',
   // NCCL's own timeout.
   peerLost: '10m',
+  // What a reconfiguration takes is ours: facts/reliability.md §2.2 reckons with 30 s of standing still a failure, one leaving and one joining.
+  regroup: '15s',
   load: '1m',
   drain: '30s',
 }
@@ -52,6 +54,7 @@ export function performanceOf(
       checkpointBytes,
       progress: own?.progress ?? all.progress ?? 'all',
       peerLostMs: ms('peerLost'),
+      regroupMs: ms('regroup'),
     },
     replica: {
       loadMs: ms('load'),

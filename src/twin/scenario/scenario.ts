@@ -63,6 +63,9 @@ const performanceFields = {
   stall: duration.optional().describe('Training stands still for so long at a checkpoint.'),
   persist: duration.optional().describe('From there until it is durable.'),
   peerLost: duration.optional().describe('A rank whose peer is gone ends with an error after so long.'),
+  regroup: duration
+    .optional()
+    .describe('Of a job with failurePolicy.restart: worker: all stand still for so long when a rank leaves or joins.'),
   load: duration.optional().describe("From a replica's start until it is ready."),
   drain: duration
     .optional()

@@ -27,17 +27,23 @@ function start(more: Partial<TrainingModel> = {}, size = 1, from: Start = { step
   const kept = (step: number, one: Corruption) => void wrong.push([step, one])
   const kit = { clock, beat: () => () => {}, health, kept }
   const ensemble = new Ensemble(kit, { ...model, ...more }, size, from)
-  const ranks = Array.from({ length: size }, (_, rank) => {
-    const uid = `u${rank}`
+  const podOf = (rank: number, uid = `u${rank}`) => {
     const place = { uid, namespace: 'default', name: uid, node: 'n', rank, worldSize: size, attempt: 1 }
     const run = { uid, namespace: 'default', name: uid, node: 'n', command: [], env: {}, volumes: [] }
     return new SimulatedPod({ ...place, work: { checkpointRanks: 'first' } }, run, clock)
-  })
+  }
+  const ranks = Array.from({ length: size }, (_, rank) => podOf(rank))
   const [pod] = ranks
   if (pod === undefined) throw new Error('no rank')
   /** All but the first, at once or later. */
   const others = () => void ranks.slice(1).map((rank) => ensemble.join(rank))
   const program = ensemble.join(pod)
+  /** Another in the place of one that has left. */
+  const come = (rank: number) => {
+    const one = podOf(rank, 'another')
+    ensemble.join(one)
+    return one
+  }
   const join = (to: boolean) => {
     areJoined = to
     ensemble.networkChanged()
@@ -52,6 +58,8 @@ function start(more: Partial<TrainingModel> = {}, size = 1, from: Start = { step
   }
   return {
     clock,
+    ensemble,
+    come,
     corrupt,
     wrong,
     full,
@@ -209,4 +217,132 @@ test('a rank that finds no room for its checkpoint ends with an error; one that 
   await beside.clock.advance(20_000)
   expect(beside.pod.end).toBeUndefined()
   expect(beside.checkpoints()).toEqual([[10, 15_000]])
+})
+
+/** Steps that it told, each with the time in seconds that all stood still before it. */
+const regrouped = (pod: SimulatedPod | undefined) =>
+  pod?.takeLines().flatMap(({ step, loss, regroupSeconds }) => (loss === undefined ? [] : [[step, regroupSeconds]]))
+
+/** Ranks that come and go, at work; a step takes the twice as long with half of them. */
+function changing(more: Partial<TrainingModel> = {}, size = 2) {
+  const made = start({ regroupMs: 15_000, ranks: size, ...more }, size, { step: 0, rejoins: true })
+  made.others()
+  return made
+}
+
+test('where ranks come and go the others stand still for a while when one leaves, and go on where they were', async () => {
+  const { clock, ensemble, ranks, pod } = changing()
+  const [, second = pod] = ranks
+  await clock.advance(10_500)
+  ensemble.fail(second, 3)
+  await clock.advance(1_000_000)
+  expect(second.end).toMatchObject({ atMs: 10_500, exitCode: 3 })
+  expect(pod.end).toMatchObject({ atMs: 10_500 + 15_000 + 90 * 2_000, exitCode: 0 })
+  expect(regrouped(second)).toEqual([1, 2, 3].map((step) => [step, undefined]))
+  expect(regrouped(pod)).toEqual([
+    ...[1, 2, 3, 10].map((step) => [step, undefined]),
+    [11, 15],
+    [12, undefined],
+    [13, undefined],
+    [100, undefined],
+  ])
+})
+
+test('and when one comes, once it has found them; it tells its own first step', async () => {
+  const { clock, ensemble, ranks, pod, come } = changing({ initMs: 20_000, progress: 'first' })
+  await clock.advance(30_000) // step 10
+  ensemble.fail(ranks[1] ?? pod, 3)
+  await clock.advance(10_000)
+  const third = come(1)
+  await clock.advance(30_000)
+  expect(regrouped(third)).toEqual([])
+  await clock.advance(1_000_000)
+  // Step 17 was done when it had found them, 60 s after the start.
+  expect(third.end).toMatchObject({ atMs: 75_000 + 83_000, exitCode: 0 })
+  expect(pod.end).toMatchObject({ atMs: 75_000 + 83_000, exitCode: 0 })
+  expect(regrouped(third)?.slice(0, 2)).toEqual([
+    [18, undefined],
+    [19, undefined],
+  ])
+  expect(regrouped(pod)).toContainEqual([18, 15])
+})
+
+test('who ends before he has found them keeps nobody waiting', async () => {
+  const { clock, ensemble, ranks, pod, come } = changing({ initMs: 20_000 })
+  await clock.advance(30_000)
+  ensemble.fail(ranks[1] ?? pod, 3)
+  await clock.advance(20_000)
+  ensemble.fail(come(1), 3)
+  await clock.advance(1_000_000)
+  expect(pod.end).toMatchObject({ atMs: 45_000 + 90 * 2_000, exitCode: 0 })
+})
+
+test('one that leaves or is parted while they regroup makes it longer: all of that is told once', async () => {
+  const { clock, ensemble, ranks, pod, join } = changing({ peerLostMs: 60_000 }, 3)
+  await clock.advance(10_000)
+  ensemble.fail(ranks[2] ?? pod, 3)
+  await clock.advance(5_000)
+  ensemble.fail(ranks[1] ?? pod, 3)
+  await clock.advance(10_000)
+  join(false)
+  await clock.advance(10_000)
+  join(true)
+  await clock.advance(100_000)
+  const told = regrouped(pod)?.filter(([, seconds]) => seconds !== undefined)
+  expect(told).toEqual([[11, 5 + 20 + 15]])
+})
+
+test('those who hang or are stopped are gone on without, and taken in again', async () => {
+  const { clock, ensemble, ranks, pod, program } = changing({ ranks: 3 }, 3)
+  await clock.advance(10_000)
+  ensemble.hang(ranks[1] ?? pod)
+  program.signal('SIGSTOP')
+  await clock.advance(100_000)
+  const third = ranks[2] ?? pod
+  expect(regrouped(third)).toContainEqual([11, 15])
+  program.signal('SIGCONT')
+  await clock.advance(1_000_000)
+  // 85 s at a third of the pace, and the rest at two thirds.
+  expect([pod.end, third.end]).toMatchObject([{ exitCode: 0 }, { exitCode: 0 }])
+  expect(third.end?.atMs).toBe(110_000 + 15_000 + 62 * 1_500)
+  expect(ranks[1]?.end).toBeUndefined()
+  expect(regrouped(ranks[1])).toEqual([1, 2, 3].map((step) => [step, undefined]))
+})
+
+test('when none is left who has the state it is lost: whoever waits for them ends with an error', async () => {
+  const { clock, ensemble, ranks, pod, come } = changing({ initMs: 20_000, peerLostMs: 60_000 })
+  await clock.advance(30_000)
+  ensemble.fail(ranks[1] ?? pod, 3)
+  const third = come(1)
+  await clock.advance(5_000)
+  ensemble.fail(pod, 3)
+  await clock.advance(59_999)
+  expect(third.end).toBeUndefined()
+  await clock.advance(1)
+  expect(third.end).toMatchObject({ atMs: 95_000, exitCode: 1 })
+  expect(regrouped(third)).toEqual([])
+})
+
+test('before the first step all of them are needed, whoever may leave after it', async () => {
+  const { clock, ensemble, ranks, pod } = changing({ initMs: 20_000 })
+  await clock.advance(10_000)
+  ensemble.fail(ranks[1] ?? pod, 3)
+  await clock.advance(1_000_000)
+  expect(pod.end).toMatchObject({ atMs: 11_000, exitCode: 1 })
+})
+
+test('the lowest rank of those at work writes a checkpoint', async () => {
+  const { clock, ensemble, ranks, pod, program, come } = changing({ initMs: 20_000, stallMs: 1_000 }, 3)
+  const stepsOf = (one: SimulatedPod) => one.written.map(({ step }) => step)
+  program.ask({ step: 10, stop: false })
+  await clock.advance(35_000)
+  expect(ranks.map(stepsOf)).toEqual([[10], [], []])
+  ensemble.fail(pod, 3) // at step 14
+  const another = come(0)
+  program.ask({ step: 16, stop: false })
+  await clock.advance(19_500)
+  expect(ranks.map(stepsOf), 'the other is on its way').toEqual([[10], [16], []])
+  program.ask({ step: 80, stop: false })
+  await clock.advance(200_000)
+  expect([...ranks, another].map(stepsOf)).toEqual([[10], [16], [], [80]])
 })

@@ -23,6 +23,8 @@ export interface TrainingModel {
   progress: 'first' | 'all'
   /** A rank whose peer is gone ends with an error after so long. */
   peerLostMs: number
+  /** Where ranks come and go: the others stand still for so long when one leaves, and when one joins; left out: not at all. */
+  regroupMs?: number
   /** From SIGTERM until a rank ends; left out: at once. It may be longer than its grace. */
   stopMs?: number
 }
@@ -51,6 +53,8 @@ export interface Corruption {
 export interface Start {
   step: number
   corruption?: Corruption | undefined
+  /** Whether ranks may come and go from then on. */
+  rejoins?: boolean
 }
 
 interface Rank {
@@ -58,12 +62,17 @@ interface Rank {
   isHung: boolean
   /** It was told to stand still (SIGSTOP). */
   isFrozen: boolean
+  /** It has come to those who are at work, or began with them. */
+  hasJoined: boolean
+  /** It has done no step yet. */
+  isNew: boolean
   sign: Cancel | undefined
 }
 
 /**
  * The ranks of one attempt of a training job. They compute in step: all wait for the slowest, and for ever for one that
- * is gone or hangs. Steps are not simulated one by one: only the first few, the checkpoints and the end.
+ * is gone or hangs. Where ranks come and go the others go on without it instead, and take in who comes. Steps are not
+ * simulated one by one: only the first few, the checkpoints and the end.
  */
 export class Ensemble {
   readonly #clock: Clock
@@ -89,6 +98,11 @@ export class Ensemble {
   #hasBegun = false
   /** What ends them, unless they reach each other again before. */
   #parted: Cancel | undefined
+  /** Ranks come and go. */
+  readonly #rejoins: boolean
+  /** How long they have stood still for that since their last step, and since when they do now. */
+  #regroupedMs = 0
+  #regroupsSinceMs: number | undefined
 
   /** `kept` hears of checkpoints that hold wrong results. */
   constructor(
@@ -100,8 +114,9 @@ export class Ensemble {
     },
     model: TrainingModel,
     size: number,
-    { step: from, corruption }: Start,
+    { step: from, corruption, rejoins = false }: Start,
   ) {
+    this.#rejoins = rejoins
     this.#clock = kit.clock
     this.#beat = kit.beat
     this.#health = kit.health
@@ -115,9 +130,10 @@ export class Ensemble {
   }
 
   join(pod: SimulatedPod): Program {
-    const rank: Rank = { pod, isHung: false, isFrozen: false, sign: undefined }
+    const rank: Rank = { pod, isHung: false, isFrozen: false, hasJoined: !this.#hasBegun, isNew: true, sign: undefined }
     this.#ranks.set(pod.place.rank, rank)
-    if (this.#ranks.size === this.#size && !this.#isBroken) {
+    if (this.#comeAndGo) this.#clock.after(this.#model.initMs, () => this.#takeIn(rank))
+    else if (this.#ranks.size === this.#size && !this.#isBroken) {
       this.#goOn()
       this.networkChanged()
     }
@@ -134,7 +150,7 @@ export class Ensemble {
     const rank = this.#ranks.get(pod.place.rank)
     if (rank === undefined || rank.isHung) return
     rank.isHung = true
-    this.#stand()
+    this.#standFor(rank)
   }
 
   /** A rank crashes by itself. */
@@ -171,7 +187,8 @@ export class Ensemble {
 
   /** Collectives of ranks that do not reach each other stand still, and go on, or fail when the communicator gives up. */
   networkChanged(): void {
-    const areParted = this.#ranks.size === this.#size && !this.#health.areJoined(this.#pods())
+    const isFull = this.#comeAndGo || this.#ranks.size === this.#size
+    const areParted = isFull && !this.#health.areJoined(this.#working().map(({ pod }) => pod))
     if (this.#isBroken || areParted === (this.#parted !== undefined)) return
     if (areParted) {
       this.#parted = this.#clock.after(this.#model.peerLostMs, () => this.#giveUp())
@@ -179,7 +196,8 @@ export class Ensemble {
     } else {
       this.#parted?.()
       this.#parted = undefined
-      this.#goOn()
+      if (this.#regroupsSinceMs === undefined) this.#goOn()
+      else this.#regroup()
     }
   }
 
@@ -202,7 +220,50 @@ export class Ensemble {
     return step + Math.floor((this.#clock.now() - atMs) / stepMs)
   }
 
+  /** Whether ranks may come and go by now. */
+  get #comeAndGo(): boolean {
+    return this.#rejoins && this.#hasBegun && !this.#isBroken
+  }
+
+  /** Those who make the steps, by rank. */
+  #working(): Rank[] {
+    const all = [...this.#ranks.values()]
+    if (!this.#comeAndGo) return all
+    return all
+      .filter(({ hasJoined, isHung, isFrozen }) => hasJoined && !isHung && !isFrozen)
+      .sort((a, b) => a.pod.place.rank - b.pod.place.rank)
+  }
+
+  /** It has found the others. */
+  #takeIn(rank: Rank): void {
+    if (this.#ranks.get(rank.pod.place.rank) !== rank || !this.#comeAndGo) return
+    this.#stand()
+    rank.hasJoined = true
+    this.#regroup()
+  }
+
+  /** It makes no step any more; the others wait for it, or go on without it. */
+  #standFor({ hasJoined }: Rank): void {
+    if (!this.#comeAndGo) this.#stand()
+    else if (hasJoined && this.#working().length > 0) this.#regroup()
+    else if (hasJoined) this.#break()
+  }
+
+  /** Those who are there now stand still until they have found each other anew. */
+  #regroup(): void {
+    this.#stand()
+    this.#regroupsSinceMs ??= this.#clock.now()
+    this.#next = this.#clock.after(this.#model.regroupMs ?? 0, () => {
+      this.#regroupedMs += this.#clock.now() - (this.#regroupsSinceMs ?? this.#clock.now())
+      this.#regroupsSinceMs = undefined
+      this.#tellTo = this.#told + toldFirst
+      this.#goOn()
+      this.networkChanged()
+    })
+  }
+
   #isWhole(): boolean {
+    if (this.#comeAndGo) return this.#working().length > 0 && this.#parted === undefined
     if (this.#ranks.size < this.#size || this.#isBroken || this.#parted !== undefined) return false
     for (const { isHung, isFrozen } of this.#ranks.values()) if (isHung || isFrozen) return false
     return true
@@ -213,12 +274,12 @@ export class Ensemble {
     if (!this.#isWhole()) return
     this.#hasBegun = true
     this.#corruptAfter(step)
+    const working = this.#working()
     let slowness = 1
-    for (const { pod } of this.#ranks.values()) slowness = Math.max(slowness, this.#health.slowness(pod))
-    const { stepMs: full, ranks = this.#size } = this.#model
-    const stepMs = ((full * ranks) / this.#size) * slowness
+    for (const { pod } of working) slowness = Math.max(slowness, this.#health.slowness(pod))
+    const stepMs = this.#stepMsOf(working.length) * slowness
     this.#base = { step, atMs: this.#clock.now(), stepMs }
-    for (const rank of this.#ranks.values()) {
+    for (const rank of working) {
       if (!this.#tells(rank)) continue
       rank.sign?.()
       rank.sign = this.#beat(stepsSign(rank.pod.uid), stepMs)
@@ -226,8 +287,15 @@ export class Ensemble {
     this.#plan()
   }
 
+  /** One step of so many ranks, none of them slow. */
+  #stepMsOf(count: number): number {
+    const { stepMs: full, ranks = count } = this.#model
+    return (full * ranks) / count
+  }
+
+  /** Where ranks come and go each tells its own steps. */
   #tells({ pod }: Rank): boolean {
-    return this.#model.progress === 'all' || pod.place.rank === 0
+    return this.#rejoins || this.#model.progress === 'all' || pod.place.rank === 0
   }
 
   /** The next step at which something is to be seen. */
@@ -264,13 +332,17 @@ export class Ensemble {
   #tell(step: number, stepMs: number): void {
     if (step <= this.#told) return
     this.#told = step
-    const { stepMs: full, ranks = this.#size } = this.#model
-    const ownSeconds = (full * ranks) / this.#size / 1000
+    const working = this.#working()
+    const ownSeconds = this.#stepMsOf(working.length) / 1000
     const loss = step >= (this.#corruption?.shownAt ?? Number.POSITIVE_INFINITY) ? Number.NaN : 1 / step
-    for (const rank of this.#ranks.values()) {
+    const regroupSeconds = this.#regroupedMs / 1000
+    this.#regroupedMs = 0
+    for (const rank of working) {
       if (!this.#tells(rank)) continue
       const busySeconds = ownSeconds * this.#health.slowness(rank.pod)
-      rank.pod.progress([{ step, seconds: stepMs / 1000, busySeconds, loss }])
+      const regrouped = regroupSeconds > 0 && !rank.isNew ? { regroupSeconds } : {}
+      rank.isNew = false
+      rank.pod.progress([{ step, seconds: stepMs / 1000, busySeconds, loss, ...regrouped }])
     }
   }
 
@@ -281,15 +353,17 @@ export class Ensemble {
     if (this.#corruption !== undefined && step > this.#corruption.after) this.#kept(step, this.#corruption)
     this.#next = this.#clock.after(stallMs, () => {
       this.#stalledAt = undefined
-      const stuck = this.#pods().find((pod) => writes(pod) && this.#health.isDiskFull(pod))
+      const working = this.#working()
+      const writers = working.filter((rank) => (this.#rejoins ? rank === working[0] : writes(rank.pod)))
+      const stuck = writers.find(({ pod }) => this.#health.isDiskFull(pod))
       // As `torch.save` does: it throws, and nobody catches that.
-      if (stuck !== undefined) return this.fail(stuck, 1)
-      for (const rank of this.#ranks.values()) {
+      if (stuck !== undefined) return this.fail(stuck.pod, 1)
+      for (const rank of working)
         if (this.#tells(rank)) rank.pod.progress([{ step, checkpoint: true, stallSeconds: stallMs / 1000 }])
-        rank.pod.checkpoint({ step, writtenAtMs: this.#clock.now(), bytes: checkpointBytes, persistMs })
-      }
+      for (const { pod } of this.#rejoins ? writers : working)
+        pod.checkpoint({ step, writtenAtMs: this.#clock.now(), bytes: checkpointBytes, persistMs })
       if (!stop) return this.#begin(step)
-      for (const { pod } of this.#ranks.values()) pod.progress([{ stopped: step }])
+      for (const { pod } of working) pod.progress([{ stopped: step }])
       this.#end()
     })
   }
@@ -297,7 +371,7 @@ export class Ensemble {
   /** All are done. */
   #end(): void {
     this.#rest()
-    for (const { pod } of [...this.#ranks.values()]) pod.exit({ exitCode: 0 })
+    for (const { pod } of this.#working()) pod.exit({ exitCode: 0 })
   }
 
   #ask(request: { step: number; stop: boolean }): void {
@@ -322,19 +396,28 @@ export class Ensemble {
       else this.#clock.after(stopMs, leave)
     } else if (signal === 'SIGSTOP') {
       rank.isFrozen = true
-      this.#stand()
+      this.#standFor(rank)
     } else if (signal === 'SIGCONT' && rank.isFrozen) {
       rank.isFrozen = false
-      this.#goOn()
+      if (this.#comeAndGo) this.#standFor(rank)
+      else this.#goOn()
     }
   }
 
   /** Without one of them nobody gets further; the others notice after a while. */
   #lose(rank: Rank): void {
     if (this.#ranks.get(rank.pod.place.rank) !== rank) return
-    this.#stand()
+    if (!this.#comeAndGo) this.#stand()
     this.#ranks.delete(rank.pod.place.rank)
+    rank.sign?.()
     if (this.#isBroken) return
+    if (this.#comeAndGo) this.#standFor(rank)
+    else this.#break()
+  }
+
+  /** Nobody is left who could go on: whoever waits for the others ends with an error after a while. */
+  #break(): void {
+    this.#stand()
     this.#isBroken = true
     this.#clock.after(this.#model.peerLostMs, () => this.#giveUp())
   }

@@ -112,6 +112,7 @@ export class SimulatedWorkload implements Workload {
     const kept = (step: number, corruption: Corruption) => void this.#corrupted.set(`${key} ${step}`, corruption)
     const made = new Ensemble({ clock, beat, health, kept }, model, place.worldSize, {
       step: restore?.step ?? 0,
+      rejoins: place.work.checkpointRanks === 'any',
       corruption: restore && this.#corrupted.get(`${attemptOf(place, restore.attempt)} ${restore.step}`),
     })
     this.#ensembles.set(key, made)
