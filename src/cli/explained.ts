@@ -78,6 +78,8 @@ export interface Standing {
   reason?: string | undefined
   message?: string | undefined
   lastFailure?: { attempt: number; message: string; logTail?: string | undefined } | undefined
+  /** Of that failure the others went on. */
+  goesOn?: boolean | undefined
   hint?: string | undefined
   isOver: boolean
 }
@@ -101,7 +103,8 @@ function standingOfJob({ metadata: { name, annotations }, spec, status }: Traini
   }
   if (phase === 'Pending' && message === undefined)
     return { ...standing, message: 'its gang is not made yet; if it stays so, the factory may be busy or stopped' }
-  return { ...standing, lastFailure, hint: isOver ? `\`millwright logs ${name}\` shows its output` : undefined }
+  const goesOn = !isOver && lastFailure !== undefined && lastFailure.attempt === status?.attempt
+  return { ...standing, lastFailure, goesOn, hint: isOver ? `\`millwright logs ${name}\` shows its output` : undefined }
 }
 
 function standingOfService({ metadata: { name }, status }: InferenceService): Standing {
@@ -125,11 +128,11 @@ const meaning: Record<string, string> = {
   ProgressDeadlineExceeded: 'no replica became ready in time (progressDeadlineSeconds): its probe never succeeded',
 }
 
-function linesOf({ name, phase, reason, message, lastFailure, hint }: Standing): string[] {
+function linesOf({ name, phase, reason, message, lastFailure, goesOn, hint }: Standing): string[] {
   const lines = [`${name}: ${phase}${reason === undefined ? '' : ` (${reason})`}`]
   if (message !== undefined) lines.push(`  ${message}`)
   if (lastFailure !== undefined && lastFailure.message !== message)
-    lines.push(`  attempt ${lastFailure.attempt} failed: ${lastFailure.message}`)
+    lines.push(`  ${goesOn ? 'a worker' : `attempt ${lastFailure.attempt}`} failed: ${lastFailure.message}`)
   const tail = lastFailure?.logTail?.trimEnd().split('\n').slice(-5) ?? []
   if (tail.join('') !== '') lines.push('  its last words:', ...tail.map((line) => `    ${line}`))
   if (hint !== undefined) lines.push(`  ${hint}`)

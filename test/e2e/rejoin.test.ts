@@ -25,6 +25,7 @@ const logOf = (rank: number) => factory.millwright('logs', 'trio', '--rank', Str
 it('a worker that is killed is replaced, and gets its state from the others, which run on; when all are, all start again', async () => {
   await factory.up()
   const job = readFileSync(join(example, 'job.yaml'), 'utf8')
+    .replaceAll('/path/to/millwright', dir)
     .replace('[node, examples/rejoin/worker.mjs]', `["${process.execPath}", "${join(example, 'worker.mjs')}"]`)
     .replace('"2000"', '"100000"')
     .replace('10s', '2s')
@@ -41,6 +42,7 @@ it('a worker that is killed is replaced, and gets its state from the others, whi
   await until(() => status().replacedWorkers === 1 && podOf(1) === 'trio-worker-3-1' && isStepping(1))
   expect([pidOf(0), pidOf(2)]).toEqual([first, third])
   expect(pidOf(1)).not.toBe(second)
+  expect(factory.millwright('why', 'trio').stdout).toMatch(/a worker failed: trio-worker-1-1 .*; the others go on/)
   expect(logOf(1)).toMatch(/goes on after step \d+, from rank [02]/)
 
   process.kill(first, 'SIGKILL')
