@@ -20,8 +20,10 @@ const exit = (atMs: number, exitCode = 1) => ({
 
 function ends(...reports: (Partial<ReportStatus> | undefined)[]) {
   const all = new Ends(reports.length)
-  const see = (rank: number, report?: Partial<ReportStatus>, isTaken = false) =>
-    all.see({ seat: seat(rank), pod: undefined, report: report && { checkpoints: [], ...report }, isTaken }, 10_000)
+  const see = (rank: number, report?: Partial<ReportStatus>, isTaken = false, tellsItself = false) => {
+    const look = { seat: seat(rank), pod: undefined, report: report && { checkpoints: [], ...report } }
+    all.see({ ...look, isTaken, tellsItself }, 10_000)
+  }
   for (const [rank, report] of reports.entries()) see(rank, report)
   return { all, see, blamed: (nowMs = 10_000) => [all.cause(nowMs)?.kind, all.cause(nowMs)?.rank] }
 }
@@ -72,20 +74,19 @@ test('who never told a step has his time again once all who told one have ended 
   expect([all.stallsAtMs, ...blamed(20_000)]).toEqual([undefined, ...nothing])
 })
 
-test('who joins others and tells no step in his time hangs, for they told theirs long ago', () => {
+test('where each tells his own steps, who tells none in his time hangs once another has told one', () => {
   const { all, see, blamed } = ends({}, {})
-  const joins = (report: Partial<ReportStatus>) => {
-    const joined = { ...seat(1), joined: true }
-    all.see({ seat: joined, pod: undefined, report: { checkpoints: [], ...report }, isTaken: false }, 10_000)
-  }
-  joins({ hungSinceMs: 1000 })
+  const one = (report: Partial<ReportStatus>) => see(1, report, false, true)
+  one({ hungSinceMs: 1000 })
+  expect([all.stallsAtMs, ...blamed()]).toEqual([undefined, ...nothing])
+  see(0, told, false, true)
   expect(blamed()).toEqual(['hung', 1])
-  see(0, told)
+  see(0, { ...told, ...exit(5000, 0) }, false, true)
   expect(blamed()).toEqual(['hung', 1])
-  joins(told)
+  one(told)
   expect(blamed()).toEqual(nothing)
-  see(0, { ...told, hungSinceMs: 2000 })
-  joins({ ...told, hungSinceMs: 3000 })
+  see(0, { ...told, hungSinceMs: 2000 }, false, true)
+  one({ ...told, hungSinceMs: 3000 })
   expect(blamed()).toEqual(['stalled', 0])
 })
 

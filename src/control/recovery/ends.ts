@@ -10,6 +10,8 @@ export interface Look {
   report: ReportStatus | undefined
   /** Somebody deleted its pod while the gang ran. */
   isTaken: boolean
+  /** Each member of its gang tells its own steps, as where members come and go. */
+  tellsItself: boolean
 }
 
 /**
@@ -26,6 +28,8 @@ export class Ends {
   readonly #ends = new Map<string, End>()
   /** Without a step for too long, and they never told one. */
   readonly #mute = new Map<string, End>()
+  /** Of those, who would tell them: others have left it behind where they tell theirs. */
+  readonly #behind = new Set<string>()
   readonly #told = new Set<string>()
   readonly #hung = new Set<string>()
   /** Who has ended, and when. */
@@ -42,7 +46,7 @@ export class Ends {
     return this.#leaving.size > 0
   }
 
-  see({ seat, pod, report, isTaken }: Look, nowMs: number): void {
+  see({ seat, pod, report, isTaken, tellsItself }: Look, nowMs: number): void {
     const name = seat.pod
     this.#forget(name)
     if (report?.step !== undefined) this.#told.add(name)
@@ -51,12 +55,12 @@ export class Ends {
     if (pod !== undefined && isLeaving(pod)) this.#leaving.add(name)
     const end = isTaken ? takenEnd(seat, nowMs) : endOf(seat, pod, report, nowMs)
     if (end === undefined) return
-    // Whoever joins others tells his first step himself.
-    if (end.kind === 'hung' && !this.#told.has(name) && seat.joined !== true) {
+    if (end.kind === 'hung' && !this.#told.has(name)) {
       this.#mute.set(name, end)
+      if (tellsItself) this.#behind.add(name)
       return
     }
-    if (end.kind === 'hung' && this.#told.has(name)) this.#hung.add(name)
+    if (end.kind === 'hung') this.#hung.add(name)
     this.#ends.set(name, end)
     if (this.#first === undefined || comesFirst(end, this.#first)) this.#first = end
   }
@@ -77,16 +81,17 @@ export class Ends {
 
   /** The end that the others followed from. */
   cause(nowMs: number): End | undefined {
-    if (this.#first?.kind === 'hung')
-      return this.#hung.size > 0 && this.#hung.size === this.#told.size ? stalled(this.#first) : this.#first
+    if (this.#first?.kind === 'hung') return this.#hung.size === this.#told.size ? stalled(this.#first) : this.#first
     if (this.#first !== undefined) return this.#first
+    const behind = this.#told.size > 0 ? [...this.#mute].filter(([name]) => this.#behind.has(name)) : []
+    if (behind.length > 0) return causeOf(behind.map(([, end]) => end))
     if ((this.stallsAtMs ?? Number.POSITIVE_INFINITY) > nowMs) return undefined
     const first = causeOf(this.#mute.values())
     return first === undefined ? undefined : stalled(first)
   }
 
   #forget(name: string): void {
-    for (const one of [this.#mute, this.#told, this.#hung, this.#over, this.#leaving]) one.delete(name)
+    for (const one of [this.#mute, this.#behind, this.#told, this.#hung, this.#over, this.#leaving]) one.delete(name)
     if (!this.#ends.delete(name) || this.#first?.pod !== name) return
     this.#first = causeOf(this.#ends.values())
   }

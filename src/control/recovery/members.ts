@@ -1,7 +1,7 @@
 import type { Gang, Seat } from '../../model/kinds/gang.ts'
 import type { Pod } from '../../model/kinds/kubernetes.ts'
 import { isOwnedBy, keyOf } from '../../model/refs.ts'
-import { attemptOf, gangKeyOf, gangKeyOfReport, hasEnded, hasLeft, seatsNow } from '../gangs.ts'
+import { attemptOf, gangKeyOf, gangKeyOfReport, hasEnded, hasLeft, membersRejoin, seatsNow } from '../gangs.ts'
 import type { Context } from '../reconciler.ts'
 import { Ends } from './ends.ts'
 
@@ -98,7 +98,10 @@ export function createMembers({ views, clock }: Pick<Context, 'views' | 'clock'>
     const report = reports.get({ name: `pod.${name}`, namespace })
     const isAbout = report?.spec.pod !== undefined && report.spec.pod.uid === (pod?.metadata.uid ?? '')
     const isTaken = known.deleted.has(name)
-    known.ends.see({ seat, pod, report: isAbout ? report.status : undefined, isTaken }, clock.now())
+    known.ends.see(
+      { seat, pod, report: isAbout ? report.status : undefined, isTaken, tellsItself: membersRejoin(gang) },
+      clock.now(),
+    )
   }
 
   return {
