@@ -8,7 +8,7 @@ import type { Gang } from '../model/kinds/gang.ts'
 import type { Pod } from '../model/kinds/kubernetes.ts'
 import { label } from '../model/names.ts'
 import { involvedObjectOf } from '../model/refs.ts'
-import { withoutLeft } from '../model/seats.ts'
+import { seatsNow } from '../model/seats.ts'
 import { nodeSign } from '../model/signs.ts'
 import type { Store } from '../store/contract.ts'
 import { createInformer } from '../store/informer.ts'
@@ -232,9 +232,7 @@ export function createAgent(options: AgentOptions): Agent {
 /** Who works together now, of a gang whose members come and go. */
 function membersOf(gang: Gang): Member[] | undefined {
   if (gang.spec.rejoins !== true) return undefined
-  const { seats } = withoutLeft(gang).status ?? {}
-  if (seats === undefined || seats.attempt !== gang.spec.attempt) return undefined
-  return seats.members.map(({ rank, pod, address = '', ports }) => ({ rank, pod, address, ports }))
+  return seatsNow(gang)?.members.map(({ rank, pod, address = '', ports }) => ({ rank, pod, address, ports }))
 }
 
 const heartbeatMs = 10_000

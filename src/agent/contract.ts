@@ -217,7 +217,7 @@ export interface ProgressLine {
   tokens?: number
   seconds?: number
   busySeconds?: number
-  /** So long it stood still before that step, while others left or joined: of the lowest rank alone. */
+  /** So long it stood still before that step, while others left or joined. */
   regroupSeconds?: number
   checkpoint?: boolean
   stallSeconds?: number

@@ -1,5 +1,6 @@
 import { formatDuration } from '../model/duration.ts'
 import type { KindMap, KindName, Resource } from '../model/registry.ts'
+import { seatsNow } from '../model/seats.ts'
 import { humanAge } from './age.ts'
 
 /** One column of the table that `get` prints. */
@@ -40,8 +41,7 @@ const columns: { readonly [K in KindName]: readonly Column<KindMap[K]>[] } = {
   ],
   Gang: [
     text('Seated', 'Members with a seat of those wanted.', (gang) => {
-      const seats = gang.status?.seats
-      const seated = seats?.attempt === gang.spec.attempt ? seats.members.length : 0
+      const seated = seatsNow(gang)?.members.length ?? 0
       return `${seated}/${gang.spec.groups.reduce((sum, group) => sum + group.max, 0)}`
     }),
     number('Attempt', 'Its present incarnation.', (gang) => gang.spec.attempt),

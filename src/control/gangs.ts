@@ -3,7 +3,7 @@ import type { Gang } from '../model/kinds/gang.ts'
 import type { Pod } from '../model/kinds/kubernetes.ts'
 import type { Report } from '../model/kinds/report.ts'
 import { label } from '../model/names.ts'
-import { withoutLeft } from '../model/seats.ts'
+import { seatsNow } from '../model/seats.ts'
 
 /** What control rooms read off a gang and its pods, each question answered in one place. */
 
@@ -13,12 +13,6 @@ export type ReportStatus = NonNullable<Report['status']>
 /** Its status to write on: whole, also where none was written yet or a patch wrote only a part. */
 export function gangStatusOf(gang: Gang): GangStatus {
   return { ...gang.status, conditions: gang.status?.conditions ?? [], checkpoints: gang.status?.checkpoints ?? [] }
-}
-
-/** Seats that count: committed for the present attempt, and not of members that have left it. */
-export function seatsNow(gang: Gang): GangStatus['seats'] {
-  const { seats } = withoutLeft(gang).status ?? {}
-  return seats !== undefined && seats.attempt === gang.spec.attempt ? seats : undefined
 }
 
 /** What asks for the seats that it has now. */

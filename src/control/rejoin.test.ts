@@ -112,7 +112,7 @@ test('one whose place others have goes on with the rest, and is done when they a
   await world.phase('j', 'Succeeded')
 })
 
-test('who joins when there is room again may leave as any', async () => {
+test('who joins when there is room again may leave later, as those who began may', async () => {
   await smaller()
   await world.agent.end('urgent-worker-0-1', { exitCode: 0 })
   await world.until(() => world.agent.running().includes(worker(3)), 'another comes')

@@ -1,5 +1,5 @@
 import type { Gang } from './kinds/gang.ts'
-import { acceleratorsOf, withoutLeft } from './seats.ts'
+import { acceleratorsOf, seatsNow } from './seats.ts'
 
 /** What stopping a gang now would throw away: the currency of every preemption, migration, restart and resize. */
 export interface LostWork {
@@ -45,9 +45,9 @@ export function priceOfStopping(work: RunningWork, nowMs: number): LostWork {
 
 /** The price of a gang by what its resource says; undefined while it holds no seats: there is nothing to lose. */
 export function priceOfGang(gang: Gang, nowMs: number): LostWork | undefined {
-  const { status } = withoutLeft(gang)
-  const { seats, checkpoint, restartSeconds, checkpointRequestSeconds: onRequestSeconds } = status ?? {}
-  if (seats === undefined || seats.attempt !== gang.spec.attempt) return undefined
+  const { checkpoint, restartSeconds, checkpointRequestSeconds: onRequestSeconds } = gang.status ?? {}
+  const seats = seatsNow(gang)
+  if (seats === undefined) return undefined
   const checkpointAtMs = checkpoint === undefined ? undefined : timeOf(checkpoint.at)
   return priceOfStopping(
     {

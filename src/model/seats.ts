@@ -54,6 +54,12 @@ function sortedByNode(members: readonly Seat[]): ReadonlyMap<string, readonly Se
   return sorted
 }
 
+/** Seats that count: committed for the present attempt, and not of members that have left it. */
+export function seatsNow(gang: Gang): NonNullable<Gang['status']>['seats'] {
+  const { seats } = withoutLeft(gang).status ?? {}
+  return seats !== undefined && seats.attempt === gang.spec.attempt ? seats : undefined
+}
+
 /**
  * The gang as it is without the members that have left: nobody need know of those whose seats are void. The same object
  * where none has, and for the same gang always the same.

@@ -6,7 +6,7 @@ import type { Gang } from '../../model/kinds/gang.ts'
 import type { Node } from '../../model/kinds/kubernetes.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { closedBecause } from '../../model/nodes.ts'
-import { withoutLeft } from '../../model/seats.ts'
+import { seatsNow } from '../../model/seats.ts'
 import { oneOf } from '../arguments.ts'
 import { connect, sayPresence } from '../connect.ts'
 import type { Global } from '../global.ts'
@@ -148,10 +148,7 @@ export function shownJobs(jobs: readonly TrainingJob[]): { jobs: TrainingJob[]; 
   }
 }
 
-const seated = (gang: Gang) => {
-  const { seats } = withoutLeft(gang).status ?? {}
-  return seats?.attempt === gang.spec.attempt ? seats.members : []
-}
+const seated = (gang: Gang) => seatsNow(gang)?.members ?? []
 
 export async function queue(global: Global): Promise<void> {
   const { client } = await connect(global)

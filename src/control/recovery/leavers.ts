@@ -1,6 +1,7 @@
 import type { Gang } from '../../model/kinds/gang.ts'
+import { seatsNow } from '../../model/seats.ts'
 import { isEnough } from '../../scheduler/gangs.ts'
-import { membersRejoin, seatsNow } from '../gangs.ts'
+import { membersRejoin } from '../gangs.ts'
 import type { End } from './cause.ts'
 import { isNewer, progressOf, recoveryOf } from './record.ts'
 

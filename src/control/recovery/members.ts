@@ -1,7 +1,8 @@
 import type { Gang, Seat } from '../../model/kinds/gang.ts'
 import type { Pod } from '../../model/kinds/kubernetes.ts'
 import { isOwnedBy, keyOf } from '../../model/refs.ts'
-import { attemptOf, gangKeyOf, gangKeyOfReport, hasEnded, hasLeft, membersRejoin, seatsNow } from '../gangs.ts'
+import { seatsNow } from '../../model/seats.ts'
+import { attemptOf, gangKeyOf, gangKeyOfReport, hasEnded, hasLeft, membersRejoin } from '../gangs.ts'
 import type { Context } from '../reconciler.ts'
 import { Ends } from './ends.ts'
 

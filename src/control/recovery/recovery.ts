@@ -3,6 +3,7 @@ import type { Report } from '../../model/kinds/report.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { label } from '../../model/names.ts'
 import { isOwnedBy, keyOf, refOf, refOfKey } from '../../model/refs.ts'
+import { seatsNow } from '../../model/seats.ts'
 import {
   committedOf,
   gangKeyOf,
@@ -11,7 +12,6 @@ import {
   membersRejoin,
   ranAnnotation,
   ranSecondsOf,
-  seatsNow,
   stopIsAsked,
 } from '../gangs.ts'
 import { isReady } from '../nodes/budget.ts'
@@ -238,8 +238,8 @@ export function createRecovery(context: Context): Reconciler {
   }
 
   /**
-   * What an older attempt still runs, or a member that has left, has no effect any more; its devices have. Pods that ended stay for their logs, also
-   * one whose end is reported while its phase is still being written.
+   * What an older attempt still runs, or a member that has left, has no effect any more; its devices have. Pods that ended
+   * stay for their logs, also one whose end is reported while its phase is still being written.
    */
   async function endOlderAttempts(gang: Gang): Promise<void> {
     const reports = views.of('Report')

@@ -1,7 +1,8 @@
 import type { Gang } from '../../model/kinds/gang.ts'
 import { keyOf } from '../../model/refs.ts'
+import { seatsNow } from '../../model/seats.ts'
 import { createScheduler } from '../../scheduler/scheduler.ts'
-import { gangKeyOf, seatsNow } from '../gangs.ts'
+import { gangKeyOf } from '../gangs.ts'
 import type { Views } from '../views.ts'
 
 /**

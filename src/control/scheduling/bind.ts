@@ -4,10 +4,10 @@ import { annotation } from '../../model/names.ts'
 import { peersOf } from '../../model/peers.ts'
 import { bindingAnnotations } from '../../model/pods.ts'
 import { refOf } from '../../model/refs.ts'
+import { seatsNow } from '../../model/seats.ts'
 import { readWork } from '../../model/work.ts'
 import { visibleDevices } from '../../scheduler/fleet/read-node.ts'
 import type { Store } from '../../store/contract.ts'
-import { seatsNow } from '../gangs.ts'
 
 /**
  * Carries committed seats out: repeatable, and whoever finds a seated gang with unbound pods does it. `assume` hears how

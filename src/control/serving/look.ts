@@ -5,8 +5,9 @@ import type { Pod } from '../../model/kinds/kubernetes.ts'
 import type { Report } from '../../model/kinds/report.ts'
 import type { Condition } from '../../model/metadata.ts'
 import { label } from '../../model/names.ts'
+import { seatsNow } from '../../model/seats.ts'
 import { scheduledCondition } from '../../scheduler/committed.ts'
-import { attemptOf, hasEnded, isLive, moveNow, seatsNow } from '../gangs.ts'
+import { attemptOf, hasEnded, isLive, moveNow } from '../gangs.ts'
 import type { Context } from '../reconciler.ts'
 
 export interface Replica {

@@ -5,7 +5,7 @@ import { durationMs } from '../../model/duration.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import { keyOf } from '../../model/refs.ts'
 import { autoInterval } from '../../model/reliability.ts'
-import { nodesUnder } from '../../model/seats.ts'
+import { nodesUnder, seatsNow } from '../../model/seats.ts'
 import {
   committedOf,
   evictionNow,
@@ -13,7 +13,6 @@ import {
   gangStatusOf,
   membersRejoin,
   type ReportStatus,
-  seatsNow,
   stopIsAsked,
 } from '../gangs.ts'
 import { again, type Context, type Outcome, settled } from '../reconciler.ts'

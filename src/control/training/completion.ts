@@ -1,5 +1,6 @@
 import type { Pod } from '../../model/kinds/kubernetes.ts'
-import { membersRejoin, seatsNow } from '../gangs.ts'
+import { seatsNow } from '../../model/seats.ts'
+import { membersRejoin } from '../gangs.ts'
 import { rankCount, rankOf, type Seen } from './job.ts'
 
 /**

@@ -1,4 +1,5 @@
-import { gangStatusOf, type ReportStatus, seatsNow } from '../gangs.ts'
+import { seatsNow } from '../../model/seats.ts'
+import { gangStatusOf, type ReportStatus } from '../gangs.ts'
 import type { Context } from '../reconciler.ts'
 import { rankOf, type Seen } from './job.ts'
 

@@ -1,7 +1,6 @@
 import type { Gang } from '../../model/kinds/gang.ts'
-import { acceleratorsHeld } from '../../model/seats.ts'
+import { acceleratorsHeld, seatsNow } from '../../model/seats.ts'
 import { secondsOfStep, servedSteps, servedStepsMax } from '../../model/served.ts'
-import { seatsNow } from '../gangs.ts'
 import { again, type Context, type Outcome, settled } from '../reconciler.ts'
 import type { Seen } from './job.ts'
 

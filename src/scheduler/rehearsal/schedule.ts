@@ -4,6 +4,7 @@ import type { Node, Pod } from '../../model/kinds/kubernetes.ts'
 import type { Pool } from '../../model/kinds/pool.ts'
 import type { Queue } from '../../model/kinds/queue.ts'
 import { label } from '../../model/names.ts'
+import { seatsNow } from '../../model/seats.ts'
 import { compare } from '../compare.ts'
 import type { Scheduler, Seats, Victim } from '../contract.ts'
 import { claimsOf } from '../fit/seats.ts'
@@ -157,7 +158,7 @@ function decidedBy(scheduler: Scheduler, { nowMs, queues }: Rehearsal): VerdictO
         return { kind: 'preempt', seats: plainSeats(verdict.seats), victims: verdict.victims }
       case 'resize': {
         const { added, priceSeconds, gainSeconds, message } = verdict
-        const seats = seatsNow(gang)
+        const seats = wantedSeats(gang)
         if (seats === undefined) return standingOf(gang)
         return { kind: 'resize', seats: plainSeats(seats), added, priceSeconds, gainSeconds, message }
       }
@@ -176,7 +177,7 @@ function afterPlay(before: Held): VerdictOf {
   return (key, gang) => {
     const had = before.gangs.get(key)
     const standing = standingOf(gang)
-    const isNew = had === undefined || seatsNow(had) === undefined || had.spec.attempt !== gang.spec.attempt
+    const isNew = had === undefined || wantedSeats(had) === undefined || had.spec.attempt !== gang.spec.attempt
     if (standing.kind === 'sits' && isNew) return { kind: 'bind', seats: standing.seats }
     const gaveBack = had?.status?.seats !== undefined && gang.status?.seats === undefined
     return standing.kind === 'suspended' && gaveBack ? { kind: 'release' } : standing
@@ -186,7 +187,7 @@ function afterPlay(before: Held): VerdictOf {
 function standingOf(gang: Gang): GangVerdict {
   const { spec, status } = gang
   if (spec.suspend) return { kind: 'suspended' }
-  const seats = seatsNow(gang)
+  const seats = wantedSeats(gang)
   if (seats !== undefined) {
     const { eviction } = status ?? {}
     const leaves = eviction?.attempt === spec.attempt ? { leaves: { by: eviction.by, reason: eviction.reason } } : {}
@@ -200,8 +201,8 @@ function standingOf(gang: Gang): GangVerdict {
   return { kind: 'wait', reason, message }
 }
 
-function seatsNow({ spec, status }: Gang): Seats | undefined {
-  return !spec.suspend && status?.seats?.attempt === spec.attempt ? status.seats : undefined
+function wantedSeats(gang: Gang): Seats | undefined {
+  return gang.spec.suspend ? undefined : seatsNow(gang)
 }
 
 /** Without what only a committed decision has. */

@@ -1,19 +1,11 @@
-import {
-  attemptOf,
-  evictionNow,
-  hasLeft,
-  isLeaving,
-  isLive,
-  resizeNow,
-  seatsNow,
-  stopIsAsked,
-} from '../../control/gangs.ts'
+import { attemptOf, evictionNow, hasLeft, isLeaving, isLive, resizeNow, stopIsAsked } from '../../control/gangs.ts'
 import { recoveryOf } from '../../control/recovery/record.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { Lease, Node, Pod } from '../../model/kinds/kubernetes.ts'
 import type { Report } from '../../model/kinds/report.ts'
 import { label } from '../../model/names.ts'
 import { isOwnedBy } from '../../model/refs.ts'
+import { seatsNow } from '../../model/seats.ts'
 import type { Entry } from '../../store/history.ts'
 import type { Invariant } from './contract.ts'
 import { keyOf } from './seats.ts'

@@ -1,6 +1,6 @@
-import { seatsNow } from '../../control/gangs.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
+import { seatsNow } from '../../model/seats.ts'
 import type { Entry } from '../../store/history.ts'
 import type { Invariant } from './contract.ts'
 import { keyOf } from './seats.ts'

@@ -1,7 +1,7 @@
-import { seatsNow } from '../../control/gangs.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { Lease } from '../../model/kinds/kubernetes.ts'
 import type { KindName } from '../../model/registry.ts'
+import { seatsNow } from '../../model/seats.ts'
 import { isElastic } from '../../scheduler/gangs.ts'
 import type { Entry } from '../../store/history.ts'
 import type { Invariant } from './contract.ts'

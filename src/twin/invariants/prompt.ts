@@ -11,7 +11,6 @@ import {
   type ReportStatus,
   ranSecondsOf,
   resizeNow,
-  seatsNow,
   stopIsAsked,
 } from '../../control/gangs.ts'
 import { recoveryOf } from '../../control/recovery/record.ts'
@@ -27,6 +26,7 @@ import { annotation, cpuSlot, label } from '../../model/names.ts'
 import { isSaidToBeGone } from '../../model/nodes.ts'
 import { gangGroups, groupsOf } from '../../model/pods.ts'
 import { isOwnedBy } from '../../model/refs.ts'
+import { seatsNow } from '../../model/seats.ts'
 import type { Entry } from '../../store/history.ts'
 import type { Invariant } from './contract.ts'
 import { Lasting } from './lasting.ts'

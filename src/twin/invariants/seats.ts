@@ -1,7 +1,7 @@
 import type { Gang, Seat } from '../../model/kinds/gang.ts'
 import type { Lease, Node, Pod } from '../../model/kinds/kubernetes.ts'
 import { label } from '../../model/names.ts'
-import { withoutLeft } from '../../model/seats.ts'
+import { seatsNow } from '../../model/seats.ts'
 import type { Entry } from '../../store/history.ts'
 import type { Invariant } from './contract.ts'
 import { Terms } from './terms.ts'
@@ -183,8 +183,7 @@ export class Seats implements Invariant {
 const goneMs = 1_000
 
 function seatsOf(gang: Gang): readonly Seat[] {
-  const { spec, status } = withoutLeft(gang)
-  return status?.seats !== undefined && status.seats.attempt === spec.attempt ? status.seats.members : []
+  return seatsNow(gang)?.members ?? []
 }
 
 function sameSeats(a: readonly Seat[], b: readonly Seat[]): boolean {

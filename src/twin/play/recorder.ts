@@ -7,7 +7,7 @@ import type { Report, RestoredFrom } from '../../model/kinds/report.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { label } from '../../model/names.ts'
 import { keyOf } from '../../model/refs.ts'
-import { acceleratorsHeld, acceleratorsOf, nodesUnder, seatsOn } from '../../model/seats.ts'
+import { acceleratorsHeld, acceleratorsOf, nodesUnder, seatsNow, seatsOn } from '../../model/seats.ts'
 import type { Entry } from '../../store/history.ts'
 import type { Strike } from './injector.ts'
 import type { Eviction, Failure, JobRecord, Level, Recording, ReplicaLevel, Sitting } from './recording.ts'
@@ -116,7 +116,7 @@ export class Recorder {
     state.asked = askedBy(gang)
     const job = state.owner === undefined ? undefined : this.#jobs.get(state.owner)
     const isOver = isGone || job?.endedMs !== undefined
-    this.#sit(key, state, isOver ? undefined : seatsNow(gang))
+    this.#sit(key, state, isOver || gang.spec.suspend ? undefined : seatsNow(gang))
     this.#wait(state, !isOver && !gang.spec.suspend && state.seats === undefined)
     if (job !== undefined && state.seats !== undefined) job.startedMs ??= this.#now()
     const { eviction } = gang.status ?? {}
@@ -322,10 +322,9 @@ function askedBy({ spec }: Gang): number {
   return spec.groups.reduce((sum, { max, accelerators }) => sum + max * (accelerators[0]?.count ?? 0), 0)
 }
 
-function seatsNow({ spec, status }: Gang): Seats | undefined {
-  return !spec.suspend && status?.seats?.attempt === spec.attempt ? status.seats : undefined
-}
-
+/** The same members: who joins is counted, and of those who leave fewer are there. */
 function isSame(a: Seats | undefined, b: Seats | undefined): boolean {
-  return a === b || (a !== undefined && b !== undefined && a.attempt === b.attempt && a.at === b.at)
+  if (a === undefined || b === undefined || a === b) return a === b
+  const isSameSitting = a.attempt === b.attempt && a.at === b.at
+  return isSameSitting && a.made === b.made && a.members.length === b.members.length
 }
