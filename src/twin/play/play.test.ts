@@ -147,3 +147,16 @@ test('whoever says so stops it', async () => {
   expect(played).toMatchObject({ kind: 'stopped' })
   expect(toldMs).toBeLessThan(1_100_000)
 })
+
+test('while a worker is away the others sit where they sat, and it sits again once its node is back', async () => {
+  const worker = job
+    .replace('workers: 2', 'workers: 3\n  minWorkers: 1\n  failurePolicy: {restart: worker}')
+    .replace('3600', '36000')
+  const setup = setupOfTest('  faults: {mix: {it: {kind: node-loss, count: 1, lasts: 10m}}}\n', worker, { nodes: 3 })
+  const { sittings, failures, strikes } = await recordingOf(setup, 1)
+  const struckMs = strikes[0]?.atMs ?? Number.NaN
+  const sitAt = (ms: number) => sittings.filter(({ fromMs, toMs }) => fromMs <= ms && ms < toMs).length
+  expect(failures).toEqual([])
+  expect([-60_000, 300_000, 900_000].map((ms) => sitAt(struckMs + ms))).toEqual([3, 2, 3])
+  expect(new Set(sittings.map(({ attempt }) => attempt))).toEqual(new Set([1]))
+})

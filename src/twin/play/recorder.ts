@@ -188,8 +188,10 @@ export class Recorder {
     const text = state.gang.metadata.annotations?.[recoveryAnnotation]
     if (text === state.record) return
     state.record = text
-    const { last, lostSeconds } = recoveryOf(state.gang)
+    const { last, lostSeconds, failed } = recoveryOf(state.gang)
     if (last === undefined || last.attempt === state.failedAttempt) return
+    // Who left leaves others at work: nothing is down, and nothing lost.
+    if (failed === undefined && last.attempt === state.gang.spec.attempt) return void this.#struck.delete(key)
     state.failedAttempt = last.attempt
     const decidedMs = this.#now()
     const struck = this.#struck.get(key)
