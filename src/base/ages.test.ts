@@ -45,6 +45,17 @@ test('who did not look for a while believes again what he did not know, and coun
   expect(ages.of('new', startMs, 0)).toBe(3_700_000)
 })
 
+test('what took the place of a thing while nobody looked is as old as the clock says', async () => {
+  const clock = createManualClock(startMs)
+  const ages = createAges(clock)
+  expect(ages.of('seats', startMs, 0)).toBe(0)
+  await clock.advance(300_000)
+  ages.begin()
+  expect(ages.of('seats', startMs + 20_000, 1_000)).toBe(280_000)
+  await clock.advance(5_000)
+  expect(ages.of('seats', startMs + 301_000, 1_000)).toBe(1_000)
+})
+
 test('for whom it does harm to wait too little counts from when he saw it', async () => {
   const clock = createManualClock(startMs)
   const ages = createAges(clock)

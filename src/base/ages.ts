@@ -35,7 +35,9 @@ export function createAges(clock: Pick<Clock, 'now' | 'steadyMs'>): Ages {
     const known = seen.get(key)
     if (known?.atMs === atMs) return known
     const steadyMs = clock.steadyMs()
-    const mayBeOld = known === undefined && (hasForgotten || steadyMs - begunMs < beginMs)
+    // What we knew of a time before we began may have been replaced while nobody of us looked.
+    const wasWatched = known !== undefined && known.steadyMs >= begunMs
+    const mayBeOld = !wasWatched && (hasForgotten || steadyMs - begunMs < beginMs)
     const believedMs = mayBeOld ? Number.POSITIVE_INFINITY : lateMs
     const found = { atMs, ageMs: Math.max(0, Math.min(believedMs, clock.now() - atMs)), steadyMs }
     seen.delete(key)
