@@ -1,4 +1,5 @@
 import type { NodeDescription } from '../../agent/contract.ts'
+import { recoveryActions } from '../../model/told-xids.ts'
 import type { Draw } from '../draw.ts'
 import { type AtHold, atHold, type Fault, ofGateway } from './history.ts'
 
@@ -46,6 +47,28 @@ export function drawStorageFaults(draw: Draw, safetyMs: number): Fault[] {
     const when = drawWhen(draw, safetyMs)
     const kind = draw.one(['storage-slow', 'storage-outage', 'storage-outage', 'storage-full'] as const)
     return kind === 'storage-slow' ? { ...when, kind, slowness: draw.one([3, 30]) } : { ...when, kind }
+  })
+}
+
+/** Disks that are full, of most histories none. */
+export function drawDiskFaults(draw: Draw, nodes: readonly NodeDescription[], safetyMs: number): Fault[] {
+  if (draw.chance(0.8)) return []
+  return Array.from({ length: draw.int(1, 2) }, () => ({
+    ...drawWhen(draw, safetyMs),
+    kind: 'disk-full',
+    node: draw.one(nodes).name,
+  }))
+}
+
+/** What GPUs tell by number, mostly of one node: what comes again is another matter. */
+export function drawXids(draw: Draw, nodes: readonly NodeDescription[], safetyMs: number): Fault[] {
+  if (draw.chance(0.75)) return []
+  const usual = draw.one(nodes).name
+  return Array.from({ length: draw.int(1, 5) }, () => {
+    const node = draw.chance(0.7) ? usual : draw.one(nodes).name
+    const [xid, action] = [draw.one(xids), draw.one(recoveryActions)]
+    const fault = { ...drawWhen(draw, safetyMs), kind: 'gpu-error' as const, node, pick: draw.int(0, 1_000_000), xid }
+    return xid === 154 ? { ...fault, action } : fault
   })
 }
 
@@ -124,6 +147,8 @@ function drawActs(draw: Draw): AtHold[] {
   return draw.chance(0.5) || first === second ? [first] : [first, second]
 }
 
+/** Of each that something else follows from, and one that nobody knows. */
+const xids = [13, 31, 31, 48, 63, 74, 79, 94, 119, 154, 4242]
 /** More of what changes most. */
 const ofWork = ['delete work', 'delete work', 'edit priority', 'edit workers', 'edit replicas'] as const
 const ofClocks = ['jump ledger', 'jump gateway'] as const
@@ -186,6 +211,8 @@ const kindsApart = [
   'storage-full',
   'network-flap',
   'network-partition',
+  'disk-full',
+  'gpu-error',
   'rot copy',
   'clock-jump',
   'control-plane-clock-jump',

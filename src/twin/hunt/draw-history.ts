@@ -5,6 +5,7 @@ import { type Draw, drawFrom } from '../draw.ts'
 import {
   drawClockFaults,
   drawCopyFaults,
+  drawDiskFaults,
   drawFaults,
   drawHolds,
   drawLate,
@@ -12,6 +13,7 @@ import {
   drawPeople,
   drawSlow,
   drawStorageFaults,
+  drawXids,
 } from './draw-faults.ts'
 import {
   copied,
@@ -74,6 +76,8 @@ export function drawHistory(random: Random): History {
       ...drawSlow(drawFrom(random.split('slow')), nodes, safetyMs),
       ...faults,
       ...drawStorageFaults(drawFrom(random.split('storage')), safetyMs),
+      ...drawDiskFaults(drawFrom(random.split('disks')), nodes, safetyMs),
+      ...drawXids(drawFrom(random.split('xids')), nodes, safetyMs),
       ...drawNetworkFaults(drawFrom(random.split('network')), nodes, safetyMs),
       ...(hasCopies ? drawCopyFaults(copies, safetyMs) : []),
       ...drawPeople(drawFrom(random.split('people')), safetyMs),

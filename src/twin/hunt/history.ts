@@ -2,6 +2,7 @@ import type { NodeDescription } from '../../agent/contract.ts'
 import type { InferenceService } from '../../model/kinds/inference-service.ts'
 import type { Queue } from '../../model/kinds/queue.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
+import type { ToldXid } from '../../model/told-xids.ts'
 import type { Performance } from '../work/workload.ts'
 
 /** What happens in one history, all of it: a function of the seed. */
@@ -74,6 +75,9 @@ export type Fault = {
   | { kind: 'storage-slow'; slowness: number }
   | { kind: 'storage-outage' | 'storage-full' }
   | { kind: 'network-flap'; node: string }
+  | { kind: 'disk-full'; node: string }
+  /** The node tells `xid` of one of its GPUs; whoever looks after it has done what that asks for when this is over. */
+  | { kind: 'gpu-error'; node: string; pick: number; xid: number; action?: ToldXid['action'] }
   | { kind: 'network-partition'; node: string; reach?: 'rack' }
   | { kind: 'clock-jump'; node: string; byMs: number }
   | { kind: 'control-plane-clock-jump'; byMs: number }

@@ -6,6 +6,7 @@ import { holdNow, stopIsAsked } from '../../control/gangs.ts'
 import { faultKinds, harmOf, isOfTwin, type TwinFault } from '../../model/faults.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import { label } from '../../model/names.ts'
+import { closedBecause, opened } from '../../model/nodes.ts'
 import type { KindName } from '../../model/registry.ts'
 import type { Invariants } from '../invariants/invariants.ts'
 import type { Process } from '../kernel/process.ts'
@@ -92,6 +93,8 @@ export class Injector {
     else if (kind === 'jump ledger') this.#jump(this.#twin.ledger?.process, fault.byMs, forMs)
     else if (kind === 'jump gateway') this.#jump(this.#twin.gateway?.process, fault.byMs, forMs)
     else if (isInflicted(fault)) this.#inflict(fault)
+    else if (kind === 'disk-full') this.#later(forMs, this.#hand.fillDisk(fault.node))
+    else if (kind === 'gpu-error') void this.#failGpu(fault)
     else if (kind === 'rot checkpoint') void this.#rot(fault.pick)
     else if (kind === 'rot copy') void this.#rotCopy(fault.pick)
     else if (isOfPeople(fault)) void this.#people.act(fault)
@@ -162,6 +165,18 @@ export class Injector {
     const { forMs } = fault
     const nodes = !('node' in fault) ? [] : 'reach' in fault ? this.#rackOf(fault.node) : [fault.node]
     this.#later(forMs, this.#hand.inflict(fault.kind, { ...harmOf({}), ...fault }, nodes))
+  }
+
+  async #failGpu(fault: Extract<Fault, { kind: 'gpu-error' }>): Promise<void> {
+    const { node, xid, action, pick, forMs } = fault
+    const { store, nodes } = this.#twin
+    const pod = pickOf(nodes.get(node)?.machine.running() ?? [], pick)
+    this.#later(forMs, async () => {
+      const object = await store.get('Node', { name: node })
+      if (object !== undefined && closedBecause(object) !== undefined)
+        await store.patch('Node', { name: node }, opened(object))
+    })
+    await this.#hand.failGpu(node, pod, action === undefined ? { xid } : { xid, action }, pick)
   }
 
   #jump(process: Process | undefined, byMs: number, forMs: number): void {

@@ -1,8 +1,13 @@
 import type { PodRunner } from '../../agent/contract.ts'
 import type { Disk, Hand } from '../../agent/hand.ts'
+import type { SimulatedPod } from '../../agent/simulated/machine.ts'
 import { createSimulatedRunner } from '../../agent/simulated/runner.ts'
+import { deviceHeldBy, tellXid } from '../../agent/tell-xid.ts'
 import type { Cancel } from '../../base/clock.ts'
 import type { Harm, TwinFault } from '../../model/faults.ts'
+import type { ToldXid } from '../../model/told-xids.ts'
+import { xidInfo } from '../../model/xids.ts'
+import { listedDevices } from '../../scheduler/fleet/read-node.ts'
 import type { Process } from '../kernel/process.ts'
 import type { Twin } from '../twin.ts'
 
@@ -77,6 +82,22 @@ export class TwinHand implements Hand {
     }
   }
 
+  /** Whoever reads the kernel's log there says so, of a GPU that the pod holds or another; the pod ends where it is one that ends any. */
+  async failGpu(
+    node: string,
+    pod: SimulatedPod | undefined,
+    xid: Pick<ToldXid, 'xid' | 'action'>,
+    pick: number,
+  ): Promise<void> {
+    const { store, clock } = this.#twin
+    const held = pod === undefined ? undefined : await deviceHeldBy(store, pod.place)
+    const object = await store.get('Node', { name: node })
+    const listed = object === undefined ? [] : listedDevices(object)
+    const device = held ?? listed[pick % Math.max(1, listed.length)]?.id
+    if (device !== undefined) await tellXid(store, node, { ...xid, device, at: new Date(clock.now()).toISOString() })
+    if (!endsNothing(xid)) pod?.kill(aborted)
+  }
+
   slowNode(node: string, slowness: number): Cancel {
     const causes = this.#slow.get(node) ?? []
     this.#slow.set(node, causes)
@@ -109,6 +130,13 @@ export class TwinHand implements Hand {
   #alive(): Twin['controls'] {
     return this.#twin.controls.filter(({ process }) => process.state !== 'crashed')
   }
+}
+
+/** A process that ends for something of its own. */
+export const aborted = { exitCode: 134, signal: 'SIGABRT' } as const
+
+export function endsNothing({ xid }: { xid?: number | undefined }): boolean {
+  return xid !== undefined && xidInfo(xid)?.ends === false
 }
 
 /** Until it is cancelled. */

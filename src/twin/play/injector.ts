@@ -1,14 +1,9 @@
 import type { SimulatedPod } from '../../agent/simulated/machine.ts'
-import { deviceHeldBy, tellXid } from '../../agent/tell-xid.ts'
 import { unwarnNode, warnNode } from '../../agent/warn.ts'
 import { faults, isOfTwin } from '../../model/faults.ts'
-import { xidInfo } from '../../model/xids.ts'
-import { listedDevices } from '../../scheduler/fleet/read-node.ts'
 import type { Twin } from '../twin.ts'
 import type { Fault } from './faults.ts'
-import type { TwinHand } from './hand.ts'
-
-const aborted = { exitCode: 134, signal: 'SIGABRT' } as const
+import { aborted, endsNothing, type TwinHand } from './hand.ts'
 
 /** A fault as it struck. */
 export interface Strike {
@@ -69,7 +64,7 @@ export class Injector {
     const nodes = meant.filter((node) => this.#hand.isThere(node))
     const running = nodes.flatMap((node) => this.#runningOn(node))
     const one = running[pick % Math.max(1, running.length)]
-    const hit = faults[kind].strikes === 'process' ? (one === undefined || isHarmless(cause) ? [] : [one]) : running
+    const hit = faults[kind].strikes === 'process' ? (one === undefined || endsNothing(cause) ? [] : [one]) : running
     // Told first: what it does may be seen at once.
     this.#struck({ ...strike, nodes, pods: hit.map(keyOf) })
     if (kind === 'node-loss') for (const node of nodes) this.#loseNode(node, cause)
@@ -77,7 +72,8 @@ export class Injector {
     else if (kind === 'disk-full') for (const node of nodes) this.#mend(cause, this.#hand.fillDisk(node))
     else if (isOfTwin(kind)) this.#mend(cause, this.#hand.inflict(kind, harm, nodes))
     else if (one !== undefined && kind === 'hang') this.#hang(one, cause)
-    else if (kind === 'gpu-error') for (const node of nodes) void this.#failGpu(node, one, cause, pick)
+    else if (kind === 'gpu-error')
+      for (const node of nodes) void this.#hand.failGpu(node, one, { xid: cause.xid ?? 0 }, pick)
     else one?.kill(aborted)
   }
 
@@ -95,26 +91,9 @@ export class Injector {
     this.#mend(cause, () => void this.#hand.restoreNode(node))
   }
 
-  /** Whoever reads the kernel's log there says so, whether or not anything computes on that GPU. */
-  async #failGpu(node: string, pod: SimulatedPod | undefined, cause: Fault['cause'], pick: number): Promise<void> {
-    const { store, clock } = this.#twin
-    const held = pod === undefined ? undefined : await deviceHeldBy(store, pod.place)
-    const object = await store.get('Node', { name: node })
-    const listed = object === undefined ? [] : listedDevices(object)
-    const device = held ?? listed[pick % Math.max(1, listed.length)]?.id
-    if (device !== undefined)
-      await tellXid(store, node, { xid: cause.xid ?? 0, device, at: new Date(clock.now()).toISOString() })
-    if (!isHarmless(cause)) pod?.kill(aborted)
-  }
-
   #runningOn(node: string): SimulatedPod[] {
     return this.#twin.member(node).machine.running()
   }
-}
-
-/** It ends nothing. */
-function isHarmless({ xid }: Fault['cause']): boolean {
-  return xid !== undefined && xidInfo(xid)?.ends === false
 }
 
 function keyOf({ place }: SimulatedPod): string {
