@@ -12,6 +12,7 @@ import type { Events } from './events.ts'
 import type { Leaving } from './nodes/leaving.ts'
 import type { NodeSigns } from './nodes/signs.ts'
 import type { Closing } from './recovery/closing.ts'
+import type { MembersOf } from './recovery/members.ts'
 import type { DecisionSink } from './scheduling/decisions.ts'
 import type { Views } from './views.ts'
 
@@ -76,6 +77,8 @@ export interface Context {
   leaving: Leaving
   /** Takes nodes out of service: all of recovery shares one budget. */
   closing: Closing
+  /** How members of gangs ended: who makes pods sees what recovery is to decide about. */
+  members: MembersOf
   random: Random
   log: Log
   events: Events

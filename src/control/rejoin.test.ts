@@ -82,6 +82,14 @@ test('a member that is killed leaves alone, and another takes its rank; the othe
   stop()
 })
 
+test('one that somebody deletes leaves, and is not made anew', async () => {
+  await running()
+  await world.store.delete('Pod', { ...ref, name: worker(1) }, { gracePeriodSeconds: 0 })
+  await runs(worker(0), worker(2), worker(3))
+  expect(world.agent.starts.get(worker(1))).toBe(1)
+  expect(await status()).toMatchObject({ attempt: 1, replacedWorkers: 1 })
+})
+
 test('what hangs is ended, and leaves once the others had time to regroup', async () => {
   await running()
   await world.agent.report(worker(1), { hungSinceMs: world.clock.now() })

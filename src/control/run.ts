@@ -17,6 +17,7 @@ import { createNodeSigns } from './nodes/signs.ts'
 import type { Context, Reconciler, ReconcilerFactory, WatchOf } from './reconciler.ts'
 import { builtInReconcilers } from './reconcilers.ts'
 import { createClosing } from './recovery/closing.ts'
+import { createMembers } from './recovery/members.ts'
 import type { DecisionSink } from './scheduling/decisions.ts'
 import { createViews, type Views } from './views.ts'
 
@@ -137,8 +138,10 @@ function startTerm(options: ControlOptions, lease: LeaseHolder, epoch: number, a
   const signs = createNodeSigns({ views, liveness })
   const leaving = createLeaving(views)
   const closing = createClosing({ store, views, events })
-  const kit = { store, views, blobs, sources, clock, ages, liveness, signs, leaving, closing, random, log, events }
-  const context: Context = { ...kit, epoch, gatewayUrl, decisions }
+  const members = createMembers({ views, clock })
+  const known = { ages, liveness, signs, leaving, closing, members }
+  const kit = { store, views, blobs, sources, clock, random, log, events }
+  const context: Context = { ...kit, ...known, epoch, gatewayUrl, decisions }
   const loops = (options.reconcilers ?? builtInReconcilers).map((factory) =>
     createLoop(factory(context), { views, clock, random: random.split(`queues ${epoch}`), log, over }),
   )

@@ -1,9 +1,10 @@
+import type { Clock } from '../../base/clock.ts'
 import type { Gang, Seat } from '../../model/kinds/gang.ts'
 import type { Pod } from '../../model/kinds/kubernetes.ts'
 import { isOwnedBy, keyOf } from '../../model/refs.ts'
 import { seatsNow } from '../../model/seats.ts'
 import { attemptOf, gangKeyOf, gangKeyOfReport, hasEnded, hasLeft, membersRejoin } from '../gangs.ts'
-import type { Context } from '../reconciler.ts'
+import type { Views } from '../views.ts'
 import { Ends } from './ends.ts'
 
 /** The members of each gang that was asked for, kept up with every change of a pod or a report. */
@@ -32,7 +33,7 @@ interface Kept {
   running: Map<number, Map<string, Pod>>
 }
 
-export function createMembers({ views, clock }: Pick<Context, 'views' | 'clock'>): MembersOf {
+export function createMembers({ views, clock }: { views: Views; clock: Clock }): MembersOf {
   const pods = views.of('Pod')
   const reports = views.of('Report')
   const kept = new Map<string, Kept>()

@@ -23,7 +23,6 @@ import { type End, mayBeAnEcho, standsStill } from './cause.ts'
 import { type Decision, decideRestart } from './decide.ts'
 import { suspectsOf } from './divergence.ts'
 import { type Leavers, leaversOf } from './leavers.ts'
-import { createMembers } from './members.ts'
 import { createNodeXids } from './node-xids.ts'
 import { preemptionPolicyAfter, recoveryAnnotation, recoveryOf } from './record.ts'
 import { createReplacement } from './replacement.ts'
@@ -52,11 +51,10 @@ interface Remembered {
  * tries again what was not ready.
  */
 export function createRecovery(context: Context): Reconciler {
-  const { store, views, clock, signs, events, closing, log } = context
+  const { store, views, clock, signs, events, closing, members, log } = context
   const gangs = views.of('Gang')
   const jobs = views.of('TrainingJob')
   const nodes = views.of('Node')
-  const members = createMembers(context)
   const blame = createBlame(context, closing)
   const replacement = createReplacement(context, closing)
   const xids = createNodeXids(context)

@@ -22,9 +22,9 @@ export async function makePods(
   gang: Gang,
   present: readonly Pod[],
 ): Promise<'made' | 'all there' | { problem: string }> {
-  // One that has failed ends the attempt: recovery decides what is next.
-  if (present.length >= memberCount(gang) || present.some(({ status }) => status?.phase === 'Failed'))
-    return 'all there'
+  if (present.length >= memberCount(gang)) return 'all there'
+  // One that has failed, or that somebody deleted, ends the attempt or leaves it: recovery decides what is next.
+  if (context.members.ends(gang).failed.length > 0) return 'all there'
   const known = new Set(present.map((pod) => pod.metadata.name))
   const members = membersOf(job, gang)
   const missing = members.filter((member) => !known.has(member.name))
