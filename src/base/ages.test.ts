@@ -56,6 +56,22 @@ test('what took the place of a thing while nobody looked is as old as the clock 
   expect(ages.of('seats', startMs + 301_000, 1_000)).toBe(1_000)
 })
 
+test('what is seen while others watch, and one does not know it yet, is as old as the clock says once one watches again', async () => {
+  const clock = createManualClock(startMs)
+  let isWatching = true
+  const ages = createAges(clock, () => isWatching)
+  expect(ages.of('seats', startMs, 0)).toBe(0)
+  isWatching = false
+  await clock.advance(160_000)
+  ages.of('seats', startMs + 20_000, 1_000)
+  ages.of('others', startMs + 30_000, 1_000)
+  await clock.advance(100_000)
+  isWatching = true
+  ages.begin()
+  expect(ages.of('seats', startMs + 20_000, 1_000)).toBe(240_000)
+  expect(ages.of('others', startMs + 30_000, 1_000)).toBe(230_000)
+})
+
 test('for whom it does harm to wait too little counts from when he saw it', async () => {
   const clock = createManualClock(startMs)
   const ages = createAges(clock)

@@ -26,7 +26,11 @@ const beginMs = 60_000
 /** Those first seen longest ago go; from then on all that is not known may be old. */
 const seenMax = 100_000
 
-export function createAges(clock: Pick<Clock, 'now' | 'steadyMs'>): Ages {
+/**
+ * `isWatching`: whether we are there now. What is first seen while we are not, and have not noticed that yet, may be old: it is not
+ * remembered.
+ */
+export function createAges(clock: Pick<Clock, 'now' | 'steadyMs'>, isWatching: () => boolean = () => true): Ages {
   const seen = new Map<string, Seen>()
   let begunMs = clock.steadyMs()
   let hasForgotten = false
@@ -40,6 +44,7 @@ export function createAges(clock: Pick<Clock, 'now' | 'steadyMs'>): Ages {
     const mayBeOld = !wasWatched && (hasForgotten || steadyMs - begunMs < beginMs)
     const believedMs = mayBeOld ? Number.POSITIVE_INFINITY : lateMs
     const found = { atMs, ageMs: Math.max(0, Math.min(believedMs, clock.now() - atMs)), steadyMs }
+    if (!isWatching()) return found
     seen.delete(key)
     seen.set(key, found)
     const [oldest] = seen.keys()

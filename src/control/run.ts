@@ -59,7 +59,7 @@ export function startControl(options: ControlOptions): Control {
   const lease = createLeaseHolder({ store, clock, ref: controlLease, identity, durationMs })
   const stopping = new AbortController()
   // Of all terms: the clock may be set while another leads.
-  const ages = createAges(clock)
+  const ages = createAges(clock, lease.holds)
   let term: Term | undefined
 
   async function live(): Promise<void> {
