@@ -7,6 +7,8 @@ import { seededRandom } from '../base/random.ts'
 import { createSimulatedBlobs } from '../blob/simulated/blobs.ts'
 import { createSimulatedStorage } from '../blob/simulated/storage.ts'
 import type { Pod } from '../model/kinds/kubernetes.ts'
+import { annotation } from '../model/names.ts'
+import type { PodWork } from '../model/work.ts'
 import { createMemoryStore } from '../store/memory/store.ts'
 import { simulatedFiles } from './simulated/files.ts'
 import { type Program, SimulatedMachine } from './simulated/machine.ts'
@@ -16,7 +18,7 @@ import { supervise } from './supervise.ts'
 const name = 'j-worker-0-1'
 
 /** An agent takes over a pod that runs, and the store answers reads as `ask` says. */
-async function takeOver(ask: () => void) {
+async function takeOver(ask: () => void, work: Partial<PodWork> = {}) {
   const clock = createManualClock()
   const program: Program = { ask: () => {}, signal: () => {}, probe: () => undefined, gone: () => {} }
   const machine = new SimulatedMachine(clock, {
@@ -29,7 +31,7 @@ async function takeOver(ask: () => void) {
   const made = await store.create('Pod', {
     apiVersion: 'v1',
     kind: 'Pod',
-    metadata: { name, namespace: 'default' },
+    metadata: { name, namespace: 'default', annotations: { [annotation.work]: JSON.stringify(work) } },
     spec: { containers: [{ name: 'main', command: ['train'] }], nodeName: 'n' },
   })
   const pod = made as Pod
@@ -58,7 +60,8 @@ async function takeOver(ask: () => void) {
     event: () => {},
   })
   const status = async () => (await store.get('Pod', { name, namespace: 'default' }))?.status
-  return { clock, supervisor, runs, status }
+  const report = async () => (await store.get('Report', { name: `pod.${name}`, namespace: 'default' }))?.status
+  return { clock, supervisor, runs, status, report }
 }
 
 test('what runs already runs on while the store does not answer, and is followed once it does', async () => {
@@ -81,4 +84,23 @@ test('what cannot be looked after is said to have failed, and does not run on', 
   await clock.advance(2_000)
   expect(await status()).toMatchObject({ phase: 'Failed', reason: 'AgentError' })
   expect(runs.end?.signal).toBe('SIGKILL')
+})
+
+test('who has ended and only ships what he left is not said to be busy', async () => {
+  const { clock, runs, status, report } = await takeOver(() => {}, { checkpoints: 'checkpoints/default/j' })
+  await clock.advance(2_000)
+  runs.progress([{ step: 1, seconds: 1, busySeconds: 1 }])
+  await clock.advance(2_000)
+  expect((await report())?.busySeconds).toBe(1)
+  runs.checkpoint({ step: 1, writtenAtMs: clock.now(), bytes: 0, persistMs: 60_000 })
+  runs.exit({ exitCode: 0 })
+  runs.progress([{ step: 2, seconds: 1, busySeconds: 1 }])
+  await clock.advance(2_000)
+  expect([(await status())?.phase, (await report())?.step, (await report())?.busySeconds]).toEqual([
+    'Running',
+    2,
+    undefined,
+  ])
+  await clock.advance(60_000)
+  expect([(await status())?.phase, (await report())?.ended?.exitCode]).toEqual(['Succeeded', 0])
 })

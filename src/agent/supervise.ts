@@ -293,7 +293,8 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
           const urgent = isFirst || isSpike || isHung || now.stopped === true
           isHung = false
           steps?.heard()
-          report.change({ ...now, hungSinceMs: undefined, checkpoints: withStalls() }, urgent)
+          const busySeconds = isFinishing ? undefined : now.busySeconds
+          report.change({ ...now, busySeconds, hungSinceMs: undefined, checkpoints: withStalls() }, urgent)
         },
         shipped(checkpoint) {
           const others = report.status.checkpoints.filter((each) => each.step !== checkpoint.step)
@@ -354,6 +355,8 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
 
   async function finish(good: boolean, output: boolean) {
     isFinishing = true
+    // Who only ships what it left keeps nobody waiting any more.
+    report.change({ busySeconds: undefined }, false)
     arm()
     try {
       return await beside.finish({ good, output: output && progress.now.stopped !== true })

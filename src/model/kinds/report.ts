@@ -59,7 +59,9 @@ export const report = z
           .number()
           .min(0)
           .optional()
-          .describe('Of a step, how long it works by itself and waits for no other rank: mean of the last eight.'),
+          .describe(
+            'Of a step, how long it works by itself and waits for no other rank: mean of the last eight. Until its process ends.',
+          ),
         pace: z
           .strictObject({
             mean: z.number().min(0).describe('Mean.'),
