@@ -79,6 +79,19 @@ test('an accelerator that two gangs sit on is promised twice', () => {
   expect(broken(invariants)).toEqual([expect.stringMatching(/^seats: H100-0 of n is promised twice/)])
 })
 
+test('what is held for one is given to nobody else; who has it keeps it while others of its gang leave', () => {
+  const [spec, [seat]] = [{ groups: [{ name: 'w', min: 1, max: 2, accelerators: [] }] }, seats('a-0').members]
+  const other = { ...seat, pod: 'a-1', devices: [{ id: 'H100-1', milli: 1000 }] }
+  const held: Write = ['Gang', gang('b', {}, { hold: { ...seats('b-0'), victims: [] } })]
+  const both = { seats: { ...seats('a-0'), members: [seat, other] } }
+  const sits: Write = ['Gang', gang('a', spec, both)]
+  const goesOn: Write = ['Gang', gang('a', { ...spec, left: ['a-1'] }, both)]
+  expect(broken(told(sits, held, goesOn))).toEqual([])
+  expect(broken(told(held, sits))).toEqual([
+    'seats: H100-0 of n is given to default/a (a-0), and was held for default/b-0',
+  ])
+})
+
 test('a pod is bound to its own seat', () => {
   const metadata = { name: 'a-0', namespace: 'default', labels: { 'millwright.dev/gang': 'a' } }
   const pod = { apiVersion: 'v1', kind: 'Pod', metadata, spec: { nodeName: 'other' } }

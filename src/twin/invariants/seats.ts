@@ -70,13 +70,20 @@ export class Seats implements Invariant {
     if (isGiven && gang.spec.suspend) return `gang ${key} is given seats, and wants none`
     if (isGiven && seats.attempt !== gang.spec.attempt)
       return `gang ${key} is given seats for attempt ${seats.attempt}, and is at attempt ${gang.spec.attempt}`
-    if (sameSeats(was, now)) return undefined
+    const had = new Set(was.map(placeOf))
+    const given = now.filter((seat) => !had.has(placeOf(seat)))
+    if (given.length === 0 && now.length === was.length) return undefined
     for (const seat of was) {
       this.#voidMs.set(podKey(gang, seat.pod), nowMs)
       this.#release(podKey(gang, seat.pod), 'seat')
     }
     for (const seat of now) this.#take(podKey(gang, seat.pod), seat)
-    return this.#whole(gang, now) ?? this.#open(gang, was, now, nowMs, by) ?? this.#disjoint(gang, now)
+    return (
+      this.#whole(gang, now) ??
+      this.#open(gang, was, now, nowMs, by) ??
+      this.#disjoint(now) ??
+      this.#besideHeld(gang, given)
+    )
   }
 
   #seePod(pod: Pod, isGone: boolean, nowMs: number, by: string | undefined): string | undefined {
@@ -164,11 +171,21 @@ export class Seats implements Invariant {
     return undefined
   }
 
-  #disjoint(gang: Gang, seats: readonly Seat[]): string | undefined {
-    for (const { node, devices, pod } of seats) {
+  #disjoint(seats: readonly Seat[]): string | undefined {
+    for (const { node, devices } of seats) {
       for (const { id } of devices) {
-        const users = this.#used.get(`${node} ${id}`) ?? new Map<string, number>()
+        const users = usersOf(this.#used, `${node} ${id}`)
         if (sum(users) > 1000) return `${id} of ${node} is promised twice: to ${[...users.keys()].join(' and ')}`
+      }
+    }
+    return undefined
+  }
+
+  /** What members have that stay may be held for somebody, who gets it once they have left. */
+  #besideHeld(gang: Gang, given: readonly Seat[]): string | undefined {
+    for (const { node, devices, pod } of given) {
+      for (const { id } of devices) {
+        const users = usersOf(this.#used, `${node} ${id}`)
         const held = [...(this.#held.get(`${node} ${id}`) ?? [])].filter(([holder]) => !users.has(holder))
         const others = held.reduce((total, [, milli]) => total + milli, 0)
         if (others > 0 && sum(users) + others > 1000)
@@ -186,10 +203,8 @@ function seatsOf(gang: Gang): readonly Seat[] {
   return seatsNow(gang)?.members ?? []
 }
 
-function sameSeats(a: readonly Seat[], b: readonly Seat[]): boolean {
-  return (
-    a === b || (a.length === b.length && a.every((seat, at) => seat.pod === b[at]?.pod && seat.node === b[at]?.node))
-  )
+function placeOf({ pod, node }: Seat): string {
+  return `${pod} ${node}`
 }
 
 function usersOf(map: Map<string, Map<string, number>>, device: string): Map<string, number> {
