@@ -51,6 +51,11 @@ export class Rehearsal {
   readonly #podsOf = new Map<string, Set<string>>()
   /** Gangs whose pods have ended and whose seats are being taken; they stand in line again once these are gone. */
   readonly #leaving = new Map<string, Leaving>()
+  /** Gangs by when they came: who came first goes first in all that follows. */
+  readonly #places = new Map<string, number>()
+  /** Gangs of which something may follow: those that changed, until nothing does. */
+  readonly #stirred = new Set<string>()
+  #arrived = 0
   #version = 0
 
   constructor(scheduler: Scheduler, { nowMs = 0, runsPods = true }: RehearsalOptions = {}) {
@@ -86,13 +91,31 @@ export class Rehearsal {
       if (kind === 'Node') this.nodes.delete(deleted)
       else if (kind === 'Queue') this.queues.delete(deleted)
       else if (kind === 'Pool') this.pools.delete(deleted)
-      else if (kind === 'Gang') this.gangs.delete(deleted)
+      else if (kind === 'Gang') this.#forgetGang(deleted)
       else this.#forgetPod(deleted)
     } else if (change.kind === 'Node') this.nodes.set(keyOf(change.object), change.object)
-    else if (change.kind === 'Queue') this.queues.set(keyOf(change.object), change.object)
+    else if (change.kind === 'Queue') this.#rememberQueue(change.object)
     else if (change.kind === 'Pool') this.pools.set(keyOf(change.object), change.object)
-    else if (change.kind === 'Gang') this.gangs.set(keyOf(change.object), change.object)
+    else if (change.kind === 'Gang') this.#rememberGang(change.object)
     else this.#rememberPod(change.object)
+  }
+
+  #rememberQueue(queue: Queue): void {
+    this.queues.set(keyOf(queue), queue)
+    for (const key of this.gangs.keys()) this.#stirred.add(key)
+  }
+
+  #rememberGang(gang: Gang): void {
+    const key = keyOf(gang)
+    if (!this.gangs.has(key)) this.#places.set(key, ++this.#arrived)
+    this.gangs.set(key, gang)
+    this.#stirred.add(key)
+  }
+
+  #forgetGang(key: string): void {
+    this.gangs.delete(key)
+    this.#places.delete(key)
+    this.#stirred.delete(key)
   }
 
   #rememberPod(pod: Pod): void {
@@ -100,6 +123,7 @@ export class Rehearsal {
     this.pods.set(key, pod)
     const gang = gangKeyOf(pod)
     if (gang === undefined) return
+    this.#stirred.add(gang)
     const pods = this.#podsOf.get(gang) ?? new Set()
     this.#podsOf.set(gang, pods)
     pods.add(key)
@@ -237,30 +261,56 @@ export class Rehearsal {
   /** What the rest of the control plane would do now; whether there was anything. */
   #moveOn(course: Happening[]): boolean {
     let moved = false
-    for (const [key, gang] of this.gangs) {
-      if (this.#askVictims(key, gang)) moved = true
-      if (this.#endRest(key, gang)) moved = true
-      const why = this.#leaving.get(key)
-      const wanted = why ?? this.#whyLeave(gang)
-      if (wanted === undefined) continue
-      if (why === undefined && this.slow.has(key)) continue
-      const moves = 'by' in wanted && wanted.reason === 'Defragmentation'
-      if (moves && isReplica(gang) && !this.#isReplaced(key, gang)) {
-        if (this.#replace(key, gang)) moved = true
-        continue
-      }
-      if (why === undefined) {
-        course.push({ kind: 'left', gang: key, attempt: gang.spec.attempt, why: wanted })
-        if (moves && isReplica(gang)) this.finish(key)
-        else if (moves || 'grows' in wanted || gang.status?.eviction?.shrinks === true) this.#startAgain(key)
-        else this.#leave(key, wanted)
-      } else if (gang.status?.seats === undefined) {
-        this.#leaving.delete(key)
-        this.edit(key, { suspend: false, attempt: gang.spec.attempt + 1 })
-      } else continue
-      moved = true
+    for (let key = this.#nextStirred(); key !== undefined; key = this.#nextStirred(key)) {
+      const gang = this.gangOf(key)
+      if (this.#follow(key, gang, course)) moved = true
+      else if (this.#isAtRest(key, gang)) this.#stirred.delete(key)
     }
     return moved
+  }
+
+  /** The first of those that came after this one. */
+  #nextStirred(after?: string): string | undefined {
+    const afterPlace = after === undefined ? Number.NEGATIVE_INFINITY : (this.#places.get(after) ?? 0)
+    let [first, firstPlace] = [undefined as string | undefined, Number.POSITIVE_INFINITY]
+    for (const key of this.#stirred) {
+      const place = this.#places.get(key)
+      if (place !== undefined && place > afterPlace && place < firstPlace) [first, firstPlace] = [key, place]
+    }
+    return first
+  }
+
+  /** Nothing follows of it before it changes, or its queue does. */
+  #isAtRest(key: string, { status }: Gang): boolean {
+    const { hold, eviction, resize } = status ?? {}
+    return hold === undefined && eviction === undefined && resize === undefined && !this.#leaving.has(key)
+  }
+
+  /** Whether anything followed of what this one is. */
+  #follow(key: string, gang: Gang, course: Happening[]): boolean {
+    const hasAsked = this.#askVictims(key, gang)
+    const endsSome = this.#endRest(key, gang)
+    return this.#leaveOrGo(key, gang, course) || hasAsked || endsSome
+  }
+
+  #leaveOrGo(key: string, gang: Gang, course: Happening[]): boolean {
+    const why = this.#leaving.get(key)
+    const wanted = why ?? this.#whyLeave(gang)
+    if (wanted === undefined) return false
+    if (why === undefined && this.slow.has(key)) return false
+    const moves = 'by' in wanted && wanted.reason === 'Defragmentation'
+    if (moves && isReplica(gang) && !this.#isReplaced(key, gang)) return this.#replace(key, gang)
+    if (why === undefined) {
+      course.push({ kind: 'left', gang: key, attempt: gang.spec.attempt, why: wanted })
+      if (moves && isReplica(gang)) this.finish(key)
+      else if (moves || 'grows' in wanted || gang.status?.eviction?.shrinks === true) this.#startAgain(key)
+      else this.#leave(key, wanted)
+      return true
+    }
+    if (gang.status?.seats !== undefined) return false
+    this.#leaving.delete(key)
+    this.edit(key, { suspend: false, attempt: gang.spec.attempt + 1 })
+    return true
   }
 
   /** What an older attempt still runs is killed, and so is what is to run no more. */
