@@ -68,6 +68,31 @@ test('a rank that ends as its GPU falls off the bus was not to blame: the node i
   expect(await closed()).toEqual([bad])
 })
 
+test('where workers are replaced alone, an XID explains only the end of who had that GPU then', async () => {
+  await start(1, 3)
+  world.agent.onStart(async ({ metadata: { name } }) => {
+    const nowMs = world.clock.now()
+    await world.agent.report(name, { step: 1, stepAtMs: nowMs, firstStepAtMs: nowMs })
+  })
+  await world.job('j', { workers: 3, minWorkers: 1, failurePolicy: { restart: 'worker' } })
+  await world.phase('j', 'Running')
+  await world.settle()
+  const runs = (...indexes: number[]) => {
+    const pods = indexes.map((index) => `j-worker-${index}-1`)
+    return world.until(() => world.agent.running().join() === pods.join(), `${pods.join(', ')} run`)
+  }
+  await tell('n0', 31, { device: (await seatOf('j', 1))?.devices[0]?.id ?? '' })
+  await world.agent.end('j-worker-0-1', { exitCode: 1 })
+  await runs(1, 2, 3)
+  expect(await failureOf('j')).toMatchObject({ pod: 'j-worker-0-1', reason: 'Error' })
+  await world.agent.end('j-worker-1-1', { exitCode: 1 })
+  await runs(2, 3, 4)
+  expect(await failureOf('j')).toMatchObject({ pod: 'j-worker-1-1', reason: 'XID31' })
+  await world.agent.end('j-worker-4-1', { exitCode: 1 })
+  await runs(2, 3, 5)
+  expect(await failureOf('j')).toMatchObject({ pod: 'j-worker-4-1', reason: 'Error' })
+})
+
 test('no attempt begins on a node whose XID nobody has acted on before the end', async () => {
   const others = builtInReconcilers.filter((one) => one !== createXids)
   world = await createWorld()

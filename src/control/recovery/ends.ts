@@ -70,6 +70,11 @@ export class Ends {
     return [...this.#ends].flatMap(([name, { kind }]) => (kind === 'hung' ? [] : [name]))
   }
 
+  /** Those whom something ails: that have ended and not well, and what stands still. */
+  get ailing(): Set<string> {
+    return new Set([...this.#ends.keys(), ...this.#mute.keys()])
+  }
+
   /** When those who never told a step stand still, all others having ended; undefined: never, as things are. */
   get stallsAtMs(): number | undefined {
     const isAlone = this.#mute.size > 0 && this.#mute.size + this.#over.size >= this.#size

@@ -6,7 +6,7 @@ import { refOf, refOfKey } from '../../model/refs.ts'
 import { seatsNow } from '../../model/seats.ts'
 import { xidsToldBy } from '../../model/told-xids.ts'
 import { listedDevices } from '../../scheduler/fleet/read-node.ts'
-import { gangKeyOf } from '../gangs.ts'
+import { gangKeyOf, membersRejoin } from '../gangs.ts'
 import { again, type Context, type Outcome, type Reconciler, settled } from '../reconciler.ts'
 import { type End, said } from './cause.ts'
 import { blames, judge, keyOf, marked, type SeenXid, xidSaid, xidsSeenAnnotation, xidsSeenOn } from './xids.ts'
@@ -21,8 +21,11 @@ const explainsMs = 600_000
 export interface NodeXids {
   /** Does what the node's XIDs ask for, each once. 'stale': somebody wrote the node meanwhile, it is to be looked at again. */
   look(name: string): Promise<Outcome | 'stale'>
-  /** The end as it is with what a GPU of the gang has told; as it was where none has. */
-  behind(gang: Gang, cause: End): End
+  /**
+   * The end as it is with what a GPU of the gang has told; as it was where none has. `ailing`: pods of those who have failed or
+   * stand still.
+   */
+  behind(gang: Gang, cause: End, ailing: ReadonlySet<string>): End
 }
 
 /** What nodes tell of their GPUs by number, and what follows from it. */
@@ -80,17 +83,17 @@ export function createNodeXids({ store, views, clock, events, closing }: Context
     return (await store.patch('Node', refOf(node), { metadata }, { resourceVersion })) === 'stale' ? 'stale' : undefined
   }
 
-  /** As `uid/attempt`. Where the node does not list the device, as where it is told by its PCI address, all who sit there. */
+  /** As `uid/pod`. Where the node does not list the device, as where it is told by its PCI address, all who sit there. */
   function holdersOn(node: Node, device: string): string[] {
     const { name } = node.metadata
     const keys = new Set(views.podsOnNode(name).flatMap(gangKeyOf))
     const sitting = [...keys].flatMap((key) => {
       const gang = gangs.get(refOfKey(key))
       const seats = gang === undefined ? [] : (seatsNow(gang)?.members.filter((seat) => seat.node === name) ?? [])
-      return gang === undefined || seats.length === 0 ? [] : [{ holder: holderOf(gang), seats }]
+      return gang === undefined ? [] : seats.map((seat) => ({ holder: holderOf(gang, seat), seat }))
     })
     const id = idOf(node, device)
-    const holding = sitting.filter(({ seats }) => seats.some((seat) => holds(seat, id ?? device)))
+    const holding = sitting.filter(({ seat }) => holds(seat, id ?? device))
     return (holding.length > 0 || id !== undefined ? holding : sitting).map(({ holder }) => holder)
   }
 
@@ -102,9 +105,10 @@ export function createNodeXids({ store, views, clock, events, closing }: Context
       .filter(({ of }) => of.some((holder) => holder.startsWith(`${gang}/`)))
   }
 
-  function behind(gang: Gang, cause: End): End {
+  function behind(gang: Gang, cause: End, ailing: ReadonlySet<string>): End {
     if (!mayBeOfGpu(cause)) return cause
-    const members = seatsNow(gang)?.members ?? []
+    // Who loses a peer may end first; but not where the others go on: what a GPU told there is nothing to who is well on it.
+    const members = (seatsNow(gang)?.members ?? []).filter(({ pod }) => !membersRejoin(gang) || ailing.has(pod))
     const found = [...new Set(members.map(({ node }) => node))].flatMap((name) => {
       const node = nodes.get({ name })
       return node === undefined ? [] : explaining(gang, node, members)
@@ -125,7 +129,7 @@ export function createNodeXids({ store, views, clock, events, closing }: Context
     }
   }
 
-  /** What of the node's XIDs may explain an end, and who of the gang holds that GPU: all there, where nobody can tell. */
+  /** What of the node's XIDs may explain an end, and who of the gang held that GPU then: all there, where nobody can tell. */
   function explaining(gang: Gang, node: Node, members: readonly Seat[]) {
     const read = xidsToldBy(node)
     if (read === undefined || 'problem' in read) return []
@@ -134,10 +138,8 @@ export function createNodeXids({ store, views, clock, events, closing }: Context
     return read.xids.flatMap((xid) => {
       const whose = blames(xid)
       const { seenMs = clock.now(), of = holdersOn(node, xid.device) } = seen.get(keyOf(xid)) ?? {}
-      if (whose === undefined || !of.includes(holderOf(gang)) || clock.now() - seenMs > explainsMs) return []
-      const id = idOf(node, xid.device)
-      const holding = there.filter((seat) => holds(seat, id ?? xid.device))
-      return (holding.length > 0 || id !== undefined ? holding : there).map((seat) => ({ seat, xid, whose }))
+      if (whose === undefined || clock.now() - seenMs > explainsMs) return []
+      return there.filter((seat) => of.includes(holderOf(gang, seat))).map((seat) => ({ seat, xid, whose }))
     })
   }
 
@@ -171,8 +173,9 @@ function weight({ whose }: { whose: 'machine' | 'either' }): number {
   return whose === 'machine' ? 1 : 0
 }
 
-function holderOf({ metadata, spec }: Gang): string {
-  return `${metadata.uid ?? ''}/${spec.attempt}`
+/** No other member of the gang, in whichever attempt, has a pod of that name. */
+function holderOf({ metadata }: Gang, { pod }: Seat): string {
+  return `${metadata.uid ?? ''}/${pod}`
 }
 
 /** Of a device that the node lists. */

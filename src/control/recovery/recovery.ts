@@ -92,7 +92,7 @@ export function createRecovery(context: Context): Reconciler {
     if (waitMs > 0) return again(waitMs)
     const blamed = standsStill(cause) ? blamedFor(cause, gang, memory.waitsSinceMs ?? clock.steadyMs()) : cause
     if (blamed === undefined) return again(silentMs)
-    const explained = xids.behind(gang, blamed)
+    const explained = xids.behind(gang, blamed, ends.ailing)
     // What the GPU asks for comes first: no attempt begins on a node that is to be left.
     if (explained !== blamed && (await xids.look(explained.node)) === 'stale') return again(staleMs)
     await carryOut(gang, job, explained, leaversOf(gang, explained, ends.failed, hasSteppedIn(gang)))

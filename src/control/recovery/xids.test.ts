@@ -16,11 +16,11 @@ const seen = (xid: number, agoMs: number, over: Partial<SeenXid> = {}): SeenXid 
   device: 'gpu-0',
   at: new Date(now - agoMs).toISOString(),
   seenMs: now - agoMs,
-  of: ['g/1'],
+  of: ['g/a'],
   ...over,
 })
 const of = (list: ToldXid[], over: Partial<Told> = {}) =>
-  judge({ told: list, seen: [], holdersOf: () => ['g/1'], elsewhere: () => [], ...over }, now)
+  judge({ told: list, seen: [], holdersOf: () => ['g/a'], elsewhere: () => [], ...over }, now)
 
 test.each<[number, string, string]>([
   [13, 'nothing', ''],
@@ -41,7 +41,7 @@ test.each<[number, string, string]>([
   const judged = of([told(xid)])
   expect(judged.wants).toBe(wants)
   if (wants !== 'nothing') expect(judged.because).toContain(because)
-  expect(judged.seen).toEqual([{ ...told(xid), seenMs: now, of: ['g/1'] }])
+  expect(judged.seen).toEqual([{ ...told(xid), seenMs: now, of: ['g/a'] }])
   expect(judged.unknown).toEqual([])
 })
 
@@ -88,16 +88,16 @@ test('what asks for the application to start again closes the node where one GPU
   // A burst is one.
   expect(again(30_000).wants).toBe('nothing')
   // Whoever it was: the GPU is the same.
-  expect(again(10 * minuteMs, { of: ['other/4'] }).wants).toBe('close')
+  expect(again(10 * minuteMs, { of: ['other/a'] }).wants).toBe('close')
 })
 
 test('where one gang has it on one GPU after another the application is to blame, and no node is closed', () => {
   const before = [seen(31, 10 * minuteMs)]
   const spread = (over: Partial<Told>) => of([told(31)], { seen: before, ...over }).wants
   expect(spread({ elsewhere: (gang) => (gang === 'g' ? [seen(31, 20 * minuteMs)] : []) })).toBe('nothing')
-  expect(spread({ seen: [...before, seen(31, 20 * minuteMs, { device: 'gpu-1', of: ['g/2'] })] })).toBe('nothing')
+  expect(spread({ seen: [...before, seen(31, 20 * minuteMs, { device: 'gpu-1', of: ['g/b'] })] })).toBe('nothing')
   expect(spread({ elsewhere: () => [seen(31, 2 * dayMs)] })).toBe('close')
-  expect(spread({ seen: [...before, seen(31, 20 * minuteMs, { device: 'gpu-1', of: ['h/2'] })] })).toBe('close')
+  expect(spread({ seen: [...before, seen(31, 20 * minuteMs, { device: 'gpu-1', of: ['h/b'] })] })).toBe('close')
 })
 
 test('the same still there after two closings asks for an inspection, within a week', () => {

@@ -17,7 +17,7 @@ const seenXid = z.object({
   action: z.string().optional(),
   /** By our own clock. */
   seenMs: z.number(),
-  /** Who held the device then, as `uid/attempt` of a gang; of a device that the node does not list all who sat there. */
+  /** Who held the device then, as `uid/pod` of a gang; of a device that the node does not list all who sat there. */
   of: z.array(z.string()).default([]),
   /** The node was closed for it. */
   closed: z.boolean().optional(),
@@ -51,7 +51,7 @@ export function xidsSeenOn({ metadata }: Pick<Node, 'metadata'>): SeenXid[] {
 export interface Told {
   told: readonly ToldXid[]
   seen: readonly SeenXid[]
-  /** Who holds this device of the node, as `uid/attempt`. */
+  /** Who holds this device of the node, as `uid/pod`. */
   holdersOf(device: string): readonly string[]
   /** XIDs that other nodes told of GPUs that this gang (its uid) held. */
   elsewhere(gang: string): readonly SeenXid[]
