@@ -62,6 +62,16 @@ describe('rates', () => {
   })
 })
 
+describe('how long it is busy', () => {
+  it('is told from the third step on: from then on whoever stands still is soon said to hang', () => {
+    const progress = createProgress()
+    for (const step of [1, 2]) progress.add({ step, busySeconds: 12 }, 1000 * step)
+    expect(progress.now.busySeconds).toBeUndefined()
+    progress.add({ step: 3, busySeconds: 6 }, 3000)
+    expect(progress.now.busySeconds).toBe(10)
+  })
+})
+
 describe('regrouping', () => {
   it('adds up over the steps, and over agents', () => {
     const progress = createProgress()

@@ -96,7 +96,7 @@ export function createProgress(firstStepSeconds?: number, lossSpikeFactor?: numb
     if (measured.length > 0) now.stepSeconds = sum(measured) / measured.length
     else if (steps > 0 && wallSeconds > 0) now.stepSeconds = wallSeconds / steps
     const busy = recent.slice(-busySamplesMax).flatMap(({ busySeconds = [] }) => busySeconds)
-    if (busy.length > 0) now.busySeconds = sum(busy) / busy.length
+    if (busy.length > 0 && stepsSeen >= stepsKnown) now.busySeconds = sum(busy) / busy.length
     // The first sample of the window was made before the window began.
     const later = recent.slice(1)
     const spanSeconds = wallSeconds > 0 && later.length > 3 ? wallSeconds : (now.stepSeconds ?? 0) * later.length
@@ -114,7 +114,7 @@ export function createProgress(firstStepSeconds?: number, lossSpikeFactor?: numb
    */
   function patienceMs(): number | undefined {
     if (now.stopped === true) return undefined
-    if (stepsSeen < 3) return firstStepSeconds === undefined ? undefined : 1000 * firstStepSeconds
+    if (stepsSeen < stepsKnown) return firstStepSeconds === undefined ? undefined : 1000 * firstStepSeconds
     return Math.max(3 * 1000 * (now.stepSeconds ?? 0), 3000, longestGapMs * 1.5)
   }
 
@@ -149,6 +149,8 @@ interface Sample {
 }
 
 const samplesMax = 32
+/** From so many steps on a pace is known, and with it how long none may come: whoever stands still then is not slow, but hangs. */
+const stepsKnown = 3
 /** A rank that turns slow is known by so many steps. */
 const busySamplesMax = 8
 

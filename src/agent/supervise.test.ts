@@ -89,16 +89,16 @@ test('what cannot be looked after is said to have failed, and does not run on', 
 test('who has ended and only ships what he left is not said to be busy', async () => {
   const { clock, runs, status, report } = await takeOver(() => {}, { checkpoints: 'checkpoints/default/j' })
   await clock.advance(2_000)
-  runs.progress([{ step: 1, seconds: 1, busySeconds: 1 }])
+  runs.progress([1, 2, 3].map((step) => ({ step, seconds: 1, busySeconds: 1 })))
   await clock.advance(2_000)
   expect((await report())?.busySeconds).toBe(1)
-  runs.checkpoint({ step: 1, writtenAtMs: clock.now(), bytes: 0, persistMs: 60_000 })
+  runs.checkpoint({ step: 3, writtenAtMs: clock.now(), bytes: 0, persistMs: 60_000 })
   runs.exit({ exitCode: 0 })
-  runs.progress([{ step: 2, seconds: 1, busySeconds: 1 }])
+  runs.progress([{ step: 4, seconds: 1, busySeconds: 1 }])
   await clock.advance(2_000)
   expect([(await status())?.phase, (await report())?.step, (await report())?.busySeconds]).toEqual([
     'Running',
-    2,
+    4,
     undefined,
   ])
   await clock.advance(60_000)

@@ -117,6 +117,8 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
     if (found !== undefined) {
       await answered(() => report.load())
       progress.resume(report.status)
+      // It may do no step any more.
+      report.change({ busySeconds: undefined }, false)
       return await attend(found)
     }
     if (isGone || killing !== undefined)
