@@ -94,6 +94,30 @@ test('a stopped control plane leaves a gap that is unobserved, to the millisecon
   expect(idle?.slotMs).toBe(4 * 32_345)
 })
 
+test('who finds a page that another life was still writing when it began goes on from there', async () => {
+  const on = new EventTarget()
+  const heard = (event: string) => new Promise((resolve) => on.addEventListener(event, resolve))
+  const create: Store['create'] = async (kind, object, options) => {
+    await heard('arrive')
+    const created = await store.create(kind, object, options)
+    on.dispatchEvent(new Event('arrived'))
+    return await (kind === 'LedgerPage' ? new Promise(() => {}) : created)
+  }
+  const get: Store['get'] = async (kind, ref) => {
+    const arrived = heard('arrived')
+    if (on.dispatchEvent(new Event('arrive')) && (await store.list(kind)).items.length === 0) await arrived
+    return await store.get(kind, ref)
+  }
+  startLedger({ store: { ...store, create }, clock, log: silentLog })
+  await clock.advance(2_000)
+  const ledger = startLedger({ store: { ...store, get }, clock, log: silentLog })
+  await clock.advance(20_000)
+  const stopped = ledger.stop()
+  await clock.advance(0)
+  await stopped
+  expect(await buckets()).toMatchObject({ idle: { slotMs: 4 * 20_000 }, unobserved: { slotMs: 4 * 2_000 } })
+})
+
 test('metrics tell phases, buckets and services, and no label without a bound', async () => {
   const ledger = open()
   await clock.advance(10_000)

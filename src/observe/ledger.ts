@@ -33,7 +33,7 @@ const batchMs = 1_000
  */
 export function startLedger(options: LedgerOptions): Ledger {
   const { store, clock, log, writeEveryMs } = options
-  const writer = createWriter(options)
+  const writer = createWriter(options, startAgain)
   let fold: LedgerFold | undefined
   let revision = '0'
   let stopped = false
@@ -57,6 +57,16 @@ export function startLedger(options: LedgerOptions): Ledger {
     stops.push(clock.every(writeEveryMs ?? lookEveryMs, write))
     if (writeEveryMs !== undefined) stops.push(clock.every(lookEveryMs, () => books.look(clock.now())))
     write()
+  }
+
+  /** From what is there now: what of that we did not see is `unobserved`. */
+  function startAgain(): void {
+    if (stopped) return
+    for (const stop of stops.splice(0)) stop()
+    batch?.()
+    batch = undefined
+    fold = undefined
+    begin()
   }
 
   /** Sooner than it would be its turn. */
@@ -90,7 +100,11 @@ export function startLedger(options: LedgerOptions): Ledger {
     books.forget(clock.now())
   }
 
-  const started = start().catch((error: unknown) => log.error('the ledger stopped', { error: messageOf(error) }))
+  function begin(): void {
+    void start().catch((error: unknown) => log.error('the ledger stopped', { error: messageOf(error) }))
+  }
+
+  begin()
   return {
     stop: async () => {
       stopped = true
@@ -98,23 +112,32 @@ export function startLedger(options: LedgerOptions): Ledger {
       batch?.()
       write()
       await writer.idle()
-      void started
     },
   }
 }
 
-/** Writes one batch of pages at a time; what failed is dirty again and goes with the next. */
-function createWriter({ store, clock, log }: LedgerOptions) {
+/**
+ * Writes one batch of pages at a time; what failed is dirty again and goes with the next. `onOther`: where we began a page
+ * there is one already, whose write was under way when we looked.
+ */
+function createWriter({ store, clock, log }: LedgerOptions, onOther: () => void) {
   const versions = new Map<string, LedgerPage>()
+  /** Pages that go on from what was there, or were begun by us, and of which hour they are. */
+  const ours = new Map<string, number>()
   let busy: Promise<void> = Promise.resolve()
   let waiting: (() => Promise<void>) | undefined
 
   async function put(page: LedgerPage): Promise<boolean> {
     const { name } = page.metadata
     const before = versions.get(name) ?? (await store.get('LedgerPage', { name }))
+    if (before !== undefined && !ours.has(name)) {
+      log.info('another ledger had written a page meanwhile; this one begins again from there', { page: name })
+      onOther()
+      return false
+    }
     const written =
       before === undefined
-        ? await store.create('LedgerPage', page, { withStatus: true })
+        ? await begin(page)
         : await store.updateStatus('LedgerPage', { ...before, status: page.status })
     if (typeof written === 'string') {
       versions.delete(name) // somebody touched it: look at it again
@@ -122,6 +145,15 @@ function createWriter({ store, clock, log }: LedgerOptions) {
     }
     versions.set(name, written)
     return true
+  }
+
+  async function begin(page: LedgerPage) {
+    const { name } = page.metadata
+    // It may be there though no answer comes.
+    ours.set(name, page.spec.fromMs)
+    const begun = await store.create('LedgerPage', page, { withStatus: true })
+    if (typeof begun === 'string') ours.delete(name)
+    return begun
   }
 
   async function putAll(books: LedgerFold, revision: string): Promise<void> {
@@ -138,10 +170,12 @@ function createWriter({ store, clock, log }: LedgerOptions) {
       if (done[index] === false) books.untake(page.metadata.name)
     })
     for (const [name, page] of versions) if (page.spec.fromMs < clock.now() - keptMs) versions.delete(name)
+    for (const [name, fromMs] of ours) if (fromMs < clock.now() - keptMs) ours.delete(name)
   }
 
   return {
     known: (page: LedgerPage) => {
+      ours.set(page.metadata.name, page.spec.fromMs)
       if (page.spec.fromMs >= clock.now() - keptMs) versions.set(page.metadata.name, page)
     },
     /** While a batch is under way the next one waits, and takes what there is by then. */
