@@ -46,6 +46,35 @@ for (const end of [{ exitCode: 1 }, { exitCode: 0 }, { signal: 'SIGTERM' }]) {
   })
 }
 
+test('a job has the name of an old pod whose node was lost while it ended', async () => {
+  await world.node('b', 1)
+  await world.node('c', 1)
+  const beating = new Set(['a', 'b', 'c'])
+  const beats = async () => {
+    for (const name of beating) {
+      const at = new Date(world.clock.now()).toISOString()
+      const conditions = [{ type: 'Ready', status: 'True', lastHeartbeatTime: at }]
+      await world.store.patch('Node', { name }, { status: { conditions } }, { status: true })
+    }
+    await world.settle(5_000)
+  }
+  stopSlowly(world, {})
+  world.control()
+  const { metadata } = await world.job('j', { workers: 1 })
+  await phase('j', 'Running')
+  const old = await podNamed('j-worker-0-1')
+  world.beats = false
+  beating.delete(old?.spec.nodeName ?? '')
+  for (let beat = 0; beat < 6; beat++) await beats()
+  await world.store.delete('TrainingJob', metadata)
+  await world.job('j', { workers: 1 })
+  for (let beat = 0; beat < 6; beat++) await beats()
+  await phase('j', 'Running')
+  const made = await podNamed('j-worker-0-1')
+  expect(made?.metadata.uid).not.toBe(old?.metadata.uid)
+  expect(made?.spec.nodeName).not.toBe(old?.spec.nodeName)
+})
+
 test('a service waits for the old pods of its name', async () => {
   const slow = stopSlowly(world, { exitCode: 1 })
   world.agent.onStart(becomeReady)

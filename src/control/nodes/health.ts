@@ -3,7 +3,7 @@ import type { Node, Pod } from '../../model/kinds/kubernetes.ts'
 import { annotation } from '../../model/names.ts'
 import { isSaidToBeGone, opened } from '../../model/nodes.ts'
 import { refOf } from '../../model/refs.ts'
-import { isLive } from '../gangs.ts'
+import { hasEnded, isLive } from '../gangs.ts'
 import { again, type Context, type Outcome, type Reconciler, settled } from '../reconciler.ts'
 import { lateMs, lostMs, silentReasons } from './signs.ts'
 
@@ -47,6 +47,7 @@ export function createNodeHealth({ store, views, clock, signs, events }: Context
   async function waitForNode(name: string): Promise<Outcome> {
     if (liveOn(name).length === 0) {
       missingSinceMs.delete(name)
+      await letGo(name)
       return settled()
     }
     const sinceMs = missingSinceMs.get(name) ?? clock.steadyMs()
@@ -74,6 +75,7 @@ export function createNodeHealth({ store, views, clock, signs, events }: Context
 
   async function failPods(node: string, message: string): Promise<void> {
     await Promise.all(liveOn(node).map((pod) => failPod(pod, message)))
+    await letGo(node)
   }
 
   async function failPod(pod: Pod, message: string): Promise<void> {
@@ -81,6 +83,12 @@ export function createNodeHealth({ store, views, clock, signs, events }: Context
     // Its agent may have said meanwhile how it ended.
     const { uid, resourceVersion } = pod.metadata
     await store.patch('Pod', refOf(pod), { status }, { status: true, uid, resourceVersion })
+  }
+
+  /** What was to end, and has: its agent, who would let go of it, is not there, and others may wait for its name. */
+  async function letGo(node: string): Promise<void> {
+    const over = views.podsOnNode(node).filter((pod) => hasEnded(pod) && pod.metadata.deletionTimestamp !== undefined)
+    await Promise.all(over.map((pod) => store.delete('Pod', refOf(pod), { uid: pod.metadata.uid })))
   }
 
   return {
