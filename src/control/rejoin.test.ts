@@ -100,6 +100,47 @@ test('what hangs is ended, and leaves once the others had time to regroup', asyn
   expect(await status()).toMatchObject({ attempt: 1, replacedWorkers: 1 })
 })
 
+const hangs = (index: number) => world.agent.report(worker(index), { hungSinceMs: world.clock.now() })
+
+async function passed(ms: number): Promise<void> {
+  const sinceMs = world.clock.now()
+  await world.until(() => world.clock.now() - sinceMs >= ms, 'the time is over')
+}
+
+test('those who hang at once leave at once', async () => {
+  await running()
+  for (const index of [0, 1]) await hangs(index)
+  await passed(59_000)
+  expect(world.agent.running()).toEqual([worker(0), worker(1), worker(2)])
+  await passed(2_000)
+  expect(world.agent.running()).toEqual([worker(2), worker(3), worker(4)])
+  expect(await status()).toMatchObject({ attempt: 1, restarts: 0, replacedWorkers: 2 })
+})
+
+test('who hangs has his own time, whoever left meanwhile', async () => {
+  await running()
+  await hangs(1)
+  await passed(30_000)
+  await hangs(0)
+  await passed(55_000)
+  expect(world.agent.running()).toEqual([worker(0), worker(2), worker(3)])
+  await steps(worker(3))
+  await passed(7_000)
+  expect(world.agent.running()).toEqual([worker(2), worker(3), worker(4)])
+})
+
+test('who hangs when all others have ended well is not needed any more, however few they are', async () => {
+  await running({ minWorkers: 2 })
+  await world.agent.end(worker(2), { exitCode: 0 })
+  for (const index of [0, 1]) await hangs(index)
+  await passed(59_000)
+  expect((await status())?.phase).toBe('Running')
+  await passed(2_000)
+  expect((await status())?.phase).toBe('Succeeded')
+  expect(await status()).toMatchObject({ attempt: 1, restarts: 0 })
+  expect(world.agent.running()).toEqual([])
+})
+
 /** A member has left, and somebody in line has what it had. */
 async function smaller(): Promise<void> {
   await world.job('other', { workers: 1, preemptible: false })

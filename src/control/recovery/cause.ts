@@ -36,6 +36,8 @@ export interface End {
   signal?: string
   /** Of one that stands still: for how long, when its agent said so. */
   silentMs?: number
+  /** Of one that stands still where members come and go: since when that is known, in steady time. */
+  seenMs?: number
   logTail?: string
   damaged?: NonNullable<ReportStatus['damaged']>
   /** Since when its loss shows it, by the agent's clock. */

@@ -20,9 +20,9 @@ const exit = (atMs: number, exitCode = 1) => ({
 
 function ends(...reports: (Partial<ReportStatus> | undefined)[]) {
   const all = new Ends(reports.length)
-  const see = (rank: number, report?: Partial<ReportStatus>, isTaken = false, tellsItself = false) => {
+  const see = (rank: number, report?: Partial<ReportStatus>, isTaken = false, tellsItself = false, since?: number) => {
     const look = { seat: seat(rank), pod: undefined, report: report && { checkpoints: [], ...report } }
-    all.see({ ...look, isTaken, tellsItself }, 10_000)
+    all.see({ ...look, isTaken, tellsItself, stillSinceMs: since }, 10_000)
   }
   for (const [rank, report] of reports.entries()) see(rank, report)
   return { all, see, blamed: (nowMs = 10_000) => [all.cause(nowMs)?.kind, all.cause(nowMs)?.rank] }
@@ -93,4 +93,24 @@ test('where each tells his own steps, who tells none in his time hangs once anot
 test('those have failed that ended, but for who ended well', () => {
   const { all } = ends(told, exit(5000), { ...told, hungSinceMs: 1000 }, exit(6000, 0), { ...told, ...exit(7000) })
   expect(all.failed).toEqual(['j-1', 'j-4'])
+})
+
+test('where members come and go each that stands still has its own time, and all of them that of the last', () => {
+  const { all, see, blamed } = ends()
+  const still = (rank: number, report: Partial<ReportStatus>, since?: number) => see(rank, report, false, true, since)
+  still(0, { ...told, hungSinceMs: 1000 }, 600)
+  still(1, { ...told, hungSinceMs: 2000 }, 500)
+  still(2, { hungSinceMs: 1000 }, 700)
+  still(3, told)
+  expect([...blamed(), all.cause(0)?.seenMs]).toEqual(['hung', 1, 500])
+  expect([499, 500, 600, 700].map((ms) => all.stillSince(ms))).toEqual([
+    [],
+    ['j-1'],
+    ['j-0', 'j-1'],
+    ['j-0', 'j-1', 'j-2'],
+  ])
+  still(3, { ...told, hungSinceMs: 3000 }, 800)
+  expect([...blamed(), all.cause(0)?.seenMs]).toEqual(['stalled', 0, 800])
+  still(3, { ...told, ...exit(5000, 0) })
+  expect([...blamed(), ...all.done]).toEqual(['hung', 1, 'j-3'])
 })

@@ -12,6 +12,8 @@ export interface Look {
   isTaken: boolean
   /** Each member of its gang tells its own steps, as where members come and go. */
   tellsItself: boolean
+  /** Where they do: since when it is known that it stands still, in steady time. */
+  stillSinceMs?: number | undefined
 }
 
 /**
@@ -46,15 +48,16 @@ export class Ends {
     return this.#leaving.size > 0
   }
 
-  see({ seat, pod, report, isTaken, tellsItself }: Look, nowMs: number): void {
+  see({ seat, pod, report, isTaken, tellsItself, stillSinceMs }: Look, nowMs: number): void {
     const name = seat.pod
     this.#forget(name)
     if (report?.step !== undefined) this.#told.add(name)
     if (report?.ended !== undefined || (pod !== undefined && hasEnded(pod)))
       this.#over.set(name, report?.ended?.atMs ?? nowMs)
     if (pod !== undefined && isLeaving(pod)) this.#leaving.add(name)
-    const end = isTaken ? takenEnd(seat, nowMs) : endOf(seat, pod, report, nowMs)
-    if (end === undefined) return
+    const found = isTaken ? takenEnd(seat, nowMs) : endOf(seat, pod, report, nowMs)
+    if (found === undefined) return
+    const end = stillSinceMs === undefined ? found : { ...found, seenMs: stillSinceMs }
     if (end.kind === 'hung' && !this.#told.has(name)) {
       this.#mute.set(name, end)
       if (tellsItself) this.#behind.add(name)
@@ -75,6 +78,16 @@ export class Ends {
     return new Set([...this.#ends.keys(), ...this.#mute.keys()])
   }
 
+  /** Who has ended well. */
+  get done(): string[] {
+    return [...this.#over.keys()].filter((name) => !this.#ends.has(name))
+  }
+
+  /** Who is known to have stood still since then, where members come and go. */
+  stillSince(steadyMs: number): string[] {
+    return this.#still.flatMap(({ pod, seenMs = Number.POSITIVE_INFINITY }) => (seenMs <= steadyMs ? [pod] : []))
+  }
+
   /** When those who never told a step stand still, all others having ended; undefined: never, as things are. */
   get stallsAtMs(): number | undefined {
     const isAlone = this.#mute.size > 0 && this.#mute.size + this.#over.size >= this.#size
@@ -86,13 +99,23 @@ export class Ends {
 
   /** The end that the others followed from. */
   cause(nowMs: number): End | undefined {
-    if (this.#first?.kind === 'hung') return this.#hung.size === this.#told.size ? stalled(this.#first) : this.#first
-    if (this.#first !== undefined) return this.#first
-    const behind = this.#told.size > 0 ? [...this.#mute].filter(([name]) => this.#behind.has(name)) : []
-    if (behind.length > 0) return causeOf(behind.map(([, end]) => end))
+    if (this.#first !== undefined && this.#first.kind !== 'hung') return this.#first
+    const still = this.#still
+    if (this.#first !== undefined && this.#hung.size === this.#told.size)
+      return stalled(this.#first, still.reduce((last, end) => (isSeenFirst(last, end) ? end : last)).seenMs)
+    if (still.length > 0) return still.reduce((first, end) => (isSeenFirst(end, first) ? end : first))
     if ((this.stallsAtMs ?? Number.POSITIVE_INFINITY) > nowMs) return undefined
     const first = causeOf(this.#mute.values())
     return first === undefined ? undefined : stalled(first)
+  }
+
+  /** Those who tell steps and do none; where each tells his own, also who tells none and others do. */
+  get #still(): End[] {
+    const behind = this.#told.size > 0 ? [...this.#behind] : []
+    return [
+      ...[...this.#hung].flatMap((name) => this.#ends.get(name) ?? []),
+      ...behind.flatMap((name) => this.#mute.get(name) ?? []),
+    ]
   }
 
   #forget(name: string): void {
@@ -102,9 +125,14 @@ export class Ends {
   }
 }
 
-/** All who tell their steps stand still: none of them can be blamed more than the others. */
-function stalled(end: End): End {
-  return { ...end, kind: 'stalled' }
+/** All who tell their steps stand still: none of them can be blamed more than the others. `seenMs`: of the last of them. */
+function stalled(end: End, seenMs = end.seenMs): End {
+  return { ...end, kind: 'stalled', ...(seenMs === undefined ? {} : { seenMs }) }
+}
+
+function isSeenFirst(a: End, b: End): boolean {
+  const apart = (a.seenMs ?? 0) - (b.seenMs ?? 0)
+  return apart === 0 ? comesFirst(a, b) : apart < 0
 }
 
 function takenEnd({ pod, rank, node }: Seat, atMs: number): End {

@@ -27,10 +27,10 @@ function end(pod: string, kind: End['kind'] = 'killed'): End {
   return { pod, rank: 0, node: 'n', atMs: 0, kind, reason: '', message: '' }
 }
 
-/** Who leaves when `a` has ended, and `failed` too; these have told a step. */
-function leavers(of: Gang, { failed = '', stepped = 'abcd', kind = 'killed' as End['kind'] } = {}) {
+/** Who leaves when `a` has ended, and `failed` too; those have told a step, and those have ended well. */
+function leavers(of: Gang, { failed = '', stepped = 'abcd', done = '', kind = 'killed' as End['kind'] } = {}) {
   const hasStepped = new Map([...'abcd'].map((pod) => [pod, stepped.includes(pod)]))
-  return leaversOf(of, end('a', kind), [...failed], hasStepped)
+  return leaversOf(of, end('a', kind), [...failed], { hasStepped, done: new Set(done) })
 }
 
 test('whoever failed leaves, and what keeps the others waiting', () => {
@@ -85,4 +85,13 @@ test('whether all of them came to join and had not done a step', () => {
   expect(neverJoined('ab', 'cd', 'b')).toBe(true)
   expect(neverJoined('a', 'cd', 'b')).toBe(false)
   expect(neverJoined('ab', 'bcd', 'b')).toBe(false)
+})
+
+test('where all others have ended well nobody has to be enough any more, and nothing is counted', () => {
+  expect(leavers(gang(), { failed: 'bc', done: 'd' })).toEqual({ pods: ['a', 'b', 'c'], neverJoined: false })
+  expect(leavers(gang(), { failed: 'bc', done: 'c' }), 'd has not').toBeUndefined()
+  expect(leavers(gang(), { failed: 'bcd', done: 'd' })).toBeUndefined()
+  expect(leavers(gang({}, ['a']), { stepped: 'bcd', done: 'bcd' })?.neverJoined).toBe(false)
+  const often = { replacedSinceProgress: 4, progress: '1/10' }
+  expect(leavers(gang({}, [], often), { done: 'bcd' })?.pods).toEqual(['a'])
 })

@@ -29,6 +29,8 @@ interface Kept {
   changed: Set<string>
   /** Pods that were bound and are gone. */
   deleted: Set<string>
+  /** Members that stand still, and since when that is known, in steady time. */
+  stillSinceMs: Map<string, number>
   /** Pods that run on, by attempt. */
   running: Map<number, Map<string, Pod>>
 }
@@ -71,6 +73,7 @@ export function createMembers({ views, clock }: { views: Views; clock: Clock }):
       ends: new Ends(0),
       changed: new Set(),
       deleted: new Set(),
+      stillSinceMs: new Map(),
       running: new Map(),
     }
     kept.set(keyOf(gang), fresh)
@@ -88,7 +91,8 @@ export function createMembers({ views, clock }: { views: Views; clock: Clock }):
     known.seats = new Map(seats?.members.map((seat) => [seat.pod, seat]))
     known.ends = new Ends(known.seats.size)
     known.changed = new Set(known.seats.keys())
-    for (const name of known.deleted) if (!known.seats.has(name)) known.deleted.delete(name)
+    for (const past of [known.deleted, known.stillSinceMs])
+      for (const name of past.keys()) if (!known.seats.has(name)) past.delete(name)
   }
 
   function look(known: Kept, gang: Gang, name: string): void {
@@ -99,11 +103,12 @@ export function createMembers({ views, clock }: { views: Views; clock: Clock }):
     const pod = found !== undefined && isOwnedBy(found, gang) ? found : undefined
     const report = reports.get({ name: `pod.${name}`, namespace })
     const isAbout = report?.spec.pod !== undefined && report.spec.pod.uid === (pod?.metadata.uid ?? '')
+    const status = isAbout ? report.status : undefined
+    if (status?.hungSinceMs === undefined) known.stillSinceMs.delete(name)
+    else if (!known.stillSinceMs.has(name)) known.stillSinceMs.set(name, clock.steadyMs())
     const isTaken = known.deleted.has(name)
-    known.ends.see(
-      { seat, pod, report: isAbout ? report.status : undefined, isTaken, tellsItself: membersRejoin(gang) },
-      clock.now(),
-    )
+    const own = membersRejoin(gang) ? { stillSinceMs: known.stillSinceMs.get(name) } : {}
+    known.ends.see({ seat, pod, report: status, isTaken, tellsItself: membersRejoin(gang), ...own }, clock.now())
   }
 
   return {

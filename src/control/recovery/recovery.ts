@@ -31,7 +31,7 @@ import { createReplacement } from './replacement.ts'
 const echoMs = 300
 /** Ranks that stand still together are told of by their agents within so long. */
 const stallMs = 100
-/** Where members come and go the others stand still meanwhile; who does for longer hangs. */
+/** Where members come and go the others stand still meanwhile; who does for longer hangs, whoever else left by then. */
 const regroupMs = 60_000
 /** Somebody else has just written the node: it is read again by then. */
 const staleMs = 50
@@ -90,12 +90,14 @@ export function createRecovery(context: Context): Reconciler {
     if (cause.kind === 'diverged' && isPoisoned(gang, job)) return settled()
     const waitMs = waitMsFor(memory, gang, cause)
     if (waitMs > 0) return again(waitMs)
-    const blamed = standsStill(cause) ? blamedFor(cause, gang, memory.waitsSinceMs ?? clock.steadyMs()) : cause
+    const blamed = standsStill(cause) ? blamedFor(cause, gang, knownSinceMs(memory, cause)) : cause
     if (blamed === undefined) return again(silentMs)
     const explained = xids.behind(gang, blamed, ends.ailing)
     // What the GPU asks for comes first: no attempt begins on a node that is to be left.
     if (explained !== blamed && (await xids.look(explained.node)) === 'stale') return again(staleMs)
-    await carryOut(gang, job, explained, leaversOf(gang, explained, ends.failed, hasSteppedIn(gang)))
+    const failed = [...ends.failed, ...ends.stillSince(clock.steadyMs() - regroupMs)]
+    const done = new Set(ends.done)
+    await carryOut(gang, job, explained, leaversOf(gang, explained, failed, { hasStepped: hasSteppedIn(gang), done }))
     return settled()
   }
 
@@ -145,8 +147,13 @@ export function createRecovery(context: Context): Reconciler {
   function waitMsFor(memory: Remembered, gang: Gang, cause: End): number {
     const waitMs = waitFor(gang, cause)
     if (waitMs === 0) return 0
-    memory.waitsSinceMs ??= clock.steadyMs()
-    return memory.waitsSinceMs + waitMs - clock.steadyMs()
+    if (cause.kind !== 'hung' || cause.seenMs === undefined) memory.waitsSinceMs ??= clock.steadyMs()
+    return knownSinceMs(memory, cause) + waitMs - clock.steadyMs()
+  }
+
+  /** One that hangs where members come and go has its own time; all of them stand still when the last of them does. */
+  function knownSinceMs({ waitsSinceMs = clock.steadyMs() }: Remembered, { kind, seenMs }: End): number {
+    return kind === 'hung' && seenMs !== undefined ? seenMs : Math.max(waitsSinceMs, seenMs ?? waitsSinceMs)
   }
 
   function waitFor(gang: Gang, cause: End): number {

@@ -395,6 +395,19 @@ test('a job that says that it runs counts all that sit', () => {
   expect(broken(told(sits, job(0)))).toEqual(['jobs: job default/a says that 0 workers run, and 1 sit'])
 })
 
+test('a gang has as many seats as it wants, or members that have all ended well', () => {
+  const groups = [{ name: 'w', min: 2, max: 2, accelerators: [{ model: 'H100', count: 1 }] }]
+  const sits = ['Gang', gang('a', { groups }, { seats: seats('a-0') })] satisfies Write
+  const pod = (phase: string): Write => [
+    'Pod',
+    { metadata: { name: 'a-0', namespace: 'default' }, status: { phase }, spec: {} },
+  ]
+  const few = 'seats: gang default/a has 1 seats in group w, where it wants 2 to 2'
+  expect(broken(told(pod('Succeeded'), sits))).toEqual([])
+  expect(broken(told(pod('Failed'), sits))).toEqual([few])
+  expect(broken(told(sits))).toEqual([few])
+})
+
 test('seats are given for the present attempt, to who wants some', () => {
   const given = (spec: object) =>
     broken(told(['Gang', gang('a', {}, {})], ['Gang', gang('a', { ...spec }, { seats: seats('a-0') })]))

@@ -9,8 +9,8 @@ import { Terms } from './terms.ts'
 /**
  * No accelerator, or share of one, is promised twice: neither by two gangs' seats, nor by seats and a pod that still
  * lives, nor are seats given on what is held for somebody else, nor on a node that takes no work. A gang's seats number
- * between its fewest and its most members, and so does what is held for it; and no pod is bound elsewhere than on its seat,
- * or for a gang that wants none.
+ * between its fewest and its most members, unless all who sit have ended well, and so does what is held for it; and no
+ * pod is bound elsewhere than on its seat, or for a gang that wants none.
  */
 export class Seats implements Invariant {
   readonly name = 'seats'
@@ -21,6 +21,8 @@ export class Seats implements Invariant {
   /** Seats that a pod has, or had when it was bound. */
   readonly #seats = new Map<string, Seat>()
   readonly #live = new Set<string>()
+  /** Pods that have ended well. */
+  readonly #done = new Set<string>()
   /** Since when nodes take no work, and gangs want no seats. */
   readonly #closedMs = new Map<string, number>()
   readonly #suspendedMs = new Map<string, number>()
@@ -88,6 +90,8 @@ export class Seats implements Invariant {
 
   #seePod(pod: Pod, isGone: boolean, nowMs: number, by: string | undefined): string | undefined {
     const key = keyOf(pod)
+    if (!isGone && pod.status?.phase === 'Succeeded') this.#done.add(key)
+    else this.#done.delete(key)
     const isLive = !isGone && pod.spec.nodeName !== undefined && !isOver(pod)
     if (!isLive) {
       if (this.#live.delete(key)) this.#release(key, 'pod')
@@ -162,7 +166,7 @@ export class Seats implements Invariant {
   }
 
   #whole(gang: Gang, seats: readonly Seat[]): string | undefined {
-    if (seats.length === 0) return undefined
+    if (seats.every(({ pod }) => this.#done.has(podKey(gang, pod)))) return undefined
     for (const { name, min, max } of gang.spec.groups) {
       const count = seats.filter(({ group }) => group === name).length
       if (count < min || count > max)
