@@ -389,10 +389,15 @@ test('a job that says that it runs counts all that sit', () => {
   const job = (workers: number): Write => [
     'TrainingJob',
     { metadata: { name: 'a', namespace: 'default' }, spec: {}, status: { phase: 'Running', attempt: 1, workers } },
+    0,
+    'control-0',
   ]
+  const leads: Write = ['Lease', lease('control-0', 1)]
   const sits: Write = ['Gang', ofJob({}, { seats: seats('a-0') })]
-  expect(broken(told(sits, job(1)))).toEqual([])
-  expect(broken(told(sits, job(0)))).toEqual(['jobs: job default/a says that 0 workers run, and 1 sit'])
+  expect(broken(told(leads, sits, job(1)))).toEqual([])
+  const [kind, object] = job(0)
+  expect(broken(told(leads, sits, [kind, object]))).toEqual([])
+  expect(broken(told(leads, sits, job(0)))).toEqual(['jobs: job default/a says that 0 workers run, and 1 sit'])
 })
 
 test('a gang has as many seats as it wants, or members that have all ended well', () => {

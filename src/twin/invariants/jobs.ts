@@ -21,9 +21,10 @@ export class Jobs implements Invariant {
   /** By gang, members of its present attempt. */
   readonly #seats = new Map<string, Sitting>()
 
-  check({ kind, object }: Entry, nowMs: number): string | undefined {
+  check({ kind, object }: Entry, nowMs: number, by: string | undefined): string | undefined {
     if (kind === 'Gang') this.#seeGang(object as Gang, nowMs)
-    if (kind !== 'TrainingJob') return undefined
+    // What people write to a job says nothing of what runs.
+    if (kind !== 'TrainingJob' || by === undefined) return undefined
     const job = object as TrainingJob
     const { phase, attempt, workers } = job.status ?? {}
     const seats = this.#seats.get(keyOf(job))
