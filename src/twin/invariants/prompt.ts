@@ -242,16 +242,15 @@ export class Prompt implements Invariant {
     const { attempt } = gang.spec
     if (isFinished(job) || recoveryOf(gang).failed !== undefined || isStopped(gang)) return
     const runs = pods.filter((pod) => isPresent(pod, gang) && isLive(pod) && !isLeaving(pod))
-    const hung = this.#hungOf(runs)
-    if (hung !== undefined) yield `pod ${keyOf(hung)} hangs, and attempt ${attempt} goes on`
+    for (const hung of this.#hungOf(runs)) yield `pod ${keyOf(hung)} hangs, and attempt ${attempt} goes on`
   }
 
-  /** Who tells its steps and does none; where nobody tells any, one of them once all stand still. */
-  #hungOf(pods: readonly Pod[]): Pod | undefined {
+  /** Who tells its steps and does none; where nobody tells any, all of them once all stand still. */
+  #hungOf(pods: readonly Pod[]): readonly Pod[] {
     const tells = pods.filter((pod) => this.#reportOf(pod)?.step !== undefined)
     const hung = pods.filter((pod) => this.#reportOf(pod)?.hungSinceMs !== undefined)
-    if (tells.length > 0) return hung.find((pod) => tells.includes(pod))
-    return hung.length === pods.length ? hung[0] : undefined
+    if (tells.length > 0) return hung.filter((pod) => tells.includes(pod))
+    return hung.length === pods.length ? hung : []
   }
 
   /** It tells steps, has come to the step of its last request, and its interval is over since then. */
