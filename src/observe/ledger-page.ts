@@ -4,6 +4,7 @@ import { millwrightVersion } from '../model/metadata.ts'
 import type { Bucket } from './ledger-use.ts'
 
 export const hourMs = 3_600_000
+export const dayMs = 86_400_000
 
 /** A page is one object in the store: it has to stay small. */
 const entriesMax = 1000
@@ -12,7 +13,7 @@ export type PageStatus = NonNullable<LedgerPage['status']>
 type Provisional = PageStatus['provisional'][number]
 export type Usage = PageStatus['usage'][number]
 
-/** One node, one accelerator, one hour, or the part of it since its price changed. All amounts are whole slot-milliseconds; what goes in equals what there was. */
+/** One node, one accelerator, one hour, or the part of it since its price changed; later the day that it begins. All amounts are whole slot-milliseconds; what goes in equals what there was. */
 export class Page {
   readonly node: string
   readonly pool: string
@@ -123,6 +124,14 @@ export class Page {
     this.dirty = true
   }
 
+  /** What a later page holds, of time that follows on this one's, and of which it is known what it was. */
+  absorb({ entries, capacitySlotMs, usage, throughMs }: PageStatus): void {
+    for (const { bucket, queue, owner, slotMs } of entries) this.#put(bucket, queue, owner, slotMs)
+    for (const each of usage) this.addUsage(each)
+    this.#capacityMs += capacitySlotMs
+    this.throughMs = throughMs
+  }
+
   status(revision: string): PageStatus {
     const sorted = [...this.#entries].sort(([a], [b]) => (a < b ? -1 : 1))
     const entries = sorted.map(([, entry]) => ({ ...entry }))
@@ -155,7 +164,7 @@ export class Page {
     }
   }
 
-  #put(bucket: Bucket, queue: string, owner: string, slotMs: number): void {
+  #put(bucket: string, queue: string, owner: string, slotMs: number): void {
     if (slotMs === 0) return
     let key = entryKey({ bucket, queue, owner })
     if (!this.#entries.has(key) && this.#entries.size >= entriesMax && owner !== '') {

@@ -1,4 +1,5 @@
 import type { LedgerPage } from '../model/kinds/ledger-page.ts'
+import { withoutCovered } from './ledger-days.ts'
 import { hourMs } from './ledger-page.ts'
 import { buckets, meanings } from './ledger-use.ts'
 
@@ -21,7 +22,8 @@ export interface LedgerSummary {
 }
 
 /** Where the time went. Nobody's time (idle, unobserved, …) has "-" as queue and owner. */
-export function summarise(pages: readonly LedgerPage[], by: LedgerBy = 'bucket'): LedgerSummary {
+export function summarise(all: readonly LedgerPage[], by: LedgerBy = 'bucket'): LedgerSummary {
+  const pages = withoutCovered(all)
   const rows = new Map<string, LedgerSummary['rows'][number]>()
   const usage = new Map<string, LedgerSummary['usage'][number]>()
   let capacitySlotMs = 0

@@ -118,6 +118,34 @@ test('who finds a page that another life was still writing when it began goes on
   expect(await buckets()).toMatchObject({ idle: { slotMs: 4 * 20_000 }, unobserved: { slotMs: 4 * 2_000 } })
 })
 
+test('hours that are long over are put together into a page a day, and each time counts once while that goes on', async () => {
+  const [hourMs, days] = [3_600_000, 4]
+  let refuses = true
+  const deleting: Store['delete'] = async (kind, ref, options) => {
+    if (refuses && ref.name.endsWith('2')) throw new Error('away')
+    return await store.delete(kind, ref, options)
+  }
+  const options = { clock, log: silentLog, writeEveryMs: hourMs / 2 }
+  clock.jump(86_400_000 - (clock.now() % 86_400_000))
+  const ledger = startLedger({ store: { ...store, delete: deleting }, ...options })
+  await clock.advance(days * 86_400_000 + hourMs)
+  const whole = { idle: { slotMs: 4 * (days * 24 + 1) * hourMs, usd: expect.closeTo(0.9 * 4 * (days * 24 + 1), 6) } }
+  const stopped = ledger.stop()
+  await clock.advance(0)
+  await stopped
+  expect((await pages()).length).toBeGreaterThan(30)
+  expect(await buckets()).toEqual(whole)
+  refuses = false
+  const next = startLedger({ store, ...options })
+  await clock.advance(1_000)
+  // The day before this one is still kept by the hour, and this one is in its second.
+  expect((await pages()).length).toBe(days - 1 + 24 + 2)
+  expect(await buckets()).toEqual(whole)
+  const ended = next.stop()
+  await clock.advance(0)
+  await ended
+})
+
 test('metrics tell phases, buckets and services, and no label without a bound', async () => {
   const ledger = open()
   await clock.advance(10_000)

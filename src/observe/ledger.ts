@@ -5,7 +5,9 @@ import type { LedgerPage } from '../model/kinds/ledger-page.ts'
 import type { KindMap, KindName } from '../model/registry.ts'
 import type { Store } from '../store/contract.ts'
 import { createInformer } from '../store/informer.ts'
+import { togetherByDay } from './ledger-days.ts'
 import { type LedgerChange, LedgerFold } from './ledger-fold.ts'
+import { dayMs } from './ledger-page.ts'
 
 export { type LedgerBy, type LedgerSummary, summarise } from './ledger-summary.ts'
 
@@ -55,8 +57,10 @@ export function startLedger(options: LedgerOptions): Ledger {
     books.synced(clock.now())
     fold = books
     stops.push(clock.every(writeEveryMs ?? lookEveryMs, write))
+    stops.push(clock.every(dayMs, () => putTogether()))
     if (writeEveryMs !== undefined) stops.push(clock.every(lookEveryMs, () => books.look(clock.now())))
     write()
+    putTogether(pages)
   }
 
   /** From what is there now: what of that we did not see is `unobserved`. */
@@ -90,6 +94,13 @@ export function startLedger(options: LedgerOptions): Ledger {
     }
   }
 
+  /** What is long over takes less room. */
+  function putTogether(pages?: readonly LedgerPage[]): void {
+    void togetherIn(store, clock.now(), pages).catch((error: unknown) =>
+      log.warn('pages of hours that are over are put together later', { error: messageOf(error) }),
+    )
+  }
+
   function write(): void {
     batch?.()
     batch = undefined
@@ -114,6 +125,18 @@ export function startLedger(options: LedgerOptions): Ledger {
       await writer.idle()
     },
   }
+}
+
+async function togetherIn(store: Store, nowMs: number, known?: readonly LedgerPage[]): Promise<void> {
+  const pages = known ?? (await store.list('LedgerPage')).items
+  for (const { into, gone } of togetherByDay(pages, nowMs)) {
+    if (into !== undefined && typeof (await store.updateStatus('LedgerPage', into)) === 'string') continue
+    for (const { metadata } of gone) await store.delete('LedgerPage', { name: metadata.name }, uidOf(metadata))
+  }
+}
+
+function uidOf({ uid }: LedgerPage['metadata']): { uid?: string } {
+  return uid === undefined ? {} : { uid }
 }
 
 /**

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { base, count } from './fields.ts'
 
-/** Ledger of one node and hour. Written by observe/ledger alone. */
+/** Ledger of one node and hour, or day where that is long over. Written by observe/ledger alone. */
 export const ledgerPage = z
   .strictObject({
     ...base('LedgerPage'),
