@@ -146,7 +146,7 @@ export interface PodPlace {
 }
 
 export interface PodBeside {
-  /** Makes the pod's folders and fills them. May be repeated after a crash. */
+  /** Makes the pod's folders and fills them. May be repeated after a crash; `close` ends it. */
   prepare(): Promise<Prepared | Refusal>
   /** Reads progress and ships checkpoints from now on. `known`: steps that were reported as shipped before. */
   follow(sink: PodSink, known: readonly number[]): void

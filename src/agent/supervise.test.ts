@@ -2,13 +2,14 @@ import { expect, test } from 'vitest'
 import { OperatingError, storeUnreachable } from '../base/errors.ts'
 import { createLiveness } from '../base/liveness.ts'
 import { silentLog } from '../base/log.ts'
-import { createManualClock } from '../base/manual-clock.ts'
+import { createManualClock, type ManualClock } from '../base/manual-clock.ts'
 import { seededRandom } from '../base/random.ts'
 import { createSimulatedBlobs } from '../blob/simulated/blobs.ts'
 import { createSimulatedStorage } from '../blob/simulated/storage.ts'
 import type { Pod } from '../model/kinds/kubernetes.ts'
 import { annotation } from '../model/names.ts'
 import type { PodWork } from '../model/work.ts'
+import type { Store } from '../store/contract.ts'
 import { createMemoryStore } from '../store/memory/store.ts'
 import { simulatedFiles } from './simulated/files.ts'
 import { type Program, SimulatedMachine } from './simulated/machine.ts'
@@ -16,6 +17,25 @@ import { createSimulatedRunner } from './simulated/runner.ts'
 import { supervise } from './supervise.ts'
 
 const name = 'j-worker-0-1'
+
+function kitOf(clock: ManualClock, store: Store, machine: SimulatedMachine): Parameters<typeof supervise>[1] {
+  const blobs = createSimulatedBlobs()
+  return {
+    store,
+    blobs,
+    clock,
+    liveness: createLiveness(clock),
+    random: seededRandom(2),
+    log: silentLog,
+    runner: createSimulatedRunner(machine),
+    files: simulatedFiles(machine, createSimulatedStorage(blobs, clock)),
+    node: 'n',
+    address: '10.0.0.1',
+    reportEveryMs: 1000,
+    policy: async () => ({ allowEnv: [], hostPaths: [] }),
+    event: () => {},
+  }
+}
 
 /** An agent takes over a pod that runs, and the store answers reads as `ask` says. */
 async function takeOver(ask: () => void, work: Partial<PodWork> = {}) {
@@ -37,28 +57,14 @@ async function takeOver(ask: () => void, work: Partial<PodWork> = {}) {
   const pod = made as Pod
   const uid = pod.metadata.uid ?? ''
   const runs = machine.start({ uid, namespace: 'default', name, node: 'n', command: ['train'], env: {}, volumes: [] })
-  const blobs = createSimulatedBlobs()
-  const supervisor = supervise(pod, {
-    store: {
-      ...store,
-      get: (kind, ref) => {
-        if (kind === 'Report') ask()
-        return store.get(kind, ref)
-      },
+  const asked: typeof store = {
+    ...store,
+    get: (kind, ref) => {
+      if (kind === 'Report') ask()
+      return store.get(kind, ref)
     },
-    blobs,
-    clock,
-    liveness: createLiveness(clock),
-    random: seededRandom(2),
-    log: silentLog,
-    runner: createSimulatedRunner(machine),
-    files: simulatedFiles(machine, createSimulatedStorage(blobs, clock)),
-    node: 'n',
-    address: '10.0.0.1',
-    reportEveryMs: 1000,
-    policy: async () => ({ allowEnv: [], hostPaths: [] }),
-    event: () => {},
-  })
+  }
+  const supervisor = supervise(pod, kitOf(clock, asked, machine))
   const status = async () => (await store.get('Pod', { name, namespace: 'default' }))?.status
   const report = async () => (await store.get('Report', { name: `pod.${name}`, namespace: 'default' }))?.status
   return { clock, supervisor, runs, status, report }
@@ -103,4 +109,28 @@ test('who has ended and only ships what he left is not said to be busy', async (
   ])
   await clock.advance(60_000)
   expect([(await status())?.phase, (await report())?.ended?.exitCode]).toEqual(['Succeeded', 0])
+})
+
+test('what is to stop while it is being prepared has ended at once, however long that would still take', async () => {
+  const clock = createManualClock()
+  const store = createMemoryStore({ clock, random: seededRandom(1) })
+  const machine = new SimulatedMachine(clock, {
+    prepareMs: () => 600_000,
+    restoreMs: () => 0,
+    restoreFromCopyMs: () => 0,
+    start: () => ({ ask: () => {}, signal: () => {}, probe: () => undefined, gone: () => {} }),
+  })
+  const pod = (await store.create('Pod', {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace: 'default', annotations: { [annotation.work]: '{}' } },
+    spec: { containers: [{ name: 'main', command: ['train'] }], nodeName: 'n' },
+  })) as Pod
+  const supervisor = supervise(pod, kitOf(clock, store, machine))
+  await clock.advance(10_000)
+  supervisor.terminate(30, { reason: 'Deleted', message: 'deleted', byAgent: true })
+  await clock.advance(2_000)
+  expect((await store.get('Pod', { name, namespace: 'default' }))?.status?.phase).toBe('Failed')
+  await clock.advance(600_000)
+  expect(machine.running()).toEqual([])
 })

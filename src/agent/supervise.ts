@@ -89,6 +89,12 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
   let isHung = false
   let steps: Listening | undefined
   let isFinishing = false
+  /** Before it runs it needs no grace: what is being prepared for it is given up. */
+  const stopping = new AbortController()
+  const stopped = aborted(stopping.signal).then(() => {
+    beside.close()
+    return stoppedFirst
+  })
 
   const status = createWriter({
     clock,
@@ -206,7 +212,7 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
   async function prepare(): Promise<Prepared | Refusal> {
     for (let tries = 1; ; tries++) {
       try {
-        return await beside.prepare()
+        return await Promise.race([beside.prepare(), stopped])
       } catch (error) {
         if (isWaitedFor(error)) throw error
         const canRetry = error instanceof OperatingError && error.policy !== 'give-up'
@@ -418,6 +424,7 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
     const isFirst = killing === undefined
     killing?.cancel()
     killing = { cause: killing?.cause ?? cause, atMs, cancel: () => {} }
+    if (stage.kind === 'preparing') stopping.abort()
     if (isFirst) send()
     else arm()
   }
@@ -483,6 +490,7 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
     update,
     gone() {
       isGone = true
+      if (stage.kind === 'preparing') stopping.abort()
       running?.signal('SIGKILL')
       if (isFinishing) beside.close()
       // What has ended already has nobody waiting for its end.

@@ -101,7 +101,12 @@ function createBeside(
       env[name] = target
     }
     if (work.restore === undefined) return { env }
-    const restored = await restoreCheckpoint(tools, work.restore, place, folder.checkpoints)
+    const restored = await restoreCheckpoint(
+      { ...tools, signal: closed.signal },
+      work.restore,
+      place,
+      folder.checkpoints,
+    )
     if ('refused' in restored) return restored
     const { from, notice } = restored
     return {

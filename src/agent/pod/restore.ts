@@ -11,6 +11,9 @@ import { holdersOfPart } from '../copies.ts'
 
 type Checkpoint = NonNullable<PodWork['restore']>
 
+/** `signal`: nobody wants it any more; between two files it throws then. */
+type Tools = Pick<PodTools, 'blobs' | 'copies' | 'log'> & { signal?: AbortSignal }
+
 /** Which of how many ranks restores, and where. */
 type Own = Pick<PodPlace, 'rank' | 'worldSize' | 'node'>
 
@@ -31,7 +34,7 @@ export interface Restored {
  * from object storage, file by file, which alone can be damaged.
  */
 export async function restoreCheckpoint(
-  tools: Pick<PodTools, 'blobs' | 'copies' | 'log'>,
+  tools: Tools,
   checkpoint: Checkpoint,
   own: Own,
   folder: string,
@@ -56,12 +59,12 @@ function partsFor({ manifests }: Checkpoint, { rank, worldSize }: Own): number[]
 }
 
 class Restoring {
-  readonly #tools: Pick<PodTools, 'blobs' | 'copies' | 'log'>
+  readonly #tools: Tools
   readonly #checkpoint: Checkpoint
   readonly #own: Own
   restored: Restored = { from: 'node' }
 
-  constructor(tools: Pick<PodTools, 'blobs' | 'copies' | 'log'>, checkpoint: Checkpoint, own: Own) {
+  constructor(tools: Tools, checkpoint: Checkpoint, own: Own) {
     this.#tools = tools
     this.#checkpoint = checkpoint
     this.#own = own
@@ -119,6 +122,7 @@ class Restoring {
   }
 
   async #getFile(part: number, sha256: string, path: string, into: string): ReturnType<Blobs['getFile']> {
+    this.#tools.signal?.throwIfAborted()
     const copied = await this.#fromCopies(part, async (kept, node) => {
       const outcome = await kept.getFile(sha256, path)
       if (outcome === 'damaged') this.#tellDamaged(node, `${relative(into, path)} of rank ${part}`)

@@ -54,6 +54,7 @@ function createBeside(
     const copied = work.restore.copies === undefined ? undefined : await fromCopies(work.restore, own)
     if (copied !== undefined) return { env: {}, restoredStep: step, restoredFrom: copied }
     await storage.transfer(workload.restoreMs(place), clock)
+    closed.signal.throwIfAborted()
     for (const part of own) {
       const problem = await problemWith(work.restore, part)
       if (problem === undefined) continue
