@@ -496,7 +496,7 @@ docs/drills.md describes the file and what is printed.`,
       .command('ledger')
       .description('Where every slot-second went, and what it cost')
       .option('--by <what>', 'bucket, queue, namespace, owner, node', 'bucket')
-      .option('--since <time>', 'hours that go beyond it: 1h, 2d ago or 2026-01-01T00:00Z')
+      .option('--since <time>', 'hours, and days that are over, that go beyond it: 1h, 2d ago or 2026-01-01T00:00Z')
       .option('--explain', 'what each bucket means')
       .option('-o, --output <format>', 'json')
       .action(async (options, command: Command) =>
