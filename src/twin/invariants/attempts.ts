@@ -27,8 +27,8 @@ export class Attempts implements Invariant {
   readonly #pods = new Map<string, Pod>()
   /** Pods whose end, hang, damaged checkpoint or wrong results were reported. */
   readonly #ill = new Set<string>()
-  /** By uid, pods that told a step. */
-  readonly #stepped = new Set<string>()
+  /** By uid, pods that told a step or ended well. */
+  readonly #worked = new Set<string>()
   /** By pod, since when it is bound. */
   readonly #boundMs = new Map<string, number>()
   /** By pod, when somebody evicted it who is no part of the factory. */
@@ -91,8 +91,8 @@ export class Attempts implements Invariant {
     return undefined
   }
 
-  #hasStepped(pod: string): boolean {
-    return this.#stepped.has(this.#pods.get(pod)?.metadata.uid ?? '')
+  #hasWorked(pod: string): boolean {
+    return this.#worked.has(this.#pods.get(pod)?.metadata.uid ?? '')
   }
 
   #seeNode({ metadata, status }: Node, nowMs: number): void {
@@ -104,7 +104,8 @@ export class Attempts implements Invariant {
 
   #seeReport({ spec, status }: Report): void {
     const { ended, hungSinceMs, damaged, lossSpike } = status ?? {}
-    if (status?.step !== undefined) this.#stepped.add(spec.pod?.uid ?? '')
+    const isDone = ended?.exitCode === 0 && ended.byAgent !== true
+    if (status?.step !== undefined || isDone) this.#worked.add(spec.pod?.uid ?? '')
     const signs = [ended, hungSinceMs, damaged, lossSpike]
     if (signs.some((sign) => sign !== undefined)) this.#ill.add(spec.pod?.uid ?? '')
   }
@@ -131,9 +132,9 @@ export class Attempts implements Invariant {
     if (
       isLess &&
       stays.length > 0 &&
-      !stays.some(({ pod }) => this.#hasStepped(`${now.metadata.namespace ?? ''}/${pod}`))
+      !stays.some(({ pod }) => this.#hasWorked(`${now.metadata.namespace ?? ''}/${pod}`))
     )
-      return `goes on with members of whom none has done a step`
+      return `goes on with members of whom none has done a step, or has ended well`
     const evicted = members.find((name) =>
       this.#terms.couldAct(this.#evictedMs.get(name) ?? nowMs, nowMs - this.#lateMs),
     )
