@@ -7,7 +7,7 @@ import type { Blobs } from '../blob/contract.ts'
 import type { Gang } from '../model/kinds/gang.ts'
 import type { Pod } from '../model/kinds/kubernetes.ts'
 import { label } from '../model/names.ts'
-import { involvedObjectOf } from '../model/refs.ts'
+import { involvedObjectOf, isOwnedBy } from '../model/refs.ts'
 import { seatsNow } from '../model/seats.ts'
 import { nodeSign } from '../model/signs.ts'
 import type { Store } from '../store/contract.ts'
@@ -142,7 +142,8 @@ export function createAgent(options: AgentOptions): Agent {
   }
 
   function tell(gang: Gang, pod: Pod, supervisor: Supervisor): void {
-    if (String(gang.spec.attempt) !== pod.metadata.labels?.[label.attempt]) return
+    // One of its name may have been before it.
+    if (isOfAnother(pod, gang) || String(gang.spec.attempt) !== pod.metadata.labels?.[label.attempt]) return
     const { checkpointRequest: request } = gang.spec
     const members = membersOf(gang)
     if (request === undefined && members === undefined) return
@@ -237,3 +238,7 @@ function membersOf(gang: Gang): Member[] | undefined {
 
 const heartbeatMs = 10_000
 const shutdown = { reason: 'NodeShutdown', message: 'stopped because the node was shut down', byAgent: true }
+
+function isOfAnother(pod: Pod, gang: Gang): boolean {
+  return pod.metadata.ownerReferences?.some(({ kind }) => kind === gang.kind) === true && !isOwnedBy(pod, gang)
+}
