@@ -34,8 +34,26 @@ const batchMs = 1_000
  * because it was down or stopped, is `unobserved`.
  */
 export function startLedger(options: LedgerOptions): Ledger {
+  let life = startLife(options, again)
+
+  /** From what is there now: what of that was not seen is `unobserved`. */
+  function again(): void {
+    life.drop()
+    life = startLife(options, again)
+  }
+
+  return { stop: () => life.stop() }
+}
+
+interface Life extends Ledger {
+  /** Writes nothing more. */
+  drop(): void
+}
+
+/** `onOther`: another ledger's write was under way when this one looked; told once. */
+function startLife(options: LedgerOptions, onOther: () => void): Life {
   const { store, clock, log, writeEveryMs } = options
-  const writer = createWriter(options, startAgain)
+  const writer = createWriter(options, onOther)
   let fold: LedgerFold | undefined
   let revision = '0'
   let stopped = false
@@ -63,16 +81,6 @@ export function startLedger(options: LedgerOptions): Ledger {
     putTogether(pages)
   }
 
-  /** From what is there now: what of that we did not see is `unobserved`. */
-  function startAgain(): void {
-    if (stopped) return
-    for (const stop of stops.splice(0)) stop()
-    batch?.()
-    batch = undefined
-    fold = undefined
-    begin()
-  }
-
   /** Sooner than it would be its turn. */
   function writeSoon(): void {
     if (fold === undefined) return
@@ -96,7 +104,7 @@ export function startLedger(options: LedgerOptions): Ledger {
 
   /** What is long over takes less room. */
   function putTogether(pages?: readonly LedgerPage[]): void {
-    void togetherIn(store, clock.now(), pages).catch((error: unknown) =>
+    void togetherIn(store, clock.now(), () => stopped, pages).catch((error: unknown) =>
       log.warn('pages of hours that are over are put together later', { error: messageOf(error) }),
     )
   }
@@ -111,25 +119,35 @@ export function startLedger(options: LedgerOptions): Ledger {
     books.forget(clock.now())
   }
 
-  function begin(): void {
-    void start().catch((error: unknown) => log.error('the ledger stopped', { error: messageOf(error) }))
+  function end(): void {
+    stopped = true
+    for (const stop of stops) stop()
+    batch?.()
   }
 
-  begin()
+  void start().catch((error: unknown) => log.error('the ledger stopped', { error: messageOf(error) }))
   return {
+    drop() {
+      end()
+      writer.close()
+    },
     stop: async () => {
-      stopped = true
-      for (const stop of stops) stop()
-      batch?.()
+      end()
       write()
       await writer.idle()
     },
   }
 }
 
-async function togetherIn(store: Store, nowMs: number, known?: readonly LedgerPage[]): Promise<void> {
+async function togetherIn(
+  store: Store,
+  nowMs: number,
+  isStopped: () => boolean,
+  known?: readonly LedgerPage[],
+): Promise<void> {
   const pages = known ?? (await store.list('LedgerPage')).items
   for (const { into, gone } of togetherByDay(pages, nowMs)) {
+    if (isStopped()) return
     if (into !== undefined && typeof (await store.updateStatus('LedgerPage', into)) === 'string') continue
     for (const { metadata } of gone) await store.delete('LedgerPage', { name: metadata.name }, uidOf(metadata))
   }
@@ -149,12 +167,15 @@ function createWriter({ store, clock, log }: LedgerOptions, onOther: () => void)
   const ours = new Map<string, number>()
   let busy: Promise<void> = Promise.resolve()
   let waiting: (() => Promise<void>) | undefined
+  let isClosed = false
 
   async function put(page: LedgerPage): Promise<boolean> {
     const { name } = page.metadata
     const before = versions.get(name) ?? (await store.get('LedgerPage', { name }))
+    if (isClosed) return false
     if (before !== undefined && !ours.has(name)) {
       log.info('another ledger had written a page meanwhile; this one begins again from there', { page: name })
+      isClosed = true
       onOther()
       return false
     }
@@ -211,6 +232,9 @@ function createWriter({ store, clock, log }: LedgerOptions, onOther: () => void)
       busy = busy.then(() => waiting?.())
     },
     idle: () => busy,
+    close(): void {
+      isClosed = true
+    },
   }
 }
 
