@@ -94,7 +94,16 @@ test('a stopped control plane leaves a gap that is unobserved, to the millisecon
   expect(idle?.slotMs).toBe(4 * 32_345)
 })
 
-test('who finds a page that another life was still writing when it began goes on from there', async () => {
+test('who finds pages that another life was still writing when it began goes on from there, once', async () => {
+  const { status, metadata } = (await store.get('Node', { name: 'a' })) ?? {}
+  const { labels } = metadata ?? {}
+  const other = { apiVersion: 'v1', kind: 'Node', metadata: { name: 'b', labels }, status } as const
+  await store.create('Node', other, { withStatus: true })
+  let lists = 0
+  const list: Store['list'] = async (kind, options) => {
+    if (kind === 'LedgerPage') lists++
+    return await store.list(kind, options)
+  }
   const on = new EventTarget()
   const heard = (event: string) => new Promise((resolve) => on.addEventListener(event, resolve))
   const create: Store['create'] = async (kind, object, options) => {
@@ -110,12 +119,13 @@ test('who finds a page that another life was still writing when it began goes on
   }
   startLedger({ store: { ...store, create }, clock, log: silentLog })
   await clock.advance(2_000)
-  const ledger = startLedger({ store: { ...store, get }, clock, log: silentLog })
+  const ledger = startLedger({ store: { ...store, get, list }, clock, log: silentLog })
   await clock.advance(20_000)
   const stopped = ledger.stop()
   await clock.advance(0)
   await stopped
-  expect(await buckets()).toMatchObject({ idle: { slotMs: 4 * 20_000 }, unobserved: { slotMs: 4 * 2_000 } })
+  expect(await buckets()).toMatchObject({ idle: { slotMs: 8 * 20_000 }, unobserved: { slotMs: 8 * 2_000 } })
+  expect(lists).toBe(2)
 })
 
 test('hours that are long over are put together into a page a day, and each time counts once while that goes on', async () => {
