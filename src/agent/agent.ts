@@ -143,7 +143,7 @@ export function createAgent(options: AgentOptions): Agent {
 
   function tell(gang: Gang, pod: Pod, supervisor: Supervisor): void {
     // One of its name may have been before it.
-    if (isOfAnother(pod, gang) || String(gang.spec.attempt) !== pod.metadata.labels?.[label.attempt]) return
+    if (!isOwnedBy(pod, gang) || String(gang.spec.attempt) !== pod.metadata.labels?.[label.attempt]) return
     const { checkpointRequest: request } = gang.spec
     const members = membersOf(gang)
     if (request === undefined && members === undefined) return
@@ -238,7 +238,3 @@ function membersOf(gang: Gang): Member[] | undefined {
 
 const heartbeatMs = 10_000
 const shutdown = { reason: 'NodeShutdown', message: 'stopped because the node was shut down', byAgent: true }
-
-function isOfAnother(pod: Pod, gang: Gang): boolean {
-  return pod.metadata.ownerReferences?.some(({ kind }) => kind === gang.kind) === true && !isOwnedBy(pod, gang)
-}

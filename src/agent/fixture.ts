@@ -16,6 +16,7 @@ import type { Container, Pod } from '../model/kinds/kubernetes.ts'
 import type { Report } from '../model/kinds/report.ts'
 import { millwrightVersion } from '../model/metadata.ts'
 import { annotation, label } from '../model/names.ts'
+import { ownerReferenceTo } from '../model/refs.ts'
 import type { PodWork } from '../model/work.ts'
 import { realClock } from '../runtime/clock.ts'
 import type { Store } from '../store/contract.ts'
@@ -123,10 +124,13 @@ export async function openBench(env: NodeJS.ProcessEnv = process.env, under = tm
         ...options.annotations,
         ...(options.work === undefined ? {} : { [annotation.work]: JSON.stringify(options.work) }),
       }
+      const labels = { [label.attempt]: '1', ...options.labels }
+      const of = await store.get('Gang', { name: options.labels?.[label.gang] ?? '', namespace: 'default' })
+      const owners = of === undefined ? {} : { ownerReferences: [ownerReferenceTo(of)] }
       const made = await store.create('Pod', {
         apiVersion: 'v1',
         kind: 'Pod',
-        metadata: { name, namespace: 'default', labels: { [label.attempt]: '1', ...options.labels }, annotations },
+        metadata: { name, namespace: 'default', labels, annotations, ...owners },
         spec: {
           nodeName: node.name,
           restartPolicy: 'Never',
