@@ -5,8 +5,8 @@ import { join, resolve } from 'node:path'
 import { build } from 'esbuild'
 import { expect, vi } from 'vitest'
 import { assert } from '../base/errors.ts'
-import { createLiveness } from '../base/liveness.ts'
 import { silentLog } from '../base/log.ts'
+import { processOf } from '../base/process.fixture.ts'
 import { seededRandom } from '../base/random.ts'
 import type { Blobs } from '../blob/contract.ts'
 import { createFileBlobs } from '../blob/file/blobs.ts'
@@ -86,11 +86,8 @@ export async function openBench(env: NodeJS.ProcessEnv = process.env, under = tm
       store,
       blobs,
       copies,
-      clock,
-      liveness: createLiveness(clock),
+      ...processOf(clock, agents.length + 2),
       node,
-      random: seededRandom(agents.length + 2),
-      log: silentLog,
       reportEveryMs: 200,
       runner: createLocalRunner({ dir: agentDir, node: node.name, clock, log: silentLog, environment: env }),
       files: localFiles({ dir: agentDir, sources }),

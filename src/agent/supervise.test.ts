@@ -1,8 +1,7 @@
 import { expect, test } from 'vitest'
 import { OperatingError, storeUnreachable } from '../base/errors.ts'
-import { createLiveness } from '../base/liveness.ts'
-import { silentLog } from '../base/log.ts'
 import { createManualClock, type ManualClock } from '../base/manual-clock.ts'
+import { processOf } from '../base/process.fixture.ts'
 import { seededRandom } from '../base/random.ts'
 import { createSimulatedBlobs } from '../blob/simulated/blobs.ts'
 import { createSimulatedStorage } from '../blob/simulated/storage.ts'
@@ -23,10 +22,7 @@ function kitOf(clock: ManualClock, store: Store, machine: SimulatedMachine): Par
   return {
     store,
     blobs,
-    clock,
-    liveness: createLiveness(clock),
-    random: seededRandom(2),
-    log: silentLog,
+    ...processOf(clock, 2),
     runner: createSimulatedRunner(machine),
     files: simulatedFiles(machine, createSimulatedStorage(blobs, clock)),
     node: 'n',

@@ -10,8 +10,8 @@ import { splitNodes } from '../../src/agent/local/machine.ts'
 import { createLocalRunner } from '../../src/agent/local/runner.ts'
 import type { Clock } from '../../src/base/clock.ts'
 import { OperatingError } from '../../src/base/errors.ts'
-import { createLiveness } from '../../src/base/liveness.ts'
 import { silentLog } from '../../src/base/log.ts'
+import { processOf } from '../../src/base/process.fixture.ts'
 import { seededRandom } from '../../src/base/random.ts'
 import type { Blobs } from '../../src/blob/contract.ts'
 import { createFileBlobs } from '../../src/blob/file/blobs.ts'
@@ -56,10 +56,7 @@ describe('a node', () => {
     control = startControl({
       store,
       blobs,
-      clock,
-      liveness: createLiveness(clock),
-      random: seededRandom(2),
-      log: silentLog,
+      ...processOf(clock, 2),
       identity: 'control',
     })
   })
@@ -96,11 +93,8 @@ describe('a node', () => {
           store: line,
           blobs,
           copies,
-          clock,
-          liveness: createLiveness(clock),
+          ...processOf(clock, 3),
           node,
-          random: seededRandom(3),
-          log: silentLog,
           files: localFiles({ dir: agentDir }),
           runner: createLocalRunner({ dir: agentDir, node: node.name, clock, log: silentLog }),
         })
