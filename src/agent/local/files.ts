@@ -69,6 +69,7 @@ function createBeside(
   let shipper: FolderShipper | undefined
   let stopLooking: Cancel = () => {}
   let newest: Word = {}
+  let told: Promise<void> = Promise.resolve()
   let isFilled = false
   const closed = new AbortController()
 
@@ -83,7 +84,7 @@ function createBeside(
   async function fill(): Promise<Prepared | Refusal> {
     for (const path of [folder.checkpoints, folder.output]) await mkdir(path, { recursive: true, mode: 0o700 })
     isFilled = true
-    if (Object.keys(newest).length > 0) await writeControl(folder.control, newest)
+    if (Object.keys(newest).length > 0) await inTurn(() => writeControl(folder.control, newest))
     const env: Record<string, string> = {
       MILLWRIGHT_CHECKPOINT_DIR: folder.checkpoints,
       MILLWRIGHT_OUTPUT_DIR: folder.output,
@@ -186,6 +187,13 @@ function createBeside(
     return undefined
   }
 
+  /** What is told last stays: a write that is still under way would else come after it. */
+  function inTurn(write: () => Promise<void>): Promise<void> {
+    const mine = told.then(write)
+    told = mine.catch(() => {})
+    return mine
+  }
+
   /** On a full disk it is written once there is room, unless something newer is to be told. */
   async function write(word: Word): Promise<void> {
     for (;;) {
@@ -222,7 +230,7 @@ function createBeside(
         shipper?.request(request.step)
       }
       // Before its folder is there nothing could read it; an agent that found the pod running has it already.
-      if (isFilled || shipper !== undefined) await write(word)
+      if (isFilled || shipper !== undefined) await inTurn(() => write(word))
     },
     async finish({ good, output }) {
       if (look !== undefined) safely(look)()

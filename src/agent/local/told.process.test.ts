@@ -1,0 +1,41 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { silentLog } from '../../base/log.ts'
+import { createFileBlobs } from '../../blob/file/blobs.ts'
+import { realClock } from '../../runtime/clock.ts'
+import { localFiles } from './files.ts'
+import { podFolder } from './folders.ts'
+
+test('of words that a pod is told one right after another the last one stays', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'told-'))
+  try {
+    const tools = { blobs: createFileBlobs({ dir: join(dir, 'blobs') }), clock: realClock, log: silentLog }
+    const place = {
+      uid: 'u',
+      namespace: 'default',
+      name: 'p',
+      node: 'n',
+      rank: 0,
+      worldSize: 1,
+      attempt: 1,
+      work: { checkpointRanks: 'first' as const },
+    }
+    const beside = localFiles({ dir }).beside(place, tools)
+    await beside.prepare()
+    const many = Array.from({ length: 20_000 }, (_, rank) => ({
+      rank,
+      pod: `p${rank}`,
+      address: '10.0.0.1',
+      ports: [],
+    }))
+    for (let step = 1; step <= 10; step++) {
+      await Promise.all([beside.tell({ members: many }), beside.tell({ request: { step, stop: false } })])
+      expect(JSON.parse(readFileSync(podFolder(dir, 'u').control, 'utf8'))).toEqual({ checkpoint: { step } })
+    }
+    beside.close()
+  } finally {
+    rmSync(dir, { recursive: true, force: true })
+  }
+})
