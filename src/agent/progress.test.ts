@@ -70,6 +70,17 @@ describe('how long it is busy', () => {
     progress.add({ step: 3, busySeconds: 6 }, 3000)
     expect(progress.now.busySeconds).toBe(10)
   })
+
+  it('is of the steps since ranks last left or joined: before, each had another part of the work', () => {
+    const progress = createProgress()
+    for (const step of [1, 2, 3]) progress.add({ step, busySeconds: 12 }, 1000 * step)
+    progress.add({ step: 4, busySeconds: 6, regroupSeconds: 0 }, 4000)
+    expect(progress.now.busySeconds).toBe(10.5)
+    for (const step of [5, 6]) progress.add({ step, busySeconds: 3, regroupSeconds: step === 5 ? 2 : 0 }, 1000 * step)
+    expect(progress.now.busySeconds).toBeUndefined()
+    progress.add({ step: 7, busySeconds: 3 }, 7000)
+    expect(progress.now.busySeconds).toBe(3)
+  })
 })
 
 describe('regrouping', () => {

@@ -11,7 +11,7 @@ export interface Progress {
   loss?: number
   lossSpike?: LossSpike
   stepSeconds?: number
-  busySeconds?: number
+  busySeconds?: number | undefined
   /** Of all its regroupings together. */
   regroupSeconds?: number
   pace?: Pace
@@ -30,6 +30,8 @@ export interface Progress {
 export function createProgress(firstStepSeconds?: number, lossSpikeFactor?: number) {
   const now: Progress = { stalls: new Map() }
   const recent: Sample[] = []
+  /** Of steps since ranks last left or joined: with more of them, or fewer, each has another part of the work. */
+  const busyRecent: number[] = []
   const addToPace = createPace()
   const watchLoss = lossSpikeFactor === undefined ? undefined : createLossWatch(lossSpikeFactor)
   let stepsSeen = 0
@@ -62,14 +64,17 @@ export function createProgress(firstStepSeconds?: number, lossSpikeFactor?: numb
     isHung = false
     now.step = step
     now.stepAtMs = atMs
-    if (line.regroupSeconds !== undefined && line.regroupSeconds > 0)
+    if (line.regroupSeconds !== undefined && line.regroupSeconds > 0) {
       now.regroupSeconds = (now.regroupSeconds ?? 0) + line.regroupSeconds
+      busyRecent.length = 0
+    }
     if (line.loss !== undefined) addLoss(line.loss, step, atMs)
     const pace = addToPace(step, atMs)
     if (pace !== undefined) now.pace = pace
     const { seconds, busySeconds, samples = 0, tokens = 0 } = line
-    recent.push({ step, atMs, seconds, busySeconds, samples, tokens })
+    recent.push({ step, atMs, seconds, samples, tokens })
     if (recent.length > samplesMax) recent.shift()
+    now.busySeconds = busySecondsWith(busySeconds)
     derive()
     return first ? 'first-step' : 'step'
   }
@@ -86,6 +91,12 @@ export function createProgress(firstStepSeconds?: number, lossSpikeFactor?: numb
     if (isHung || gapMs <= (patienceMs() ?? Number.POSITIVE_INFINITY)) longestGapMs = Math.max(longestGapMs, gapMs)
   }
 
+  function busySecondsWith(busySeconds: number | undefined): number | undefined {
+    if (busySeconds !== undefined) busyRecent.push(busySeconds)
+    if (busyRecent.length > busySamplesMax) busyRecent.shift()
+    return busyRecent.length < stepsKnown ? undefined : sum(busyRecent) / busyRecent.length
+  }
+
   function derive(): void {
     const oldest = recent[0]
     const newest = recent[recent.length - 1]
@@ -95,8 +106,6 @@ export function createProgress(firstStepSeconds?: number, lossSpikeFactor?: numb
     const wallSeconds = (newest.atMs - oldest.atMs) / 1000
     if (measured.length > 0) now.stepSeconds = sum(measured) / measured.length
     else if (steps > 0 && wallSeconds > 0) now.stepSeconds = wallSeconds / steps
-    const busy = recent.slice(-busySamplesMax).flatMap(({ busySeconds = [] }) => busySeconds)
-    if (busy.length > 0 && stepsSeen >= stepsKnown) now.busySeconds = sum(busy) / busy.length
     // The first sample of the window was made before the window began.
     const later = recent.slice(1)
     const spanSeconds = wallSeconds > 0 && later.length > 3 ? wallSeconds : (now.stepSeconds ?? 0) * later.length
@@ -143,7 +152,6 @@ interface Sample {
   step: number
   atMs: number
   seconds: number | undefined
-  busySeconds: number | undefined
   samples: number
   tokens: number
 }

@@ -256,7 +256,7 @@ export class Ensemble {
     this.#next = this.#clock.after(this.#model.regroupMs ?? 0, () => {
       this.#regroupedMs += this.#clock.now() - (this.#regroupsSinceMs ?? this.#clock.now())
       this.#regroupsSinceMs = undefined
-      this.#tellTo = this.#told + toldFirst
+      this.#tellTo = Math.max(this.#tellTo, this.#told + toldFirst)
       this.#goOn()
       this.networkChanged()
     })
