@@ -32,9 +32,9 @@ export async function commitVerdict(
   verdict: Verdict,
   epoch: number,
   nowMs: number,
-): Promise<Gang | 'stale'> {
+): Promise<'committed' | 'stale'> {
   if (gang.metadata.resourceVersion !== verdict.resourceVersion) return 'stale'
   const status = statusAfter(gang, verdict, { epoch, nowMs })
   const written = await store.updateStatus('Gang', { ...gang, status })
-  return written === 'missing' ? 'stale' : written
+  return typeof written === 'string' ? 'stale' : 'committed'
 }

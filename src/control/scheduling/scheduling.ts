@@ -74,8 +74,9 @@ export function createScheduling(context: Context, scheduler: Scheduler = create
 
   async function seat(key: string): Promise<Outcome> {
     const verdict = verdicts.get(key)
-    const written = verdict === undefined ? undefined : await commit(verdict)
-    const gang = written ?? gangs.get(refOfKey(key))
+    if (verdict !== undefined) await commit(verdict)
+    // As it is known now: while the answer was on its way it may have changed again, or gone.
+    const gang = gangs.get(refOfKey(key))
     if (gang !== undefined)
       await bindMembers(store, gang, views.podsOf(gang), (name) => nodes.get({ name }), assumeBound)
     const asked =
@@ -88,14 +89,12 @@ export function createScheduling(context: Context, scheduler: Scheduler = create
    * A verdict stays until its write has an answer: one that failed for another reason is written again. Meanwhile there may
    * be one about another gang of its name.
    */
-  async function commit(verdict: Verdict): Promise<Gang | undefined> {
+  async function commit(verdict: Verdict): Promise<void> {
     const gang = gangs.get(refOfKey(verdict.gang))
-    const outcome = gang === undefined ? 'stale' : await commitVerdict(store, gang, verdict, epoch, clock.now())
-    const word = outcome === 'stale' ? 'stale' : 'committed'
+    const word = gang === undefined ? 'stale' : await commitVerdict(store, gang, verdict, epoch, clock.now())
     if (verdicts.get(verdict.gang) === verdict) verdicts.delete(verdict.gang)
     decisions?.settled(verdict, word)
     scheduler.settle(verdict, word)
-    return outcome === 'stale' ? undefined : outcome
   }
 
   return {
