@@ -23,7 +23,7 @@ import type { Pool } from '../../model/kinds/pool.ts'
 import type { Report } from '../../model/kinds/report.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { annotation, cpuSlot, label } from '../../model/names.ts'
-import { isSaidToBeGone } from '../../model/nodes.ts'
+import { isSaidToBeGone, leavingReasonOf } from '../../model/nodes.ts'
 import { gangGroups, groupsOf } from '../../model/pods.ts'
 import { isOwnedBy } from '../../model/refs.ts'
 import { seatsNow } from '../../model/seats.ts'
@@ -202,11 +202,17 @@ export class Prompt implements Invariant {
       if (isToEnd && this.#reportOf(pod)?.ended === undefined)
         yield `pod ${keyOf(pod)} runs, and its gang ${hasLeft(gang, pod.metadata.name) ? 'goes on without it' : `is at attempt ${gang.spec.attempt}`}`
     }
-    // Who is to stop needs no pods any more, however long those that are left take.
-    if (isStopped(gang)) return
+    // Who is to stop, or to leave a node, needs no pods any more, however long those that are left take.
+    if (isStopped(gang) || this.#isToLeave(gang)) return
     const byName = new Map(pods.map((pod) => [pod.metadata.name, pod]))
     for (const { pod } of seatsNow(gang)?.members ?? [])
       if (byName.get(pod)?.spec.nodeName === undefined) yield `member ${pod} of gang ${key} has a seat and no pod on it`
+  }
+
+  /** Once its checkpoint is durable, or is waited for no longer. */
+  #isToLeave(gang: Gang): boolean {
+    const members = seatsNow(gang)?.members ?? []
+    return members.some(({ node }) => leavingReasonOf(this.#nodes.get(`/${node}`)) !== undefined)
   }
 
   #reportOf(pod: Pod): ReportStatus | undefined {
