@@ -19,6 +19,8 @@ const benches: Record<string, () => Promise<{ rows(): Promise<Row[]> | AsyncIter
     import('./ettr.ts').then(({ ettrRows }) => ({
       rows: () => ettrRows({ seeds: numberGiven('seeds', 30, 2), nodes: numberGiven('nodes', 2, 1) }),
     })),
+  memory: () =>
+    import('./memory.ts').then(({ memoryRows }) => ({ rows: () => memoryRows(numberGiven('days', 54, 1)) })),
   elastic: () =>
     import('./elastic.ts').then(({ elasticRows }) => ({
       rows: () => elasticRows({ seeds: numberGiven('seeds', 4, 2), days: numberGiven('days', 2, 1) }),
@@ -37,6 +39,7 @@ if (words[0] === 'crash') await crash(Number(words[1] ?? 20_000))
 if (words[0] === 'mutants') await mutants(words.slice(1))
 if (words[0] === 'planted') await planted(words.slice(1))
 if (words[0] === 'hashes') await hashes(words.slice(1).map(Number))
+if (words[0] === 'whole') await whole()
 const json = words.includes('--json')
 /** `npm run bench -- cycles 10000000 5000`: how much of it, from which seed on. */
 const counts = words.filter((word) => /^\d+$/.test(word)).map(Number)
@@ -48,7 +51,7 @@ if (unknown.length > 0) {
 }
 
 /** Run only when named: they take from minutes to hours. */
-const isSlow = new Set(['moves', 'kueue', 'ettr', 'elastic'])
+const isSlow = new Set(['moves', 'kueue', 'ettr', 'memory', 'elastic'])
 
 let missed = 0
 if (!json) console.log(line(['row', 'figure', 'bar', '', 'measured beside it']))
@@ -92,6 +95,13 @@ function round(value: number): string {
 async function hashes(seeds: readonly number[]): Promise<never> {
   const { hashesOf } = await import('./histories.ts')
   process.stdout.write(JSON.stringify({ version: process.versions.node, hashes: await hashesOf(seeds) }))
+  process.exit(0)
+}
+
+/** For another process, which looks at what it takes. */
+async function whole(): Promise<never> {
+  const { playWhole } = await import('./ettr.ts')
+  process.stdout.write(JSON.stringify(await playWhole(numberGiven('days', 1, 1))))
   process.exit(0)
 }
 
