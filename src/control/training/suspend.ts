@@ -43,7 +43,9 @@ async function stop(context: Context, seen: Seen, memory: CheckpointMemory): Pro
   const { reason } = seen.hold ?? {}
   const startsAgain = reason === 'Resizing' || reason === 'Moving' || evictionNow(gang)?.shrinks === true
   const leave = startsAgain ? startAgain : takeSeats
-  if (live.length === 0) return leave(context, seen, 0)
+  const leftMs = graceLeftMs(context, seen)
+  // None is known to run. One that is being bound may by the time that it is told to end, and has its grace then.
+  if (live.length === 0) return leave(context, seen, leftMs)
   const isAsked = stopIsAsked(gang) || seen.pods.some(isLeaving)
   if (reason === 'NodeLeaving' && !isAsked && heedsRequests(seen)) {
     const waitMs = await checkpointFirst(context, seen)
@@ -63,7 +65,6 @@ async function stop(context: Context, seen: Seen, memory: CheckpointMemory): Pro
     })
     return settled()
   }
-  const leftMs = graceLeftMs(context, seen)
   if (isDeaf) return leave(context, seen, leftMs)
   const waitMs = leftMs - (graceMs - requestMsMax(job))
   return waitMs > 0 ? again(waitMs) : leave(context, seen, leftMs)
@@ -78,12 +79,16 @@ function graceLeftMs({ ages }: Context, { job, gang }: Seen): number {
     : Math.max(0, graceMs - ages.seen(`${gang.metadata.uid} stop`, Date.parse(askedAt)))
 }
 
-/** The gang first, so that nobody starts or restarts it; then its pods. */
+/**
+ * The gang first, so that nobody starts or restarts it; then its pods. One that others changed meanwhile is looked at
+ * again before any pod is told to end: it may have been given seats, and its pods run.
+ */
 async function takeSeats(context: Context, seen: Seen, graceMs: number): Promise<Outcome> {
   const annotations = { [ranAnnotation]: String(seen.ranSeconds) }
   const { reason, message } = seen.hold ?? { reason: 'Suspended', message: 'its seats are given back' }
   const mayUseSpares = reason === 'NodeLeaving' ? { spareAttempt: seen.gang.spec.attempt + 1 } : {}
-  await patchGang(context, seen.gang, { metadata: { annotations }, spec: { suspend: true, ...mayUseSpares } })
+  const patch = { metadata: { annotations }, spec: { suspend: true, ...mayUseSpares } }
+  if ((await patchGang(context, seen.gang, patch)) === 'stale') return settled()
   const isProblem = seen.hold !== undefined && reason !== 'Suspended' && !goesBackInLine(seen.hold)
   context.events.record(seen.job, isProblem ? 'Warning' : 'Normal', reason, message)
   await evictAll(context, seen, Math.ceil(graceMs / 1000))

@@ -1,0 +1,98 @@
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import type { Store } from '../store/contract.ts'
+import { createWorld, type World } from './world.fixture.ts'
+
+/** Jobs that are suspended just as they get their seats. */
+
+let world: World
+let takes: Gate
+let binds: Gate
+let evicts: Gate
+beforeEach(async () => {
+  ;[takes, binds, evicts] = [createGate(), createGate(), createGate()]
+  world = await createWorld({ store: gated })
+  world.agent.onStart(async ({ metadata: { name } }) => {
+    const stepAtMs = world.clock.now()
+    await world.agent.report(name, { step: 1, stepAtMs, firstStepAtMs: stepAtMs, stepSeconds: 1 })
+  })
+  world.agent.onStop(() => world.clock.sleep(60_000))
+  world.control()
+})
+afterEach(() => world.close())
+
+test('one that was seated while its seats were being taken is asked for a checkpoint first', async () => {
+  await world.job('j', { workers: 2 })
+  await world.phase('j', 'Waiting')
+  takes.close()
+  await suspend()
+  await world.until(() => takes.waiting() === 1, 'its seats are being taken')
+  await world.node('a', 2)
+  await world.until(() => world.agent.running().length === 2, 'it runs')
+  takes.open()
+  await world.settle()
+  expect((await world.getGang('j')).spec).toMatchObject({ suspend: false, checkpointRequest: { stop: true } })
+  expect(await graces()).toEqual([undefined, undefined])
+})
+
+test('a pod that was bound while it was being told to end has its grace', async () => {
+  await world.node('a', 2)
+  binds.close()
+  evicts.close()
+  await world.job('j', { workers: 2, terminationGracePeriodSeconds: 40 })
+  await world.until(() => binds.waiting() === 2, 'its pods are being bound')
+  await suspend()
+  await world.until(() => evicts.waiting() === 2, 'they are being told to end')
+  binds.open()
+  await world.until(() => world.agent.running().length === 2, 'it runs')
+  evicts.open()
+  await world.settle()
+  expect(await graces()).toEqual([40, 40])
+})
+
+const suspend = () => world.store.patch('TrainingJob', { name: 'j', namespace: 'default' }, { spec: { suspend: true } })
+
+async function graces(): Promise<(number | undefined)[]> {
+  const { items } = await world.store.list('Pod')
+  return items.map(({ metadata }) => metadata.deletionGracePeriodSeconds)
+}
+
+interface Gate {
+  close(): void
+  open(): void
+  pass(): Promise<void>
+  waiting(): number
+}
+
+function createGate(): Gate {
+  let isOpen = true
+  let held: (() => void)[] = []
+  return {
+    close: () => {
+      isOpen = false
+    },
+    open: () => {
+      isOpen = true
+      for (const go of held) go()
+      held = []
+    },
+    pass: () => (isOpen ? Promise.resolve() : new Promise((resolve) => held.push(resolve))),
+    waiting: () => held.length,
+  }
+}
+
+/** The control plane's writes wait at closed gates. */
+function gated(store: Store): Store {
+  const patch: Store['patch'] = async (kind, ref, change, options) => {
+    if (kind === 'Gang' && JSON.stringify(change).includes('"suspend":true')) await takes.pass()
+    return store.patch(kind, ref, change, options)
+  }
+  const bind: Store['bind'] = async (...args) => {
+    await binds.pass()
+    return store.bind(...args)
+  }
+  const evict: Store['evict'] = async (...args) => {
+    await evicts.pass()
+    return store.evict(...args)
+  }
+  return { ...store, patch, bind, evict }
+}
