@@ -62,6 +62,14 @@ test('another comes in the place of who has left, with the rank that is free and
   expect(later(told, 60)).toEqual([])
 })
 
+test('nobody comes where all that are left have ended well', () => {
+  const told = three()
+  for (const index of [0, 2]) told.world.end(`default/g-worker-${index}-1`, 'Succeeded')
+  leave(told, 'g-worker-1-1')
+  told.end('g-worker-1-1')
+  expect(later(told, 60)).toEqual([])
+})
+
 test('who comes finds the others where the lowest rank of those listens that were there', () => {
   const told = three()
   const [first, second] = seatsOf(told).members

@@ -47,7 +47,7 @@ export class Rejoin {
     this.#generation = scene.fleet.generation
     for (const key of this.#short) {
       const state = scene.gangs.get(key)
-      if (state === undefined || state.inFlight !== undefined || isGoing(state)) continue
+      if (state === undefined || state.inFlight !== undefined || isGoing(state) || isDone(scene, state)) continue
       if (this.#waitsForItsOwn(scene, state, nowMs)) continue
       const more = asBefore(state.object, scene)
       const isLate = isWantedFirst(scene, state.object, more)
@@ -70,6 +70,11 @@ export class Rejoin {
     this.#endingSinceMs.set(key, sinceMs)
     return nowMs - sinceMs < inPlacePatienceMs
   }
+}
+
+/** All that are left have ended well: so has its work, and nobody has anything to join. */
+function isDone({ pods }: RejoinScene, { seatPods }: GangState): boolean {
+  return seatPods.every((pod) => pods.get(pod)?.status?.phase === 'Succeeded')
 }
 
 /** How many members it had at its largest; of whom, of a gang whose members rejoin, each that has left is replaced. */

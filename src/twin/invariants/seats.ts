@@ -165,6 +165,14 @@ export class Seats implements Invariant {
     }
   }
 
+  /** Of whoever moves: what is kept for him is for it, also when he starts again meanwhile. */
+  #comesInPlaceOf({ metadata, spec }: Gang, holder: string): boolean {
+    const { name, uid } = spec.replaces ?? {}
+    const moving = this.#gangs.get(`${metadata.namespace}/${name}`)
+    if (name === undefined || moving?.metadata.uid !== uid) return false
+    return (moving?.status?.hold?.members ?? []).some(({ pod }) => podKey(moving as Gang, pod) === holder)
+  }
+
   #whole(gang: Gang, seats: readonly Seat[]): string | undefined {
     if (seats.every(({ pod }) => this.#done.has(podKey(gang, pod)))) return undefined
     for (const { name, min, max } of gang.spec.groups) {
@@ -190,7 +198,9 @@ export class Seats implements Invariant {
     for (const { node, devices, pod } of given) {
       for (const { id } of devices) {
         const users = usersOf(this.#used, `${node} ${id}`)
-        const held = [...(this.#held.get(`${node} ${id}`) ?? [])].filter(([holder]) => !users.has(holder))
+        const held = [...(this.#held.get(`${node} ${id}`) ?? [])].filter(
+          ([holder]) => !users.has(holder) && !this.#comesInPlaceOf(gang, holder),
+        )
         const others = held.reduce((total, [, milli]) => total + milli, 0)
         if (others > 0 && sum(users) + others > 1000)
           return `${id} of ${node} is given to ${keyOf(gang)} (${pod}), and was held for ${held.map(([holder]) => holder).join(', ')}`
