@@ -116,6 +116,18 @@ test('a gang of which nobody tells a step hangs once all of its members had thei
   expect((await world.getGang('j')).spec.attempt).toBe(2)
 })
 
+for (const offsetMs of [-3_600_000, 3_600_000]) {
+  test(`who never tells its steps has his time once all others have ended, by a clock ${offsetMs / 60_000} min off too`, async () => {
+    await running('j')
+    await world.agent.report('j-worker-0-1', { step: 7 })
+    await world.agent.report('j-worker-1-1', silentFor(60_000))
+    await world.agent.end('j-worker-0-1', { exitCode: 0, atMs: world.clock.now() + offsetMs })
+    await world.settle(59_000)
+    expect((await world.getGang('j')).spec.attempt).toBe(1)
+    await world.until(async () => (await world.getGang('j')).spec.attempt === 2, 'it is taken for hung')
+  })
+}
+
 test('ranks that stand still together close no node, however often', async () => {
   await running('j', { maxRestarts: 9 })
   for (const attempt of [1, 2, 3, 4]) {

@@ -22,13 +22,16 @@ function ends(...reports: (Partial<ReportStatus> | undefined)[]) {
   const all = new Ends(reports.length)
   const see = (rank: number, report?: Partial<ReportStatus>, isTaken = false, tellsItself = false, since?: number) => {
     const look = { seat: seat(rank), pod: undefined, report: report && { checkpoints: [], ...report } }
-    all.see({ ...look, isTaken, tellsItself, stillSinceMs: since }, 10_000)
+    const overSinceMs = report?.ended === undefined ? undefined : overMs
+    all.see({ ...look, isTaken, tellsItself, stillSinceMs: since, overSinceMs }, 10_000)
   }
   for (const [rank, report] of reports.entries()) see(rank, report)
   return { all, see, blamed: (nowMs = 10_000) => [all.cause(nowMs)?.kind, all.cause(nowMs)?.rank] }
 }
 
 const nothing = [undefined, undefined]
+/** Whenever that was by its node's clock, that one has ended is known since then. */
+const overMs = 5_000
 
 test('the first end is the cause, and one that is taken back is none', () => {
   const { see, blamed } = ends({ ...told, hungSinceMs: 1000 }, told, exit(5000), exit(4000))
@@ -66,7 +69,7 @@ test('where nobody told one the gang stands still once each member that has not 
 
 test('who never told a step has his time again once all who told one have ended well', () => {
   const silent = { hungSinceMs: 1000, at: new Date(7000).toISOString() }
-  const { all, see, blamed } = ends({ ...told, ...exit(5000, 0) }, silent)
+  const { all, see, blamed } = ends({ ...told, ...exit(3_600_000, 0) }, silent)
   expect(all.stallsAtMs).toBe(11_000)
   expect(blamed(10_999)).toEqual(nothing)
   expect(blamed(11_000)).toEqual(['stalled', 1])

@@ -1,6 +1,6 @@
 import type { Seat } from '../../model/kinds/gang.ts'
 import type { Pod } from '../../model/kinds/kubernetes.ts'
-import { hasEnded, isLeaving, type ReportStatus } from '../gangs.ts'
+import { isLeaving, type ReportStatus } from '../gangs.ts'
 import { causeOf, comesFirst, type End, endOf } from './cause.ts'
 
 /** One member as it is now. */
@@ -14,6 +14,8 @@ export interface Look {
   tellsItself: boolean
   /** Where they do: since when it is known that it stands still, in steady time. */
   stillSinceMs?: number | undefined
+  /** Since when it is known that it has ended, in steady time. */
+  overSinceMs?: number | undefined
 }
 
 /**
@@ -34,7 +36,7 @@ export class Ends {
   readonly #behind = new Set<string>()
   readonly #told = new Set<string>()
   readonly #hung = new Set<string>()
-  /** Who has ended, and when. */
+  /** Who has ended, and since when that is known, in steady time. */
   readonly #over = new Map<string, number>()
   readonly #leaving = new Set<string>()
   #first: End | undefined
@@ -48,12 +50,11 @@ export class Ends {
     return this.#leaving.size > 0
   }
 
-  see({ seat, pod, report, isTaken, tellsItself, stillSinceMs }: Look, nowMs: number): void {
+  see({ seat, pod, report, isTaken, tellsItself, stillSinceMs, overSinceMs }: Look, nowMs: number): void {
     const name = seat.pod
     this.#forget(name)
     if (report?.step !== undefined) this.#told.add(name)
-    if (report?.ended !== undefined || (pod !== undefined && hasEnded(pod)))
-      this.#over.set(name, report?.ended?.atMs ?? nowMs)
+    if (overSinceMs !== undefined) this.#over.set(name, overSinceMs)
     if (pod !== undefined && isLeaving(pod)) this.#leaving.add(name)
     const found = isTaken ? takenEnd(seat, nowMs) : endOf(seat, pod, report, nowMs)
     if (found === undefined) return
@@ -88,23 +89,24 @@ export class Ends {
     return this.#still.flatMap(({ pod, seenMs = Number.POSITIVE_INFINITY }) => (seenMs <= steadyMs ? [pod] : []))
   }
 
-  /** When those who never told a step stand still, all others having ended; undefined: never, as things are. */
+  /** When those who never told a step stand still, all others having ended, in steady time; undefined: never, as things are. */
   get stallsAtMs(): number | undefined {
     const isAlone = this.#mute.size > 0 && this.#mute.size + this.#over.size >= this.#size
     if (!isAlone || [...this.#told].some((name) => !this.#over.has(name))) return undefined
-    const lastMs = [...this.#told].reduce((last, name) => Math.max(last, this.#over.get(name) ?? last), 0)
+    if (this.#told.size === 0) return 0
+    const overMs = [...this.#told].map((name) => this.#over.get(name) ?? 0)
     const patience = [...this.#mute.values()].map(({ silentMs = 0 }) => silentMs)
-    return lastMs === 0 ? 0 : lastMs + Math.max(...patience)
+    return Math.max(...overMs) + Math.max(...patience)
   }
 
   /** The end that the others followed from. */
-  cause(nowMs: number): End | undefined {
+  cause(steadyMs: number): End | undefined {
     if (this.#first !== undefined && this.#first.kind !== 'hung') return this.#first
     const still = this.#still
     if (this.#first !== undefined && this.#hung.size === this.#told.size)
       return stalled(this.#first, still.reduce((last, end) => (isSeenFirst(last, end) ? end : last)).seenMs)
     if (still.length > 0) return still.reduce((first, end) => (isSeenFirst(end, first) ? end : first))
-    if ((this.stallsAtMs ?? Number.POSITIVE_INFINITY) > nowMs) return undefined
+    if ((this.stallsAtMs ?? Number.POSITIVE_INFINITY) > steadyMs) return undefined
     const first = causeOf(this.#mute.values())
     return first === undefined ? undefined : stalled(first)
   }

@@ -31,6 +31,8 @@ interface Kept {
   deleted: Set<string>
   /** Members that stand still, and since when that is known, in steady time. */
   stillSinceMs: Map<string, number>
+  /** Those that have ended, likewise. */
+  overSinceMs: Map<string, number>
   /** Pods that run on, by attempt. */
   running: Map<number, Map<string, Pod>>
 }
@@ -74,6 +76,7 @@ export function createMembers({ views, clock }: { views: Views; clock: Clock }):
       changed: new Set(),
       deleted: new Set(),
       stillSinceMs: new Map(),
+      overSinceMs: new Map(),
       running: new Map(),
     }
     kept.set(keyOf(gang), fresh)
@@ -91,7 +94,7 @@ export function createMembers({ views, clock }: { views: Views; clock: Clock }):
     known.seats = new Map(seats?.members.map((seat) => [seat.pod, seat]))
     known.ends = new Ends(known.seats.size)
     known.changed = new Set(known.seats.keys())
-    for (const past of [known.deleted, known.stillSinceMs])
+    for (const past of [known.deleted, known.stillSinceMs, known.overSinceMs])
       for (const name of past.keys()) if (!known.seats.has(name)) past.delete(name)
   }
 
@@ -104,11 +107,18 @@ export function createMembers({ views, clock }: { views: Views; clock: Clock }):
     const report = reports.get({ name: `pod.${name}`, namespace })
     const isAbout = report?.spec.pod !== undefined && report.spec.pod.uid === (pod?.metadata.uid ?? '')
     const status = isAbout ? report.status : undefined
-    if (status?.hungSinceMs === undefined) known.stillSinceMs.delete(name)
-    else if (!known.stillSinceMs.has(name)) known.stillSinceMs.set(name, clock.steadyMs())
+    const isOver = status?.ended !== undefined || (pod !== undefined && hasEnded(pod))
+    const overSinceMs = knownSince(known.overSinceMs, name, isOver)
+    const stillSinceMs = knownSince(known.stillSinceMs, name, status?.hungSinceMs !== undefined)
     const isTaken = known.deleted.has(name)
-    const own = membersRejoin(gang) ? { stillSinceMs: known.stillSinceMs.get(name) } : {}
-    known.ends.see({ seat, pod, report: status, isTaken, tellsItself: membersRejoin(gang), ...own }, clock.now())
+    const own = membersRejoin(gang) ? { tellsItself: true, stillSinceMs } : { tellsItself: false }
+    known.ends.see({ seat, pod, report: status, isTaken, overSinceMs, ...own }, clock.now())
+  }
+
+  function knownSince(since: Map<string, number>, name: string, holds: boolean): number | undefined {
+    if (!holds) since.delete(name)
+    else if (!since.has(name)) since.set(name, clock.steadyMs())
+    return since.get(name)
   }
 
   return {

@@ -79,10 +79,10 @@ export function createRecovery(context: Context): Reconciler {
     const ends = members.ends(gang)
     // Training takes the whole gang along; its write to the gang, or an end, brings us back.
     if (ends.areLeaving) return settled()
-    const cause = ends.cause(clock.now())
+    const cause = ends.cause(clock.steadyMs())
     if (cause === undefined) {
       forgetWait(memory)
-      const stalls = ends.stallsAtMs === undefined ? settled() : again(ends.stallsAtMs - clock.now())
+      const stalls = ends.stallsAtMs === undefined ? settled() : again(ends.stallsAtMs - clock.steadyMs())
       return sooner(await replacement.look(gang, job), stalls)
     }
     // Training strikes it first; that write to the gang brings us back.
