@@ -66,16 +66,16 @@ export function createPodReport(options: ReportOptions): PodReport {
       written = outcome
       return 'ok'
     }
-    if (outcome === 'missing') return 'gone' // deleted with its pod
     const known = await store.get('Report', ref)
-    if (known === undefined) return written === undefined ? write() : 'gone'
-    // Its own went with its pod, and a younger pod of this name has one by now.
-    if (written !== undefined && known.metadata.uid !== written.metadata.uid) return 'gone'
-    if (known.spec.pod?.uid !== uid) {
-      // Of an older pod of this name, whose owner's end has not been cleaned up yet.
-      await store.delete('Report', ref, { uid: known.metadata.uid })
-      written = undefined
-    } else written = known
+    if (known?.spec.pod?.uid === uid) {
+      written = known
+      return write()
+    }
+    // While its pod is there one that is not its own is of an older pod of this name, whose end has not been cleaned up yet.
+    const owner = await store.get('Pod', { name, namespace })
+    if (owner?.metadata.uid !== uid) return 'gone'
+    if (known !== undefined) await store.delete('Report', ref, { uid: known.metadata.uid })
+    written = undefined
     return write()
   }
 
