@@ -30,7 +30,9 @@ export function createNodeHealth({ store, views, clock, signs, events }: Context
     if (silence === 'none') return settled()
     const isGone = isSaidToBeGone(node)
     const isKept = silence === 'lost' && !isGone && liveOn(name).length > 0 && signs.areCutOff()
-    await markUnknown(node, silence, isKept)
+    const known = await markUnknown(node, silence, isKept)
+    // Its agent may be back: what is written to the node, or heard of it, meanwhile is looked at first.
+    if (known === 'changed' || signs.silenceOf(name) !== silence) return settled()
     if (isKept) return again(cutOffLookMs)
     if (isGone || silence === 'lost') await failPods(name, `node ${name} was lost: its agent was ${unheard(silence)}`)
     return settled()
@@ -58,15 +60,21 @@ export function createNodeHealth({ store, views, clock, signs, events }: Context
     return settled()
   }
 
-  async function markUnknown(node: Node, silence: keyof typeof silentReasons, isKept: boolean): Promise<void> {
+  async function markUnknown(
+    node: Node,
+    silence: keyof typeof silentReasons,
+    isKept: boolean,
+  ): Promise<'changed' | undefined> {
     const reason = silentReasons[silence]
     const ready = conditionOf(node.status?.conditions, 'Ready')
     const message = `its agent was ${unheard(silence)}${isKept ? cutOffMessage(node.metadata.name) : ''}`
-    if (ready?.status === 'Unknown' && ready.reason === reason && ready.message === message) return
+    if (ready?.status === 'Unknown' && ready.reason === reason && ready.message === message) return undefined
     const condition = { type: 'Ready', status: 'Unknown' as const, reason, message }
     const conditions = setCondition(node.status?.conditions, condition, clock.now())
     const written = await store.updateStatus('Node', { ...node, status: { ...node.status, conditions } })
-    if (silence === 'lost' && typeof written !== 'string') events.record(node, 'Warning', 'NodeLost', message)
+    if (typeof written === 'string') return 'changed'
+    if (silence === 'lost') events.record(node, 'Warning', 'NodeLost', message)
+    return undefined
   }
 
   function liveOn(node: string): Pod[] {
