@@ -224,10 +224,9 @@ export function createRecovery(context: Context): Reconciler {
             },
           }
         : {}
-    const annotations = {
-      [recoveryAnnotation]: JSON.stringify(record),
-      [ranAnnotation]: String(ranSecondsOf(gang, context.ages)),
-    }
+    // Of a gang that goes on its seats are as old as they were.
+    const ran = leavers === undefined ? { [ranAnnotation]: String(ranSecondsOf(gang, context.ages)) } : {}
+    const annotations = { [recoveryAnnotation]: JSON.stringify(record), ...ran }
     const patch = { metadata: { annotations }, ...spec }
     const written = await store.patch('Gang', refOf(gang), patch, { resourceVersion: gang.metadata.resourceVersion })
     return typeof written === 'string' ? undefined : written

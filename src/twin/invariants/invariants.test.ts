@@ -549,3 +549,23 @@ test('a node is closed for its slowness while it is slow', () => {
     'stragglers: node a was fast again, and recovery closed it: slow: rank 1',
   ])
 })
+
+test('a job fails of its deadline once it was active so long, and no sooner', () => {
+  const failed = { conditions: [{ type: 'Failed', status: 'True', reason: 'DeadlineExceeded' }] }
+  const job = {
+    metadata: { name: 'j', namespace: 'default', uid: 'job' },
+    spec: { activeDeadlineSeconds: 100 },
+    status: failed,
+  }
+  const sits = gang('j', {}, { seats: seats('j-w-0-1') })
+  const until = (atMs: number): Write[] => [
+    ['Gang', sits, 0],
+    ['Gang', gang('j', { suspend: true }, {}), 40_000],
+    ['Gang', sits, 100_000],
+    ['TrainingJob', job, atMs],
+  ]
+  expect(broken(told(...until(160_000)))).toEqual([])
+  expect(broken(told(...until(125_000)))).toEqual([
+    'deadlines: job default/j fails after 65000 ms with seats, and may have them for 100000 ms',
+  ])
+})

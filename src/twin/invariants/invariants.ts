@@ -8,6 +8,7 @@ import { Budget } from './budget.ts'
 import { Calm } from './calm.ts'
 import { Checkpoints } from './checkpoints.ts'
 import type { Invariant } from './contract.ts'
+import { Deadlines } from './deadlines.ts'
 import { Evictions } from './evictions.ts'
 import { Grace } from './grace.ts'
 import { Jobs } from './jobs.ts'
@@ -48,6 +49,7 @@ export class Invariants {
       new Budget(lateMs),
       this.#stragglers,
       new Grace(),
+      new Deadlines(),
       new Jobs(),
       new Services(),
       new Accounts(),

@@ -1,5 +1,6 @@
 import type { Gang, Seat } from '../../model/kinds/gang.ts'
 import type { Lease, Node, Pod } from '../../model/kinds/kubernetes.ts'
+import type { Report } from '../../model/kinds/report.ts'
 import { label } from '../../model/names.ts'
 import { seatsNow } from '../../model/seats.ts'
 import type { Entry } from '../../store/history.ts'
@@ -9,7 +10,7 @@ import { Terms } from './terms.ts'
 /**
  * No accelerator, or share of one, is promised twice: neither by two gangs' seats, nor by seats and a pod that still
  * lives, nor are seats given on what is held for somebody else, nor on a node that takes no work. A gang's seats number
- * between its fewest and its most members, unless all who sit have ended well, and so does what is held for it; and no
+ * between its fewest and its most members, unless all who sit have ended well, or come to join those, and so does what is held for it; and no
  * pod is bound elsewhere than on its seat, or for a gang that wants none.
  */
 export class Seats implements Invariant {
@@ -21,8 +22,9 @@ export class Seats implements Invariant {
   /** Seats that a pod has, or had when it was bound. */
   readonly #seats = new Map<string, Seat>()
   readonly #live = new Set<string>()
-  /** Pods that have ended well. */
+  /** Pods that have ended well, and, by uid, of which that has been told. */
   readonly #done = new Set<string>()
+  readonly #toldDone = new Set<string>()
   /** Since when nodes take no work, and gangs want no seats. */
   readonly #closedMs = new Map<string, number>()
   readonly #suspendedMs = new Map<string, number>()
@@ -39,6 +41,7 @@ export class Seats implements Invariant {
   check({ kind, type, object }: Entry, nowMs: number, by: string | undefined): string | undefined {
     if (kind === 'Lease') this.#terms.see(object as Lease, nowMs)
     if (kind === 'Node') this.#seeNode(object as Node, nowMs)
+    if (kind === 'Report') this.#seeReport(object as Report)
     if (kind === 'Gang') return this.#seeGang(object as Gang, type === 'DELETED', nowMs, by)
     if (kind === 'Pod') return this.#seePod(object as Pod, type === 'DELETED', nowMs, by)
     return undefined
@@ -49,6 +52,14 @@ export class Seats implements Invariant {
     const isOpen = spec?.unschedulable !== true && (ready === undefined || ready.status === 'True')
     if (isOpen) this.#closedMs.delete(metadata.name)
     else if (!this.#closedMs.has(metadata.name)) this.#closedMs.set(metadata.name, nowMs)
+  }
+
+  /** An agent tells how a pod ended before it writes the pod's phase. */
+  #seeReport({ metadata, spec, status }: Report): void {
+    const { name, uid } = spec.pod ?? {}
+    if (name === undefined || uid === undefined || status?.ended?.exitCode !== 0) return
+    this.#toldDone.add(uid)
+    this.#done.add(`${metadata.namespace}/${name}`)
   }
 
   #seeGang(gang: Gang, isGone: boolean, nowMs: number, by: string | undefined): string | undefined {
@@ -90,7 +101,8 @@ export class Seats implements Invariant {
 
   #seePod(pod: Pod, isGone: boolean, nowMs: number, by: string | undefined): string | undefined {
     const key = keyOf(pod)
-    if (!isGone && pod.status?.phase === 'Succeeded') this.#done.add(key)
+    const isDone = pod.status?.phase === 'Succeeded' || this.#toldDone.has(pod.metadata.uid ?? '')
+    if (!isGone && isDone) this.#done.add(key)
     else this.#done.delete(key)
     const isLive = !isGone && pod.spec.nodeName !== undefined && !isOver(pod)
     if (!isLive) {
@@ -174,7 +186,9 @@ export class Seats implements Invariant {
   }
 
   #whole(gang: Gang, seats: readonly Seat[]): string | undefined {
-    if (seats.every(({ pod }) => this.#done.has(podKey(gang, pod)))) return undefined
+    if (seats.length === 0) return undefined
+    const isDone = ({ pod }: Seat) => this.#done.has(podKey(gang, pod))
+    if (seats.some(isDone) && seats.every((seat) => isDone(seat) || seat.joined === true)) return undefined
     for (const { name, min, max } of gang.spec.groups) {
       const count = seats.filter(({ group }) => group === name).length
       if (count < min || count > max)
