@@ -98,15 +98,14 @@ export function restartInMs(replica: Replica, ages: Ages): number {
   return Math.max(0, Math.min(waitMs, backoffMaxMs) - ages.of(`${replica.gang.metadata.uid} ended`, endedMs, seenMs))
 }
 
-/** Whether a revision that has never served had its time: seated for `deadlineMs`, and no replica of it ready. */
-export function deadlineMissed(
-  fresh: readonly Replica[],
-  deadlineMs: number,
-  nowMs: number,
-): boolean | { atMs: number } {
-  if (fresh.some((replica) => replica.state === 'ready')) return false
-  const since = fresh.flatMap((replica) => replica.seatedSinceMs ?? [])
-  if (since.length === 0) return false
-  const atMs = Math.min(...since) + deadlineMs
-  return atMs <= nowMs ? true : { atMs }
+/**
+ * In how many milliseconds a revision that has never served has had its time: seated for `deadlineMs`, and no replica of it
+ * ready. Undefined: one is, or none has seats.
+ */
+export function overdueInMs(fresh: readonly Replica[], deadlineMs: number, ages: Ages): number | undefined {
+  if (fresh.some((replica) => replica.state === 'ready')) return undefined
+  const seatedMs = fresh.flatMap(({ gang, seatedSinceMs }) =>
+    seatedSinceMs === undefined ? [] : ages.of(`${gang.metadata.uid} seated`, seatedSinceMs, seenMs),
+  )
+  return seatedMs.length === 0 ? undefined : deadlineMs - Math.max(...seatedMs)
 }

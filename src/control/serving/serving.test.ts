@@ -183,6 +183,23 @@ test('a revision that is not ready in time is rolled back, and tried again only 
   expect((await service()).status?.failedRevision).toBeUndefined()
 })
 
+test('a revision is not rolled back because somebody sets the clock', async () => {
+  await serve({ minReplicas: 1, progressDeadlineSeconds: 30 })
+  world.control()
+  await world.until(async () => (await readyReplicas()) === 1, 'ready')
+  const sinceMs = world.clock.steadyMs()
+  await world.until(() => world.clock.steadyMs() - sinceMs > 60_000, 'nobody takes what he sees for old any more')
+  world.agent.onStart(async () => {})
+  await change({ env: { SLOW: 'yes' } })
+  await world.until(() => world.agent.running().length === 2, 'the new one starts')
+  world.clock.jump(3_600_000)
+  await world.agent.heartbeat()
+  await world.settle(28_000)
+  expect([(await service()).status?.failedRevision, (await gangs()).length]).toEqual([undefined, 2])
+  world.clock.jump(-7_200_000)
+  await world.until(async () => (await service()).status?.failedRevision !== undefined, 'rolled back')
+})
+
 test('a suspended service has no replicas, and comes back', async () => {
   await serve({ minReplicas: 1 })
   world.control()

@@ -11,7 +11,7 @@ import { leavingQueue, type Missing, missingSecret } from '../missing.ts'
 import { again, type Context, type Outcome, type Reconciler, settled, sooner } from '../reconciler.ts'
 import { drains, whenQueueChanges } from '../stop-policy.ts'
 import { look, type Replica, type Seen } from './look.ts'
-import { deadlineMissed, type Plan, planReplicas, restartInMs } from './plan.ts'
+import { overdueInMs, type Plan, planReplicas, restartInMs } from './plan.ts'
 import {
   createPod,
   createReplica,
@@ -51,7 +51,7 @@ export function createServing(context: Context): Reconciler {
     const scaled = scale(key, known, seen, nowMs)
     const service = await decideFewer(known, scaled.wanted)
     if (service === 'stale') return settled() // the newer one comes through the watch
-    const chosen = chooseGoal(context, service, seen, nowMs)
+    const chosen = chooseGoal(context, service, seen)
     const missing =
       leavingQueue(views, service) ??
       (chosen.goal === undefined ? undefined : missingSecret(views, chosen.goal.template, service.metadata.namespace))
@@ -78,8 +78,8 @@ export function createServing(context: Context): Reconciler {
       ...target,
     })
     if (!equalJson(status, service.status)) await write(service, status, target.problem)
-    const looks = [scaled.againAtMs, target.lookAgainAtMs].flatMap((atMs) => (atMs === undefined ? [] : atMs - nowMs))
-    const due = [...looks, ...(plan.restartInMs === undefined ? [] : [plan.restartInMs])]
+    const scalesInMs = scaled.againAtMs === undefined ? undefined : scaled.againAtMs - nowMs
+    const due = [scalesInMs, target.overdueInMs, plan.restartInMs].flatMap((ms) => ms ?? [])
     return due.map((ms) => again(Math.max(1, ms))).reduce<Outcome>(sooner, settled())
   }
 
@@ -221,11 +221,11 @@ interface Goal {
   failedRevision: string | undefined
   overdue: boolean
   problem: Missing | undefined
-  lookAgainAtMs?: number
+  overdueInMs?: number
 }
 
 /** The spec's revision, or the last good one where the spec's cannot be made or had its time and never served. */
-function chooseGoal(context: Context, service: InferenceService, seen: Seen, nowMs: number): Goal {
+function chooseGoal(context: Context, service: InferenceService, seen: Seen): Goal {
   const asked = revisionOf(context, service)
   if ('problem' in asked) {
     return { goal: lastGoodOf(context, service), failedRevision: undefined, overdue: false, problem: asked.problem }
@@ -237,10 +237,10 @@ function chooseGoal(context: Context, service: InferenceService, seen: Seen, now
   const back = { goal: before, failedRevision: asked.id, overdue: false, problem: undefined }
   if (before !== undefined && service.status?.failedRevision === asked.id) return back
   const fresh = seen.replicas.filter((replica) => replica.revision === asked.id && replica.state !== 'leaving')
-  const missed = deadlineMissed(fresh, service.spec.progressDeadlineSeconds * 1000, nowMs)
-  if (missed === false) return goal
-  if (missed === true) return before === undefined ? { ...goal, overdue: true } : back
-  return { ...goal, lookAgainAtMs: missed.atMs }
+  const leftMs = overdueInMs(fresh, service.spec.progressDeadlineSeconds * 1000, context.ages)
+  if (leftMs === undefined) return goal
+  if (leftMs > 0) return { ...goal, overdueInMs: leftMs }
+  return before === undefined ? { ...goal, overdue: true } : back
 }
 
 function ofService({
