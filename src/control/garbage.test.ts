@@ -43,6 +43,33 @@ test('a finished job goes after its time', async () => {
   expect((await world.store.list('TrainingJob')).items.length).toBe(0)
 })
 
+test('a finished job stays for its time, whatever somebody sets the clock to meanwhile', async () => {
+  await world.job('j', { ttlSecondsAfterFinished: 60 })
+  await phase('j', 'Running')
+  await world.agent.end('j-worker-0-1', { exitCode: 0 })
+  await phase('j', 'Succeeded')
+  const jobs = async () => (await world.store.list('TrainingJob')).items.length
+  world.clock.jump(3_600_000)
+  await world.store.patch('TrainingJob', { name: 'j', namespace: 'default' }, { metadata: { labels: { is: 'seen' } } })
+  await world.settle(58_000)
+  expect(await jobs()).toBe(1)
+  world.clock.jump(-7_200_000)
+  await world.settle(3_000)
+  expect(await jobs()).toBe(0)
+})
+
+test('a time that is said long after the end counts from the end', async () => {
+  await world.job('j')
+  await phase('j', 'Running')
+  await world.agent.end('j-worker-0-1', { exitCode: 0 })
+  await phase('j', 'Succeeded')
+  await world.settle(120_000)
+  const spec = { ttlSecondsAfterFinished: 60 }
+  await world.store.patch('TrainingJob', { name: 'j', namespace: 'default' }, { spec })
+  await world.settle()
+  expect((await world.store.list('TrainingJob')).items).toEqual([])
+})
+
 test('pods of the last two attempts stay, older ones go', async () => {
   await world.job('j', { maxRestarts: 9 })
   for (const attempt of [1, 2, 3]) {

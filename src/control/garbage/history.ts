@@ -37,7 +37,7 @@ function replacedIn({ spec, status }: Gang): ReadonlySet<string> {
 }
 
 /** Finished jobs go after ttlSecondsAfterFinished. */
-export function createTtl({ store, views, clock }: Context): Reconciler {
+export function createTtl({ store, views, ages }: Context): Reconciler {
   const jobs = views.of('TrainingJob')
   return {
     name: 'ttl',
@@ -49,7 +49,8 @@ export function createTtl({ store, views, clock }: Context): Reconciler {
       const ttl = job?.spec.ttlSecondsAfterFinished
       const ended = job?.status?.completionTime
       if (job === undefined || ttl === undefined || ended === undefined || !isFinished(job)) return settled()
-      const leftMs = Date.parse(ended) + ttl * 1000 - clock.now()
+      // Its time may be said long after its end.
+      const leftMs = ttl * 1000 - ages.of(`${job.metadata.uid} finished`, Date.parse(ended), Number.POSITIVE_INFINITY)
       if (leftMs > 0) return again(leftMs)
       await store.delete('TrainingJob', refOf(job), { uid: job.metadata.uid })
       return settled()
