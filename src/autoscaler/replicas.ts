@@ -1,5 +1,6 @@
 /** Pure: what one service's demand and limits make of its number of replicas. */
 
+/** Its times are those of one clock, which nobody sets. */
 export interface ReplicaSignals {
   nowMs: number
   /** Replicas wanted until now. */

@@ -114,6 +114,33 @@ test('demand above the target brings more replicas at once, and the least busy o
   expect((await pods()).map((pod) => pod.metadata.name)).toEqual([second, third])
 })
 
+test('demand has to stay low for its whole time, whatever somebody sets the clock to', async () => {
+  await serve({ minReplicas: 1, maxReplicas: 3, target: 2, scaleDownSeconds: 20 })
+  world.control()
+  await demand({ inFlight: 6 })
+  await world.until(async () => (await readyReplicas()) === 3, 'three ready')
+  world.clock.jump(3_600_000)
+  await demand({ inFlight: 0 })
+  await world.agent.heartbeat()
+  await world.settle(19_000)
+  expect([(await service()).status?.wantedReplicas, (await gangs()).length]).toEqual([3, 3])
+  world.clock.jump(-7_200_000)
+  await world.settle(2_000)
+  expect((await service()).status?.wantedReplicas).toBe(1)
+})
+
+test('a request keeps its replica for its whole time, by a gateway whose clock is off too', async () => {
+  await serve({ minReplicas: 0, maxReplicas: 1, scaleDownSeconds: 20 })
+  world.control()
+  await demand({ held: 1 })
+  await world.until(async () => (await readyReplicas()) === 1, 'ready')
+  await demand({ lastRequestAtMs: world.clock.now() + 3_600_000 })
+  await world.settle(19_000)
+  expect((await service()).status?.wantedReplicas).toBe(1)
+  await world.settle(2_000)
+  expect((await service()).status?.wantedReplicas).toBe(0)
+})
+
 test('a replica that ends starts again as a new attempt, later each time, and the status says why', async () => {
   world.agent.onStart(async (pod) => world.agent.end(pod.metadata.name, { exitCode: 3 }))
   await serve({ minReplicas: 1 })

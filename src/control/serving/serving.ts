@@ -6,7 +6,7 @@ import { leavingReasonOf } from '../../model/nodes.ts'
 import { keyOf, refOfKey } from '../../model/refs.ts'
 import { seatsNow } from '../../model/seats.ts'
 import { equalJson } from '../../store/json.ts'
-import { evictionNow } from '../gangs.ts'
+import { evictionNow, seenMs } from '../gangs.ts'
 import { leavingQueue, type Missing, missingSecret } from '../missing.ts'
 import { again, type Context, type Outcome, type Reconciler, settled, sooner } from '../reconciler.ts'
 import { drains, whenQueueChanges } from '../stop-policy.ts'
@@ -48,7 +48,7 @@ export function createServing(context: Context): Reconciler {
     }
     const nowMs = clock.now()
     const seen = look(context, known)
-    const scaled = scale(key, known, seen, nowMs)
+    const scaled = scale(key, known, seen)
     const service = await decideFewer(known, scaled.wanted)
     if (service === 'stale') return settled() // the newer one comes through the watch
     const chosen = chooseGoal(context, service, seen)
@@ -78,8 +78,7 @@ export function createServing(context: Context): Reconciler {
       ...target,
     })
     if (!equalJson(status, service.status)) await write(service, status, target.problem)
-    const scalesInMs = scaled.againAtMs === undefined ? undefined : scaled.againAtMs - nowMs
-    const due = [scalesInMs, target.overdueInMs, plan.restartInMs].flatMap((ms) => ms ?? [])
+    const due = [scaled.againInMs, target.overdueInMs, plan.restartInMs].flatMap((ms) => ms ?? [])
     return due.map((ms) => again(Math.max(1, ms))).reduce<Outcome>(sooner, settled())
   }
 
@@ -128,20 +127,26 @@ export function createServing(context: Context): Reconciler {
       events.record(service, 'Normal', 'RevisionReady', `revision ${status.lastGood?.revision} serves`)
   }
 
-  function scale(key: string, service: InferenceService, seen: Seen, nowMs: number) {
+  /** In steady time: the history is of as long as demand has to stay low. */
+  function scale(key: string, service: InferenceService, { replicas, demand }: Seen) {
     const { minReplicas: min, maxReplicas: max, target, scaleDownSeconds, suspend } = service.spec
     if (suspend) {
       history.delete(key)
-      return { wanted: 0, againAtMs: undefined }
+      return { wanted: 0, againInMs: undefined }
     }
-    const active = seen.replicas.filter((replica) => replica.state !== 'leaving').length
+    const active = replicas.filter((replica) => replica.state !== 'leaving').length
+    const nowMs = clock.steadyMs()
+    const { lastRequestAtMs: saidMs } = demand
+    const lastRequestAtMs =
+      saidMs === undefined ? undefined : nowMs - context.ages.of(`${service.metadata.uid} asked`, saidMs, seenMs)
     const decision = wantedReplicas(
-      { nowMs, current: service.status?.wantedReplicas ?? active, ...seen.demand },
+      { ...demand, nowMs, current: service.status?.wantedReplicas ?? active, lastRequestAtMs },
       { min, max: Math.max(min, max), target, scaleDownMs: scaleDownSeconds * 1000 },
       history.get(key),
     )
     history.set(key, decision.history)
-    return { wanted: decision.replicas, againAtMs: decision.againAtMs }
+    const { replicas: wanted, againAtMs } = decision
+    return { wanted, againInMs: againAtMs === undefined ? undefined : againAtMs - nowMs }
   }
 
   async function carryOut(
