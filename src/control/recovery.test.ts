@@ -1,14 +1,27 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import type { Store } from '../store/contract.ts'
+import { createGate, type Gate } from './gate.fixture.ts'
 import { createWorld, type World } from './world.fixture.ts'
 
 let world: World
+/** What is written to nodes waits there. */
+let nodes: Gate
 beforeEach(async () => {
-  world = await createWorld()
+  nodes = createGate()
+  world = await createWorld({ store: gated })
   await world.node('a', 2)
   await world.node('b', 2)
   world.control()
 })
 afterEach(() => world.close())
+
+function gated(store: Store): Store {
+  const patch: Store['patch'] = async (kind, ...args) => {
+    if (kind === 'Node') await nodes.pass()
+    return store.patch(kind, ...args)
+  }
+  return { ...store, patch }
+}
 
 const phase = (name: string, wanted: string) => world.phase(name, wanted)
 
@@ -91,6 +104,22 @@ test('a hung rank is taken for failed, its last lines kept', async () => {
     message: expect.stringContaining('did no step for 3 s'),
   })
   await phase('j', 'Running')
+})
+
+test('a hung rank that does a step before the verdict is written works on', async () => {
+  await running('j')
+  await world.agent.report('j-worker-0-1', { step: 4 })
+  nodes.close()
+  await world.agent.report('j-worker-1-1', { step: 4, hungSinceMs: world.clock.now() - 3000 })
+  await world.until(() => nodes.waiting() === 1, 'it is held against its node')
+  await world.agent.report('j-worker-1-1', { step: 5, hungSinceMs: undefined })
+  await world.settle()
+  nodes.open()
+  await world.settle(1_000)
+  expect((await world.getGang('j')).spec.attempt).toBe(1)
+  await world.agent.report('j-worker-1-1', { hungSinceMs: world.clock.now() - 3000 })
+  await world.settle(150)
+  expect((await world.getGang('j')).spec.attempt).toBe(2)
 })
 
 const silentFor = (ms: number) => ({ hungSinceMs: world.clock.now() - ms })

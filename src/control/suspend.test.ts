@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { Store } from '../store/contract.ts'
+import { createGate, type Gate } from './gate.fixture.ts'
 import { createWorld, type World } from './world.fixture.ts'
 
 /** Jobs that are suspended just as they get their seats. */
@@ -54,30 +55,6 @@ const suspend = () => world.store.patch('TrainingJob', { name: 'j', namespace: '
 async function graces(): Promise<(number | undefined)[]> {
   const { items } = await world.store.list('Pod')
   return items.map(({ metadata }) => metadata.deletionGracePeriodSeconds)
-}
-
-interface Gate {
-  close(): void
-  open(): void
-  pass(): Promise<void>
-  waiting(): number
-}
-
-function createGate(): Gate {
-  let isOpen = true
-  let held: (() => void)[] = []
-  return {
-    close: () => {
-      isOpen = false
-    },
-    open: () => {
-      isOpen = true
-      for (const go of held) go()
-      held = []
-    },
-    pass: () => (isOpen ? Promise.resolve() : new Promise((resolve) => held.push(resolve))),
-    waiting: () => held.length,
-  }
 }
 
 /** The control plane's writes wait at closed gates. */

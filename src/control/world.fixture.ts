@@ -271,7 +271,9 @@ function createFakeAgent(store: Store, blobs: Blobs, clock: ManualClock): FakeAg
       { withStatus: true },
     )
     const created = await making.catch(leaveAlone)
-    if (created === 'exists') await store.patch('Report', ref, { status: now }, { status: true })
+    // What is undefined is not told any more.
+    const told = Object.fromEntries(Object.entries(now).map(([field, value]) => [field, value ?? null]))
+    if (created === 'exists') await store.patch('Report', ref, { status: told }, { status: true })
   }
 
   async function end(name: string, how: Parameters<FakeAgent['end']>[1], byAgent = false): Promise<void> {

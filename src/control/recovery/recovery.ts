@@ -97,8 +97,17 @@ export function createRecovery(context: Context): Reconciler {
     if (explained !== blamed && (await xids.look(explained.node)) === 'stale') return again(staleMs)
     const failed = [...ends.failed, ...ends.stillSince(clock.steadyMs() - regroupMs)]
     const done = new Set(ends.done)
-    await carryOut(gang, job, explained, leaversOf(gang, explained, failed, { hasStepped: hasSteppedIn(gang), done }))
+    const leavers = leaversOf(gang, explained, failed, { hasStepped: hasSteppedIn(gang), done })
+    await carryOut(gang, job, explained, leavers, () => isTakenBack(gang, cause))
     return settled()
+  }
+
+  /** Whoever stood still may have done a step since; that report, or what came instead, brings us back. */
+  function isTakenBack(gang: Gang, cause: End): boolean {
+    if (!standsStill(cause)) return false
+    const known = gangs.get(refOf(gang))
+    const now = known === undefined ? undefined : members.ends(known).cause(clock.steadyMs())
+    return now === undefined || !standsStill(now) || now.pod !== cause.pod
   }
 
   /** Of what it committed some may hold wrong results; training strikes that first, likewise. */
@@ -188,13 +197,21 @@ export function createRecovery(context: Context): Reconciler {
   }
 
   /** The decision is the write to the gang; before it only what may be done twice, after it only what follows from it. */
-  async function carryOut(gang: Gang, job: TrainingJob, cause: End, leavers: Leavers | undefined): Promise<void> {
+  async function carryOut(
+    gang: Gang,
+    job: TrainingJob,
+    cause: End,
+    leavers: Leavers | undefined,
+    isTakenBack: () => boolean,
+  ): Promise<void> {
     const everStepped =
       job.status?.step !== undefined || views.reportsOf(gang).some(({ status }) => status?.step !== undefined)
     const known = { everStepped, suspects: suspectsFor(gang, cause), leavers }
     const decision = decideRestart(job, gang, cause, known, clock.now())
     await blame(gang, { ...cause, node: decision.cordon ?? cause.node }, decision.cordon !== undefined)
     const { last, failed } = decision.record
+    // A step is no write to the gang, which the next one is compared with.
+    if (isTakenBack()) return
     const raised = await raise(gang, decision, leavers)
     if (raised === undefined) return
     forgetWait(memoryOf(gang))
