@@ -1,5 +1,6 @@
 import { afterEach, expect, test } from 'vitest'
 import type { Node } from '../model/kinds/kubernetes.ts'
+import type { Store } from '../store/contract.ts'
 import type { Control } from './run.ts'
 import { createWorld, type World } from './world.fixture.ts'
 
@@ -9,8 +10,12 @@ let world: World
 afterEach(() => world.close())
 
 /** A job of three on nodes of one slot each, and spare nodes beside. */
-async function start(spares: number, spec: Record<string, unknown> = {}): Promise<Control> {
-  world = await createWorld()
+async function start(
+  spares: number,
+  spec: Record<string, unknown> = {},
+  through = (store: Store) => store,
+): Promise<Control> {
+  world = await createWorld({ store: through })
   for (let index = 0; index < 3 + spares; index++) await world.node(`n${index}`, 1)
   const control = world.control({ leaseSeconds: 4 })
   world.agent.onStart(async (pod) => {
@@ -98,6 +103,28 @@ test('a slow node is closed once it has cost what leaving costs; its job leaves 
   await world.store.patch('Node', { name: slow }, { spec: { unschedulable: null } })
   await world.until(async () => (await node(slow)).spec?.taints === undefined, 'the taint is gone')
   expect((await node(slow)).metadata.annotations).not.toHaveProperty(['millwright.dev/cordoned-because'])
+})
+
+test('what somebody else says of a node just as it is closed stays', async () => {
+  const said = { key: 'example.com/reclaim', value: 'soon', effect: 'NoSchedule' }
+  let isSaid = false
+  await start(1, {}, (store) => ({
+    ...store,
+    patch: async (kind, ref, patch, options) => {
+      if (kind === 'Node' && !isSaid && JSON.stringify(patch).includes('cordoned-because')) {
+        isSaid = true
+        await store.patch('Node', ref, { spec: { taints: [said] } })
+      }
+      return store.patch(kind, ref, patch, options)
+    },
+  }))
+  await pass(65)
+  await untilClosed({ 1: 2 })
+  expect(isSaid).toBe(true)
+  expect((await node(await nodeOf(1))).spec?.taints).toEqual([
+    said,
+    { key: 'millwright.dev/leaving', value: 'slow', effect: 'NoSchedule' },
+  ])
 })
 
 test('nobody leaves where there is no room elsewhere, and it is said why; once there is, they do', async () => {

@@ -6,8 +6,11 @@ import type { End } from './cause.ts'
 import type { Closing } from './closing.ts'
 import { failuresAnnotation, failuresOf, isDrilled, isLemon, isOfMachine, withFailure } from './lemons.ts'
 
-/** Holds a failure against the node that it happened on. `failsIt`: it fails this gang again and again. */
-export type Blame = (gang: Gang, cause: End, failsIt: boolean) => Promise<void>
+/**
+ * Holds a failure against the node that it happened on. `failsIt`: it fails this gang again and again. 'stale': the node was to
+ * be closed, but somebody wrote it meanwhile.
+ */
+export type Blame = (gang: Gang, cause: End, failsIt: boolean) => Promise<'stale' | undefined>
 
 /**
  * What failed on a node goes on its record. A node that fails a gang again and again, or one gang after another, is closed, as
@@ -24,7 +27,7 @@ export function createBlame({ store, views, clock, events }: Context, closing: C
 
   return async (gang, cause, failsIt) => {
     const node = nodes.get({ name: cause.node })
-    if (node === undefined || node.spec?.unschedulable === true) return
+    if (node === undefined || node.spec?.unschedulable === true) return undefined
     const [before, nowMs] = [failuresOf(node), clock.now()]
     const failure = { atMs: nowMs, gang: gang.metadata.uid ?? '', kind: cause.kind }
     const counts = isOfMachine(cause) && !isDrilled(drills.list(), cause.node)
@@ -39,5 +42,6 @@ export function createBlame({ store, views, clock, events }: Context, closing: C
       return await closing.close(node, `${why}; last: ${cause.message}`.slice(0, 1000))
     if (failures !== before) await note(node, JSON.stringify(failures))
     if (why !== undefined) events.record(node, 'Warning', 'NotCordoned', `${why}, but ${refused ?? ''}`)
+    return undefined
   }
 }

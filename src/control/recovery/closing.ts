@@ -8,17 +8,20 @@ import { whyNotClosed } from '../nodes/budget.ts'
 import type { Views } from '../views.ts'
 import { failuresAnnotation } from './lemons.ts'
 
-/** Takes nodes out of service, never more than the budget of their pool. */
+/**
+ * Takes nodes out of service, never more than the budget of their pool. 'stale': somebody else wrote the node meanwhile, it is
+ * to be looked at again.
+ */
 export interface Closing {
   /** Why it may not be closed; undefined: it may. */
   whyNot(node: Node): string | undefined
   /** It takes no new work; what runs there goes on. */
-  close(node: Node, because: string): Promise<void>
+  close(node: Node, because: string): Promise<'stale' | undefined>
   /** It takes no new work, and what runs there leaves. `of`: whose rank is slow there. */
-  leave(node: Node, because: string, of: SlowMark): Promise<void>
+  leave(node: Node, because: string, of: SlowMark): Promise<'stale' | undefined>
   /**
    * For an XID of a GPU: it takes no new work, what runs there leaves where `leaves`, and `record` says that this was acted on,
-   * all in one write. 'stale': somebody else wrote it meanwhile.
+   * all in one write.
    */
   takeOut(node: Node, because: string, record: object, leaves: boolean): Promise<'stale' | undefined>
 }
@@ -31,41 +34,32 @@ export interface SlowMark {
 
 export function createClosing({ store, views, events }: { store: Store; views: Views; events: Events }): Closing {
   const nodes = views.of('Node')
-  /** Nodes that were closed a moment ago, until that comes round. */
+  /** Nodes that are being closed, until they change: by then that is written, or never will be. */
   const closing = new Set<string>()
-  nodes.onChange(({ object }) => void (object.spec?.unschedulable === true && closing.delete(object.metadata.name)))
+  nodes.onChange(({ object }) => void closing.delete(object.metadata.name))
 
   /** Opened again it starts anew. */
-  async function write(
-    node: Node,
-    because: string,
-    annotations: object,
-    spec: object,
-    on: { resourceVersion?: string | undefined } = {},
-  ): Promise<'stale' | undefined> {
-    closing.add(node.metadata.name)
+  async function write(node: Node, because: string, annotations: object, spec: object): Promise<'stale' | undefined> {
+    const { name, resourceVersion } = node.metadata
+    closing.add(name)
     const said = { [annotation.cordonedBecause]: because, [failuresAnnotation]: null, ...annotations }
     const patch = { metadata: { annotations: said }, spec: { unschedulable: true, ...spec } }
-    const written = await store.patch('Node', refOf(node), patch, on)
-    if (written === 'stale') {
-      closing.delete(node.metadata.name)
-      return written
-    }
-    events.record(node, 'Warning', 'Cordoned', because)
-    return undefined
+    const written = await store.patch('Node', refOf(node), patch, { resourceVersion })
+    if (typeof written !== 'string') events.record(node, 'Warning', 'Cordoned', because)
+    else closing.delete(name)
+    return written === 'stale' ? written : undefined
   }
 
   return {
     whyNot: (node) => whyNotClosed(node, nodes.list(), closing),
-    close: async (node, because) => void (await write(node, because, {}, {})),
-    leave: async (node, because, of) => {
+    close: (node, because) => write(node, because, {}, {}),
+    leave: (node, because, of) => {
       const spec = { taints: withTaint(node, leavingBy(slow)) }
-      await write(node, because, { [annotation.slow]: JSON.stringify(of) }, spec)
+      return write(node, because, { [annotation.slow]: JSON.stringify(of) }, spec)
     },
-    takeOut: async (node, because, record, leaves) => {
-      const { resourceVersion } = node.metadata
+    takeOut: (node, because, record, leaves) => {
       const spec = leaves ? { taints: withTaint(node, leavingBy(faulty)) } : {}
-      return await write(node, because, record, spec, { resourceVersion })
+      return write(node, because, record, spec)
     },
   }
 }

@@ -98,8 +98,7 @@ export function createRecovery(context: Context): Reconciler {
     const failed = [...ends.failed, ...ends.stillSince(clock.steadyMs() - regroupMs)]
     const done = new Set(ends.done)
     const leavers = leaversOf(gang, explained, failed, { hasStepped: hasSteppedIn(gang), done })
-    await carryOut(gang, job, explained, leavers, () => isTakenBack(gang, cause))
-    return settled()
+    return await carryOut(gang, job, explained, leavers, () => isTakenBack(gang, cause))
   }
 
   /** Whoever stood still may have done a step since; that report, or what came instead, brings us back. */
@@ -203,17 +202,18 @@ export function createRecovery(context: Context): Reconciler {
     cause: End,
     leavers: Leavers | undefined,
     isTakenBack: () => boolean,
-  ): Promise<void> {
+  ): Promise<Outcome> {
     const everStepped =
       job.status?.step !== undefined || views.reportsOf(gang).some(({ status }) => status?.step !== undefined)
     const known = { everStepped, suspects: suspectsFor(gang, cause), leavers }
     const decision = decideRestart(job, gang, cause, known, clock.now())
-    await blame(gang, { ...cause, node: decision.cordon ?? cause.node }, decision.cordon !== undefined)
+    const accused = { ...cause, node: decision.cordon ?? cause.node }
+    if ((await blame(gang, accused, decision.cordon !== undefined)) === 'stale') return again(staleMs)
     const { last, failed } = decision.record
     // A step is no write to the gang, which the next one is compared with.
-    if (isTakenBack()) return
+    if (isTakenBack()) return settled()
     const raised = await raise(gang, decision, leavers)
-    if (raised === undefined) return
+    if (raised === undefined) return settled()
     forgetWait(memoryOf(gang))
     log.info(leavers === undefined ? 'an attempt failed' : 'a member failed', {
       gang: keyOf(gang),
@@ -224,6 +224,7 @@ export function createRecovery(context: Context): Reconciler {
     if (failed === undefined) await endOlderAttempts(raised)
     if (last !== undefined && failed === undefined)
       events.record(job, 'Warning', leavers === undefined ? 'Restarting' : 'WorkerLeft', last.message)
+    return settled()
   }
 
   /** Another attempt; or, where the others go on, this one without those who leave. */

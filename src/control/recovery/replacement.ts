@@ -132,7 +132,8 @@ export function createReplacement(context: Context, closing: Closing) {
       const node = nodes.get({ name })
       const is = `slow: rank ${rank} of ${gang.metadata.name} works at ${Math.round(100 * score)} % of the usual speed there`
       const because = `${is}, for ${Math.round(slowSeconds)} s; ${pays}`
-      if (node !== undefined) await closing.leave(node, because, { gang: uidOf(gang), rank })
+      if (node === undefined) continue
+      if ((await closing.leave(node, because, { gang: uidOf(gang), rank })) === 'stale') return again(lookEveryMs)
     }
     return settled()
   }
