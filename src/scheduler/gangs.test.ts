@@ -154,20 +154,19 @@ test('its pods are those of its seats and those that live, each once', () => {
   expect([...podsOf(state, new Set(['b', 'c']))]).toEqual(['a', 'b', 'c'])
 })
 
-test('who is to leave for it: as decided until that is found stale, else as committed for this attempt', () => {
+test('who is to leave for it: as decided until it is known what came of that, else as committed for this attempt', () => {
   const victim = (gang: string): Victim => ({ gang, uid: 'u', attempt: 1, reason: 'InQueue', lostSeconds: 0 })
   const about = { gang: 'ns/g', resourceVersion: '1', attempt: 2 }
   const seats = { attempt: 2, masterAddr: '', masterPort: 1, members: [] }
   const preempt: Verdict = { kind: 'preempt', ...about, seats, victims: [victim('new')] }
   const bind: Verdict = { kind: 'bind', ...about, seats }
   const wait: Verdict = { kind: 'wait', ...about, reason: '', message: '' }
-  const who = (verdict: Verdict | undefined, outcome?: 'committed' | 'stale', attempt = 2) => {
+  const who = (verdict: Verdict | undefined, attempt = 2) => {
     const state = newState('ns/g', told({ hold: holdOf(attempt, [], [victim('old')]) }))
-    if (verdict !== undefined) state.inFlight = { verdict, ...(outcome === undefined ? {} : { outcome }) }
+    if (verdict !== undefined) state.inFlight = { verdict }
     return victimsOf(state).map(({ gang }) => gang)
   }
-  expect([who(undefined), who(undefined, undefined, 1), who(wait)]).toEqual([['old'], [], ['old']])
-  expect([who(preempt), who(preempt, 'committed'), who(preempt, 'stale')]).toEqual([['new'], ['new'], ['old']])
-  expect([who(bind), who(bind, 'committed'), who(bind, 'stale')]).toEqual([[], [], ['old']])
+  expect([who(undefined), who(undefined, 1), who(wait)]).toEqual([['old'], [], ['old']])
+  expect([who(preempt), who(bind)]).toEqual([['new'], []])
   expect(victimsOf(newState('ns/g', gangNamed('g', [])))).toEqual([])
 })

@@ -22,6 +22,7 @@ export interface GangState {
   movingPods: readonly string[]
   /** The pods under which is kept what was held for it and it was not given, until what it was given is committed. */
   heldPods: readonly string[]
+  /** `outcome`: how its write was answered. What came of it is known with the version of the gang that follows. */
   inFlight: { verdict: Verdict; outcome?: 'committed' | 'stale' } | undefined
   /** Since when it waits for pods of its own to end. */
   endingSinceMs: number | undefined
@@ -158,8 +159,8 @@ export function podsOf(state: GangState, live: ReadonlySet<string>): Iterable<st
 
 /** Those who are to leave for what is kept for it, as decided or as committed. */
 export function victimsOf({ inFlight, object: { spec, status } }: GangState): readonly Victim[] {
-  if (inFlight?.verdict.kind === 'preempt' && inFlight.outcome !== 'stale') return inFlight.verdict.victims
-  if (inFlight?.verdict.kind === 'bind' && inFlight.outcome !== 'stale') return []
+  if (inFlight?.verdict.kind === 'preempt') return inFlight.verdict.victims
+  if (inFlight?.verdict.kind === 'bind') return []
   return status?.hold?.attempt === spec.attempt ? status.hold.victims : []
 }
 

@@ -188,16 +188,18 @@ export class FleetScheduler extends State implements Scheduler, Explained {
     if (gang !== undefined) this.#departures.tell(gang)
   }
 
-  /** A verdict is no longer in flight once its write ended and the state that followed is known. */
+  /**
+   * A verdict is no longer in flight once its write ended and the state that followed is known. One that was refused may
+   * have been refused for its own sake: an earlier try was written, and its answer lost.
+   */
   #land(state: GangState): void {
     const { inFlight, object } = state
     if (inFlight?.outcome === undefined) return
-    const isKnown = inFlight.verdict.resourceVersion !== object.metadata.resourceVersion
-    if (isKnown) state.inFlight = undefined
-    if (!isKnown && inFlight.outcome !== 'stale') return
+    if (inFlight.verdict.resourceVersion === object.metadata.resourceVersion) return
+    state.inFlight = undefined
     this.countSeats(state)
-    if (isKnown && inFlight.verdict.kind === 'release') this.#lookAgain(state.key)
-    if (isKnown && keptBy(object) !== undefined) this.noteArrival(state)
+    if (inFlight.verdict.kind === 'release') this.#lookAgain(state.key)
+    if (keptBy(object) !== undefined) this.noteArrival(state)
     this.#departures.follow(state)
   }
 
@@ -370,7 +372,7 @@ export class FleetScheduler extends State implements Scheduler, Explained {
 
   /** Of seats that are not committed yet. */
   #assumedEnd({ inFlight, key }: GangState): ExpectedEnd | undefined {
-    return inFlight?.verdict.kind === 'bind' && inFlight.outcome !== 'stale' ? this.ends.get(key) : undefined
+    return inFlight?.verdict.kind === 'bind' ? this.ends.get(key) : undefined
   }
 
   /** Somebody may be able to run until then on what is kept for others. */

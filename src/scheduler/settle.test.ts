@@ -55,20 +55,21 @@ describe('a verdict that was not written yet', () => {
     }
   })
 
-  test('keeps its seats from others until it is found stale, though nothing newer is known yet', () => {
-    const { told, scheduler, decide, one } = fleet('cpu:1')
-    told.gang('g', '1x')
-    const verdict = one()
-    told.gang('other', '1x')
-    expect(decide().map(said)).toEqual([
-      'other waits: InsufficientAccelerators: needs 1 × cpu:1 at once; fewer are free',
-    ])
-    const late = fleet('cpu:1')
-    late.told.gang('g', '1x')
-    late.scheduler.settle(late.one(), 'stale')
-    late.told.gang('other', '1x')
-    expect(late.decide().map(said)).toEqual(['other#1 sits 0@a/cpu-0:20001'])
-    scheduler.settle(verdict, 'committed')
+  test('keeps its seats from others until it is known what came of it: one found stale may have been written before', () => {
+    for (const isWritten of [true, false]) {
+      const { told, scheduler, decide, one, write } = fleet('cpu:1')
+      told.gang('g', '1x')
+      const verdict = one()
+      told.gang('other', '1x')
+      const waits = one()
+      expect(waits.kind).toBe('wait')
+      told.commit(waits)
+      scheduler.settle(verdict, 'stale')
+      expect(decide()).toEqual([])
+      if (isWritten) write(verdict)
+      else told.world.edit('default/g', { suspend: true })
+      expect(decide().map(said)).toEqual(isWritten ? [] : ['other#1 sits 0@a/cpu-0:20001'])
+    }
   })
 
   test('of waiting lets nobody sit before it is settled', () => {

@@ -139,7 +139,7 @@ export class State {
   /** Seats that were just decided count from now on; seats that are being taken away count until they are gone. */
   countSeats(state: GangState): void {
     const { inFlight, object } = state
-    const verdict = inFlight?.outcome === 'stale' ? undefined : inFlight?.verdict
+    const verdict = inFlight?.verdict
     const kept = keptBy(object)
     if (kept !== undefined && kept.attempt < object.spec.attempt && hasLeft(object)) this.#shrinking.add(state.key)
     if (state.moving !== undefined && state.moving.attempt <= object.spec.attempt) this.setMoving(state, undefined)
