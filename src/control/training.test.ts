@@ -1,13 +1,26 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import type { Store } from '../store/contract.ts'
+import { createGate, type Gate } from './gate.fixture.ts'
 import { createWorld, type World } from './world.fixture.ts'
 
 let world: World
+/** What is written to jobs waits there. */
+let jobs: Gate
 beforeEach(async () => {
-  world = await createWorld()
+  jobs = createGate()
+  world = await createWorld({ store: gated })
   await world.node('a', 4)
   world.control()
 })
 afterEach(() => world.close())
+
+function gated(store: Store): Store {
+  const updateStatus: Store['updateStatus'] = async (kind, ...args) => {
+    if (kind === 'TrainingJob') await jobs.pass()
+    return store.updateStatus(kind, ...args)
+  }
+  return { ...store, updateStatus }
+}
 
 const phase = (name: string, wanted: string) => world.phase(name, wanted)
 
@@ -113,6 +126,21 @@ test('a job that is active for too long fails', async () => {
   await phase('d', 'Failed')
   expect((await world.getJob('d')).status?.message).toBe('it was active for longer than activeDeadlineSeconds: 60')
   await world.until(() => world.agent.running().length === 0, 'its pods have ended')
+})
+
+test('a job that is changed just as its deadline passes fails all the same, and starts no more', async () => {
+  await world.job('d', { activeDeadlineSeconds: 60 })
+  await phase('d', 'Running')
+  await world.settle()
+  jobs.close()
+  await world.until(() => jobs.waiting() === 1, 'its end is being written')
+  await world.store.patch('TrainingJob', { name: 'd', namespace: 'default' }, { spec: { priority: 200 } })
+  await world.settle()
+  jobs.open()
+  await world.until(() => world.agent.running().length === 0, 'its pod has ended')
+  await world.settle(1_000)
+  expect((await world.getJob('d')).status).toMatchObject({ phase: 'Failed', attempt: 1 })
+  expect([...world.agent.starts]).toEqual([['d-worker-0-1', 1]])
 })
 
 test('while it is suspended nothing of its deadline is used', async () => {

@@ -117,17 +117,17 @@ export function createTraining(context: Context): Reconciler {
   }
 
   /**
-   * The job's condition and its seats at once: whichever of the two is written alone before a crash, the ending still
-   * follows from the same pods and brings the other.
+   * The job's condition before its seats are taken, from which its ending may follow: of one that is over the next look closes
+   * what is left.
    */
   async function finish(seen: Seen, ending: Ending): Promise<Outcome> {
     const { job } = seen
     const status = statusNow(seen, ending, undefined)
-    const [written] = await Promise.all([store.updateStatus('TrainingJob', { ...job, status }), close(seen)])
-    if (typeof written === 'string') return settled()
+    const written = await store.updateStatus('TrainingJob', { ...job, status })
+    if (typeof written === 'string') return settled() // the newer one comes through the watch
     if (ending.kind === 'failed') context.events.record(job, 'Warning', ending.reason, ending.message)
     else context.events.record(job, 'Normal', 'Completed', 'every member ended well')
-    return settled()
+    return close(seen)
   }
 
   async function close(seen: Seen): Promise<Outcome> {
