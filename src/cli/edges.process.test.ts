@@ -57,6 +57,18 @@ it('a node is cordoned and uncordoned, and only a silent one is given up', () =>
     status: 1,
     stderr: expect.stringContaining(`node ${node} is heard of`),
   })
+  const closed = { annotations: { 'millwright.dev/cordoned-because': 'slow', 'millwright.dev/slow': '{}' } }
+  const annotated = {
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name: node, ...closed },
+    spec: { unschedulable: true },
+  }
+  writeFileSync(join(factory.dir, 'closed.json'), JSON.stringify(annotated))
+  factory.millwright('apply', '-f', join(factory.dir, 'closed.json'))
+  expect(factory.millwright('status').stdout).toContain('was closed by recovery')
+  expect(factory.millwright('drain', node).stdout).toContain('what runs there leaves')
+  expect(factory.millwright('status').stdout).not.toContain('was closed by recovery')
   expect(factory.millwright('uncordon', name)).toMatchObject({ status: 0, stdout: `node ${node} takes work again\n` })
   expect(factory.millwright('status').stdout).not.toContain('cordoned')
   expect(factory.millwright('uncordon', 'nowhere')).toMatchObject({

@@ -82,6 +82,18 @@ async function leaves(): Promise<void> {
   await world.phase('j', 'Running')
 }
 
+/** Rank 1 leaves its node since it is slow there, and is as slow on the next one. The first one, of which `say` says something. */
+async function slowOnTwoNodes(say: (first: string) => Promise<unknown> = async () => {}): Promise<string> {
+  await pass(65)
+  await untilClosed({ 1: 2 })
+  const [first = ''] = await closed()
+  expect(first).toBe(await nodeOf(1))
+  await say(first)
+  await leaves()
+  await pass(60, { 1: 2 })
+  return first
+}
+
 test('a slow node is closed once it has cost what leaving costs; its job leaves with a checkpoint and no restart counted', async () => {
   await start(1)
   await pass(65)
@@ -172,20 +184,42 @@ test('a fifth of a pool, or one node, is closed at most', async () => {
 
 test('a rank that is as slow elsewhere has more to do than others: its first node is opened again, and it stays', async () => {
   await start(2)
-  await pass(65)
-  await untilClosed({ 1: 2 })
-  const [first] = await closed()
-  expect(first).toBe(await nodeOf(1))
-  await leaves()
-  await pass(60, { 1: 2 })
+  const first = await slowOnTwoNodes()
   expect(await closed()).toEqual([])
-  expect((await node(first ?? '')).spec?.taints ?? []).toEqual([])
+  expect((await node(first)).spec?.taints ?? []).toEqual([])
   expect((await world.getGang('j')).metadata.annotations?.['millwright.dev/uneven-ranks']).toBe('1')
   await pass(600, { 1: 2 })
   expect(await closed()).toEqual([])
   // Another one may be slow all the same.
   await untilClosed({ 1: 1.2, 2: 3 })
   expect(await closed()).toEqual([await nodeOf(2)])
+})
+
+test('who wrote that a rank is uneven may come no further: its first node is opened with the next look', async () => {
+  let isRefused = false
+  await start(2, {}, (store) => ({
+    ...store,
+    patch: async (kind, ref, patch, options) => {
+      const isOpening = kind === 'Node' && JSON.stringify(patch).includes('"unschedulable":null')
+      if (!isOpening || isRefused) return store.patch(kind, ref, patch, options)
+      isRefused = true
+      return 'stale'
+    },
+  }))
+  const first = await slowOnTwoNodes()
+  expect(isRefused).toBe(true)
+  expect(await closed()).toEqual([])
+  expect((await node(first)).spec?.taints ?? []).toEqual([])
+  expect(await events('Uncordoned')).toEqual(['rank 1 of j is as slow elsewhere: it has more to do than others'])
+})
+
+test('a slow node that a person drains stays closed when its rank turns out to be uneven', async () => {
+  const drained = { key: 'millwright.dev/leaving', value: 'drain', effect: 'NoSchedule' }
+  await start(2)
+  const first = await slowOnTwoNodes((name) => world.store.patch('Node', { name }, { spec: { taints: [drained] } }))
+  expect(await closed()).toEqual([first])
+  expect((await node(first)).spec?.taints).toEqual([drained])
+  expect(await events('Uncordoned')).toEqual([])
 })
 
 test('the next leader finds it out anew', async () => {

@@ -19,11 +19,14 @@ export function leavingBy(why: string): Taint {
   return { key: leavingTaint, value: why, effect: 'NoSchedule' }
 }
 
+/** A person has the word on the node now: whatever recovery closed it for is over. */
+export const handedOver = { annotations: { [annotation.cordonedBecause]: null, [annotation.slow]: null } }
+
 /** What opens a node again, whoever closed it: it takes work. */
 export function opened(node: Node): { metadata: object; spec: object } {
   const taints = withoutTaints(node, outOfService, leavingTaint)
   return {
-    metadata: { annotations: { [annotation.cordonedBecause]: null, [annotation.slow]: null } },
+    metadata: handedOver,
     spec: { unschedulable: null, taints: taints.length === 0 ? null : taints },
   }
 }

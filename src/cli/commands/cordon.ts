@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { Client } from '../../api/client.ts'
 import { conditionOf } from '../../model/conditions.ts'
 import type { Node, Pod } from '../../model/kinds/kubernetes.ts'
-import { drained, gone, leavingBy, opened, withTaint } from '../../model/nodes.ts'
+import { drained, gone, handedOver, leavingBy, opened, withTaint } from '../../model/nodes.ts'
 import { connect } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
 import type { Global } from '../global.ts'
@@ -25,7 +25,7 @@ export async function cordon(
       `node ${ref.name} is heard of, so what runs there can be told to stop; only a silent node is given up. Without --gone it takes no new work.`,
     )
   const spec = { unschedulable: true, ...(isGone ? { taints: withTaint(node, gone) } : {}) }
-  await client.patch('Node', ref, { spec })
+  await client.patch('Node', ref, { metadata: handedOver, spec })
   const runs = isGone ? 'what ran there is given up' : 'what runs there goes on'
   console.log(`node ${ref.name} takes no new work, ${runs}; \`millwright uncordon ${ref.name}\` opens it again`)
 }
@@ -35,7 +35,8 @@ export async function drain(name: string, { wait }: { wait: boolean }, global: G
   const { client } = await connect(global)
   const node = await found(client, name)
   const ref = { name: node.metadata.name }
-  await client.patch('Node', ref, { spec: { unschedulable: true, taints: withTaint(node, leavingBy(drained)) } })
+  const spec = { unschedulable: true, taints: withTaint(node, leavingBy(drained)) }
+  await client.patch('Node', ref, { metadata: handedOver, spec })
   console.log(
     `node ${ref.name} takes no new work, and what runs there leaves; \`millwright uncordon ${ref.name}\` ends that`,
   )

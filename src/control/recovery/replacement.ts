@@ -3,7 +3,7 @@ import type { Node } from '../../model/kinds/kubernetes.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { priceOfGang } from '../../model/lost-work.ts'
 import { annotation, label } from '../../model/names.ts'
-import { closedBecause, opened } from '../../model/nodes.ts'
+import { closedBecause, leavingReasonOf, opened, slow } from '../../model/nodes.ts'
 import { keyOf, refOf } from '../../model/refs.ts'
 import { acceleratorsHeld, seatsNow } from '../../model/seats.ts'
 import { gangStatusOf, ranSecondsOf } from '../gangs.ts'
@@ -52,6 +52,7 @@ export function createReplacement(context: Context, closing: Closing) {
     const restMs = known.lookedMs + lookEveryMs - clock.steadyMs()
     if (restMs > 0) return again(restMs)
     known.lookedMs = clock.steadyMs()
+    if ((await openUneven(gang)) === 'stale') return again(lookEveryMs)
     // What a silent agent said last may be over; what is to leave anyway needs no reason more.
     if (seats.members.some(({ node }) => signs.silenceOf(node) !== 'none')) return again(lookEveryMs)
     if (leaving.whyOf(gang) !== undefined) return settled()
@@ -93,20 +94,27 @@ export function createReplacement(context: Context, closing: Closing) {
   }
 
   /** That it is uneven is written first: the node may take work again at once. */
-  async function acquit(gang: Gang, { rank, node }: Straggler): Promise<Outcome> {
+  async function acquit(gang: Gang, { rank }: Straggler): Promise<Outcome> {
     const uneven = [...unevenOf(gang), rank].toSorted((a, b) => a - b).join()
     const { resourceVersion } = gang.metadata
     const annotations = { [annotation.unevenRanks]: uneven }
     const written = await store.patch('Gang', refOf(gang), { metadata: { annotations } }, { resourceVersion })
     if (typeof written === 'string') return settled()
-    for (const one of nodes.list()) {
-      if (!isMarked(one, { gang: uidOf(gang), rank })) continue
-      const version = { resourceVersion: one.metadata.resourceVersion }
-      await store.patch('Node', refOf(one), opened(one), version)
-      const because = `rank ${rank} of ${gang.metadata.name} is as slow on ${node}: it has more to do than others`
-      events.record(one, 'Normal', 'Uncordoned', because)
+    return (await openUneven(written)) === 'stale' ? again(lookEveryMs) : settled()
+  }
+
+  /** At each look: whoever wrote that they are uneven may have come no further. */
+  async function openUneven(gang: Gang): Promise<'stale' | undefined> {
+    for (const rank of unevenOf(gang)) {
+      for (const node of nodes.list().filter((one) => isMarked(one, { gang: uidOf(gang), rank }))) {
+        const { resourceVersion } = node.metadata
+        const written = await store.patch('Node', refOf(node), opened(node), { resourceVersion })
+        if (written === 'stale') return written
+        const because = `rank ${rank} of ${gang.metadata.name} is as slow elsewhere: it has more to do than others`
+        if (written !== 'missing') events.record(node, 'Normal', 'Uncordoned', because)
+      }
     }
-    return settled()
+    return undefined
   }
 
   async function weigh(gang: Gang, job: TrainingJob, found: Stragglers, known: Watched): Promise<Outcome> {
@@ -183,10 +191,10 @@ function unevenOf({ metadata }: Gang): Set<number> {
   return new Set(text === '' ? [] : text.split(',').map(Number))
 }
 
+/** One that is left for something else by now, as when a person drains it, is theirs. */
 function isMarked(node: Node, { gang, rank }: SlowMark): boolean {
-  return (
-    closedBecause(node) !== undefined && node.metadata.annotations?.[annotation.slow] === JSON.stringify({ gang, rank })
-  )
+  const isOurs = closedBecause(node) !== undefined && leavingReasonOf(node) === slow
+  return isOurs && node.metadata.annotations?.[annotation.slow] === JSON.stringify({ gang, rank })
 }
 
 function uidOf({ metadata }: Gang): string {
