@@ -72,6 +72,18 @@ test('what is seen while others watch, and one does not know it yet, is as old a
   expect(ages.of('others', startMs + 30_000, 1_000)).toBe(230_000)
 })
 
+test('what is seen while a lease seems over, and is not, counts from then', async () => {
+  const clock = createManualClock(startMs)
+  let isWatching = true
+  const ages = createAges(clock, () => isWatching)
+  await clock.advance(100_000)
+  isWatching = false
+  expect(ages.of('ended', startMs + 90_000, 1_000)).toBe(1_000)
+  isWatching = true
+  await clock.advance(59_000)
+  expect(ages.of('ended', startMs + 90_000, 1_000)).toBe(60_000)
+})
+
 test('for whom it does harm to wait too little counts from when he saw it', async () => {
   const clock = createManualClock(startMs)
   const ages = createAges(clock)

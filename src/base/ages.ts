@@ -19,6 +19,8 @@ interface Seen {
   atMs: number
   ageMs: number
   steadyMs: number
+  /** First seen while we were there. */
+  isSure: boolean
 }
 
 /** What was there before we were is seen within so long. */
@@ -27,8 +29,8 @@ const beginMs = 60_000
 const seenMax = 100_000
 
 /**
- * `isWatching`: whether we are there now. What is first seen while we are not, and have not noticed that yet, may be old: it is not
- * remembered.
+ * `isWatching`: whether we are there now, as far as we know. What is first seen while we are not may be old; how old it is, is
+ * asked again if we begin anew after that.
  */
 export function createAges(clock: Pick<Clock, 'now' | 'steadyMs'>, isWatching: () => boolean = () => true): Ages {
   const seen = new Map<string, Seen>()
@@ -37,14 +39,14 @@ export function createAges(clock: Pick<Clock, 'now' | 'steadyMs'>, isWatching: (
 
   function find(key: string, atMs: number, lateMs: number): Seen {
     const known = seen.get(key)
-    if (known?.atMs === atMs) return known
+    if (known?.atMs === atMs && (known.isSure || known.steadyMs > begunMs)) return known
     const steadyMs = clock.steadyMs()
     // What we knew of a time before we began may have been replaced while nobody of us looked.
     const wasWatched = known !== undefined && known.steadyMs >= begunMs
     const mayBeOld = !wasWatched && (hasForgotten || steadyMs - begunMs < beginMs)
     const believedMs = mayBeOld ? Number.POSITIVE_INFINITY : lateMs
-    const found = { atMs, ageMs: Math.max(0, Math.min(believedMs, clock.now() - atMs)), steadyMs }
-    if (!isWatching()) return found
+    const ageMs = Math.max(0, Math.min(believedMs, clock.now() - atMs))
+    const found = { atMs, ageMs, steadyMs, isSure: isWatching() }
     seen.delete(key)
     seen.set(key, found)
     const [oldest] = seen.keys()
