@@ -2,12 +2,16 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { conditionOf } from '../../model/conditions.ts'
 import { inferenceService } from '../../model/kinds/inference-service.ts'
 import { millwrightVersion } from '../../model/metadata.ts'
+import type { Store } from '../../store/contract.ts'
 import { mortalControl } from '../crashing.fixture.ts'
 import { createWorld, type World } from '../world.fixture.ts'
 
 let world: World
+/** What the control plane is to hear of jobs, while it hears nothing. */
+let unheard: (() => void)[] | undefined
 beforeEach(async () => {
-  world = await createWorld()
+  unheard = undefined
+  world = await createWorld({ store: deafOfJobs })
   await world.node('a', 2)
 })
 afterEach(() => world.close())
@@ -45,6 +49,21 @@ test('a queue in use stays until the last of its jobs has ended, says who uses i
     /queue: TrainingJob default.rests$/,
   )
   await world.store.patch('TrainingJob', metadata, { spec: { queue: 'other' } })
+  await gone()
+})
+
+test('a job that is not known yet when its queue is to go keeps it all the same', async () => {
+  world.control()
+  await world.settle(2_000)
+  unheard = []
+  await world.job('x')
+  await world.store.delete('Queue', ref)
+  await world.settle(5_000)
+  const late = unheard
+  unheard = undefined
+  for (const hear of late) hear()
+  await phase('x', 'Running')
+  await world.agent.end('x-worker-0-1', { exitCode: 0 })
   await gone()
 })
 
@@ -86,6 +105,21 @@ test('a control plane that dies after any of its writes keeps it and lets it go 
   const writes = await life()
   for (let n = 1; n <= writes; n++) await life(n)
 }, 60_000)
+
+function deafOfJobs(store: Store): Store {
+  return {
+    ...store,
+    watch: (kind, options, sink) =>
+      store.watch(kind, options, {
+        ...sink,
+        event: (event) => {
+          const hear = () => sink.event(event)
+          if (unheard === undefined || kind !== 'TrainingJob') hear()
+          else unheard.push(hear)
+        },
+      }),
+  }
+}
 
 async function life(crashAfter = Number.POSITIVE_INFINITY): Promise<number> {
   const own = await createWorld({ seed: 3 })

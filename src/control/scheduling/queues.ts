@@ -1,4 +1,5 @@
 import { setCondition } from '../../model/conditions.ts'
+import type { Gang } from '../../model/kinds/gang.ts'
 import type { InferenceService } from '../../model/kinds/inference-service.ts'
 import type { Queue } from '../../model/kinds/queue.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
@@ -14,6 +15,12 @@ const everyMs = 1_000
 /** Keeps a queue that is being deleted for as long as work names it: without it all of that would wait for ever. */
 export const queueFinalizer = 'millwright.dev/in-use'
 const namedMax = 5
+
+interface Work {
+  jobs: readonly TrainingJob[]
+  services: readonly InferenceService[]
+  gangs: readonly Gang[]
+}
 
 /** How many gangs of each queue run and wait, and what they hold; and that none goes while it is in use. */
 export function createQueues({ store, views, clock }: Context): Reconciler {
@@ -46,20 +53,20 @@ export function createQueues({ store, views, clock }: Context): Reconciler {
   function conditionsOf({ metadata, status }: Queue): NonNullable<Queue['status']>['conditions'] {
     const conditions = status?.conditions ?? []
     if (metadata.deletionTimestamp === undefined) return conditions
-    const users = usersOf(metadata.name)
+    const users = usersOf(metadata.name, workKnown())
     const more = users.length > namedMax ? `, and ${users.length - namedMax} more` : ''
     const message = `it goes when these have ended or name another queue: ${users.slice(0, namedMax).join(', ')}${more}`
     return setCondition(conditions, { type: 'InUse', status: 'True', reason: 'WorkRemains', message }, clock.now())
   }
 
   /** Jobs that have not ended and services, of those that it had, and whoever still holds seats that are charged to it. */
-  function usersOf(name: string): string[] {
+  function usersOf(name: string, { jobs, services, gangs }: Work): string[] {
     const isOld = (work: TrainingJob | InferenceService) =>
       work.spec.queue === name && !isNewIn(queues.get({ name }), work)
-    const working = jobs.list().filter((job) => isOld(job) && !isFinished(job))
-    const serving = services.list().filter(isOld)
+    const working = jobs.filter((job) => isOld(job) && !isFinished(job))
+    const serving = services.filter(isOld)
     const users = [...working, ...serving].map((one) => `${one.kind} ${keyOf(one)}`)
-    for (const gang of gangs.list()) {
+    for (const gang of gangs) {
       if (gang.spec.queue !== name || seatsNow(gang) === undefined) continue
       const owner = controllerOf(gang)
       const { namespace = 'default' } = gang.metadata
@@ -68,15 +75,33 @@ export function createQueues({ store, views, clock }: Context): Reconciler {
     return [...new Set(users)].toSorted()
   }
 
+  function workKnown(): Work {
+    return { jobs: jobs.list(), services: services.list(), gangs: gangs.list() }
+  }
+
+  /** What a view has not seen yet was made before the queue was to go, too. */
+  async function workStored(): Promise<Work> {
+    const [jobs, services, gangs] = await Promise.all([
+      store.list('TrainingJob'),
+      store.list('InferenceService'),
+      store.list('Gang'),
+    ])
+    return { jobs: jobs.items, services: services.items, gangs: gangs.items }
+  }
+
   /** Every queue carries the finalizer from its first moment, so that no work comes into it unseen before it goes. */
   async function protect({ metadata }: Queue): Promise<'kept' | 'changed'> {
     const { name, finalizers = [], deletionTimestamp, resourceVersion } = metadata
     const has = finalizers.includes(queueFinalizer)
-    if (deletionTimestamp === undefined ? has : !has || usersOf(name).length > 0) return 'kept'
+    if (deletionTimestamp === undefined ? has : !has || (await isUsed(name))) return 'kept'
     const others = finalizers.filter((finalizer) => finalizer !== queueFinalizer)
     const after = deletionTimestamp === undefined ? [...others, queueFinalizer] : others
     await store.patch('Queue', { name }, { metadata: { finalizers: after } }, { resourceVersion })
     return 'changed'
+  }
+
+  async function isUsed(name: string): Promise<boolean> {
+    return usersOf(name, workKnown()).length > 0 || usersOf(name, await workStored()).length > 0
   }
 
   async function tell(queue: Queue): Promise<Outcome> {
