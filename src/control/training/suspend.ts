@@ -18,20 +18,22 @@ export async function suspendOrResume(
   seen: Seen,
   memory: CheckpointMemory,
 ): Promise<Outcome | undefined> {
-  const { job, gang, live, hold } = seen
+  const { job, gang, pods, hold } = seen
   // A stop that was asked for cannot be taken back: some ranks may have heeded it. It is finished, then resumed.
   const stops = hold !== undefined || stopIsAsked(gang)
   if (stops && !gang.spec.suspend) return stop(context, seen, memory)
   if (!gang.spec.suspend) return undefined
   await evictAll(context, seen, Math.ceil(graceLeftMs(context, seen) / 1000))
   if (hold !== undefined && !goesBackInLine(hold)) return undefined
-  if (live.length > 0) return settled() // each pod that ends brings us back
+  // Each pod that ends brings us back. One that is not known to be bound may run by now.
+  if (!pods.every(hasEnded)) return settled()
   const { attempt } = gang.spec
-  await patchGang(context, gang, {
+  const written = await patchGang(context, gang, {
     metadata: { annotations: { [stopAskedAt]: null } },
     // What was changed meanwhile is what it is seated by: seats may be given as soon as it wants any.
     spec: { ...followedUnseated(job, gang), suspend: false, attempt: attempt + 1, checkpointRequest: null },
   })
+  if (written === 'stale') return settled()
   const [reason, does] =
     job.status?.phase === 'Suspended' ? ['Resumed', 'goes on'] : ['Requeued', 'stands in line again']
   context.events.record(job, 'Normal', reason, `${does} as attempt ${attempt + 1}`)
@@ -100,15 +102,16 @@ async function takeSeats(context: Context, seen: Seen, graceMs: number): Promise
  * altogether. Its pods end first: that a stop is asked for tells recovery to let them. No restart is counted.
  */
 async function startAgain(context: Context, seen: Seen, graceMs: number): Promise<Outcome> {
-  const { job, gang, live, hold } = seen
-  if (live.length > 0) {
+  const { job, gang, pods, hold } = seen
+  if (!pods.every(hasEnded)) {
     await evictAll(context, seen, Math.ceil(graceMs / 1000))
     return settled() // each pod that ends brings us back
   }
-  await patchGang(context, gang, {
+  const written = await patchGang(context, gang, {
     metadata: { annotations: { [stopAskedAt]: null, [ranAnnotation]: String(seen.ranSeconds) } },
     spec: { attempt: gang.spec.attempt + 1, checkpointRequest: null },
   })
+  if (written === 'stale') return settled()
   const next = gang.spec.attempt + 1
   if (hold?.reason === 'Resizing') context.events.record(job, 'Normal', 'Resized', `attempt ${next} ${hold.message}`)
   else if (hold?.reason === 'Moving')
