@@ -238,7 +238,9 @@ export class Prompt implements Invariant {
       yield `job ${key} is to stop, and its pods are not told to end`
     if (isStopped(gang)) return
     const [asks, is] = [shapeOf(gangGroups(groupsOf(job))), shapeOf(gang.spec.groups)]
-    if (asks !== is && !job.spec.suspend) yield `gang ${key} sits as ${is}, and its job asks for ${asks}`
+    // Where some have ended well the others may be about to; what was changed is for the next attempt, if there is one.
+    if (asks !== is && !job.spec.suspend && !present.some(hasEnded))
+      yield `gang ${key} sits as ${is}, and its job asks for ${asks}`
     const failed = present.find((pod) => pod.status?.phase === 'Failed')
     if (failed !== undefined) yield `pod ${keyOf(failed)} has failed, and attempt ${attempt} goes on`
     if (this.#isCheckpointDue(gang, job, present, nowMs)) yield `job ${key} is not asked for the checkpoint that is due`
