@@ -222,7 +222,8 @@ export class Prompt implements Invariant {
   *#dueOfJob(key: string, gang: Gang, job: TrainingJob, pods: readonly Pod[], nowMs: number): Generator<string> {
     const { attempt, suspend } = gang.spec
     const present = pods.filter((pod) => isPresent(pod, gang))
-    const goesOn = present.filter((pod) => isLive(pod) && pod.metadata.deletionTimestamp === undefined)
+    const runs = present.filter((pod) => isLive(pod) && this.#reportOf(pod)?.ended === undefined)
+    const goesOn = runs.filter((pod) => pod.metadata.deletionTimestamp === undefined)
     const isOver = isFinished(job)
     if (isOver && (!suspend || goesOn.length > 0))
       yield `job ${key} has ended, and gang ${key} still wants or holds seats`
