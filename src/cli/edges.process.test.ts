@@ -69,6 +69,9 @@ it('a node is cordoned and uncordoned, and only a silent one is given up', () =>
   expect(factory.millwright('status').stdout).toContain('was closed by recovery')
   expect(factory.millwright('drain', node).stdout).toContain('what runs there leaves')
   expect(factory.millwright('status').stdout).not.toContain('was closed by recovery')
+  expect(factory.millwright('get', 'node', node, '-o', 'yaml').stdout).toContain('millwright.dev/leaving')
+  expect(factory.millwright('cordon', node).stdout).toContain('what runs there goes on')
+  expect(factory.millwright('get', 'node', node, '-o', 'yaml').stdout).not.toContain('millwright.dev/leaving')
   expect(factory.millwright('uncordon', name)).toMatchObject({ status: 0, stdout: `node ${node} takes work again\n` })
   expect(factory.millwright('status').stdout).not.toContain('cordoned')
   expect(factory.millwright('uncordon', 'nowhere')).toMatchObject({

@@ -1,8 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Client } from '../../api/client.ts'
+import { ApiError, type Client } from '../../api/client.ts'
 import { conditionOf } from '../../model/conditions.ts'
 import type { Node, Pod } from '../../model/kinds/kubernetes.ts'
-import { drained, gone, handedOver, leavingBy, opened, withTaint } from '../../model/nodes.ts'
+import { leavingTaint } from '../../model/names.ts'
+import { drained, gone, handedOver, leavingBy, opened, withoutTaints, withTaint } from '../../model/nodes.ts'
 import { connect } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
 import type { Global } from '../global.ts'
@@ -15,17 +16,16 @@ export async function cordon(
   global: Global,
 ): Promise<void> {
   const { client } = await connect(global)
-  const node = await found(client, name)
-  const { metadata, status } = node
-  const ref = { name: metadata.name }
-  const isHeard = conditionOf(status?.conditions, 'Ready')?.status !== 'Unknown'
-  if (isGone && isHeard)
-    throw new Exit(
-      exit.failed,
-      `node ${ref.name} is heard of, so what runs there can be told to stop; only a silent node is given up. Without --gone it takes no new work.`,
-    )
-  const spec = { unschedulable: true, ...(isGone ? { taints: withTaint(node, gone) } : {}) }
-  await client.patch('Node', ref, { metadata: handedOver, spec })
+  const ref = await changed(client, name, (node) => {
+    const isHeard = conditionOf(node.status?.conditions, 'Ready')?.status !== 'Unknown'
+    if (isGone && isHeard)
+      throw new Exit(
+        exit.failed,
+        `node ${node.metadata.name} is heard of, so what runs there can be told to stop; only a silent node is given up. Without --gone it takes no new work.`,
+      )
+    const taints = isGone ? withTaint(node, gone) : withoutTaints(node, leavingTaint)
+    return { metadata: handedOver, spec: { unschedulable: true, taints: taints.length === 0 ? null : taints } }
+  })
   const runs = isGone ? 'what ran there is given up' : 'what runs there goes on'
   console.log(`node ${ref.name} takes no new work, ${runs}; \`millwright uncordon ${ref.name}\` opens it again`)
 }
@@ -33,10 +33,9 @@ export async function cordon(
 /** What runs there leaves in order: jobs with a checkpoint, replicas once others serve in their place. */
 export async function drain(name: string, { wait }: { wait: boolean }, global: Global): Promise<void> {
   const { client } = await connect(global)
-  const node = await found(client, name)
-  const ref = { name: node.metadata.name }
-  const spec = { unschedulable: true, taints: withTaint(node, leavingBy(drained)) }
-  await client.patch('Node', ref, { metadata: handedOver, spec })
+  const ref = await changed(client, name, (node) => {
+    return { metadata: handedOver, spec: { unschedulable: true, taints: withTaint(node, leavingBy(drained)) } }
+  })
   console.log(
     `node ${ref.name} takes no new work, and what runs there leaves; \`millwright uncordon ${ref.name}\` ends that`,
   )
@@ -67,10 +66,33 @@ function isOver(status: Pod['status']): boolean {
 /** It takes work again, whoever closed it. */
 export async function uncordon(name: string, global: Global): Promise<void> {
   const { client } = await connect(global)
-  const node = await found(client, name)
-  const { metadata } = node
-  await client.patch('Node', { name: metadata.name }, opened(node))
-  console.log(`node ${metadata.name} takes work again`)
+  const ref = await changed(client, name, opened)
+  console.log(`node ${ref.name} takes work again`)
+}
+
+/** As it is when that is written: agents and recovery write to nodes as well, and taints are one list. */
+async function changed(
+  client: Client,
+  word: string,
+  edit: (node: Node) => { metadata: object; spec: object },
+): Promise<{ name: string }> {
+  for (let tries = 1; ; tries++) {
+    const node = await found(client, word)
+    const { name, resourceVersion } = node.metadata
+    const { metadata, spec } = edit(node)
+    try {
+      await client.patch('Node', { name }, { metadata: { ...metadata, resourceVersion }, spec })
+      return { name }
+    } catch (error) {
+      if (!isConflict(error) || tries === triesMax) throw error
+    }
+  }
+}
+
+const triesMax = 20
+
+function isConflict(error: unknown): boolean {
+  return error instanceof ApiError && error.status.reason === 'Conflict'
 }
 
 async function found(client: Client, word: string): Promise<Node> {
