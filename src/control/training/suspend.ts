@@ -18,15 +18,14 @@ export async function suspendOrResume(
   seen: Seen,
   memory: CheckpointMemory,
 ): Promise<Outcome | undefined> {
-  const { job, gang, pods, hold } = seen
+  const { job, gang, hold } = seen
   // A stop that was asked for cannot be taken back: some ranks may have heeded it. It is finished, then resumed.
   const stops = hold !== undefined || stopIsAsked(gang)
   if (stops && !gang.spec.suspend) return stop(context, seen, memory)
   if (!gang.spec.suspend) return undefined
   await evictAll(context, seen, Math.ceil(graceLeftMs(context, seen) / 1000))
   if (hold !== undefined && !goesBackInLine(hold)) return undefined
-  // Each pod that ends brings us back. One that is not known to be bound may run by now.
-  if (!pods.every(hasEnded)) return settled()
+  if (mayRun(seen)) return settled() // each pod that ends brings us back
   const { attempt } = gang.spec
   const written = await patchGang(context, gang, {
     metadata: { annotations: { [stopAskedAt]: null } },
@@ -102,8 +101,8 @@ async function takeSeats(context: Context, seen: Seen, graceMs: number): Promise
  * altogether. Its pods end first: that a stop is asked for tells recovery to let them. No restart is counted.
  */
 async function startAgain(context: Context, seen: Seen, graceMs: number): Promise<Outcome> {
-  const { job, gang, pods, hold } = seen
-  if (!pods.every(hasEnded)) {
+  const { job, gang, hold } = seen
+  if (mayRun(seen)) {
     await evictAll(context, seen, Math.ceil(graceMs / 1000))
     return settled() // each pod that ends brings us back
   }
@@ -121,6 +120,11 @@ async function startAgain(context: Context, seen: Seen, graceMs: number): Promis
     context.events.record(job, 'Normal', 'Requeued', `stands in line again as attempt ${next}, with what is left to it`)
   }
   return settled()
+}
+
+/** Of this attempt or an older one. A pod that is not known to be bound may run by now. */
+function mayRun({ live, pods }: Seen): boolean {
+  return live.length > 0 || !pods.every(hasEnded)
 }
 
 /** Repeatable. Pods that never started go at once, those that ended stay for their logs. */
