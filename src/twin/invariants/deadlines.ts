@@ -7,8 +7,8 @@ import type { Entry } from '../../store/history.ts'
 import type { Invariant } from './contract.ts'
 import { keyOf } from './seats.ts'
 
-/** Whoever was not there when seats were given does not know by so much for how long they are had. */
-const unsureMs = 30_000
+/** Seats are as old as what was decided: a leader may stand still before it writes that, or while others give them. */
+const unsureMs = 90_000
 
 /**
  * How long each gang really had seats: no job fails of its deadline before it was active so long, unless another leader gave

@@ -554,7 +554,7 @@ test('a job fails of its deadline once it was active so long, and no sooner', ()
   const failed = { conditions: [{ type: 'Failed', status: 'True', reason: 'DeadlineExceeded' }] }
   const job = {
     metadata: { name: 'j', namespace: 'default', uid: 'job' },
-    spec: { activeDeadlineSeconds: 100 },
+    spec: { activeDeadlineSeconds: 200 },
     status: failed,
   }
   const sits = gang('j', {}, { seats: seats('j-w-0-1') })
@@ -564,8 +564,8 @@ test('a job fails of its deadline once it was active so long, and no sooner', ()
     ['Gang', sits, 100_000],
     ['TrainingJob', job, atMs],
   ]
-  expect(broken(told(...until(160_000)))).toEqual([])
-  expect(broken(told(...until(125_000)))).toEqual([
-    'deadlines: job default/j fails after 65000 ms with seats, and may have them for 100000 ms',
+  expect(broken(told(...until(260_000)))).toEqual([])
+  expect(broken(told(...until(165_000)))).toEqual([
+    'deadlines: job default/j fails after 105000 ms with seats, and may have them for 200000 ms',
   ])
 })

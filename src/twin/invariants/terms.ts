@@ -33,7 +33,8 @@ export class Terms {
 
   /** Whether one leader led from then on, had heard of it though its watches broke just before, and had the time to act. */
   couldAct(sinceMs: number, nowMs: number): boolean {
-    return this.#steadyMs < sinceMs && nowMs - sinceMs > fairWeather.timeoutMs + actedMs
+    const sleeps = nowMs - this.#renewedMs > this.#durationMs / 2
+    return !sleeps && this.#steadyMs < sinceMs && nowMs - sinceMs > fairWeather.timeoutMs + actedMs
   }
 }
 
