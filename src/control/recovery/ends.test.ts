@@ -114,6 +114,12 @@ test('where members come and go each that stands still has its own time, and all
   ])
   still(3, { ...told, hungSinceMs: 3000 }, 800)
   expect([...blamed(), all.cause(0)?.seenMs]).toEqual(['stalled', 0, 800])
+  still(2, { hungSinceMs: 1000 }, 900)
+  expect([...blamed(), all.cause(0)?.seenMs], 'who never told a step has nothing to do with that').toEqual([
+    'stalled',
+    0,
+    800,
+  ])
   still(3, { ...told, ...exit(5000, 0) })
   expect([...blamed(), ...all.done]).toEqual(['hung', 1, 'j-3'])
 })

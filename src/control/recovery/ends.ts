@@ -86,7 +86,7 @@ export class Ends {
 
   /** Who is known to have stood still since then, where members come and go. */
   stillSince(steadyMs: number): string[] {
-    return this.#still.flatMap(({ pod, seenMs = Number.POSITIVE_INFINITY }) => (seenMs <= steadyMs ? [pod] : []))
+    return [...this.#halted, ...this.#leftBehind].flatMap(({ pod, seenMs = Number.POSITIVE_INFINITY }) => (seenMs <= steadyMs ? [pod] : []))
   }
 
   /** When those who never told a step stand still, all others having ended, in steady time; undefined: never, as things are. */
@@ -102,22 +102,23 @@ export class Ends {
   /** The end that the others followed from. */
   cause(steadyMs: number): End | undefined {
     if (this.#first !== undefined && this.#first.kind !== 'hung') return this.#first
-    const still = this.#still
     if (this.#first !== undefined && this.#hung.size === this.#told.size)
-      return stalled(this.#first, still.reduce((last, end) => (isSeenFirst(last, end) ? end : last)).seenMs)
+      return stalled(this.#first, this.#halted.reduce((last, end) => (isSeenFirst(last, end) ? end : last)).seenMs)
+    const still = [...this.#halted, ...this.#leftBehind]
     if (still.length > 0) return still.reduce((first, end) => (isSeenFirst(end, first) ? end : first))
     if ((this.stallsAtMs ?? Number.POSITIVE_INFINITY) > steadyMs) return undefined
     const first = causeOf(this.#mute.values())
     return first === undefined ? undefined : stalled(first)
   }
 
-  /** Those who tell steps and do none; where each tells his own, also who tells none and others do. */
-  get #still(): End[] {
-    const behind = this.#told.size > 0 ? [...this.#behind] : []
-    return [
-      ...[...this.#hung].flatMap((name) => this.#ends.get(name) ?? []),
-      ...behind.flatMap((name) => this.#mute.get(name) ?? []),
-    ]
+  /** Those who told steps and do none. */
+  get #halted(): End[] {
+    return [...this.#hung].flatMap((name) => this.#ends.get(name) ?? [])
+  }
+
+  /** Where each tells his own steps: who tells none, and others do. */
+  get #leftBehind(): End[] {
+    return this.#told.size === 0 ? [] : [...this.#behind].flatMap((name) => this.#mute.get(name) ?? [])
   }
 
   #forget(name: string): void {
