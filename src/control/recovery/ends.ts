@@ -86,7 +86,9 @@ export class Ends {
 
   /** Who is known to have stood still since then, where members come and go. */
   stillSince(steadyMs: number): string[] {
-    return [...this.#halted, ...this.#leftBehind].flatMap(({ pod, seenMs = Number.POSITIVE_INFINITY }) => (seenMs <= steadyMs ? [pod] : []))
+    return [...this.#halted, ...this.#leftBehind].flatMap(({ pod, seenMs = Number.POSITIVE_INFINITY }) =>
+      seenMs <= steadyMs ? [pod] : [],
+    )
   }
 
   /** When those who never told a step stand still, all others having ended, in steady time; undefined: never, as things are. */
