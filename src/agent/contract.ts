@@ -194,6 +194,8 @@ export interface Notice {
 }
 
 export interface PodSink {
+  /** Lines that were there before anybody followed; of a pod that runs already they may have been told to an earlier agent. */
+  found(lines: readonly ProgressLine[], atMs: number): void
   /** Lines come in order; `atMs` is when they were seen. */
   progress(lines: readonly ProgressLine[], atMs: number): void
   shipped(checkpoint: ShippedCheckpoint): void

@@ -285,7 +285,7 @@ describe('a checkpoint that finds no room', () => {
       delete: async () => {},
       getFile: async () => 'missing' as const,
     }
-    const sink = { progress() {}, notice() {}, shipped: ({ step }: { step: number }) => shipped.push(step) }
+    const sink = { found() {}, progress() {}, notice() {}, shipped: ({ step }: { step: number }) => shipped.push(step) }
     const shipper = createFolderShipper(folder, place, { blobs, clock, log: silentLog }, sink, [])
     save(1)
     const drained = shipper.drain()

@@ -50,6 +50,69 @@ describe('a hang', () => {
   })
 })
 
+describe('an agent that comes back', () => {
+  const reported = { step: 20, stepAtMs: 900_000, firstStepAtMs: 30_000, stepSeconds: 40, regroupSeconds: 15 }
+  const lines = (from: number, to: number, more = {}) =>
+    Array.from({ length: to - from + 1 }, (_, index) => ({ step: from + index, ...more }))
+
+  it('is as patient as the one before, though it sees all lines at once', () => {
+    const next = createProgress()
+    next.resume(reported)
+    expect(next.find(lines(1, 20), 1_000_000)).toBe(false)
+    expect(next.patienceMs()).toBe(120_000)
+    expect(next.now).toMatchObject({ step: 20, stepAtMs: 900_000, stepSeconds: 40 })
+    for (const [step, atMs] of [
+      [21, 1_010_000],
+      [22, 1_050_000],
+      [23, 1_090_000],
+    ] as const) {
+      next.add({ step }, atMs)
+      expect(next.patienceMs()).toBe(120_000)
+    }
+  })
+
+  it('makes no pace of steps that came while there was none', () => {
+    const next = createProgress()
+    next.resume({ step: 1, firstStepAtMs: 30_000 })
+    expect(next.find(lines(1, 30), 1_000_000)).toBe(true)
+    expect(next.patienceMs()).toBeUndefined()
+    for (let step = 31; step <= 36; step++) next.add({ step }, 1_000_000 + (step - 30) * 40_000)
+    expect(next.now).toMatchObject({ stepSeconds: 40, pace: { mean: 40, low: 40, high: 40 } })
+    expect(next.patienceMs()).toBe(120_000)
+  })
+
+  it('waits for the first steps where it knows no more than that they came', () => {
+    const next = createProgress(600)
+    expect(next.find(lines(1, 5), 1_000_000)).toBe(true)
+    expect(next.patienceMs()).toBe(600_000)
+    const told = createProgress(600)
+    expect(told.find(lines(1, 5, { seconds: 2 }), 1_000_000)).toBe(true)
+    expect(told.patienceMs()).toBe(6000)
+  })
+
+  it('adds up only what was not reported', () => {
+    const next = createProgress()
+    next.resume(reported)
+    const known = [...lines(18, 20, { regroupSeconds: 5, busySeconds: 1 }), { step: 20, checkpoint: true }]
+    expect(next.find(known, 1_000_000)).toBe(false)
+    expect(next.now).toMatchObject({ regroupSeconds: 15 })
+    expect(next.now.busySeconds).toBeUndefined()
+    const another = createProgress()
+    another.resume(reported)
+    expect(another.find([...known, { step: 21, regroupSeconds: 2 }], 1_000_000)).toBe(true)
+    expect(another.now.regroupSeconds).toBe(17)
+  })
+
+  it('knows the loss that is usual, and the checkpoints that cost time', () => {
+    const next = createProgress(undefined, 10)
+    next.resume(reported)
+    next.find([...lines(1, 20, { loss: 2 }), { step: 20, checkpoint: true, stallSeconds: 3 }], 1_000_000)
+    for (const step of [21, 22, 23]) next.add({ step, loss: 50 }, 1_000_000 + step)
+    expect(next.now.lossSpike).toMatchObject({ step: 21, usual: 2 })
+    expect(next.now.stalls.get(20)).toBe(3)
+  })
+})
+
 describe('rates', () => {
   it('come from the recent steps', () => {
     const progress = createProgress()

@@ -39,8 +39,14 @@ export function createProgress(firstStepSeconds?: number, lossSpikeFactor?: numb
   let waitingSinceMs: number | undefined
   let longestGapMs = 0
   let isHung = false
+  /** Some lines were there before anybody looked. */
+  let hasFound = false
 
-  function add(line: ProgressLine, atMs: number): 'first-step' | 'stopped' | 'checkpoint' | 'step' | 'nothing' {
+  function add(
+    line: ProgressLine,
+    atMs: number,
+    isTimed = true,
+  ): 'first-step' | 'stopped' | 'checkpoint' | 'step' | 'nothing' {
     if (line.steps !== undefined) now.steps = line.steps
     if (line.restored !== undefined) now.restoredStep = line.restored
     if (line.checkpoint === true && line.step !== undefined) {
@@ -52,10 +58,10 @@ export function createProgress(firstStepSeconds?: number, lossSpikeFactor?: numb
       now.stopped = true
       return 'stopped'
     }
-    return line.step === undefined ? 'nothing' : addStep(line, line.step, atMs)
+    return line.step === undefined ? 'nothing' : addStep(line, line.step, atMs, isTimed)
   }
 
-  function addStep(line: ProgressLine, step: number, atMs: number): 'first-step' | 'step' {
+  function addStep(line: ProgressLine, step: number, atMs: number, isTimed: boolean): 'first-step' | 'step' {
     const first = now.firstStepAtMs === undefined
     if (first) now.firstStepAtMs = atMs
     if (waitingSinceMs !== undefined && stepsSeen > 0) seeGap(atMs - waitingSinceMs)
@@ -69,14 +75,40 @@ export function createProgress(firstStepSeconds?: number, lossSpikeFactor?: numb
       busyRecent.length = 0
     }
     if (line.loss !== undefined) addLoss(line.loss, step, atMs)
-    const pace = addToPace(step, atMs)
+    const pace = isTimed ? addToPace(step, atMs) : undefined
     if (pace !== undefined) now.pace = pace
     const { seconds, busySeconds, samples = 0, tokens = 0 } = line
-    recent.push({ step, atMs, seconds, samples, tokens })
+    recent.push({ step, atMs: isTimed ? atMs : undefined, seconds, samples, tokens })
     if (recent.length > samplesMax) recent.shift()
     now.busySeconds = busySecondsWith(busySeconds)
     derive()
     return first ? 'first-step' : 'step'
+  }
+
+  /**
+   * Lines that were there before this agent looked: when they came nobody knows. Those up to the step that was reported are
+   * history, which that Report holds. Returns whether a step came since.
+   */
+  function find(lines: readonly ProgressLine[], atMs: number): boolean {
+    hasFound = true
+    const { step, stepAtMs = atMs } = now
+    const reported = step === undefined ? -1 : lines.findLastIndex((line) => line.step === step && isStep(line))
+    for (const line of lines.slice(0, reported + 1)) addHistory(line, stepAtMs)
+    const since = lines.slice(reported + 1)
+    for (const line of since) add(line, atMs, false)
+    return since.some(isStep)
+  }
+
+  function addHistory(line: ProgressLine, atMs: number): void {
+    if (line.steps !== undefined) now.steps = line.steps
+    if (line.step === undefined) return
+    if (!isStep(line)) {
+      if (line.stallSeconds !== undefined) remember(now.stalls, line.step, line.stallSeconds)
+      return
+    }
+    stepsSeen += 1
+    // What is usual, and how many in a row were not.
+    if (line.loss !== undefined) watchLoss?.(line.loss, line.step, atMs)
   }
 
   /** One that is no number is none that could be told. The first spike stays: all that follows from it is void. */
@@ -98,16 +130,19 @@ export function createProgress(firstStepSeconds?: number, lossSpikeFactor?: numb
   }
 
   function derive(): void {
-    const oldest = recent[0]
-    const newest = recent[recent.length - 1]
+    const measured = recent.map((sample) => sample.seconds).filter((seconds) => seconds !== undefined)
+    if (measured.length > 0) now.stepSeconds = sum(measured) / measured.length
+    const timed = recent.flatMap((sample) => (sample.atMs === undefined ? [] : [{ ...sample, atMs: sample.atMs }]))
+    const oldest = timed[0]
+    const newest = timed.at(-1)
     if (oldest === undefined || newest === undefined) return
     const steps = newest.step - oldest.step
-    const measured = recent.map((sample) => sample.seconds).filter((seconds) => seconds !== undefined)
     const wallSeconds = (newest.atMs - oldest.atMs) / 1000
-    if (measured.length > 0) now.stepSeconds = sum(measured) / measured.length
-    else if (steps > 0 && wallSeconds > 0) now.stepSeconds = wallSeconds / steps
+    // What an earlier agent made of more steps is better than one gap.
+    const isKnown = now.stepSeconds !== undefined && timed.length < stepsKnown
+    if (measured.length === 0 && steps > 0 && wallSeconds > 0 && !isKnown) now.stepSeconds = wallSeconds / steps
     // The first sample of the window was made before the window began.
-    const later = recent.slice(1)
+    const later = timed.slice(1)
     const spanSeconds = wallSeconds > 0 && later.length > 3 ? wallSeconds : (now.stepSeconds ?? 0) * later.length
     if (spanSeconds <= 0) return
     const samples = sum(later.map((sample) => sample.samples))
@@ -123,34 +158,41 @@ export function createProgress(firstStepSeconds?: number, lossSpikeFactor?: numb
    */
   function patienceMs(): number | undefined {
     if (now.stopped === true) return undefined
-    if (stepsSeen < stepsKnown) return firstStepSeconds === undefined ? undefined : 1000 * firstStepSeconds
+    // Steps that were found tell no pace by themselves.
+    const isPaceKnown = stepsSeen >= stepsKnown && (now.stepSeconds !== undefined || !hasFound)
+    if (!isPaceKnown) return firstStepSeconds === undefined ? undefined : 1000 * firstStepSeconds
     return Math.max(3 * 1000 * (now.stepSeconds ?? 0), 3000, longestGapMs * 1.5)
   }
 
   return {
     now: now as Readonly<Progress>,
-    add,
+    add: (line: ProgressLine, atMs: number) => add(line, atMs),
+    find,
     patienceMs,
     /** It is taken for hung until the next step. */
     hang(): void {
       isHung = true
     },
     /** Goes on from what an earlier agent reported. */
-    resume(known: {
-      firstStepAtMs?: number | undefined
-      restoredStep?: number | undefined
-      regroupSeconds?: number | undefined
-    }): void {
-      if (known.firstStepAtMs !== undefined) now.firstStepAtMs = known.firstStepAtMs
-      if (known.regroupSeconds !== undefined) now.regroupSeconds = known.regroupSeconds
-      if (known.restoredStep !== undefined) now.restoredStep = known.restoredStep
+    resume(known: Reported): void {
+      const { step, stepAtMs, firstStepAtMs, stepSeconds, regroupSeconds, lossSpike, restoredStep, stopped } = known
+      const all = { step, stepAtMs, firstStepAtMs, stepSeconds, regroupSeconds, lossSpike, restoredStep, stopped }
+      Object.assign(now, Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)))
     },
   }
 }
 
+/** What the next agent goes on from. */
+type Reported = { [name in keyof Omit<Progress, 'stalls'>]?: Progress[name] | undefined }
+
+function isStep({ step, checkpoint, stopped }: ProgressLine): boolean {
+  return step !== undefined && checkpoint !== true && stopped === undefined
+}
+
 interface Sample {
   step: number
-  atMs: number
+  /** Left out where nobody saw it come. */
+  atMs: number | undefined
   seconds: number | undefined
   samples: number
   tokens: number

@@ -65,6 +65,22 @@ describe('an agent that comes back', () => {
     expect((await bench.report(metadata.name))?.status?.ended?.atMs).toBe(Math.round(statSync(folder.exit).mtimeMs))
   })
 
+  it('takes what it finds in the progress file for what was told before', async () => {
+    const lines = [1, 2, 3, 4].map((step) => JSON.stringify({ step, regroupSeconds: 2 })).join('\n')
+    const last = `while [ ! -e ${bench.dir}/go ]; do sleep 0.02; done; echo '{"step":5,"regroupSeconds":1}' >>$MILLWRIGHT_PROGRESS`
+    const { metadata } = await bench.run(sh(`echo '${lines}' >>$MILLWRIGHT_PROGRESS; ${last}; sleep 600`))
+    const at = async (step: number) => {
+      const status = (await bench.report(metadata.name))?.status
+      return status?.step === step ? status : undefined
+    }
+    const before = await bench.until(() => at(4))
+    await bench.agent.stop('leave')
+    await bench.newAgent()
+    mkdirSync(join(bench.dir, 'go'))
+    const now = await bench.until(() => at(5))
+    expect([before.regroupSeconds, now.regroupSeconds]).toEqual([8, 9])
+  })
+
   it('a pod deleted while nobody looked is killed', async () => {
     const { metadata } = await bench.run(['sleep', '600'])
     const pid = await running(metadata.name)

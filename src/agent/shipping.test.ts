@@ -29,6 +29,7 @@ const shelf: Shelf = {
   clear: async () => {},
 }
 const sink: PodSink = {
+  found() {},
   progress: () => {},
   shipped: ({ step }) => void shipped.push(step),
   notice: ({ reason }) => void notices.push(reason),

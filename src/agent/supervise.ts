@@ -292,17 +292,16 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
   function follow(): void {
     beside.follow(
       {
-        progress(lines, atMs) {
-          const before = report.status.firstStepAtMs
-          for (const line of lines) progress.add(line, atMs)
+        found(lines, atMs) {
+          if (running?.adopted === false) return this.progress(lines, atMs)
+          if (progress.find(lines, atMs)) return onStep()
+          // A hang that an earlier agent told goes on.
           const { stalls: _, ...now } = progress.now
-          const isFirst = before === undefined && now.firstStepAtMs !== undefined
-          const isSpike = now.lossSpike !== undefined && report.status.lossSpike === undefined
-          const urgent = isFirst || isSpike || isHung || now.stopped === true
-          isHung = false
-          steps?.heard()
-          const busySeconds = isFinishing ? undefined : now.busySeconds
-          report.change({ ...now, busySeconds, hungSinceMs: undefined, checkpoints: withStalls() }, urgent)
+          report.change({ ...now, checkpoints: withStalls() }, now.stopped === true)
+        },
+        progress(lines, atMs) {
+          for (const line of lines) progress.add(line, atMs)
+          onStep()
         },
         shipped(checkpoint) {
           const others = report.status.checkpoints.filter((each) => each.step !== checkpoint.step)
@@ -313,6 +312,17 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
       },
       report.status.checkpoints.map((checkpoint) => checkpoint.step),
     )
+  }
+
+  function onStep(): void {
+    const { stalls: _, ...now } = progress.now
+    const isFirst = report.status.firstStepAtMs === undefined && now.firstStepAtMs !== undefined
+    const isSpike = now.lossSpike !== undefined && report.status.lossSpike === undefined
+    const urgent = isFirst || isSpike || isHung || now.stopped === true
+    isHung = false
+    steps?.heard()
+    const busySeconds = isFinishing ? undefined : now.busySeconds
+    report.change({ ...now, busySeconds, hungSinceMs: undefined, checkpoints: withStalls() }, urgent)
   }
 
   /** The job's word on what a checkpoint cost it may come before or after the checkpoint has arrived. */

@@ -123,6 +123,10 @@ function createBeside(
     shipper = createFolderShipper(folder.checkpoints, place, tools, sink, [...known, ...restored])
     for (const step of requested) shipper.request(step)
     const readLines = progressReader(sink)
+    safely(() => {
+      const found = readLines()
+      if (found.length > 0) sink.found(found, clock.now())
+    })()
     let looked = 0
     look = () => {
       const nowMs = clock.now()

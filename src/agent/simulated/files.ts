@@ -109,12 +109,13 @@ function createBeside(
     }
     if (asked !== undefined) here.program?.ask(asked)
     const missed = here.takeLines()
-    if (missed.length > 0) to.progress(missed, clock.now())
+    if (missed.length > 0) to.found(missed, clock.now())
     ship()
   }
 
   /** What arrives behind an agent that has let go is told to nobody. */
   const whileFollowed: PodSink = {
+    found: (lines, atMs) => sink?.found(lines, atMs),
     progress: (lines, atMs) => sink?.progress(lines, atMs),
     shipped: (checkpoint) => sink?.shipped(checkpoint),
     notice: (notice) => sink?.notice(notice),
