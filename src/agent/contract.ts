@@ -67,6 +67,8 @@ export interface RunningPod {
   readonly pid: number | undefined
   readonly startedAtMs: number
   readonly adopted: boolean
+  /** The machine was started anew since it ran: what it wrote last may be there in part only. */
+  readonly isTorn?: boolean | undefined
   /** What whoever looks at the pod should know of how it was started. */
   readonly notice?: Notice | undefined
   readonly ended: Promise<PodEnd>
@@ -148,8 +150,11 @@ export interface PodPlace {
 export interface PodBeside {
   /** Makes the pod's folders and fills them. May be repeated after a crash; `close` ends it. */
   prepare(): Promise<Prepared | Refusal>
-  /** Reads progress and ships checkpoints from now on. `known`: steps that were reported as shipped before. */
-  follow(sink: PodSink, known: readonly number[]): void
+  /**
+   * Reads progress and ships checkpoints from now on. `known`: steps that were reported as shipped before; left out: what is
+   * there cannot be trusted, and nothing is shipped.
+   */
+  follow(sink: PodSink, known: readonly number[] | undefined): void
   /** Tells the job what the control plane wants it to know; what was told before is no longer so. */
   tell(word: Word): Promise<void>
   /** After the end: reads the last lines; for a good end ships what is complete, and the output. */

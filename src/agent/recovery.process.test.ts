@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdirSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { silentLog } from '../base/log.ts'
@@ -79,6 +79,32 @@ describe('an agent that comes back', () => {
     mkdirSync(join(bench.dir, 'go'))
     const now = await bench.until(() => at(5))
     expect([before.regroupSeconds, now.regroupSeconds]).toEqual([8, 9])
+  })
+
+  it.each([
+    ['killed', 'sleep 600', 'the machine was restarted while it ran'],
+    ['ended well', 'exit 0', 'the machine was restarted before what it left was shipped'],
+  ])('ships nothing of a pod that the power took, %s: it may be torn', async (_, rest, message) => {
+    const script = `while [ ! -e ${bench.dir}/go ]; do sleep 0.02; done; cd checkpoints; mkdir step-5; true >step-5/part`
+    const work = { checkpoints: 'checkpoints/default/j', output: 'models/default/m' }
+    const { metadata } = await bench.run(sh(`${script}; ${rest}`), { work })
+    await running(metadata.name)
+    await bench.agent.stop('leave')
+    mkdirSync(join(bench.dir, 'go'))
+    const folder = podFolder(join(bench.dir, 'agent'), metadata.uid ?? '')
+    await bench.until(async () => existsSync(join(folder.checkpoints, 'step-5/part')))
+    if (rest === 'exit 0') await bench.until(async () => readExit(folder)?.status === 0)
+    const claim = readFileSync(folder.claim, 'utf8')
+    if (rest !== 'exit 0') process.kill(-Number(claim.split('\t')[2]?.split(' ')[0]), 'SIGKILL')
+    writeFileSync(folder.claim, claim.replace(/^[^\t]+/, 'another-boot'))
+    await bench.newAgent()
+    expect(terminatedOf(await bench.ended(metadata.name))).toMatchObject({
+      reason: 'Lost',
+      message: `nobody saw it end: ${message}`,
+    })
+    await realClock.sleep(300)
+    expect((await bench.report(metadata.name))?.status).toMatchObject({ checkpoints: [] })
+    expect(existsSync(join(bench.dir, 'blobs/checkpoints'))).toBe(false)
   })
 
   it('a pod deleted while nobody looked is killed', async () => {

@@ -253,7 +253,15 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
     stopProbes()
     steps.stop()
     if (end === undefined) return beside.close()
-    await over(end, endCause(end))
+    const known = isWorthless(end) ? { atMs: end.atMs, lost: restartedSince } : end
+    await over(known, endCause(known))
+  }
+
+  /** It ended well, but what it was to leave may be torn, and was not shipped before. */
+  function isWorthless(end: PodEnd): boolean {
+    if (running?.isTorn !== true || !isGood(end) || report.status.ended !== undefined) return false
+    const { checkpoints, checkpointRanks } = place.work
+    return mayLeaveOutput() || (checkpoints !== undefined && (checkpointRanks !== 'first' || place.rank === 0))
   }
 
   function endCause(end: PodEnd): Cause {
@@ -310,7 +318,7 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
         },
         notice: (notice) => kit.event(pod, notice),
       },
-      report.status.checkpoints.map((checkpoint) => checkpoint.step),
+      running?.isTorn === true ? undefined : report.status.checkpoints.map((checkpoint) => checkpoint.step),
     )
   }
 
@@ -341,7 +349,7 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
     const startedAtMs = running?.startedAtMs
     let told = cause
     const isOutput = good && mayLeaveOutput() && !cause.byAgent
-    const finished = running === undefined ? undefined : await finish(good, isOutput)
+    const finished = running === undefined ? undefined : await finish(good && running.isTorn !== true, isOutput)
     if (finished instanceof Error) told = { reason: 'OutputFailed', message: finished.message, byAgent: false }
     if (isGone) return await clean()
     const logTail = told.reason === 'Completed' || running === undefined ? undefined : await beside.tail()
@@ -536,6 +544,7 @@ function givenUp({ status }: Pod): Cause {
 /** Checkpoints that a Report keeps: enough for a reader who was away for a while. */
 const reportedMax = 8
 
+const restartedSince = 'the machine was restarted before what it left was shipped'
 const deleted: Cause = { reason: 'Deleted', message: 'stopped because the pod was deleted', byAgent: true }
 const stoppedFirst: Refusal = { refused: true, reason: 'Deleted', message: 'stopped before it started' }
 function graceOf(pod: Pod): number {

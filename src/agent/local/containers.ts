@@ -96,6 +96,7 @@ export function createContainers({
       pid: client.pid,
       startedAtMs: client.startedAtMs,
       adopted: client.adopted,
+      isTorn: client.isTorn,
       ended: client.ended.then(async (end) => {
         ended.add(uid)
         const seen = await inspectEnd(uid, end)

@@ -118,10 +118,11 @@ function createBeside(
     }
   }
 
-  function follow(sink: PodSink, known: readonly number[]): void {
+  function follow(sink: PodSink, known: readonly number[] | undefined): void {
     const restored = work.restore === undefined ? [] : [work.restore.step]
-    shipper = createFolderShipper(folder.checkpoints, place, tools, sink, [...known, ...restored])
-    for (const step of requested) shipper.request(step)
+    if (known !== undefined)
+      shipper = createFolderShipper(folder.checkpoints, place, tools, sink, [...known, ...restored])
+    for (const step of requested) shipper?.request(step)
     const readLines = progressReader(sink)
     safely(() => {
       const found = readLines()

@@ -194,6 +194,7 @@ export function createProcessRunner(options: ProcessRunnerOptions): PodRunner {
         pid: claim?.command?.pid,
         startedAtMs,
         adopted: true,
+        isTorn: claim?.boot !== bootId,
         ended: Promise.resolve(endFound(folder, claim)),
         signal() {},
       })

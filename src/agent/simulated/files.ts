@@ -97,12 +97,12 @@ function createBeside(
     return undefined
   }
 
-  function follow(to: PodSink, known: readonly number[]): void {
+  function follow(to: PodSink, known: readonly number[] | undefined): void {
     sink = to
     const here = pod()
     if (here === undefined) return
-    shipper = createShipper(shelfOf(here), tools, whileFollowed, known)
-    if (asked !== undefined) shipper.request(asked.step)
+    if (known !== undefined) shipper = createShipper(shelfOf(here), tools, whileFollowed, known)
+    if (asked !== undefined) shipper?.request(asked.step)
     here.follower = {
       lines: (lines) => sink?.progress(lines, clock.now()),
       checkpoint: ship,
