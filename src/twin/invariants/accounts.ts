@@ -15,8 +15,11 @@ export class Accounts implements Invariant {
   readonly #pages = new Map<string, Status>()
 
   check({ kind, type, object }: Entry): string | undefined {
-    if (kind !== 'LedgerPage' || type === 'DELETED') return undefined
+    if (kind !== 'LedgerPage') return undefined
     const { metadata, spec, status } = object as LedgerPage
+    // What it accounted for is in a page of a whole day now.
+    if (type === 'DELETED') this.#pages.delete(metadata.name)
+    if (type === 'DELETED') return undefined
     if (status === undefined) return undefined
     const { name } = metadata
     const bank = `${spec.node} ${spec.accelerator}`

@@ -72,11 +72,17 @@ export class Attempts implements Invariant {
       by === undefined && isLeaving(pod) && this.#pods.get(key)?.metadata.deletionTimestamp === undefined
     if (isNew) this.#evictedMs.delete(key)
     if (isEvicted) this.#evictedMs.set(key, nowMs)
-    if (isGone) this.#pods.delete(key)
+    if (isGone) this.#forget(pod)
     else this.#pods.set(key, pod)
     if (isGone) this.#boundMs.delete(key)
     else if (pod.spec.nodeName !== undefined && !this.#boundMs.has(key)) this.#boundMs.set(key, nowMs)
     return isNew ? this.#forWhichAttempt(pod, nowMs) : undefined
+  }
+
+  #forget(pod: Pod): void {
+    this.#pods.delete(keyOf(pod))
+    this.#evictedMs.delete(keyOf(pod))
+    for (const told of [this.#ill, this.#worked]) told.delete(pod.metadata.uid ?? '')
   }
 
   /** Whoever raised an attempt makes no more pods of the one before. */

@@ -27,7 +27,8 @@ export class Checkpoints implements Invariant {
   readonly #jobs = new Map<string, TrainingJob>()
   /** Jobs that were deleted. */
   readonly #gone = new Set<string>()
-  readonly #pods = new Map<string, Pod>()
+  /** Pods that ended well, by name, though they may be gone. */
+  readonly #done = new Set<string>()
   /** Members of the present attempt, by gang. */
   readonly #members = new Map<string, { attempt: number; pods: string[] }>()
   readonly #rotten = new Map<string, number>()
@@ -35,7 +36,7 @@ export class Checkpoints implements Invariant {
   readonly #committed = new Map<string, { attempt: number; digests: ReadonlyMap<string, string> }>()
 
   check({ kind, type, object }: Entry, nowMs: number): string | undefined {
-    if (kind === 'Pod') this.#pods.set(keyOf(object as Pod), object as Pod)
+    if (kind === 'Pod') this.#seePod(object as Pod, type === 'DELETED')
     if (kind === 'TrainingJob') return this.#seeJob(object as TrainingJob, type === 'DELETED')
     if (kind === 'Report') this.#seeReport(object as Report, nowMs)
     if (kind !== 'Gang') return undefined
@@ -80,6 +81,11 @@ export class Checkpoints implements Invariant {
     if (damaged !== undefined) this.#damaged.add(`${spec.gang} ${damaged.attempt} ${damaged.step}`)
   }
 
+  #seePod(pod: Pod, isGone: boolean): void {
+    if (pod.status?.phase === 'Succeeded') this.#done.add(keyOf(pod))
+    else if (!isGone) this.#done.delete(keyOf(pod))
+  }
+
   #seeJob(job: TrainingJob, isGone: boolean): string | undefined {
     const uid = job.metadata.uid ?? ''
     this.#jobs.set(keyOf(job), job)
@@ -90,7 +96,7 @@ export class Checkpoints implements Invariant {
       if (this.#succeeded.has(uid)) return undefined
       this.#succeeded.add(uid)
       const { pods = [] } = this.#members.get(keyOf(job)) ?? {}
-      const isOver = (name: string) => this.#pods.get(name)?.status?.phase === 'Succeeded'
+      const isOver = (name: string) => this.#done.has(name)
       // Where workers start again alone each has all of the result; who hung, or was on his way, is not needed for it.
       const isEnough = job.spec.failurePolicy.restart === 'worker' && pods.some(isOver)
       const other = isEnough ? undefined : pods.find((name) => !isOver(name))

@@ -60,7 +60,7 @@ export class Grace implements Invariant {
     const uid = pod.metadata.uid ?? ''
     const before = this.#pods.get(uid)
     if (isGone) {
-      this.#pods.delete(uid)
+      for (const known of [this.#pods, this.#runsSinceMs, this.#tellsSinceMs]) known.delete(uid)
       return undefined
     }
     this.#pods.set(uid, pod)

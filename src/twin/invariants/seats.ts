@@ -87,7 +87,7 @@ export class Seats implements Invariant {
     const given = now.filter((seat) => !had.has(placeOf(seat)))
     if (given.length === 0 && now.length === was.length) return undefined
     for (const seat of was) {
-      this.#voidMs.set(podKey(gang, seat.pod), nowMs)
+      this.#makeVoid(podKey(gang, seat.pod), nowMs)
       this.#release(podKey(gang, seat.pod), 'seat')
     }
     for (const seat of now) this.#take(podKey(gang, seat.pod), seat)
@@ -99,11 +99,22 @@ export class Seats implements Invariant {
     )
   }
 
+  /** A pod may be bound for it for a while; from then on it is as if it had never been. */
+  #makeVoid(pod: string, nowMs: number): void {
+    this.#voidMs.delete(pod)
+    this.#voidMs.set(pod, nowMs)
+    for (const [oldest, sinceMs] of this.#voidMs) {
+      if (nowMs - sinceMs <= Math.max(this.#lateMs, goneMs)) break
+      this.#voidMs.delete(oldest)
+    }
+  }
+
   #seePod(pod: Pod, isGone: boolean, nowMs: number, by: string | undefined): string | undefined {
     const key = keyOf(pod)
     const isDone = pod.status?.phase === 'Succeeded' || this.#toldDone.has(pod.metadata.uid ?? '')
     if (!isGone && isDone) this.#done.add(key)
     else this.#done.delete(key)
+    if (isGone) this.#toldDone.delete(pod.metadata.uid ?? '')
     const isLive = !isGone && pod.spec.nodeName !== undefined && !isOver(pod)
     if (!isLive) {
       if (this.#live.delete(key)) this.#release(key, 'pod')

@@ -8,13 +8,21 @@ import type { Entry } from '../../store/history.ts'
  */
 export class Watches {
   readonly name = 'watches'
-  /** Revisions of all writes, in order, by kind. */
-  readonly #written = new Map<KindName, number[]>()
+  /** Revisions of the last writes, in order, by kind. */
+  readonly #written = new Map<KindName, Written>()
 
   see({ kind, revision }: Entry): void {
-    const written = this.#written.get(kind)
-    if (written === undefined) this.#written.set(kind, [revision])
-    else written.push(revision)
+    const written = this.#writtenOf(kind)
+    written.revisions.push(revision)
+    if (written.revisions.length < 2 * keptMin) return
+    written.revisions.splice(0, keptMin)
+    written.dropped += keptMin
+  }
+
+  #writtenOf(kind: KindName): Written {
+    const known = this.#written.get(kind) ?? { dropped: 0, revisions: [] }
+    this.#written.set(kind, known)
+    return known
   }
 
   /** `store.watch`, with an eye on what it tells. */
@@ -28,7 +36,8 @@ export class Watches {
         ...sink,
         event: (event) => {
           const revision = Number(event.object.metadata.resourceVersion)
-          const due = this.#written.get(kind)?.[next++]
+          const { dropped, revisions } = this.#writtenOf(kind)
+          const due = revisions[next++ - dropped]
           if (due !== revision) tell(`a watch of ${kind} from revision ${from} tells of ${revision}, and not of ${due}`)
           sink.event(event)
         },
@@ -38,14 +47,23 @@ export class Watches {
 
   /** Position of the first write after a revision. */
   #after(kind: KindName, revision: number): number {
-    const written = this.#written.get(kind) ?? []
+    const { dropped, revisions } = this.#writtenOf(kind)
     let low = 0
-    let high = written.length
+    let high = revisions.length
     while (low < high) {
       const middle = (low + high) >>> 1
-      if ((written[middle] ?? 0) <= revision) low = middle + 1
+      if ((revisions[middle] ?? 0) <= revision) low = middle + 1
       else high = middle
     }
-    return low
+    return dropped + low
   }
 }
+
+interface Written {
+  /** How many came before those. */
+  dropped: number
+  revisions: number[]
+}
+
+/** Of a kind so many are remembered at least: far more than a store keeps for whoever lags behind. */
+const keptMin = 100_000
