@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, watch, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { silentLog } from '../base/log.ts'
 import { seededRandom } from '../base/random.ts'
@@ -148,11 +148,36 @@ describe('a logical node that is no more', () => {
   it('leaves no pod behind, and the others keep theirs', async () => {
     const { metadata } = await bench.run(['sleep', '600'])
     const pid = await running(metadata.name)
-    expect(await endStrays(join(bench.dir, 'agent'), [node.name])).toBe(0)
+    expect(await endStrays(join(bench.dir, 'agent'), [node.name], new Set())).toBe(0)
     expect(isRunning(pid)).toBe(true)
     await bench.agent.stop('leave')
-    expect(await endStrays(join(bench.dir, 'agent'), ['another'])).toBe(1)
+    expect(await endStrays(join(bench.dir, 'agent'), ['another'], new Set())).toBe(1)
     await bench.until(async () => !isRunning(pid))
+  })
+})
+
+describe('a start', () => {
+  it('removes what one that was cut short left half made, and nothing of a pod that is still to begin', async () => {
+    const dir = join(bench.dir, 'agent')
+    const halves = ['cache/.digest-1', 'pods/.gone-1', 'pods/gone', 'pods/known', 'cache/digest']
+    for (const half of halves) mkdirSync(join(dir, half, 'job'), { recursive: true })
+    expect(await endStrays(dir, [node.name], new Set(['known']))).toBe(0)
+    expect(halves.filter((half) => existsSync(join(dir, half)))).toEqual(['pods/known', 'cache/digest'])
+  })
+
+  it('finds what a removal that was cut short left', async () => {
+    const dir = join(bench.dir, 'agent')
+    const { metadata } = await bench.run(['true'])
+    await bench.ended(metadata.name)
+    const { job, root } = podFolder(dir, metadata.uid ?? '')
+    // As long as it takes, it is under another name.
+    for (let i = 0; i < 2000; i++) writeFileSync(join(job, `part-${i}`), '')
+    const names: string[] = []
+    const seen = watch(dirname(root), (_, name) => names.push(name ?? ''))
+    await bench.store.delete('Pod', metadata, { gracePeriodSeconds: 0 })
+    await bench.until(async () => names.some((name) => name.startsWith('.')))
+    seen.close()
+    await bench.until(async () => readdirSync(dirname(root)).length === 0)
   })
 })
 

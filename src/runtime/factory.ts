@@ -167,6 +167,7 @@ export async function startFactory(config: FactoryConfig): Promise<Factory> {
     await endStrays(
       paths.agent,
       nodes.map((node) => node.name),
+      new Set((await store.list('Pod')).items.map(({ metadata }) => metadata.uid ?? '')),
     )
     const adopted = await countRunning(paths.agent, store)
     for (const agent of agents) await agent.start()

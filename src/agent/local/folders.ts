@@ -1,4 +1,6 @@
-import { join } from 'node:path'
+import { randomUUID } from 'node:crypto'
+import { rename, rm } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import { OperatingError } from '../../base/errors.ts'
 
 /** Where a pod's things lie under the agent's folder. */
@@ -33,3 +35,13 @@ export function podFolder(dir: string, uid: string) {
   }
 }
 export type PodFolder = ReturnType<typeof podFolder>
+
+/** Under another name first, by which the next start knows what one that was cut short has left. */
+export async function removeFolder({ root }: PodFolder): Promise<void> {
+  const aside = join(dirname(root), `.${basename(root)}-${randomUUID()}`)
+  const from = await rename(root, aside).then(
+    () => aside,
+    () => root,
+  )
+  await rm(from, { recursive: true, force: true, maxRetries: 3 })
+}

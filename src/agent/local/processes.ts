@@ -14,7 +14,6 @@ import {
   watch,
   writeFileSync,
 } from 'node:fs'
-import { rm } from 'node:fs/promises'
 import { delimiter, dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Cancel, Clock } from '../../base/clock.ts'
@@ -23,7 +22,7 @@ import type { Log } from '../../base/log.ts'
 import type { PodEnd, PodRun, PodRunner, Refusal, RunningPod } from '../contract.ts'
 import { checkCommand } from './command.ts'
 import { readExit, recordExit } from './exit.ts'
-import { type PodFolder, podFolder } from './folders.ts'
+import { type PodFolder, podFolder, removeFolder } from './folders.ts'
 import { createMemoryLimits, freeCell } from './memory.ts'
 import { probe } from './probe.ts'
 import { bootId, exists, isAlive, outOfMemoryKills, signalGroup, signalName } from './process.ts'
@@ -274,7 +273,7 @@ export function createProcessRunner(options: ProcessRunnerOptions): PodRunner {
       if (claim !== undefined && claim.boot === bootId && isAlive(claim.shim)) signalGroup(claim.shim.pid, 'SIGKILL')
       running.delete(uid)
       await freeCell(folder)
-      await rm(folder.root, { recursive: true, force: true, maxRetries: 3 })
+      await removeFolder(folder)
     },
     close() {
       watcher.close()
