@@ -3,6 +3,7 @@ import { chmodSync, lstatSync, mkdirSync, readdirSync, readlinkSync, rmSync, sta
 import { join, resolve } from 'node:path'
 import { getgid, getuid } from 'node:process'
 import type { Clock } from '../../base/clock.ts'
+import type { Log } from '../../base/log.ts'
 import type { Notice, PodEnd, PodRun, ProbeRun, Refusal, RunningPod } from '../contract.ts'
 import { type PodFolder, podFolder } from './folders.ts'
 import { recordOutOfMemory } from './memory.ts'
@@ -11,6 +12,7 @@ export interface ContainersOptions {
   dir: string
   node: string
   clock: Clock
+  log: Log
   /** The client program. */
   docker?: string
   /** The agent's own: DOCKER_HOST and its like say which daemon is meant. Default the process' environment. */
@@ -24,6 +26,7 @@ export function createContainers({
   dir,
   node,
   clock,
+  log,
   docker = 'docker',
   environment = process.env,
 }: ContainersOptions) {
@@ -36,6 +39,7 @@ export function createContainers({
   const ended = new Set<string>()
   /** Whether commands inside can be bounded there. */
   const endsItself = new Map<string, Promise<boolean>>()
+  const closed = new AbortController()
   const clientEnv = clientEnvironment(environment)
   const used = join(dir, 'containers')
   const marker = (uid: string): string => join(podFolder(dir, uid).root, 'container')
@@ -100,8 +104,10 @@ export function createContainers({
       ended: client.ended.then(async (end) => {
         ended.add(uid)
         const seen = await inspectEnd(uid, end)
+        if (!(await removeContainer(uid))) await removeOnceItCan(uid)
         // Without the marker, whoever finds the pod again need not ask Docker about it.
-        if (await removeContainer(uid)) rmSync(marker(uid), { force: true })
+        rmSync(marker(uid), { force: true })
+        around.delete(uid)
         return seen
       }),
       signal(signal) {
@@ -153,9 +159,20 @@ export function createContainers({
     return { ...end, outOfMemory }
   }
 
+  /** Whether it is gone. */
   async function removeContainer(uid: string): Promise<boolean> {
-    around.delete(uid)
-    return (await call(['rm', '--force', '--volumes', nameOf(uid)], 30_000)).ok
+    const reply = await call(['rm', '--force', '--volumes', nameOf(uid)], 30_000)
+    return reply.ok || /no such container/i.test(reply.why)
+  }
+
+  /** Until then it may compute on, on devices that nobody else must get. Whoever has let go is not told. */
+  async function removeOnceItCan(uid: string): Promise<void> {
+    log.warn('a container could not be removed; this is tried until Docker does it', { container: nameOf(uid) })
+    for (let waitMs = 250; ; waitMs = Math.min(waitMs * 2, 5000)) {
+      await clock.sleep(waitMs, closed.signal)
+      if (closed.signal.aborted) return await new Promise<never>(() => {})
+      if (await removeContainer(uid)) return
+    }
   }
 
   /**
@@ -206,13 +223,15 @@ export function createContainers({
     },
     around: wrap,
     async remove(uid: string): Promise<void> {
-      await removeContainer(uid)
+      around.delete(uid)
+      if (!(await removeContainer(uid))) void removeOnceItCan(uid)
       begun.delete(uid)
       endsItself.delete(uid)
       ended.delete(uid)
       listed.delete(uid)
     },
     probe: probeRunning,
+    close: () => closed.abort(),
     /** The uids of this node's containers, also of those whose folder is gone. */
     async known(): Promise<string[]> {
       if (!exists(used)) return []

@@ -38,6 +38,9 @@ export function createLocalRunner(options: ProcessRunnerOptions): PodRunner {
       await processes.remove(uid)
       if (isContainer) await containers.remove(uid)
     },
-    close: () => processes.close(),
+    close() {
+      containers.close()
+      processes.close()
+    },
   }
 }
