@@ -34,18 +34,20 @@ const seenMax = 100_000
  */
 export function createAges(clock: Pick<Clock, 'now' | 'steadyMs'>, isWatching: () => boolean = () => true): Ages {
   const seen = new Map<string, Seen>()
-  let begunMs = clock.steadyMs()
+  let begun = { nowMs: clock.now(), steadyMs: clock.steadyMs() }
   let hasForgotten = false
 
   function find(key: string, atMs: number, lateMs: number): Seen {
     const known = seen.get(key)
-    if (known?.atMs === atMs && (known.isSure || known.steadyMs > begunMs)) return known
+    if (known?.atMs === atMs && (known.isSure || known.steadyMs > begun.steadyMs)) return known
     const steadyMs = clock.steadyMs()
     // What we knew of a time before we began may have been replaced while nobody of us looked.
-    const wasWatched = known !== undefined && known.steadyMs >= begunMs
-    const mayBeOld = !wasWatched && (hasForgotten || steadyMs - begunMs < beginMs)
+    const wasWatched = known !== undefined && known.steadyMs >= begun.steadyMs
+    const mayBeOld = !wasWatched && (hasForgotten || steadyMs - begun.steadyMs < beginMs)
     const believedMs = mayBeOld ? Number.POSITIVE_INFINITY : lateMs
-    const ageMs = Math.max(0, Math.min(believedMs, clock.now() - atMs))
+    // Somebody may have set the clock since we began.
+    const nowMs = Math.min(clock.now(), begun.nowMs + steadyMs - begun.steadyMs)
+    const ageMs = Math.max(0, Math.min(believedMs, nowMs - atMs))
     const found = { atMs, ageMs, steadyMs, isSure: isWatching() }
     seen.delete(key)
     seen.set(key, found)
@@ -61,7 +63,7 @@ export function createAges(clock: Pick<Clock, 'now' | 'steadyMs'>, isWatching: (
     },
     seen: (key, atMs) => clock.steadyMs() - find(key, atMs, 0).steadyMs,
     begin() {
-      begunMs = clock.steadyMs()
+      begun = { nowMs: clock.now(), steadyMs: clock.steadyMs() }
     },
   }
 }
