@@ -83,6 +83,20 @@ test('training is provisional, and productive with the next durable checkpoint, 
   expect(books.buckets()['provisional']).toBeUndefined()
 })
 
+test('a checkpoint is as old as its own attempt says, though an older one had written the same step', () => {
+  const books = training(10 * second)
+  const shipped = { step: 5, rank: 0, manifest: 'm', digest: 'd', bytes: 1 }
+  books.report('j-worker-0-1', { step: 5, checkpoints: [{ ...shipped, writtenAtMs: books.nowMs }] })
+  books.pod('j-worker-0-1', { phase: 'Failed' })
+  books.gang('j', { attempt: 2, seats })
+  books.pod('j-worker-0-2')
+  books.report('j-worker-0-2', { step: 1, firstStepAtMs: books.nowMs }, 2)
+  books.after(30 * second)
+  books.report('j-worker-0-2', { step: 5, checkpoints: [{ ...shipped, writtenAtMs: books.nowMs }] }, 2)
+  books.gang('j', { attempt: 2, seats, checkpoint: { step: 5, attempt: 2, at: books.nowMs } })
+  expect(books.buckets()).toEqual({ lost: 20 * second, productive: 60 * second, idle: 80 * second })
+})
+
 test('the time before the first step was starting; while rank 0 writes a checkpoint the gang stands still', () => {
   const books = openBooks()
   books.node('a', 2)

@@ -379,7 +379,7 @@ export class LedgerFold {
     const present = tagOf(gang).checkpoint
     if (checkpoint !== undefined) {
       // Work after the checkpoint was written is not in it.
-      const writtenMs = this.#writtenAtMs(gang, checkpoint.step) ?? Date.parse(checkpoint.at)
+      const writtenMs = this.#writtenAtMs(gang, checkpoint) ?? Date.parse(checkpoint.at)
       const durable = (each: Provisional) => each.attempt === checkpoint.attempt && each.checkpoint !== present
       const after = (node: string) => Math.max(0, seenUntilMs(node) - writtenMs)
       this.#book.settleBut(id, (node) => (slotsMilliOn(gang, node) * after(node)) / 1000, durable, present)
@@ -395,11 +395,13 @@ export class LedgerFold {
     return phase === 'Succeeded' ? 'productive' : phase === 'Failed' ? 'lost' : undefined
   }
 
-  #writtenAtMs(gang: Gang, step: number): number | undefined {
+  /** Pods of other attempts may be kept that had written the same step, and whose checkpoint never was whole. */
+  #writtenAtMs(gang: Gang, { step, attempt }: { step: number; attempt: number }): number | undefined {
     for (const key of this.#podsByGang.of(keyOf(gang))) {
       const pod = this.#pods.get(key)
       const report = pod === undefined ? undefined : this.#reportOf(pod)
-      const found = report?.checkpoints.find((checkpoint) => checkpoint.step === step)
+      if (report?.spec.attempt !== attempt) continue
+      const found = report.status?.checkpoints.find((checkpoint) => checkpoint.step === step)
       if (found !== undefined) return found.writtenAtMs
     }
     return undefined
@@ -471,14 +473,14 @@ export class LedgerFold {
       podOf: (gang, pod) => this.#pods.get(`${gang.metadata.namespace ?? 'default'}/${pod}`),
       inFlightOf: (pod) => this.#inFlightOf(pod),
       steps: (gang) => this.#stepping.has(stepKey(gang)),
-      hasStepped: (pod) => this.#reportOf(pod)?.firstStepAtMs !== undefined,
+      hasStepped: (pod) => this.#reportOf(pod)?.status?.firstStepAtMs !== undefined,
     }
     return merged(sharesOf(bank.slots, scene))
   }
 
-  #reportOf(pod: Pod): Report['status'] {
+  #reportOf(pod: Pod): Report | undefined {
     const report = this.#reports.get(`${pod.metadata.namespace ?? 'default'}/pod.${pod.metadata.name}`)
-    return report?.spec.pod?.uid === pod.metadata.uid ? report?.status : undefined
+    return report?.spec.pod?.uid === pod.metadata.uid ? report : undefined
   }
 
   #inFlightOf(pod: Pod): number {
