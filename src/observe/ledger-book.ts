@@ -112,6 +112,8 @@ export class LedgerBook {
         for (const each of [...page.provisional.values()]) {
           if (each.gang === gang && (which?.(each) ?? true)) page.settle(provisionalKey(each), bucket, each.slotMs)
         }
+        // Of a gang that is gone nobody asks again.
+        if (!holds(page, gang)) this.#closed(gang, page)
       }
     }
   }

@@ -572,7 +572,7 @@ class Grouped {
   readonly #groups = new Map<string, readonly string[]>()
 
   move(key: string, groups: readonly string[]): void {
-    for (const group of this.#groups.get(key) ?? []) this.#members.get(group)?.delete(key)
+    for (const group of this.#groups.get(key) ?? []) this.#leave(key, group)
     if (groups.length === 0) this.#groups.delete(key)
     else this.#groups.set(key, groups)
     for (const group of groups) {
@@ -583,5 +583,11 @@ class Grouped {
 
   of(group: string): string[] {
     return [...(this.#members.get(group) ?? [])]
+  }
+
+  #leave(key: string, group: string): void {
+    const members = this.#members.get(group)
+    members?.delete(key)
+    if (members?.size === 0) this.#members.delete(group)
   }
 }
