@@ -42,6 +42,7 @@ export class Dispatch {
   constructor(handles: DispatchHandles) {
     this.#handles = handles
     this.#hears = {
+      cameBack: ({ exchange: { service } }) => this.wake(service),
       firstByte: ({ exchange: { service, arrivedMs } }) => {
         service.traffic.firstByteMs += Math.max(0, handles.clock.now() - arrivedMs)
         service.traffic.firstBytes++
@@ -206,6 +207,7 @@ export class Dispatch {
     if (flight.over) return
     if (next.retry) {
       this.#place(flight)
+      this.wake(flight.exchange.service) // nobody was woken for as long as a probe was on its way
       return
     }
     flight.exchange.fail(lostReplica(replica.pod, error))

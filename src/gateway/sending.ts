@@ -4,6 +4,8 @@ import { accepted, type Failure } from './decide.ts'
 
 /** Whoever looks after flights. */
 export interface Hears {
+  /** A replica that was out accepted a connection. */
+  cameBack(flight: Flight): void
   firstByte(flight: Flight): void
   ended(flight: Flight, usage: Usage | undefined): void
   failed(flight: Flight, replica: Replica, error: Error, failure: Failure): void
@@ -23,7 +25,9 @@ export class Sending implements SendEvents {
   }
 
   sent(): void {
+    const { breaker } = this.#replica
     this.#replica.breaker = accepted()
+    if (breaker.state !== 'closed') this.#hears.cameBack(this.#flight)
   }
 
   firstByte(): void {

@@ -1,4 +1,4 @@
-import type { Clock } from '../../base/clock.ts'
+import type { Cancel, Clock } from '../../base/clock.ts'
 import { assert } from '../../base/errors.ts'
 import type { Exchange, Replica, SendEvents, Service } from '../../gateway/contract.ts'
 import type { Failure, Refused } from '../../gateway/decide.ts'
@@ -36,6 +36,7 @@ export class SimulatedExchange implements Exchange, Call {
   #cached = 0
   #isOver = false
   #events: SendEvents | undefined
+  #connecting: Cancel | undefined
   #connection: Connection | undefined
 
   constructor(service: Service, asked: Arrival, sentMs: number, kit: ExchangeKit) {
@@ -53,26 +54,36 @@ export class SimulatedExchange implements Exchange, Call {
     return this.#firstMs !== undefined
   }
 
-  /** Whether a replica has it. */
+  /** Whether a replica has it, or it is on its way to one. */
   get isServed(): boolean {
-    return this.#connection?.isOpen === true
+    return this.#connecting !== undefined || this.#connection?.isOpen === true
   }
 
   send(replica: Replica, events: SendEvents): (why: Error) => void {
+    const { clock, process } = this.#kit
+    // As with sockets nothing is told before `send` has returned.
+    const cancel = clock.after(0, () =>
+      process.pass(() => this.#connecting === cancel && this.#connect(replica, events)),
+    )
+    this.#connecting = cancel
+    return () => this.#hangUp()
+  }
+
+  #connect(replica: Replica, events: SendEvents): void {
+    this.#connecting = undefined
     const server = this.#kit.server(replica.key)
     if (server?.isListening !== true) {
       events.failed(new Error('the connection was refused'), refusedConnection)
-      return () => {}
+      return
     }
     events.sent()
     if (!server.holds(this.input, this.output)) {
       this.#refuse('context_length_exceeded')
       events.ended(undefined)
-      return () => {}
+      return
     }
     this.#events = events
     this.#connection = server.connect(this)
-    return () => this.#hangUp()
   }
 
   refuse({ code }: Refused): void {
@@ -144,6 +155,8 @@ export class SimulatedExchange implements Exchange, Call {
   }
 
   #hangUp(): void {
+    this.#connecting?.()
+    this.#connecting = undefined
     this.#connection?.close()
     this.#connection = undefined
   }
