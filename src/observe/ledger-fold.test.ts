@@ -97,6 +97,54 @@ test('a checkpoint is as old as its own attempt says, though an older one had wr
   expect(books.buckets()).toEqual({ lost: 20 * second, productive: 60 * second, idle: 80 * second })
 })
 
+test.each([-2, 0, 2])(
+  "a node's clock that is %i hours off changes nothing of what was work, or is durable",
+  (hours) => {
+    const books = openBooks()
+    books.node('a', 2)
+    books.gang('j', { seats })
+    books.pod('j-worker-0-1')
+    const byNode = () => books.nowMs + hours * 3600 * second
+    const tell = (told: Parameters<Books['report']>[1]) =>
+      books.report('j-worker-0-1', { ...told, at: new Date(byNode()).toISOString() })
+    tell({})
+    books.after(60 * second)
+    const firstStepAtMs = byNode() - second
+    tell({ step: 1, firstStepAtMs })
+    books.after(100 * second)
+    const shipped = { step: 9, rank: 0, manifest: 'm', digest: 'd', bytes: 1, writtenAtMs: byNode() }
+    books.after(20 * second)
+    tell({ step: 9, firstStepAtMs, checkpoints: [shipped] })
+    books.after(1 * second)
+    books.gang('j', { seats, checkpoint: { step: 9, attempt: 1, at: shipped.writtenAtMs } })
+    expect(books.buckets()).toEqual({ starting: 118 * second, productive: 202 * second, provisional: 42 * second })
+  },
+)
+
+test('a checkpoint that was told while nobody looked was written when its node says, and never later than now', () => {
+  for (const [aheadMs, durable] of [
+    [0, 14],
+    [7_200_000, 20],
+  ] as const) {
+    const books = training(10 * second)
+    const writtenAtMs = books.nowMs - 3 * second + aheadMs
+    const told = { step: 9, rank: 0, manifest: 'm', digest: 'd', bytes: 1, writtenAtMs }
+    const { fold } = books
+    books.pages()
+    // Seen by nobody: told to a fold that is thrown away.
+    books.fold = Object.assign(Object.create(Object.getPrototypeOf(fold)), {
+      apply: () => {},
+      advance: () => {},
+      take: () => [],
+    })
+    const at = new Date(writtenAtMs + 8 * second).toISOString()
+    books.report('j-worker-0-1', { step: 9, at, checkpoints: [told] })
+    books.gang('j', { seats, checkpoint: { step: 9, attempt: 1, at: writtenAtMs } })
+    books.crash(60 * second)
+    expect(books.buckets()).toMatchObject({ productive: durable * second, unobserved: 240 * second })
+  }
+})
+
 test('the time before the first step was starting; while rank 0 writes a checkpoint the gang stands still', () => {
   const books = openBooks()
   books.node('a', 2)

@@ -49,6 +49,8 @@ export class LedgerFold {
   readonly #gangs = new Map<string, Gang>()
   readonly #pods = new Map<string, Pod>()
   readonly #reports = new Map<string, Report>()
+  /** When each of them, as it is written now, was first seen. */
+  readonly #heardMs = new Map<string, number>()
   readonly #jobs = new Map<string, TrainingJob>()
   readonly #gangsByNode = new Grouped()
   readonly #podsByNode = new Grouped()
@@ -305,15 +307,31 @@ export class LedgerFold {
     if (report.spec.service !== undefined) this.#touchService(report, nowMs)
     if (deleted) {
       this.#reports.delete(key)
+      this.#heardMs.delete(key)
       return
     }
     this.#reports.set(key, report)
+    this.#hear(key, before, report, nowMs)
     if (report.spec.service !== undefined) this.#countUsage(report, nowMs)
     const gang = this.#gangOf(report)
     if (gang?.spec.rejoins === true) this.#noteRegroup(gang, before, report, nowMs)
     if (!this.#isSynced || gang === undefined) return
     this.#noteStep(gang, report, nowMs)
     this.#noteStalls(gang, before, report, nowMs)
+  }
+
+  #hear(key: string, before: Report | undefined, { status }: Report, nowMs: number): void {
+    if (status?.at === undefined) return
+    // What was there before we looked may be old: that its clock says, but it says nothing of what is to come.
+    if (!this.#isSynced) this.#heardMs.set(key, Math.min(nowMs, Date.parse(status.at)))
+    else if (before?.status?.at !== status.at) this.#heardMs.set(key, nowMs)
+  }
+
+  /** By our clock, when that was which a Report tells: how long before it was written, it says by its own. */
+  #whenOf(report: Report, toldMs: number): number {
+    const heardMs = this.#heardMs.get(keyOf(report))
+    if (heardMs === undefined || report.status?.at === undefined) return toldMs
+    return heardMs - Math.max(0, Date.parse(report.status.at) - toldMs)
   }
 
   /** Whoever joins works from its first step on; and while others came or went nobody did. */
@@ -343,15 +361,16 @@ export class LedgerFold {
   }
 
   /** With the first step it is known that the time before it was starting, not work. */
-  #noteStep(gang: Gang, { status }: Report, nowMs: number): void {
+  #noteStep(gang: Gang, report: Report, nowMs: number): void {
+    const { status } = report
     if (status?.step === undefined && status?.firstStepAtMs === undefined) return
     const key = stepKey(gang)
     if (this.#stepping.has(key)) return
     for (const node of nodesOf(gang)) this.#touch(node, nowMs, true)
     this.#stepping.add(key)
-    const sinceMs = Math.max(0, nowMs - (status.firstStepAtMs ?? nowMs))
+    const sinceMs = status.firstStepAtMs === undefined ? 0 : nowMs - this.#whenOf(report, status.firstStepAtMs)
     this.#eachNode(gang, (pages, keys, slotsMilli) => {
-      let kept = Math.floor((slotsMilli * sinceMs) / 1000)
+      let kept = Math.floor((slotsMilli * Math.max(0, sinceMs)) / 1000)
       for (const page of pages) for (const each of keys(page)) kept = page.startupEnded(each, kept)
     })
   }
@@ -402,7 +421,7 @@ export class LedgerFold {
       const report = pod === undefined ? undefined : this.#reportOf(pod)
       if (report?.spec.attempt !== attempt) continue
       const found = report.status?.checkpoints.find((checkpoint) => checkpoint.step === step)
-      if (found !== undefined) return found.writtenAtMs
+      if (found !== undefined) return this.#whenOf(report, found.writtenAtMs)
     }
     return undefined
   }
