@@ -125,6 +125,20 @@ test('the lineage names the data as the agent saw the job read it; where it coul
   expect(seen?.spec.lineage?.metrics).toEqual({ loss: 0.5, datasetSha256: 'trainers' })
 })
 
+test('a version goes to the next number that no Model has, whatever its labels', async () => {
+  for (const number of [1, 2])
+    await world.store.create('Model', {
+      apiVersion: millwrightVersion,
+      kind: 'Model',
+      metadata: { name: `tiny-v${number}`, namespace: 'default' },
+      spec: { model: 'tiny', version: number, manifest: 'm', digest: 'd', bytes: 1, format: 'gguf', files: [] },
+    })
+  await succeeded('job')
+  world.control({ reconcilers: [createPublishing] })
+  await world.until(async () => (await world.getJob('job')).status?.model === 'tiny-v3', 'the third version')
+  expect(await models()).toHaveLength(3)
+})
+
 test('a crash between the two writes makes no second version', async () => {
   await succeeded('job')
   let died = false

@@ -24,9 +24,10 @@ export function createPublishing(context: Context): Reconciler {
     const wanted = job?.spec.output?.model
     if (job === undefined || output === undefined || wanted === undefined) return settled()
     if (phase !== 'Succeeded' || model !== undefined) return settled()
-    const versions = await versionsOf(job, wanted)
-    const published = versions.find((version) => version.spec.lineage?.jobUid === job.metadata.uid)
-    const version = published ?? (await publish(job, wanted, output, versions))
+    // From the store itself: a view that lags behind would number two versions alike.
+    const models = (await store.list('Model', { namespace: job.metadata.namespace })).items
+    const published = versionsOf(wanted, models).find(({ spec }) => spec.lineage?.jobUid === job.metadata.uid)
+    const version = published ?? (await publish(job, wanted, output, models))
     if (version === undefined) return settled()
     // By patch of this one field: the rest of the status is control/training's.
     await store.patch(
@@ -41,17 +42,11 @@ export function createPublishing(context: Context): Reconciler {
     return settled()
   }
 
-  /** From the store itself: a view that lags behind would number two versions alike. */
-  async function versionsOf(job: TrainingJob, model: string): Promise<readonly Model[]> {
-    const { namespace } = job.metadata
-    return (await store.list('Model', { namespace, labels: `${label.model}=${model}` })).items
-  }
-
   async function publish(
     job: TrainingJob,
     model: string,
     output: { manifest: string; digest: string },
-    versions: readonly Model[],
+    models: readonly Model[],
   ): Promise<Model | undefined> {
     const read = await readManifest(blobs, output.manifest)
     if (read.kind !== 'ok') {
@@ -64,10 +59,10 @@ export function createPublishing(context: Context): Reconciler {
       return undefined
     }
     const said = await reportOf(context, job, output.manifest)
-    const wanted = modelFor(job, { model, output, manifest: read.manifest, said }, versions, context.clock.now())
+    const wanted = modelFor(job, { model, output, manifest: read.manifest, said }, models, context.clock.now())
     const created = await store.create('Model', wanted, { withStatus: true })
     if (created === 'exists') {
-      // Another job took the number, or an unlabelled object has the name: the next look finds the next number.
+      // Somebody took the number: the next look finds the next one.
       throw new OperatingError('taken', { retryAfterMs: 50 }, `a version of model ${model} was published meanwhile`)
     }
     events.record(job, 'Normal', 'Published', `published ${created.metadata.name}`)
@@ -90,14 +85,21 @@ interface Made {
   said: Output | undefined
 }
 
-function modelFor(job: TrainingJob, made: Made, versions: readonly Model[], nowMs: number): Model {
+function versionsOf(model: string, models: readonly Model[]): readonly Model[] {
+  return models.filter(({ metadata }) => metadata.labels?.[label.model] === model)
+}
+
+/** @param models All that its namespace has. */
+function modelFor(job: TrainingJob, made: Made, models: readonly Model[], nowMs: number): Model {
   const { model, output, manifest, said } = made
   const { name, namespace, uid = '' } = job.metadata
-  const newest = versions.reduce<Model | undefined>(
+  const newest = versionsOf(model, models).reduce<Model | undefined>(
     (best, one) => (best !== undefined && best.spec.version > one.spec.version ? best : one),
     undefined,
   )
-  const version = (newest?.spec.version ?? 0) + 1
+  const taken = new Set(models.map(({ metadata }) => metadata.name)) // by whatever a person applied, too
+  let version = (newest?.spec.version ?? 0) + 1
+  while (taken.has(`${model}-v${version}`)) version++
   const datasetDigest = datasetDigestOf(said)
   const { step, attempt = 1 } = job.status ?? {}
   const isGguf = manifest.files.some((file) => file.path.endsWith('.gguf'))
