@@ -110,7 +110,7 @@ export function createCopyKeeper({ node, copies, gangs, clock, log }: CopyKeeper
       const gang = ofOwner.get(key.split('/')[2] ?? '')
       if (gang === undefined || !isOfUse(key, gang)) await kept.delete(key)
     }
-    await collectGarbage(kept)
+    await collectGarbage(kept, clock.now())
   }
 
   return {

@@ -14,7 +14,7 @@ export function around(blobs: Blobs, { read, write }: Passage): Blobs {
     get: (key) => read(() => blobs.get(key)),
     has: (key) => read(() => blobs.has(key)),
     list: (prefix) => read(() => blobs.list(prefix)),
-    delete: (key) => read(() => blobs.delete(key)),
+    delete: (key, asOfMs) => read(() => blobs.delete(key, asOfMs)),
     getFile: (sha256, path) => read(() => blobs.getFile(sha256, path)),
   }
 }

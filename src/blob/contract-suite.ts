@@ -145,7 +145,7 @@ export function blobsContract(
       const kept = await blobs.putFile(await file('kept', 'kept'))
       await blobs.putFile(await file('unused', 'unused'))
       await blobs.put('any/key', bytes(JSON.stringify({ version: 1, files: [{ path: 'kept', ...kept }] })))
-      await collectGarbage(blobs)
+      await collectGarbage(blobs, Date.now())
       expect(await blobs.has(`sha256/${kept.sha256}`)).toBe(true)
     })
   })

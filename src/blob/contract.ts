@@ -9,7 +9,8 @@ export interface Blobs {
   has(key: string): Promise<boolean>
   /** Keys under `prefix`, sorted. */
   list(prefix: string): Promise<BlobInfo[]>
-  delete(key: string): Promise<void>
+  /** Content that was put shortly before `asOfMs`, or since, stays (wall clock; now when left out). */
+  delete(key: string, asOfMs?: number): Promise<void>
   /** Ships a local file; returns its digest and size. Stored by content: key `sha256/<hex>`. */
   putFile(path: string): Promise<{ sha256: string; size: number }>
   /** Fetches content `sha256` into `path` (created, fsynced), verifying it; 'damaged' or 'missing' leaves no file. */

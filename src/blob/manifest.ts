@@ -45,9 +45,10 @@ export async function missingContent(blobs: Blobs, manifest: Manifest): Promise<
 
 /**
  * Deletes content that no manifest names, whatever its key. Safe beside running shippers: stores keep content that was
- * put recently. Returns how many were offered for deletion.
+ * put recently before `nowMs`, when the look at what there is begins, or since; however late a deletion is, a manifest may
+ * have come meanwhile. Returns how many were offered for deletion.
  */
-export async function collectGarbage(blobs: Blobs): Promise<number> {
+export async function collectGarbage(blobs: Blobs, nowMs: number): Promise<number> {
   const named = new Set<string>()
   const contents: string[] = []
   for (const { key } of await blobs.list('')) {
@@ -55,7 +56,7 @@ export async function collectGarbage(blobs: Blobs): Promise<number> {
     else for (const file of await filesOf(blobs, key)) named.add(contentKey(file.sha256))
   }
   const unused = contents.filter((key) => !named.has(key))
-  for (const key of unused) await blobs.delete(key)
+  for (const key of unused) await blobs.delete(key, nowMs)
   return unused.length
 }
 

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
@@ -41,11 +41,31 @@ it('unused content goes once it is old enough, and young content stays', async (
   await writeFile(join(dir, 'f'), 'x')
   const young = createFileBlobs({ dir: join(dir, 'b') })
   const { sha256 } = await young.putFile(join(dir, 'f'))
-  await collectGarbage(young)
+  await collectGarbage(young, Date.now())
   expect(await young.has(`sha256/${sha256}`)).toBe(true)
   const old = createFileBlobs({ dir: join(dir, 'b'), contentGraceMs: -1000 })
-  await collectGarbage(old)
+  await collectGarbage(old, Date.now())
   expect(await old.has(`sha256/${sha256}`)).toBe(false)
+  await rm(dir, { recursive: true })
+})
+
+it('content whose manifest came after the look stays, however late its deletion', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'blobs-'))
+  const nowMs = Date.now()
+  // Each was put just before the look, but by the time of its deletion that is an hour ago.
+  const lookedAtMs = nowMs - 3_600_000
+  const blobs = createFileBlobs({ dir: join(dir, 'b') })
+  const put = async (text: string, atMs: number) => {
+    await writeFile(join(dir, 'f'), text)
+    const { sha256 } = await blobs.putFile(join(dir, 'f'))
+    await utimes(join(dir, 'b', 'sha256', sha256.slice(0, 2), sha256), atMs / 1000, atMs / 1000)
+    return `sha256/${sha256}`
+  }
+  const shipped = await put('its manifest is on its way', lookedAtMs - 60_000)
+  const since = await put('put since', lookedAtMs + 60_000)
+  const unused = await put('unused', lookedAtMs - 3_600_000)
+  await collectGarbage(blobs, lookedAtMs)
+  expect(await Promise.all([shipped, since, unused].map((key) => blobs.has(key)))).toEqual([true, true, false])
   await rm(dir, { recursive: true })
 })
 

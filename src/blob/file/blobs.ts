@@ -112,7 +112,7 @@ export function createFileBlobs(options: FileBlobsOptions): Blobs {
     },
     has: async (key) => (await sizeOf(await folder.path(assertKey(key)))) !== undefined,
     list: (prefix) => folder.list(prefix),
-    delete: async (key) => await folder.remove(assertKey(key), graceMs),
+    delete: async (key, asOfMs = Date.now()) => await folder.remove(assertKey(key), asOfMs - graceMs),
   }
 }
 
@@ -207,12 +207,12 @@ function createFolder(dir: string, isCache: boolean) {
       await rename(await path(key), join(base, damagedFolder, `${contentOf(key)}-${randomUUID()}`)).catch(() => {})
     },
 
-    async remove(key: string, graceMs: number): Promise<void> {
+    async remove(key: string, contentUntilMs: number): Promise<void> {
       const base = await root()
       const at = await path(key)
       if (contentOf(key) !== undefined) {
         const info = await stat(at).catch(absent)
-        if (info === undefined || info.mtimeMs > Date.now() - graceMs) return
+        if (info === undefined || info.mtimeMs > contentUntilMs) return
       }
       await unlink(at).catch(absent)
       for (let folder = dirname(at); folder !== base; folder = dirname(folder))

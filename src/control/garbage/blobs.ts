@@ -76,7 +76,7 @@ export function createBlobSweep({ blobs, store, clock }: Context): Reconciler {
       const uid = key.split('/')[2] ?? ''
       if (!alive.has(uid) && !published.has(key)) await blobs.delete(key)
     }
-    await collectGarbage(blobs)
+    await collectGarbage(blobs, clock.now())
   }
 
   return {
