@@ -49,6 +49,8 @@ export interface Agent {
 export function createAgent(options: AgentOptions): Agent {
   const { store, clock, liveness, random, runner, node } = options
   let described = node
+  /** What the Node was last told to be. */
+  let told: NodeDescription | undefined
   const log = options.log.with({ node: node.name })
   const pods = createInformer({
     store,
@@ -181,10 +183,17 @@ export function createAgent(options: AgentOptions): Agent {
     }
   }
 
+  async function register(): Promise<void> {
+    const now = described
+    await registerNode(store, now, clock.now())
+    told = now
+  }
+
+  /** What could not be told of the node, or was overtaken, is told with the next sign. */
   async function sign(): Promise<void> {
     try {
-      if ((await heartbeat(store, node.name, clock.now())) === 'missing')
-        await registerNode(store, described, clock.now())
+      const isKnown = (await heartbeat(store, node.name, clock.now())) === 'ok'
+      if (!isKnown || told !== described) await register()
     } catch (error) {
       failedTo('send the heartbeat')(error)
     }
@@ -192,7 +201,7 @@ export function createAgent(options: AgentOptions): Agent {
 
   return {
     async start() {
-      await registerNode(store, described, clock.now())
+      await register()
       gangs.start()
       await gangs.synced()
       cancels.push(gangs.onChange(({ type, object }) => type !== 'DELETED' && onGang(object)))
@@ -222,7 +231,7 @@ export function createAgent(options: AgentOptions): Agent {
     },
     describe(now) {
       described = now
-      registerNode(store, now, clock.now()).catch(failedTo('tell what the node is now'))
+      register().catch(failedTo('tell what the node is now'))
     },
     signalAll(signal) {
       for (const supervisor of supervisors.values()) supervisor.signal(signal)
