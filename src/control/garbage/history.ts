@@ -2,6 +2,7 @@ import type { Gang } from '../../model/kinds/gang.ts'
 import type { Pod } from '../../model/kinds/kubernetes.ts'
 import { keyOf, refOf, refOfKey } from '../../model/refs.ts'
 import { attemptOf, gangKeyOf, hasEnded } from '../gangs.ts'
+import { isToPublish } from '../publishing/publishing.ts'
 import { again, type Context, type Reconciler, settled } from '../reconciler.ts'
 import { isFinished } from '../training/job.ts'
 
@@ -36,8 +37,10 @@ function replacedIn({ spec, status }: Gang): ReadonlySet<string> {
   return new Set(spec.left?.slice(0, -1).filter((pod) => !seated.has(pod)))
 }
 
-/** Finished jobs go after ttlSecondsAfterFinished. */
-export function createTtl({ store, views, ages }: Context): Reconciler {
+const publishedWithinMs = 10_000
+
+/** Finished jobs go after ttlSecondsAfterFinished, and once they are published: what they made goes with them until then. */
+export function createTtl({ store, views, ages, blobs }: Context): Reconciler {
   const jobs = views.of('TrainingJob')
   return {
     name: 'ttl',
@@ -52,6 +55,7 @@ export function createTtl({ store, views, ages }: Context): Reconciler {
       // Its time may be said long after its end.
       const leftMs = ttl * 1000 - ages.of(`${job.metadata.uid} finished`, Date.parse(ended), Number.POSITIVE_INFINITY)
       if (leftMs > 0) return again(leftMs)
+      if (await isToPublish(job, blobs)) return again(publishedWithinMs)
       await store.delete('TrainingJob', refOf(job), { uid: job.metadata.uid })
       return settled()
     },

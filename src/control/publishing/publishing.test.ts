@@ -3,6 +3,7 @@ import { silentLog } from '../../base/log.ts'
 import { encodeManifest } from '../../blob/manifest.ts'
 import { millwrightVersion } from '../../model/metadata.ts'
 import { label } from '../../model/names.ts'
+import { createTtl } from '../garbage/history.ts'
 import { createWorld, type World } from '../world.fixture.ts'
 import { createPublishing } from './publishing.ts'
 
@@ -162,6 +163,34 @@ test('a crash between the two writes makes no second version', async () => {
   await world.until(async () => (await world.getJob('job')).status?.model === 'tiny-v1', 'the same version')
   expect(await models()).toHaveLength(1)
   expect(dying.leading()).toBe(true)
+})
+
+test('a job whose time is over waits for storage, is published and then goes; what cannot be published keeps none', async () => {
+  const finished = async (name: string) => {
+    await succeeded(name)
+    const ref = { name, namespace: 'default' }
+    const condition = { type: 'Complete', status: 'True', reason: 'Succeeded' }
+    const status = { completionTime: new Date(world.clock.now()).toISOString(), conditions: [condition] }
+    await world.store.patch('TrainingJob', ref, { spec: { ttlSecondsAfterFinished: 60 } })
+    await world.store.patch('TrainingJob', ref, { status }, { status: true })
+  }
+  for (const name of ['job', 'lost']) await finished(name)
+  await world.blobs.delete('outputs/default/lost/attempt-1/manifest.json')
+  let isOut = true
+  const blobs = {
+    ...world.blobs,
+    get: async (key: string) => {
+      if (isOut) throw new Error('storage is out')
+      return world.blobs.get(key)
+    },
+  }
+  world.control({ reconcilers: [createPublishing, createTtl], blobs, log: silentLog })
+  const jobs = async () => (await world.store.list('TrainingJob')).items.length
+  await world.settle(180_000)
+  expect(await jobs()).toBe(2)
+  isOut = false
+  await world.until(async () => (await jobs()) === 0, 'all is gone')
+  expect((await models()).map(({ spec }) => spec.lineage?.job)).toEqual(['job'])
 })
 
 test('an output that is not in the store, or was changed, is not published, and an event says so', async () => {

@@ -1,5 +1,5 @@
 import { OperatingError } from '../../base/errors.ts'
-import type { Manifest } from '../../blob/contract.ts'
+import type { Blobs, Manifest } from '../../blob/contract.ts'
 import { bytesOf, readManifest } from '../../blob/manifest.ts'
 import { setCondition } from '../../model/conditions.ts'
 import type { Model } from '../../model/kinds/model.ts'
@@ -20,10 +20,9 @@ export function createPublishing(context: Context): Reconciler {
 
   async function reconcile(key: string): Promise<Outcome> {
     const job = jobs.get(refOfKey(key))
-    const { output, phase, model } = job?.status ?? {}
     const wanted = job?.spec.output?.model
+    const output = job === undefined ? undefined : unpublishedOf(job)
     if (job === undefined || output === undefined || wanted === undefined) return settled()
-    if (phase !== 'Succeeded' || model !== undefined) return settled()
     // From the store itself: a view that lags behind would number two versions alike.
     const models = (await store.list('Model', { namespace: job.metadata.namespace })).items
     const published = versionsOf(wanted, models).find(({ spec }) => spec.lineage?.jobUid === job.metadata.uid)
@@ -45,17 +44,12 @@ export function createPublishing(context: Context): Reconciler {
   async function publish(
     job: TrainingJob,
     model: string,
-    output: { manifest: string; digest: string },
+    output: Promised,
     models: readonly Model[],
   ): Promise<Model | undefined> {
-    const read = await readManifest(blobs, output.manifest)
-    if (read.kind !== 'ok') {
-      const why = read.kind === 'missing' ? 'its manifest is not in the blob store' : read.message
-      events.record(job, 'Warning', 'PublishFailed', `${model} cannot be published: ${why}`)
-      return undefined
-    }
-    if (read.digest !== output.digest) {
-      events.record(job, 'Warning', 'PublishFailed', `${model} cannot be published: its manifest was changed`)
+    const read = await readOutput(blobs, output)
+    if (read.kind === 'lost') {
+      events.record(job, 'Warning', 'PublishFailed', `${model} cannot be published: ${read.why}`)
       return undefined
     }
     const said = await reportOf(context, job, output.manifest)
@@ -77,9 +71,33 @@ export function createPublishing(context: Context): Reconciler {
   }
 }
 
+type Promised = NonNullable<NonNullable<TrainingJob['status']>['output']>
+
+/** What is still to become a Model. */
+function unpublishedOf({ spec, status }: TrainingJob): Promised | undefined {
+  if (spec.output === undefined || status?.phase !== 'Succeeded' || status.model !== undefined) return undefined
+  return status.output
+}
+
+/** Whether the job has an output that can still become a Model, and has not yet. Throws while storage is out. */
+export async function isToPublish(job: TrainingJob, blobs: Blobs): Promise<boolean> {
+  const output = unpublishedOf(job)
+  return output !== undefined && (await readOutput(blobs, output)).kind === 'ok'
+}
+
+async function readOutput(
+  blobs: Blobs,
+  { manifest, digest }: Promised,
+): Promise<{ kind: 'ok'; manifest: Manifest } | { kind: 'lost'; why: string }> {
+  const read = await readManifest(blobs, manifest)
+  if (read.kind === 'missing') return { kind: 'lost', why: 'its manifest is not in the blob store' }
+  if (read.kind !== 'ok') return { kind: 'lost', why: read.message }
+  return read.digest === digest ? read : { kind: 'lost', why: 'its manifest was changed' }
+}
+
 interface Made {
   model: string
-  output: { manifest: string; digest: string }
+  output: Promised
   manifest: Manifest
   /** What its agent reported of it. */
   said: Output | undefined
