@@ -30,6 +30,8 @@ export class Grace implements Invariant {
   /** By pod, since when it runs, and since when it tells steps. */
   readonly #runsSinceMs = new Map<string, number>()
   readonly #tellsSinceMs = new Map<string, number>()
+  /** By gang, when a pod that had been told to end was gone. */
+  readonly #leftMs = new Map<string, number>()
 
   check({ kind, type, object }: Entry, nowMs: number, by: string | undefined): string | undefined {
     const isGone = type === 'DELETED'
@@ -60,6 +62,7 @@ export class Grace implements Invariant {
     const uid = pod.metadata.uid ?? ''
     const before = this.#pods.get(uid)
     if (isGone) {
+      if (pod.metadata.deletionTimestamp !== undefined) this.#leftMs.set(gangKeyOf(pod), nowMs)
       for (const known of [this.#pods, this.#runsSinceMs, this.#tellsSinceMs]) known.delete(uid)
       return undefined
     }
@@ -76,7 +79,7 @@ export class Grace implements Invariant {
   #tooSoon(pod: Pod, before: Pod | undefined, graceSeconds: number, nowMs: number): string | undefined {
     const namespace = pod.metadata.namespace ?? ''
     // What a deleted job leaves goes with its own grace.
-    const gang = this.#gangs.get(`${namespace}/${pod.metadata.labels?.[label.gang]}`)
+    const gang = this.#gangs.get(gangKeyOf(pod))
     const job = this.#jobs.get(`${namespace}/${pod.metadata.labels?.[label.job]}`)
     if (gang === undefined || !isOwnedBy(pod, gang) || !isPresent(pod, gang)) return undefined
     if (job !== undefined && isFinished(job)) return undefined
@@ -91,13 +94,18 @@ export class Grace implements Invariant {
     return `pod ${key} was told to end ${heededMs} ms after its job was asked for a checkpoint`
   }
 
-  /** Nobody of it tells steps, for all that can be known; or somebody is leaving already. */
+  /** Nobody of it tells steps, for all that can be known; or somebody is leaving already, or was until lately. */
   #isDeaf(gang: Gang, nowMs: number): boolean {
     const pods = [...this.#pods.values()].filter(
       (pod) => pod.metadata.labels?.[label.gang] === gang.metadata.name && isPresent(pod, gang),
     )
     const leaving = pods.filter(({ metadata }) => metadata.deletionTimestamp !== undefined)
-    if (leaving.length > 1) return true
+    const leftMs = this.#leftMs.get(keyOf(gang)) ?? Number.NEGATIVE_INFINITY
+    if (leaving.length > 1 || nowMs - leftMs <= knownMs) return true
     return !pods.some(({ metadata }) => nowMs - (this.#tellsSinceMs.get(metadata.uid ?? '') ?? nowMs) > knownMs)
   }
+}
+
+function gangKeyOf({ metadata }: Pod): string {
+  return `${metadata.namespace ?? ''}/${metadata.labels?.[label.gang]}`
 }
