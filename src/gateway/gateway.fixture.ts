@@ -74,12 +74,13 @@ export async function startBench(options: Partial<GatewayOptions> = {}): Promise
       return created
     },
     replica: async (service, name, port, ready = true) => {
+      const uid = (await store.get('InferenceService', ref(service)))?.metadata.uid
       await store.create('Pod', {
         apiVersion: 'v1',
         kind: 'Pod',
         metadata: {
           ...ref(name),
-          labels: { [label.service]: service },
+          labels: { [label.service]: service, ...(uid === undefined ? {} : { [label.serviceUid]: uid }) },
           annotations: { [annotation.ports]: `${port}` },
         },
         spec: { containers: [{ name: 'server' }], nodeName: 'a' },

@@ -239,6 +239,21 @@ test('streams of a deleted service run to their end, and the report of who has i
   await second.stop()
 })
 
+test('a service made again under its name is not served by what is left of the one before', async () => {
+  await bench.serve('chat')
+  await bench.replica('chat', 'r1', engine.port)
+  await ask()
+  await bench.store.delete('InferenceService', { name: 'chat', namespace: 'default' })
+  await bench.serve('chat')
+  const asked = ask()
+  await bench.untilReport('chat', (status) => status.held === 1)
+  const second = await startEngine()
+  await bench.replica('chat', 'r2', second.port)
+  await asked
+  expect([engine.received.length, second.received.length]).toEqual([1, 1])
+  await second.stop()
+})
+
 test('closing cuts what still streams of a deleted service', async () => {
   await bench.serve('chat')
   await bench.replica('chat', 'r1', engine.port)

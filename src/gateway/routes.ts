@@ -79,7 +79,7 @@ export class Routes {
   #place(pod: Pod): void {
     const service = this.#services.get(serviceKeyOf(pod) ?? '')
     if (service === undefined) return
-    const origin = mayServe(pod) ? originOf(pod, service.object) : undefined
+    const origin = mayServe(pod) && isOf(pod, service.object) ? originOf(pod, service.object) : undefined
     const { uid = '' } = pod.metadata
     const known = service.replicas.get(uid)
     if (origin === known?.origin) return
@@ -139,6 +139,12 @@ function serviceKeyOf(pod: Pod): string | undefined {
 
 function servesModel({ spec, status }: InferenceService, model: string): boolean {
   return spec.model === model || status?.model === model
+}
+
+/** Not of an older service of its name. Pods that were made before they told of whom are taken for its own. */
+function isOf(pod: Pod, { metadata }: InferenceService): boolean {
+  const uid = pod.metadata.labels?.[label.serviceUid]
+  return uid === undefined || uid === metadata.uid
 }
 
 /** A pod that is being deleted may still be Ready: it finishes its streams and gets no more. */

@@ -3,6 +3,8 @@ export const label = {
   /** On pods and gangs: the TrainingJob or InferenceService. By control. */
   job: 'millwright.dev/job',
   service: 'millwright.dev/service',
+  /** On service pods: the uid of the service, which another of its name does not have. By control/serving. */
+  serviceUid: 'millwright.dev/service-uid',
   /** On pods: the gang and its attempt. By control. */
   gang: 'millwright.dev/gang',
   attempt: 'millwright.dev/attempt',

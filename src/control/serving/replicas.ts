@@ -58,6 +58,7 @@ export async function createPod(
   const { attempt } = gang.spec
   const marks = {
     [label.service]: service.metadata.name,
+    [label.serviceUid]: service.metadata.uid ?? '',
     [label.revision]: revision.id,
     [label.gang]: gang.metadata.name,
     [label.attempt]: String(attempt),
