@@ -8,6 +8,7 @@ import { millwrightVersion } from '../model/metadata.ts'
 import type { PodWork } from '../model/work.ts'
 import type { Copies, Notice, PodPlace } from './contract.ts'
 import { copiedAs, createCopier, createCopyKeeper, holdersOfPart, reached } from './copies.ts'
+import { placeWith } from './place.fixture.ts'
 
 let clock: ManualClock
 let nodes: Map<string, Blobs>
@@ -18,10 +19,7 @@ beforeEach(() => {
   copies = { of: (node) => nodes.get(node), isEmpty: (node) => !nodes.has(node) }
 })
 
-function placeWith(work: Partial<PodWork>, peer: string | undefined = 'n1'): PodPlace {
-  const pod = { uid: 'u', namespace: 'default', name: 'p', rank: 0, worldSize: 1, attempt: 1 }
-  return { ...pod, node: 'n0', peer, work: { checkpointRanks: 'first', ...work } }
-}
+const placed = (work: Partial<PodWork>, peer: string | undefined = 'n1') => placeWith(work, { node: 'n0', peer })
 
 describe('copying a step', () => {
   let notices: Notice[]
@@ -47,15 +45,15 @@ describe('copying a step', () => {
     [{ copies: 2 }, undefined, ['n0']],
     [{ copies: 1 }, 'n1', ['n0']],
   ])('%o with peer %s goes to %o', async (work, peer, holders) => {
-    expect([...((await copierOf({ ...placeWith(work), peer })?.(5)) ?? [])].map(([node]) => node)).toEqual(holders)
+    expect([...((await copierOf({ ...placed(work), peer })?.(5)) ?? [])].map(([node]) => node)).toEqual(holders)
   })
 
   test('of a job that asks for none there is nobody to copy to', () => {
-    expect(copierOf(placeWith({}))).toBeUndefined()
+    expect(copierOf(placed({}))).toBeUndefined()
   })
 
   test('a node that cannot be reached costs its copy alone, is told once, and is tried with the step that is shipped again', async () => {
-    const copy = copierOf(placeWith({ copies: 2 }))
+    const copy = copierOf(placed({ copies: 2 }))
     const peer = nodes.get('n1')
     nodes.delete('n1')
     for (const step of [5, 5, 6]) expect([...((await copy?.(step)) ?? new Map()).keys()]).toEqual(['n0'])

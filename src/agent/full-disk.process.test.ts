@@ -18,12 +18,12 @@ import type { Clock } from '../base/clock.ts'
 import { diskFull } from '../base/errors.ts'
 import { silentLog } from '../base/log.ts'
 import { label } from '../model/names.ts'
-import { podWork } from '../model/work.ts'
 import { realClock } from '../runtime/clock.ts'
 import { type Bench, createGang, isRunning, openBench, terminatedOf } from './fixture.ts'
 import { readExit } from './local/exit.ts'
 import { podFolder } from './local/folders.ts'
 import { bootId } from './local/process.ts'
+import { placeWith } from './place.fixture.ts'
 import { createFolderShipper } from './pod/ship.ts'
 
 const title = `an agent whose disk is full${smallDiskProblem === undefined ? '' : ` (${smallDiskProblem})`}`
@@ -250,16 +250,7 @@ describe.skipIf(smallDiskProblem !== undefined)(title, () => {
 })
 
 describe('a checkpoint that finds no room', () => {
-  const place = {
-    uid: 'u',
-    namespace: 'default',
-    name: 'p',
-    node: 'n',
-    rank: 0,
-    worldSize: 1,
-    attempt: 1,
-    work: podWork.parse({ checkpoints: 'c' }),
-  }
+  const place = placeWith({ checkpoints: 'c' })
   /** Time flies. */
   const clock: Clock = { ...realClock, sleep: (_ms, signal) => realClock.sleep(1, signal) }
 

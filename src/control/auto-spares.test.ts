@@ -21,17 +21,11 @@ afterEach(() => world.close())
 
 const status = async () => (await world.store.get('Pool', poolRef))?.status
 const wanted = async () => (await status())?.spares?.wanted
-async function pass(seconds: number): Promise<void> {
-  for (let second = 0; second < seconds; second += 10) {
-    await world.agent.heartbeat()
-    await world.settle(10_000)
-  }
-}
 /** As recovery closes one, and as a person opens it again. */
 async function close(name: string, because: string | null): Promise<void> {
   const metadata = { annotations: { 'millwright.dev/cordoned-because': because } }
   await world.store.patch('Node', { name }, { metadata, spec: { unschedulable: because === null ? null : true } })
-  await pass(10)
+  await world.pass(10)
 }
 const bad = Array.from({ length: 6 }, (_, index) => `n${index}`)
 
@@ -53,7 +47,7 @@ test('a pool whose nodes fail often keeps more, says why, and whoever leads next
   await world.settle(1_000)
   await stopped
   world.control({ leaseSeconds: 4 })
-  await pass(60)
+  await world.pass(60)
   expect((await status())?.reliability?.failures).toBeCloseTo(6, 2)
   expect([await wanted(), await scheduled()]).toEqual([4, 'KeptAsSpares'])
   // They are back within minutes, and so fewer are out at once than was feared.
@@ -63,7 +57,7 @@ test('a pool whose nodes fail often keeps more, says why, and whoever leads next
 })
 
 test('a leader that is cut off from most nodes counts no failure, nor does the next one', async () => {
-  await pass(20)
+  await world.pass(20)
   const speak = async (names: number) => {
     for (let index = 0; index < names; index++) {
       const ready = {
@@ -81,12 +75,12 @@ test('a leader that is cut off from most nodes counts no failure, nor does the n
   await stopped
   world.control({ leaseSeconds: 4 })
   await speak(5)
-  await pass(60)
+  await world.pass(60)
   expect((await status())?.reliability).toMatchObject({ failures: 0, out: [] })
 })
 
 test('time is counted though nothing happens', async () => {
-  await pass(20)
+  await world.pass(20)
   const before = Date.parse((await status())?.reliability?.through ?? '')
   // All agents fall silent, and nobody writes a word after that.
   await world.settle(120_000)
@@ -97,7 +91,7 @@ test('time is counted though nothing happens', async () => {
 test('who says a number again has no history kept', async () => {
   await world.until(async () => (await status())?.reliability !== undefined, 'it is counted')
   await world.store.patch('Pool', poolRef, { spec: { spares: 2 } })
-  await pass(10)
+  await world.pass(10)
   expect(await status()).toMatchObject({ spares: { wanted: 2 } })
   expect((await status())?.reliability).toBeUndefined()
 })

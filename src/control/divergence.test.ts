@@ -18,18 +18,12 @@ async function start(failurePolicy: object): Promise<World> {
   await made.phase('j', 'Running')
   return made
 }
-async function pass(one: World, seconds: number): Promise<void> {
-  for (let second = 0; second < seconds; second += 10) {
-    await one.agent.heartbeat()
-    await one.settle(10_000)
-  }
-}
 /** Checkpoints of these steps, ten minutes apart. */
 async function saves(one: World, attempt: number, ...steps: number[]): Promise<void> {
   for (const step of steps) {
     await one.agent.ship(`j-worker-0-${attempt}`, step)
     await one.until(async () => (await one.getGang('j')).status?.checkpoint?.step === step, `step ${step} is durable`)
-    await pass(one, 600)
+    await one.pass(600)
   }
 }
 const spike = (one: World, attempt: number, step: number) =>

@@ -264,21 +264,14 @@ test('a job that is resumed takes over what was changed meanwhile with the same 
   expect((await world.getGang('j')).spec).not.toHaveProperty('rejoins')
 })
 
-async function pass(seconds: number): Promise<void> {
-  for (let second = 0; second < seconds; second += 5) {
-    await world.agent.heartbeat()
-    await world.settle(5_000)
-  }
-}
-
 test('how long it was active is counted once, whoever leaves meanwhile', async () => {
   await running({ activeDeadlineSeconds: 100 })
-  await pass(60)
+  await world.pass(60)
   await world.agent.end(worker(1), { signal: 'SIGKILL' })
   await runs(worker(0), worker(2), worker(3))
   await steps(worker(3))
-  await pass(30)
+  await world.pass(30)
   expect(await status()).toMatchObject({ phase: 'Running', attempt: 1, replacedWorkers: 1 })
-  await pass(15)
+  await world.pass(15)
   expect((await status())?.conditions?.find(({ type }) => type === 'Failed')?.reason).toBe('DeadlineExceeded')
 })

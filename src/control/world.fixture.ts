@@ -33,6 +33,8 @@ export interface World {
   getGang(name: string): Promise<Gang>
   /** Lets everything that is set off settle, moving the clock by `ms`. */
   settle(ms?: number): Promise<void>
+  /** Lets time pass in which nodes are heard. */
+  pass(seconds: number): Promise<void>
   /** Moves the clock on until the job is in that phase. */
   phase(job: string, wanted: string): Promise<void>
   /** Moves the clock on until `holds`. */
@@ -73,6 +75,12 @@ export async function createWorld(
     blobs,
     agent,
     settle,
+    async pass(seconds) {
+      for (let second = 0; second < seconds; second += 5) {
+        await agent.heartbeat()
+        await settle(5_000)
+      }
+    },
     control: (more = {}) => {
       const control = startControl({
         store,

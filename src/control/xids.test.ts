@@ -40,13 +40,6 @@ const seatOf = async (job: string, rank = 0) =>
   (await world.getGang(job)).status?.seats?.members.find((seat) => seat.rank === rank)
 const nodeOf = async (job: string, rank = 0) => (await seatOf(job, rank))?.node ?? ''
 const failureOf = async (job: string) => (await world.getJob(job)).status?.lastFailure
-async function pass(seconds: number): Promise<void> {
-  for (let second = 0; second < seconds; second += 10) {
-    await world.agent.heartbeat()
-    await world.settle(10_000)
-  }
-}
-
 test('a rank that ends as its GPU falls off the bus was not to blame: the node is closed, and the job sits on another at once', async () => {
   await start(3)
   await world.job('j', { workers: 2, failurePolicy: { failExitCodes: [1] }, checkpoint: { interval: '1h' } })
@@ -140,7 +133,7 @@ test('work that an XID does not end writes a checkpoint, leaves and goes on else
     'it is asked for one',
   )
   // It is waited for as on a node that is drained.
-  await pass(300)
+  await world.pass(300)
   expect((await world.getGang('j')).spec.checkpointRequest?.stop).toBe(false)
   for (const pod of world.agent.running()) await world.agent.ship(pod, 5)
   await world.until(async () => (await world.getGang('j')).spec.checkpointRequest?.stop === true, 'it is to stop')
@@ -175,7 +168,7 @@ test('a page fault starts the job again where it is; on the same GPU again it mo
   expect(await failureOf('j')).toMatchObject({ reason: 'XID31' })
   // The machine is not blamed for what may be the application's.
   expect((await node(bad)).metadata.annotations?.['millwright.dev/failures']).toBeUndefined()
-  await pass(120)
+  await world.pass(120)
   await tell(bad, 31, { device: (await seatOf('j'))?.devices[0]?.id ?? '' })
   await world.agent.end('j-worker-0-2', { signal: 'SIGABRT' })
   await world.until(() => world.agent.running().includes('j-worker-0-3'), 'it goes on')
@@ -184,7 +177,7 @@ test('a page fault starts the job again where it is; on the same GPU again it mo
   // And on another one: it is the application.
   const next = await nodeOf('j')
   for (const attempt of [3, 4]) {
-    await pass(120)
+    await world.pass(120)
     await tell(next, 31, { device: (await seatOf('j'))?.devices[0]?.id ?? '' })
     await world.agent.end(`j-worker-0-${attempt}`, { signal: 'SIGABRT' })
     await world.until(() => world.agent.running().includes(`j-worker-0-${attempt + 1}`), 'it goes on')
@@ -218,7 +211,7 @@ test('forged XIDs take no more than a fifth of a pool, and say of the others wha
   await world.job('rival', { workers: 10 })
   await world.phase('rival', 'Running')
   for (let index = 0; index < 10; index++) await tell(`n${index}`, 79)
-  await pass(300)
+  await world.pass(300)
   expect(await closed()).toHaveLength(2)
   const tainted = (await world.store.list('Node')).items.filter(({ spec }) => spec?.taints !== undefined)
   expect(tainted).toHaveLength(2)
@@ -241,7 +234,7 @@ test('once there is room in the budget the next one is closed, while its XID is 
     spec: { unschedulable: null },
   }
   await world.store.patch('Node', { name: 'n0' }, opened)
-  await pass(120)
+  await world.pass(120)
   expect(await closed()).toEqual(['n2'])
 })
 
@@ -249,7 +242,7 @@ test('a node that was opened again is not closed for the same XID, and after the
   await start(3)
   const reopen = async () => {
     await world.store.patch('Node', { name: 'n0' }, { spec: { unschedulable: null } })
-    await pass(30)
+    await world.pass(30)
   }
   await tell('n0', 95)
   expect(await because('n0')).toContain('reset the GPU')
@@ -274,7 +267,7 @@ test('what is not known or not read is said, and nothing follows', async () => {
   await tell('n0', 999)
   expect(await events('XIDUnknown')).toEqual(['XID 999 on cpu-0 is not known here: nothing follows from it'])
   await say('n0', '[{"xid": "79"}]')
-  await pass(30)
+  await world.pass(30)
   const told = (await world.store.list('Event')).items.filter(({ reason }) => reason === 'XIDsNotRead')
   expect(told).toMatchObject([{ count: 1, message: expect.stringContaining('millwright.dev/xids [0][xid]: ') }])
   expect(await closed()).toEqual([])
@@ -292,6 +285,6 @@ test('another leader does nothing twice', async () => {
   await stopped
   await world.store.patch('Node', { name: 'n0' }, { spec: { unschedulable: null } })
   world.control({ leaseSeconds: 4 })
-  await pass(30)
+  await world.pass(30)
   expect([await closed(), await events('Cordoned')]).toEqual([[], [expect.stringContaining('XID 79')]])
 })

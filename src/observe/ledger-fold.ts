@@ -9,6 +9,8 @@ import type { TrainingJob } from '../model/kinds/training-job.ts'
 import { label } from '../model/names.ts'
 import { keyOf } from '../model/refs.ts'
 import { withoutLeft } from '../model/seats.ts'
+import { Grouped } from './grouped.ts'
+import { Heard } from './heard.ts'
 import { LedgerBook, ownerKey, type Provisional } from './ledger-book.ts'
 import { type Demand, demandOf, fragmentedRooms } from './ledger-demand.ts'
 import { gangKeyOf, idOf, nodesOf, slotsMilliOn, stepKey, tagOf, usesAlike } from './ledger-gang.ts'
@@ -49,8 +51,7 @@ export class LedgerFold {
   readonly #gangs = new Map<string, Gang>()
   readonly #pods = new Map<string, Pod>()
   readonly #reports = new Map<string, Report>()
-  /** When each of them, as it is written now, was first seen. */
-  readonly #heardMs = new Map<string, number>()
+  readonly #heard = new Heard()
   readonly #jobs = new Map<string, TrainingJob>()
   readonly #gangsByNode = new Grouped()
   readonly #podsByNode = new Grouped()
@@ -307,31 +308,17 @@ export class LedgerFold {
     if (report.spec.service !== undefined) this.#touchService(report, nowMs)
     if (deleted) {
       this.#reports.delete(key)
-      this.#heardMs.delete(key)
+      this.#heard.forget(report)
       return
     }
     this.#reports.set(key, report)
-    this.#hear(key, before, report, nowMs)
+    this.#heard.hear(report, nowMs, this.#isSynced)
     if (report.spec.service !== undefined) this.#countUsage(report, nowMs)
     const gang = this.#gangOf(report)
     if (gang?.spec.rejoins === true) this.#noteRegroup(gang, before, report, nowMs)
     if (!this.#isSynced || gang === undefined) return
     this.#noteStep(gang, report, nowMs)
     this.#noteStalls(gang, before, report, nowMs)
-  }
-
-  #hear(key: string, before: Report | undefined, { status }: Report, nowMs: number): void {
-    if (status?.at === undefined) return
-    // What was there before we looked may be old: that its clock says, but it says nothing of what is to come.
-    if (!this.#isSynced) this.#heardMs.set(key, Math.min(nowMs, Date.parse(status.at)))
-    else if (before?.status?.at !== status.at) this.#heardMs.set(key, nowMs)
-  }
-
-  /** By our clock, when that was which a Report tells: how long before it was written, it says by its own. */
-  #whenOf(report: Report, toldMs: number): number {
-    const heardMs = this.#heardMs.get(keyOf(report))
-    if (heardMs === undefined || report.status?.at === undefined) return toldMs
-    return heardMs - Math.max(0, Date.parse(report.status.at) - toldMs)
   }
 
   /** Whoever joins works from its first step on; and while others came or went nobody did. */
@@ -368,7 +355,7 @@ export class LedgerFold {
     if (this.#stepping.has(key)) return
     for (const node of nodesOf(gang)) this.#touch(node, nowMs, true)
     this.#stepping.add(key)
-    const sinceMs = status.firstStepAtMs === undefined ? 0 : nowMs - this.#whenOf(report, status.firstStepAtMs)
+    const sinceMs = status.firstStepAtMs === undefined ? 0 : nowMs - this.#heard.whenOf(report, status.firstStepAtMs)
     this.#eachNode(gang, (pages, keys, slotsMilli) => {
       let kept = Math.floor((slotsMilli * Math.max(0, sinceMs)) / 1000)
       for (const page of pages) for (const each of keys(page)) kept = page.startupEnded(each, kept)
@@ -421,7 +408,7 @@ export class LedgerFold {
       const report = pod === undefined ? undefined : this.#reportOf(pod)
       if (report?.spec.attempt !== attempt) continue
       const found = report.status?.checkpoints.find((checkpoint) => checkpoint.step === step)
-      if (found !== undefined) return this.#whenOf(report, found.writtenAtMs)
+      if (found !== undefined) return this.#heard.whenOf(report, found.writtenAtMs)
     }
     return undefined
   }
@@ -583,30 +570,4 @@ function sparesIn(pool: Pool | undefined): readonly string[] {
 function changedBetween(before: Pool | undefined, after: Pool | undefined): string[] {
   const [had, has] = [sparesIn(before), sparesIn(after)]
   return [...had.filter((node) => !has.includes(node)), ...has.filter((node) => !had.includes(node))]
-}
-
-/** Keys by the groups that they are in. */
-class Grouped {
-  readonly #members = new Map<string, Set<string>>()
-  readonly #groups = new Map<string, readonly string[]>()
-
-  move(key: string, groups: readonly string[]): void {
-    for (const group of this.#groups.get(key) ?? []) this.#leave(key, group)
-    if (groups.length === 0) this.#groups.delete(key)
-    else this.#groups.set(key, groups)
-    for (const group of groups) {
-      const members = this.#members.get(group) ?? new Set()
-      this.#members.set(group, members.add(key))
-    }
-  }
-
-  of(group: string): string[] {
-    return [...(this.#members.get(group) ?? [])]
-  }
-
-  #leave(key: string, group: string): void {
-    const members = this.#members.get(group)
-    members?.delete(key)
-    if (members?.size === 0) this.#members.delete(group)
-  }
 }

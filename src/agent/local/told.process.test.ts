@@ -5,6 +5,7 @@ import { expect, test } from 'vitest'
 import { silentLog } from '../../base/log.ts'
 import { createFileBlobs } from '../../blob/file/blobs.ts'
 import { realClock } from '../../runtime/clock.ts'
+import { placeWith } from '../place.fixture.ts'
 import { localFiles } from './files.ts'
 import { podFolder } from './folders.ts'
 
@@ -12,17 +13,7 @@ test('of words that a pod is told one right after another the last one stays', a
   const dir = mkdtempSync(join(tmpdir(), 'told-'))
   try {
     const tools = { blobs: createFileBlobs({ dir: join(dir, 'blobs') }), clock: realClock, log: silentLog }
-    const place = {
-      uid: 'u',
-      namespace: 'default',
-      name: 'p',
-      node: 'n',
-      rank: 0,
-      worldSize: 1,
-      attempt: 1,
-      work: { checkpointRanks: 'first' as const },
-    }
-    const beside = localFiles({ dir }).beside(place, tools)
+    const beside = localFiles({ dir }).beside(placeWith({}), tools)
     await beside.prepare()
     const many = Array.from({ length: 20_000 }, (_, rank) => ({
       rank,
