@@ -137,9 +137,11 @@ export function createAgent(options: AgentOptions): Agent {
 
   function onGang(gang: Gang): void {
     if (gang.spec.checkpointRequest === undefined && gang.spec.rejoins !== true) return
-    for (const [uid, supervisor] of supervisors) {
-      const pod = pods.list(gang.metadata.namespace).find((each) => each.metadata.uid === uid)
-      if (pod?.metadata.labels?.[label.gang] === gang.metadata.name) tell(gang, pod, supervisor)
+    if (supervisors.size === 0) return
+    for (const pod of pods.list(gang.metadata.namespace)) {
+      const supervisor = supervisors.get(pod.metadata.uid ?? '')
+      if (supervisor !== undefined && pod.metadata.labels?.[label.gang] === gang.metadata.name)
+        tell(gang, pod, supervisor)
     }
   }
 

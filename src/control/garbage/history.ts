@@ -16,14 +16,13 @@ export function createHistory({ store, views }: Context): Reconciler {
     name: 'history',
     watches: [
       { kind: 'Gang', keys: (gang) => [keyOf(gang)] },
-      { kind: 'Pod', keys: gangKeyOf },
+      // Thousands end at once: only who is past already is a reason to look at all others.
+      { kind: 'Pod', keys: (pod) => gangKeyOf(pod).filter((key) => isPast(pod, gangs.get(refOfKey(key)))) },
     ],
     reconcile: async (key) => {
       const gang = gangs.get(refOfKey(key))
       if (gang === undefined || (gang.spec.attempt <= 2 && gang.spec.left === undefined)) return settled()
-      const replaced = replacedIn(gang)
-      const isPast = (pod: Pod) => attemptOf(pod) < gang.spec.attempt - 1 || replaced.has(pod.metadata.name)
-      const past = views.podsOf(gang).filter((pod) => isPast(pod) && hasEnded(pod))
+      const past = views.podsOf(gang).filter((pod) => isPast(pod, gang))
       await Promise.all(
         past.map((pod) => store.delete('Pod', refOf(pod), { uid: pod.metadata.uid, gracePeriodSeconds: 0 })),
       )
@@ -32,9 +31,15 @@ export function createHistory({ store, views }: Context): Reconciler {
   }
 }
 
-function replacedIn({ spec, status }: Gang): ReadonlySet<string> {
-  const seated = new Set(status?.seats?.members.map(({ pod }) => pod))
-  return new Set(spec.left?.slice(0, -1).filter((pod) => !seated.has(pod)))
+function isPast(pod: Pod, gang: Gang | undefined): boolean {
+  if (gang === undefined || !hasEnded(pod)) return false
+  return attemptOf(pod) < gang.spec.attempt - 1 || isReplaced(pod.metadata.name, gang)
+}
+
+function isReplaced(name: string, { spec, status }: Gang): boolean {
+  const at = spec.left?.indexOf(name) ?? -1
+  if (spec.left === undefined || at === -1 || at === spec.left.length - 1) return false
+  return !(status?.seats?.members ?? []).some(({ pod }) => pod === name)
 }
 
 const publishedWithinMs = 10_000
