@@ -283,12 +283,21 @@ export class State {
     this.setMoving(state, undefined)
     this.#keepHeld(state, undefined)
     this.#setSeats(state, undefined)
+    if (state.leaving) this.#dischargePods(state.key)
     this.countFirm(state, false)
     this.#seated.get(state.object.spec.queue)?.delete(state.key)
     this.gangs.delete(state.key)
     if (this.displaced.forget(state.key)) this.fleet.generation++
     this.nextSeats.forget(state)
     if (this.budgets.forget(state.key)) this.fleet.generation++
+  }
+
+  /** What was charged to no queue any more while the gang left is not either while its pods outlive it. */
+  #dischargePods(gang: string): void {
+    for (const pod of this.livePodsOf(gang)) {
+      const claim = this.fleet.claimOf(pod)
+      if (claim !== undefined) this.fleet.setClaim(pod, 'pod', { ...claim, queue: undefined })
+    }
   }
 
   /** Whether others may leave who share its disruption budget is another question when it comes, goes, or is ready. */
