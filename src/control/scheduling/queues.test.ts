@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { conditionOf } from '../../model/conditions.ts'
 import { inferenceService } from '../../model/kinds/inference-service.ts'
 import { millwrightVersion } from '../../model/metadata.ts'
+import { gpuResource, label } from '../../model/names.ts'
 import type { Store } from '../../store/contract.ts'
 import { mortalControl } from '../crashing.fixture.ts'
 import { createWorld, type World } from '../world.fixture.ts'
@@ -50,6 +51,18 @@ test('a queue in use stays until the last of its jobs has ended, says who uses i
   )
   await world.store.patch('TrainingJob', metadata, { spec: { queue: 'other' } })
   await gone()
+})
+
+test('what is in use counts as the model that it is, not as the first that was asked for', async () => {
+  await world.node('g', 0)
+  const labels = { [label.accelerator]: 'A100' }
+  await world.store.patch('Node', { name: 'g' }, { metadata: { labels } })
+  await world.store.patch('Node', { name: 'g' }, { status: { allocatable: { [gpuResource]: '8' } } }, { status: true })
+  world.control()
+  await world.job('x', { resources: { accelerators: ['H100:8', 'A100:8'] } })
+  await phase('x', 'Running')
+  await world.settle(2_000)
+  expect((await queue())?.status).toMatchObject({ running: 1, usage: { A100: 8 } })
 })
 
 test('a job that is not known yet when its queue is to go keeps it all the same', async () => {

@@ -42,7 +42,8 @@ export function createQueues({ store, views, clock }: Context): Reconciler {
       }
       running++
       for (const member of seats.members) {
-        const model = gang.spec.groups.find((group) => group.name === member.group)?.accelerators[0]?.model ?? 'cpu'
+        const group = gang.spec.groups.find(({ name }) => name === member.group)
+        const model = member.model ?? group?.accelerators[0]?.model ?? 'cpu'
         const held = member.devices.reduce((sum, device) => sum + device.milli, 0) / 1000
         usage[model] = (usage[model] ?? 0) + held
       }
