@@ -39,7 +39,8 @@ export interface Reconciler {
 export type Watch = { [K in KindName]: WatchOf<K> }[KindName]
 export interface WatchOf<K extends KindName> {
   kind: K
-  keys(object: KindMap[K], change: Change<KindMap[K]>['type']): readonly string[]
+  /** `previous`: what was known before. */
+  keys(object: KindMap[K], change: Change<KindMap[K]>['type'], previous: KindMap[K] | undefined): readonly string[]
 }
 
 export type Outcome = ({ kind: 'settled' } | { kind: 'again'; afterMs: number }) & {

@@ -9,6 +9,7 @@ import type { Blobs } from '../blob/contract.ts'
 import type { Sources } from '../blob/sources.ts'
 import type { KindMap, KindName } from '../model/registry.ts'
 import type { Store } from '../store/contract.ts'
+import type { Change } from '../store/informer.ts'
 import { createLeaseHolder, type LeaseHolder } from '../store/lease.ts'
 import { createEvents } from './events.ts'
 import { fenced } from './fenced.ts'
@@ -228,8 +229,8 @@ function createLoop(reconciler: Reconciler, kit: LoopKit): { work(): void; close
 }
 
 function feed<K extends KindName>(views: Views, watch: WatchOf<K>, queue: WorkQueue): void {
-  views.of(watch.kind).onChange(({ object, type }: { object: KindMap[K]; type: 'ADDED' | 'MODIFIED' | 'DELETED' }) => {
-    for (const key of watch.keys(object, type)) queue.add(key)
+  views.of(watch.kind).onChange(({ object, type, previous }: Change<KindMap[K]>) => {
+    for (const key of watch.keys(object, type, previous)) queue.add(key)
   })
 }
 

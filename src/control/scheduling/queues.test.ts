@@ -20,6 +20,7 @@ afterEach(() => world.close())
 const ref = { name: 'default' }
 const queue = (of = world) => of.store.get('Queue', ref)
 const gone = (of = world) => of.until(async () => (await queue(of)) === undefined, 'the queue is gone')
+const serving = { name: 'chat', namespace: 'default' }
 const phase = (name: string, wanted: string) => world.phase(name, wanted)
 
 test('a queue that nobody uses goes at once', async () => {
@@ -65,6 +66,17 @@ test('what is in use counts as the model that it is, not as the first that was a
   expect((await queue())?.status).toMatchObject({ running: 1, usage: { A100: 8 } })
 })
 
+test('who waits elsewhere now is counted no more where it waited before', async () => {
+  await makeQueue('other')
+  world.control()
+  await serve({ resources: { accelerators: 'cpu:3' } })
+  await world.until(async () => (await queue())?.status?.waiting === 1, 'its replica waits')
+  await world.settle(3_000)
+  await world.store.patch('InferenceService', serving, { spec: { queue: 'other' } })
+  await world.settle(2_000)
+  expect((await queue())?.status?.waiting).toBe(0)
+})
+
 test('a job that is not known yet when its queue is to go keeps it all the same', async () => {
   world.control()
   await world.settle(2_000)
@@ -87,14 +99,7 @@ test('new work of a queue that is being deleted waits and says why, keeps it fro
   await world.store.delete('Queue', ref)
   await world.settle(2_000)
   const { metadata } = await world.job('late')
-  const serving = { name: 'chat', namespace: 'default' }
-  const object = {
-    apiVersion: millwrightVersion,
-    kind: 'InferenceService',
-    metadata: serving,
-    spec: { command: ['s'] },
-  }
-  await world.store.create('InferenceService', inferenceService.parse(object))
+  await serve({})
   await phase('late', 'Waiting')
   const message = 'queue default is being deleted; name another (spec.queue)'
   expect((await world.getJob('late')).status?.message).toBe(message)
@@ -107,8 +112,7 @@ test('new work of a queue that is being deleted waits and says why, keeps it fro
   await gone()
   const waits = async () => (await world.getJob('late')).status?.message
   await world.until(async () => (await waits())?.startsWith('queue default does not exist') === true, 'it is missed')
-  const spec = { namespaces: ['*'], weight: 1, stopPolicy: 'None' as const }
-  await world.store.create('Queue', { apiVersion: millwrightVersion, kind: 'Queue', metadata: { name: 'other' }, spec })
+  await makeQueue('other')
   await world.store.patch('TrainingJob', metadata, { spec: { queue: 'other' } })
   await phase('late', 'Running')
 })
@@ -118,6 +122,16 @@ test('a control plane that dies after any of its writes keeps it and lets it go 
   const writes = await life()
   for (let n = 1; n <= writes; n++) await life(n)
 }, 60_000)
+
+async function makeQueue(name: string): Promise<void> {
+  const spec = { namespaces: ['*'], weight: 1, stopPolicy: 'None' as const }
+  await world.store.create('Queue', { apiVersion: millwrightVersion, kind: 'Queue', metadata: { name }, spec })
+}
+
+async function serve(spec: object): Promise<void> {
+  const about = { apiVersion: millwrightVersion, kind: 'InferenceService', metadata: serving }
+  await world.store.create('InferenceService', inferenceService.parse({ ...about, spec: { command: ['s'], ...spec } }))
+}
 
 function deafOfJobs(store: Store): Store {
   return {

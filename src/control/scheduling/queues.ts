@@ -125,7 +125,8 @@ export function createQueues({ store, views, clock }: Context): Reconciler {
     name: 'queues',
     watches: [
       { kind: 'Queue', keys: (queue, type) => (type === 'DELETED' ? [] : [queue.metadata.name]) },
-      { kind: 'Gang', keys: (gang) => [gang.spec.queue] },
+      // The one that it has left, too: it waits there no more.
+      { kind: 'Gang', keys: (gang, _type, previous = gang) => [previous.spec.queue, gang.spec.queue] },
       { kind: 'TrainingJob', keys: (job) => leaving(job.spec.queue) },
       { kind: 'InferenceService', keys: (service) => leaving(service.spec.queue) },
     ],
