@@ -21,6 +21,16 @@ it('describe shows the keys of a Secret and never a value, also not of what was 
   expect(JSON.parse(factory.millwright('get', 'secret', 'keys', '-o', 'json').stdout).data).toEqual(data)
 })
 
+it('describe paints its first line on a terminal, and lets no control character of others through', () => {
+  apply({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'painted', annotations: { clear: '\u009b2J' } } })
+  const asOnTerminal = 'process.stdout.isTTY=true;delete/**/process.env.NO_COLOR;process.env.TERM="xterm"'
+  const { stdout } = factory.run(['--dir', factory.home, 'describe', 'secret', 'painted'], {
+    NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(asOnTerminal)}`,
+  })
+  expect(stdout).toMatch(/^\u001b\[1mSecret\/painted\u001b\[0m {2}\(/)
+  expect(stdout).toContain('clear: "\ufffd2J"')
+})
+
 it('events are listed as they happened', () => {
   const event = (name: string, minutesAgo: number) => ({
     apiVersion: 'v1',

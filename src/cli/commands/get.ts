@@ -215,7 +215,7 @@ export async function describe(word: string, name: string, global: Global): Prom
   const namespace = info.namespaced ? connected.namespace : undefined
   const object = await client.get(info.kind, { name, namespace })
   if (object === undefined) throw notFound(info, name, namespace)
-  console.log(plain(await readable(info, object)))
+  console.log(await readable(info, object))
   const events = await eventsOf(client, info.kind, name, namespace)
   console.log(paint.bold('Events:'))
   if (events.length === 0) return console.log('  none')
@@ -223,12 +223,12 @@ export async function describe(word: string, name: string, global: Global): Prom
     humanAge(event.lastTimestamp, Date.now()),
     event.type ?? '',
     event.reason ?? '',
-    `${event.involvedObject.name === name ? '' : `${event.involvedObject.name}: `}${event.count && event.count > 1 ? `(x${event.count}) ` : ''}${plain(event.message ?? '')}`,
+    `${event.involvedObject.name === name ? '' : `${event.involvedObject.name}: `}${event.count && event.count > 1 ? `(x${event.count}) ` : ''}${event.message ?? ''}`,
   ])
   console.log(
     table(
       ['  AGE', 'TYPE', 'REASON', 'MESSAGE'],
-      rows.map((row) => [`  ${row[0]}`, ...row.slice(1)]),
+      rows.map((row) => [`  ${row[0]}`, ...row.slice(1).map(plain)]),
     ),
   )
 }
@@ -240,9 +240,9 @@ async function readable(info: KindInfo, object: Resource): Promise<string> {
   const metadata = { ...others, ...(annotations && { annotations: isSecret ? shownAnnotations : annotations }) }
   const { apiVersion: _version, kind, metadata: _whole, ...rest } = object
   const age = humanAge(metadata.creationTimestamp, Date.now())
-  const head = `${paint.bold(`${kind}/${metadata.name}`)}  (${apiVersionOf(info)}, ${age} old)`
+  const head = `${paint.bold(plain(`${kind}/${metadata.name}`))}  (${apiVersionOf(info)}, ${age} old)`
   const shown = object.kind === 'Secret' ? withoutValues(rest) : rest
-  return [head, await dump({ metadata, ...shown }, 'yaml')].join('\n')
+  return [head, plain(await dump({ metadata, ...shown }, 'yaml'))].join('\n')
 }
 
 /** Of a Secret: its keys, and how long their values are. What was applied last holds them as well. */
