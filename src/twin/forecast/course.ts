@@ -75,6 +75,8 @@ export interface Fate {
   reclaims: number
   /** Accelerator-seconds of work that it did twice, and that its restarts took. */
   lostSeconds: number
+  /** Of these, what it had worked before now. */
+  lostBeforeSeconds: number
   /** Accelerator-seconds that it stood still for checkpoints. */
   stalledSeconds: number
   /** Accelerator-seconds that it held. */
@@ -296,6 +298,7 @@ class Playing {
       failures: 0,
       reclaims: 0,
       lostSeconds: 0,
+      lostBeforeSeconds: 0,
       stalledSeconds: 0,
       heldSeconds: 0,
       heldUsd: 0,
@@ -378,10 +381,13 @@ class Playing {
     const onRequest = why === 'failed' ? undefined : this.#onRequestSeconds(run, why)
     const fromMs = Math.max(this.#savedMs(run) ?? sits.worksFromMs, sits.worksFromMs)
     const again = run.isReplica ? 0 : (onRequest ?? Math.max(0, this.#atMs - fromMs) / 1000)
+    const here = Math.max(0, this.#atMs - Math.max(sits.worksFromMs, 0)) / 1000
+    const before = onRequest === undefined ? Math.max(0, again - here) : 0
     run.left += again * sits.rate
     run.lostSeconds += again * sits.gpus
+    run.lostBeforeSeconds += before * sits.gpus
     // Of what is lost, what it stood still is not counted twice.
-    if (onRequest === undefined) run.stalledSeconds -= again * (1 - workedPart(cadence)) * sits.gpus
+    if (onRequest === undefined) run.stalledSeconds -= (again - before) * (1 - workedPart(cadence)) * sits.gpus
     run.ranSeconds += ((this.#atMs - sits.sinceMs) / 1000) * sits.gpus
     run.savedMs = undefined
     run.sits = undefined

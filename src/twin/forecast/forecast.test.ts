@@ -117,6 +117,18 @@ describe('nodes fail', () => {
     expect(never && figureOf(never, 'restarts for nodes')?.without.low).toBeGreaterThan(0)
   })
 
+  test('what was worked before now is lost, and takes nothing off what is worked from now on', () => {
+    const told = story(1)
+    told.nowMs = nowMs - 240 * hourMs
+    told.gang('a', '1xH100:8', { expectedSeconds: 1000 * 3600 })
+    told.decide()
+    told.nowMs = nowMs
+    const found = foretold(sceneOf(told), undefined, { risks: { nodeFailures: 2000, repairMs: hourMs }, seeds: 9 })
+    expect(figureOf(found, 'hours lost')?.without.median).toBeGreaterThan(8 * 240)
+    expect(figureOf(found, 'hours worked')?.without.low).toBeGreaterThanOrEqual(0)
+    expect(figureOf(found, 'ETTR')?.without.low).toBeGreaterThanOrEqual(0)
+  })
+
   test('the same ones with a change and without it', () => {
     const scene = running([])
     const { rows } = foretold(scene, scene, often)

@@ -243,7 +243,9 @@ function figuresOf(
   const of = (some: readonly Fate[]) => {
     const [held, lost] = [sum(({ heldSeconds }) => heldSeconds, some), sum(({ lostSeconds }) => lostSeconds, some)]
     const stalled = sum(({ stalledSeconds }) => stalledSeconds, some)
-    return { held, lost, stalled, worked: held - lost - stalled }
+    // What had been worked before now was not held since.
+    const lostSince = lost - sum(({ lostBeforeSeconds }) => lostBeforeSeconds, some)
+    return { held, lost, stalled, worked: held - lostSince - stalled }
   }
   const { held, lost, stalled, worked } = of(mine)
   const ofJobs = of(jobs)
