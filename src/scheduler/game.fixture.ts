@@ -78,6 +78,8 @@ export interface GameOptions {
   areFailing?: boolean
   /** Pools keep spares, now more and now fewer. */
   hasSpares?: boolean
+  /** All run pods, and of many that are deleted these end later. */
+  doPodsOutlive?: boolean
 }
 
 class Game implements Played {
@@ -97,6 +99,9 @@ class Game implements Played {
   readonly #served: Random | undefined
   readonly #failing: Random | undefined
   readonly #spares: Random | undefined
+  readonly #outliving: Random | undefined
+  /** Gangs that are gone, some pods of which have not ended. */
+  readonly #outlived = new Set<string>()
   #move = 0
   readonly #arrivedAt = new Map<string, number>()
   #log: string[] = []
@@ -105,16 +110,24 @@ class Game implements Played {
 
   constructor(
     seed: number,
-    { hasLimits = true, hasMoves = false, areServed = false, areFailing = false, hasSpares = false }: GameOptions,
+    {
+      hasLimits = true,
+      hasMoves = false,
+      areServed = false,
+      areFailing = false,
+      hasSpares = false,
+      doPodsOutlive = false,
+    }: GameOptions,
   ) {
     this.#seed = seed
     this.#mayMove = hasMoves
     this.#random = seededRandom(seed)
     this.#drawn = new Drawn(this.#random.split('drawn'), { hasLimits, hasMoves })
-    const runsPods = this.#random.split('pods').float() < 0.4
+    const runsPods = this.#random.split('pods').float() < 0.4 || doPodsOutlive
     this.#served = areServed ? this.#random.split('served') : undefined
     this.#failing = areFailing ? this.#random.split('failing') : undefined
     this.#spares = hasSpares ? this.#random.split('spares') : undefined
+    this.#outliving = doPodsOutlive ? this.#random.split('outliving') : undefined
     const watched = watch(this.#scheduler, (verdicts) => this.#watch(verdicts))
     this.#world = new Rehearsal(watched, { nowMs: 1_000_000, runsPods })
     this.#referee = new Referee(this.#world, this.#drawn, (what) => this.#broken(what))
@@ -144,6 +157,7 @@ class Game implements Played {
     this.#act()
     this.#serve()
     this.#fail()
+    this.#endOutlived(0.2)
     if (this.#move % movesToRest === movesToRest / 2) this.#keepSpares()
     this.#follow(this.#world.play())
     this.#referee.audit()
@@ -243,14 +257,30 @@ class Game implements Played {
   #forget(key: string): void {
     this.#note(`${key} goes`)
     this.#spoil(key)
-    this.#world.endAll(key)
-    for (const [name, pod] of this.#world.pods) {
-      if (keyOf(pod).startsWith(`${key}-`)) this.#world.apply({ kind: 'Pod', deleted: name })
-    }
+    if ((this.#outliving?.float() ?? 1) < 0.7) {
+      this.#note('its pods end later')
+      this.#outlived.add(key)
+    } else this.#endPods(key)
     this.#world.apply({ kind: 'Gang', deleted: key })
     this.#world.slow.delete(key)
     this.#promised.delete(key)
     this.#arrivedAt.delete(key)
+  }
+
+  #endPods(key: string): void {
+    this.#world.endAll(key)
+    for (const [name, pod] of this.#world.pods) {
+      if (keyOf(pod).startsWith(`${key}-`)) this.#world.apply({ kind: 'Pod', deleted: name })
+    }
+  }
+
+  #endOutlived(chance: number): void {
+    for (const key of this.#outlived) {
+      if ((this.#outliving?.float() ?? 1) > chance) continue
+      this.#note(`pods of ${key} end`)
+      this.#outlived.delete(key)
+      this.#endPods(key)
+    }
   }
 
   #restart(key: string): void {
@@ -429,6 +459,7 @@ class Game implements Played {
   #rest(): void {
     const world = this.#world
     world.slow.clear()
+    this.#endOutlived(1)
     const before = new Map(world.gangs)
     const left = this.#follow(world.play())
     if (left > 10 * before.size) this.#broken(`${left} evictions among ${before.size} gangs before there was rest`)
@@ -446,8 +477,20 @@ class Game implements Played {
     }
     const missed = this.#missed()
     if (missed !== undefined) this.#broken(`at rest, but decided anew: ${JSON.stringify(missed).slice(0, 500)}`)
+    this.#auditQuota()
     if (this.#decidedAnew() !== undefined) this.otherwise++
     for (const [name, pod] of world.pods) if (hasEnded(pod)) world.apply({ kind: 'Pod', deleted: name })
+  }
+
+  /** Queues are charged for what is told, whatever came before. */
+  #auditQuota(): void {
+    const stranger = this.#toldAnew()
+    for (const queue of this.#world.queues.keys()) {
+      for (const model of this.#drawn.models) {
+        const [is, told] = [this.#scheduler, stranger].map(({ quota }) => quota.usage(queue, model))
+        if (is !== told) this.#broken(`queue ${queue} is charged for ${is}/1000 ${model}, and holds ${told}`)
+      }
+    }
   }
 
   /** What somebody waits for in vain. */
@@ -473,15 +516,20 @@ class Game implements Played {
 
   /** The first that a scheduler gives or takes which is told all this anew. */
   #decidedAnew(prepare: (successor: FleetScheduler) => void = () => undefined): Verdict | undefined {
-    const { queues, nodes, pools, gangs, pods, nowMs } = this.#world
+    const successor = this.#toldAnew()
+    prepare(successor)
+    return successor.decide(this.#world.nowMs).find(({ kind }) => kind !== 'wait' && kind !== 'resize')
+  }
+
+  #toldAnew(): FleetScheduler {
+    const { queues, nodes, pools, gangs, pods } = this.#world
     const successor = createScheduler()
     for (const object of queues.values()) successor.apply({ kind: 'Queue', object })
     for (const object of nodes.values()) successor.apply({ kind: 'Node', object })
     for (const object of pools.values()) successor.apply({ kind: 'Pool', object })
     for (const object of gangs.values()) successor.apply({ kind: 'Gang', object })
     for (const object of pods.values()) successor.apply({ kind: 'Pod', object })
-    prepare(successor)
-    return successor.decide(nowMs).find(({ kind }) => kind !== 'wait' && kind !== 'resize')
+    return successor
   }
 }
 

@@ -123,6 +123,13 @@ describe('random histories on nearly full fleets', () => {
     expect(evictions, 'somebody is displaced now and then').toBeGreaterThan(50)
   })
 
+  test('where pods outlive their gangs nobody loses what others left for it, and queues are charged for what they hold', () => {
+    let evictions = 0
+    for (const seed of [2, 3, 4])
+      evictions += playGame(seed, 120, { hasMoves: seed === 3, doPodsOutlive: true }).evictions
+    expect(evictions, 'somebody is displaced now and then').toBeGreaterThan(30)
+  })
+
   test.each(broken)('seed %i, which broke a rule once', (seed, moves) => {
     expect(playGame(unscrambled(seed), moves, { hasLimits: false }).rests).toBeGreaterThan(0)
   })

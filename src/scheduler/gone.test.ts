@@ -10,7 +10,7 @@ function deletedWhileItLeaves() {
   told.node('b', 'H100:2')
   told.queue('q', { nominalQuota: { H100: 4 } })
   told.gang('other', '1xH100:2', { queue: 'q' })
-  told.gang('low', '1xH100:2', { queue: 'q', priority: -1 })
+  told.gang('low', '1xH100:2', { queue: 'q', priority: -1, attempt: 2 })
   told.decide()
   for (const name of ['other', 'low']) told.run(name)
   told.gang('urgent', '1xH100:2', { queue: 'q', priority: 5 })
@@ -23,7 +23,26 @@ function deletedWhileItLeaves() {
 test('what a gang held that was leaving when it was deleted is given back to its queue once', () => {
   const { told, usage } = deletedWhileItLeaves()
   expect(usage()).toBe(4)
-  told.end('low-worker-0-1')
+  told.end('low-worker-0-2')
   told.decide()
   expect(usage()).toBe(4)
+})
+
+test('what its pods still hold is waited for; nobody else is asked to leave instead', () => {
+  const { told } = deletedWhileItLeaves()
+  expect(told.decide()).toEqual([])
+  told.end('low-worker-0-2')
+  expect(told.decide()).toEqual([expect.stringMatching(/^urgent#1 sits 0@b/)])
+})
+
+test('so they are where another of its name has come meanwhile, whose own pods are not waited for', () => {
+  const { told } = deletedWhileItLeaves()
+  told.node('c', 'H100:2', { labels: { at: 'c' } })
+  told.queue('apart')
+  told.gang('low', '1xH100:2', { queue: 'apart', priority: 9 }, { nodeSelector: { at: 'c' } })
+  expect(told.decide()).toEqual(['low#1 sits 0@c/H100-0+H100-1:20000'])
+  told.run('low')
+  expect(told.decide()).toEqual([])
+  told.end('low-worker-0-2')
+  expect(told.decide()).toEqual([expect.stringMatching(/^urgent#1 sits 0@b/)])
 })

@@ -1,7 +1,7 @@
 import type { Node, Pod } from '../model/kinds/kubernetes.ts'
 import type { Queue } from '../model/kinds/queue.ts'
 import { label } from '../model/names.ts'
-import { keyOf } from '../model/refs.ts'
+import { controllerOf, keyOf } from '../model/refs.ts'
 import type { Victim } from './contract.ts'
 import { NextSeats } from './defragmentation/next-seats.ts'
 import { portsInstead } from './fit/claims.ts'
@@ -71,10 +71,12 @@ export class State {
     return [...live].some((pod) => this.pods.get(pod)?.metadata.labels?.[label.attempt] === attempt)
   }
 
-  /** Whether pods of the attempt, or of one before it, are bound and have not ended. */
-  hasLivePodsUntil(gang: string, attempt: number): boolean {
-    for (const pod of this.livePodsOf(gang)) if (attemptOf(this.pods.get(pod)) <= attempt) return true
-    return false
+  /** Pods of the attempt, and of those before it, that are bound and have not ended: of this very gang, be it gone or not. */
+  #livePodsUntil({ gang, uid, attempt }: { gang: string; uid: string | undefined; attempt: number }): string[] {
+    return [...this.livePodsOf(gang)].filter((key) => {
+      const pod = this.pods.get(key)
+      return pod !== undefined && controllerOf(pod)?.uid === uid && attemptOf(pod) <= attempt
+    })
   }
 
   /** Gangs that hold committed seats of the queue. */
@@ -128,7 +130,8 @@ export class State {
     this.fleet.generation++ // its own gang may wait for just this
     if (live.size > 0) {
       this.ending.add(gang)
-      return this.hasLivePodsUntil(gang, attemptOf(pod)) ? undefined : gang
+      const isLast = this.#livePodsUntil({ gang, uid: controllerOf(pod)?.uid, attempt: attemptOf(pod) }).length === 0
+      return isLast ? gang : undefined
     }
     this.#livePods.delete(gang)
     const state = this.gangs.get(gang)
@@ -261,21 +264,21 @@ export class State {
     return claims.map(([pod, claim]) => [pod, lessBy(coming, claim)])
   }
 
-  /** Whether the attempt that leaves, or an older one, holds anything. */
-  holdsStill({ gang, uid, attempt }: Victim): boolean {
-    const state = this.gangs.get(gang)
-    if (state === undefined || state.object.metadata.uid !== uid) return false
-    const sits = state.seats?.attempt === attempt && !hasLeft(state.object)
-    return sits || this.hasLivePodsUntil(gang, attempt)
+  /** Whether the attempt that leaves, or an older one, holds anything; its pods may outlive their gang. */
+  holdsStill(victim: Victim): boolean {
+    return this.#seatPodsOf(victim).length > 0 || this.#livePodsUntil(victim).length > 0
   }
 
   /** What it still holds. */
-  #holdsOf({ gang, uid, attempt }: Victim): Claim[] {
+  #holdsOf(victim: Victim): Claim[] {
+    const pods = new Set([...this.#seatPodsOf(victim), ...this.#livePodsUntil(victim)])
+    return [...pods].flatMap((pod) => this.fleet.claimOf(pod) ?? [])
+  }
+
+  #seatPodsOf({ gang, uid, attempt }: Victim): readonly string[] {
     const state = this.gangs.get(gang)
     if (state === undefined || state.object.metadata.uid !== uid) return []
-    const seated = state.seats?.attempt === attempt && !hasLeft(state.object) ? state.seatPods : []
-    const live = [...this.livePodsOf(gang)].filter((pod) => attemptOf(this.pods.get(pod)) <= attempt)
-    return [...new Set([...seated, ...live])].flatMap((pod) => this.fleet.claimOf(pod) ?? [])
+    return state.seats?.attempt === attempt && !hasLeft(state.object) ? state.seatPods : []
   }
 
   /** The gang is forgotten, and what it held is free. */
@@ -410,6 +413,6 @@ function gangOf(pod: Pod): string | undefined {
   return namespace === undefined ? gang : `${namespace}/${gang}`
 }
 
-function attemptOf(pod: Pod | undefined): number {
-  return Number(pod?.metadata.labels?.[label.attempt] ?? 0)
+function attemptOf(pod: Pod): number {
+  return Number(pod.metadata.labels?.[label.attempt] ?? 0)
 }

@@ -5,7 +5,7 @@ import type { Pool } from '../../model/kinds/pool.ts'
 import type { Queue } from '../../model/kinds/queue.ts'
 import { label } from '../../model/names.ts'
 import { bindingAnnotations } from '../../model/pods.ts'
-import { keyOf } from '../../model/refs.ts'
+import { keyOf, ownerReferenceTo } from '../../model/refs.ts'
 import { askedOf, statusAfter } from '../committed.ts'
 import type { Change, Scheduler, Verdict, Victim } from '../contract.ts'
 import { hasEnded } from '../fleet/read-pod.ts'
@@ -204,6 +204,7 @@ export class Rehearsal {
           namespace: gang.metadata.namespace,
           labels: { [label.gang]: gang.metadata.name, [label.attempt]: String(seats.attempt) },
           annotations: bindingAnnotations(seats, member, ''),
+          ownerReferences: [ownerReferenceTo(gang)],
         },
         spec: { nodeName: member.node, containers: [{ name: 'main' }] },
         status: { phase: 'Running', conditions: [{ type: 'Ready', status: 'True' }] },
