@@ -1,6 +1,6 @@
 import { isTrue } from '../model/conditions.ts'
 import { fieldError } from '../model/field-error.ts'
-import { followedByGang, gangOfJob, gangOfReplica } from '../model/gangs.ts'
+import { followedBetweenAttempts, followedByGang, gangOfJob, gangOfReplica } from '../model/gangs.ts'
 import type { Gang } from '../model/kinds/gang.ts'
 import type { InferenceService } from '../model/kinds/inference-service.ts'
 import type { Node, Pod } from '../model/kinds/kubernetes.ts'
@@ -9,7 +9,7 @@ import type { Queue } from '../model/kinds/queue.ts'
 import type { TrainingJob } from '../model/kinds/training-job.ts'
 import { millwrightVersion } from '../model/metadata.ts'
 import { label } from '../model/names.ts'
-import { gangGroups, groupsOf, templateOf } from '../model/pods.ts'
+import { templateOf } from '../model/pods.ts'
 import { keyOf } from '../model/refs.ts'
 import type { KindName, Resource } from '../model/registry.ts'
 import {
@@ -223,11 +223,11 @@ function firstGangOf(job: TrainingJob): Gang {
   }
 }
 
-/** As control/training brings a gang up to its job: its shape only while it holds nothing. */
+/** As control/training brings a gang up to its job: its shape and its queue only while it holds nothing. */
 function followJob(gang: Gang, job: TrainingJob, hasPods: boolean): Gang {
   const { topology: _, expectedSeconds: __, ...spec } = gang.spec
   const isSeated = gang.status?.seats?.attempt === spec.attempt
-  const shape = isSeated || hasPods ? {} : { groups: gangGroups(groupsOf(job)) }
+  const shape = isSeated || hasPods ? {} : followedBetweenAttempts(job)
   const isResumed = job.status?.phase === 'Suspended' && !job.spec.suspend && spec.suspend && !hasPods
   const resumed = isResumed
     ? { suspend: false, attempt: spec.attempt + 1 }

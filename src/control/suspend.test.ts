@@ -1,11 +1,14 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { seatsNow } from '../model/seats.ts'
 import type { Store } from '../store/contract.ts'
 import { createGate, type Gate } from './gate.fixture.ts'
+import type { Control } from './run.ts'
 import { createWorld, type World } from './world.fixture.ts'
 
 /** Jobs that are suspended just as they get their seats. */
 
 let world: World
+let control: Control
 let takes: Gate
 let binds: Gate
 let evicts: Gate
@@ -17,7 +20,7 @@ beforeEach(async () => {
     await world.agent.report(name, { step: 1, stepAtMs, firstStepAtMs: stepAtMs, stepSeconds: 1 })
   })
   world.agent.onStop(() => world.clock.sleep(60_000))
-  world.control()
+  control = world.control()
 })
 afterEach(() => world.close())
 
@@ -48,6 +51,38 @@ test('a pod that was bound while it was being told to end has its grace', async 
   evicts.open()
   await world.settle()
   expect(await graces()).toEqual([40, 40])
+})
+
+test('one that was given another queue while nobody led keeps no seats that the one before it gave', async () => {
+  const ref = { name: 'j', namespace: 'default' }
+  await world.node('a', 2)
+  await world.job('j', { workers: 2, terminationGracePeriodSeconds: 5 })
+  await world.until(() => world.agent.running().length === 2, 'it runs')
+  const stopped = control.stop()
+  await world.settle(1_000)
+  await stopped
+  await suspend()
+  await world.store.patch('TrainingJob', ref, { spec: { queue: 'other' } })
+  await world.store.patch('TrainingJob', ref, { spec: { suspend: false } })
+  const queuesOfSeats: string[] = []
+  const gangs = await world.store.list('Gang')
+  world.store.watch(
+    'Gang',
+    { from: gangs.resourceVersion },
+    {
+      event: ({ object }) => void (seatsNow(object) !== undefined && queuesOfSeats.push(object.spec.queue)),
+      ended: () => {},
+    },
+  )
+  world.control()
+  await world.until(async () => (await world.getGang('j')).spec.queue === 'other', 'it follows')
+  await world.settle()
+  expect((await world.getGang('j')).spec.attempt).toBe(2)
+  expect(new Set(queuesOfSeats)).toEqual(new Set(['default']))
+  const { items } = await world.store.list('Event')
+  expect(items.map((event) => event.message)).toContain(
+    'its queue was changed while it was to be suspended, and it was not',
+  )
 })
 
 const suspend = () => world.store.patch('TrainingJob', { name: 'j', namespace: 'default' }, { spec: { suspend: true } })

@@ -22,9 +22,8 @@ export function gangOfJob(job: TrainingJob): Gang {
 
 /** What the gang takes over from the job whenever it changes. */
 export function followedByGang(job: TrainingJob) {
-  const { queue, priority, preemptible, topology, together, expectedSeconds } = job.spec
+  const { priority, preemptible, topology, together, expectedSeconds } = job.spec
   return {
-    queue,
     priority,
     preemptible,
     ...(topology === undefined ? {} : { topology }),
@@ -33,9 +32,9 @@ export function followedByGang(job: TrainingJob) {
   }
 }
 
-/** And what it takes over only while it has no seats: those are of that shape. */
+/** And what it takes over only while it has no seats: those are of that shape, and charged to that queue. */
 export function followedBetweenAttempts(job: TrainingJob) {
-  return { groups: gangGroups(groupsOf(job)), ...(rejoins(job) ? { rejoins: true } : {}) }
+  return { queue: job.spec.queue, groups: gangGroups(groupsOf(job)), ...(rejoins(job) ? { rejoins: true } : {}) }
 }
 
 /** Whether a worker that fails starts again alone. */

@@ -15,8 +15,8 @@ export function gangFor(job: TrainingJob): Gang {
 }
 
 /**
- * Brings the gang up to the job's spec. Its shape follows only while it has no seats: the seats are of that shape. Nor do
- * seats that may be taken become such that may not: they may be borrowed.
+ * Brings the gang up to the job's spec. Its shape and its queue follow only while it has no seats: those are of that shape,
+ * and charged to the queue that gave them. Nor do seats that may be taken become such that may not: they may be borrowed.
  */
 export async function followSpec(context: Context, seen: Seen): Promise<'followed' | 'changed'> {
   const { job, gang, pods } = seen

@@ -42,8 +42,9 @@ export function holdOf(
   // Ends that nobody asked for are recovery's; its next attempt has what this one was to move to, or to grow into.
   const mayStartAgain = stopIsAsked(gang) || !pods.some(hasEnded)
   const isMade = holdsSeats || pods.length > 0
-  if (isMade && mayStartAgain && !equalJson(gangGroups(groupsOf(job)), gang.spec.groups))
-    return { reason: 'Changed', message: 'its workers were changed while it was to be suspended, and it was not' }
+  const changed = isMade && mayStartAgain ? changedIn(job, gang) : undefined
+  if (changed !== undefined)
+    return { reason: 'Changed', message: `${changed} changed while it was to be suspended, and it was not` }
   const move = moveNow(gang)
   if (move !== undefined) return mayStartAgain ? { reason: 'Moving', message: move.message } : undefined
   const eviction = evictionNow(gang)
@@ -57,6 +58,11 @@ export function holdOf(
     return { reason: 'Evicted', message: `${evicted.metadata.name} was evicted; no restart is counted` }
   if (live.length > 0 || pods.some(hasEnded)) return undefined
   return missingFor(context, job, pods.length < memberCount(gang))
+}
+
+function changedIn(job: TrainingJob, { spec }: Gang): string | undefined {
+  if (!equalJson(gangGroups(groupsOf(job)), spec.groups)) return 'its workers were'
+  return job.spec.queue === spec.queue ? undefined : 'its queue was'
 }
 
 /** It stops, and stands in line again at once. */
