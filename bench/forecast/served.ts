@@ -60,7 +60,7 @@ status: { allocatable: { nvidia.com/gpu: 8 } }
   })
   const seconds = (performance.now() - startedAt) / 1000
   const told = (figure: string) =>
-    rows.find((row) => row.of === 'service/chat' && row.figure === figure)?.without.median ?? Number.NaN
+    rows.find((row) => row.of === 'service/chat' && row.figure === figure)?.without?.median ?? Number.NaN
   const value = Math.abs(told('SLO attainment') - 100 * (came.attainment ?? Number.NaN))
   return {
     row: `attainment of a service's objective over ${hours} h and ${came.requests} requests: off by`,

@@ -39,12 +39,14 @@ fleet           wait, median               60m
 fleet           wait, 90 %                 108m
 fleet           jobs that end              2
 fleet           hours worked               24 h
+fleet           ETTR                       100 %
 fleet           spend                      1321 USD
 fleet           spend for an hour worked   55 USD
 queue/default   wait, median               60m
 queue/default   wait, 90 %                 108m
 queue/default   jobs that end              2
 queue/default   hours worked               24 h
+queue/default   ETTR                       100 %
 queue/default   spend                      165.1 USD
 
 JOB       QUEUE     STARTS    ENDS

@@ -96,7 +96,7 @@ export async function forecastLines(change: TextFile[], global: Global): Promise
       return `${title} starts ${timeSaid(ends, 'starts', horizonMs / 1000)}, ends ${timeSaid(ends, 'ends', horizonMs / 1000)}`
     }),
     ...rows.slice(0, rowsInPlans).map(({ of, figure, unit, without, with: value }) => {
-      return `${of}: ${figure} ${said(without.median, unit)} → ${said(value?.median ?? 0, unit)}`
+      return `${of}: ${figure} ${middleSaid(without, unit)} → ${middleSaid(value, unit)}`
     }),
   ]
 }
@@ -214,7 +214,7 @@ function progressOn(screen: NodeJS.WriteStream): NonNullable<ForecastOptions['on
 const gangsShown = 15
 
 function textOf(found: Forecast, isWide: boolean): string {
-  const hasChange = found.rows.some((row) => row.difference !== undefined)
+  const hasChange = found.rows.some((row) => row.with !== undefined)
   const shown = isWide ? found.gangs : mostChanged(found.gangs).slice(0, gangsShown)
   const rows = isWide || !hasChange ? found.rows : found.rows.filter(isOfInterest)
   const blocks = [headOf(found, hasChange), rowsTable(rows, hasChange)]
@@ -240,8 +240,9 @@ function isOfInterest(row: Row): boolean {
   return row.figure === 'utilisation' || isMoved(row)
 }
 
-function isMoved({ difference }: Row): boolean {
-  return difference !== undefined && (difference.low !== 0 || difference.high !== 0)
+function isMoved({ without, with: after, difference }: Row): boolean {
+  if (difference === undefined) return (without === undefined) !== (after === undefined)
+  return difference.low !== 0 || difference.high !== 0
 }
 
 function headOf({ horizonSeconds, seeds, bases, arrivals }: Forecast, hasChange: boolean): string {
@@ -265,8 +266,8 @@ function rowsTable(rows: readonly Row[], hasChange: boolean): string {
   return table(
     header,
     rows.map(({ of, figure, unit, without, with: after, difference }) => {
-      if (after === undefined || difference === undefined) return [of, figure, spreadSaid(without, unit)]
-      return [of, figure, said(without.median, unit), said(after.median, unit), spreadSaid(difference, unit, true)]
+      if (!hasChange) return [of, figure, spreadSaid(without, unit)]
+      return [of, figure, middleSaid(without, unit), middleSaid(after, unit), spreadSaid(difference, unit, true)]
     }),
   )
 }
@@ -301,9 +302,15 @@ function timeSaid(ends: GangForecast['without'], which: 'starts' | 'ends', horiz
   return which === 'starts' && median === 0 ? 'now' : `in ${humanDuration(1000 * median)}`
 }
 
-function spreadSaid({ median, low, high }: Spread, unit: Row['unit'], isSigned = false): string {
+function spreadSaid(spread: Spread | undefined, unit: Row['unit'], isSigned = false): string {
+  if (spread === undefined) return '-'
+  const { median, low, high } = spread
   const one = (value: number) => `${isSigned && value > 0 ? '+' : ''}${said(value, unit)}`
   return low === high ? one(median) : `${one(median)} (${one(low)} to ${one(high)})`
+}
+
+function middleSaid(spread: Spread | undefined, unit: Row['unit']): string {
+  return spread === undefined ? '-' : said(spread.median, unit)
 }
 
 function said(value: number, unit: Row['unit']): string {

@@ -111,10 +111,10 @@ describe('nodes fail', () => {
     const [never, seldom, mostly] = [[], [minutes(0), minutes(60)], [minutes(0), minutes(10)]].map((times) =>
       foretold(running(times), undefined, often),
     )
-    const lost = [never, seldom, mostly].map((found) => found && figureOf(found, 'hours lost')?.without.median)
+    const lost = [never, seldom, mostly].map((found) => found && figureOf(found, 'hours lost')?.without?.median)
     expect(lost.toSorted((a = 0, b = 0) => b - a)).toEqual(lost)
     expect(lost[2]).toBeGreaterThan(0)
-    expect(never && figureOf(never, 'restarts for nodes')?.without.low).toBeGreaterThan(0)
+    expect(never && figureOf(never, 'restarts for nodes')?.without?.low).toBeGreaterThan(0)
   })
 
   test('what was worked before now is lost, and takes nothing off what is worked from now on', () => {
@@ -124,9 +124,29 @@ describe('nodes fail', () => {
     told.decide()
     told.nowMs = nowMs
     const found = foretold(sceneOf(told), undefined, { risks: { nodeFailures: 2000, repairMs: hourMs }, seeds: 9 })
-    expect(figureOf(found, 'hours lost')?.without.median).toBeGreaterThan(8 * 240)
-    expect(figureOf(found, 'hours worked')?.without.low).toBeGreaterThanOrEqual(0)
-    expect(figureOf(found, 'ETTR')?.without.low).toBeGreaterThanOrEqual(0)
+    expect(figureOf(found, 'hours lost')?.without?.median).toBeGreaterThan(8 * 240)
+    expect(figureOf(found, 'hours worked')?.without?.low).toBeGreaterThanOrEqual(0)
+    expect(figureOf(found, 'ETTR')?.without?.low).toBeGreaterThanOrEqual(0)
+  })
+
+  test('whoever loses nothing works all the time', () => {
+    const told = story(2)
+    told.gang('a', '1xH100:8', { expectedSeconds: 100 * 3600 })
+    told.decide()
+    const rare = foretold(sceneOf(told), undefined, { risks: { nodeFailures: 300 }, seeds: 9 })
+    expect(figureOf(rare, 'ETTR')?.without?.low).toBeLessThan(100)
+    expect(figureOf(rare, 'ETTR')?.without?.high).toBe(100)
+  })
+
+  test('what nobody has is no part of what it is on average, nor of a difference', () => {
+    const empty = story(1)
+    const filled = story(1)
+    filled.gang('a', '1xH100:8', { expectedSeconds: 3600 })
+    const found = foretold(sceneOf(empty), sceneOf(filled))
+    for (const figure of ['ETTR', 'spend for an hour worked'])
+      expect(figureOf(found, figure)).toMatchObject({ without: undefined, difference: undefined })
+    expect(figureOf(found, 'ETTR')?.with).toEqual(exactly(100))
+    expect(figureOf(found, 'hours worked')?.difference).toEqual(exactly(8))
   })
 
   test('the same ones with a change and without it', () => {
@@ -190,9 +210,9 @@ describe('how often a job writes checkpoints', () => {
   test('keeps it from working, and it keeps what it has saved', () => {
     const found = foretold(trains('99s'), trains('999s'), { horizonMs: 10 * hourMs })
     // A checkpoint that nobody has measured is taken for one that stalls for a second.
-    expect(figureOf(found, 'hours in checkpoints')?.without.median).toBeCloseTo(80 / 100)
+    expect(figureOf(found, 'hours in checkpoints')?.without?.median).toBeCloseTo(80 / 100)
     expect(figureOf(found, 'hours in checkpoints')?.with?.median).toBeCloseTo(80 / 1000)
-    expect(figureOf(found, 'ETTR')?.without.median).toBeCloseTo(99)
+    expect(figureOf(found, 'ETTR')?.without?.median).toBeCloseTo(99)
     const often = { risks: { nodeFailures: 20_000, repairMs: 60_000 }, horizonMs: 100 * hourMs }
     const failing = foretold(trains('99s'), trains('999s'), often)
     expect(figureOf(failing, 'hours lost')?.difference?.low).toBeGreaterThan(0)
@@ -229,7 +249,7 @@ describe('how often a job writes checkpoints', () => {
     })
     const formula = 100 * effectiveRatioWithLag(interval, 1, 120, 0, 86_400 / 8)
     expect(found.gangs[0]?.without?.ettr).toBeCloseTo(formula, 6)
-    expect(Math.abs((figureOf(found, 'ETTR')?.without.median ?? 0) - formula)).toBeLessThan(0.2)
+    expect(Math.abs((figureOf(found, 'ETTR')?.without?.median ?? 0) - formula)).toBeLessThan(0.2)
   })
 })
 
@@ -243,7 +263,7 @@ describe('spot instead of reserved', () => {
     expect(figureOf(found, 'moves off spot')?.without).toEqual(exactly(0))
     expect(figureOf(found, 'moves off spot')?.with?.median).toBeGreaterThan(3)
     const spend = figureOf(found, 'spend')
-    expect(spend?.without.median).toBeCloseTo(48 * 16 * 6.88)
+    expect(spend?.without?.median).toBeCloseTo(48 * 16 * 6.88)
     // What is away for an hour at a time costs nothing meanwhile.
     expect(spend?.with?.high).toBeLessThan(48 * 2 * 21.62)
     expect(spend?.with?.median).toBeGreaterThan(0.6 * 48 * 2 * 21.62)
@@ -277,7 +297,7 @@ describe('with a history', () => {
     const found = foretold(sceneOf(told), undefined, { history: hourly })
     expect(found.arrivals).toBeGreaterThan(22)
     expect(found.arrivals).toBeLessThan(26)
-    expect(figureOf(found, 'jobs that end')?.without.median).toBeGreaterThan(22)
+    expect(figureOf(found, 'jobs that end')?.without?.median).toBeGreaterThan(22)
     expect(found.gangs.map(({ title }) => title)).toEqual(['job/a'])
   })
 
@@ -405,9 +425,9 @@ describe('what it costs', () => {
     told.decide()
     const found = foretold(withPool(sceneOf(told), 2))
     expect(figureOf(found, 'spend')?.without).toEqual(exactly(24 * 16 * 2))
-    expect(figureOf(found, 'spend for an hour worked')?.without.median).toBeCloseTo((24 * 16 * 2) / 8)
+    expect(figureOf(found, 'spend for an hour worked')?.without?.median).toBeCloseTo((24 * 16 * 2) / 8)
     const ofQueue = found.rows.find(({ of, figure }) => of === 'queue/default' && figure === 'spend')
-    expect(ofQueue?.without.median).toBeCloseTo(2 * 4 * 2)
+    expect(ofQueue?.without?.median).toBeCloseTo(2 * 4 * 2)
   })
 
   test('by the price book where a pool says nothing, and by nothing where nobody knows', () => {
@@ -416,7 +436,7 @@ describe('what it costs', () => {
       told.nowMs = nowMs
       told.queue('default')
       told.node('n', `${accelerator}:1`)
-      return figureOf(foretold(sceneOf(told)), 'spend')?.without.median
+      return figureOf(foretold(sceneOf(told)), 'spend')?.without?.median
     }
     expect(spent('H100')).toBeGreaterThan(24)
     expect(spent('X9')).toBeUndefined()
@@ -434,7 +454,7 @@ describe('what it costs', () => {
         ? gang
         : { ...gang, metadata: { ...gang.metadata, labels: { [label.service]: 'chat' } } }
     const found = foretold({ ...scene, gangs: scene.gangs.map(labelled) })
-    expect(figureOf(found, 'replicas available')?.without.median).toBeCloseTo(75)
-    expect(figureOf(found, 'replica-hours missing')?.without.median).toBeCloseTo(6)
+    expect(figureOf(found, 'replicas available')?.without?.median).toBeCloseTo(75)
+    expect(figureOf(found, 'replica-hours missing')?.without?.median).toBeCloseTo(6)
   })
 })

@@ -38,10 +38,11 @@ export interface Row {
   of: string
   figure: Figure
   unit: Unit
-  without: Spread
-  with?: Spread
-  /** Of each seed, the one less the other. */
-  difference?: Spread
+  /** Of those seeds in which there is such a figure: of no requests none are in time, and none are late. Of none, it is not there. */
+  without: Spread | undefined
+  with: Spread | undefined
+  /** Of each seed in which both are, the one less the other. */
+  difference: Spread | undefined
 }
 
 export type Unit = 's' | 'h' | '%' | 'USD' | ''
@@ -197,20 +198,25 @@ function rowsOf(without: readonly Course[], withChange: readonly Course[] | unde
       const values = a.map((one) => one[figure])
       const others = b?.map((one) => one[figure])
       if ([...values, ...(others ?? [])].every((value) => value === undefined || value === 0)) return []
-      const row = { of, figure, unit: figures[figure] }
-      const numbers = values.map((value) => value ?? 0)
-      if (others === undefined) return [{ ...row, without: spreadOf(numbers) }]
-      const after = others.map((value) => value ?? 0)
-      const difference = spreadOf(after.map((value, at) => value - (numbers[at] ?? 0)))
-      return [{ ...row, without: spreadOf(numbers), with: spreadOf(after), difference }]
+      const pairs = values.map((value, at) => ({ value, other: others?.[at] }))
+      const differences = pairs.flatMap(({ value, other }) =>
+        value === undefined || other === undefined ? [] : [other - value],
+      )
+      const spreads = { without: spreadIn(values), with: spreadIn(others ?? []), difference: spreadIn(differences) }
+      return [{ of, figure, unit: figures[figure], ...spreads }]
     })
   })
+}
+
+function spreadIn(values: readonly (number | undefined)[]): Spread | undefined {
+  const known = values.filter((value) => value !== undefined)
+  return known.length === 0 ? undefined : spreadOf(known)
 }
 
 type Figures = Record<Figure, number | undefined>
 
 function figuresOfService(fate: ServiceFate | undefined, horizonMs: number): Partial<Figures> {
-  if (fate === undefined) return {}
+  if (fate === undefined) return { requests: 0, replicas: 0 }
   const { requests, refused, ttft, tpot, both, hasSlo, replicaSeconds } = fate
   const share = (of: number) => (requests === 0 ? undefined : (100 * of) / requests)
   return {
@@ -252,8 +258,8 @@ function figuresOf(
   const asked = ofJobs.held + sum(({ interruptedSeconds }) => interruptedSeconds, jobs)
   return {
     utilisation: queue === undefined && capacitySeconds > 0 ? (100 * held) / capacitySeconds : undefined,
-    'wait, median': waits.length === 0 ? undefined : quantile(waits, 0.5),
-    'wait, 90 %': waits.length === 0 ? undefined : quantile(waits, 0.9),
+    'wait, median': quantile(waits, 0.5),
+    'wait, 90 %': quantile(waits, 0.9),
     'jobs that end': jobs.filter(({ endedMs }) => endedMs !== undefined).length,
     'jobs that wait at the end': jobs.filter(
       ({ startedMs, heldSeconds }) => startedMs === undefined && heldSeconds === 0,
@@ -264,7 +270,7 @@ function figuresOf(
     'hours lost': lost / 3600,
     'hours in checkpoints': stalled / 3600,
     'hours worked': worked / 3600,
-    ETTR: ofJobs.lost + ofJobs.stalled === 0 && asked === ofJobs.held ? undefined : (100 * ofJobs.worked) / asked,
+    ETTR: asked > 0 ? (100 * ofJobs.worked) / asked : undefined,
     'replica-hours missing': missing / 3600,
     'replicas available': wanted > 0 ? 100 * (1 - missing / wanted) : undefined,
     spend: queue === undefined ? usd : sum(({ heldUsd }) => heldUsd),
@@ -343,7 +349,7 @@ function oneMoreBelow(sorted: readonly number[], part: number): number {
   return quantile(sorted, Math.min(1, Math.max(0, (part * (sorted.length + 1) - 1) / Math.max(1, last))))
 }
 
-/** Between the two nearest in rank, by how near they are. */
+/** Between the two nearest in rank, by how near they are; 0 of none. */
 function quantile(sorted: readonly number[], part: number): number {
   const at = part * (sorted.length - 1)
   const [low, high] = [sorted[Math.floor(at)] ?? 0, sorted[Math.ceil(at)] ?? 0]
