@@ -1,4 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs'
+import { createServer, request } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { TestFactory } from './factory.fixture.ts'
@@ -114,4 +116,45 @@ it('logs -f of a service follows the replicas that come later, until it is delet
   await vi.waitUntil(() => replicas() === 2, 30_000)
   factory.millwright('delete', 'isvc', 'many')
   expect(await logs.ended).toBe(0)
+})
+
+/** The factory behind a door that refuses what a pod prints; its URL. */
+async function refusing(isRefused: (path: string) => boolean): Promise<{ url: string; close(): void }> {
+  const { url: behind } = JSON.parse(readFileSync(join(factory.home, 'factory.json'), 'utf8'))
+  const door = createServer((asked, answer) => {
+    const { method = 'GET', url = '/', headers } = asked
+    if (isRefused(url)) return answer.writeHead(500).end('{"kind": "Status", "code": 500, "message": "not today"}')
+    const on = request(`${behind}${url}`, { method, headers }, (found) => {
+      answer.writeHead(found.statusCode ?? 502, found.headers)
+      found.pipe(answer)
+    })
+    answer.on('close', () => on.destroy())
+    on.on('error', () => answer.destroy())
+    asked.pipe(on)
+  })
+  await new Promise<void>((resolve) => door.listen(0, '127.0.0.1', resolve))
+  return { url: `http://127.0.0.1:${(door.address() as AddressInfo).port}`, close: () => door.closeAllConnections() }
+}
+
+it('logs -f says at once whose output is refused, shows that of the others, and fails at the end', async () => {
+  const door = await refusing((path) => path.includes('/two-worker-0-1/log'))
+  const go = join(factory.dir, 'over')
+  const script = `echo begun; while [ ! -e ${go} ]; do sleep 0.05; done; echo over`
+  factory.millwright('run', '--detach', '--name', 'two', '--workers', '2', '--', 'sh', '-c', script)
+  const logs = factory.begin('--server', door.url, 'logs', '-f', 'two')
+  await has(() => logs.stdout, '[two-worker-1-1] begun\n')
+  await has(() => logs.stderr, 'millwright: the output of two-worker-0-1: not today\n')
+  writeFileSync(go, '')
+  expect(await logs.ended).toBe(1)
+  expect(logs.stdout).toContain('[two-worker-1-1] over\n')
+  expect(logs.stderr.split('\n')).toHaveLength(2)
+  door.close()
+})
+
+it('logs of a job with many workers warns of nothing', async () => {
+  const words = ['--workers', '12', '--cpu', '100m', '--', 'echo', 'here']
+  factory.millwright('run', '--name', 'many-workers', ...words)
+  const { stdout, stderr } = factory.millwright('logs', 'many-workers')
+  expect(stdout.match(/here/g)).toHaveLength(12)
+  expect(stderr).toBe('')
 })

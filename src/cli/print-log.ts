@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Client } from '../api/client.ts'
 import { OperatingError } from '../base/errors.ts'
@@ -17,6 +18,7 @@ export async function printLog(
   prefix: string,
   signal: AbortSignal,
 ): Promise<void> {
+  setMaxListeners(0, signal) // one stops the output of any number of pods
   const ref = { namespace: pod.metadata.namespace, name: pod.metadata.name }
   const lines = linesBehind(prefix)
   let received = 0

@@ -20,21 +20,30 @@ export interface Difference {
 export function differencesOf(object: Written, live: Resource | undefined): Difference[] {
   const found: Difference[] = []
   const { apiVersion: _, kind, metadata, status: __, ...rest } = object
-  const named = { metadata: { labels: metadata.labels, annotations: metadata.annotations }, ...rest }
+  const named = { metadata: factsIn(metadata), ...rest }
   const asWritten = kind === 'Secret' ? { ...named, stringData: undefined, data: secretData(object) } : named
-  compare(asWritten, live, [], found)
+  compare(asWritten, { ...live, metadata: { ...noFacts, ...live?.metadata } }, [], found)
   if (live !== undefined) dropped(lastApplied(live), asWritten, live, { kind: object.kind, at: [], found })
   return kind === 'Secret' ? found.map(withoutSecret) : found
 }
 
 /** What the file says, for the next plan to compare with. A Secret's values are not to be kept a second time. */
 export function withLastApplied(object: Written): Written {
-  const { labels, annotations } = object.metadata
-  const text = JSON.stringify({ ...object, status: undefined, metadata: { labels, annotations } })
-  if (object.kind === 'Secret' || text.length > lastAppliedMax) return object
-  const metadata = { ...object.metadata, annotations: { ...annotations, [annotation.lastApplied]: text } }
-  return { ...object, metadata }
+  const facts = factsIn(object.metadata)
+  const text = JSON.stringify({ ...object, status: undefined, metadata: facts })
+  const isNoted = object.kind !== 'Secret' && text.length <= lastAppliedMax
+  const note = isNoted ? { [annotation.lastApplied]: text } : {}
+  return { ...object, metadata: { ...object.metadata, annotations: { ...facts.annotations, ...note } } }
 }
+
+/** What a file says of an object beside its name. A file that `get` wrote has the note of what was applied before it. */
+function factsIn({ labels = {}, annotations = {} }: Written['metadata']) {
+  const { [annotation.lastApplied]: _, ...said } = annotations
+  return { labels, annotations: said }
+}
+
+/** The store has no map where it would be empty. */
+const noFacts = { labels: {}, annotations: {} }
 
 /** Kubernetes lets all annotations of an object have 256 KiB together. */
 const lastAppliedMax = 131_072

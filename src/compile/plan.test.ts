@@ -167,6 +167,56 @@ Plan: 1 to create, 0 to change, 0 unchanged.`)
     expect(patchIn(found)).toEqual({ metadata: { labels: { a: 'b' } } })
   })
 
+  test('what `get` wrote is unchanged once it is applied, and its note is of what it says without one', () => {
+    const apply = (object: object, live?: Resource) =>
+      plan(
+        read(JSON.stringify(object)).map((document) => document.object),
+        () => live,
+      )[0]
+    const made = (found: Change | undefined) => read(JSON.stringify(found?.object))[0]?.admitted as Resource
+    const [wanted] = read(`${head('Queue')}spec: {weight: 2}`)
+    const live = made(apply(wanted?.object ?? {}))
+    const edited = { ...live, spec: { weight: 3 } }
+    const found = apply(edited, live)
+    expect(found?.differences.map(({ path }) => path)).toEqual(['spec.weight'])
+    const after = made(found)
+    const note = JSON.parse(after.metadata.annotations?.[annotation.lastApplied] ?? '')
+    expect(note.metadata.annotations).toEqual({})
+    expect(apply(edited, after)?.action).toBe('unchanged')
+  })
+
+  test('of labels and annotations go only those that the file named, also where it names none any more', () => {
+    const apply = (metadata: string, live?: Resource) =>
+      plan(
+        read(`${head('Queue').replace('name: x', `name: x${metadata}`)}spec: {}`).map(({ object }) => object),
+        () => live,
+      )[0]
+    const made = read(JSON.stringify(apply(', labels: {a: b}, annotations: {c: d}')?.object))[0]?.admitted as Resource
+    const { labels, annotations } = made.metadata
+    const live = {
+      ...made,
+      metadata: {
+        ...made.metadata,
+        labels: { ...labels, of: 'others' },
+        annotations: { ...annotations, of: 'others' },
+      },
+    } as Resource
+    for (const metadata of ['', ', labels: {}, annotations: {}'])
+      expect(patchIn(apply(metadata, live))).toEqual({
+        metadata: { labels: { a: null }, annotations: { c: null } },
+      })
+  })
+
+  test('labels and annotations that are empty are as good as none', () => {
+    const [live] = read(`${head('Queue')}spec: {}`)
+    const empty = read(`${head('Queue').replace('name: x', 'name: x, labels: {}, annotations: {}')}spec: {}`)
+    const changes = plan(
+      empty.map(({ object }) => object),
+      () => live?.admitted,
+    )
+    expect(changes[0]?.action).toBe('unchanged')
+  })
+
   test('a Secret is compared, and never shown', () => {
     const secret = (value: string) => `apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {key: ${value}}\n`
     const live = { ...read(secret('a'))[0]?.admitted, data: { key: 'cGFzcw==' } } as Resource

@@ -1,4 +1,5 @@
 import { ApiError, type Client } from '../../api/client.ts'
+import { messageOf } from '../../base/errors.ts'
 import type { InferenceService } from '../../model/kinds/inference-service.ts'
 import type { LogOptions, Pod } from '../../model/kinds/kubernetes.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
@@ -7,7 +8,7 @@ import { wholeNumber } from '../arguments.ts'
 import { connect, sayPresence } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
 import type { Global } from '../global.ts'
-import { paint } from '../output.ts'
+import { paint, plain } from '../output.ts'
 import { podsOf } from '../pods-of.ts'
 import { printLog } from '../print-log.ts'
 import { isUnreachable } from '../transport.ts'
@@ -69,7 +70,7 @@ async function followJob(
     attempt = newest
     for (const pod of begun) {
       if (!printing.has(uidOf(pod)))
-        printing.set(uidOf(pod), printLog(client, pod, options, prefixOf(pod, pods.length), signal))
+        printing.set(uidOf(pod), printApart(client, pod, options, prefixOf(pod, pods.length), signal))
     }
     if (type === 'DELETED' || object.status?.phase === 'Succeeded' || object.status?.phase === 'Failed') break
   }
@@ -99,7 +100,7 @@ async function followService(
   for await (const { type, object: pod } of client.watch('Pod', scope, deleted)) {
     if (type === 'DELETED' || !hasBegun(pod) || printing.has(uidOf(pod))) continue
     const options = present.has(uidOf(pod)) ? read : { ...read, tailLines: undefined }
-    printing.set(uidOf(pod), printLog(client, pod, options, `[${pod.metadata.name}] `, signal).catch(nothingIfGone))
+    printing.set(uidOf(pod), printApart(client, pod, options, `[${pod.metadata.name}] `, signal))
   }
   await Promise.all(printing.values())
 }
@@ -120,9 +121,15 @@ function untilDeleted(client: Client, service: InferenceService, signal: AbortSi
   return until
 }
 
-/** It went before its output was asked for. */
-function nothingIfGone(error: unknown): void {
-  if (!(error instanceof ApiError) || error.code !== 404) throw error
+/** One of many: what is wrong with its output is said at once and fails the command, and the others go on. */
+async function printApart(client: Client, pod: Pod, read: LogOptions, prefix: string, signal: AbortSignal) {
+  try {
+    await printLog(client, pod, read, prefix, signal)
+  } catch (error) {
+    if (error instanceof ApiError && error.code === 404) return // it went before its output was asked for
+    console.error(`millwright: the output of ${pod.metadata.name}: ${plain(messageOf(error))}`)
+    process.exitCode = exit.failed
+  }
 }
 
 /** The newest attempt's pods of a job, a service or a gang. */
