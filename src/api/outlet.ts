@@ -1,4 +1,7 @@
-/** A reader who lets this much pile up is cut off; its next watch goes on from the last event that it has read. */
+/**
+ * When this much has piled up nothing more is taken. What was is still delivered, so that the next watch begins after it:
+ * whoever has more than this to catch up on gets there in a few watches.
+ */
 const pendingCharactersMax = 32 * 1024 * 1024
 
 /** Between a producer that cannot wait (the store's watch) and a reader that may be slow (a socket). For one reader. */
@@ -16,9 +19,15 @@ export class Outlet implements AsyncIterable<string> {
 
   push(text: string): void {
     if (this.#ended) return
-    this.#pending.push(text)
+    this.pushUncounted(text)
     this.#characters += text.length
-    if (this.#characters > pendingCharactersMax) this.cut()
+    if (this.#characters > pendingCharactersMax) this.end()
+  }
+
+  /** For what comes at the beginning and is there only as a whole: half of it would be begun anew for ever. */
+  pushUncounted(text: string): void {
+    if (this.#ended) return
+    this.#pending.push(text)
     this.#wake?.()
   }
 
@@ -53,6 +62,7 @@ export class Outlet implements AsyncIterable<string> {
     }
   }
 
+  /** The reader has gone. */
   private cut(): void {
     this.#pending = []
     this.end()

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { trainingJob } from '../model/kinds/training-job.ts'
 import { job, startTestApi, type TestApi, token } from './test-api.ts'
 
 const jobs = '/apis/millwright.dev/v1alpha1/namespaces/default/trainingjobs'
@@ -14,15 +15,17 @@ interface Line {
   object: {
     kind: string
     code?: number
-    metadata: { name?: string; resourceVersion?: string; annotations?: object }
+    metadata: { name: string; resourceVersion?: string; annotations?: object }
     rows?: unknown[]
   }
 }
 
 /** The lines of a watch, one at a time. */
-async function* lines(query: string, accept = 'application/json'): AsyncGenerator<Line> {
+const lines = (query: string, accept?: string) => linesOf(at, query, accept)
+
+async function* linesOf({ api }: TestApi, query: string, accept = 'application/json'): AsyncGenerator<Line> {
   const headers = { authorization: `Bearer ${token}`, accept }
-  const response = await fetch(`${at.api.url}${jobs}?watch=1&${query}`, { headers })
+  const response = await fetch(`${api.url}${jobs}?watch=1&${query}`, { headers })
   let rest = ''
   for await (const chunk of response.body ?? []) {
     const parts = (rest + Buffer.from(chunk).toString()).split('\n')
@@ -151,6 +154,33 @@ describe('the client', () => {
     stop.abort()
     expect(await watch.next()).toMatchObject({ done: true })
     flaky.close()
+  })
+
+  describe('with more to catch up on than a watch lets pile up', () => {
+    const count = 40
+    const big = (index: number) => job(`j${index}`, { command: Array(10).fill('x'.repeat(100_000)) })
+    let far: TestApi
+    beforeEach(async () => {
+      far = await startTestApi()
+      for (let i = 0; i < count; i++) await far.store.create('TrainingJob', trainingJob.parse(big(i)))
+    })
+    afterEach(() => far.close())
+    const names = (events: { object: { metadata: { name: string } } }[]) =>
+      events.map(({ object }) => object.metadata.name)
+    const all = Array.from({ length: count }, (_, i) => `j${i}`)
+
+    it('gets there in several watches', async () => {
+      const stop = new AbortController()
+      const watch = far.client.watch('TrainingJob', { from: '1' }, stop.signal)[Symbol.asyncIterator]()
+      expect(names(await take(watch, count))).toEqual(all)
+      stop.abort()
+    })
+
+    it('gets what is there already in one', async () => {
+      const lines = linesOf(far, 'timeoutSeconds=60')
+      expect(names(await take(lines, count)).sort()).toEqual([...all].sort())
+      await lines.return(undefined)
+    })
   })
 
   it('says who does not listen', async () => {

@@ -20,8 +20,8 @@ export async function watchAll(reading: Reading, target: Target, call: Call): Pr
   const selectors = selectorsOf(target, call)
   const writer = writerOf(reading, target.info, call)
   const outlet = new Outlet(call.signal)
-  const from = await startOf(reading, target, call, (event) => outlet.push(writer.event(event)))
-  if (isTrue(call.query, 'sendInitialEvents')) outlet.push(writer.bookmark(from, true))
+  const from = await startOf(reading, target, call, (event) => outlet.pushUncounted(writer.event(event)))
+  if (isTrue(call.query, 'sendInitialEvents')) outlet.pushUncounted(writer.bookmark(from, true))
 
   let seen = from
   const stopWatch = store.watch(
