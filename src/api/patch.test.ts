@@ -42,12 +42,21 @@ describe('a JSON patch', () => {
     expect(original).toEqual({ a: [1, 2], 'x/y': { '~': 1 } })
   })
 
+  it.each(['', '/a'])('gives the same when it is applied again (a list put at "%s")', (path) => {
+    const patch = ['add', 'replace'].flatMap((op) => [
+      { op, path, value: path === '' ? { a: [] } : [] },
+      { op: 'add', path: '/a/-', value: 1 },
+    ])
+    expect([jsonPatch({ a: [] }, patch), jsonPatch({ a: [] }, patch)]).toEqual([{ a: [1] }, { a: [1] }])
+  })
+
   it.each([
     [[{ op: 'remove', path: '/b' }], 'nothing at /b'],
     [[{ op: 'add', path: '/a/5', value: 1 }], 'no place in a list of 2'],
     [[{ op: 'add', path: '/a/01', value: 1 }], 'no place in a list'],
     [[{ op: 'test', path: '/a/0', value: 2 }], 'another one'],
     [[{ op: 'add', path: '/b' }], 'has no value'],
+    [[{ op: 'replace', path: '' }], 'has no value'],
     [[{ op: 'burn', path: '/a' }], 'allowed: add'],
     [[{ op: 'add', path: 'a', value: 1 }], 'does not begin with "/"'],
     [[{ op: 'move', path: '/c', from: '/toString' }], 'nothing at /toString'],

@@ -79,7 +79,7 @@ function step(document: unknown, operation: unknown, index: number, budget: { co
       return remove(document, to, where)
     case 'replace':
       read(document, to, where)
-      return to.length === 0 ? value : add(remove(document, to, where), to, given(operation, where), where)
+      return add(to.length === 0 ? document : remove(document, to, where), to, given(operation, where), where)
     case 'move': {
       const moved = read(document, source(), where)
       return add(remove(document, source(), where), to, moved, where)
@@ -99,9 +99,10 @@ function step(document: unknown, operation: unknown, index: number, budget: { co
   }
 }
 
+/** A copy: later operations change it, and a write that found another one in between applies the patch again. */
 function given(operation: JsonObject, where: string): unknown {
   if (!Object.hasOwn(operation, 'value')) throw badRequest(`${where} has no value`)
-  return operation['value']
+  return structuredClone(operation['value'])
 }
 
 function tokensOf(pointer: string, where: string): string[] {
