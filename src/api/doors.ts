@@ -1,6 +1,6 @@
 import { annotation, label } from '../model/names.ts'
 import type { KindMap, Resource } from '../model/registry.ts'
-import type { Store } from '../store/contract.ts'
+import type { Binding, Ref, Store } from '../store/contract.ts'
 import { type Answer, type Call, json } from './answer.ts'
 import { isObject, type JsonObject } from './body.ts'
 import { deleteOptionsOf } from './delete.ts'
@@ -191,19 +191,24 @@ async function bind(store: Store, target: Target, name: string, call: Call): Pro
   const metadata = isObject(body['metadata']) ? body['metadata'] : {}
   const node = isObject(body['target']) ? body['target']['name'] : undefined
   if (typeof node !== 'string' || node === '') throw badRequest('a Binding needs target.name, the node')
-  const outcome = await store.bind(
-    { name, namespace: target.namespace },
-    {
-      node,
-      annotations: annotationsOf(metadata['annotations']),
-      uid: optionalText(metadata['uid']),
-      resourceVersion: optionalText(metadata['resourceVersion']),
-    },
-  )
+  const ref = { name, namespace: target.namespace }
+  const binding: Binding = {
+    node,
+    annotations: annotationsOf(metadata['annotations']),
+    uid: optionalText(metadata['uid']),
+    resourceVersion: optionalText(metadata['resourceVersion']),
+  }
+  const outcome = isDryRun(call) ? await wouldBind(store, ref) : await store.bind(ref, binding)
   if (outcome === 'missing') throw notFound(target.info, name)
   if (outcome === 'bound') throw conflict(target.info, name, `pod ${name} is already assigned to a node`)
   if (outcome === 'stale') throw conflict(target.info, name, modified)
   return json(201, succeeded(201))
+}
+
+async function wouldBind(store: Store, ref: Ref): Promise<'bound' | 'missing' | undefined> {
+  const pod = await store.get('Pod', ref)
+  if (pod === undefined) return 'missing'
+  return pod.spec.nodeName === undefined ? undefined : 'bound'
 }
 
 /** `kubectl drain` names no uid: it means the pod that has the name now. */

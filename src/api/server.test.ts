@@ -244,8 +244,13 @@ describe('subresources', () => {
       metadata: { name: 'p', annotations: { rank: '1' } },
       target: { kind: 'Node', name: 'n' },
     })
-    expect((await at.ask('POST', '/api/v1/namespaces/default/pods/p/binding', { body: binding })).status).toBe(201)
-    expect((await at.ask('POST', '/api/v1/namespaces/default/pods/p/binding', { body: binding })).status).toBe(409)
+    const bind = async (query = '') =>
+      (await at.ask('POST', `/api/v1/namespaces/default/pods/p/binding${query}`, { body: binding })).status
+    expect(await bind('?dryRun=All')).toBe(201)
+    expect((await at.client.get('Pod', { name: 'p' }))?.spec.nodeName).toBeUndefined()
+    expect(await bind()).toBe(201)
+    expect(await bind()).toBe(409)
+    expect(await bind('?dryRun=All')).toBe(409)
     expect(await at.client.get('Pod', { name: 'p' })).toMatchObject({
       spec: { nodeName: 'n' },
       metadata: { annotations: { rank: '1' } },
