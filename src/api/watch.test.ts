@@ -4,6 +4,8 @@ import { job, startTestApi, type TestApi, token } from './test-api.ts'
 
 const jobs = '/apis/millwright.dev/v1alpha1/namespaces/default/trainingjobs'
 
+const asTable = 'application/json;as=Table;v=v1;g=meta.k8s.io'
+
 let at: TestApi
 beforeEach(async () => {
   at = await startTestApi({ history: 5 })
@@ -23,9 +25,14 @@ interface Line {
 /** The lines of a watch, one at a time. */
 const lines = (query: string, accept?: string) => linesOf(at, query, accept)
 
-async function* linesOf({ api }: TestApi, query: string, accept = 'application/json'): AsyncGenerator<Line> {
+async function* linesOf(
+  { api }: TestApi,
+  query: string,
+  accept = 'application/json',
+  path = jobs,
+): AsyncGenerator<Line> {
   const headers = { authorization: `Bearer ${token}`, accept }
-  const response = await fetch(`${api.url}${jobs}?watch=1&${query}`, { headers })
+  const response = await fetch(`${api.url}${path}?watch=1&${query}`, { headers })
   let rest = ''
   for await (const chunk of response.body ?? []) {
     const parts = (rest + Buffer.from(chunk).toString()).split('\n')
@@ -101,9 +108,28 @@ describe('a watch', () => {
     await watch.return(undefined)
   })
 
+  it('ends, and nothing else does, when there is something that cannot be shown', async () => {
+    const pages = '/apis/millwright.dev/v1alpha1/ledgerpages'
+    const page = (name: string, fromMs: number) =>
+      at.store.create('LedgerPage', {
+        apiVersion: 'millwright.dev/v1alpha1',
+        kind: 'LedgerPage',
+        metadata: { name },
+        spec: { node: 'n', pool: 'p', accelerator: 'cpu', fromMs },
+      })
+    await page('a', 0)
+    const [rows, whole] = [linesOf(at, '', asTable, pages), linesOf(at, '', undefined, pages)]
+    expect((await take(rows, 1)).concat(await take(whole, 1)).map(({ type }) => type)).toEqual(['ADDED', 'ADDED'])
+    await page('of-no-time', 1e20)
+    await page('b', 0)
+    expect(await take(rows, 2)).toMatchObject([{ type: 'ERROR', object: { kind: 'Status', code: 500 } }])
+    expect(said(await take(whole, 2))).toEqual(['ADDED of-no-time', 'ADDED b'])
+    await whole.return(undefined)
+  })
+
   it('comes as rows of a table for who wants one', async () => {
     await at.client.create('TrainingJob', job('a'))
-    const watch = lines('', 'application/json;as=Table;v=v1;g=meta.k8s.io')
+    const watch = lines('', asTable)
     expect(await take(watch, 1)).toMatchObject([
       {
         type: 'ADDED',

@@ -1,7 +1,9 @@
+import { messageOf } from '../base/errors.ts'
+import type { Log } from '../base/log.ts'
 import { apiVersionOf, type KindInfo, type KindName, type Resource } from '../model/registry.ts'
 import type { WatchEvent } from '../store/contract.ts'
 import { type Answer, type Call, type Shape, shapeOf } from './answer.ts'
-import { badRequest, expired } from './failure.ts'
+import { badRequest, expired, failed } from './failure.ts'
 import { Outlet } from './outlet.ts'
 import type { Target } from './path.ts'
 import { includeOf, isTrue, type Reading, selectorsOf, shapedOne, wholeNumber } from './read.ts'
@@ -15,8 +17,8 @@ const secondsMax = 7 * 86_400
  * A stream of JSON lines `{type, object}`. From no `resourceVersion` (or 0): what is there now as ADDED, then every
  * change. From one: every change after it, or one ERROR with 410 when that far back is no longer kept.
  */
-export async function watchAll(reading: Reading, target: Target, call: Call): Promise<Answer> {
-  const { store, clock } = reading
+export async function watchAll(reading: Reading & { log: Log }, target: Target, call: Call): Promise<Answer> {
+  const { store, clock, log } = reading
   const selectors = selectorsOf(target, call)
   const writer = writerOf(reading, target.info, call)
   const outlet = new Outlet(call.signal)
@@ -29,8 +31,15 @@ export async function watchAll(reading: Reading, target: Target, call: Call): Pr
     { ...selectors, from },
     {
       event(event) {
-        seen = event.object.metadata.resourceVersion ?? seen
-        outlet.push(writer.event(event))
+        try {
+          outlet.push(writer.event(event))
+          seen = event.object.metadata.resourceVersion ?? seen
+        } catch (error) {
+          // Nobody above would catch it: it would end the whole factory, not this watch.
+          log.error('a watch failed', { kind: target.info.kind, error: messageOf(error) })
+          outlet.push(writer.broken(error))
+          outlet.end()
+        }
       },
       bookmark(resourceVersion) {
         seen = resourceVersion
@@ -87,6 +96,8 @@ function writerOf({ clock }: Reading, info: KindInfo, call: Call) {
         shape === 'table' ? { ...emptyTable, metadata } : { kind, apiVersion: apiVersionOf(info), metadata },
       )
     },
+    broken: (error: unknown) =>
+      line('ERROR', failed(500, 'InternalError', `Internal error occurred: ${messageOf(error)}`)),
     expired: (from: string) =>
       line('ERROR', expired(`too old resource version: ${from.slice(0, 50)}; list again and watch from there`).status),
   }

@@ -45,6 +45,17 @@ test('a disruption budget says one of its two, as a count or a share', () => {
   expect(errors({ minAvailable: '150%' })).toHaveLength(1)
 })
 
+test('a time is one that a date can be made of', () => {
+  const page = (fromMs: number) => ({
+    apiVersion,
+    kind: 'LedgerPage',
+    metadata: { name: 'p' },
+    spec: { node: 'n', pool: 'p', fromMs },
+  })
+  expect(errorsOf('LedgerPage', page(Date.parse('2100-01-01')))).toEqual([])
+  expect(errorsOf('LedgerPage', page(1e20))).toEqual([expect.stringContaining('spec.fromMs')])
+})
+
 test('defaults and the namespace are filled in', () => {
   const { metadata, spec } = admitted(job({ command: ['true'] }))
   expect(metadata).toEqual({ name: 'tiny', namespace: 'default' })

@@ -1,3 +1,4 @@
+import { timeMsMax } from '../../model/kinds/fields.ts'
 import { seatsNow } from '../../model/seats.ts'
 import { gangStatusOf, type ReportStatus } from '../gangs.ts'
 import type { Context } from '../reconciler.ts'
@@ -50,9 +51,7 @@ function isOff(beforeMs: number, { atMs }: End, nowMs: number): boolean {
 }
 
 function saidOf({ atMs, earliestMs, latestMs }: End) {
+  // Whoever says so many steps is not believed to the day.
   const time = (ms: number) => new Date(Math.min(ms, timeMsMax)).toISOString()
   return { expectedEnd: time(atMs), expectedEndRange: { earliest: time(earliestMs), latest: time(latestMs) } }
 }
-
-/** The last year that is written in four digits: whoever says so many steps is not believed to the day. */
-const timeMsMax = Date.parse('9999-12-31T00:00:00Z')

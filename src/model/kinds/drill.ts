@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { faultFields, faultProblems } from '../faults.ts'
 import { resourceName } from '../metadata.ts'
-import { base, count, duration, positiveDuration, seconds, timestamp } from './fields.ts'
+import { base, count, duration, positiveDuration, seconds, timeMs, timestamp } from './fields.ts'
 
 const fault = z
   .strictObject(faultFields)
@@ -89,7 +89,7 @@ export const drill = z
           .describe('What it strikes, as it was chosen.'),
         accounts: z
           .strictObject({
-            throughMs: z.number().describe('Up to when the ledger was kept by then.'),
+            throughMs: timeMs.describe('Up to when the ledger was kept by then.'),
             shares: z.array(ledgerShare).describe('What was in it.'),
           })
           .optional()
@@ -115,8 +115,8 @@ export const drill = z
               .describe('Accelerator-seconds of work since the last durable checkpoint, thrown away.'),
             ledger: z
               .strictObject({
-                fromMs: z.number().describe('From when.'),
-                throughMs: z.number().describe('Up to when.'),
+                fromMs: timeMs.describe('From when.'),
+                throughMs: timeMs.describe('Up to when.'),
                 shares: z.array(ledgerShare).describe('What went to each bucket meanwhile.'),
               })
               .optional()

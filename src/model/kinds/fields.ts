@@ -20,6 +20,12 @@ export const step = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER)
 
 export const timestamp = z.string()
 
+/** The last year that is written in four digits; far beyond it no Date can be made. */
+export const timeMsMax = Date.parse('9999-12-31T00:00:00Z')
+
+/** In milliseconds since 1970. */
+export const timeMs = z.number().min(0).max(timeMsMax)
+
 /** How long, as `30s`, `10m` or `2d`. */
 export const duration = z
   .string()

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { base, count } from './fields.ts'
+import { base, count, timeMs } from './fields.ts'
 
 /** Ledger of one node and hour, or day where that is long over. Written by observe/ledger alone. */
 export const ledgerPage = z
@@ -10,13 +10,13 @@ export const ledgerPage = z
         node: z.string().describe('The node.'),
         pool: z.string().describe('Its pool.'),
         accelerator: z.string().default('cpu').describe('Which of its accelerators; a node may have several models.'),
-        fromMs: z.number().describe('Start of the hour.'),
+        fromMs: timeMs.describe('Start of the hour.'),
       })
       .describe('Which node, accelerator and hour it accounts for.'),
     status: z
       .strictObject({
         slots: count.describe('Accelerators (or slots) of the node.'),
-        throughMs: z.number().describe('Everything up to here is accounted for.'),
+        throughMs: timeMs.describe('Everything up to here is accounted for.'),
         revision: z.string().describe('The store revision that it includes.'),
         capacitySlotMs: z
           .number()

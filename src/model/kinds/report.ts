@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { base, count, step, timestamp } from './fields.ts'
+import { base, count, step, timeMs, timestamp } from './fields.ts'
 
 /** Where checkpoints are read from, the nearest first. */
 export const restoredFrom = ['node', 'peer', 'storage'] as const
@@ -27,8 +27,8 @@ export const report = z
         // of a pod
         rank: count.optional().describe('Rank of the pod.'),
         pid: count.optional().describe('Process of the pod on its node.'),
-        startedAtMs: z.number().optional().describe('When its process started.'),
-        firstStepAtMs: z.number().optional().describe('When its first step was done.'),
+        startedAtMs: timeMs.optional().describe('When its process started.'),
+        firstStepAtMs: timeMs.optional().describe('When its first step was done.'),
         restoredStep: step.optional().describe('Step of the checkpoint that it started from.'),
         restoredFrom: z
           .enum(restoredFrom)
@@ -36,12 +36,12 @@ export const report = z
           .describe('The furthest place that any of that was read from: its own node, another one, object storage.'),
         step: step.optional().describe('Last step that it finished.'),
         steps: step.optional().describe('How many it will do in all, where the job says so.'),
-        stepAtMs: z.number().optional().describe('When its last step was done.'),
+        stepAtMs: timeMs.optional().describe('When its last step was done.'),
         loss: z.number().optional().describe('Loss at that step.'),
         lossSpike: z
           .strictObject({
             step: step.describe('The first step with it.'),
-            atMs: z.number().describe('When that was done.'),
+            atMs: timeMs.describe('When that was done.'),
             loss: z.number().optional().describe('Loss two steps later; left out where it is no number.'),
             usual: z.number().optional().describe('Median of the losses before, where that is known.'),
           })
@@ -83,7 +83,7 @@ export const report = z
               stallSeconds: z.number().optional().describe('How long it kept the job from working.'),
               persistSeconds: z.number().optional().describe('How long shipping took.'),
               copies: z.array(z.string()).optional().describe('Nodes that have a copy of it in memory.'),
-              writtenAtMs: z.number().describe('When the job had written it.'),
+              writtenAtMs: timeMs.describe('When the job had written it.'),
             }),
           )
           .default([])
@@ -99,7 +99,7 @@ export const report = z
         stopped: z.boolean().optional().describe('The job said that it stopped because it was asked to.'),
         ended: z
           .strictObject({
-            atMs: z.number().describe("When, by the shim's clock."),
+            atMs: timeMs.describe("When, by the shim's clock."),
             exitCode: z.number().int().optional().describe('Exit code, if it exited.'),
             signal: z.string().optional().describe('Signal, if one ended it.'),
             reason: z.string().describe('In one CamelCase word.'),
@@ -128,12 +128,12 @@ export const report = z
           .optional()
           .describe('Shipped output of rank 0.'),
         logTail: z.string().optional().describe('Last lines of the log, when it failed or hung.'),
-        hungSinceMs: z.number().optional().describe('Since when no step was done for three mean steps.'),
+        hungSinceMs: timeMs.optional().describe('Since when no step was done for three mean steps.'),
         // of a service
         inFlight: count.optional().describe('Requests being served.'),
         held: count.optional().describe('Requests waiting for a replica.'),
-        heldSinceMs: z.number().optional().describe('Since when the oldest of them waits.'),
-        lastRequestAtMs: z.number().optional().describe('When the last request came.'),
+        heldSinceMs: timeMs.optional().describe('Since when the oldest of them waits.'),
+        lastRequestAtMs: timeMs.optional().describe('When the last request came.'),
         requestsPerSecond: z.number().optional().describe('Rate over the last seconds.'),
         concurrency: z.number().optional().describe('Mean number of requests under way since the report before.'),
         ttftSeconds: z.number().optional().describe('Mean time to the first token of late.'),
