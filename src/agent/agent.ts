@@ -223,7 +223,7 @@ export function createAgent(options: AgentOptions): Agent {
       const all = [...supervisors.values()]
       if (mode === 'leave') for (const supervisor of all) supervisor.leave()
       else {
-        for (const supervisor of all) supervisor.terminate(graceSeconds * 1000, shutdown)
+        for (const supervisor of all) supervisor.terminate(graceSeconds * 1000, shutdown, writeMsMax)
         await Promise.all(all.map((supervisor) => supervisor.done))
         await heartbeat(store, node.name, clock.now(), false).catch(failedTo('sign off'))
       }
@@ -248,4 +248,6 @@ function membersOf(gang: Gang): Member[] | undefined {
 }
 
 const heartbeatMs = 10_000
+/** Of the end of a pod while we shut down. */
+const writeMsMax = 5_000
 const shutdown = { reason: 'NodeShutdown', message: 'stopped because the node was shut down', byAgent: true }

@@ -61,8 +61,8 @@ export interface Supervisor {
   gone(): void
   /** What the job is to know. */
   tell(word: Word): void
-  /** Ends it as a deletion would. */
-  terminate(graceMs: number, cause: Cause): void
+  /** Ends it as a deletion would. `writeMs`: how long its end is tried to be written; left out, until that is done. */
+  terminate(graceMs: number, cause: Cause, writeMs?: number): void
   signal(signal: PodSignal): void
   /** Lets go without touching the pod, as a crash of the agent would. */
   leave(): void
@@ -89,6 +89,10 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
   let isHung = false
   let steps: Listening | undefined
   let isFinishing = false
+  let isWriting = false
+  /** Of the end; nobody is in a hurry by default. */
+  let writeMsMax: number | undefined
+  let giveUp: Cancel | undefined
   /** Before it runs it needs no grace: what is being prepared for it is given up. */
   const stopping = new AbortController()
   const stopped = aborted(stopping.signal).then(() => {
@@ -406,10 +410,19 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
   }
 
   async function close(): Promise<void> {
+    isWriting = true
+    limitWriting()
     await Promise.race([report.flush(), aborted(left.signal)])
     status.touch(0)
     await Promise.race([status.flush(), aborted(left.signal)])
+    giveUp?.()
+    isWriting = false
     if (pod.metadata.deletionTimestamp !== undefined && !left.signal.aborted) await remove()
+  }
+
+  /** A store that takes nothing any more keeps no one who shuts down; the next agent finds the end. */
+  function limitWriting(): void {
+    if (isWriting && writeMsMax !== undefined) giveUp ??= clock.after(writeMsMax, leave)
   }
 
   /** As a kubelet: the process is gone, so the object may go. */
@@ -436,7 +449,9 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
     await runner.remove(uid)
   }
 
-  function terminate(graceMs: number, cause: Cause): void {
+  function terminate(graceMs: number, cause: Cause, writeMs?: number): void {
+    writeMsMax ??= writeMs
+    limitWriting()
     const atMs = clock.steadyMs() + graceMs
     if (killing !== undefined && killing.atMs <= atMs) return
     const isFirst = killing === undefined

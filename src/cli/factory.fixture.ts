@@ -88,12 +88,13 @@ export class TestFactory {
     await this.down('SIGKILL')
   }
 
-  async down(signal: NodeJS.Signals = 'SIGINT'): Promise<void> {
+  /** Resolves with the exit code of `up`; null where a signal ended it. */
+  async down(signal: NodeJS.Signals = 'SIGINT'): Promise<number | null> {
     const child = this.#child
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
-    const ended = new Promise((resolve) => child.once('close', resolve))
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return child?.exitCode ?? null
+    const ended = new Promise<number | null>((resolve) => child.once('close', resolve))
     child.kill(signal)
-    await ended
+    return await ended
   }
 
   signal(signal: NodeJS.Signals): void {

@@ -1,4 +1,6 @@
 import { spawnSync } from 'node:child_process'
+import { mkdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { TestFactory } from './factory.fixture.ts'
 
@@ -46,4 +48,16 @@ it('up says how many pods ran on since the last factory was killed', async () =>
   const ended = factory.down()
   factory.signal('SIGINT')
   await ended
+})
+
+it('what cannot be stopped cleanly is named, and keeps nothing else up', async () => {
+  factory.millwright('run', '--detach', '--name', 'sleeper', '--', 'sleep', '1000')
+  await vi.waitUntil(() => factory.millwright('get', 'reports', '-o', 'json').stdout.includes('"pid"'), 30_000)
+  const pid = JSON.parse(factory.millwright('get', 'reports', '-o', 'json').stdout).items[0].status.pid
+  const connection = join(factory.home, 'factory.json')
+  rmSync(connection)
+  mkdirSync(connection) // no file that could be removed
+  expect(await factory.down()).toBe(1)
+  expect(factory.said).toContain('millwright: stopped, but not everything ended as it should: ')
+  expect(isRunning(pid)).toBe(false)
 })

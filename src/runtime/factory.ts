@@ -19,7 +19,7 @@ import { isLoopback } from '../api/access.ts'
 import type { Identity } from '../api/certificate.ts'
 import { startApi } from '../api/server.ts'
 import type { Cancel, Clock } from '../base/clock.ts'
-import { OperatingError } from '../base/errors.ts'
+import { messageOf, OperatingError } from '../base/errors.ts'
 import { createLiveness } from '../base/liveness.ts'
 import { type Log, silentLog } from '../base/log.ts'
 import { createFileBlobs } from '../blob/file/blobs.ts'
@@ -76,7 +76,7 @@ export interface Factory {
   warnings: string[]
   /** Pods that ran on while no factory was there and are looked after again. */
   adopted: number
-  /** Suspends the work, stops everything, leaves no process behind. */
+  /** Suspends the work, stops everything, leaves no process behind. Whatever fails, it stops the rest; then it throws. */
   stop(options?: StopOptions): Promise<void>
 }
 
@@ -86,6 +86,8 @@ export interface StopOptions {
   hurry?: AbortSignal | undefined
   /** Hears, now and then, the names of the pods that have not ended yet. */
   waiting?: ((pods: readonly string[]) => void) | undefined
+  /** Hears, as a sentence, what could not be done; the stop goes on. */
+  warn?: ((sentence: string) => void) | undefined
 }
 
 /** A whole factory in this process: store, API, control, gateway, ledger and one agent per logical node. */
@@ -236,12 +238,18 @@ export async function startFactory(config: FactoryConfig): Promise<Factory> {
       adopted,
       warnings,
       nodes: nodes.map((node) => node.name),
-      async stop({ graceMs = 30_000, hurry: asked, waiting } = {}) {
+      async stop({ graceMs = 30_000, hurry: asked, waiting, warn = () => {} } = {}) {
         if (asked?.aborted === true) hurry.abort()
         asked?.addEventListener('abort', () => hurry.abort(), { once: true })
         if (waiting !== undefined) stops.splice(1, 0, tellWhoRuns(store, clock, waiting)) // until the store closes
-        await drills.stop() // what stands still cannot save its work
-        await suspendAll(store, clock, graceMs, hurry.signal)
+        try {
+          await drills.stop() // what stands still cannot save its work
+          await suspendAll(store, clock, graceMs, hurry.signal)
+        } catch (error) {
+          const sentence = `what could not be suspended starts again from its last checkpoint, which counts as a restart: ${messageOf(error)}`
+          log.warn(sentence)
+          warn(sentence)
+        }
         await unwind(stops)
       },
     }
@@ -320,8 +328,17 @@ async function countRunning(dir: string, store: Store): Promise<number> {
   return running
 }
 
+/** What cannot be stopped keeps nothing else up. Throws the first that failed. */
 async function unwind(stops: (() => Promise<void> | void)[]): Promise<void> {
-  for (const stop of stops.splice(0).reverse()) await stop()
+  const failed: unknown[] = []
+  for (const stop of stops.splice(0).reverse()) {
+    try {
+      await stop()
+    } catch (error) {
+      failed.push(error)
+    }
+  }
+  if (failed.length > 0) throw failed[0]
 }
 
 /** Nothing more will be written, perhaps nothing ever was: a pod that could not start has no output to follow. */

@@ -58,12 +58,13 @@ export function factoryIn(dir: string, { cwd = dir, flags = [] as string[], env 
     printed: () => output,
     pid: () => factory?.pid ?? 0,
     hasEnded: () => factory?.exitCode !== null || factory?.signalCode !== null,
-    async stop(signal: NodeJS.Signals): Promise<void> {
+    /** Resolves with its exit code; null where a signal ended it. */
+    async stop(signal: NodeJS.Signals): Promise<number | null> {
       const child = factory
-      if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
-      const ended = new Promise((done) => child.once('exit', done))
+      if (child === undefined || child.exitCode !== null || child.signalCode !== null) return child?.exitCode ?? null
+      const ended = new Promise<number | null>((done) => child.once('exit', done))
       child.kill(signal)
-      await ended
+      return await ended
     },
     job,
     phase: (name: string) => job(name).status?.phase,

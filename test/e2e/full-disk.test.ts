@@ -172,6 +172,26 @@ describe.skipIf(smallDiskProblem !== undefined)(title, () => {
     expect(factory.job('train').status?.restarts ?? 0).toBe(0)
   })
 
+  it('stops when asked, though the store takes nothing any more, and goes on after that', async () => {
+    await factory.up()
+    const script = `echo x >>${aside.dir}/starts; ${untilFile('finish')}`
+    const run = ['run', '--detach', '--name', 'worker', '--max-restarts', '1']
+    expect(factory.millwright(...run, '--', 'sh', '-c', script).status).toBe(0)
+    await until(() => existsSync(join(aside.dir, 'starts')))
+    disk.fill()
+    factory.millwright('apply', '-f', secrets('large', 200))
+    const tiny = (index: number) => `---\napiVersion: v1\nkind: Namespace\nmetadata: {name: tiny-${index}}\n`
+    const last = put('tiny.yaml', Array.from({ length: 200 }, (_, index) => tiny(index)).join(''))
+    await until(() => factory.millwright('apply', '-f', last).stderr.includes('is full'))
+    expect(await factory.stop('SIGINT')).toBe(0)
+    expect(factory.printed()).toMatch(/warning: what could not be suspended starts again .* is full/)
+    disk.free()
+    await factory.up()
+    await until(() => readFileSync(join(aside.dir, 'starts'), 'utf8') === 'x\nx\n')
+    put('finish')
+    await until(() => factory.phase('worker') === 'Succeeded')
+  })
+
   it('outlives an output that fills the disk', async () => {
     await factory.up()
     const flood = `while [ ! -e ${aside.dir}/stop ]; do head -c 65536 /dev/zero 2>/dev/null || sleep 0.05; done; ${untilFile('go')}; exit 3`

@@ -125,7 +125,13 @@ async function stop(factory: Factory): Promise<void> {
     hurry.abort()
   }
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, kill)
-  await factory.stop({ hurry: hurry.signal, waiting })
-  console.log('stopped; the next `millwright up` resumes')
-  process.exit(exit.ok)
+  const warn = (sentence: string) => console.error(paint.yellow(`warning: ${sentence}`))
+  try {
+    await factory.stop({ hurry: hurry.signal, waiting, warn })
+    console.log('stopped; the next `millwright up` resumes')
+    process.exit(exit.ok)
+  } catch (error) {
+    console.error(`millwright: stopped, but not everything ended as it should: ${messageOf(error)}`)
+    process.exit(exit.failed) // whatever did not stop
+  }
 }
