@@ -113,6 +113,17 @@ it('a restore says that models and checkpoints are not in a backup', async () =>
   await factory.up()
 })
 
+it('a restore is refused while a factory runs, and not because one was killed', async () => {
+  await factory.down()
+  factory.millwright('backup', 'kept-too')
+  await factory.up()
+  const refused = factory.millwright('restore', 'kept-too')
+  expect(refused).toMatchObject({ status: 1, stderr: expect.stringMatching(/is in use by process \d+: stop it first/) })
+  await factory.crash()
+  expect(factory.millwright('restore', 'kept-too')).toMatchObject({ status: 0 })
+  await factory.up()
+})
+
 it.each([
   ['a file', () => 'file', 'is not a folder'],
   ['below a file', () => 'file/below', 'is not a folder'],

@@ -1,7 +1,6 @@
 import { relative, resolve } from 'node:path'
 import { backupStore, restoreStore } from '../../runtime/backup.ts'
 import { factoryDir, pathsIn } from '../../runtime/paths.ts'
-import { readConnection } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
 import type { Global } from '../global.ts'
 
@@ -20,7 +19,6 @@ export async function backup(folder: string, global: Global): Promise<void> {
 
 export async function restore(folder: string, global: Global): Promise<void> {
   const dir = factoryDir(global.dir)
-  if (readConnection(dir) !== undefined) throw new Exit(exit.failed, `a factory runs in ${dir}; stop it first.`)
   const kept = await restoreStore(folder, pathsIn(dir).store)
   console.log(`restored the store of ${dir}${kept === undefined ? '' : `; what was there is kept in ${kept}`}`)
   console.log(
