@@ -61,3 +61,18 @@ it('what cannot be stopped cleanly is named, and keeps nothing else up', async (
   expect(factory.said).toContain('millwright: stopped, but not everything ended as it should: ')
   expect(isRunning(pid)).toBe(false)
 })
+
+it('a start that fails at its end leaves the pods that it has adopted to the next', async () => {
+  factory.millwright('run', '--detach', '--name', 'sleeper', '--', 'sleep', '1000')
+  await vi.waitUntil(() => factory.millwright('get', 'reports', '-o', 'json').stdout.includes('"pid"'), 30_000)
+  const pid = JSON.parse(factory.millwright('get', 'reports', '-o', 'json').stdout).items[0].status.pid
+  await factory.crash()
+  const connection = join(factory.home, 'factory.json')
+  rmSync(connection)
+  mkdirSync(connection) // no file could take its place
+  await expect(factory.up()).rejects.toThrow('millwright: ')
+  expect(isRunning(pid)).toBe(true)
+  rmSync(connection, { recursive: true })
+  await factory.up()
+  expect(factory.said).toContain('adopted  1 pod')
+})

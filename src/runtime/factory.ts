@@ -106,6 +106,7 @@ export async function startFactory(config: FactoryConfig): Promise<Factory> {
   const store = await createLmdbStore({ dir: paths.store, clock, random: random.split('store'), log })
   const stops: (() => Promise<void> | void)[] = [() => store.close()]
   const hurry = new AbortController()
+  let isUp = false
   try {
     await bootstrap(store)
     const blobs = createFileBlobs({ dir: paths.blobs })
@@ -172,6 +173,7 @@ export async function startFactory(config: FactoryConfig): Promise<Factory> {
       new Set((await store.list('Pod')).items.map(({ metadata }) => metadata.uid ?? '')),
     )
     const adopted = await countRunning(paths.agent, store)
+    stops.push(() => (isUp ? endAll(agents, hurry.signal) : leaveAll(agents)))
     for (const agent of agents) await agent.start()
     stops.push(
       watchGpus({
@@ -183,7 +185,6 @@ export async function startFactory(config: FactoryConfig): Promise<Factory> {
         },
       }),
     )
-    stops.push(() => endAll(agents, hurry.signal))
     const decisions = openDecisionFile(paths.decisions, log)
     stops.push(() => decisions.close())
     const control = new ControlPlane(store, (line, life) =>
@@ -230,6 +231,7 @@ export async function startFactory(config: FactoryConfig): Promise<Factory> {
           tellWhere(renewed)
         }),
       )
+    isUp = true
     return {
       url: api.url,
       gatewayUrl: gateway.url,
@@ -292,6 +294,11 @@ function handOf(nodes: readonly LocalNode[], control: ControlPlane, disk: Disk):
 function addressHere(host: string): string {
   if (host === '0.0.0.0') return '127.0.0.1'
   return host === '::' ? '::1' : host
+}
+
+/** A start that fails ends nobody's work: what it found running runs on until the next. */
+async function leaveAll(agents: readonly LocalNode[]): Promise<void> {
+  await Promise.all(agents.map((agent) => agent.leave()))
 }
 
 /** Ends every pod: in a few seconds, or at once, also when the hurry comes only while they end. */

@@ -37,6 +37,12 @@ export class LocalNode {
     await this.#agent?.stop('kill', graceSeconds)
   }
 
+  /** Lets go of what runs, also in the midst of a start or before it. */
+  async leave(): Promise<void> {
+    if (this.#agent === undefined) this.#runner.close()
+    else await this.#agent.stop('leave')
+  }
+
   describe(now: NodeDescription): void {
     this.#description = now
     this.#agent?.describe(now)
