@@ -141,7 +141,8 @@ it('logs -f says at once whose output is refused, shows that of the others, and 
   const go = join(factory.dir, 'over')
   const script = `echo begun; while [ ! -e ${go} ]; do sleep 0.05; done; echo over`
   factory.millwright('run', '--detach', '--name', 'two', '--workers', '2', '--', 'sh', '-c', script)
-  const logs = factory.begin('--server', door.url, 'logs', '-f', 'two')
+  const token = readFileSync(join(factory.home, 'token'), 'utf8').trim()
+  const logs = factory.begin('--server', door.url, '--token', token, 'logs', '-f', 'two')
   await has(() => logs.stdout, '[two-worker-1-1] begun\n')
   await has(() => logs.stderr, 'millwright: the output of two-worker-0-1: not today\n')
   writeFileSync(go, '')
@@ -152,7 +153,7 @@ it('logs -f says at once whose output is refused, shows that of the others, and 
 })
 
 it('logs of a job with many workers warns of nothing', async () => {
-  const words = ['--workers', '12', '--cpu', '100m', '--', 'echo', 'here']
+  const words = ['--workers', '12', '--accelerators', 'cpu:0.25', '--', 'echo', 'here']
   factory.millwright('run', '--name', 'many-workers', ...words)
   const { stdout, stderr } = factory.millwright('logs', 'many-workers')
   expect(stdout.match(/here/g)).toHaveLength(12)
