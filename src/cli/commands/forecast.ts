@@ -14,6 +14,7 @@ import {
   type Row,
   type Spread,
 } from '../../twin/forecast/forecast.ts'
+import { anotherLike, likeMost } from '../../twin/forecast/more-nodes.ts'
 import { readHistory } from '../../twin/import/history.ts'
 import { oneOf, wholeNumber } from '../arguments.ts'
 import { connect } from '../connect.ts'
@@ -154,10 +155,10 @@ async function itemsOf(client: Client, kind: (typeof listedKinds)[number]): Prom
   return (await client.list(kind, {})).items
 }
 
-/** `16` more like the node that most are like, or `16=NAME` like that one. */
+/** `16` more like the one that most are like, or `16=NAME` like that one. */
 function moreNodes({ nodes }: State, text: string): State['nodes'] {
   const [count = '', name] = text.split('=')
-  const like = name === undefined ? nodes[0] : nodes.find(({ metadata }) => metadata.name === name)
+  const like = name === undefined ? likeMost(nodes) : nodes.find(({ metadata }) => metadata.name === name)
   if (like === undefined) {
     const near = nearest(
       name ?? '',
@@ -169,9 +170,7 @@ function moreNodes({ nodes }: State, text: string): State['nodes'] {
     )
   }
   return Array.from({ length: wholeNumber('--add-nodes', count, 1, 100_000) }, (_, index) => {
-    const added = `${like.metadata.name}-more-${index}`
-    const labels = { ...like.metadata.labels, 'kubernetes.io/hostname': added }
-    return { ...like, metadata: { ...like.metadata, name: added, uid: undefined, labels } }
+    return anotherLike(like, `${like.metadata.name}-more-${index}`)
   })
 }
 

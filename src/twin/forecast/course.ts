@@ -113,13 +113,23 @@ interface Run extends Fate {
   /** How much more of its time it works than when `left` was measured. */
   gain: number
   /** It sits since then, working at `rate` from `worksFromMs` on. */
-  sits: { rate: number; worksFromMs: number; gpus: number; usdPerHour: number; sinceMs: number } | undefined
+  sits: Sitting | undefined
   /** Since then it has waited. */
   waitsFromMs: number | undefined
   /** Its last one that is durable. */
   savedMs: number | undefined
   /** Accelerator-seconds until now, where its Queue goes by that. */
   ranSeconds: number
+}
+
+interface Sitting {
+  rate: number
+  worksFromMs: number
+  sinceMs: number
+  gpus: number
+  /** Of these, on nodes that are cordoned: they offer no more than what is held there. */
+  gpusCordoned: number
+  usdPerHour: number
 }
 
 /** What a pod's grace period leaves of the notice: whoever is not done by then is killed. As in control/training/leaving. */
@@ -242,16 +252,17 @@ class Playing {
 
   #goTo(atMs: number): void {
     const seconds = (atMs - this.#atMs) / 1000
+    let open = 0
     for (const run of this.#sitting) {
       const { sits } = run
       if (sits === undefined) continue
+      open += sits.gpusCordoned
       run.heldSeconds += seconds * sits.gpus
       run.heldUsd += (seconds / 3600) * sits.usdPerHour
       const worked = Math.max(0, atMs - Math.max(sits.worksFromMs, this.#atMs)) / 1000
       run.left = Math.max(0, run.left - worked * sits.rate)
       run.stalledSeconds += worked * (1 - workedPart(run.cadence)) * sits.gpus
     }
-    let open = 0
     for (const [name, node] of this.#nodes) {
       const away = this.#away.get(name)
       if (node.spec?.unschedulable !== true && away === undefined) open += this.#options.devices.get(name) ?? 0
@@ -336,10 +347,13 @@ class Playing {
     const worksFromMs = sinceMs + 1000 * restartSeconds
     const gpus = acceleratorsHeld(members)
     run.lostSeconds += restartSeconds * gpus
-    let usdPerHour = 0
-    for (const member of members)
-      usdPerHour += acceleratorsHeld([member]) * (this.#options.prices.get(member.node)?.device ?? 0)
-    run.sits = { rate, worksFromMs, gpus, usdPerHour, sinceMs }
+    let [usdPerHour, gpusCordoned] = [0, 0]
+    for (const member of members) {
+      const held = acceleratorsHeld([member])
+      usdPerHour += held * (this.#options.prices.get(member.node)?.device ?? 0)
+      if (this.#nodes.get(member.node)?.spec?.unschedulable === true) gpusCordoned += held
+    }
+    run.sits = { rate, worksFromMs, sinceMs, gpus, gpusCordoned, usdPerHour }
     this.#countWait(run, false)
     run.startedMs ??= this.#atMs
     this.#sitting.add(run)

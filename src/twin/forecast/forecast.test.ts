@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { readState } from '../../compile/state.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import { label } from '../../model/names.ts'
+import { leavingBy } from '../../model/nodes.ts'
 import { effectiveRatioWithLag, optimalInterval } from '../../model/reliability.ts'
 import type { Rehearsal } from '../../scheduler/rehearsal/rehearsal.ts'
 import { createScheduler } from '../../scheduler/scheduler.ts'
@@ -13,6 +14,7 @@ import type { Scene } from './course.ts'
 import { drawsOf, type Risks } from './draws.ts'
 import { type Forecast, type ForecastOptions, forecastOf } from './forecast.ts'
 import { Lengths } from './lengths.ts'
+import { anotherLike, likeMost } from './more-nodes.ts'
 
 const hourMs = 3_600_000
 const nowMs = 1000 * hourMs
@@ -92,6 +94,30 @@ describe('what is known for sure is foretold for sure', () => {
       with: { ends: exactly(1800 + 30 + 7200) },
     })
   })
+})
+
+test('what is held on a cordoned node is offered, and the rest of that node is not', () => {
+  const told = story(2)
+  told.gang('a', '2xH100:4', { expectedSeconds: 48 * 3600 })
+  told.gang('b', '1xH100:8', { expectedSeconds: 48 * 3600 })
+  told.decide()
+  for (const node of told.world.nodes.values()) told.world.put({ ...node, spec: { unschedulable: true } })
+  expect(figureOf(foretold(sceneOf(told)), 'utilisation')?.without).toEqual(exactly(100))
+})
+
+test('one more is like most nodes, and takes work although that one does not', () => {
+  const told = story(0)
+  told.node('odd', 'A100:4')
+  for (const name of ['n0', 'n1']) told.node(name, 'H100:8')
+  const [, n0] = [...told.world.nodes.values()]
+  const taints = [leavingBy('drain'), { key: 'gpu', effect: 'NoSchedule' as const }]
+  if (n0 !== undefined) told.world.put({ ...n0, spec: { unschedulable: true, taints } })
+  const like = likeMost([...told.world.nodes.values()])
+  if (like === undefined) throw new Error('no node')
+  expect(like.metadata.name).toBe('n0')
+  const { spec, metadata } = anotherLike(like, 'more')
+  expect({ spec, metadata }).toMatchObject({ spec: { taints: [{ key: 'gpu' }] }, metadata: { name: 'more' } })
+  expect(spec?.unschedulable).toBeUndefined()
 })
 
 describe('nodes fail', () => {
