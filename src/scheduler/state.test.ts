@@ -178,3 +178,24 @@ test('a model all of whose nodes have gone is nothing that shares are measured a
   told.decide()
   expect(capacities()).toEqual([4, 0])
 })
+
+test('who displaced whom is forgotten when there are more or fewer accelerators, not when a node is closed or labelled', () => {
+  const scheduler = createScheduler()
+  const told = new Story(scheduler)
+  told.queue('default')
+  told.node('a', 'H100:2')
+  told.gang('low', '1xH100:2')
+  told.decide()
+  told.gang('urgent', '1xH100:2', { priority: 1 })
+  told.decide()
+  const displacers = () => {
+    told.decide()
+    return [...scheduler.displaced.displacersOf('default/low')]
+  }
+  expect(displacers()).toEqual(['default/urgent'])
+  told.node('a', 'H100:2', { unschedulable: true })
+  told.node('a', 'H100:2', { labels: { at: 'here' } })
+  expect(displacers()).toEqual(['default/urgent'])
+  told.node('b', 'H100:2')
+  expect(displacers()).toEqual([])
+})

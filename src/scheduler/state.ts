@@ -369,9 +369,10 @@ export class State {
   countCapacity(): void {
     if (this.#countedAt === this.fleet.layout) return
     this.#countedAt = this.fleet.layout
-    this.displaced.clear()
+    let isOther = false
     for (const model of new Set([...this.quota.counted(), ...this.fleet.models()]))
-      this.quota.setCapacity(model, 1000 * this.fleet.countOf(model).total)
+      if (this.quota.setCapacity(model, 1000 * this.fleet.countOf(model).total)) isOther = true
+    if (isOther) this.displaced.clear()
   }
 }
 

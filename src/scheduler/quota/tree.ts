@@ -47,12 +47,13 @@ export class QuotaTree {
     if (this.#queues.delete(name)) this.#built = undefined
   }
 
-  /** How much of the model the fleet has: what shares of those are measured against that own none of it. */
-  setCapacity(model: string, milli: number): void {
-    if ((this.#capacity.get(model) ?? 0) === milli) return
+  /** How much of the model the fleet has: what shares of those are measured against that own none of it. Whether that is new. */
+  setCapacity(model: string, milli: number): boolean {
+    if ((this.#capacity.get(model) ?? 0) === milli) return false
     this.#capacity.set(model, milli)
     this.#resources.name(model)
     this.#built = undefined
+    return true
   }
 
   /** Models of which the fleet has something, or once had. */
