@@ -150,7 +150,8 @@ export class FleetScheduler extends State implements Scheduler, Explained {
     const before = this.queues.get(object.metadata.name)
     this.queues.set(object.metadata.name, object)
     this.quota.set(object)
-    if (JSON.stringify(before?.spec) !== JSON.stringify(object.spec)) this.displaced.clear()
+    if (JSON.stringify(before?.spec) === JSON.stringify(object.spec)) return
+    this.displaced.clear()
     this.fleet.generation++
   }
 
