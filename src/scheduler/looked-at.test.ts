@@ -1,4 +1,7 @@
 import { expect, test } from 'vitest'
+import { label } from '../model/names.ts'
+import { occupantOf } from './fleet/pod-terms.ts'
+import { gangNamed, groupOf } from './gang.fixture.ts'
 import { createScheduler } from './scheduler.ts'
 import { Story } from './story.fixture.ts'
 
@@ -104,4 +107,28 @@ test('when a queue’s numbers are written nobody is looked at, and all are when
   expect(tries()).toBe(0)
   told.queue('q', { nominalQuota: { H100: 2 } })
   expect(tries()).toBeGreaterThan(0)
+})
+
+test('whoever is gone, or sits and will not grow, is no reason to look again when one comes whom it was to be beside', () => {
+  const { told, scheduler, tries } = counting()
+  const required = { topologyKey: label.hostname, labelSelector: { matchLabels: { app: 'db' } } }
+  const affinity = { podAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [required] } }
+  const db = { occupant: occupantOf(gangNamed('db', [groupOf(1)]), groupOf(1, { labels: { app: 'db' } })) }
+  const letsIn = () => scheduler.fleet.neighbours.letsIn(db)
+  told.gang('gone', '1xH100:1', {}, { affinity })
+  tries()
+  expect(letsIn()).toBe(true)
+  told.apply({ kind: 'Gang', deleted: 'default/gone' })
+  expect(letsIn()).toBe(false)
+  told.gang('sits', '1xH100:1', {}, { affinity })
+  tries()
+  expect(letsIn()).toBe(true)
+  told.gang('db', '1xH100:1', {}, { labels: { app: 'db' } })
+  told.decide()
+  expect(told.gangs.get('default/sits')?.status?.seats).toBeDefined()
+  expect(letsIn()).toBe(false)
+  told.gang('grows', '1xH100:1', {}, { affinity, max: 4 })
+  told.decide()
+  expect(told.gangs.get('default/grows')?.status?.seats).toBeDefined()
+  expect(letsIn()).toBe(true)
 })

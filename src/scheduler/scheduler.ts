@@ -14,7 +14,16 @@ import type { Placed } from './fit/search.ts'
 import { seatsOf } from './fit/seats.ts'
 import { besideSparesFor, type Reserved } from './fit/shortage.ts'
 import { Mix } from './fleet/mix.ts'
-import { type GangState, hasLeft, keptBy, newState, noFewerThanBefore, noMoreThanHeld, podsOf } from './gangs.ts'
+import {
+  type GangState,
+  hasLeft,
+  isElastic,
+  keptBy,
+  newState,
+  noFewerThanBefore,
+  noMoreThanHeld,
+  podsOf,
+} from './gangs.ts'
 import { queueBlock, quotaLeft } from './line/admission.ts'
 import { yieldsIn } from './line/entitled.ts'
 import { Growth, type Resize } from './line/growth.ts'
@@ -169,6 +178,7 @@ export class FleetScheduler extends State implements Scheduler, Explained {
       if (state === undefined) return
       this.#leaveLine(key)
       this.removeGang(state)
+      this.fleet.neighbours.forget(key)
       this.#mix.set(key, undefined)
       this.#growth.forget(key)
       this.#rejoin.forget(key)
@@ -516,6 +526,9 @@ export class FleetScheduler extends State implements Scheduler, Explained {
     // Whoever waited behind it may go now.
     if (this.line.laneOf(key)?.blocked?.head === key) this.fleet.generation++
     this.line.remove(key)
+    const object = this.gangs.get(key)?.object
+    // Others look for more room while they sit.
+    if (object !== undefined && !isElastic(object) && object.spec.rejoins !== true) this.fleet.neighbours.forget(key)
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Gang } from '../../model/kinds/gang.ts'
+import { keyOf } from '../../model/refs.ts'
 import { Company } from './company.ts'
 import type { LaidOut } from './laid-out.ts'
 import type { Claim } from './nodes.ts'
@@ -16,8 +17,10 @@ export class Neighbours {
   readonly #companies = new Map<string, Company>()
   /** Required anti-affinity of those who sit, and of how many. */
   readonly #held = new Map<string, { term: PodTerm; holders: number }>()
-  /** Terms that wait for such pods to come. */
-  readonly #sought = new Map<string, PodTerm>()
+  /** Terms that wait for such pods to come, and the gangs that asked for them. */
+  readonly #sought = new Map<string, { term: PodTerm; by: Set<string> }>()
+  /** By gang, the keys of its terms. */
+  readonly #soughtBy = new Map<string, Set<string>>()
 
   constructor(fleet: LaidOut) {
     this.#fleet = fleet
@@ -35,11 +38,27 @@ export class Neighbours {
   }
 
   /** Whether who has just sat down may let others in: those who want to be beside it, or as many as it is. */
-  letsIn({ occupant }: Claim): boolean {
+  letsIn({ occupant }: Pick<Claim, 'occupant'>): boolean {
     if (this.#sought.size === 0 || occupant === undefined) return false
     if (this.#sought.size > soughtMax) return true
-    for (const term of this.#sought.values()) if (selects(term, occupant)) return true
+    for (const { term } of this.#sought.values()) if (selects(term, occupant)) return true
     return false
+  }
+
+  #seek(gang: string, term: PodTerm): void {
+    const sought = this.#sought.get(term.key) ?? { term, by: new Set() }
+    this.#sought.set(term.key, sought)
+    sought.by.add(gang)
+    this.#soughtBy.set(gang, (this.#soughtBy.get(gang) ?? new Set()).add(term.key))
+  }
+
+  /** The gang waits for nobody to come, until it is asked about again. */
+  forget(gang: string): void {
+    for (const key of this.#soughtBy.get(gang) ?? []) {
+      const by = this.#sought.get(key)?.by
+      if (by?.delete(gang) === true && by.size === 0) this.#sought.delete(key)
+    }
+    this.#soughtBy.delete(gang)
   }
 
   /** How others see the members of each group; undefined when nobody looks. */
@@ -57,7 +76,7 @@ export class Neighbours {
     const held = [...this.#held.values()].flatMap(({ term }) => (selects(term, self) ? [term] : []))
     if (terms === undefined && held.length === 0) return undefined
     const { apart = [], beside = [], even = [], wishes = [] } = terms ?? {}
-    for (const term of [...beside, ...even.map((one) => one.term)]) this.#sought.set(term.key, term)
+    for (const term of [...beside, ...even.map((one) => one.term)]) this.#seek(keyOf(gang), term)
     const isOwn = (term: PodTerm) => [term.key, selects(term, self)]
     const key = JSON.stringify([
       apart.map(isOwn),
