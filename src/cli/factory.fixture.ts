@@ -101,6 +101,12 @@ export class TestFactory {
     this.#child?.kill(signal)
   }
 
+  /** Nobody reads what `up` prints any more, as when its terminal was closed. */
+  stopReading(): void {
+    this.#child?.stdout?.destroy()
+    this.#child?.stderr?.destroy()
+  }
+
   async remove(): Promise<void> {
     await this.down()
     rmSync(this.dir, { recursive: true, force: true })

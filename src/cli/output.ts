@@ -1,3 +1,5 @@
+import { exit } from './exit.ts'
+
 const color = (code: number) => (text: string) => (useColor() ? `\u001b[${code}m${text}\u001b[0m` : text)
 export const paint = {
   bold: color(1),
@@ -10,6 +12,21 @@ export const paint = {
 
 export function useColor(): boolean {
   return process.stdout.isTTY === true && process.env['NO_COLOR'] === undefined && process.env['TERM'] !== 'dumb'
+}
+
+/** A reader that went away (`| head`) is no failure of ours: there is nothing left to do. */
+export function endWithReader(): void {
+  process.stdout.on('error', end)
+}
+
+/** For who has more to do than to print: it goes on though nobody reads, and though its terminal is closed. */
+export function outliveReader(): void {
+  process.stdout.off('error', end)
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
+}
+
+function end(error: NodeJS.ErrnoException): void {
+  process.exit(error.code === 'EPIPE' ? exit.ok : exit.failed)
 }
 
 export type Format = 'table' | 'wide' | 'json' | 'yaml' | 'name'

@@ -4,6 +4,7 @@ import { nearest } from '../model/nearest.ts'
 import { version } from '../runtime/version.ts'
 import { Exit, exit } from './exit.ts'
 import type { Global } from './global.ts'
+import { endWithReader } from './output.ts'
 
 const footer = `
 Exit codes: 0 done, 1 refused or failed, 2 wrong command line or file, 3 not found, 4 no factory answers, 130 interrupted.
@@ -12,10 +13,7 @@ Start with \`millwright up\` in one terminal and \`millwright run -- echo hello\
 
 /** Runs one command line and returns its exit code. Nothing but a sentence ever reaches stderr. */
 export async function run(argv: string[]): Promise<number> {
-  // A reader that went away (`| head`) is no failure of ours.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) =>
-    process.exit(error.code === 'EPIPE' ? exit.ok : exit.failed),
-  )
+  endWithReader()
   const program = build()
   try {
     await program.parseAsync(argv, { from: 'user' })

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { TestFactory } from './factory.fixture.ts'
@@ -75,4 +75,17 @@ it('a start that fails at its end leaves the pods that it has adopted to the nex
   rmSync(connection, { recursive: true })
   await factory.up()
   expect(factory.said).toContain('adopted  1 pod')
+})
+
+it('up suspends its work and stops, though nobody reads what it prints any more', async () => {
+  const script = 'trap "exit 0" TERM; echo ready; while :; do sleep 0.1; done'
+  factory.millwright('run', '--detach', '--name', 'long', '--', 'sh', '-c', script)
+  await vi.waitUntil(() => factory.millwright('logs', 'long').stdout === 'ready\n', 30_000)
+  const pid = JSON.parse(factory.millwright('get', 'reports', '-o', 'json').stdout).items[0].status.pid
+  factory.stopReading()
+  await factory.down('SIGHUP')
+  expect(isRunning(pid)).toBe(false)
+  expect(existsSync(join(factory.home, 'factory.json'))).toBe(false)
+  await factory.up()
+  expect(factory.said).toContain('resumed  1 job of the last stop')
 })

@@ -6,7 +6,7 @@ import { wholeNumber } from '../arguments.ts'
 import { Exit, exit } from '../exit.ts'
 import { makeFolder, whyUnusable } from '../folder.ts'
 import type { Global } from '../global.ts'
-import { paint, shortList } from '../output.ts'
+import { outliveReader, paint, shortList } from '../output.ts'
 
 interface UpOptions {
   host: string
@@ -28,6 +28,7 @@ export async function up(options: UpOptions, global: Global): Promise<void> {
     throw new Exit(exit.usage, `--log-level: found "${options.logLevel}"; allowed are debug, info, warn, error.`)
   }
   makeFolder(dir)
+  outliveReader()
   const factory = await start(dir, options)
   for (const warning of factory.warnings) console.error(paint.yellow(`warning: ${warning}`))
   const lines = [
