@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { annotation } from '../model/names.ts'
 import type { Resource } from '../model/registry.ts'
 import { formatErrors, readDocuments } from './documents.ts'
-import { type Change, formatPlan, plan } from './plan.ts'
+import { type Change, formatPlan, plan, shownChange } from './plan.ts'
 
 function read(text: string) {
   const found = readDocuments([{ name: 'a.yaml', text }])
@@ -228,6 +228,11 @@ Plan: 1 to create, 0 to change, 0 unchanged.`)
     expect(of('pass')[0]?.action).toBe('unchanged')
     expect(of('other')[0]?.patch).toEqual({ data: { key: 'b3RoZXI=' } })
     expect(formatPlan(of('other'), { color: false })).toContain('data.key: "(not shown)" → "(not shown)"')
+    const shown = of('other').map(shownChange)
+    expect(shown).toMatchObject([
+      { object: { stringData: { key: '(not shown)' } }, patch: { data: { key: '(not shown)' } } },
+    ])
+    expect(JSON.stringify(shown)).not.toMatch(/other|b3RoZXI=|cGFzcw==/)
   })
 })
 

@@ -62,6 +62,33 @@ function changeOf(written: Written, live: Resource | undefined): Change {
   return { action: 'update', ...at, patch, differences, ...disturbanceOf(live, differences) }
 }
 
+/** A change as others may see it: of a Secret its keys, and no value. */
+export function shownChange(change: Change): Change {
+  if (change.kind !== 'Secret') return change
+  const { object, patch, differences } = change
+  return {
+    ...change,
+    object: { ...object, ...hiddenIn(object) },
+    patch: { ...patch, ...hiddenIn(patch) },
+    differences: differences.map((difference) => {
+      const { at, value } = difference.patch
+      return at[0] === 'data' ? { ...difference, patch: { at, value: hidden(value) } } : difference
+    }),
+  }
+}
+
+function hiddenIn(fields: Record<string, unknown>): Record<string, unknown> {
+  const found = Object.entries(fields).filter(([field]) => field === 'data' || field === 'stringData')
+  return Object.fromEntries(found.map(([field, value]) => [field, hidden(value)]))
+}
+
+/** That a key is to go (null) is no secret. */
+function hidden(value: unknown): unknown {
+  if (value === null || value === undefined) return value
+  if (typeof value !== 'object') return '(not shown)'
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, hidden(inner)]))
+}
+
 /** The plan as a person reads it before saying yes. */
 export function formatPlan(changes: readonly Change[], { color }: { color: boolean }): string {
   const paint = color ? painted : plain

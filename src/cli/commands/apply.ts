@@ -1,7 +1,7 @@
 import type { Client } from '../../api/client.ts'
 import { messageOf } from '../../base/errors.ts'
 import { formatErrors, readDocuments, type TextFile, type Written } from '../../compile/documents.ts'
-import { type Change, formatPlan, plan } from '../../compile/plan.ts'
+import { type Change, formatPlan, plan, shownChange } from '../../compile/plan.ts'
 import { type KindName, kinds, type Resource } from '../../model/registry.ts'
 import { oneOf } from '../arguments.ts'
 import { confirmDestruction } from '../confirm.ts'
@@ -23,7 +23,7 @@ export async function planFiles(options: FileOptions, global: Global): Promise<v
   const texts = textsOf(options.file)
   const wanted = readTexts(texts, choice.namespace)
   const changes = await planAgainst(connectTo(choice).client, wanted)
-  if (output === 'json') return console.log(JSON.stringify(changes, null, 2))
+  if (output === 'json') return console.log(JSON.stringify(changes.map(shownChange), null, 2))
   console.log(formatPlan(changes, { color: useColor() }))
   if (changes.every(({ action, kind }) => action === 'unchanged' || !decidedBy.has(kind))) return
   const { forecastLines } = await import('./forecast.ts')
