@@ -69,10 +69,10 @@ it('content whose manifest came after the look stays, however late its deletion'
   await rm(dir, { recursive: true })
 })
 
-it('what a killed writer left behind is swept at the next start', async () => {
+it('what a killed writer left behind is swept at the next start, also by one that has its pid', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'blobs-'))
   await mkdir(join(dir, '.tmp'))
-  await writeFile(join(dir, '.tmp', '999999999-x'), 'half')
+  for (const pid of [999_999_999, process.pid]) await writeFile(join(dir, '.tmp', `${pid}-x`), 'half')
   await createFileBlobs({ dir }).put('a', new Uint8Array(1))
   expect(await readdir(join(dir, '.tmp'))).toEqual([])
   await rm(dir, { recursive: true })

@@ -152,7 +152,7 @@ function createFolder(dir: string, isCache: boolean) {
 
   async function temporary(): Promise<Temporary> {
     const base = await root()
-    const at = join(base, temporaryFolder, `${process.pid}-${randomUUID()}`)
+    const at = join(base, temporaryFolder, `${process.pid}-${ours}-${randomUUID()}`)
     const file = await open(at, 'wx', 0o600).catch((error) => {
       throw failed(error, `write into ${dir}`, dir)
     })
@@ -266,14 +266,21 @@ async function prepare(dir: string): Promise<string> {
   }
 }
 
+/** Tells this process's temporaries from those of one before it that had its pid, as in a container every one has. */
+const ours = randomUUID().slice(0, 8)
+
 /** What a killed process was writing. A living one's is left alone. */
 async function removeStale(path: string, name: string): Promise<void> {
-  const pid = Number(name.split('-')[0])
-  if (pid === process.pid) return
+  const [pid, of] = name.split('-')
+  if (Number(pid) === process.pid ? of !== ours : !exists(Number(pid))) await unlink(path).catch(() => {})
+}
+
+function exists(pid: number): boolean {
   try {
     process.kill(pid, 0)
+    return true
   } catch (error) {
-    if (codeOf(error) === 'ESRCH') await unlink(path).catch(() => {})
+    return codeOf(error) !== 'ESRCH'
   }
 }
 
