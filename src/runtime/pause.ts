@@ -21,8 +21,8 @@ export async function suspendAll(
       spec: { suspend: true },
     })
   }
-  const until = clock.now() + graceMs
-  while (clock.now() < until && !hurry.aborted) {
+  const until = clock.steadyMs() + graceMs
+  while (clock.steadyMs() < until && !hurry.aborted) {
     const busy = (await unfinished(store)).filter((job) => job.status?.phase !== 'Suspended')
     if (busy.length === 0) return 'suspended'
     await clock.sleep(50, hurry)
