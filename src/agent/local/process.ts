@@ -38,7 +38,7 @@ function look(pid: number): ProcessId | undefined {
   }
   if (!exists(pid)) return undefined
   try {
-    const options = { encoding: 'utf8', env: { ...process.env, LC_ALL: 'C' } } as const
+    const options = { encoding: 'utf8', env: { ...process.env, LC_ALL: 'C', TZ: 'UTC0' } } as const
     const [state = '', ...started] = execFileSync('ps', ['-o', 'stat=,lstart=', '-p', String(pid)], options)
       .trim()
       .split(/\s+/)

@@ -17,7 +17,7 @@
 export const shim = `set -C
 _mw() {
 if [ -r /proc/self/stat ]; then read -r _mw_p </proc/self/stat
-else _mw_i=$(exec sh -c 'echo $PPID'); _mw_p="$_mw_i $(LC_ALL=C ps -o lstart= -p "$_mw_i")"; fi; }
+else _mw_i=$(exec sh -c 'echo $PPID'); _mw_p="$_mw_i $(LC_ALL=C TZ=UTC0 ps -o lstart= -p "$_mw_i")"; fi; }
 trap : TERM INT HUP
 _mw_d=$1
 _mw

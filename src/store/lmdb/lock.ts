@@ -108,7 +108,8 @@ function refuseIfAlive(dir: string, holder: Holder, file: string): void {
 function startOf(pid: number): string | undefined {
   try {
     if (process.platform !== 'linux') {
-      return execFileSync('ps', ['-o', 'lstart=', '-p', String(pid)], { encoding: 'utf8' }).trim() || undefined
+      const options = { encoding: 'utf8', env: { ...process.env, ...sameForAll } } as const
+      return execFileSync('ps', ['-o', 'lstart=', '-p', String(pid)], options).trim() || undefined
     }
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
@@ -117,6 +118,9 @@ function startOf(pid: number): string | undefined {
     return undefined
   }
 }
+
+/** What ps says of a time must not hang on who asks. */
+const sameForAll = { LC_ALL: 'C', TZ: 'UTC0' }
 
 function bootId(): string {
   try {
