@@ -193,11 +193,16 @@ export function unreachable(url: URL, error: NodeJS.ErrnoException, what = 'the 
 
 function reasonOf(url: URL, { code = '', message }: NodeJS.ErrnoException): string {
   if (code === 'ECONNREFUSED') return 'nothing listens there; start the factory with `millwright up`'
-  if (unknownIssuer.has(code))
+  if (isUntrusted(code))
     return `its certificate is signed by nobody that is trusted here (${message}); name who signed it with --certificate-authority FILE or a kubeconfig`
   if (code === 'EPROTO' && url.protocol === 'https:') return 'it does not speak TLS as we do; is it http://?'
   if (code === 'ECONNRESET' && url.protocol === 'http:') return `${message}; does it speak TLS (https://)?`
   return message
+}
+
+/** Of the error of a connection: who answers shows a certificate that is signed by nobody whom we trust. */
+export function isUntrusted(code: string): boolean {
+  return unknownIssuer.has(code)
 }
 
 /** OpenSSL's names for a chain that ends nowhere. */

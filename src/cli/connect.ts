@@ -1,13 +1,15 @@
 import { readFileSync } from 'node:fs'
+import { loopbackIdentity } from '../api/certificate.ts'
 import { type Client, createClient } from '../api/client.ts'
-import { nodeTransport, silentMsMax, type Trust } from '../api/transport.ts'
+import { isUntrusted, nodeTransport, silentMsMax, type Transport, type Trust } from '../api/transport.ts'
+import { OperatingError } from '../base/errors.ts'
 import { readDuration } from '../model/duration.ts'
 import { type Connection, factoryDir, pathsIn } from '../runtime/paths.ts'
 import { Exit, exit } from './exit.ts'
 import type { Global } from './global.ts'
 import { paint } from './output.ts'
 import { readText } from './read-text.ts'
-import { followingTransport, type Presence } from './transport.ts'
+import { followingTransport, isUnreachable, type Presence } from './transport.ts'
 
 /** The factory that a command would talk to. Whether anything answers there is not known yet. */
 export interface Choice {
@@ -51,9 +53,9 @@ export function connectTo(choice: Choice, presence: Presence = { lost: () => {},
     const found = reachedAgain(choice)
     if (found === undefined || isSame(found, now)) return undefined
     now = found
-    return nodeTransport(found.url, found.trust, choice.silentMs)
+    return transportTo(found, choice)
   }
-  const transport = followingTransport(nodeTransport(reached.url, reached.trust, choice.silentMs), open, presence)
+  const transport = followingTransport(transportTo(reached, choice), open, presence)
   const client = createClient({ server: reached.url, token: reached.token, transport })
   return {
     client,
@@ -69,6 +71,41 @@ export function connectTo(choice: Choice, presence: Presence = { lost: () => {},
       return now.gateway
     },
   }
+}
+
+/**
+ * What a killed factory has left in its folder may lead to a port that is another's by now. Over TLS only who holds the
+ * token can show the certificate that follows from it, so nobody else is told the token.
+ */
+function transportTo({ url, token, trust }: Reached, { dir, silentMs }: Choice): Transport {
+  if (dir === undefined || token === undefined || !url.startsWith('http:')) return nodeTransport(url, trust, silentMs)
+  const pinned = { certificateAuthority: loopbackIdentity(token).cert, serverName: 'localhost' }
+  const transport = nodeTransport(url.replace(/^http:/, 'https:'), pinned, silentMs)
+  return {
+    close: transport.close,
+    async send(request) {
+      try {
+        return await transport.send(request)
+      } catch (error) {
+        throw isUnreachable(error) && isStranger(error.cause) ? stranger(url, dir, error) : error
+      }
+    },
+  }
+}
+
+/** Neither nobody nor the factory, before anything was sent. */
+function isStranger(cause: unknown): boolean {
+  const { code = '' } = (cause ?? {}) as NodeJS.ErrnoException
+  return code === 'EPROTO' || isUntrusted(code) || code.startsWith('ERR_SSL_')
+}
+
+function stranger(url: string, dir: string, cause: unknown): OperatingError {
+  return new OperatingError(
+    'unreachable',
+    { retryAfterMs: 1000 },
+    `who answers at ${url} does not hold the token of the factory in ${dir}: is that down, and its port another program's? Start it with \`millwright up\``,
+    { cause },
+  )
 }
 
 /** A factory that comes back may show another certificate. */
