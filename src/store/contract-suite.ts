@@ -6,6 +6,7 @@ import type { Pod } from '../model/kinds/kubernetes.ts'
 import type { TrainingJob } from '../model/kinds/training-job.ts'
 import type { KindMap, KindName } from '../model/registry.ts'
 import type { Store, WatchEvent } from './contract.ts'
+import { createLeaseHolder } from './lease.ts'
 
 export interface SuiteOptions {
   clock: ManualClock
@@ -705,6 +706,29 @@ export function storeContract(name: string, open: OpenStore): void {
         await expect(store.create('Gang', gangNamed('g'), { fence: { lease, epoch: 3 } })).rejects.toMatchObject({
           code: 'fenced',
         })
+      })
+
+      test('deleting the lease lets no ex-leader in: the next epoch is above all before it', async () => {
+        const contender = (identity: string) =>
+          createLeaseHolder({ store, clock, ref: lease, identity, durationMs: 15_000 })
+        const [a, b] = [contender('a'), contender('b')]
+        const epochs: (number | undefined)[] = []
+        for (let i = 0; i < 3; i++) epochs.push(await a.acquire())
+        const fence = a.fence()
+        await store.delete('Lease', lease)
+        epochs.push(await b.acquire())
+        const numbers = epochs.map(Number)
+        expect(numbers).toEqual([...new Set(numbers)].sort((x, y) => x - y))
+        await expect(store.create('Gang', gangNamed('g'), { fence })).rejects.toMatchObject({ code: 'fenced' })
+        expect(await store.create('Gang', gangNamed('g'), { fence: b.fence() })).not.toBe('exists')
+      })
+
+      test('nor does making it again by hand', async () => {
+        await made('Lease', leaseAt(3))
+        await store.delete('Lease', lease)
+        await made('Lease', leaseAt(1))
+        const fence = { lease, epoch: 3 }
+        await expect(store.create('Gang', gangNamed('g'), { fence })).rejects.toMatchObject({ code: 'fenced' })
       })
 
       test('with the check switched off the store lets it pass, as Kubernetes does', async () => {

@@ -5,7 +5,8 @@ import type { KindMap, KindName } from '../model/registry.ts'
  *
  * What a caller may rely on, also after a crash: a write that was acknowledged (its promise resolved) is durable; no
  * reader or watcher sees a write before it is durable; objects handed out are frozen and shared; `resourceVersion` is
- * opaque except that the embedded stores also let it be compared by the watch (`from`).
+ * opaque except that the embedded stores also let it be compared by the watch (`from`), and that it is a whole number which
+ * rises with every write: a new lease counts its epochs from there.
  *
  * Expected outcomes are returned as words. Thrown: OperatingError 'fenced' (a newer leader exists), 'invalid',
  * 'terminating' (something new in a namespace that is being deleted), 'not-found' (something of an owner whose namespace
@@ -75,7 +76,7 @@ export interface Listed<T> {
   continue?: string
 }
 
-/** Names the lease whose epoch a write must not be older than. */
+/** Names the lease whose epoch a write is of. */
 export interface Fence {
   lease: Ref
   epoch: number

@@ -41,8 +41,8 @@ export function createLeaseHolder({ store, clock, ref, identity, durationMs }: L
 
   async function acquire(): Promise<number | undefined> {
     const asked = moment()
-    const lease = await store.get('Lease', ref)
-    if (lease === undefined) return won(asked, await store.create('Lease', leaseFor(1)))
+    const lease = (await store.get('Lease', ref)) ?? (await store.create('Lease', unheld()))
+    if (lease === 'exists') return undefined
     const isStillOurs = held !== undefined && isOurs(lease, held.epoch)
     held = undefined
     if (!isStillOurs && isHeld(lease) && !isSilent(lease)) return undefined
@@ -63,7 +63,7 @@ export function createLeaseHolder({ store, clock, ref, identity, durationMs }: L
     return nowMs - seen.sinceMs >= promisedMs
   }
 
-  function won(asked: Moment, written: Lease | 'exists' | 'stale' | 'missing'): number | undefined {
+  function won(asked: Moment, written: Lease | 'stale' | 'missing'): number | undefined {
     if (typeof written === 'string') return undefined
     seen = undefined
     held = { lease: written, epoch: epochOf(written), renewed: asked }
@@ -107,22 +107,25 @@ export function createLeaseHolder({ store, clock, ref, identity, durationMs }: L
   const isOurs = (lease: Lease, epoch: number) => lease.spec?.holderIdentity === identity && epochOf(lease) === epoch
 
   function takenOver(lease: Lease): Lease {
-    return { ...lease, spec: { ...lease.spec, ...leaseFor(epochOf(lease) + 1).spec } }
-  }
-
-  function leaseFor(epoch: number): Lease {
     const now = microTime(clock.now())
     return {
-      apiVersion: 'coordination.k8s.io/v1',
-      kind: 'Lease',
-      metadata: { name: ref.name, namespace: ref.namespace },
+      ...lease,
       spec: {
+        ...lease.spec,
         holderIdentity: identity,
         leaseDurationSeconds: Math.max(1, Math.ceil(durationMs / 1000)),
         acquireTime: now,
         renewTime: now,
-        leaseTransitions: epoch,
+        leaseTransitions: nextEpoch(lease),
       },
+    }
+  }
+
+  function unheld(): Lease {
+    return {
+      apiVersion: 'coordination.k8s.io/v1',
+      kind: 'Lease',
+      metadata: { name: ref.name, namespace: ref.namespace },
     }
   }
 
@@ -138,6 +141,14 @@ export function createLeaseHolder({ store, clock, ref, identity, durationMs }: L
 interface Moment {
   atMs: number
   steadyMs: number
+}
+
+/**
+ * Anybody may delete a lease, and what was written under it stays. So the first epoch of a lease is the revision at which
+ * it was made: the one before, whose epoch rose by one with a write each, came to less.
+ */
+function nextEpoch(lease: Lease): number {
+  return (epochOf(lease) || Number(lease.metadata.resourceVersion)) + 1
 }
 
 export function epochOf(lease: Lease): number {

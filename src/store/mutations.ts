@@ -242,12 +242,12 @@ export function bound(pod: Stored, binding: Binding, nowMs: number): Decision<'s
   }
 }
 
-/** Whoever writes under a lease must not be older than it. */
+/** Whoever writes under a lease is of its epoch: an older one has ended, and a newer one was of a lease that was deleted. */
 export function checkFence(lease: Stored | undefined, name: string, epoch: number): void {
   if (lease === undefined) throw fenced(`lease "${name}" is gone, so nobody leads by it: acquire it again`)
   const current = leaseEpoch(lease)
-  if (epoch < current) {
-    throw fenced(`a newer leader (epoch ${current}) took lease "${name}"; epoch ${epoch} may change nothing any more`)
+  if (epoch !== current) {
+    throw fenced(`another leader (epoch ${current}) took lease "${name}"; epoch ${epoch} may change nothing any more`)
   }
 }
 
