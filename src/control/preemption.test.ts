@@ -115,8 +115,7 @@ test('seats that may be taken do not become such that may not; the next ones do'
 })
 
 test('whoever sits keeps its seats for its minimum run time, and is displaced soon after', async () => {
-  const preemption = { withinQueue: 'LowerPriority', reclaimWithinCohort: 'Any', minRunSeconds: 60 }
-  await world.store.patch('Queue', { name: 'default' }, { spec: { preemption } })
+  await keepsFor(60)
   world.control()
   await runs('low', { workers: 2 })
   const { at = '' } = (await world.getGang('low')).status?.seats ?? {}
@@ -131,6 +130,45 @@ test('whoever sits keeps its seats for its minimum run time, and is displaced so
   expect(lateMs).toBeGreaterThanOrEqual(0)
   expect(lateMs, 'within a round of the control loop').toBeLessThanOrEqual(6_000)
 })
+
+test('a minimum run time is no longer for a clock that is set back meanwhile', async () => {
+  await keepsFor(60)
+  world.control()
+  await runs('low', { workers: 2 })
+  const beganMs = world.clock.steadyMs()
+  world.clock.jump(-7_200_000)
+  await world.job('high', { workers: 2, priority: 10 })
+  await phase('high', 'Running')
+  const first = world.clock.steadyMs() - beganMs
+  expect(first).toBeGreaterThanOrEqual(58_000)
+  expect(first).toBeLessThanOrEqual(66_000)
+  // What is written from then on, too.
+  const { at = '' } = (await world.getGang('high')).status?.seats ?? {}
+  expect(Math.abs(Date.parse(at) - world.clock.now()), 'by the clock as it is').toBeLessThanOrEqual(2_000)
+  await world.job('higher', { workers: 2, priority: 20 })
+  await phase('higher', 'Running')
+  const second = world.clock.steadyMs() - beganMs - first
+  expect(second).toBeGreaterThanOrEqual(58_000)
+  expect(second).toBeLessThanOrEqual(66_000)
+})
+
+test('a leader to whom seats are of hours to come lets them have their minimum run time from when it sees them', async () => {
+  await keepsFor(60)
+  const first = world.control()
+  await runs('low', { workers: 2 })
+  const stopped = first.stop()
+  await world.settle(1_000)
+  await stopped
+  world.clock.jump(-7_200_000)
+  world.control()
+  await world.job('high', { workers: 2, priority: 10 })
+  await phase('high', 'Running')
+})
+
+const keepsFor = (minRunSeconds: number) => {
+  const preemption = { withinQueue: 'LowerPriority', reclaimWithinCohort: 'Any', minRunSeconds }
+  return world.store.patch('Queue', { name: 'default' }, { spec: { preemption } })
+}
 
 test('nobody is displaced when that would not let it start', async () => {
   world.control()

@@ -10,6 +10,7 @@ import { again, type Context, type Outcome, type Reconciler, settled } from '../
 import { bindMembers } from './bind.ts'
 import { askVictims, commitVerdict } from './commit.ts'
 import { createDecisionLog } from './decisions.ts'
+import { createTermTime, type TermTime } from './term-time.ts'
 
 /** The key under which the whole fleet is decided about; all others are gangs. No gang's key lacks a namespace. */
 const fleetKey = 'fleet'
@@ -34,7 +35,8 @@ export function createScheduling(context: Context, scheduler: Scheduler = create
     else open.delete(keyOf(object))
   })
   let claimed = false
-  feed(context, tell)
+  const time = createTermTime(clock)
+  feed(context, time, tell)
 
   function tell(change: Change): void {
     decisions?.told(change)
@@ -56,7 +58,7 @@ export function createScheduling(context: Context, scheduler: Scheduler = create
   async function decide(): Promise<Outcome> {
     if (!claimed && !(await claimGangs())) return again(5)
     claimed = true
-    const nowMs = clock.now()
+    const nowMs = time.nowMs()
     const decided = scheduler.decide(nowMs)
     decisions?.decided(nowMs, decided)
     for (const verdict of decided) verdicts.set(verdict.gang, verdict)
@@ -113,7 +115,7 @@ export function createScheduling(context: Context, scheduler: Scheduler = create
 }
 
 /** Every change, in the order of its kind's watch, from the first list on. */
-function feed({ views }: Context, tell: (change: Change) => void): void {
+function feed({ views }: Context, time: TermTime, tell: (change: Change) => void): void {
   views
     .of('Queue')
     .onChange(({ type, object }) => tell(type === 'DELETED' ? deleted('Queue', object) : { kind: 'Queue', object }))
@@ -123,9 +125,10 @@ function feed({ views }: Context, tell: (change: Change) => void): void {
   views
     .of('Node')
     .onChange(({ type, object }) => tell(type === 'DELETED' ? deleted('Node', object) : { kind: 'Node', object }))
-  views
-    .of('Gang')
-    .onChange(({ type, object }) => tell(type === 'DELETED' ? deleted('Gang', object) : { kind: 'Gang', object }))
+  views.of('Gang').onChange(({ type, object }) => {
+    if (type === 'DELETED') time.forget(object)
+    tell(type === 'DELETED' ? deleted('Gang', object) : { kind: 'Gang', object: time.read(object) })
+  })
   views
     .of('Pod')
     .onChange(({ type, object }) => tell(type === 'DELETED' ? deleted('Pod', object) : { kind: 'Pod', object }))
