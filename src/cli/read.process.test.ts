@@ -31,6 +31,23 @@ it('describe paints its first line on a terminal, and lets no control character 
   expect(stdout).toContain('clear: "\ufffd2J"')
 })
 
+it('get -A finds by its name what lies in another namespace, in every format', () => {
+  apply(
+    { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'team' } },
+    { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'far', namespace: 'team' } },
+  )
+  const get = (...words: string[]) => factory.millwright('get', 'secret', ...words)
+  expect(get('far', '-A').stdout).toContain('team')
+  expect(get('far', '-A', '-o', 'name')).toMatchObject({ status: 0, stdout: 'secret/far\n' })
+  expect(JSON.parse(get('far', '-A', '-o', 'json').stdout).metadata.namespace).toBe('team')
+  apply({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'far' } })
+  expect(JSON.parse(get('far', '-A', '-o', 'json').stdout).items).toHaveLength(2)
+  expect(get('farther', '-A', '-o', 'name')).toMatchObject({
+    status: 3,
+    stderr: expect.stringContaining('there is no Secret "farther" in any namespace'),
+  })
+})
+
 it('events are listed as they happened', () => {
   const event = (name: string, minutesAgo: number) => ({
     apiVersion: 'v1',

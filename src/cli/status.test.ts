@@ -1,8 +1,9 @@
 import { expect, it } from 'vitest'
+import type { Gang } from '../model/kinds/gang.ts'
 import type { Node } from '../model/kinds/kubernetes.ts'
 import { trainingJob } from '../model/kinds/training-job.ts'
 import { millwrightVersion } from '../model/metadata.ts'
-import { shownJobs, troubleOf } from './commands/status.ts'
+import { acceleratorsInUse, shownJobs, troubleOf } from './commands/status.ts'
 
 const at = (minute: number) => new Date(minute * 60_000).toISOString()
 const job = (name: string, phase: string, minute: number) =>
@@ -35,4 +36,24 @@ it('status says why a node takes no work', () => {
   expect(troubleOf(node('True', { 'millwright.dev/cordoned-because': 'it fails one gang after another' }))).toEqual([
     'node/n was closed by recovery: it fails one gang after another (millwright uncordon n)',
   ])
+})
+
+it('status counts a share of an accelerator as a share', () => {
+  const gang = (milli: number): Gang => {
+    const devices = [{ id: 'cpu0', milli }]
+    const members = [{ pod: 'p', group: 'worker', rank: 0, localRank: 0, node: 'n', devices, ports: [] }]
+    return {
+      apiVersion: millwrightVersion,
+      kind: 'Gang',
+      metadata: { name: 'g' },
+      spec: { attempt: 1, queue: 'default', priority: 0, preemptible: true, suspend: false, groups: [] },
+      status: {
+        conditions: [],
+        checkpoints: [],
+        restartSeconds: 5,
+        seats: { attempt: 1, epoch: 1, at: at(0), masterAddr: '', masterPort: 1, members },
+      },
+    }
+  }
+  expect(acceleratorsInUse([gang(500), gang(500), gang(500), gang(1000)]).get('n')).toBe(2.5)
 })

@@ -1,7 +1,8 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, expect, it } from 'vitest'
-import { TestFactory } from './factory.fixture.ts'
+import { bin, TestFactory } from './factory.fixture.ts'
 
 const factory = new TestFactory()
 afterAll(() => factory.remove())
@@ -51,6 +52,22 @@ wrong.yaml:6:3: spec.flet: unknown field; did you mean "fleet"?
     stderr: 'millwright: cannot write nowhere/a.json: there is no such folder.\n',
   })
 })
+
+it.skipIf(process.getuid?.() !== 0)(
+  'a report may go into a file that is there, wherever its folder may not be written in',
+  () => {
+    file('kept.json', '')
+    chmodSync(factory.dir, 0o777)
+    const nobody = { uid: 65534, gid: 65534, encoding: 'utf8' as const, cwd: factory.dir }
+    const asNobody = (out: string) =>
+      spawnSync(process.execPath, [bin, 'twin', 'run', 'small.yaml', '--out', out], nobody)
+    expect(asNobody('kept.json')).toMatchObject({
+      status: 2,
+      stderr: 'millwright: cannot write kept.json: it is not writable.\n',
+    })
+    expect(asNobody('/dev/null')).toMatchObject({ status: 0, stderr: '' })
+  },
+)
 
 it('a trace of requests is read from where the scenario stands, and what is wrong with it told with its line', () => {
   const service = `apiVersion: millwright.dev/v1alpha1

@@ -41,7 +41,7 @@ export async function get(word: string, names: string[], options: GetOptions, gl
   if (format === 'name') {
     for (const item of items) console.log(`${item.kind.toLowerCase()}/${item.metadata.name}`)
   } else {
-    const single = names.length === 1 && infos.length === 1
+    const single = names.length === 1 && items.length === 1
     console.log(await dump(single ? items[0] : { apiVersion: 'v1', kind: 'List', items }, format))
   }
 }
@@ -61,16 +61,17 @@ async function collect(
   const found: Any[] = []
   for (const info of infos) {
     const scope = info.namespaced ? namespace : undefined
-    if (names.length === 0)
-      found.push(...(await client.list(info.kind, { namespace: scope, labels: options.selector })).items)
-    for (const name of names) {
-      const object = await client.get(info.kind, {
-        name,
-        namespace: info.namespaced ? (namespace ?? 'default') : undefined,
-      })
-      if (object === undefined) throw notFound(info, name, namespace)
-      found.push(object)
+    if (names.length > 0 && (scope !== undefined || !info.namespaced)) {
+      for (const name of names) {
+        const object = await client.get(info.kind, { name, namespace: scope })
+        if (object === undefined) throw notFound(info, name, scope)
+        found.push(object)
+      }
+      continue
     }
+    const all: readonly Any[] = (await client.list(info.kind, { namespace: scope, labels: options.selector })).items
+    for (const name of names) if (!all.some(({ metadata }) => metadata.name === name)) throw notFound(info, name, scope)
+    found.push(...all.filter(({ metadata }) => names.length === 0 || names.includes(metadata.name)))
   }
   return found
 }
@@ -78,7 +79,7 @@ async function collect(
 function notFound(info: KindInfo, name: string, namespace: string | undefined): Exit {
   return new Exit(
     exit.notFound,
-    `there is no ${info.kind} "${name}"${info.namespaced ? ` in namespace ${namespace ?? 'default'}` : ''}; \`millwright get ${info.plural}\` lists them.`,
+    `there is no ${info.kind} "${name}"${info.namespaced ? (namespace === undefined ? ' in any namespace' : ` in namespace ${namespace}`) : ''}; \`millwright get ${info.plural}\` lists them.`,
   )
 }
 

@@ -6,7 +6,7 @@ import type { Gang } from '../../model/kinds/gang.ts'
 import type { Node } from '../../model/kinds/kubernetes.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { closedBecause } from '../../model/nodes.ts'
-import { seatsNow } from '../../model/seats.ts'
+import { milliHeld, seatsNow } from '../../model/seats.ts'
 import { oneOf } from '../arguments.ts'
 import { connect, sayPresence } from '../connect.ts'
 import type { Global } from '../global.ts'
@@ -60,9 +60,7 @@ type Seen = Awaited<ReturnType<typeof look>>
 
 function draw(seen: Seen, url: string, gatewayUrl: string | undefined): string {
   const now = Date.now()
-  const used = new Map<string, number>()
-  for (const gang of seen.gangs)
-    for (const seat of seated(gang)) used.set(seat.node, (used.get(seat.node) ?? 0) + seat.devices.length)
+  const used = acceleratorsInUse(seen.gangs)
   const spares = new Set(seen.pools.flatMap(({ status }) => status?.spares?.nodes ?? []))
   const blocks: string[] = [
     `${paint.bold('factory')} ${url}${gatewayUrl === undefined ? '' : `   gateway ${gatewayUrl}/v1`}`,
@@ -131,6 +129,14 @@ function draw(seen: Seen, url: string, gatewayUrl: string | undefined): string {
   if (seen.jobs.length + seen.services.length === 0)
     blocks.push('No work yet. `millwright run -- echo hello` or `millwright apply -f FILE`.')
   return blocks.join('\n\n')
+}
+
+/** By node; a share of one counts as such. */
+export function acceleratorsInUse(gangs: readonly Gang[]): Map<string, number> {
+  const milli = new Map<string, number>()
+  for (const gang of gangs)
+    for (const seat of seated(gang)) milli.set(seat.node, (milli.get(seat.node) ?? 0) + milliHeld([seat]))
+  return new Map([...milli].map(([node, held]) => [node, held / 1000]))
 }
 
 const finishedMax = 10

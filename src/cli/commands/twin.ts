@@ -125,12 +125,12 @@ function broken({ seed, violations, ending }: Extract<Played, { kind: 'broken' }
 /** Better told now than after an hour. */
 function checkWritable(file: string): void {
   const refuse = (why: string) => new Exit(exit.usage, `cannot write ${file}: ${why}.`)
-  if (statSync(file, { throwIfNoEntry: false })?.isDirectory() === true) throw refuse('it is a folder')
+  const found = statSync(file, { throwIfNoEntry: false })
+  if (found?.isDirectory() === true) throw refuse('it is a folder')
   try {
-    accessSync(dirname(file), constants.W_OK)
+    accessSync(found === undefined ? dirname(file) : file, constants.W_OK)
   } catch (error) {
-    throw refuse(
-      (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such folder' : 'its folder is not writable',
-    )
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw refuse('there is no such folder')
+    throw refuse(`${found === undefined ? 'its folder' : 'it'} is not writable`)
   }
 }
