@@ -1,5 +1,5 @@
-import { spawnSync } from 'node:child_process'
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
+import { spawn, spawnSync } from 'node:child_process'
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { bin, TestFactory } from './factory.fixture.ts'
@@ -38,11 +38,35 @@ it('chat prints no prompts for piped lines, and says that an answer is empty', a
   factory.millwright('apply', '-f', file)
   await vi.waitUntil(() => factory.millwright('get', 'isvc', 'mute').stdout.includes('Ready'), 30_000)
   const piped = spawnSync(process.execPath, [bin, '--dir', factory.home, 'chat', 'mute'], {
-    input: 'one\ntwo\n',
+    input: 'one\n'.repeat(12), // more than listeners of one kind may be
     encoding: 'utf8',
   })
-  expect(piped).toMatchObject({ status: 0, stdout: '\n\n' })
-  expect(piped.stderr).toBe('(the model ended at once)\n(the model ended at once)\n')
+  expect(piped).toMatchObject({ status: 0, stdout: '\n'.repeat(12) })
+  expect(piped.stderr).toBe('(the model ended at once)\n'.repeat(12))
+  expect(factory.millwright('chat', 'mute', 'hi', '--temperature', 'hot')).toMatchObject({
+    status: 2,
+    stderr: 'millwright: --temperature: found "hot"; allowed are numbers from 0, e.g. 0.6.\n',
+  })
+})
+
+it('Ctrl-C on a terminal ends a chat in the middle of an answer', async () => {
+  const file = writeEchoService(factory.dir, 'endless')
+  const script = join(factory.dir, 'endless.mjs')
+  writeFileSync(script, readFileSync(script, 'utf8').replace("response.end('data", "response.write('data"))
+  factory.millwright('apply', '-f', file)
+  await vi.waitUntil(() => factory.millwright('get', 'isvc', 'endless').stdout.includes('Ready'), 30_000)
+  const asOnTerminal = 'data:text/javascript,process.stdin.isTTY=process.stderr.isTTY=true'
+  const words = ['--import', asOnTerminal, bin, '--dir', factory.home, 'chat', 'endless']
+  const chat = spawn(process.execPath, words, { stdio: 'pipe' })
+  let said = ''
+  chat.stdout.on('data', (chunk) => {
+    said += chunk
+  })
+  const ended = new Promise((resolve) => chat.once('close', resolve))
+  chat.stdin.write('hello\r')
+  await vi.waitUntil(() => said === 'well met', 30_000)
+  chat.stdin.write('\u0003')
+  expect(await ended).toBe(130)
 })
 
 it('a node is cordoned and uncordoned, and only a silent one is given up', () => {

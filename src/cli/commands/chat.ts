@@ -25,17 +25,21 @@ export async function chat(service: string, prompt: string, options: ChatOptions
   const settings = {
     model: service,
     max_tokens: wholeNumber('--max-tokens', options.maxTokens, 1, 1_000_000),
-    temperature: Number(options.temperature),
+    temperature: temperatureIn(options),
     stream: true,
   }
   const endpoint = endpointIn(url, options.raw === true)
   const line = lineTo(endpoint, await widened(gateway.trust))
   const messages: { role: string; content: string }[] = []
+  process.once('SIGINT', interrupt)
+  let isAnswering = false
   const ask = async (text: string) => {
+    isAnswering = true
     messages.push({ role: 'user', content: text })
     const body = options.raw ? { ...settings, prompt: text } : { ...settings, messages }
     const answer = await stream(endpoint, await line, body, key)
     messages.push({ role: 'assistant', content: answer })
+    isAnswering = false
   }
   if (prompt !== '') return await ask(prompt)
   const isTalk = process.stdin.isTTY === true
@@ -43,11 +47,27 @@ export async function chat(service: string, prompt: string, options: ChatOptions
     input: process.stdin,
     ...(isTalk ? { output: process.stderr, prompt: paint.cyan('> ') } : {}),
   })
+  let isClosed = false
+  lines.once('close', () => {
+    isClosed = true
+  })
+  // Who reads from a terminal gets Ctrl-C as a key, and the process no signal.
+  lines.on('SIGINT', () => (isAnswering ? interrupt() : lines.close()))
   if (isTalk) lines.prompt()
   for await (const line of lines) {
     if (line.trim() !== '') await ask(line)
-    if (isTalk) lines.prompt()
+    if (isTalk && !isClosed) lines.prompt()
   }
+}
+
+function interrupt(): void {
+  process.stdout.write('\n')
+  process.exit(exit.interrupted)
+}
+
+function temperatureIn({ temperature }: ChatOptions): number {
+  if (/^\d+(\.\d+)?$/.test(temperature)) return Number(temperature)
+  throw new Exit(exit.usage, `--temperature: found "${temperature}"; allowed are numbers from 0, e.g. 0.6.`)
 }
 
 function endpointIn(base: string, raw: boolean): URL {
@@ -109,11 +129,6 @@ function stream(url: URL, line: Line, body: object, key: string | undefined): Pr
         if (whole === '') console.error(paint.dim('(the model ended at once)'))
         resolve(whole)
       })
-    })
-    process.once('SIGINT', () => {
-      sent.destroy()
-      process.stdout.write('\n')
-      process.exit(exit.interrupted)
     })
     sent.end(JSON.stringify(body))
   })
