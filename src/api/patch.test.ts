@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { jsonPatch, mergePatch, patched } from './patch.ts'
+import { mergePatch } from '../base/merge-patch.ts'
+import { jsonPatch, patched } from './patch.ts'
 import { strategicMerge } from './strategic.ts'
 
 describe('a merge patch', () => {

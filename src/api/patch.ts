@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
+import { mergePatch } from '../base/merge-patch.ts'
 import { depthMax, isDeeperThan, isObject, type JsonObject } from './body.ts'
 import { badRequest, unsupported } from './failure.ts'
 import { strategicMerge } from './strategic.ts'
@@ -35,17 +36,6 @@ export function patched(original: object, patch: unknown, type: PatchType): unkn
 function merged(original: object, patch: unknown, type: 'merge' | 'strategic'): unknown {
   if (!isObject(patch)) throw badRequest('the patch must be an object')
   return type === 'merge' ? mergePatch(original, patch) : strategicMerge(original, patch)
-}
-
-/** RFC 7386. */
-export function mergePatch(target: unknown, patch: unknown): unknown {
-  if (!isObject(patch)) return patch
-  const merged: JsonObject = isObject(target) ? { ...target } : {}
-  for (const [field, value] of Object.entries(patch)) {
-    if (value === null) delete merged[field]
-    else merged[field] = mergePatch(Object.hasOwn(merged, field) ? merged[field] : undefined, value)
-  }
-  return merged
 }
 
 const operationsMax = 10_000

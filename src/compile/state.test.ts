@@ -191,6 +191,32 @@ describe('what is wrong with a state is said with its place', () => {
   })
 })
 
+describe('with a change the state is what apply makes of it', () => {
+  function changed(before: string, change: string): ReturnType<typeof readState> {
+    return readState([{ name: 's.yaml', text: before }], { nowMs, change: [{ name: 'c.yaml', text: change }] })
+  }
+  const suspended = job('a', ', suspend: true, priority: 3, workers: 2')
+
+  test('what it does not name stays as it is', () => {
+    expect(changed(suspended, job('a', ', priority: 7'))).toMatchObject({
+      state: { jobs: [{ spec: { suspend: true, priority: 7, workers: 2 } }], gangs: [{ spec: { suspend: true } }] },
+    })
+  })
+
+  test('... but what it named when it was last applied goes back to its default', () => {
+    const last = JSON.stringify({ metadata: {}, spec: { priority: 3, workers: 2 } })
+    const applied = suspended.replace('{name: a}', `{name: a, annotations: {millwright.dev/last-applied: '${last}'}}`)
+    expect(changed(applied, job('a', ', workers: 2'))).toMatchObject({
+      state: { jobs: [{ spec: { suspend: true, priority: 0, workers: 2 } }] },
+    })
+  })
+
+  test('what is no resource together is said with its place in the change', () => {
+    const found = changed(job('a', ', minWorkers: 3, workers: 4'), job('a', ', workers: 2'))
+    expect('errors' in found && formatErrors(found.errors)).toMatch(/^c\.yaml:\d+:\d+: spec\./)
+  })
+})
+
 describe('jobs and services become gangs', () => {
   const names = ({ gangs }: State) =>
     gangs.map(({ metadata, spec }) => `${metadata.name}${spec.suspend ? ' suspended' : ''}`)

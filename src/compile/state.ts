@@ -1,3 +1,5 @@
+import { mergePatch } from '../base/merge-patch.ts'
+import { type Admitted, admit } from '../model/admission.ts'
 import { isTrue } from '../model/conditions.ts'
 import { fieldError } from '../model/field-error.ts'
 import { followedBetweenAttempts, followedByGang, gangOfJob, gangOfReplica } from '../model/gangs.ts'
@@ -11,9 +13,11 @@ import { millwrightVersion } from '../model/metadata.ts'
 import { label } from '../model/names.ts'
 import { templateOf } from '../model/pods.ts'
 import { keyOf } from '../model/refs.ts'
-import type { KindName, Resource } from '../model/registry.ts'
+import { type KindName, kinds, type Resource } from '../model/registry.ts'
+import { differencesOf, patchOf } from './differences.ts'
 import {
   type DocumentError,
+  type ReadDocuments,
   type ReadOptions,
   readDocuments,
   type TextFile,
@@ -71,7 +75,9 @@ export function readState(
   const [read, changed] = [readAll(files), readAll(change)]
   if ('errors' in read) return read
   if ('errors' in changed) return changed
-  const sorted = sort(applied(read.documents, changed.documents), options.nowMs)
+  const whole = applied(read.documents, changed.documents)
+  if ('errors' in whole) return whole
+  const sorted = sort(whole.documents, options.nowMs)
   const made = withGangsOfWork(sorted)
   const errors = [...made.errors, ...stateErrors(made)]
   if (errors.length > 0) return { errors }
@@ -110,17 +116,22 @@ function markedBy(pools: readonly Pool[], nodes: readonly Node[]): Node[] {
   })
 }
 
-/** As if what changes were applied to what is there: its age and its status stay, its spec is the new one. */
-function applied(documents: readonly WrittenDocument[], changes: readonly WrittenDocument[]): WrittenDocument[] {
+/** What `apply` makes of what is there: all stays that the change does not name. */
+function applied(documents: readonly WrittenDocument[], changes: readonly WrittenDocument[]): ReadDocuments {
   const nameOf = ({ admitted: { kind, metadata } }: WrittenDocument) => `${kind} ${keyOf({ metadata })}`
   const after = new Map(documents.map((document) => [nameOf(document), document]))
+  const errors: DocumentError[] = []
   for (const document of changes) {
-    const name = nameOf(document)
-    const known = after.get(name)?.admitted
-    const metadata = { ...known?.metadata, ...document.admitted.metadata }
-    after.set(name, { ...document, admitted: { ...known, ...document.admitted, metadata } as Resource })
+    const known = after.get(nameOf(document))?.admitted
+    const admitted = known === undefined ? { object: document.admitted } : patchedBy(document, known)
+    if ('object' in admitted) after.set(nameOf(document), { ...document, admitted: admitted.object })
+    else for (const error of admitted.errors) errors.push({ ...error, ...where(document, error.at) })
   }
-  return [...after.values()]
+  return errors.length > 0 ? { errors } : { documents: [...after.values()] }
+}
+
+function patchedBy({ object }: WrittenDocument, live: Resource): Admitted {
+  return admit(kinds[live.kind], mergePatch(live, patchOf(differencesOf(object, live), object)))
 }
 
 interface Sorted extends PlacedState {
