@@ -38,6 +38,11 @@ test('other seeds are clear only where their ranges lie apart', () => {
   expect(clear([7, 8, 9, 10, 11, 12])).toEqual([true])
 })
 
+test('a seed without a value is none of those that make it clear', () => {
+  const [before, after] = [report({ mttr: [1, null, null, null] }, [1, 2, 3, 4]), { mttr: [31, null, null, null] }]
+  expect(differencesOf(before, report(after, [5, 6, 7, 8]))).toMatchObject([{ change: { mean: 30 }, isClear: false }])
+})
+
 test('a few seeds make nothing clear', () => {
   const [before, after] = [report({ faults: [1, 2] }, [1, 2]), report({ faults: [11, 12] }, [1, 2])]
   expect(differencesOf(before, after)).toMatchObject([{ change: { mean: 10, min: 10, max: 10 }, isClear: false }])

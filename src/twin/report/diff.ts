@@ -41,7 +41,8 @@ function changeOf(
   if (!isPaired) {
     const mean = after.mean - before.mean
     const change = { mean, min: after.min - before.max, max: after.max - before.min }
-    const isEnough = Math.min(before.values.length, after.values.length) >= rangesMin
+    const known = ({ values }: Row) => values.filter((value) => value !== null).length
+    const isEnough = Math.min(known(before), known(after)) >= rangesMin
     return { change, isClear: isEnough && isOfOneSign(change) }
   }
   const pairs = before.values.flatMap((value, index) => {
