@@ -41,6 +41,7 @@ const words: Record<PassedOver, string> = {
   withoutAccelerators: 'without accelerators',
   neverStarted: 'never started',
   stillRunning: 'still running',
+  outOfOrder: 'with times out of order (list them with TZ=UTC)',
 }
 
 function said(jobs: readonly PastJob[], passedOver: ReadonlyMap<string, number>): string {

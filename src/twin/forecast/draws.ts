@@ -138,9 +138,11 @@ function timesAt(rate: number, horizonMs: number, random: Random): number[] {
 
 /** A stretch of the history as long as the horizon, so that night and day, and bursts, stay what they were. */
 function arrivalsIn(random: Random, { history, horizonMs, nowMs, queues, model, perNode }: DrawOptions): Arrival[] {
-  const spanMs = 1000 * (history.at(-1)?.submitSeconds ?? 0)
-  if (history.length === 0 || spanMs === 0) return []
-  const fromMs = random.float() * Math.max(0, spanMs - horizonMs)
+  // Of one that was cut out of a longer one, the first came late.
+  const firstMs = 1000 * (history[0]?.submitSeconds ?? 0)
+  const spanMs = 1000 * (history.at(-1)?.submitSeconds ?? 0) - firstMs
+  if (spanMs === 0) return []
+  const fromMs = firstMs + random.float() * Math.max(0, spanMs - horizonMs)
   const byName = new Map(queues.map((queue) => [queue.metadata.name, queue]))
   const otherwise = byName.get('default') ?? queues[0]
   return history.flatMap((job, index) => {

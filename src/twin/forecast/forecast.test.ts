@@ -327,6 +327,11 @@ describe('with a history', () => {
     expect(found.gangs.map(({ title }) => title)).toEqual(['job/a'])
   })
 
+  test('... also of a history that was cut out of a longer one', () => {
+    const later = hourly.map((job) => ({ ...job, submitSeconds: job.submitSeconds + 1e8 }))
+    expect(foretold(sceneOf(story(2)), undefined, { history: later }).arrivals).toBeGreaterThan(22)
+  })
+
   test('... with members that fit the nodes that are there', () => {
     const told = new Story(createScheduler())
     told.nowMs = nowMs

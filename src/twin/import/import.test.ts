@@ -125,7 +125,7 @@ describe('sacct', () => {
       '15|gone|ann|ml|gpu|2026-03-01T09:00:00|None|2026-03-01T09:30:00|CANCELLED by 7|UNLIMITED|0||',
       `16|runs|ann|ml|gpu|2026-03-01T09:00:00|2026-03-01T09:00:00|Unknown|RUNNING|UNLIMITED|1||${tres}`,
     )
-    expect(passedOver).toEqual({ steps: 1, withoutAccelerators: 1, neverStarted: 2, stillRunning: 1 })
+    expect(passedOver).toEqual({ steps: 1, withoutAccelerators: 1, neverStarted: 2, stillRunning: 1, outOfOrder: 0 })
     expect(fromTheFirst(jobs)).toEqual([
       {
         ...plain,
@@ -154,26 +154,26 @@ describe('sacct', () => {
     ])
   })
 
-  test('times that run backwards, or are written otherwise, are told by line', async () => {
+  test('in local time a job may end before it starts, and none is refused for it', async () => {
+    const row = (submit: string, start: string, end: string) =>
+      `1|a|b|c|d|2026-10-25T${submit}|2026-10-25T${start}|2026-10-25T${end}|COMPLETED|1:00|1|1|gres/gpu=1`
+    const { jobs, passedOver } = await slurm(
+      row('02:50:00', '02:58:00', '02:03:00'),
+      row('02:59:00', '02:01:00', '02:30:00'),
+      row('03:00:00', '03:00:00', '03:10:00'),
+    )
+    expect(jobs).toHaveLength(1)
+    expect(passedOver).toMatchObject({ outOfOrder: 2 })
+  })
+
+  test('times that are written otherwise are told by line', async () => {
     const row = (submit: string, start: string, end: string, limit = '1:00') =>
       `1|a|b|c|d|${submit}|${start}|${end}|COMPLETED|${limit}|1|1|gres/gpu=1`
     const [nine, ten] = ['2026-03-01T09:00:00', '2026-03-01T10:00:00']
-    expect(
-      await errorsOf(
-        slurm(
-          row(ten, nine, ten),
-          row(nine, ten, nine),
-          row('1 March', ten, ten),
-          row('', ten, ten),
-          row(nine, nine, ten, 'soon'),
-        ),
-      ),
-    ).toEqual([
-      '2: Start: is before Submit',
-      '3: End: is before Start',
-      '4: Submit: must be a time like 2026-01-31T12:00:00, as sacct writes it where SLURM_TIME_FORMAT is not set, or Unknown, found "1 March"',
-      '5: Submit: must be there',
-      '6: Timelimit: must be like 1-00:00:00 or UNLIMITED, found "soon"',
+    expect(await errorsOf(slurm(row('1 March', ten, ten), row('', ten, ten), row(nine, nine, ten, 'soon')))).toEqual([
+      '2: Submit: must be a time like 2026-01-31T12:00:00, as sacct writes it where SLURM_TIME_FORMAT is not set, or Unknown, found "1 March"',
+      '3: Submit: must be there',
+      '4: Timelimit: must be like 1-00:00:00 or UNLIMITED, found "soon"',
     ])
     expect(await errorsOf(readSlurm(bytesOf('JobID|State\n1|x')))).toEqual([
       '1: the header lacks Submit, Start, End, AllocTRES',

@@ -18,16 +18,17 @@ export interface SlurmHistory {
   passedOver: Record<PassedOver, number>
 }
 
-export type PassedOver = 'steps' | 'withoutAccelerators' | 'neverStarted' | 'stillRunning'
+export type PassedOver = 'steps' | 'withoutAccelerators' | 'neverStarted' | 'stillRunning' | 'outOfOrder'
 
 /**
  * Jobs as `sacct --parsable2` (`-P`) lists them, with times from 1970 on, so that several files of one cluster go together.
- * Times are taken as UTC; of several listings of one job (`-D`) each is a job of its own.
+ * Times are taken as UTC. In local time a job may end before it starts, where clocks went back meanwhile: how long it took is not
+ * known, and it is passed over. Of several listings of one job (`-D`) each is a job of its own.
  *
  * @throws TableError with the lines that are wrong.
  */
 export async function readSlurm(bytes: AsyncIterable<Uint8Array>): Promise<SlurmHistory> {
-  const passedOver = { steps: 0, withoutAccelerators: 0, neverStarted: 0, stillRunning: 0 }
+  const passedOver = { steps: 0, withoutAccelerators: 0, neverStarted: 0, stillRunning: 0, outOfOrder: 0 }
   const jobs: PastJob[] = []
   const errors = new RowErrors()
   for await (const row of rowsOf(bytes, form)) {
@@ -60,8 +61,7 @@ function jobIn(row: Row, errors: RowErrors): PastJob | PassedOver | undefined {
   if (submit === undefined) return wrong(errors, row, 'Submit', 'must be there')
   if (start === undefined) return 'neverStarted'
   if (end === undefined) return 'stillRunning'
-  if (start < submit) return wrong(errors, row, 'Start', 'is before Submit')
-  if (end < start) return wrong(errors, row, 'End', 'is before Start')
+  if (start < submit || end < start) return 'outOfOrder'
   if (end === start) return 'neverStarted'
   if (accelerators === undefined) return 'withoutAccelerators'
   return {
