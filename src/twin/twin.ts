@@ -103,6 +103,7 @@ export class Twin {
   #lives = 0
   #gateways = 0
   #writer: string | undefined
+  #isHalted = false
 
   constructor(options: TwinOptions) {
     this.#options = options
@@ -303,6 +304,11 @@ export class Twin {
     }
   }
 
+  /** No write of a process is heard any more: who works in circles, in one moment, would not let it end. */
+  halt(): void {
+    this.#isHalted = true
+  }
+
   #kitOf(process: Process) {
     const clock = clockOf(process, this.clock)
     const weather = this.#options.weather ?? fairWeather
@@ -319,6 +325,7 @@ export class Twin {
   /** A write is decided, and shown to `onEntry`, before the call returns. */
   #writtenBy(name: string): Store {
     const write = <T>(ask: () => Promise<T>): Promise<T> => {
+      if (this.#isHalted) return new Promise(() => undefined)
       this.#writer = name
       try {
         return ask()

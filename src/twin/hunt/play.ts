@@ -85,6 +85,7 @@ class Play {
       () => this.#twin.clock.now(),
       () => {
         this.#moment = Moment.of(this.#twin.store, this.#twin.clock.now())
+        this.#twin.halt()
       },
     )
     this.#invariants = new Invariants({ fencing, lateMs: 2 * delay.msMax })

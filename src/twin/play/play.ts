@@ -92,6 +92,7 @@ class Play {
       () => twin.clock.now(),
       () => {
         this.#moment = Moment.of(twin.store, twin.clock.now())
+        twin.halt()
       },
     )
     this.#startMs = twin.clock.now()
@@ -133,7 +134,7 @@ class Play {
     })
     const { violations } = this.#invariants
     isStopped ||= this.#events.isOver && violations.length === 0
-    if (!isStopped) await twin.ledger?.ledger.stop()
+    if (!isStopped && !this.#events.isOver) await twin.ledger?.ledger.stop()
     this.#checkRequests()
     const ending = await this.#ending()
     if (violations.length > 0) return { kind: 'broken', seed: this.#seed, violations, ending }
