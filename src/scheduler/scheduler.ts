@@ -325,7 +325,7 @@ export class FleetScheduler extends State implements Scheduler, Explained {
     if (this.hasLivePodsOf(state)) return ending(object)
     const unasked = this.#departures.unaskedBy(state)
     if (unasked !== undefined) return unasked
-    const isKept = state.seats !== undefined || this.nextSeats.inPlaceOf(state)?.moving !== undefined
+    const isKept = state.seats !== undefined || this.nextSeats.stepsIn(state)
     const reserved = isKept ? nothingReserved : reservations.for(object, nowMs)
     const before = noFewerThanBefore(object)
     const asBefore = before === undefined ? undefined : this.#fit(state, reserved, before)

@@ -172,6 +172,8 @@ export class State {
     state.moving = moving
     this.nextSeats.keep(state)
     this.countSeated(state)
+    const replacement = this.nextSeats.replacementOf(state)
+    if (replacement !== undefined) this.countSeated(replacement)
   }
 
   /** Of the seats of those who shrink, what nobody else holds by now is kept for them, if it is enough for them. */
@@ -309,10 +311,14 @@ export class State {
     if (state !== undefined && this.budgets.follow(state)) this.fleet.generation++
   }
 
-  /** Whether it is among those that hold committed seats, and do not move; `before`: what was known of it until now. */
+  /**
+   * Whether it is among those that hold committed seats, and may be asked for them: who moves is not, nor who steps in for
+   * it, in whose place only another would come. `before`: what was known of it until now.
+   */
   countSeated(state: GangState, before = state.object): void {
     const { spec, status } = state.object
-    const isSeated = !spec.suspend && status?.seats?.attempt === spec.attempt && state.moving === undefined
+    const sits = !spec.suspend && status?.seats?.attempt === spec.attempt
+    const isSeated = sits && state.moving === undefined && !this.nextSeats.stepsIn(state)
     if (!isSeated || before.spec.queue !== spec.queue) this.#seated.get(before.spec.queue)?.delete(state.key)
     if (!isSeated) return
     const seated = this.#seated.get(spec.queue) ?? new Seated()

@@ -59,7 +59,7 @@ test('a replica is charged for both, as the accelerators that they are, until an
   const other = add('h', { replaces: { name: 'g', uid: 'uid-g' } })
   next.follow(other)
   expect(used()).toEqual([0, 0, 1000, 0])
-  expect(next.replacementOf('default/g')).toBe('default/h')
+  expect(next.replacementOf(mover)).toBe(other)
   other.seats = { attempt: 1, members: [seat(0, 'g2', 1)] }
   next.follow(other)
   expect(used(), 'what it has it counts itself').toEqual([0, 0, 0, 0])
@@ -86,12 +86,28 @@ test('one comes in the place of a gang of its namespace that is just the one it 
   }
 })
 
-test('nobody comes in the place of one that does not move', () => {
-  const { next, mover, add } = world()
+test('who comes in the place of another steps in for it while that one moves, whichever was heard of first', () => {
+  const { next, mover, add, used } = world()
   mover.moving = undefined
-  next.follow(add('h', { replaces: { name: 'g', uid: 'uid-g' } }))
-  expect(next.replacementOf('default/g')).toBeUndefined()
-  mover.moving = { attempt: 2, members: [] }
-  expect(next.replacementOf('default/g'), 'nor did anybody while it did not').toBeUndefined()
-  expect(next.replacementOf('default/gone')).toBeUndefined()
+  const other = add('h', { replaces: { name: 'g', uid: 'uid-g' } }, { seats: { attempt: 1, members: [] } })
+  next.follow(other)
+  expect(next.stepsIn(other)).toBe(false)
+  mover.moving = { attempt: 2, members: [seat(0, 'g1', 2), seat(1, 'g2', 2)] }
+  next.keep(mover)
+  expect(next.stepsIn(other)).toBe(true)
+  expect(next.replacementOf(mover)).toBe(other)
+  expect(used(), 'what it has it counts itself').toEqual([0, 0, 0, 0])
+})
+
+test('of two that come in its place the one counts that still wants to', () => {
+  const { next, mover, add, gangs } = world()
+  const first = add('h', { replaces: { name: 'g', uid: 'uid-g' } })
+  next.follow(first)
+  const second = add('i', { replaces: { name: 'g', uid: 'uid-g' } })
+  next.follow(second)
+  first.object = { ...first.object, spec: { ...first.object.spec, suspend: true } }
+  next.follow(first)
+  gangs.delete('default/h')
+  next.forget(first)
+  expect(next.replacementOf(mover)).toBe(second)
 })

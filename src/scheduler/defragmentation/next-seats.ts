@@ -1,3 +1,4 @@
+import type { Gang } from '../../model/kinds/gang.ts'
 import { claimsOf } from '../fit/seats.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import type { Claim } from '../fleet/nodes.ts'
@@ -19,27 +20,34 @@ export class NextSeats {
   }
 
   /** The gang in whose place this one comes. */
-  inPlaceOf({ object: { metadata, spec } }: GangState): GangState | undefined {
-    const { name, uid } = spec.replaces ?? {}
-    const state = name === undefined ? undefined : this.#gangs.get(`${metadata.namespace ?? 'default'}/${name}`)
-    return state?.object.metadata.uid === uid ? state : undefined
+  inPlaceOf({ object }: GangState): GangState | undefined {
+    const key = replacedBy(object)
+    const state = key === undefined ? undefined : this.#gangs.get(key)
+    return state?.object.metadata.uid === object.spec.replaces?.uid ? state : undefined
   }
 
-  /** The gang that comes in the place of this one, which moves. */
-  replacementOf(gang: string): string | undefined {
-    return this.#gangs.get(gang)?.moving === undefined ? undefined : this.#replacements.get(gang)
+  /** It comes in the place of one that is still to leave: what it has was kept for that. */
+  stepsIn(state: GangState): boolean {
+    return this.inPlaceOf(state)?.moving !== undefined
+  }
+
+  /** The gang that comes in the place of this one. */
+  replacementOf(state: GangState): GangState | undefined {
+    const other = this.#gangs.get(this.#replacements.get(state.key) ?? '')
+    return other !== undefined && this.inPlaceOf(other) === state ? other : undefined
   }
 
   /** Something changed about the gang: it comes in another's place, and sits or does not. */
   follow(state: GangState): void {
-    const moving = this.inPlaceOf(state)
-    if (moving?.moving === undefined) return
-    this.#replacements.set(moving.key, state.key)
-    this.keep(moving)
+    const replaced = replacedBy(state.object)
+    if (replaced === undefined) return
+    // Of two, the one that still wants to.
+    if (!state.object.spec.suspend) this.#replacements.set(replaced, state.key)
+    this.#keepFor(state)
   }
 
   keep(state: GangState): void {
-    const isTaken = this.#gangs.get(this.#replacements.get(state.key) ?? '')?.seats !== undefined
+    const isTaken = this.replacementOf(state)?.seats !== undefined
     const claims = state.moving === undefined || isTaken ? [] : this.#newOf(state, state.moving)
     for (const pod of state.movingPods) this.#fleet.setClaim(pod, 'seat', undefined)
     for (const [pod, claim] of claims) this.#fleet.setClaim(pod, 'seat', claim)
@@ -49,7 +57,12 @@ export class NextSeats {
   /** It is gone, and so is who comes in its place to whoever moves. */
   forget(state: GangState): void {
     this.#replacements.delete(state.key)
-    this.follow(state)
+    this.#keepFor(state)
+  }
+
+  #keepFor(replacement: GangState): void {
+    const moving = this.inPlaceOf(replacement)
+    if (moving?.moving !== undefined) this.keep(moving)
   }
 
   /** What it does not hold yet. Only one that another comes in place of first is charged for both for a while. */
@@ -60,4 +73,9 @@ export class NextSeats {
     if (isReplica(object)) return claims
     return claims.map(([pod, claim]) => [pod, { ...claim, queue: undefined }])
   }
+}
+
+/** The gang in whose place this one comes, whichever has its name. */
+function replacedBy({ metadata, spec }: Gang): string | undefined {
+  return spec.replaces === undefined ? undefined : `${metadata.namespace ?? 'default'}/${spec.replaces.name}`
 }

@@ -137,7 +137,8 @@ export class Departures {
    */
   #isAwaited(victim: Victim): boolean {
     const { line, gangs, queues, nextSeats } = this.#state
-    const replacement = gangs.get(nextSeats.replacementOf(victim.gang) ?? '')
+    const moving = gangs.get(victim.gang)
+    const replacement = moving?.moving === undefined ? undefined : nextSeats.replacementOf(moving)
     const isStuck =
       replacement !== undefined &&
       (line.laneOf(replacement.key)?.blocked?.verdict.kind === 'shortage' ||
