@@ -91,8 +91,19 @@ export class FleetScheduler extends State implements Scheduler, Explained {
     else this.#setQueue(change.object)
   }
 
+  /** When something about it is wrong nobody gets a verdict: what was decided of some by then is decided anew. */
   decide(nowMs: number): Verdict[] {
     const verdicts: Verdict[] = []
+    try {
+      this.#look(nowMs, verdicts)
+    } catch (error) {
+      for (const { gang } of verdicts) this.#takeBack(gang)
+      throw error
+    }
+    return verdicts
+  }
+
+  #look(nowMs: number, verdicts: Verdict[]): void {
     this.#departures.keepEnded(this.ending)
     this.keepRest()
     for (const key of this.#changed) this.#sort(key, verdicts)
@@ -104,9 +115,17 @@ export class FleetScheduler extends State implements Scheduler, Explained {
     for (const verdict of this.#defragmentation.look(this, reservations, nowMs)) this.#makeRoom(verdict, verdicts)
     for (const verdict of this.#growth.look(this, nowMs)) {
       if (verdict.kind === 'bind') this.#join(verdict, verdicts)
-      else verdicts.push(this.#grow(verdict))
+      else this.#grow(verdict, verdicts)
     }
-    return verdicts
+  }
+
+  #takeBack(gang: string): void {
+    const state = this.gangs.get(gang)
+    if (state === undefined) return
+    state.inFlight = undefined
+    this.countSeats(state)
+    this.#departures.follow(state)
+    this.#changed.add(gang)
   }
 
   settle(verdict: Verdict, outcome: 'committed' | 'stale'): void {
@@ -395,12 +414,11 @@ export class FleetScheduler extends State implements Scheduler, Explained {
   }
 
   /** What it grows into is its own from now on. */
-  #grow(verdict: Resize): Resize {
+  #grow(verdict: Resize, verdicts: Verdict[]): void {
     const state = this.gangs.get(verdict.gang)
     assert(state !== undefined, `gang ${verdict.gang} grows but is not known`)
-    this.#send(state, verdict)
+    verdicts.push(this.#send(state, verdict))
     this.countSeats(state)
-    return verdict
   }
 
   /** Members come to one that sits. */

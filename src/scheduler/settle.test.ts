@@ -152,3 +152,21 @@ describe('who displaced whom', () => {
     expect(by()).toEqual([])
   })
 })
+
+describe('when something is found wrong while others are decided about', () => {
+  test('nobody was decided about, and all are when it is right again', () => {
+    const { told, scheduler, decide } = fleet('cpu:2')
+    told.gang('g', '1x')
+    told.gang('h', '1x')
+    const { fleet: free, gangs } = scheduler
+    const attempt = free.attempt.bind(free)
+    let isRight = false
+    free.attempt = (work) => {
+      if (!isRight && gangs.get('default/g')?.inFlight !== undefined) throw new Error('a broken invariant')
+      return attempt(work)
+    }
+    expect(decide).toThrow('a broken invariant')
+    isRight = true
+    expect(decide().map(said)).toEqual([expect.stringMatching(/^g#1 sits/), expect.stringMatching(/^h#1 sits/)])
+  })
+})
