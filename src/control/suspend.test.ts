@@ -85,6 +85,18 @@ test('one that was given another queue while nobody led keeps no seats that the 
   )
 })
 
+test('one whose topology was changed while it was suspended goes on under the new one', async () => {
+  await world.node('a', 2)
+  await world.job('j', { workers: 2, terminationGracePeriodSeconds: 5, topology: { required: 'node' } })
+  await world.until(() => world.agent.running().length === 2, 'it runs')
+  await suspend()
+  await world.phase('j', 'Suspended')
+  const spec = { suspend: false, topology: { required: null, preferred: 'node' } }
+  await world.store.patch('TrainingJob', { name: 'j', namespace: 'default' }, { spec })
+  await world.until(() => world.agent.running().includes('j-worker-1-2'), 'it goes on')
+  expect((await world.getGang('j')).spec.topology).toEqual({ preferred: 'node' })
+})
+
 const suspend = () => world.store.patch('TrainingJob', { name: 'j', namespace: 'default' }, { spec: { suspend: true } })
 
 async function graces(): Promise<(number | undefined)[]> {

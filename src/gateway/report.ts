@@ -5,6 +5,7 @@ import type { Report } from '../model/kinds/report.ts'
 import { millwrightVersion } from '../model/metadata.ts'
 import { ownerReferenceTo } from '../model/refs.ts'
 import type { Store } from '../store/contract.ts'
+import { mergePatchTo } from '../store/json.ts'
 import type { Service } from './contract.ts'
 
 export type ServiceReport = NonNullable<Report['status']>
@@ -104,7 +105,7 @@ export class Reporter {
       return
     }
     if (sameBut(state.last, status)) return
-    const patch = { status: mergeFrom(state.last, status) }
+    const patch = { status: mergePatchTo(state.last, status) }
     const written = await this.#store.patch('Report', refOfReport(service), patch, { status: true })
     state.last = written === 'missing' || written === 'stale' ? undefined : status
     state.dirty ||= state.last === undefined
@@ -175,19 +176,6 @@ function reportObject(service: Service, status: ServiceReport): Report {
 function refOfReport(service: Service): { name: string; namespace: string } {
   const { name, namespace = 'default' } = service.object.metadata
   return { name: `service.${name}`, namespace }
-}
-
-/** A merge patch from one report to the next: what is no longer said must be taken out by name. */
-function mergeFrom(last: ServiceReport, next: ServiceReport): object {
-  return {
-    ...goneFrom(last, next),
-    ...next,
-    perReplica: { ...goneFrom(last.perReplica, next.perReplica), ...next.perReplica },
-  }
-}
-
-function goneFrom(last: object | undefined, next: object | undefined): Record<string, null> {
-  return Object.fromEntries(Object.keys(last ?? {}).flatMap((key) => (next && key in next ? [] : [[key, null]])))
 }
 
 /** Whether two reports say the same, whenever they were written. */

@@ -125,6 +125,15 @@ export function mergePatch(target: unknown, patch: unknown): unknown {
   return merged
 }
 
+/** The merge patch that makes of `before` what `after` is: what is no longer said is taken out by name. */
+export function mergePatchTo(before: unknown, after: unknown): unknown {
+  if (after === undefined) return null
+  if (!isObject(before) || !isObject(after)) return after
+  const gone = Object.keys(before).filter((key) => after[key] === undefined)
+  const said = Object.keys(after).filter((key) => after[key] !== undefined)
+  return Object.fromEntries([...gone, ...said].map((key) => [key, mergePatchTo(before[key], after[key])]))
+}
+
 export function invalid(message: string): OperatingError {
   return new OperatingError('invalid', 'give-up', message)
 }

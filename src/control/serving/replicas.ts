@@ -5,7 +5,7 @@ import { annotation, label, podNameOf } from '../../model/names.ts'
 import { rendezvousEnv, withEnv, withLabels } from '../../model/pods.ts'
 import { ownerReferenceTo, refOf } from '../../model/refs.ts'
 import { seatsNow } from '../../model/seats.ts'
-import { equalJson } from '../../store/json.ts'
+import { equalJson, mergePatchTo } from '../../store/json.ts'
 import { displacingTriesMax } from '../gangs.ts'
 import type { Context } from '../reconciler.ts'
 import { type Replica, type ReplicaRecord, replicaAnnotation } from './look.ts'
@@ -144,8 +144,6 @@ export async function followSpec(context: Context, service: InferenceService, { 
   if (isSame && equalJson(disruptionBudget, before.disruptionBudget)) return
   if (queue !== before.queue && seatsNow(gang) !== undefined) return // its seats are charged to the queue that gave them
   const { resourceVersion } = gang.metadata
-  // A patch merges: what the budget said before goes with it.
-  const budget = { minAvailable: null, maxUnavailable: null, ...disruptionBudget }
-  const spec = { ...followed, disruptionBudget: disruptionBudget === undefined ? null : budget }
+  const spec = { ...followed, disruptionBudget: mergePatchTo(before.disruptionBudget, disruptionBudget) }
   await context.store.patch('Gang', refOf(gang), { spec }, { resourceVersion })
 }

@@ -3,7 +3,7 @@ import type { Gang } from '../../model/kinds/gang.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { ownerReferenceTo, refOf } from '../../model/refs.ts'
 import { seatsNow } from '../../model/seats.ts'
-import { equalJson } from '../../store/json.ts'
+import { equalJson, mergePatchTo } from '../../store/json.ts'
 import type { Context } from '../reconciler.ts'
 import { preemptionPolicyAfter, recoveryOf } from '../recovery/record.ts'
 import type { Seen } from './job.ts'
@@ -38,10 +38,10 @@ export function followedUnseated(job: TrainingJob, gang: Gang) {
 type Withdrawable = 'topology' | 'together' | 'expectedSeconds' | 'rejoins'
 const always: readonly Withdrawable[] = ['topology', 'together', 'expectedSeconds']
 
-/** What the job does not say any more is taken away. */
+/** What the job does not say any more is taken away, in what it says still also. */
 function withdrawn<F extends Partial<Gang['spec']>>(followed: F, { spec }: Gang, fields: readonly Withdrawable[]): F {
-  const gone = fields.filter((field) => spec[field] !== undefined && followed[field] === undefined)
-  return { ...followed, ...Object.fromEntries(gone.map((field) => [field, null])) }
+  const had = fields.filter((field) => spec[field] !== undefined)
+  return { ...followed, ...Object.fromEntries(had.map((field) => [field, mergePatchTo(spec[field], followed[field])])) }
 }
 
 /** Recovery says with an attempt whether it displaces anybody; a checkpoint meanwhile is progress. */
