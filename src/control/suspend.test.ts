@@ -12,8 +12,9 @@ let control: Control
 let takes: Gate
 let binds: Gate
 let evicts: Gate
+let reports: Gate
 beforeEach(async () => {
-  ;[takes, binds, evicts] = [createGate(), createGate(), createGate()]
+  ;[takes, binds, evicts, reports] = [createGate(), createGate(), createGate(), createGate()]
   world = await createWorld({ store: gated })
   world.agent.onStart(async ({ metadata: { name } }) => {
     const stepAtMs = world.clock.now()
@@ -97,6 +98,41 @@ test('one whose topology was changed while it was suspended goes on under the ne
   expect((await world.getGang('j')).spec.topology).toEqual({ preferred: 'node' })
 })
 
+test('one whose pods are seen to end before their Reports is not taken for done when it has stopped', async () => {
+  await stopsWithLateReports({ stopped: true })
+  await world.settle(500)
+  expect((await world.getJob('j')).status?.phase).not.toBe('Succeeded')
+  reports.open()
+  await world.phase('j', 'Suspended')
+})
+
+test('one whose Reports say after its pods that it is done is, though it was asked to stop', async () => {
+  await stopsWithLateReports({})
+  await world.settle(500)
+  reports.open()
+  await world.phase('j', 'Succeeded')
+})
+
+test('a Report that never comes is not waited for longer than the grace period', async () => {
+  await stopsWithLateReports({ stopped: true })
+  await world.settle(4_000)
+  expect((await world.getGang('j')).spec.suspend).toBe(false)
+  await world.settle(2_000)
+  await world.phase('j', 'Suspended')
+})
+
+/** Both ranks end when they are asked to stop, and no Report is seen until their gate opens. */
+async function stopsWithLateReports(how: { stopped?: boolean }): Promise<void> {
+  await world.node('a', 2)
+  await world.job('j', { workers: 2, terminationGracePeriodSeconds: 5 })
+  await world.until(() => world.agent.running().length === 2, 'it runs')
+  await world.settle()
+  await suspend()
+  await world.until(async () => (await world.getGang('j')).spec.checkpointRequest?.stop === true, 'it is to stop')
+  reports.close()
+  for (const pod of world.agent.running()) await world.agent.end(pod, { exitCode: 0, ...how })
+}
+
 const suspend = () => world.store.patch('TrainingJob', { name: 'j', namespace: 'default' }, { spec: { suspend: true } })
 
 async function graces(): Promise<(number | undefined)[]> {
@@ -104,7 +140,7 @@ async function graces(): Promise<(number | undefined)[]> {
   return items.map(({ metadata }) => metadata.deletionGracePeriodSeconds)
 }
 
-/** The control plane's writes wait at closed gates. */
+/** The control plane's writes, and what it sees of Reports, wait at closed gates. */
 function gated(store: Store): Store {
   const patch: Store['patch'] = async (kind, ref, change, options) => {
     if (kind === 'Gang' && JSON.stringify(change).includes('"suspend":true')) await takes.pass()
@@ -118,5 +154,10 @@ function gated(store: Store): Store {
     await evicts.pass()
     return store.evict(...args)
   }
-  return { ...store, patch, bind, evict }
+  const watch: Store['watch'] = (kind, options, sink) =>
+    store.watch(kind, options, {
+      ...sink,
+      event: (event) => (kind === 'Report' ? void reports.pass().then(() => sink.event(event)) : sink.event(event)),
+    })
+  return { ...store, patch, bind, evict, watch }
 }

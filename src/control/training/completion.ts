@@ -1,6 +1,6 @@
 import type { Pod } from '../../model/kinds/kubernetes.ts'
 import { seatsNow } from '../../model/seats.ts'
-import { membersRejoin } from '../gangs.ts'
+import { membersRejoin, stopIsAsked } from '../gangs.ts'
 import { rankCount, rankOf, type Seen } from './job.ts'
 
 /**
@@ -34,9 +34,16 @@ function allSucceeded(seen: Seen): boolean {
   return working.length > 0 && working.every((pod) => hasSucceeded(pod, seen))
 }
 
-function hasSucceeded(pod: Pod, { reportOf }: Seen): boolean {
-  const report = reportOf(pod.metadata.name)
-  return pod.status?.phase === 'Succeeded' && report?.stopped !== true && report?.ended?.byAgent !== true
+function hasSucceeded(pod: Pod, seen: Seen): boolean {
+  const report = seen.reportOf(pod.metadata.name)
+  if (pod.status?.phase !== 'Succeeded' || isUnexplained(pod, seen)) return false
+  return report?.stopped !== true && report?.ended?.byAgent !== true
+}
+
+/** It may have ended since it was asked to stop, and its Report, which says so, is not seen yet. */
+export function isUnexplained(pod: Pod, { gang, reportOf }: Seen): boolean {
+  const mayBeStopped = stopIsAsked(gang) || gang.spec.suspend || pod.metadata.deletionTimestamp !== undefined
+  return mayBeStopped && pod.status?.phase === 'Succeeded' && reportOf(pod.metadata.name)?.ended === undefined
 }
 
 /** It is to join the others, and has told no step yet. */

@@ -2,6 +2,7 @@ import { refOf } from '../../model/refs.ts'
 import { evictionNow, hasEnded, isLeaving, ranAnnotation, stopIsAsked } from '../gangs.ts'
 import { again, type Context, type Outcome, settled, sooner } from '../reconciler.ts'
 import { askForCheckpoint, type CheckpointMemory, ownCheckpointInMs, stopStep } from './checkpoints.ts'
+import { isUnexplained } from './completion.ts'
 import { followedUnseated, patchGang } from './gang.ts'
 import { goesBackInLine } from './hold.ts'
 import { requestMsMax, type Seen, stopAskedAt } from './job.ts'
@@ -46,7 +47,11 @@ async function stop(context: Context, seen: Seen, memory: CheckpointMemory): Pro
   const leave = startsAgain ? startAgain : takeSeats
   const leftMs = graceLeftMs(context, seen)
   // None is known to run. One that is being bound may by the time that it is told to end, and has its grace then.
-  if (live.length === 0) return leave(context, seen, leftMs)
+  if (live.length === 0) {
+    // Its Reports may say that it is done; one that never comes is not waited for longer than the grace period.
+    const isWaiting = stopIsAsked(gang) && leftMs > 0 && seen.pods.some((pod) => isUnexplained(pod, seen))
+    return isWaiting ? again(leftMs) : leave(context, seen, leftMs)
+  }
   const isAsked = stopIsAsked(gang) || seen.pods.some(isLeaving)
   if (reason === 'NodeLeaving' && !isAsked && heedsRequests(seen)) {
     const waitMs = await checkpointFirst(context, seen)
