@@ -85,3 +85,26 @@ test('one that cannot be read back yet is committed once it can, and holds up no
   await world.settle(5_000)
   await committed(second)
 })
+
+test('a job that was stopped while its checkpoint could not be read back goes on from it once it can', async () => {
+  const ref = { name: 'j', namespace: 'default' }
+  await running({})
+  await asked()
+  await world.store.patch('TrainingJob', ref, { spec: { suspend: true } })
+  await world.until(async () => (await world.getGang('j')).spec.checkpointRequest?.stop === true, 'it is to stop')
+  const { step = 0 } = (await world.getGang('j')).spec.checkpointRequest ?? {}
+  const mend = storage.breakDown()
+  await world.agent.ship(pod, step, {})
+  await world.agent.end(pod, { exitCode: 0, stopped: true })
+  await world.phase('j', 'Suspended')
+  await world.store.patch('TrainingJob', ref, { spec: { suspend: false } })
+  await world.pass(60)
+  expect((await world.getGang('j')).spec.attempt).toBe(1)
+  expect((await world.getJob('j')).status).toMatchObject({
+    phase: 'Pending',
+    message: `waits until its checkpoint of step ${step} can be read back: object storage cannot be reached: it does not answer`,
+  })
+  mend()
+  await world.until(() => world.agent.running().includes('j-worker-0-2'), 'it goes on')
+  expect((await world.getJob('j')).status).toMatchObject({ checkpoint: { step, attempt: 1 }, attempt: 2 })
+})

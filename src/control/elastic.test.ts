@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { createSimulatedStorage } from '../blob/simulated/storage.ts'
 import { inferenceService } from '../model/kinds/inference-service.ts'
 import type { Pod } from '../model/kinds/kubernetes.ts'
 import { millwrightVersion } from '../model/metadata.ts'
@@ -46,6 +47,27 @@ test('it starts with what there is, and grows when that has been idle for a whil
   expect((await world.getJob('late')).status?.phase).toBe('Waiting')
   for (const name of world.agent.running()) await world.agent.end(name, { exitCode: 0 })
   await world.until(async () => (await world.getJob('train')).status?.phase === 'Succeeded', 'it ends')
+})
+
+test('it does not start again without the checkpoint that it wrote to grow, while that cannot be read back', async () => {
+  const storage = createSimulatedStorage(world.blobs, world.clock)
+  world.control({ blobs: storage.blobs })
+  await world.job('other', { workers: 2 })
+  await world.until(() => world.agent.running().length === 2, 'the other runs')
+  await world.job('train', { ...elastic, checkpoint: { ranks: 'all' } })
+  await runs(world, ['train-worker-0-1', 'train-worker-1-1'])
+  for (const name of ['other-worker-0-1', 'other-worker-1-1']) await world.agent.end(name, { exitCode: 0 })
+  await world.until(async () => (await world.getGang('train')).spec.checkpointRequest?.stop === true, 'it is to stop')
+  const mend = storage.breakDown()
+  for (const name of ['train-worker-0-1', 'train-worker-1-1']) {
+    await world.agent.ship(name, 12)
+    await world.agent.end(name, { exitCode: 0, stopped: true })
+  }
+  await world.pass(60)
+  expect((await world.getGang('train')).spec.attempt).toBe(1)
+  mend()
+  await runs(world, ['train-worker-0-2', 'train-worker-1-2', 'train-worker-2-2', 'train-worker-3-2'])
+  expect(await restoredBy(world, 'train-worker-3-2')).toMatchObject({ step: 12, attempt: 1 })
 })
 
 test('a checkpoint of all ranks counts when all that sit have written it, and the job is done when all of them are', async () => {

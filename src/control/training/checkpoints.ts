@@ -43,13 +43,13 @@ export function forgetCheckpoints({ askedAtMs, damaged }: CheckpointMemory, { me
 /**
  * Records the newest step that every writer of the present attempt has shipped and that reads back whole. The write is a
  * compare-and-set on the gang, whose attempt it names: an older incarnation that still lives somewhere cannot commit.
- * Storage that does not answer holds up nothing else of the job: it is looked again later.
+ * Storage that does not answer holds up nothing of a job that works: it is looked again later.
  */
 export async function commitCheckpoint(
   context: Context,
   seen: Seen,
   memory: CheckpointMemory,
-): Promise<'committed' | 'nothing new' | { retryAfterMs: number }> {
+): Promise<'committed' | 'nothing new' | Later> {
   const { uid = '' } = seen.gang.metadata
   for (const set of completeSets(seen)) {
     const name = set.map(({ manifest }) => manifest).join()
@@ -57,9 +57,9 @@ export async function commitCheckpoint(
     if (damaged?.has(name)) continue
     const problem = await problemWith(context, set).catch(laterOr)
     if (typeof problem === 'object') {
-      const fields = { job: keyOf(seen.job), step: set[0]?.step, error: problem.message }
-      context.log.warn('a checkpoint cannot be read back yet', fields)
-      return { retryAfterMs: problem.retryAfterMs }
+      const step = set[0]?.step
+      context.log.warn('a checkpoint cannot be read back yet', { job: keyOf(seen.job), step, error: problem.message })
+      return { ...problem, message: `waits until its checkpoint of step ${step} can be read back: ${problem.message}` }
     }
     if (problem !== undefined) {
       memory.damaged.set(uid, (damaged ?? new Set()).add(name))
@@ -73,7 +73,13 @@ export async function commitCheckpoint(
   return 'nothing new'
 }
 
-function laterOr(error: unknown): { message: string; retryAfterMs: number } {
+/** One is stored that cannot be read back yet. No later attempt can commit it. */
+export interface Later {
+  message: string
+  retryAfterMs: number
+}
+
+function laterOr(error: unknown): Later {
   if (!(error instanceof OperatingError) || error.policy === 'give-up') throw error
   return { message: error.message, ...error.policy }
 }

@@ -12,21 +12,24 @@ import { checkpointFirst } from './leaving.ts'
  * Stops a job that is to have no seats (its suspension, its queue's, an eviction, something missing) or more of them, or
  * starts it again: ask every rank for a checkpoint at one step and to stop there; when all have ended, or the grace period
  * is nearly over, take the seats away and evict what still lives. Undefined when neither is wanted. A job whose queue drains
- * stands in line again at once.
+ * stands in line again at once. While what it stored last cannot be read back yet (`isToCommit`) no attempt follows that could
+ * not commit it.
  */
 export async function suspendOrResume(
   context: Context,
   seen: Seen,
   memory: CheckpointMemory,
+  isToCommit: boolean,
 ): Promise<Outcome | undefined> {
   const { job, gang, hold } = seen
   // A stop that was asked for cannot be taken back: some ranks may have heeded it. It is finished, then resumed.
   const stops = hold !== undefined || stopIsAsked(gang)
-  if (stops && !gang.spec.suspend) return stop(context, seen, memory)
+  if (stops && !gang.spec.suspend) return stop(context, seen, memory, isToCommit)
   if (!gang.spec.suspend) return undefined
   await evictAll(context, seen, Math.ceil(graceLeftMs(context, seen) / 1000))
   if (hold !== undefined && !goesBackInLine(hold)) return undefined
   if (mayRun(seen)) return settled() // each pod that ends brings us back
+  if (isToCommit) return settled()
   const { attempt } = gang.spec
   const written = await patchGang(context, gang, {
     metadata: { annotations: { [stopAskedAt]: null } },
@@ -40,11 +43,13 @@ export async function suspendOrResume(
   return settled()
 }
 
-async function stop(context: Context, seen: Seen, memory: CheckpointMemory): Promise<Outcome> {
+async function stop(context: Context, seen: Seen, memory: CheckpointMemory, isToCommit: boolean): Promise<Outcome> {
   const { job, gang, live, nowMs } = seen
   const { reason } = seen.hold ?? {}
   const startsAgain = reason === 'Resizing' || reason === 'Moving' || evictionNow(gang)?.shrinks === true
-  const leave = startsAgain ? startAgain : takeSeats
+  // Others wait for what it is to leave them: it gives all back rather than wait for its checkpoint with it.
+  const keepsSeats = startsAgain && !(isToCommit && reason === 'Evicted')
+  const leave: typeof takeSeats = keepsSeats ? (...all) => startAgain(...all, isToCommit) : takeSeats
   const leftMs = graceLeftMs(context, seen)
   // None is known to run. One that is being bound may by the time that it is told to end, and has its grace then.
   if (live.length === 0) {
@@ -105,12 +110,13 @@ async function takeSeats(context: Context, seen: Seen, graceMs: number): Promise
  * Its next attempt has its seats: those of this one and what was added to them, or what others leave it of them, or others
  * altogether. Its pods end first: that a stop is asked for tells recovery to let them. No restart is counted.
  */
-async function startAgain(context: Context, seen: Seen, graceMs: number): Promise<Outcome> {
+async function startAgain(context: Context, seen: Seen, graceMs: number, isToCommit: boolean): Promise<Outcome> {
   const { job, gang, hold } = seen
   if (mayRun(seen)) {
     await evictAll(context, seen, Math.ceil(graceMs / 1000))
     return settled() // each pod that ends brings us back
   }
+  if (isToCommit) return settled()
   const written = await patchGang(context, gang, {
     metadata: { annotations: { [stopAskedAt]: null, [ranAnnotation]: String(seen.ranSeconds) } },
     spec: { attempt: gang.spec.attempt + 1, checkpointRequest: null },
