@@ -60,6 +60,25 @@ async function steps(pod: string): Promise<void> {
   await world.settle()
 }
 
+test('what a worker on its way is to start from is not deleted before it has read it, however many follow', async () => {
+  await running({ checkpoint: { interval: '10s', keep: 2 } })
+  const commit = async (step: number) => {
+    await world.agent.ship(worker(0), step)
+    await world.until(async () => (await status())?.checkpoint?.step === step, `step ${step} is committed`)
+    await world.settle()
+  }
+  const stored = async () => (await world.blobs.list('checkpoints/')).map(({ key }) => key.split('/')[4])
+  await commit(10)
+  await world.agent.end(worker(2), { signal: 'SIGKILL' })
+  await runs(worker(0), worker(1), worker(3))
+  for (const step of [20, 30, 40]) await commit(step)
+  expect(await stored()).toEqual(['step-10', 'step-30', 'step-40'])
+  await world.agent.report(worker(3), { restoredStep: 10 })
+  await world.settle()
+  await commit(50)
+  expect(await stored()).toEqual(['step-40', 'step-50'])
+})
+
 test('a member that is killed leaves alone, and another takes its rank; the others run on', async () => {
   await running()
   const phases = new Set<string | undefined>()

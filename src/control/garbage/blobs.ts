@@ -1,15 +1,22 @@
 import { collectGarbage } from '../../blob/manifest.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
+import { annotation } from '../../model/names.ts'
 import { keyOf, refOfKey } from '../../model/refs.ts'
-import { isLive } from '../gangs.ts'
+import { readWork } from '../../model/work.ts'
+import { hasEnded, isLive, isPresent } from '../gangs.ts'
 import { again, type Context, type Outcome, type Reconciler, settled } from '../reconciler.ts'
 import { gangOf } from '../training/job.ts'
 
-/** Checkpoint manifests that retention dropped. Keyed by job; woken by each commit. Content follows in the sweep. */
+/**
+ * Checkpoint manifests that retention dropped. Keyed by job; woken by each commit. Content follows in the sweep. One that a
+ * member is still to start from, while the others run on, goes with a later commit.
+ */
 export function createDroppedCheckpoints(context: Context): Reconciler {
   const { blobs, views } = context
   const jobs = views.of('TrainingJob')
   views.of('Gang')
+  views.of('Pod')
+  views.of('Report')
   /** The commit up to which a job was cleared, so that other changes of its gang cost nothing. */
   const clearedAt = new Map<string, string>()
 
@@ -27,6 +34,7 @@ export function createDroppedCheckpoints(context: Context): Reconciler {
       const { checkpoint, checkpoints = [] } = gang.status ?? {}
       if (checkpoint === undefined || clearedAt.get(key) === checkpoint.digest) return settled()
       const kept = new Set([...checkpoint.manifests, ...checkpoints.flatMap((one) => one.manifests)])
+      for (const manifest of manifestsToRead(context, gang)) kept.add(manifest)
       const { namespace = 'default', uid = '' } = job.metadata
       for (const blob of await blobs.list(`checkpoints/${namespace}/${uid}/`)) {
         if (!kept.has(blob.key) && isPast(blob.key, gang)) await blobs.delete(blob.key)
@@ -35,6 +43,21 @@ export function createDroppedCheckpoints(context: Context): Reconciler {
       return settled()
     },
   }
+}
+
+/** What members that have not started yet are to start from: fixed when their pods were made. */
+function manifestsToRead({ views }: Context, gang: Gang): string[] {
+  const started = new Set(
+    views
+      .reportsOf(gang)
+      .filter(({ status }) => status?.restoredStep !== undefined || status?.firstStepAtMs !== undefined)
+      .map(({ spec }) => spec.pod?.uid),
+  )
+  return views.podsOf(gang).flatMap((pod) => {
+    if (!isPresent(pod, gang) || hasEnded(pod) || started.has(pod.metadata.uid)) return []
+    const work = readWork(pod.metadata.annotations?.[annotation.work])
+    return typeof work === 'string' ? [] : (work.restore?.manifests ?? [])
+  })
 }
 
 /** Whether it can no longer be committed: of an earlier attempt, or not newer than what is. */
