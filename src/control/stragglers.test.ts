@@ -160,6 +160,18 @@ test('what is slow for a moment, or a little, moves nobody', async () => {
   expect(await closed()).toEqual([])
 })
 
+test('what was told before a silence closes nobody when it is over: that counts from when it is told after it', async () => {
+  await start(1)
+  await pass(30)
+  await pass(10, { 1: 4 })
+  world.beats = false
+  await world.settle(60_000)
+  world.beats = true
+  await pass(10, { 1: 4 })
+  expect(await closed(), 'slow, for ten seconds as far as is known').toEqual([])
+  expect(await untilClosed({ 1: 4 })).toBeGreaterThan(0)
+})
+
 test('nobody leaves whose end is near, or who would lose more than waiting costs', async () => {
   await start(1, { expectedSeconds: 200 })
   await pass(65)

@@ -53,8 +53,12 @@ export function createReplacement(context: Context, closing: Closing) {
     if (restMs > 0) return again(restMs)
     known.lookedMs = clock.steadyMs()
     if ((await openUneven(gang)) === 'stale') return again(lookEveryMs)
-    // What a silent agent said last may be over; what is to leave anyway needs no reason more.
-    if (seats.members.some(({ node }) => signs.silenceOf(node) !== 'none')) return again(lookEveryMs)
+    // What a silent agent said last may be over, also when it has just been heard again.
+    if (seats.members.some(({ node }) => signs.silenceOf(node) !== 'none')) {
+      known.slowSinceMs.clear()
+      return again(lookEveryMs)
+    }
+    // What is to leave anyway needs no reason more.
     if (leaving.whyOf(gang) !== undefined) return settled()
     const found = stragglersAmong(ownTimesOf(gang), unevenOf(gang))
     note(known, found)

@@ -85,6 +85,12 @@ export class Prompt implements Invariant {
     return { of: (key, atMs) => this.#sinceSeen(key, `${atMs}`, nowMs) }
   }
 
+  /** What was written by a clock that was ahead is no older than that for whoever leads after the writer. */
+  #agesAsWritten(nowMs: number): Pick<Ages, 'of'> {
+    const ages = this.#ages(nowMs)
+    return { of: (key, atMs) => Math.max(0, Math.min(ages.of(key, atMs, 0), nowMs - atMs)) }
+  }
+
   #sinceSeen(key: string, at: string, nowMs: number): number {
     const known = this.#sinceMs.get(key)
     if (known?.at === at) return nowMs - known.seenMs
@@ -229,7 +235,7 @@ export class Prompt implements Invariant {
       yield `job ${key} has ended, and gang ${key} still wants or holds seats`
     if (isOver || recoveryOf(gang).failed !== undefined) return
     const { activeDeadlineSeconds = Number.POSITIVE_INFINITY } = job.spec
-    if (ranSecondsOf(gang, this.#ages(nowMs)) > activeDeadlineSeconds)
+    if (ranSecondsOf(gang, this.#agesAsWritten(nowMs)) > activeDeadlineSeconds)
       yield `job ${key} is active for longer than it may be`
     if (job.spec.suspend && !suspend && !stopIsAsked(gang)) yield `job ${key} is suspended, and not asked to stop`
     const askedAt = gang.metadata.annotations?.[stopAskedAt]
@@ -250,7 +256,10 @@ export class Prompt implements Invariant {
   *#dueOfHung(gang: Gang, job: TrainingJob, pods: readonly Pod[]): Generator<string> {
     const { attempt } = gang.spec
     if (isFinished(job) || recoveryOf(gang).failed !== undefined || isStopped(gang)) return
-    const runs = pods.filter((pod) => isPresent(pod, gang) && isLive(pod) && !isLeaving(pod))
+    const present = pods.filter((pod) => isPresent(pod, gang))
+    // Where all who told steps have ended, who told none has as long again, anew under each leader.
+    if (present.some((pod) => hasEnded(pod) && this.#reportOf(pod)?.step !== undefined)) return
+    const runs = present.filter((pod) => isLive(pod) && !isLeaving(pod))
     for (const hung of this.#hungOf(runs)) yield `pod ${keyOf(hung)} hangs, and attempt ${attempt} goes on`
   }
 
