@@ -22,6 +22,8 @@ export interface PlanInput {
   replicas: readonly Replica[]
   goal: string
   wanted: number
+  /** Whether the revision has served, so that a replica of it that is not ready may be again. */
+  hasServed(revision: string): boolean
   /** Whether a replica of the goal can be made; else those that have no process wait for that without a seat. */
   canMake: boolean
   /** Replicas whose seats are asked back; new ones wait in line in their place. */
@@ -32,14 +34,19 @@ export interface PlanInput {
 
 /**
  * Brings the number of replicas to `wanted`, all of the goal's revision and none that is to move or to leave its node. While others exist, one
- * more than wanted may: a new one is ready before an old one drains, so that the ready ones never fall below what is wanted.
+ * more than wanted may: a new one is ready before an old one drains, so that the ready ones never fall below what is wanted. One
+ * that is not ready is waited for by nobody where its revision never served, nor where a new one waits for seats.
  */
-export function planReplicas({ replicas, goal, wanted, canMake, yields, restartInMs }: PlanInput): Plan {
+export function planReplicas({ replicas, goal, wanted, hasServed, canMake, yields, restartInMs }: PlanInput): Plan {
   const staying = replicas.filter((replica) => replica.state !== 'leaving')
   const yielding = staying.filter((replica) => yields(replica) || (!canMake && replica.live.length === 0))
   const active = staying.filter((replica) => !yielding.includes(replica))
   const isFresh = (replica: Replica) => replica.revision === goal && !replica.moves && !replica.leaves
-  const [fresh, old] = [active.filter(isFresh), active.filter((replica) => !isFresh(replica))]
+  const fresh = active.filter(isFresh)
+  const isShort = fresh.some(({ waitsFor }) => waitsFor !== undefined)
+  const isOver = ({ revision, state }: Replica) =>
+    canMake && revision !== goal && state !== 'ready' && (isShort || !hasServed(revision))
+  const [over, old] = [active.filter(isOver), active.filter((replica) => !isFresh(replica) && !isOver(replica))]
   const freshReady = fresh.filter((replica) => replica.state === 'ready').length
   const oldStay = Math.min(old.length, Math.max(0, wanted - freshReady))
   const ready = new Set(fresh.flatMap(({ state, gang }) => (state === 'ready' ? (gang.spec.replaces?.uid ?? []) : [])))
@@ -47,7 +54,7 @@ export function planReplicas({ replicas, goal, wanted, canMake, yields, restartI
   const leaveFresh = dispensable(fresh).slice(0, Math.max(0, fresh.length - wanted))
   const roof = oldStay === 0 ? wanted : wanted + 1
   const create = !canMake ? 0 : Math.max(0, Math.min(wanted - fresh.length, roof - oldStay - fresh.length))
-  const gone = new Set([...yielding, ...leaveOld, ...leaveFresh])
+  const gone = new Set([...yielding, ...over, ...leaveOld, ...leaveFresh])
   const ended = active.filter((replica) => replica.state === 'ended' && !gone.has(replica))
   const restart = ended.filter((replica) => restartInMs(replica) <= 0)
   const later = ended.map(restartInMs).filter((ms) => ms > 0)

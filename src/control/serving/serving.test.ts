@@ -211,6 +211,38 @@ test('a revision that is not ready in time is rolled back, and tried again only 
   expect((await service()).status?.failedRevision).toBeUndefined()
 })
 
+test('a revision that never served gives its seats to the one that mends it', async () => {
+  world.agent.onStart(async () => {})
+  await serve({ minReplicas: 4, progressDeadlineSeconds: 30 })
+  world.control()
+  await world.until(async () => (await phase()) === 'Failed', 'it is never ready')
+  world.agent.onStart(ready)
+  await change({ env: { FIXED: 'yes' } })
+  await world.until(async () => (await readyReplicas()) === 4, 'the mended one serves')
+})
+
+test('a replica that is not ready any more gives its seat to a new one that waits for it; those that serve do not', async () => {
+  await serve({ minReplicas: 4 })
+  world.control()
+  await world.until(async () => (await readyReplicas()) === 4, 'ready')
+  await change({ env: { VERSION: '2' } })
+  await world.settle(10_000)
+  expect((await service()).status).toMatchObject({ readyReplicas: 4, phase: 'Updating' })
+  const ill = (await pods()).find(({ spec }) => spec.nodeName !== undefined)
+  await world.store.patch(
+    'Pod',
+    refOf(ill as Pod),
+    { status: { conditions: [{ type: 'Ready', status: 'False' }] } },
+    { status: true },
+  )
+  const old = ill?.metadata.labels?.[label.revision]
+  await world.until(async () => {
+    const serving = (await pods()).filter((pod) => conditionOf(pod.status?.conditions, 'Ready')?.status === 'True')
+    expect(serving.length).toBeGreaterThanOrEqual(3)
+    return serving.some((pod) => pod.metadata.labels?.[label.revision] !== old)
+  }, 'a new one serves')
+})
+
 test('a revision is not rolled back because somebody sets the clock', async () => {
   await serve({ minReplicas: 1, progressDeadlineSeconds: 30 })
   world.control()

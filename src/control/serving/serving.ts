@@ -62,6 +62,7 @@ export function createServing(context: Context): Reconciler {
       // Without a goal nothing is known that could replace what runs.
       goal: goal?.id ?? seen.replicas.find((replica) => replica.state !== 'leaving')?.revision ?? '',
       wanted: scaled.wanted,
+      hasServed: (revision) => goal === undefined || revision === service.status?.lastGood?.revision,
       canMake: missing === undefined,
       yields: ({ gang, live, moves }) =>
         (live.length > 0 || seatsNow(gang) !== undefined) &&
