@@ -307,6 +307,18 @@ describe('probes', () => {
     server.close()
   })
 
+  it.each([
+    ['a program without a name', { exec: { command: [''] } }],
+    ['a host that is none', { httpGet: { path: '/', port: 1, host: 'a\0b' } }],
+    ['a path that is no text', { httpGet: { path: '/\ud800', port: 1 } }],
+  ])('one that cannot be made fails and says so: %s', async (_, probe) => {
+    const { metadata } = await bench.run(['sleep', '600'], { container: { readinessProbe: probe } })
+    await bench.until(async () =>
+      (await bench.pod(metadata.name))?.status?.conditions?.find((each) => each.message?.includes('cannot be probed')),
+    )
+    await bench.store.delete('Pod', metadata, { gracePeriodSeconds: 0 })
+  })
+
   it('a command decides, with the pod’s environment', async () => {
     const flag = join(bench.dir, 'flag')
     const { metadata } = await bench.run(['sleep', '600'], {

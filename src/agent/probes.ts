@@ -1,4 +1,5 @@
 import type { Clock } from '../base/clock.ts'
+import { messageOf } from '../base/errors.ts'
 import type { Container, Probe } from '../model/kinds/kubernetes.ts'
 import type { PodRunner } from './contract.ts'
 import { probedPort } from './support.ts'
@@ -18,7 +19,7 @@ export interface ProbeOptions {
   dead(why: string): void
 }
 
-/** Probes a running pod until stopped. Until it is ready first, readiness is asked for often: somebody waits for it. */
+/** Probes a running pod until stopped. A period or timeout of 0 is one left out, as in Kubernetes. Until it is ready first, readiness is asked for often: somebody waits for it. */
 export function startProbes(options: ProbeOptions): () => void {
   const { container, ports, isServer } = options
   const stopped = new AbortController()
@@ -37,7 +38,7 @@ async function watchReadiness(
   signal: AbortSignal,
 ): Promise<void> {
   const { clock } = options
-  const periodMs = 1000 * (probe.periodSeconds ?? 10)
+  const periodMs = 1000 * (probe.periodSeconds || 10)
   let isReady = false
   let right = 0
   let wrong = 0
@@ -69,19 +70,24 @@ async function watchLiveness(options: ProbeOptions, probe: Probe, signal: AbortS
     if (signal.aborted) return
     wrong = problem === undefined ? 0 : wrong + 1
     if (problem !== undefined && wrong >= (probe.failureThreshold ?? 3)) return options.dead(problem)
-    await options.clock.sleep(1000 * (probe.periodSeconds ?? 10), signal)
+    await options.clock.sleep(1000 * (probe.periodSeconds || 10), signal)
   }
 }
 
+/** A probe that cannot even be made fails, as one that finds something wrong: it is the pod's, not the agent's. */
 async function look(options: ProbeOptions, probe: Probe): Promise<string | undefined> {
   const { runner, uid, container, ports, host } = options
   const wanted = probe.httpGet?.port ?? probe.tcpSocket?.port
-  return await runner.probe({
-    uid,
-    probe,
-    port: wanted === undefined ? undefined : probedPort(wanted, container, ports),
-    host: probe.httpGet?.host ?? host,
-    timeoutMs: 1000 * (probe.timeoutSeconds ?? 1),
-    env: probe.exec === undefined ? {} : await options.env(),
-  })
+  try {
+    return await runner.probe({
+      uid,
+      probe,
+      port: wanted === undefined ? undefined : probedPort(wanted, container, ports),
+      host: probe.httpGet?.host ?? host,
+      timeoutMs: Math.ceil(1000 * (probe.timeoutSeconds || 1)),
+      env: probe.exec === undefined ? {} : await options.env(),
+    })
+  } catch (error) {
+    return `it cannot be probed: ${messageOf(error)}`
+  }
 }

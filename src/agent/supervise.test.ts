@@ -5,7 +5,7 @@ import { processOf } from '../base/process.fixture.ts'
 import { seededRandom } from '../base/random.ts'
 import { createSimulatedBlobs } from '../blob/simulated/blobs.ts'
 import { createSimulatedStorage } from '../blob/simulated/storage.ts'
-import type { Pod } from '../model/kinds/kubernetes.ts'
+import type { Container, Pod } from '../model/kinds/kubernetes.ts'
 import { annotation } from '../model/names.ts'
 import type { PodWork } from '../model/work.ts'
 import type { Store } from '../store/contract.ts'
@@ -34,7 +34,7 @@ function kitOf(clock: ManualClock, store: Store, machine: SimulatedMachine): Par
 }
 
 /** An agent takes over a pod that runs, and the store answers reads as `ask` says. */
-async function takeOver(ask: () => void, work: Partial<PodWork> = {}) {
+async function takeOver(ask: (kind: string) => void, work: Partial<PodWork> = {}, container: Partial<Container> = {}) {
   const clock = createManualClock()
   const program: Program = { ask: () => {}, signal: () => {}, probe: () => undefined, gone: () => {} }
   const machine = new SimulatedMachine(clock, {
@@ -48,7 +48,7 @@ async function takeOver(ask: () => void, work: Partial<PodWork> = {}) {
     apiVersion: 'v1',
     kind: 'Pod',
     metadata: { name, namespace: 'default', annotations: { [annotation.work]: JSON.stringify(work) } },
-    spec: { containers: [{ name: 'main', command: ['train'] }], nodeName: 'n' },
+    spec: { containers: [{ name: 'main', command: ['train'], ...container }], nodeName: 'n' },
   })
   const pod = made as Pod
   const uid = pod.metadata.uid ?? ''
@@ -56,7 +56,7 @@ async function takeOver(ask: () => void, work: Partial<PodWork> = {}) {
   const asked: typeof store = {
     ...store,
     get: (kind, ref) => {
-      if (kind === 'Report') ask()
+      ask(kind)
       return store.get(kind, ref)
     },
   }
@@ -68,14 +68,33 @@ async function takeOver(ask: () => void, work: Partial<PodWork> = {}) {
 
 test('what runs already runs on while the store does not answer, and is followed once it does', async () => {
   let isAway = true
-  const { clock, supervisor, runs, status } = await takeOver(() => {
-    if (isAway) throw storeUnreachable()
+  const { clock, supervisor, runs, status } = await takeOver((kind) => {
+    if (isAway && kind === 'Report') throw storeUnreachable()
   })
   await clock.advance(60_000)
   expect([runs.end, (await status())?.phase]).toEqual([undefined, 'Pending'])
   isAway = false
   await clock.advance(2_000)
   expect([runs.end, (await status())?.phase]).toEqual([undefined, 'Running'])
+  supervisor.leave()
+})
+
+test('a probe that needs a secret waits for the store, and fails where it may not read it', async () => {
+  const key = { secretKeyRef: { name: 'token', key: 'token' } }
+  const livenessProbe = { exec: { command: ['ask'] }, periodSeconds: 1 }
+  let error: Error = storeUnreachable()
+  const { clock, supervisor, runs, status } = await takeOver(
+    (kind) => {
+      if (kind === 'Secret') throw error
+    },
+    {},
+    { env: [{ name: 'TOKEN', valueFrom: key }], livenessProbe },
+  )
+  await clock.advance(60_000)
+  expect([runs.end, (await status())?.phase]).toEqual([undefined, 'Running'])
+  error = new OperatingError('forbidden', 'give-up', 'secrets are not for this node')
+  await clock.advance(60_000)
+  expect((await status())?.message).toContain('secrets are not for this node')
   supervisor.leave()
 })
 

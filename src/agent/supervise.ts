@@ -145,7 +145,7 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
   }
 
   /** What runs already runs on, whether the store answers or not. */
-  async function answered(ask: () => Promise<void>): Promise<void> {
+  async function answered<T>(ask: () => Promise<T>): Promise<T> {
     for (;;) {
       try {
         return await ask()
@@ -285,7 +285,13 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
       host: kit.address,
       isServer: pod.metadata.labels?.[label.service] !== undefined,
       env: () => {
-        env ??= resolve({}, []).then((resolved) => ('refused' in resolved ? {} : resolved.env))
+        env ??= answered(() => resolve({}, [])).then(
+          (resolved) => ('refused' in resolved ? {} : resolved.env),
+          (error: unknown) => {
+            env = undefined
+            throw error
+          },
+        )
         return env
       },
       ready(ready, why) {
@@ -295,6 +301,7 @@ export function supervise(first: Pod, kit: Kit): Supervisor {
         status.touch(isChange && clock.now() - stage.startedAtMs > firstMs ? 0 : isChange ? firstMs : 1000)
       },
       dead(why) {
+        if (left.signal.aborted) return
         kit.event(pod, { type: 'Warning', reason: 'Unhealthy', message: `liveness probe failed: ${why}` })
         terminate(graceOf(pod), { reason: 'Unhealthy', message: `its liveness probe failed: ${why}`, byAgent: true })
       },

@@ -45,6 +45,18 @@ test('a disruption budget says one of its two, as a count or a share', () => {
   expect(errors({ minAvailable: '150%' })).toHaveLength(1)
 })
 
+test('a probe is one that can be made', () => {
+  const errors = (readinessProbe: object) => errorsOf('InferenceService', service({ command: 's', readinessProbe }))
+  expect(errors({ exec: { command: ['true'] }, timeoutSeconds: 0.5, initialDelaySeconds: 0 })).toEqual([])
+  const at = 'spec.readinessProbe'
+  expect(errors({ exec: { command: [] } })).toEqual([
+    `${at}.exec.command: must have at least 1 entries, found an empty list`,
+  ])
+  expect(errors({ timeoutSeconds: -1 })).toEqual([`${at}.timeoutSeconds: must be at least 0, found -1`])
+  expect(errors({ timeoutSeconds: 1e10 })).toEqual([expect.stringContaining('must be at most 86400')])
+  expect(errors({ periodSeconds: -1, initialDelaySeconds: -1 })).toHaveLength(2)
+})
+
 test('a time is one that a date can be made of', () => {
   const page = (fromMs: number) => ({
     apiVersion,

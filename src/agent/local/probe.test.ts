@@ -31,3 +31,18 @@ test('of a command its exit code and last words, or that it took too long', asyn
   expect(await run('echo one >&2; echo no model >&2; exit 4')).toBe('sh: exit code 4: no model')
   expect(await run('while :; do :; done', 50)).toBe('sh: took too long')
 })
+
+test('a path may be written as people write it', async () => {
+  const asked: (string | undefined)[] = []
+  const server = createServer(({ url }, response) => {
+    asked.push(url)
+    response.end()
+  })
+  await new Promise<void>((resolve) => server.listen(0, host, resolve))
+  const { port } = server.address() as AddressInfo
+  for (const path of ['/health check', 'größe/模型?q=a%20b'])
+    expect(await look(port, { httpGet: { path, port: 1 } })).toBeUndefined()
+  expect(asked).toEqual(['/health%20check', '/gr%C3%B6%C3%9Fe/%E6%A8%A1%E5%9E%8B?q=a%20b'])
+  server.closeAllConnections()
+  await new Promise((resolve) => server.close(resolve))
+})

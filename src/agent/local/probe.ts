@@ -19,7 +19,7 @@ const agent = new Agent({ keepAlive: true, maxSockets: 1, maxFreeSockets: 64 })
 function probeHttp(run: ProbeRun, path: string, port: number): Promise<string | undefined> {
   return new Promise((resolve) => {
     const call = request(
-      { host: run.host, port, path: path.startsWith('/') ? path : `/${path}`, agent, timeout: run.timeoutMs },
+      { host: run.host, port, path: encoded(path.startsWith('/') ? path : `/${path}`), agent, timeout: run.timeoutMs },
       (response) => {
         response.resume()
         const status = response.statusCode ?? 0
@@ -30,6 +30,11 @@ function probeHttp(run: ProbeRun, path: string, port: number): Promise<string | 
     call.on('error', (error) => resolve(`GET ${path}: ${failure(run.host, port, error)}`))
     call.end()
   })
+}
+
+/** What is encoded already stays. */
+function encoded(path: string): string {
+  return path.replace(/[^!-~]+/g, encodeURIComponent)
 }
 
 function probeTcp(run: ProbeRun, port: number): Promise<string | undefined> {

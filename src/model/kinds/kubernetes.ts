@@ -11,10 +11,10 @@ export const probe = z.looseObject({
     .looseObject({ path: z.string().default('/'), port, host: z.string().optional(), scheme: z.string().optional() })
     .optional(),
   tcpSocket: z.looseObject({ port }).optional(),
-  exec: z.looseObject({ command: z.array(z.string()) }).optional(),
-  initialDelaySeconds: z.number().optional(),
-  periodSeconds: z.number().optional(),
-  timeoutSeconds: z.number().optional(),
+  exec: z.looseObject({ command: z.array(z.string()).min(1) }).optional(),
+  initialDelaySeconds: z.number().min(0).optional(),
+  periodSeconds: z.number().min(0).optional(),
+  timeoutSeconds: z.number().min(0).max(86_400).optional(),
   failureThreshold: z.number().optional(),
   successThreshold: z.number().optional(),
 })
