@@ -14,13 +14,21 @@ export interface Asked {
   response: ServerResponse
 }
 
-/** The body as a replica should see it: the service's own name as its model, and usage asked for where it streams. */
-export function upstreamBody(body: Buffer, glance: Glance, served: string): { body: Uint8Array; usageAdded: boolean } {
+/**
+ * The body as a replica should see it: the service's own name as its model, and usage asked for where it streams. Undefined
+ * where it must be written anew and is no JSON: a glance steps over most of it.
+ */
+export function upstreamBody(
+  body: Buffer,
+  glance: Glance,
+  served: string,
+): { body: Uint8Array; usageAdded: boolean } | undefined {
   const usageAdded = glance.stream && !glance.includeUsage
   const renamed = glance.model !== served
   if (!usageAdded && !renamed) return { body, usageAdded }
   if (!renamed && !body.includes('"stream_options"')) return { body: withUsageAsked(body), usageAdded }
-  const parsed: unknown = JSON.parse(body.toString('utf8'))
+  const parsed = parsedJson(body)
+  if (parsed === undefined) return undefined
   const options =
     typeof parsed === 'object' && parsed !== null && 'stream_options' in parsed ? parsed.stream_options : {}
   const changed = {
@@ -29,6 +37,14 @@ export function upstreamBody(body: Buffer, glance: Glance, served: string): { bo
     ...(usageAdded ? { stream_options: { ...(typeof options === 'object' ? options : {}), include_usage: true } } : {}),
   }
   return { body: Buffer.from(JSON.stringify(changed)), usageAdded }
+}
+
+function parsedJson(body: Buffer): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(body)) // it leaves out a byte order mark
+  } catch {
+    return undefined
+  }
 }
 
 /** Puts the field in front of the others, so that a long conversation is copied, not parsed and printed again. */

@@ -345,6 +345,17 @@ test('what is no request is answered in the same shape', async () => {
   expect(await rawGet('/v1/chat/completions')).toMatchObject({ status: 405 })
 })
 
+test('a body that is no JSON, or nested too deep to be written anew, ends its own request alone', async () => {
+  await bench.serve('chat')
+  await bench.replica('chat', 'r1', engine.port)
+  const post = (body: string) => fetch(`${bench.gateway.url}/v1/chat/completions`, { method: 'POST', body })
+  const notJson = ['{"model":"default/chat","n":NaN}', '{"model":"chat","stream":true,"stream_options":{},"n":NaN}']
+  for (const body of notJson) expect((await post(body)).status).toBe(400)
+  const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`
+  expect((await post(`{"model":"default/chat","n":${deep}}`)).status).toBe(500)
+  expect((await post('\uFEFF{"model":"default/chat"}')).status).toBe(200)
+})
+
 test('reports are written at most once a second, and not at all while nothing happens', async () => {
   await bench.close()
   bench = await startBench({ limits: { reportMs: 500 } })

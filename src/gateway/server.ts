@@ -3,7 +3,7 @@ import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../base/clock.ts'
-import { OperatingError } from '../base/errors.ts'
+import { messageOf, OperatingError } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import type { Store } from '../store/contract.ts'
@@ -13,6 +13,7 @@ import {
   methodNotAllowed,
   modelNotFound,
   routeNotFound,
+  serverError,
   unauthorized,
   unavailable,
 } from '../wire/errors.ts'
@@ -60,7 +61,12 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const upstreams = new Upstreams()
   const core = new Core({ store, clock, random, log, limits, left: (replica) => upstreams.close(replica) })
   const door = new Door({ ...options, limits, core, upstreams })
-  const [server, renew] = createListener(limits, options, (request, response) => void door.open(request, response))
+  const [server, renew] = createListener(limits, options, (request, response) => {
+    door.open(request, response).catch((error: unknown) => {
+      log.error('a request failed', { path: request.url?.split('?')[0], error: messageOf(error) })
+      answerError(response, serverError('The gateway failed on this request; its log says why.'))
+    })
+  })
   server.on('clientError', answerBroken)
   // First of all: where it cannot listen, nothing may be left that goes on following the store.
   await listening(server, options)
@@ -123,12 +129,13 @@ class Door {
     if (body === 'gone') return
     if (body === 'large') return answerError(response, bodyTooLarge(limits.bodyBytes), { connection: 'close' })
     const glance = glanceAt(body)
-    if (glance === undefined) return answerError(response, badRequest('The request body is not a JSON object.'))
+    if (glance === undefined) return answerError(response, notJson())
     if (glance.model === undefined || glance.model === '')
       return answerError(response, badRequest('model is required.', 'model', 'missing_model'))
     const service = core.routes.find(glance.model)
     if (service === undefined) return answerError(response, modelNotFound(glance.model, this.#served()))
     const sent = upstreamBody(body, glance, service.object.metadata.name)
+    if (sent === undefined) return answerError(response, notJson())
     const asked = { id, path, headers: request.headers, ...sent, response }
     core.submit(new HttpExchange(service, asked, clock.now(), upstreams))
   }
@@ -168,6 +175,8 @@ class Door {
     return [...this.#handles.core.routes.services].map(publicName).slice(0, 20)
   }
 }
+
+const notJson = () => badRequest('The request body is not a JSON object.')
 
 const strangeHost =
   'This gateway answers to localhost, to addresses and to the names it was given, not to the Host or Origin of this request.'

@@ -38,15 +38,15 @@ test('whole events pass at once, and half of one at the end is not lost', () => 
 test('the body is passed on as it is unless the model has another name or usage must be asked for', () => {
   const glance = { model: 'chat', stream: false, includeUsage: false, maxTokens: undefined }
   const plain = Buffer.from(' {"model":"chat","seed":12345678901234567890}')
-  expect(upstreamBody(plain, glance, 'chat').body).toBe(plain)
+  expect(upstreamBody(plain, glance, 'chat')?.body).toBe(plain)
   const streamed = upstreamBody(plain, { ...glance, stream: true }, 'chat')
-  expect(streamed.usageAdded).toBe(true)
-  expect(Buffer.from(streamed.body).toString()).toBe(
+  expect(streamed?.usageAdded).toBe(true)
+  expect(Buffer.from(streamed?.body ?? '').toString()).toBe(
     ' {"stream_options":{"include_usage":true},"model":"chat","seed":12345678901234567890}',
   )
   const options = Buffer.from('{"model":"team/chat","stream":true,"stream_options":{"a":1}}')
   const merged = upstreamBody(options, { ...glance, model: 'team/chat', stream: true }, 'chat')
-  expect(JSON.parse(Buffer.from(merged.body).toString())).toEqual({
+  expect(JSON.parse(Buffer.from(merged?.body ?? '').toString())).toEqual({
     model: 'chat',
     stream: true,
     stream_options: { a: 1, include_usage: true },
