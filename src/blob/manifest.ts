@@ -69,22 +69,28 @@ export function bytesOf(manifest: Manifest): number {
   return manifest.files.reduce((sum, file) => sum + file.size, 0)
 }
 
-/** A path inside the folder that a manifest is fetched into, on any machine. */
-const insidePath = z
-  .string()
-  .min(1)
-  .max(4096)
-  .refine(
-    (path) => !path.startsWith('/') && !/[\\\0]/.test(path) && !path.split('/').some(leads),
-    'must be a path inside',
+const pathLengthMax = 4096
+
+/** Whether a path is one inside the folder that a manifest is fetched into, on any machine. */
+export function isInside(path: string): boolean {
+  return (
+    path.length <= pathLengthMax &&
+    !/[\\\0]/.test(path) &&
+    !path.split('/').some((part) => part === '' || part === '.' || part === '..')
   )
-const leads = (part: string): boolean => part === '' || part === '.' || part === '..'
+}
 
 const whole = z.number().int().min(0)
 const manifestSchema = z.object({
   version: z.literal(1),
   files: z
-    .array(z.object({ path: insidePath, size: whole, sha256: z.string().regex(/^[0-9a-f]{64}$/) }))
+    .array(
+      z.object({
+        path: z.string().refine(isInside, 'must be a path inside'),
+        size: whole,
+        sha256: z.string().regex(/^[0-9a-f]{64}$/),
+      }),
+    )
     .max(1_000_000)
     .refine((files) => new Set(files.map((file) => file.path)).size === files.length, 'names a file twice'),
   step: whole.optional(),

@@ -5,6 +5,7 @@ import { expect, it } from 'vitest'
 import { blobsContract } from '../contract-suite.ts'
 import { collectGarbage } from '../manifest.ts'
 import { createFileBlobs } from './blobs.ts'
+import { shipFolder } from './folder.ts'
 
 const contentPath = (dir: string, sha256: string): string => join(dir, 'sha256', sha256.slice(0, 2), sha256)
 
@@ -34,6 +35,26 @@ it('a symbolic link inside the folder leads nowhere', async () => {
   expect(await readdir(outside)).toEqual(['secret'])
   await rm(dir, { recursive: true })
   await rm(outside, { recursive: true })
+})
+
+it.each<[string, (dir: string) => Promise<void>, string]>([
+  ['a link to a folder', (dir) => symlink('..', join(dir, 'a', 'odd')), 'symbolic link'],
+  ['a link to a file', (dir) => symlink('f', join(dir, 'a', 'odd')), 'symbolic link'],
+  ['a link to nothing', (dir) => symlink('nothing', join(dir, 'a', 'odd')), 'symbolic link'],
+  ['a name with a backslash', (dir) => writeFile(join(dir, 'a', 'odd\\'), 'x'), 'backslash'],
+])('a folder with %s is not shipped without it', async (_, make, why) => {
+  const dir = await mkdtemp(join(tmpdir(), 'ship-'))
+  await mkdir(join(dir, 'a'))
+  await writeFile(join(dir, 'a', 'f'), 'x')
+  await make(dir)
+  const blobs = createFileBlobs({ dir: join(dir, 'b') })
+  await expect(shipFolder(blobs, join(dir, 'a'), 'models/m/v1/manifest.json')).rejects.toMatchObject({
+    code: 'invalid',
+    policy: 'give-up',
+    message: expect.stringMatching(`/a/odd.* ${why}`),
+  })
+  expect(await blobs.has('models/m/v1/manifest.json')).toBe(false)
+  await rm(dir, { recursive: true })
 })
 
 it('unused content goes once it is old enough, and young content stays', async () => {

@@ -1,8 +1,8 @@
-import { mkdir, readdir, rm, stat } from 'node:fs/promises'
+import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { OperatingError } from '../../base/errors.ts'
 import type { Blobs, Manifest } from '../contract.ts'
-import { bytesOf, encodeManifest, missingContent, readManifest } from '../manifest.ts'
+import { bytesOf, encodeManifest, isInside, missingContent, readManifest } from '../manifest.ts'
 
 export interface Shipped {
   manifest: Manifest
@@ -77,24 +77,25 @@ async function fetchAll(files: Manifest['files'], folder: string, getFile: Blobs
   return outcomes.find(({ outcome }) => outcome !== 'ok')
 }
 
-/** Files below `folder`, as `/`-separated paths, sorted. A symbolic link is an error: what it points at may change. */
+/** Files below `folder`, as `/`-separated paths, sorted. What cannot be stored as it is is an error, never left out. */
 async function filesIn(folder: string, below = ''): Promise<string[]> {
   const found: string[] = []
   for (const entry of await readdir(join(folder, below), { withFileTypes: true })) {
     const path = below === '' ? entry.name : `${below}/${entry.name}`
+    if (entry.isSymbolicLink()) throw unstorable(folder, path, linked)
+    if (!isInside(path)) throw unstorable(folder, path, strangeName)
     if (entry.isDirectory()) found.push(...(await filesIn(folder, path)))
     else if (entry.isFile()) found.push(path)
-    else if (entry.isSymbolicLink() && (await isFile(join(folder, path))))
-      throw new OperatingError('invalid', 'give-up', `${join(folder, path)} is a symbolic link; write the file itself`)
   }
   return found.sort()
 }
 
-async function isFile(path: string): Promise<boolean> {
-  return await stat(path).then(
-    (info) => info.isFile(),
-    () => false,
-  )
+const linked = 'is a symbolic link, and what it points at may change; copy that there instead'
+const strangeName =
+  'has a name that cannot be stored: with a backslash, or longer than 4096 characters with its folders; rename it'
+
+function unstorable(folder: string, path: string, why: string): OperatingError {
+  return new OperatingError('invalid', 'give-up', `${join(folder, path)} ${why}`)
 }
 
 /** Several at once, as each waits for the disk; results in order. When one fails, none is under way any more. */
