@@ -101,6 +101,14 @@ test('who failed before his first step is a restart that failed, of his node too
   expect(after(gang({ nodes: { n1: 2 } }), [{}, leaving]), 'he had done steps there').not.toHaveProperty('cordon')
 })
 
+test('what a node failed before a checkpoint is forgotten with it, whatever ends the attempt after it', () => {
+  const before = gang({ nodes: { n1: 2 }, progress: '3/10' }, 20)
+  for (const kind of ['taken', 'unready', 'damaged'] as const)
+    expect(after(before, [{ kind }, undefined], [{}, undefined]), kind).not.toHaveProperty('cordon')
+  const same = gang({ nodes: { n1: 2 }, progress: '3/20' }, 20)
+  expect(after(same, [{ kind: 'taken' }, undefined], [{}, undefined])).toHaveProperty('cordon')
+})
+
 test('an exit code that ends the job ends it, whoever could go on', () => {
   const of = job()
   of.spec.failurePolicy.failExitCodes = [9]

@@ -48,7 +48,8 @@ export function decideRestart(
 ): Decision {
   const known = recoveryOf(gang)
   const isProgress = isNewer(progressOf(gang), known.progress)
-  const before = { ...known, ...replacedAfter(known, cause, isProgress, leavers) }
+  const nodesBefore = isProgress ? {} : known.nodes
+  const before = { ...known, nodes: nodesBefore, ...replacedAfter(known, cause, isProgress, leavers) }
   const progress = isProgress ? progressOf(gang) : before.progress
   const lostSeconds = before.lostSeconds + (leavers === undefined ? lostBy(gang, nowMs) : 0)
   const strikes = (isProgress ? 0 : before.strikes) + (cause.kind === 'damaged' ? 1 : 0)
@@ -69,7 +70,7 @@ export function decideRestart(
   const restartsSinceProgress = restartsBefore + (isRestart ? 1 : 0)
   const earlyExits = cause.kind === 'exit' && !everStepped ? before.earlyExits + 1 : 0
   const isNodes = nodesKinds.has(cause.kind)
-  const nodes = { ...(isProgress ? {} : before.nodes) }
+  const nodes = { ...before.nodes }
   if (isNodes && isRestart) nodes[cause.node] = (nodes[cause.node] ?? 0) + 1
   const divergence = cause.kind === 'diverged' ? divergenceAfter(before, suspects, nowMs) : undefined
   const counted = { ...before, ...divergence?.record, progress, strikes, unready: 0, earlyExits, lostSeconds, nodes }
