@@ -89,6 +89,30 @@ test('while it waits for that, a checkpoint that is due is asked for; and where 
   expect(told.map(({ count }) => count)).toEqual([1])
 })
 
+test('a node that is drained again is left after a checkpoint again', async () => {
+  await start('a')
+  await world.job('j', { workers: 2, checkpoint: { ranks: 'all', interval: '1h' } })
+  await world.phase('j', 'Running')
+  const step = async (at: number) => {
+    for (const pod of world.agent.running()) await world.agent.report(pod, { step: at })
+    await world.settle()
+  }
+  const asked = async () => (await world.getGang('j')).spec.checkpointRequest
+  await step(3)
+  await leave('a')
+  await world.until(async () => (await asked()) !== undefined, 'it is asked for one')
+  const first = (await asked())?.step ?? 0
+  await world.store.patch('Node', { name: 'a' }, { spec: { taints: null } })
+  await world.pass(900)
+  await step(first + 100)
+  await leave('a')
+  await world.pass(580)
+  expect(await asked()).toMatchObject({ stop: false })
+  expect((await asked())?.step).toBeGreaterThan(first + 100)
+  await world.pass(30)
+  expect(await asked()).toMatchObject({ stop: true })
+})
+
 test('whoever tolerates that stays, and so does what is elsewhere', async () => {
   await start('a')
   const template = { spec: { tolerations: [{ operator: 'Exists' }], containers: [{ name: 'w', command: ['train'] }] } }

@@ -1,3 +1,4 @@
+import type { Gang } from '../../model/kinds/gang.ts'
 import { drained, faulty, slow } from '../../model/nodes.ts'
 import { seenMs } from '../gangs.ts'
 import type { Context } from '../reconciler.ts'
@@ -36,4 +37,10 @@ export async function checkpointFirst(context: Context, seen: Seen): Promise<num
   }
   if (checkpoint?.attempt === attempt && checkpoint.step >= step) return 0
   return Math.max(0, msMax - context.ages.of(`${gang.metadata.uid} leaves`, askedMs, seenMs))
+}
+
+/** The node stays after all: whoever is to leave it later in this attempt writes another checkpoint first. */
+export async function forgetLeaving(context: Context, gang: Gang): Promise<'nothing' | 'written' | 'stale'> {
+  if (gang.metadata.annotations?.[askedAnnotation] === undefined) return 'nothing'
+  return patchGang(context, gang, { metadata: { annotations: { [askedAnnotation]: null } } })
 }

@@ -6,7 +6,7 @@ import { isUnexplained } from './completion.ts'
 import { followedUnseated, patchGang } from './gang.ts'
 import { goesBackInLine } from './hold.ts'
 import { requestMsMax, type Seen, stopAskedAt } from './job.ts'
-import { checkpointFirst } from './leaving.ts'
+import { checkpointFirst, forgetLeaving } from './leaving.ts'
 
 /**
  * Stops a job that is to have no seats (its suspension, its queue's, an eviction, something missing) or more of them, or
@@ -25,7 +25,7 @@ export async function suspendOrResume(
   // A stop that was asked for cannot be taken back: some ranks may have heeded it. It is finished, then resumed.
   const stops = hold !== undefined || stopIsAsked(gang)
   if (stops && !gang.spec.suspend) return stop(context, seen, memory, isToCommit)
-  if (!gang.spec.suspend) return undefined
+  if (!gang.spec.suspend) return (await forgetLeaving(context, gang)) === 'nothing' ? undefined : settled()
   await evictAll(context, seen, Math.ceil(graceLeftMs(context, seen) / 1000))
   if (hold !== undefined && !goesBackInLine(hold)) return undefined
   if (mayRun(seen)) return settled() // each pod that ends brings us back
