@@ -41,6 +41,9 @@ export interface Flight {
   /** Where it is under way, and what stops it there. */
   replica: Replica | undefined
   cancel: ((why: Error) => void) | undefined
+  /** When it was last handed to a replica, by the steady clock, and whether one may have had it before. */
+  sentMs: number
+  again: boolean
   timers: Cancel[]
   over: boolean
 }

@@ -44,10 +44,15 @@ test('one that refuses connections is out for longer each time, is probed by one
 })
 
 test('a request is sent again only where it cannot have been worked on', () => {
-  expect(afterFailure({ sent: false, reused: false, responseBytes: false })).toEqual({ retry: true, ejects: true })
-  expect(afterFailure({ sent: true, reused: true, responseBytes: false })).toEqual({ retry: true, ejects: false })
-  expect(afterFailure({ sent: true, reused: false, responseBytes: false })).toEqual({ retry: false, ejects: false })
-  expect(afterFailure({ sent: true, reused: true, responseBytes: true })).toEqual({ retry: false, ejects: false })
+  const first = { tookMs: 5, again: false }
+  const kept = { sent: true, reused: true, responseBytes: false }
+  const never = { retry: false, ejects: false }
+  expect(afterFailure({ ...kept, sent: false, reused: false }, first)).toEqual({ retry: true, ejects: true })
+  expect(afterFailure(kept, first)).toEqual({ retry: true, ejects: false })
+  expect(afterFailure({ ...kept, reused: false }, first)).toEqual(never)
+  expect(afterFailure({ ...kept, responseBytes: true }, first)).toEqual(never)
+  expect(afterFailure(kept, { ...first, tookMs: 700 })).toEqual(never)
+  expect(afterFailure(kept, { ...first, again: true })).toEqual(never)
 })
 
 test('admission says what is too much, and when to come back', () => {

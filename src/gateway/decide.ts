@@ -199,15 +199,27 @@ export interface Failure {
   responseBytes: boolean
 }
 
+/** What was done about the request before it failed. */
+export interface Try {
+  /** From when it was handed over until it failed. */
+  tookMs: number
+  /** It was sent again before, after a first replica may have had it. */
+  again: boolean
+}
+
 export type AfterFailure = { retry: boolean; ejects: boolean }
 
 /**
  * A request is sent again only where the first try cannot have been worked on: the connection was never accepted, or
- * it was a kept one that closed without a byte of an answer. Anything else could burn the same prefill twice
- * (facts/inference.md §8).
+ * it was a kept one that closed at once, without a byte of an answer. Anything else could burn the same prefill twice
+ * (facts/inference.md §8), or take down one replica after another; for the same reason a kept connection is an excuse
+ * only once.
  */
-export function afterFailure(failure: Failure): AfterFailure {
+export function afterFailure(failure: Failure, { tookMs, again }: Try): AfterFailure {
   if (failure.responseBytes) return { retry: false, ejects: false }
   if (!failure.sent) return { retry: true, ejects: true }
-  return { retry: failure.reused, ejects: false }
+  return { retry: failure.reused && !again && tookMs <= keptClosedMsMax, ejects: false }
 }
+
+/** The news that a kept connection is closed takes one round trip; the rest is for a busy gateway. */
+const keptClosedMsMax = 500

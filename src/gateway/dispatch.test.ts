@@ -94,3 +94,17 @@ test('who waits is let in once the probe is accepted, not when it is answered', 
   take('a').sent()
   expect(onTheirWay()).toEqual(['b', 'c'])
 })
+
+test('a kept connection that breaks is an excuse once, and at once', async () => {
+  const breakOff = (name: string) =>
+    take(name).failed(new Error('closed'), { sent: true, reused: true, responseBytes: false })
+  ask('fatal')
+  breakOff('fatal')
+  expect(onTheirWay()).toEqual(['fatal'])
+  breakOff('fatal')
+  ask('long')
+  await clock.advance(700)
+  breakOff('long')
+  expect(onTheirWay()).toEqual([])
+  expect(ended).toEqual(['fatal replica_failed', 'long replica_failed'])
+})

@@ -69,7 +69,15 @@ export class Dispatch {
     }
     service.traffic.requests++
     service.traffic.lastRequestAtMs = clock.now()
-    const flight: Flight = { exchange, replica: undefined, cancel: undefined, timers: [], over: false }
+    const flight: Flight = {
+      exchange,
+      replica: undefined,
+      cancel: undefined,
+      sentMs: 0,
+      again: false,
+      timers: [],
+      over: false,
+    }
     const timeoutMs = service.object.spec.timeoutSeconds * 1000
     flight.timers = [clock.after(timeoutMs, () => this.#expire(flight, timeoutMs))]
     this.#flights.add(flight)
@@ -181,6 +189,7 @@ export class Dispatch {
     service.inFlight.add(flight)
     this.#handles.changed(service, false)
     flight.replica = replica
+    flight.sentMs = this.#handles.clock.steadyMs()
     const sending = new Sending(flight, replica, this.#hears)
     const cancel = exchange.send(replica, sending)
     // It may be over already, and on its way to another replica.
@@ -201,7 +210,8 @@ export class Dispatch {
 
   #failed(flight: Flight, replica: Replica, error: Error, failure: Failure): void {
     const { clock, log } = this.#handles
-    const next = afterFailure(failure)
+    const next = afterFailure(failure, { tookMs: clock.steadyMs() - flight.sentMs, again: flight.again })
+    if (failure.sent) flight.again = true
     log.warn('a replica did not answer', { replica: replica.pod, error: error.message, ...failure, ...next })
     if (next.ejects) replica.breaker = refused(replica.breaker, clock.steadyMs())
     if (flight.over) return

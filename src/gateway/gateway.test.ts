@@ -196,6 +196,20 @@ test('a replica that answers no connection costs a request nothing; a dead kept 
   await fresh.stop()
 })
 
+test('a request that breaks off is not sent again on what else is kept to its replica', async () => {
+  await bench.serve('chat')
+  await bench.replica('chat', 'r1', engine.port)
+  engine.allowed = 0
+  const both = [ask(), ask()]
+  await engine.until(() => engine.active === 2)
+  engine.allow(6)
+  await Promise.all(both) // two connections are kept now
+  engine.next = (request) => request.socket.destroy()
+  engine.allow(3)
+  await ask()
+  expect(engine.connections).toBe(3)
+})
+
 test('a pod that is leaving gets nothing new, and its streams run to their end', async () => {
   await bench.serve('chat')
   await bench.replica('chat', 'r1', engine.port)

@@ -37,12 +37,18 @@ export class Upstream {
     return connection.send(request, events, (reusable) => {
       if (reusable && !this.#closed && this.#idle.length < idleMax) this.#idle.push(connection)
       else connection.close()
+      // Where one broke, the others mostly did too: whoever is sent again gets a new one.
+      if (!reusable) this.#closeIdle()
     })
   }
 
   /** Lets go of the idle connections; busy ones go when their answer has ended. */
   close(): void {
     this.#closed = true
+    this.#closeIdle()
+  }
+
+  #closeIdle(): void {
     for (const connection of this.#idle.splice(0)) connection.close()
   }
 }
