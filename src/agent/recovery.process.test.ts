@@ -144,6 +144,47 @@ describe('an agent that comes back', () => {
   })
 })
 
+describe('a process in a session of its own, as torchrun starts its workers', () => {
+  const pidIn = (name: string): Promise<number> =>
+    bench.until(async () => {
+      const path = join(bench.dir, name)
+      return existsSync(path) && Number(readFileSync(path, 'utf8'))
+    })
+  const worker = (prefix = '') => sh(`${prefix} setsid sleep 600 & echo $! >${bench.dir}/worker; wait`)
+
+  it.each([
+    ['that ends at once', '', 0],
+    ['that ends at once, whatever its worker knows of it', 'env -u MILLWRIGHT_PROGRESS', 0],
+    ['that has some grace', '', 1],
+  ])('ends with a pod %s', async (_, prefix, gracePeriodSeconds) => {
+    const { metadata } = await bench.run(worker(prefix))
+    const pid = await pidIn('worker')
+    await running(metadata.name)
+    await bench.store.delete('Pod', metadata, { gracePeriodSeconds })
+    await bench.until(async () => !isRunning(pid))
+  })
+
+  it('ends with a pod whose command was killed, also when another agent sees that', async () => {
+    const { metadata } = await bench.run(worker())
+    const pid = await pidIn('worker')
+    const command = await running(metadata.name)
+    await bench.agent.stop('leave')
+    process.kill(command, 'SIGKILL')
+    await bench.newAgent()
+    await bench.ended(metadata.name)
+    await bench.until(async () => !isRunning(pid))
+  })
+
+  it('ends with a pod that no agent looks for', async () => {
+    const { metadata } = await bench.run(worker())
+    const pid = await pidIn('worker')
+    process.kill(await running(metadata.name), 'SIGSTOP')
+    await bench.agent.stop('leave')
+    expect(await endStrays(join(bench.dir, 'agent'), ['another'], new Set())).toBe(1)
+    await bench.until(async () => !isRunning(pid))
+  })
+})
+
 describe('a logical node that is no more', () => {
   it('leaves no pod behind, and the others keep theirs', async () => {
     const { metadata } = await bench.run(['sleep', '600'])

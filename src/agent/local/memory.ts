@@ -7,6 +7,7 @@ import type { Log } from '../../base/log.ts'
 import type { OutOfMemory } from '../contract.ts'
 import { cellVerdict, findCellParent, isInCell, makeCell, removeCell } from './cell.ts'
 import type { PodFolder } from './folders.ts'
+import { killOne } from './kill.ts'
 import { signalGroup } from './process.ts'
 import { heldBytes, type ProcessRow, processTable, treeOf } from './resident.ts'
 
@@ -197,13 +198,5 @@ function readLimit(folder: PodFolder): { bytes: number; cell?: string } | undefi
     return Number(bytes) > 0 ? { bytes: Number(bytes), ...(cell === '' ? {} : { cell }) } : undefined
   } catch {
     return undefined
-  }
-}
-
-function killOne(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL')
-  } catch {
-    // It ended by itself.
   }
 }

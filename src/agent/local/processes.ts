@@ -23,6 +23,7 @@ import type { PodEnd, PodRun, PodRunner, Refusal, RunningPod } from '../contract
 import { checkCommand } from './command.ts'
 import { readExit, recordExit } from './exit.ts'
 import { type PodFolder, podFolder, removeFolder } from './folders.ts'
+import { killLeftovers, killTree } from './kill.ts'
 import { createMemoryLimits, freeCell } from './memory.ts'
 import { probe } from './probe.ts'
 import { bootId, exists, isAlive, outOfMemoryKills, signalGroup, signalName } from './process.ts'
@@ -86,7 +87,9 @@ export function createProcessRunner(options: ProcessRunnerOptions): PodRunner {
       startedAtMs,
       adopted: false,
       ended,
-      signal: (name) => signalGroup(shimPid, name),
+      signal(name) {
+        if (!hasEnded) signalPod(shimPid, name)
+      },
     })
     return pod
   }
@@ -144,8 +147,9 @@ export function createProcessRunner(options: ProcessRunnerOptions): PodRunner {
     signal: NodeJS.Signals | null,
   ): PodEnd {
     signalGroup(shimPid, 'SIGKILL') // whatever the command left behind
-    const winner = readClaim(folder)?.shim.pid ?? shimPid
-    if (winner !== shimPid) return { atMs: clock.now(), exitCode: code ?? 128 + 9 } // not the pod's end, only ours
+    const winner = readClaim(folder)?.shim.pid
+    if (winner === shimPid) killLeftovers(uid)
+    if (winner !== undefined && winner !== shimPid) return { atMs: clock.now(), exitCode: code ?? 128 + 9 } // not the pod's end, only ours
     const recorded = readExit(folder)
     if (recorded !== undefined) return endOf(folder, recorded.status, recorded.atMs)
     if (code !== null) return endOf(folder, code, clock.now()) // a full disk: the record is missing, the shim's own status is not
@@ -187,8 +191,10 @@ export function createProcessRunner(options: ProcessRunnerOptions): PodRunner {
     const startedAtMs = timeOf(folder.claim) ?? clock.now()
     const recorded = readExit(folder)
     if (recorded !== undefined || claim === undefined || claim.boot !== bootId || !isAlive(claim.shim)) {
-      if (claim !== undefined && claim.boot === bootId && !exists(claim.shim.pid))
-        signalGroup(claim.shim.pid, 'SIGKILL')
+      if (claim !== undefined && claim.boot === bootId) {
+        if (!exists(claim.shim.pid)) signalGroup(claim.shim.pid, 'SIGKILL')
+        killLeftovers(uid)
+      }
       return remember(uid, {
         pid: claim?.command?.pid,
         startedAtMs,
@@ -199,9 +205,12 @@ export function createProcessRunner(options: ProcessRunnerOptions): PodRunner {
       })
     }
     const letGo = memory.hold(folder, claim.shim.pid, claim.command?.pid)
+    let hasEnded = false
     const ended = watcher.end(folder, claim).then(() => {
+      hasEnded = true
       letGo()
       signalGroup(claim.shim.pid, 'SIGKILL')
+      killLeftovers(uid)
       return endFound(folder, claim)
     })
     return remember(uid, {
@@ -209,7 +218,9 @@ export function createProcessRunner(options: ProcessRunnerOptions): PodRunner {
       startedAtMs,
       adopted: true,
       ended,
-      signal: (name) => signalGroup(claim.shim.pid, name),
+      signal(name) {
+        if (!hasEnded) signalPod(claim.shim.pid, name)
+      },
     })
   }
 
@@ -270,7 +281,10 @@ export function createProcessRunner(options: ProcessRunnerOptions): PodRunner {
     async remove(uid) {
       const folder = podFolder(dir, uid)
       const claim = readClaim(folder)
-      if (claim !== undefined && claim.boot === bootId && isAlive(claim.shim)) signalGroup(claim.shim.pid, 'SIGKILL')
+      if (claim?.boot === bootId) {
+        if (isAlive(claim.shim)) await killTree(claim.shim.pid)
+        killLeftovers(uid)
+      }
       running.delete(uid)
       await freeCell(folder)
       await removeFolder(folder)
@@ -330,6 +344,11 @@ function watchFolder(path: string, changed: () => void): FSWatcher | undefined {
   } catch {
     return undefined // no watches left on this machine: the beat alone finds it
   }
+}
+
+function signalPod(shimPid: number, signal: NodeJS.Signals): void {
+  if (signal === 'SIGKILL') void killTree(shimPid)
+  else signalGroup(shimPid, signal)
 }
 
 function forgetStart(folder: PodFolder): void {

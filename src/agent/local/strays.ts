@@ -2,8 +2,9 @@ import { readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { endContainer } from './containers.ts'
 import { podFolder, removeFolder } from './folders.ts'
+import { killLeftovers, killTree } from './kill.ts'
 import { freeCell } from './memory.ts'
-import { bootId, isAlive, signalGroup } from './process.ts'
+import { bootId, isAlive } from './process.ts'
 import { parseClaim } from './shim.ts'
 
 /**
@@ -19,9 +20,10 @@ export async function endStrays(dir: string, nodes: readonly string[], uids: Rea
     const claim = parseClaim(await readFile(folder.claim, 'utf8').catch(() => ''))
     if (claim === undefined ? uids.has(uid) : nodes.includes(claim.node)) continue
     if (claim?.boot === bootId && isAlive(claim.shim)) {
-      signalGroup(claim.shim.pid, 'SIGKILL')
+      await killTree(claim.shim.pid)
       running += 1
     }
+    if (claim?.boot === bootId) killLeftovers(uid)
     await endContainer(dir, uid)
     await freeCell(folder)
     await removeFolder(folder)
