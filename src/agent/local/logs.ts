@@ -143,18 +143,31 @@ function firstSince(stamps: Stamp[], fromMs: number): number | undefined {
 
 /** Puts the time before each line; one that a piece cuts in two is stamped where it begins. For one reader. */
 function createStamper(stamps: { older: Stamp[]; newer: Stamp[] }) {
+  const clocks = { older: createTimes(stamps.older), newer: createTimes(stamps.newer) }
   let inLine = false
   return function* stamp(piece: Piece): Generator<Uint8Array> {
     const text = Buffer.from(piece.bytes)
     for (let from = 0; from < text.length; ) {
       const end = text.indexOf(10, from)
       const to = end < 0 ? text.length : end + 1
-      const at = stamps[piece.file].find((each) => each.upTo > piece.offset + from)?.atMs ?? Date.now()
+      const at = clocks[piece.file](piece.offset + from) ?? Date.now()
       const prefix = inLine ? '' : `${new Date(at).toISOString()} `
       yield Buffer.concat([Buffer.from(prefix), text.subarray(from, to)])
       inLine = end < 0
       from = to
     }
+  }
+}
+
+/** When what is at an offset was written. Offsets are asked for in order, until the file begins anew. */
+export function createTimes(stamps: Stamp[]): (offset: number) => number | undefined {
+  let next = 0
+  let last = 0
+  return (offset) => {
+    if (offset < last) next = 0
+    last = offset
+    while (stamps[next] !== undefined && (stamps[next]?.upTo ?? 0) <= offset) next++
+    return stamps[next]?.atMs
   }
 }
 
