@@ -1,7 +1,11 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { expect, test } from 'vitest'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, test, vi } from 'vitest'
 import type { Probe } from '../../model/kinds/kubernetes.ts'
+import { isRunning } from '../fixture.ts'
 import { probe } from './probe.ts'
 
 const host = '127.0.0.1'
@@ -29,7 +33,22 @@ test('of a command its exit code and last words, or that it took too long', asyn
   expect(await run('true')).toBeUndefined()
   expect(await run('exit 3')).toBe('sh: exit code 3')
   expect(await run('echo one >&2; echo no model >&2; exit 4')).toBe('sh: exit code 4: no model')
+  expect(await run('kill -9 $$')).toBe('sh: ended by SIGKILL')
   expect(await run('while :; do :; done', 50)).toBe('sh: took too long')
+})
+
+test('of a command that takes too long nothing stays behind', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'probe-'))
+  const script = `echo $$ >${dir}/it; sleep 600 & echo $! >${dir}/its; sleep 600 | cat`
+  const exec = { command: ['sh', '-c', script] }
+  expect(await probe({ uid: 'u', probe: { exec }, port: undefined, host, timeoutMs: 1000, env: {} })).toBe(
+    'sh: took too long',
+  )
+  for (const name of ['it', 'its']) {
+    const pid = Number(await readFile(join(dir, name), 'utf8'))
+    await vi.waitFor(() => expect(isRunning(pid)).toBe(false))
+  }
+  await rm(dir, { recursive: true })
 })
 
 test('a path may be written as people write it', async () => {

@@ -1,7 +1,8 @@
-import { type ExecFileException, execFile } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { Agent, request } from 'node:http'
 import { connect } from 'node:net'
 import type { ProbeRun } from '../contract.ts'
+import { signalGroup } from './process.ts'
 
 /** One look at a pod; undefined: healthy, else what was wrong. */
 export function probe(run: ProbeRun): Promise<string | undefined> {
@@ -66,26 +67,40 @@ const words: Readonly<Record<string, string>> = {
   ENOTFOUND: 'is to a name that nobody knows',
 }
 
+/** In a group of its own, so that what is too late ends with all that it started. */
 function probeCommand(run: ProbeRun, command: readonly string[]): Promise<string | undefined> {
   return new Promise((resolve) => {
     const [program = '', ...args] = [...(run.through ?? []), ...command]
     const startedMs = performance.now()
-    execFile(
-      program,
-      args,
-      { env: run.env, timeout: run.timeoutMs, killSignal: 'SIGKILL', maxBuffer: 65_536 },
-      (error, _stdout, stderr) => {
-        if (error === null) return resolve(undefined)
-        // Where it is ended inside a container, that may come first.
-        const isLate = error.killed === true || performance.now() - startedMs >= run.timeoutMs
-        resolve(`${command[0]}: ${isLate ? 'took too long' : commandFailure(error, stderr)}`)
-      },
-    )
+    const child = spawn(program, args, { env: run.env, detached: true, stdio: ['ignore', 'ignore', 'pipe'] })
+    let said = ''
+    const done = (problem?: string): void => {
+      clearTimeout(timer)
+      resolve(problem === undefined ? undefined : `${command[0]}: ${problem}`)
+    }
+    const timer = setTimeout(() => {
+      if (child.pid !== undefined) signalGroup(child.pid, 'SIGKILL')
+      child.stderr?.destroy()
+      done('took too long')
+    }, run.timeoutMs)
+    child.once('error', ({ message }) => done(message))
+    // With no descriptor left there is none, whatever its type says.
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      said = (said + text).slice(-saidMax)
+    })
+    child.once('close', (code, signal) => {
+      if (code === 0) return done()
+      // Where it is ended inside a container, that may come first.
+      const isLate = performance.now() - startedMs >= run.timeoutMs
+      done(isLate ? 'took too long' : commandFailure(code, signal, said))
+    })
   })
 }
 
-function commandFailure({ code, message }: Pick<ExecFileException, 'code' | 'message'>, stderr: string): string {
-  if (typeof code !== 'number') return message.split('\n')[0] ?? ''
+const saidMax = 65_536
+
+function commandFailure(code: number | null, signal: NodeJS.Signals | null, stderr: string): string {
+  const what = code === null ? `ended by ${signal}` : `exit code ${code}`
   const said = stderr.trim().split('\n').at(-1) ?? ''
-  return said === '' ? `exit code ${code}` : `exit code ${code}: ${said}`
+  return said === '' ? what : `${what}: ${said}`
 }
