@@ -7,7 +7,7 @@ import type { Condition } from '../../model/metadata.ts'
 import { label } from '../../model/names.ts'
 import { seatsNow } from '../../model/seats.ts'
 import { scheduledCondition } from '../../scheduler/committed.ts'
-import { attemptOf, hasEnded, isLive, moveNow } from '../gangs.ts'
+import { attemptOf, hasEnded, isLive, moveNow, seenMs } from '../gangs.ts'
 import type { Context } from '../reconciler.ts'
 
 export interface Replica {
@@ -26,6 +26,8 @@ export interface Replica {
   record: ReplicaRecord
   /** When it was first given seats: what it is measured against from then on. */
   seatedSinceMs: number | undefined
+  /** For how long its pod ran, to this day where nobody knows when it ended. Looked at from when it runs. */
+  ranMs: number
   /** How its pod ended, with its exit code and the last line of its log; undefined while it has not. */
   ending: string | undefined
   /** What its pod lacks to serve, in its agent's words: what the probe saw last, or what it cannot start for. */
@@ -95,6 +97,7 @@ function replicaOf(
     pod,
     live: pods.filter(isLive),
     state: stateOf(gang, pod),
+    ranMs: ranMsOf(context, gang, pod),
     ending: pod === undefined ? undefined : endingOf(pod, reports),
     lacks: pod === undefined || hasEnded(pod) ? undefined : lacksOf(pod),
     moves: moveNow(gang) !== undefined,
@@ -149,6 +152,13 @@ export function endOf(pod: Pod): { message: string; atMs: number | undefined; st
     atMs: timeOf(terminated?.finishedAt),
     startedAtMs: timeOf(terminated?.startedAt ?? pod.status?.startTime),
   }
+}
+
+function ranMsOf({ ages }: Context, { metadata }: Gang, pod: Pod | undefined): number {
+  if (pod === undefined) return 0
+  const { atMs, startedAtMs } = endOf(pod)
+  if (startedAtMs === undefined) return 0
+  return atMs === undefined ? ages.of(`${metadata.uid} runs`, startedAtMs, seenMs) : atMs - startedAtMs
 }
 
 function endingOf(pod: Pod, reports: readonly Report[]): string | undefined {

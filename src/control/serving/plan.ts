@@ -87,9 +87,7 @@ const soundMs = 300_000
 
 /** Failures in a row, the one that `replica` just had included. */
 export function failuresOf(replica: Replica): number {
-  const end = replica.pod === undefined ? undefined : endOf(replica.pod)
-  const ranMs = end?.atMs === undefined || end.startedAtMs === undefined ? 0 : end.atMs - end.startedAtMs
-  return ranMs >= soundMs ? 1 : replica.record.failures + 1
+  return replica.ranMs >= soundMs ? 1 : replica.record.failures + 1
 }
 
 /** At once the first time, then after 1 s, 2 s, 4 s, … 60 s. One that somebody deleted has not failed. */

@@ -393,3 +393,23 @@ test('a replica whose node is lost again and again starts again each time, after
     await world.store.patch('Pod', refOf((await running()) as Pod), { status }, { status: true })
   }
 })
+
+test('a replica whose node is lost after hours has not failed for as often as nodes were lost before', async () => {
+  world.agent.onStart(async (pod) => {
+    const status = { startTime: new Date(world.clock.now()).toISOString() }
+    await world.store.patch('Pod', refOf(pod), { status }, { status: true, uid: pod.metadata.uid })
+    await ready(pod)
+  })
+  world.control()
+  await serve({ minReplicas: 1 })
+  for (const attempt of [1, 2, 3]) {
+    await world.until(async () => (await readyReplicas()) === 1, `attempt ${attempt} serves`)
+    await world.pass(3_600)
+    const running = (await pods()).find((pod) => pod.metadata.name.endsWith(`-server-0-${attempt}`))
+    const status = { phase: 'Failed', reason: 'NodeLost', message: 'its node was lost', conditions: [] }
+    await world.store.patch('Pod', refOf(running as Pod), { status }, { status: true })
+    await world.until(async () => (await gangs())[0]?.spec.attempt === attempt + 1, 'it starts again')
+  }
+  expect((await gangs())[0]?.metadata.annotations?.['millwright.dev/replica']).toContain('"failures":1')
+  expect((await gangs())[0]?.spec.preemptionPolicy).toBeUndefined()
+})
