@@ -194,6 +194,16 @@ test('a fifth of a pool, or one node, is closed at most', async () => {
   ])
 })
 
+test('two nodes that are slow at once are not closed where one may be', async () => {
+  await start(6, { workers: 5 })
+  await pass(65)
+  await pass(240, { 1: 4, 2: 4 })
+  expect(await closed()).toEqual([])
+  const said = '1 of the 9 nodes of pool local are out of service already, and no more than 1 may be'
+  const because = `it is slow, but with the others that are slow closed, ${said}`
+  expect(await events('NotCordoned')).toEqual([because, because])
+})
+
 test('a rank that is as slow elsewhere has more to do than others: its first node is opened again, and it stays', async () => {
   await start(2)
   const first = await slowOnTwoNodes()

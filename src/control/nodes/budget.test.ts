@@ -35,4 +35,5 @@ test('nodes that a person closed do not count', () => {
 
 test('the last node that takes work is not closed', () => {
   expect(why(fleet(2, [{ closed: 'by a person' }]))).toBe('no other node takes work')
+  expect(why(fleet(2), 'n0')).toBe('no other node takes work')
 })

@@ -12,7 +12,8 @@ const outShareMax = 0.2
 export function whyNotClosed(node: Node, all: readonly Node[], closing: ReadonlySet<string>): string | undefined {
   const pool = inPoolOf(node, all)
   const others = pool.filter((one) => one.metadata.name !== node.metadata.name)
-  if (!all.some((one) => one.metadata.name !== node.metadata.name && takesWork(one))) return 'no other node takes work'
+  const goOn = all.filter(({ metadata: { name } }) => name !== node.metadata.name && !closing.has(name))
+  if (!goOn.some(takesWork)) return 'no other node takes work'
   const out = others.filter(
     (one) => !isReady(one) || closedBecause(one) !== undefined || closing.has(one.metadata.name),
   ).length

@@ -13,8 +13,8 @@ import { failuresAnnotation } from './lemons.ts'
  * to be looked at again.
  */
 export interface Closing {
-  /** Why it may not be closed; undefined: it may. */
-  whyNot(node: Node): string | undefined
+  /** Why it may not be closed, and all of these together with it; undefined: it may. */
+  whyNot(node: Node, together?: ReadonlySet<string>): string | undefined
   /** It takes no new work; what runs there goes on. */
   close(node: Node, because: string): Promise<'stale' | undefined>
   /** It takes no new work, and what runs there leaves. `of`: whose rank is slow there. */
@@ -51,7 +51,7 @@ export function createClosing({ store, views, events }: { store: Store; views: V
   }
 
   return {
-    whyNot: (node) => whyNotClosed(node, nodes.list(), closing),
+    whyNot: (node, together = new Set()) => whyNotClosed(node, nodes.list(), new Set([...closing, ...together])),
     close: (node, because) => write(node, because, {}, {}),
     leave: (node, because, of) => {
       const spec = { taints: withTaint(node, leavingBy(slow)) }

@@ -151,8 +151,8 @@ export function createReplacement(context: Context, closing: Closing) {
   }
 
   function whyNot(accused: readonly Node[], leavers: readonly Gang[], names: ReadonlySet<string>): string | undefined {
-    const kept = accused.map((node) => closing.whyNot(node)).find((why) => why !== undefined)
-    if (kept !== undefined) return kept
+    const kept = accused.map((node) => closing.whyNot(node, names)).find((why) => why !== undefined)
+    if (kept !== undefined) return names.size === 1 ? kept : `with the others that are slow closed, ${kept}`
     const without = whoHasNoRoom(views, leavers, names, clock.now())
     return without === undefined ? undefined : `gang ${without} has no room elsewhere now`
   }
