@@ -204,6 +204,18 @@ test('two nodes that are slow at once are not closed where one may be', async ()
   expect(await events('NotCordoned')).toEqual([because, because])
 })
 
+test('a slow node that a person closed stays theirs', async () => {
+  await start(6)
+  await pass(65)
+  const slow = await nodeOf(1)
+  await world.store.patch('Node', { name: slow }, { spec: { unschedulable: true } })
+  await pass(240, { 1: 4 })
+  const { metadata, spec } = await node(slow)
+  expect(metadata.annotations).not.toHaveProperty(['millwright.dev/cordoned-because'])
+  expect([spec?.unschedulable, spec?.taints]).toEqual([true, undefined])
+  expect(await events('NotCordoned')).toEqual([`it is slow, but somebody closed ${slow}, whose it is`])
+})
+
 test('a rank that is as slow elsewhere has more to do than others: its first node is opened again, and it stays', async () => {
   await start(2)
   const first = await slowOnTwoNodes()

@@ -151,6 +151,8 @@ export function createReplacement(context: Context, closing: Closing) {
   }
 
   function whyNot(accused: readonly Node[], leavers: readonly Gang[], names: ReadonlySet<string>): string | undefined {
+    const theirs = accused.find((node) => node.spec?.unschedulable === true && closedBecause(node) === undefined)
+    if (theirs !== undefined) return `somebody closed ${theirs.metadata.name}, whose it is`
     const kept = accused.map((node) => closing.whyNot(node, names)).find((why) => why !== undefined)
     if (kept !== undefined) return names.size === 1 ? kept : `with the others that are slow closed, ${kept}`
     const without = whoHasNoRoom(views, leavers, names, clock.now())
