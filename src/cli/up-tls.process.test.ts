@@ -15,6 +15,7 @@ const [cert, key, ca] = ['server.crt', 'server.key', 'ca.crt'].map((name) => joi
   string,
 ]
 const apiKey = 'a-key-of-the-gateway'
+const keys = join(factory.dir, 'keys')
 const tls = ['--tls-cert', cert, '--tls-key', key]
 
 afterEach(() => factory.down())
@@ -45,7 +46,8 @@ const connection = () => JSON.parse(readFileSync(join(factory.home, 'factory.jso
 describe('up on another address', () => {
   it('serves API and gateway over TLS under the names of the certificate, here and elsewhere', async () => {
     issue('factory.example', '127.0.0.1')
-    await factory.up('--host', '0.0.0.0', ...tls, '--api-key', apiKey)
+    writeFileSync(keys, `${apiKey}\n`, { mode: 0o600 })
+    await factory.up('--host', '0.0.0.0', ...tls, '--api-key-file', keys)
     const { url, gatewayUrl } = connection()
     expect([url, gatewayUrl]).toEqual([expect.stringMatching(/^https:\/\/factory\.example:/), expect.any(String)])
     expect(connection().tls).toEqual({ certificateAuthority: readFileSync(cert, 'utf8'), address: '127.0.0.1' })
@@ -129,10 +131,11 @@ describe('up on another address', () => {
 
 describe('what is refused', () => {
   it.each<[string, string[], string]>([
-    ['without anything', [], 'give also --tls-cert FILE --tls-key FILE --api-key KEY, or listen on 127.0.0.1.'],
+    ['without anything', [], 'give also --tls-cert FILE --tls-key FILE --api-key-file FILE, or listen on 127.0.0.1.'],
     ['without TLS', ['--api-key', apiKey], 'give also --tls-cert FILE --tls-key FILE, or listen on 127.0.0.1.'],
-    ['without a key of the gateway', tls, 'give also --api-key KEY, or listen on 127.0.0.1.'],
+    ['without a key of the gateway', tls, 'give also --api-key-file FILE, or listen on 127.0.0.1.'],
     ['with an empty one', [...tls, '--api-key', ''], 'a key of the gateway (--api-key) is empty'],
+    ['with keys that all can read', [...tls, '--api-key-file', cert], 'can be read by other users'],
     ['without the key file', ['--tls-cert', cert], '--tls-cert needs its key; give --tls-key FILE.'],
     ['without the certificate', ['--tls-key', key], '--tls-key needs its certificate; give --tls-cert FILE.'],
     ['with a name alone', ['--tls-host', 'x'], '--tls-host goes with --tls-cert FILE and --tls-key FILE.'],

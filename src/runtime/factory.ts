@@ -266,7 +266,7 @@ function refuseOpenDoors(config: FactoryConfig): void {
   const { host, tls, apiKeys } = config
   const missing = [
     ...(tls === undefined ? ['--tls-cert FILE', '--tls-key FILE'] : []),
-    ...(apiKeys === undefined || apiKeys.length === 0 ? ['--api-key KEY'] : []),
+    ...(apiKeys === undefined || apiKeys.length === 0 ? ['--api-key-file FILE'] : []),
   ]
   if (!isLoopback(host) && missing.length > 0)
     throw new OperatingError(

@@ -7,6 +7,7 @@ import { Exit, exit } from '../exit.ts'
 import { makeFolder, whyUnusable } from '../folder.ts'
 import type { Global } from '../global.ts'
 import { outliveReader, paint, shortList } from '../output.ts'
+import { readKeys } from '../read-keys.ts'
 
 interface UpOptions {
   host: string
@@ -15,6 +16,7 @@ interface UpOptions {
   nodes: string
   slots?: string
   apiKey?: string[]
+  apiKeyFile?: string
   tlsCert?: string
   tlsKey?: string
   tlsHost: string[]
@@ -67,7 +69,7 @@ async function start(dir: string, options: UpOptions): Promise<Factory> {
       gatewayPort: wholeNumber('--gateway-port', options.gatewayPort, 0, 65_535),
       nodes: wholeNumber('--nodes', options.nodes, 1, 1000),
       ...(options.slots === undefined ? {} : { slots: wholeNumber('--slots', options.slots, 1, 100_000) }),
-      apiKeys: options.apiKey,
+      apiKeys: keysIn(options),
       tls: tlsIn(options),
       log: fileLog(pathsIn(dir).log, options.logLevel),
     })
@@ -92,6 +94,11 @@ async function start(dir: string, options: UpOptions): Promise<Factory> {
 
 /** Failures that another command line mends. */
 const wrongLine: ReadonlySet<string> = new Set(['not-loopback', 'bad-tls', 'bad-api-key'])
+
+function keysIn({ apiKey, apiKeyFile }: UpOptions): string[] | undefined {
+  if (apiKeyFile === undefined) return apiKey
+  return [...(apiKey ?? []), ...readKeys('--api-key-file', apiKeyFile)]
+}
 
 function tlsIn({ tlsCert, tlsKey, tlsHost }: UpOptions): FactoryConfig['tls'] {
   if (tlsCert !== undefined && tlsKey !== undefined) return { certFile: tlsCert, keyFile: tlsKey, names: tlsHost }
