@@ -1,4 +1,4 @@
-import { capacityTypesOf, servingCapacity } from './capacity.ts'
+import { type CapacityType, capacityTypesOf, servingCapacity } from './capacity.ts'
 import type { Gang } from './kinds/gang.ts'
 import type { InferenceService } from './kinds/inference-service.ts'
 import type { PodTemplate } from './kinds/kubernetes.ts'
@@ -55,10 +55,13 @@ export function followedByReplica({ metadata, spec: { queue, priority, disruptio
 /** The one group of a replica. */
 export const replicaGroup = 'server'
 
+export function capacityTypesOfReplica({ spec: { capacityType } }: InferenceService): readonly CapacityType[] {
+  return capacityType === undefined ? servingCapacity : capacityTypesOf(capacityType)
+}
+
 /** A replica is one gang; `name` is its own. */
 export function gangOfReplica(service: InferenceService, name: string, template: PodTemplate): Gang {
-  const { capacityType } = service.spec
-  const capacityTypes = capacityType === undefined ? servingCapacity : capacityTypesOf(capacityType)
+  const capacityTypes = capacityTypesOfReplica(service)
   return {
     apiVersion: millwrightVersion,
     kind: 'Gang',

@@ -1,4 +1,5 @@
 import { conditionOf, isTrue } from '../../model/conditions.ts'
+import { capacityTypesOfReplica } from '../../model/gangs.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { InferenceService } from '../../model/kinds/inference-service.ts'
 import type { Pod } from '../../model/kinds/kubernetes.ts'
@@ -7,6 +8,7 @@ import type { Condition } from '../../model/metadata.ts'
 import { label } from '../../model/names.ts'
 import { seatsNow } from '../../model/seats.ts'
 import { scheduledCondition } from '../../scheduler/committed.ts'
+import { equalJson } from '../../store/json.ts'
 import { attemptOf, hasEnded, isLive, moveNow, seenMs } from '../gangs.ts'
 import type { Context } from '../reconciler.ts'
 
@@ -23,6 +25,8 @@ export interface Replica {
   moves: boolean
   /** Work is to leave its node: another one comes first. */
   leaves: boolean
+  /** Its seats are of another queue, or of other capacity, than its service asks for: another one comes first. */
+  isOutdated: boolean
   record: ReplicaRecord
   /** When it was first given seats: what it is measured against from then on. */
   seatedSinceMs: number | undefined
@@ -69,7 +73,7 @@ export function look(context: Context, service: InferenceService): Seen {
     .toSorted((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))
   return {
     replicas: gangs.map((gang) =>
-      replicaOf(context, gang, views.podsOf(gang), views.reportsOf(gang), ours?.perReplica ?? {}),
+      replicaOf(context, service, gang, views.podsOf(gang), views.reportsOf(gang), ours?.perReplica ?? {}),
     ),
     demand: {
       inFlight: ours?.inFlight ?? 0,
@@ -82,6 +86,7 @@ export function look(context: Context, service: InferenceService): Seen {
 
 function replicaOf(
   context: Context,
+  service: InferenceService,
   gang: Gang,
   pods: readonly Pod[],
   reports: readonly Report[],
@@ -102,11 +107,19 @@ function replicaOf(
     lacks: pod === undefined || hasEnded(pod) ? undefined : lacksOf(pod),
     moves: moveNow(gang) !== undefined,
     leaves: context.leaving.whyOf(gang) !== undefined,
+    isOutdated: isOutdated(service, gang),
     inFlight: pod === undefined ? 0 : (perReplica[pod.metadata.name] ?? 0),
     record,
     seatedSinceMs: record.seatedSinceMs ?? (seats === undefined ? undefined : Date.parse(seats.at)),
     waitsFor: seats === undefined && scheduled?.status === 'False' ? waitOf(scheduled) : undefined,
   }
+}
+
+/** Its queue follows while it has no seats. */
+function isOutdated(service: InferenceService, gang: Gang): boolean {
+  const types = capacityTypesOfReplica(service)
+  const isOfOtherCapacity = gang.spec.groups.some(({ capacityTypes }) => !equalJson(capacityTypes, types))
+  return isOfOtherCapacity || (seatsNow(gang) !== undefined && gang.spec.queue !== service.spec.queue)
 }
 
 function waitOf({ reason = 'Waiting', message = '' }: Condition): Replica['waitsFor'] {

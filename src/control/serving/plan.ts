@@ -41,11 +41,12 @@ export function planReplicas({ replicas, goal, wanted, hasServed, canMake, yield
   const staying = replicas.filter((replica) => replica.state !== 'leaving')
   const yielding = staying.filter((replica) => yields(replica) || (!canMake && replica.live.length === 0))
   const active = staying.filter((replica) => !yielding.includes(replica))
-  const isFresh = (replica: Replica) => replica.revision === goal && !replica.moves && !replica.leaves
+  const isOld = ({ revision, isOutdated }: Replica) => revision !== goal || isOutdated
+  const isFresh = (replica: Replica) => !isOld(replica) && !replica.moves && !replica.leaves
   const fresh = active.filter(isFresh)
   const isShort = fresh.some(({ waitsFor }) => waitsFor !== undefined)
-  const isOver = ({ revision, state }: Replica) =>
-    canMake && revision !== goal && state !== 'ready' && (isShort || !hasServed(revision))
+  const isOver = (replica: Replica) =>
+    canMake && isOld(replica) && replica.state !== 'ready' && (isShort || !hasServed(replica.revision))
   const [over, old] = [active.filter(isOver), active.filter((replica) => !isFresh(replica) && !isOver(replica))]
   const freshReady = fresh.filter((replica) => replica.state === 'ready').length
   const oldStay = Math.min(old.length, Math.max(0, wanted - freshReady))

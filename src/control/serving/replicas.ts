@@ -135,15 +135,17 @@ export async function endOlder(context: Context, { live, pod }: Replica): Promis
   }
 }
 
-/** What is not of its revision follows the service while the gang waits or sits. */
+/**
+ * What is not of its revision follows the service while the gang waits or sits; its queue only while it waits, for its seats
+ * are charged to the queue that gave them.
+ */
 export async function followSpec(context: Context, service: InferenceService, { gang }: Replica): Promise<void> {
-  const { disruptionBudget, ...followed } = followedByReplica(service)
-  const { queue } = followed
+  const { disruptionBudget, priority, ...asked } = followedByReplica(service)
   const before = gang.spec
-  const isSame = queue === before.queue && followed.priority === before.priority
+  const queue = seatsNow(gang) === undefined ? asked.queue : before.queue
+  const isSame = queue === before.queue && priority === before.priority
   if (isSame && equalJson(disruptionBudget, before.disruptionBudget)) return
-  if (queue !== before.queue && seatsNow(gang) !== undefined) return // its seats are charged to the queue that gave them
   const { resourceVersion } = gang.metadata
-  const spec = { ...followed, disruptionBudget: mergePatchTo(before.disruptionBudget, disruptionBudget) }
+  const spec = { queue, priority, disruptionBudget: mergePatchTo(before.disruptionBudget, disruptionBudget) }
   await context.store.patch('Gang', refOf(gang), { spec }, { resourceVersion })
 }

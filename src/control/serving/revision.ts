@@ -14,7 +14,10 @@ export interface Revision {
   spec: InferenceService['spec']
 }
 
-/** Counts, limits, queue and priority are not part of it: changing those restarts nothing. */
+/**
+ * Counts, limits and priority are not part of it: changing those restarts nothing. Nor are queue and capacity: replicas that
+ * have seats of others are replaced, and what serves is the same.
+ */
 export function revisionOf(context: Context, service: InferenceService): Revision | { problem: Missing } {
   const resolved = resolveModel(context, service)
   if ('problem' in resolved) return resolved

@@ -1,11 +1,13 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { conditionOf } from '../../model/conditions.ts'
+import type { Gang } from '../../model/kinds/gang.ts'
 import { type InferenceService, inferenceService } from '../../model/kinds/inference-service.ts'
 import type { Pod } from '../../model/kinds/kubernetes.ts'
 import type { Report } from '../../model/kinds/report.ts'
 import { millwrightVersion } from '../../model/metadata.ts'
 import { annotation, label } from '../../model/names.ts'
 import { refOf } from '../../model/refs.ts'
+import { equalJson } from '../../store/json.ts'
 import { createWorld, type World } from '../world.fixture.ts'
 
 let world: World
@@ -412,4 +414,36 @@ test('a replica whose node is lost after hours has not failed for as often as no
   }
   expect((await gangs())[0]?.metadata.annotations?.['millwright.dev/replica']).toContain('"failures":1')
   expect((await gangs())[0]?.spec.preemptionPolicy).toBeUndefined()
+})
+
+test('a service that names another queue, or other capacity, gets other replicas one after another', async () => {
+  const queue = { apiVersion: millwrightVersion, kind: 'Queue', metadata: { name: 'other' } } as const
+  await world.store.create('Queue', { ...queue, spec: { namespaces: ['*'], weight: 1, stopPolicy: 'None' } })
+  world.control()
+  await serve({ minReplicas: 2, queue: 'other', disruptionBudget: { minAvailable: 1 } })
+  await world.until(async () => (await readyReplicas()) === 2, 'ready')
+  let fewest = 2
+  const all = async (what: (gang: Gang) => unknown, value: unknown) => {
+    const now = await gangs()
+    fewest = Math.min(fewest, (await readyReplicas()) ?? 0)
+    return now.length === 2 && now.every((gang) => equalJson(what(gang), value)) && (await readyReplicas()) === 2
+  }
+  const first = await gangs()
+  await change({ priority: 500, disruptionBudget: { minAvailable: null, maxUnavailable: 1 } })
+  const budget = { of: 'chat', maxUnavailable: 1 }
+  await world.until(() => all(({ spec }) => [spec.priority, spec.disruptionBudget], [500, budget]), 'both follow')
+  expect((await gangs()).map(({ metadata }) => metadata.uid)).toEqual(first.map(({ metadata }) => metadata.uid))
+  world.agent.onStart(async () => {})
+  await change({ queue: 'default' })
+  await world.until(async () => (await gangs()).length === 3, 'one more comes')
+  await world.settle()
+  expect([await phase(), await readyReplicas()]).toEqual(['Updating', 2])
+  world.agent.onStart(ready)
+  for (const pod of await pods()) await ready(pod)
+  await world.until(() => all(({ spec }) => spec.queue, 'default'), 'all are in the other queue')
+  await change({ capacityType: 'on-demand' })
+  const typesOf = ({ spec }: Gang) => spec.groups[0]?.capacityTypes
+  await world.until(() => all(typesOf, ['on-demand']), 'all may sit there alone')
+  expect(fewest).toBe(2)
+  expect(await phase()).toBe('Ready')
 })

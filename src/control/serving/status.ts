@@ -70,7 +70,7 @@ function phaseOf(
   if (problem !== undefined && ready.length === 0) return 'Pending'
   if (ready.length === 0 && (overdue || active.some(loops))) return 'Failed'
   if (wanted === 0) return 'Zero'
-  if (active.some((replica) => replica.revision !== goal?.id)) return 'Updating'
+  if (active.some((replica) => isOld(replica, goal))) return 'Updating'
   if (ready.length > 0) return 'Ready'
   return active.some((replica) => replica.seatedSinceMs !== undefined) ? 'Starting' : 'Pending'
 }
@@ -109,14 +109,13 @@ function readiness(
 
 function progress(scene: Scene, active: readonly Replica[]) {
   const { goal, wanted, failedRevision, overdue } = scene
-  const fresh = active.filter((replica) => replica.revision === goal?.id && replica.state === 'ready').length
+  const fresh = active.filter((replica) => !isOld(replica, goal) && replica.state === 'ready').length
   if (failedRevision !== undefined) {
     const message = rolledBackMessage(scene, failedRevision)
     return { status: 'False', reason: rolledBackReason, message } as const
   }
   if (overdue) return { status: 'False', reason: overdueReason, message: overdueMessage(scene, active) } as const
-  if (active.some((replica) => replica.revision !== goal?.id))
-    return { status: 'True', reason: 'RollingUpdate' } as const
+  if (active.some((replica) => isOld(replica, goal))) return { status: 'True', reason: 'RollingUpdate' } as const
   return fresh >= wanted
     ? ({ status: 'False', reason: 'Complete' } as const)
     : ({ status: 'True', reason: 'Scaling' } as const)
@@ -167,6 +166,10 @@ function whyNotReady(replicas: readonly Replica[]): string | undefined {
   if (ended !== undefined) return `${ended.gang.metadata.name} ended: ${ended.ending ?? ended.record.last}`
   const lacking = unready.find(({ lacks }) => lacks !== undefined)
   return lacking === undefined ? undefined : `${lacking.gang.metadata.name} is not ready: ${lacking.lacks}`
+}
+
+function isOld({ revision, isOutdated }: Replica, goal: Revision | undefined): boolean {
+  return revision !== goal?.id || isOutdated
 }
 
 function loops(replica: Replica): boolean {
