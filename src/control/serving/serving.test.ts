@@ -7,6 +7,7 @@ import type { Report } from '../../model/kinds/report.ts'
 import { millwrightVersion } from '../../model/metadata.ts'
 import { annotation, label } from '../../model/names.ts'
 import { refOf } from '../../model/refs.ts'
+import type { Store } from '../../store/contract.ts'
 import { equalJson } from '../../store/json.ts'
 import { createWorld, type World } from '../world.fixture.ts'
 
@@ -446,4 +447,30 @@ test('a service that names another queue, or other capacity, gets other replicas
   await world.until(() => all(typesOf, ['on-demand']), 'all may sit there alone')
   expect(fewest).toBe(2)
   expect(await phase()).toBe('Ready')
+})
+
+test('a revision that had its time is not made again by who comes after the one who went back', async () => {
+  let isDeaf = false
+  const updates = (store: Store): Store['updateStatus'] =>
+    async function updateStatus(kind, object, options) {
+      if (!isDeaf || kind !== 'InferenceService' || !JSON.stringify(object).includes('failedRevision'))
+        return store.updateStatus(kind, object, options)
+      isDeaf = false
+      await store.patch('InferenceService', refOf(object), { metadata: { labels: { other: 'write' } } })
+      return 'stale'
+    }
+  await world.close()
+  world = await createWorld({ store: (store) => ({ ...store, updateStatus: updates(store) }) })
+  await world.node('a', 4)
+  world.agent.onStart(ready)
+  world.control()
+  await serve({ minReplicas: 1, progressDeadlineSeconds: 30 })
+  await world.until(async () => (await readyReplicas()) === 1, 'ready')
+  world.agent.onStart(async () => {})
+  isDeaf = true
+  await change({ env: { BROKEN: 'yes' } })
+  await world.pass(40)
+  expect(isDeaf).toBe(false)
+  expect((await service()).status?.failedRevision).toBeDefined()
+  expect(await gangs()).toHaveLength(1)
 })

@@ -41,16 +41,14 @@ export function createServing(context: Context): Reconciler {
   const history = new Map<string, PastDemand[]>()
 
   async function reconcile(key: string): Promise<Outcome> {
-    const known = services.get(refOfKey(key))
-    if (known === undefined || known.metadata.deletionTimestamp !== undefined) {
+    const service = services.get(refOfKey(key))
+    if (service === undefined || service.metadata.deletionTimestamp !== undefined) {
       history.delete(key)
       return settled() // what it owned goes with it
     }
     const nowMs = clock.now()
-    const seen = look(context, known)
-    const scaled = scale(key, known, seen)
-    const service = await decideFewer(known, scaled.wanted)
-    if (service === 'stale') return settled() // the newer one comes through the watch
+    const seen = look(context, service)
+    const scaled = scale(key, service, seen)
     const chosen = chooseGoal(context, service, seen)
     const missing =
       leavingQueue(views, service) ??
@@ -69,7 +67,6 @@ export function createServing(context: Context): Reconciler {
         ((evictionNow(gang) !== undefined && !moves) || drains(views, gang.spec.queue)),
       restartInMs: (replica) => restartInMs(replica, context.ages),
     })
-    await carryOut(service, goal, plan, seen)
     const status = statusNow({
       service,
       replicas: seen.replicas,
@@ -78,25 +75,12 @@ export function createServing(context: Context): Reconciler {
       nowMs,
       ...target,
     })
-    if (!equalJson(status, service.status)) await write(service, status, target.problem)
+    const isFirst = decidesOverTime(status, service.status)
+    if (isFirst && (await write(service, status, target.problem)) === 'stale') return settled() // the newer one comes through the watch
+    await carryOut(service, goal, plan, seen)
+    if (!isFirst && !equalJson(status, service.status)) await write(service, status, target.problem)
     const due = [scaled.againInMs, target.overdueInMs, plan.restartInMs].flatMap((ms) => ms ?? [])
     return due.map((ms) => again(Math.max(1, ms))).reduce<Outcome>(sooner, settled())
-  }
-
-  /**
-   * Fewer replicas are a decision over time that nobody after us could take again at once: it is written before a replica
-   * leaves, or the next control plane would make it anew. More are asked for again by the demand itself.
-   */
-  async function decideFewer(service: InferenceService, wanted: number): Promise<InferenceService | 'stale'> {
-    const { status } = service
-    if (status?.wantedReplicas === undefined || wanted >= status.wantedReplicas) return service
-    const written = await context.store.updateStatus('InferenceService', {
-      ...service,
-      status: { ...status, wantedReplicas: wanted },
-    })
-    if (typeof written === 'string') return 'stale'
-    recordScaled(service, wanted)
-    return written
   }
 
   function recordScaled(service: InferenceService, wanted: number | undefined): void {
@@ -104,10 +88,14 @@ export function createServing(context: Context): Reconciler {
     if (wanted !== before) events.record(service, 'Normal', 'Scaled', `from ${before} to ${wanted} replicas`)
   }
 
-  async function write(service: InferenceService, status: ServiceStatus, problem: Missing | undefined): Promise<void> {
+  async function write(
+    service: InferenceService,
+    status: ServiceStatus,
+    problem: Missing | undefined,
+  ): Promise<'written' | 'stale'> {
     const before = service.status
     const written = await context.store.updateStatus('InferenceService', { ...service, status })
-    if (typeof written === 'string') return // the newer one comes through the watch
+    if (typeof written === 'string') return 'stale' // the newer one comes through the watch
     if (problem !== undefined && status.message === problem.message && before?.message !== problem.message)
       events.record(service, 'Warning', problem.reason, problem.message)
     if (status.failedRevision !== undefined && status.failedRevision !== before?.failedRevision)
@@ -126,6 +114,7 @@ export function createServing(context: Context): Reconciler {
     recordScaled(service, status.wantedReplicas)
     if (status.lastGood?.revision !== before?.lastGood?.revision)
       events.record(service, 'Normal', 'RevisionReady', `revision ${status.lastGood?.revision} serves`)
+    return 'written'
   }
 
   /** In steady time: the history is of as long as demand has to stay low. */
@@ -220,6 +209,16 @@ export function createServing(context: Context): Reconciler {
       .filter(({ spec }) => spec.model !== undefined && models.includes(spec.model))
       .map(keyOf)
   }
+}
+
+/**
+ * Fewer replicas, and that a revision had its time, are decisions over time that nobody after us could take again at once: they
+ * are written before a replica leaves, or the next control plane would make it anew. More are asked for again by the demand
+ * itself.
+ */
+function decidesOverTime(status: ServiceStatus, before: ServiceStatus | undefined): boolean {
+  const isBack = status.failedRevision !== undefined && status.failedRevision !== before?.failedRevision
+  return isBack || (status.wantedReplicas ?? 0) < (before?.wantedReplicas ?? 0)
 }
 
 interface Goal {
