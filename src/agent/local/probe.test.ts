@@ -1,5 +1,5 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { createServer } from 'node:http'
+import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -62,6 +62,24 @@ test('a path may be written as people write it', async () => {
   for (const path of ['/health check', 'größe/模型?q=a%20b'])
     expect(await look(port, { httpGet: { path, port: 1 } })).toBeUndefined()
   expect(asked).toEqual(['/health%20check', '/gr%C3%B6%C3%9Fe/%E6%A8%A1%E5%9E%8B?q=a%20b'])
+  server.closeAllConnections()
+  await new Promise((resolve) => server.close(resolve))
+})
+
+test.each([
+  ['goes on and on', (response: ServerResponse) => void response.write('.'), undefined],
+  ['never quite begins', (response: ServerResponse) => response.writeProcessing(), 'no answer within 100 ms'],
+])('an answer that %s does not keep the next look waiting', async (_, go, problem) => {
+  const beats: NodeJS.Timeout[] = []
+  const server = createServer((_, response) => {
+    go(response)
+    beats.push(setInterval(() => go(response), 20))
+  })
+  await new Promise<void>((resolve) => server.listen(0, host, resolve))
+  const { port } = server.address() as AddressInfo
+  const says = problem === undefined ? undefined : `GET /health: ${host}:${port}: ${problem}`
+  for (let looks = 0; looks < 3; looks++) expect(await look(port, get)).toBe(says)
+  for (const beat of beats) clearInterval(beat)
   server.closeAllConnections()
   await new Promise((resolve) => server.close(resolve))
 })

@@ -17,17 +17,20 @@ export function probe(run: ProbeRun): Promise<string | undefined> {
 /** Connections are kept: a look every second should not cost a handshake. */
 const agent = new Agent({ keepAlive: true, maxSockets: 1, maxFreeSockets: 64 })
 
+/** The time counts from when it has the connection until the body is whole: whoever holds it lets go by then. */
 function probeHttp(run: ProbeRun, path: string, port: number): Promise<string | undefined> {
   return new Promise((resolve) => {
-    const call = request(
-      { host: run.host, port, path: encoded(path.startsWith('/') ? path : `/${path}`), agent, timeout: run.timeoutMs },
-      (response) => {
-        response.resume()
-        const status = response.statusCode ?? 0
-        resolve(status >= 200 && status < 400 ? undefined : `GET ${path} on port ${port} answered ${status}`)
-      },
-    )
-    call.on('timeout', () => call.destroy(new Error(`no answer within ${run.timeoutMs} ms`)))
+    const whole = encoded(path.startsWith('/') ? path : `/${path}`)
+    const call = request({ host: run.host, port, path: whole, agent }, (response) => {
+      response.resume()
+      const status = response.statusCode ?? 0
+      resolve(status >= 200 && status < 400 ? undefined : `GET ${path} on port ${port} answered ${status}`)
+    })
+    let timer: NodeJS.Timeout | undefined
+    call.once('socket', () => {
+      timer = setTimeout(() => call.destroy(new Error(`no answer within ${run.timeoutMs} ms`)), run.timeoutMs)
+    })
+    call.once('close', () => clearTimeout(timer))
     call.on('error', (error) => resolve(`GET ${path}: ${failure(run.host, port, error)}`))
     call.end()
   })
