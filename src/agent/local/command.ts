@@ -1,5 +1,6 @@
-import { accessSync, constants, statSync } from 'node:fs'
+import { accessSync, constants, type Stats, statSync } from 'node:fs'
 import { delimiter, isAbsolute, join, resolve } from 'node:path'
+import { messageOf } from '../../base/errors.ts'
 import type { Refusal } from '../contract.ts'
 
 /**
@@ -24,7 +25,13 @@ export function checkCommand(command: readonly string[], path: string, workingDi
 }
 
 function checkFile(program: string, file: string): Refusal | undefined {
-  const info = statSync(file, { throwIfNoEntry: false })
+  let info: Stats | undefined
+  try {
+    info = statSync(file, { throwIfNoEntry: false })
+  } catch (error) {
+    // A folder that may not be searched, or the like; the program may be in a later one.
+    return refuse(`${file} cannot be looked at: ${messageOf(error)}`)
+  }
   if (info === undefined) return refuse(`command not found: ${program}; there is no file ${file}`)
   if (info.isDirectory()) return refuse(`${program} is a folder, not a program`)
   try {
