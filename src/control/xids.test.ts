@@ -255,6 +255,25 @@ test('a node that was opened again is not closed for the same XID, and after the
   expect(await because('n0')).toContain('have the hardware inspected')
 })
 
+test('a node that was closed since it is slow is closed for its XID then', async () => {
+  await start(3)
+  const mark = 'millwright.dev/slow'
+  for (const [name, xid, left] of [
+    ['n0', 79, 'xid'],
+    ['n1', 63, 'slow'],
+  ] as const) {
+    const metadata = { annotations: { 'millwright.dev/cordoned-because': 'slow', [mark]: '{"gang":"x","rank":1}' } }
+    const taints = [{ key: 'millwright.dev/leaving', value: 'slow', effect: 'NoSchedule' as const }]
+    await world.store.patch('Node', { name }, { metadata, spec: { unschedulable: true, taints } })
+    await tell(name, xid)
+    expect(await because(name)).toContain(`XID ${xid} on cpu-0`)
+    expect(await leaves(name)).toEqual([`millwright.dev/leaving=${left}`])
+    const { annotations } = (await node(name)).metadata
+    expect(annotations).not.toHaveProperty([mark])
+    expect(annotations?.['millwright.dev/xids-seen']).toContain('"closed":true')
+  }
+})
+
 test('what a person has closed is theirs', async () => {
   await start(2)
   await world.store.patch('Node', { name: 'n0' }, { spec: { unschedulable: true } })

@@ -21,7 +21,7 @@ export interface Closing {
   leave(node: Node, because: string, of: SlowMark): Promise<'stale' | undefined>
   /**
    * For an XID of a GPU: it takes no new work, what runs there leaves where `leaves`, and `record` says that this was acted on,
-   * all in one write.
+   * all in one write. Whether it is slow does not matter any more.
    */
   takeOut(node: Node, because: string, record: object, leaves: boolean): Promise<'stale' | undefined>
 }
@@ -59,7 +59,7 @@ export function createClosing({ store, views, events }: { store: Store; views: V
     },
     takeOut: (node, because, record, leaves) => {
       const spec = leaves ? { taints: withTaint(node, leavingBy(faulty)) } : {}
-      return write(node, because, record, spec)
+      return write(node, because, { ...record, [annotation.slow]: null }, spec)
     },
   }
 }

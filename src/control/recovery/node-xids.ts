@@ -1,7 +1,7 @@
 import type { Gang, Seat } from '../../model/kinds/gang.ts'
 import type { Node } from '../../model/kinds/kubernetes.ts'
 import { annotation } from '../../model/names.ts'
-import { closedBecause, leavingReasonOf } from '../../model/nodes.ts'
+import { closedBecause, leavingReasonOf, slow } from '../../model/nodes.ts'
 import { refOf, refOfKey } from '../../model/refs.ts'
 import { seatsNow } from '../../model/seats.ts'
 import { xidsToldBy } from '../../model/told-xids.ts'
@@ -61,10 +61,12 @@ export function createNodeXids({ store, views, clock, events, closing }: Context
     return (await note(node, marked(judged.seen, asks, 'refused'))) ?? again(againMs)
   }
 
-  /** Closed by a person it is theirs. One that takes no new work may have to be left as well. */
+  /** Closed by a person it is theirs. One that is slow may be opened again, and another may have to be left. */
   function isToBeClosed(node: Node, wants: 'close' | 'leave'): boolean {
     if (node.spec?.unschedulable !== true) return true
-    return wants === 'leave' && closedBecause(node) !== undefined && leavingReasonOf(node) === undefined
+    if (closedBecause(node) === undefined) return false
+    const reason = leavingReasonOf(node)
+    return reason === slow || (wants === 'leave' && reason === undefined)
   }
 
   function sayProblem(node: Node, problem: string): void {
