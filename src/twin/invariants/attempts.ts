@@ -46,7 +46,7 @@ export class Attempts implements Invariant {
   check({ kind, type, object }: Entry, nowMs: number, by: string | undefined): string | undefined {
     if (kind === 'Lease') this.#terms.see(object as Lease, nowMs)
     if (kind === 'Pod') return this.#seePod(object as Pod, type === 'DELETED', nowMs, by)
-    if (kind === 'Report') this.#seeReport(object as Report)
+    if (kind === 'Report' && type !== 'DELETED') this.#seeReport(object as Report)
     if (kind === 'Node') this.#seeNode(object as Node, nowMs)
     if (kind !== 'Gang') return undefined
     const gang = object as Gang

@@ -11,7 +11,9 @@ export class Vitals {
   readonly #clock: Clock
   readonly #sources = new Map<string, Source>()
   readonly #listeners = new Map<string, Set<Listener>>()
-  /** Of whom somebody, who may be dead by now, was told that they are silent; and they gave no sign since. */
+  /** Processes; whatever else gives signs, like a pod with its steps, has nothing to say when it is heard again. */
+  readonly #speakers = new Set<string>()
+  /** Those of whom somebody, who may be dead by now, was told that they are silent; and they gave no sign since. */
   readonly #missed = new Set<string>()
 
   constructor(clock: Clock) {
@@ -22,6 +24,7 @@ export class Vitals {
   of(process: Process): Liveness {
     return {
       beat: (who, everyMs, sign) => {
+        this.#speakers.add(who)
         const source: Source = {
           everyMs,
           startMs: this.#clock.now(),
@@ -149,7 +152,7 @@ export class Vitals {
     listener.due = this.#clock.after(Math.max(0, sinceMs + patienceMs - this.#clock.now()), () => {
       if (listener.process.state !== 'running') return // told, or counted anew, when it goes on
       listener.due = undefined
-      this.#missed.add(listener.who)
+      if (this.#speakers.has(listener.who)) this.#missed.add(listener.who)
       listener.silent(sinceMs)
     })
   }

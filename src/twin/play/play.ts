@@ -50,6 +50,8 @@ export async function playScenario(setup: Setup, seed: number, options: PlayOpti
 
 /** Pages, one an hour, are read at the end; what is written meanwhile is for the invariants. */
 const ledgerEveryMs = 3_600_000
+/** More than any gang has. */
+const goneMax = 100_000
 
 class Play {
   readonly #setup: Setup
@@ -64,6 +66,8 @@ class Play {
   readonly #clients: Clients
   /** `namespace/name` of the job or service of each pod, by uid. */
   readonly #ownerOf = new Map<string, string>()
+  /** Pods that were deleted, the last ones: of these it is still known whose they were. */
+  readonly #gone = new Set<string>()
   readonly #closed = new Set<string>()
   /** Drills that struck, by uid. */
   readonly #struck = new Set<string>()
@@ -207,6 +211,7 @@ class Play {
     this.#endIfBroken()
     this.#recorder.see(entry)
     if (entry.kind === 'Pod' && entry.type === 'ADDED') this.#seePod(entry.object as Pod)
+    else if (entry.kind === 'Pod' && entry.type === 'DELETED') this.#forgetPod(entry.object as Pod)
     else if (entry.kind === 'Node') this.#seeNode(entry.object as Node)
     else if (entry.kind === 'Drill') this.#seeDrill(entry.object as Drill)
   }
@@ -229,6 +234,15 @@ class Play {
   #seePod({ metadata: { uid = '', namespace, labels } }: Pod): void {
     const name = labels?.[label.job] ?? labels?.[label.service]
     if (name !== undefined) this.#ownerOf.set(uid, `${namespace}/${name}`)
+  }
+
+  /** An agent that has not heard of it yet may still start it. */
+  #forgetPod({ metadata: { uid = '' } }: Pod): void {
+    this.#gone.add(uid)
+    const [oldest = ''] = this.#gone
+    if (this.#gone.size <= goneMax) return
+    this.#gone.delete(oldest)
+    this.#ownerOf.delete(oldest)
   }
 
   /** Whoever looks after the nodes opens one again that recovery has closed. */
