@@ -19,6 +19,7 @@ import { defaultLimits } from '../gateway/decide.ts'
 import type { Pod } from '../model/kinds/kubernetes.ts'
 import { label } from '../model/names.ts'
 import type { KindMap, KindName } from '../model/registry.ts'
+import { nodeSign } from '../model/signs.ts'
 import { type Ledger, startLedger } from '../observe/ledger.ts'
 import { bootstrap } from '../runtime/bootstrap.ts'
 import { around } from '../store/around.ts'
@@ -203,6 +204,7 @@ export class Twin {
     const process = new Process('')
     const member = Object.assign(offset, { machine, description, process, lives: 0, slowness: 1, corruptions: [] })
     this.nodes.set(description.name, member)
+    this.#vitals.expect(nodeSign(description.name))
     this.startAgent(description.name)
   }
 

@@ -46,7 +46,7 @@ test('a rank of a job is chosen, and what came of it is read off what recovery w
   await struck()
   expect(await status()).toMatchObject({
     message: 'strikes j-worker-1-1 on a',
-    target: { nodes: ['a'], pods: [{ name: 'j-worker-1-1' }], gangs: [{ name: 'default/j', attempt: 1 }], epoch: 1 },
+    target: { nodes: ['a'], pods: [{ name: 'j-worker-1-1' }], gangs: [{ name: 'default/j', attempt: 1 }] },
   })
   await world.agent.end('j-worker-1-1', { signal: 'SIGKILL' })
   await world.until(async () => (await world.getJob('j')).status?.attempt === 2, 'a second attempt')

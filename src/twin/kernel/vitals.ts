@@ -11,7 +11,7 @@ export class Vitals {
   readonly #clock: Clock
   readonly #sources = new Map<string, Source>()
   readonly #listeners = new Map<string, Set<Listener>>()
-  /** Processes; whatever else gives signs, like a pod with its steps, has nothing to say when it is heard again. */
+  /** Who says something when it is heard again; whatever else gives signs, like a pod with its steps, does not. */
   readonly #speakers = new Set<string>()
   /** Those of whom somebody, who may be dead by now, was told that they are silent; and they gave no sign since. */
   readonly #missed = new Set<string>()
@@ -24,7 +24,6 @@ export class Vitals {
   of(process: Process): Liveness {
     return {
       beat: (who, everyMs, sign) => {
-        this.#speakers.add(who)
         const source: Source = {
           everyMs,
           startMs: this.#clock.now(),
@@ -40,6 +39,11 @@ export class Vitals {
       },
       watch: (who, patienceMs, silent) => this.#listen(who, patienceMs, silent, process),
     }
+  }
+
+  /** It will speak, and may be missed until it does. */
+  expect(who: string): void {
+    this.#speakers.add(who)
   }
 
   /** Of something that is no process: a pod's steps. */
