@@ -193,3 +193,26 @@ function interruptible(inner: Store) {
     },
   }
 }
+
+test('a server that lists what it could not be watched from is asked again after a rest', async () => {
+  let lists = 0
+  const stale: Store = {
+    ...store,
+    list: (kind, options) => {
+      lists++
+      return store.list(kind, options)
+    },
+    watch: (_kind, _options, sink) => {
+      queueMicrotask(() => sink.ended('expired'))
+      return () => undefined
+    },
+  }
+  const { informer } = podsOf(stale)
+  informer.start()
+  await clock.advance(0)
+  expect(lists).toBe(2)
+  await clock.advance(60_000)
+  expect(lists).toBeGreaterThan(2)
+  expect(lists).toBeLessThan(60)
+  informer.stop()
+})

@@ -64,16 +64,20 @@ export function createInformer<K extends KindName>(options: InformerOptions<K>):
 
   async function follow(signal: AbortSignal): Promise<void> {
     let failures = 0
+    let expiredFrom: string | undefined
     while (!signal.aborted) {
       try {
         const listed = await store.list(kind, { ...selectors })
         if (signal.aborted) return
         replaceAll(listed.items, listed.resourceVersion)
         markSynced()
-        failures = 0
         const reason = await watchFrom(listed.resourceVersion, signal)
-        if (reason === 'expired') continue
-        if (!signal.aborted) throw new Error('the watch was closed')
+        // A server that is behind lists again and again what it cannot be watched from.
+        const isStale = reason === 'expired' && expiredFrom === listed.resourceVersion
+        expiredFrom = reason === 'expired' ? listed.resourceVersion : undefined
+        if (!isStale) failures = 0
+        if (reason === 'expired' && !isStale) continue
+        if (!signal.aborted) throw new Error(isStale ? 'it lists what is no longer kept' : 'the watch was closed')
       } catch (error) {
         if (signal.aborted) return
         failures++
