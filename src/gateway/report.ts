@@ -1,11 +1,11 @@
 import type { Cancel, Clock } from '../base/clock.ts'
 import { messageOf } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
+import { mergePatchTo } from '../base/merge-patch.ts'
 import type { Report } from '../model/kinds/report.ts'
 import { millwrightVersion } from '../model/metadata.ts'
 import { ownerReferenceTo } from '../model/refs.ts'
 import type { Store } from '../store/contract.ts'
-import { mergePatchTo } from '../store/json.ts'
 import type { Service } from './contract.ts'
 
 export type ServiceReport = NonNullable<Report['status']>

@@ -3,6 +3,13 @@ import { annotation } from '../model/names.ts'
 import { createScheduler } from './scheduler.ts'
 import { Story } from './story.fixture.ts'
 
+function begun() {
+  const scheduler = createScheduler()
+  const told = new Story(scheduler)
+  told.queue('default')
+  return { scheduler, told }
+}
+
 /** The same objects, told to another scheduler in the order of `kinds`. */
 function toldAnew({ world }: Story, kinds: readonly ('Node' | 'Queue' | 'Gang' | 'Pod')[]) {
   const scheduler = createScheduler()
@@ -110,9 +117,7 @@ test('pods of another attempt keep what they hold from others, and from their ow
 
 /** `x` had both slots of a node, left one for `urgent`, and is about to go on with the other; others hold these ports. */
 function restOfX(portsOfOthers: readonly number[]) {
-  const scheduler = createScheduler()
-  const told = new Story(scheduler)
-  told.queue('default')
+  const { scheduler, told } = begun()
   told.node('a', 'cpu:2')
   told.gang('x', '1x', {}, { max: 2 })
   told.decide()
@@ -166,9 +171,7 @@ test('who is told of seats on a node that is gone charges them as who gave them 
 })
 
 test('a model all of whose nodes have gone is nothing that shares are measured against', () => {
-  const scheduler = createScheduler()
-  const told = new Story(scheduler)
-  told.queue('default')
+  const { scheduler, told } = begun()
   told.node('a', 'A100:4')
   told.node('b', 'H100:8')
   told.decide()
@@ -180,9 +183,7 @@ test('a model all of whose nodes have gone is nothing that shares are measured a
 })
 
 test('who displaced whom is forgotten when there are more or fewer accelerators, not when a node is closed or labelled', () => {
-  const scheduler = createScheduler()
-  const told = new Story(scheduler)
-  told.queue('default')
+  const { scheduler, told } = begun()
   told.node('a', 'H100:2')
   told.gang('low', '1xH100:2')
   told.decide()

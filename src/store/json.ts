@@ -113,27 +113,6 @@ function equalFields(a: JsonObject, b: JsonObject): boolean {
   return true
 }
 
-/** RFC 7386. Shares what the patch does not touch. */
-export function mergePatch(target: unknown, patch: unknown): unknown {
-  if (!isObject(patch)) return patch
-  const merged: Record<string, unknown> = isObject(target) ? { ...target } : {}
-  for (const [key, value] of Object.entries(patch)) {
-    if (value === null) delete merged[key]
-    else if (key === '__proto__') throw invalid('__proto__ is not allowed as a field name')
-    else if (value !== undefined) merged[key] = mergePatch(merged[key], value)
-  }
-  return merged
-}
-
-/** The merge patch that makes of `before` what `after` is: what is no longer said is taken out by name. */
-export function mergePatchTo(before: unknown, after: unknown): unknown {
-  if (after === undefined) return null
-  if (!isObject(before) || !isObject(after)) return after
-  const gone = Object.keys(before).filter((key) => after[key] === undefined)
-  const said = Object.keys(after).filter((key) => after[key] !== undefined)
-  return Object.fromEntries([...gone, ...said].map((key) => [key, mergePatchTo(before[key], after[key])]))
-}
-
 export function invalid(message: string): OperatingError {
   return new OperatingError('invalid', 'give-up', message)
 }

@@ -1,9 +1,10 @@
 import { OperatingError } from '../base/errors.ts'
+import { mergePatch } from '../base/merge-patch.ts'
 import type { Random } from '../base/random.ts'
 import { resourceName } from '../model/metadata.ts'
 import { apiVersionOf, type KindName, kinds } from '../model/registry.ts'
 import type { Binding, DeleteOptions, PatchOptions, WriteOptions } from './contract.ts'
-import { equalJson, frozenCopy, invalid, isObject, mergePatch } from './json.ts'
+import { equalJson, frozenCopy, invalid, isObject } from './json.ts'
 import { terminating } from './namespaces.ts'
 import { type Stored, type StoredMeta, takeIn } from './stored.ts'
 
