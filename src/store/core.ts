@@ -1,5 +1,5 @@
 import type { Clock } from '../base/clock.ts'
-import { OperatingError } from '../base/errors.ts'
+import { assert, OperatingError } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
 import { type KindMap, type KindName, kindNames, kinds } from '../model/registry.ts'
 import type { Binding, DeleteOptions, Fence, Listed, ListOptions, PatchOptions, Ref, Store } from './contract.ts'
@@ -114,6 +114,7 @@ export function createCore<Prepared>(
   let head = journal === undefined ? visible : copyOf(visible)
   let headRevision = loaded.revision
   let visibleRevision = loaded.revision
+  let isTelling = false
   const history = new History(options.history ?? historyDefault, loaded.revision)
   let queue: Queued<Prepared>[] = []
   let lastBatchSize = 0
@@ -391,8 +392,19 @@ export function createCore<Prepared>(
         else visible[entry.kind].put(entry.key, entry.object)
       }
       visibleRevision = entry.revision
-      options.onEntry?.(entry)
+      if (options.onEntry !== undefined) tell(options.onEntry, entry)
       history.append(entry)
+    }
+  }
+
+  /** Who writes meanwhile would be shown first. */
+  function tell(onEntry: (entry: Entry) => void, entry: Entry): void {
+    assert(!isTelling, 'a write in the midst of another one')
+    isTelling = true
+    try {
+      onEntry(entry)
+    } finally {
+      isTelling = false
     }
   }
 

@@ -11,7 +11,7 @@ export interface MemoryStoreOptions {
   history?: number
   /** false: writes under a lease are not checked, as on Kubernetes, whose API server has no such check. */
   fencing?: boolean
-  /** Hears each change as it becomes visible, before anybody else: the twin's invariants. */
+  /** Hears each change as it becomes visible, before anybody else: the twin's invariants. It writes nothing meanwhile. */
   onEntry?: (entry: Entry) => void
   /** Events kept, and for how long. */
   events?: { max: number; ageMsMax: number }

@@ -292,8 +292,8 @@ export class Injector {
     const act: Record<AtHold, () => void> = {
       'crash control': () => this.#crashControl(at.forMs),
       'late control': () => this.#delay(this.#leader(), lateAtHoldMs, 2 * lateAtHoldMs),
-      'suspend holder': () => void this.#people.suspend(gang.metadata.name, at.forMs),
-      'suspend victim': () => void this.#people.suspend(victim, at.forMs),
+      'suspend holder': () => this.#suspendNext(gang.metadata.name, at.forMs),
+      'suspend victim': () => this.#suspendNext(victim, at.forMs),
       'kill victim': () => this.#strikeRank('kill rank', { pick: 0 }, `${victim}-`),
       'label victim': () => this.#labelOften(victim),
     }
@@ -302,6 +302,11 @@ export class Injector {
     }
     if (at.afterMs === 0) doAll()
     else this.#twin.clock.after(at.afterMs, doAll)
+  }
+
+  /** Once the write that was just seen is over: the store shows one after the other. */
+  #suspendNext(job: string, forMs: number): void {
+    void Promise.resolve().then(() => this.#people.suspend(job, forMs))
   }
 
   /** Whatever else is written to the gang meanwhile is about one that has changed since. */
