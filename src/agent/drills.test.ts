@@ -2,6 +2,7 @@ import { beforeEach, expect, test } from 'vitest'
 import { silentLog } from '../base/log.ts'
 import { createManualClock, type ManualClock } from '../base/manual-clock.ts'
 import { seededRandom } from '../base/random.ts'
+import { faultKinds, faults, isOfTwin } from '../model/faults.ts'
 import { type Drill, drill } from '../model/kinds/drill.ts'
 import { millwrightVersion } from '../model/metadata.ts'
 import type { Store } from '../store/contract.ts'
@@ -64,7 +65,8 @@ function start(over: { store?: Store; hand?: Hand } = {}): Drills {
 /** A drill whose target the control plane has chosen. */
 async function chosen(fault: Drill['spec']['fault'], over: object = {}): Promise<void> {
   const uid = await uidOfPod()
-  const spec = { fault, target: fault.kind === 'control-plane-crash' ? undefined : { node: 'n' } }
+  const { strikes } = faults[fault.kind]
+  const spec = { fault, target: strikes === 'process' || strikes === 'node' ? { node: 'n' } : undefined }
   const made = drill.parse({
     apiVersion: millwrightVersion,
     kind: 'Drill',
@@ -151,6 +153,15 @@ test('a disk that is not to be filled is not, and its drill says why', async () 
   await clock.advance(60_000)
   expect(done).toEqual([])
   expect(await status()).toMatchObject({ refused: 'it is also that of the store' })
+  expect((await status())?.struckAt).toBeUndefined()
+})
+
+test.each(faultKinds.filter(isOfTwin))('a %s is refused at once where nobody can play it', async (kind) => {
+  start()
+  await chosen({ kind, lasts: '1h' })
+  await clock.advance(0)
+  expect(done).toEqual([])
+  expect(await status()).toMatchObject({ refused: `a ${kind} can be played in the twin alone` })
   expect((await status())?.struckAt).toBeUndefined()
 })
 

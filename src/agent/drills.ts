@@ -102,7 +102,8 @@ export function startDrills({ store, clock, random, log, hand }: DrillsOptions):
 
   async function problemWith({ spec, status }: Drill): Promise<string | undefined> {
     const { kind } = spec.fault
-    if (faults[kind].strikes !== 'process') return deeds[kind].problem?.(status?.target?.nodes ?? [])
+    const problem = deeds[kind].problem?.(status?.target?.nodes ?? [])
+    if (problem !== undefined || faults[kind].strikes !== 'process') return problem
     for (const { name, namespace, uid } of status?.target?.pods ?? []) {
       const pod = await store.get('Pod', { name, namespace })
       if (pod?.metadata.uid !== uid || pod.status?.phase !== 'Running')
