@@ -33,7 +33,7 @@ export class Checkpoints implements Invariant {
   readonly #members = new Map<string, { attempt: number; pods: string[] }>()
   readonly #rotten = new Map<string, number>()
   /** By uid of the job: what its present attempt may start from, as digests by manifest. */
-  readonly #committed = new Map<string, { attempt: number; digests: ReadonlyMap<string, string> }>()
+  readonly #committed = new Map<string, { attempt: number; digests: Map<string, string> }>()
 
   check({ kind, type, object }: Entry, nowMs: number): string | undefined {
     if (kind === 'Pod') this.#seePod(object as Pod, type === 'DELETED')
@@ -138,18 +138,19 @@ export class Checkpoints implements Invariant {
     return undefined
   }
 
-  /** What is struck, and what is no longer kept since the last commit, others of the attempt may be reading. */
+  /** What is struck, and what is no longer kept, others of the attempt may be reading: on a full disk for a long time. */
   #seeCommitted(owner: string, gang: Gang, before: Gang | undefined): void {
     const { attempt } = gang.spec
-    const known = this.#committed.get(owner)
     const [newest] = committedOf(gang)
-    const isKnown = newest === undefined || newest.manifests.every((one) => known?.digests.has(one) === true)
-    if (known?.attempt === attempt && isKnown) return
-    const all = [...(before === undefined ? [] : committedOf(before)), ...committedOf(gang)]
-    const digests = all.flatMap(({ manifests, digests = [] }) =>
-      manifests.map((manifest, part): [string, string] => [manifest, digests[part] ?? '']),
-    )
-    this.#committed.set(owner, { attempt, digests: new Map(digests) })
+    let known = this.#committed.get(owner)
+    if (known?.attempt === attempt && newest?.manifests.every((one) => known?.digests.has(one)) !== false) return
+    if (known?.attempt !== attempt) known = { attempt, digests: new Map() }
+    this.#committed.set(owner, known)
+    const { digests } = known
+    for (const one of [...(before === undefined ? [] : committedOf(before)), ...committedOf(gang)])
+      for (const [part, manifest] of one.manifests.entries()) digests.set(manifest, one.digests?.[part] ?? '')
+    const tooMany = newest === undefined ? 0 : digests.size - commitsKept * newest.manifests.length
+    for (const manifest of [...digests.keys()].slice(0, Math.max(0, tooMany))) digests.delete(manifest)
   }
 
   #seeMembers(gang: Gang): void {
@@ -179,6 +180,8 @@ type Committed = NonNullable<NonNullable<Gang['status']>['checkpoint']>
 
 /** Whoever looked before may write after. */
 const seenMs = 60_000
+/** Of one attempt, the last so many. */
+const commitsKept = 64
 
 function committedBefore(gang: Gang | undefined): string[] {
   return gang === undefined ? [] : committedOf(gang).map(({ manifests }) => manifests.join())
