@@ -9,7 +9,7 @@ test.each(allPlanted(root))('the planted bug %s applies, and says what it is and
   const { about } = plantedPatch(name, root)
   expect(about.length).toBeGreaterThanOrEqual(2)
   expect(about.length).toBeLessThanOrEqual(3)
-  expect(about.join(' ')).toMatch(/[\w.-]+\/[\w.-]+#\d+|of our own/)
+  expect(about.join(' ')).toMatch(/[\w.-]+\/[\w.-]+#\d+|fix of our own/)
   expect(plantedSources(name, root).size).toBeGreaterThan(0)
 })
 
