@@ -190,6 +190,7 @@ export function deedsOf(
     },
     'silent-data-corruption': inTwin('silent-data-corruption'),
     'clock-jump': inTwin('clock-jump'),
+    'control-plane-pause': inTwin('control-plane-pause'),
     'control-plane-clock-jump': inTwin('control-plane-clock-jump'),
     'network-flap': inTwin('network-flap'),
     'network-partition': inTwin('network-partition'),

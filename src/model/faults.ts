@@ -20,6 +20,7 @@ export const faultKinds = [
   'storage-outage',
   'storage-full',
   'control-plane-crash',
+  'control-plane-pause',
   'control-plane-clock-jump',
 ] as const
 export type FaultKind = (typeof faultKinds)[number]
@@ -141,6 +142,15 @@ export const faults: Readonly<Record<FaultKind, FaultInfo>> = {
     lastsDefault: '10s',
     worlds: ['this machine', 'twin'],
   },
+  'control-plane-pause': {
+    happens: 'the leader stands still just as it writes something, which goes out when it wakes, whoever leads by then',
+    strikes: 'control plane',
+    fields: ['lasts'],
+    // Longer than a lease, so that another one leads: ours.
+    lastsDefault: '1m',
+    // On a machine it shares its process with the API and the agents.
+    worlds: ['twin'],
+  },
   'control-plane-clock-jump': {
     happens: "somebody sets the leader's clock, `by` so much forwards or back, and later right again",
     strikes: 'control plane',
@@ -214,7 +224,7 @@ export const faultFields = {
   lasts: duration
     .optional()
     .describe(
-      'Until a process goes on, a lost node is back, a straggler fast, a disk has room, a network or storage as ever, a node computes rightly, a clock is right, a control plane is back.',
+      'Until a process goes on, a lost node is back, a straggler fast, a disk has room, a network or storage as ever, a node computes rightly, a clock is right, a control plane is back or wakes.',
     ),
   reach: z.enum(['rack', 'block', 'zone']).optional().describe('All nodes there are struck; else one.'),
   notice: duration

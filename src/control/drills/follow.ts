@@ -48,10 +48,12 @@ export function isOver({ spec, status }: Drill): boolean {
   return faults[spec.fault.kind].strikes === 'process' || status?.mendedAt !== undefined
 }
 
-/** Where no work was struck: another leader leads, the nodes are back, or a clock is right again. */
+/** Where no work was struck: another leader leads, the nodes are back, or a clock is right again; who stood still may lead on. */
 function alone({ views, clock, epoch }: Context, { spec, status }: Drill): number | undefined {
-  if (spec.fault.kind === 'control-plane-crash')
-    return epoch > (status?.target?.epoch ?? epoch) ? clock.now() : undefined
+  const { kind } = spec.fault
+  const isSucceeded = epoch > (status?.target?.epoch ?? epoch)
+  if ((kind === 'control-plane-crash' || kind === 'control-plane-pause') && isSucceeded) return clock.now()
+  if (kind === 'control-plane-crash') return undefined
   const nodes = (status?.target?.nodes ?? []).map((name) => views.of('Node').get({ name }))
   const areReady = nodes.every((node) => node === undefined || isTrue(node.status?.conditions, 'Ready'))
   return areReady && status?.mendedAt !== undefined ? clock.now() : undefined

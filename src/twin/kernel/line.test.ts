@@ -51,6 +51,24 @@ test('what a process is about to write when it is paused goes out when it wakes'
   expect(await behind.get('Namespace', { name: 'a' })).toBeDefined()
 })
 
+test('who is to stand still at a write does so at the next one alone, and not when it was called off', async () => {
+  const { clock, process, behind, store } = lineWith()
+  process.pauseAtWrite()
+  await store.get('Namespace', { name: 'a' })
+  expect(process.state).toBe('running')
+  void store.create('Namespace', namespace('a'))
+  expect(process.state).toBe('paused')
+  await clock.advance(5_000)
+  expect(await behind.get('Namespace', { name: 'a' })).toBeUndefined()
+  process.resume()
+  await clock.advance(0)
+  expect(await behind.get('Namespace', { name: 'a' })).toBeDefined()
+  process.pauseAtWrite()
+  process.resume()
+  await store.create('Namespace', namespace('b'))
+  expect(process.state).toBe('running')
+})
+
 test('what comes at once overtakes nothing that is on its way, nor what is due in this very moment', async () => {
   let delayMs = 100
   const { clock, behind, store } = lineWith({ delayMs: () => delayMs })

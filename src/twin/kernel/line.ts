@@ -31,6 +31,7 @@ export function storeOf(process: Process, store: Store, clock: Clock, weather: W
 
   async function write<T>(ask: () => Promise<T>, kind: KindName): Promise<T> {
     weather.onWrite?.('before', process, kind)
+    process.writes()
     await send()
     const written = await ask().catch((error: unknown) => ({ error }))
     weather.onWrite?.('after', process, kind)

@@ -10,6 +10,7 @@ export class Process {
   /** Each answer to it comes so much later. */
   lateMs = 0
   #state: 'running' | 'paused' | 'crashed' = 'running'
+  #pausesAtWrite = false
   #isCut = false
   #isIsolated = false
   #jumpedMs = 0
@@ -45,7 +46,19 @@ export class Process {
     if (this.#state === 'running') this.#become('paused')
   }
 
+  /** It stands still between all that it looked at before and its next write, which goes out when it goes on. */
+  pauseAtWrite(): void {
+    this.#pausesAtWrite = true
+  }
+
+  /** It is about to send a write. */
+  writes(): void {
+    if (this.#pausesAtWrite) this.pause()
+    this.#pausesAtWrite = false
+  }
+
   resume(): void {
+    this.#pausesAtWrite = false
     if (this.#state !== 'paused') return
     this.#become('running')
     const held = this.#held

@@ -171,6 +171,23 @@ test('another leader leads when its lease has run out', async () => {
   expect(recording.leaders).toBe(2)
 })
 
+test('a leader that stood still finds another one when it wakes, and changes nothing', async () => {
+  const { recording, drill } = await playedWith(
+    'fault: {kind: control-plane-pause, lasts: 40s}, expect: {recoveredWithin: 20s, attemptsAtMost: 0}',
+    '  controlPlane: {replicas: 2}\n',
+  )
+  expect(drill.status?.phase).toBe('Passed')
+  expect(recording.leaders).toBe(2)
+  expect(recording.jobs[0]?.endedMs).toBe((await calmLong).jobs[0]?.endedMs)
+})
+
+test('one that nobody stands by for goes on when it wakes', async () => {
+  const { recording, drill } = await playedWith('fault: {kind: control-plane-pause, lasts: 5m}')
+  expect(drill.status).toMatchObject({ phase: 'Passed', outcome: { attempts: 0, lostSeconds: 0 } })
+  expect(drill.status?.outcome?.recoveredSeconds).toBeGreaterThan(290)
+  expect(recording.jobs[0]?.outcome).toBe('Succeeded')
+})
+
 test('what is not as it was expected is in the report, for each seed', async () => {
   const { recording } = await playedWith('fault: {kind: hang}, target: {job: big}, expect: {detectedWithin: 1s}')
   expect(seedReportOf(recording).drills).toMatchObject([

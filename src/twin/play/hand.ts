@@ -48,6 +48,7 @@ export class TwinHand implements Hand {
     const { storage, network } = this.#twin
     if (kind === 'silent-data-corruption') return together(nodes.map((node) => this.#twin.corrupt(node, latencyMs)))
     if (kind === 'clock-jump') return together(nodes.map((node) => this.#twin.jumpClock(node, byMs)))
+    if (kind === 'control-plane-pause') return paused(this.#leader()?.process)
     if (kind === 'control-plane-clock-jump') return jumped(this.#leader()?.process, byMs)
     if (kind === 'network-flap') return together(nodes.map((node) => network.cut([node], false)))
     if (kind === 'network-partition') return network.cut(nodes, true)
@@ -120,7 +121,8 @@ export class TwinHand implements Hand {
   /** Who leads, or will. */
   #leader(): Twin['controls'][number] | undefined {
     const alive = this.#alive()
-    return alive.find(({ control }) => control.leading()) ?? alive[0]
+    const awake = alive.filter(({ process }) => process.state === 'running')
+    return awake.find(({ control }) => control.leading()) ?? awake[0] ?? alive[0]
   }
 
   startControl(): void {
@@ -137,6 +139,13 @@ export const aborted = { exitCode: 134, signal: 'SIGABRT' } as const
 
 export function endsNothing({ xid }: { xid?: number | undefined }): boolean {
   return xid !== undefined && xidInfo(xid)?.ends === false
+}
+
+/** From its next write on, be it the renewal of its lease, until it is cancelled. */
+function paused(process: Process | undefined): Cancel {
+  if (process?.state !== 'running') return () => {}
+  process.pauseAtWrite()
+  return () => process.resume()
 }
 
 /** Until it is cancelled. */

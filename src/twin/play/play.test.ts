@@ -91,16 +91,17 @@ test.each([
   ['straggler', ', lasts: 20m, slowness: 2'],
   ['storage-outage', ', lasts: 20m'],
   ['control-plane-crash', ''],
+  ['control-plane-pause', ''],
 ])('a job lives through a %s', async (kind, more) => {
   const faults = `  faults: {mix: {it: {kind: ${kind}, count: 2${more}}}}\n  controlPlane: {replicas: 2}\n`
   const stormy = await recordingOf(setupOfTest(faults), 2)
   expect(stormy.strikes).toHaveLength(2)
   expect(stormy.jobs[0]?.outcome).toBe('Succeeded')
-  const isFelt = kind !== 'control-plane-crash' && kind !== 'storage-outage'
+  const isFelt = !kind.startsWith('control-plane') && kind !== 'storage-outage'
   expect((stormy.jobs[0]?.endedMs ?? 0) > (calm.jobs[0]?.endedMs ?? 0) + 60_000).toBe(isFelt)
   const interrupts = kind === 'process-crash' || kind === 'hang'
   expect(stormy.failures.length > 0).toBe(interrupts)
-  expect(stormy.leaders > calm.leaders).toBe(kind === 'control-plane-crash')
+  expect(stormy.leaders > calm.leaders).toBe(kind.startsWith('control-plane'))
 })
 
 test('a GPU that tells an XID where nothing is lost by it costs its job nothing, and its node takes no new work', async () => {
