@@ -59,7 +59,7 @@ export async function rows(): Promise<Row[]> {
 
 export function clustersIn(folder: string): Promise<PastJob[][]> {
   const files = readdirSync(folder).sort()
-  return Promise.all(files.map((file) => readPhilly(createReadStream(join(folder, file)), file)))
+  return Promise.all(files.map(async (file) => (await readPhilly(createReadStream(join(folder, file)), file)).jobs))
 }
 
 export function gpusFor(jobs: readonly PastJob[]): number {

@@ -38,6 +38,14 @@ it('several listings of one cluster go together', () => {
   expect(stderr).toContain('Passed over: 2 steps of jobs.')
 })
 
+it('what did not keep a file from being read is told by file and line', () => {
+  file('vc.csv', 'submit_s,gpus,duration_s,model\n5,1,60,x\n4,1,60,x\n')
+  const { status, stdout, stderr } = imported('philly', 'vc.csv')
+  expect(status).toBe(0)
+  expect(stdout.split('\n').map((line) => line.split(',')[0])).toEqual(['submit_s', '4', '5', ''])
+  expect(stderr).toMatch(/^vc.csv:3: submit_s: is before that of line 2, found 4; .*\n2 jobs over/)
+})
+
 it('what is wrong is told by file and line, and nothing is written', () => {
   file('history.csv', 'submit_s,gpus,duration_s\n0,1,60\n1,1,-60\n')
   expect(imported('history', 'history.csv')).toMatchObject({

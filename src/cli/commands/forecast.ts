@@ -59,7 +59,10 @@ export async function forecast(options: Options, global: Global): Promise<void> 
       spotAwayMs: msOf('--spot-away', options.spotAway),
       spotNoticeMs: msOf('--spot-notice', options.spotNotice),
     },
-    history: options.history === undefined ? [] : await readTable(options.history, readHistory, 'nothing was foretold'),
+    history:
+      options.history === undefined
+        ? []
+        : await readTable(options.history, (bytes) => readHistory(bytes), 'nothing was foretold'),
     ...(options.traffic === undefined ? {} : { requests: await setupFrom(options.traffic) }),
     onCourse: progressOn(process.stderr),
   }

@@ -1,8 +1,9 @@
 import { once } from 'node:events'
 import { historyLines, readHistory } from '../../twin/import/history.ts'
-import type { PastJob } from '../../twin/import/past-job.ts'
+import type { PastJob, PastJobs } from '../../twin/import/past-job.ts'
 import { readPhilly } from '../../twin/import/philly.ts'
 import { fromTheFirst, type PassedOver, readSlurm } from '../../twin/import/slurm.ts'
+import { formatRowError } from '../../twin/import/table.ts'
 import { oneOf } from '../arguments.ts'
 import { readTable } from '../read-table.ts'
 
@@ -15,6 +16,7 @@ export async function importHistory(format: string, files: readonly string[]): P
   for (const file of files) {
     const found = await readTable(file, reader, 'nothing was written')
     for (const job of found.jobs) read.push(job)
+    for (const remark of found.remarks) console.error(`${file}:${formatRowError(remark)}`)
     for (const [why, count] of found.passedOver) passedOver.set(why, (passedOver.get(why) ?? 0) + count)
   }
   const all = kind === 'slurm' ? fromTheFirst(read) : read.toSorted((a, b) => a.submitSeconds - b.submitSeconds)
@@ -22,18 +24,19 @@ export async function importHistory(format: string, files: readonly string[]): P
   console.error(said(all, passedOver))
 }
 
-type Read = (
-  bytes: AsyncIterable<Uint8Array>,
-  name: string,
-) => Promise<{ jobs: PastJob[]; passedOver: [string, number][] }>
+type Read = (bytes: AsyncIterable<Uint8Array>, name: string) => Promise<PastJobs & { passedOver: [string, number][] }>
 
 const readers = {
   slurm: async (bytes) => {
-    const { jobs, passedOver } = await readSlurm(bytes)
-    return { jobs, passedOver: Object.entries(passedOver).map(([why, count]) => [words[why as PassedOver], count]) }
+    const { jobs, passedOver, remarks } = await readSlurm(bytes)
+    return {
+      jobs,
+      remarks,
+      passedOver: Object.entries(passedOver).map(([why, count]) => [words[why as PassedOver], count]),
+    }
   },
-  philly: async (bytes, name) => ({ jobs: await readPhilly(bytes, name), passedOver: [] }),
-  history: async (bytes) => ({ jobs: await readHistory(bytes), passedOver: [] }),
+  philly: async (bytes, name) => ({ ...(await readPhilly(bytes, name)), passedOver: [] }),
+  history: async (bytes) => ({ jobs: await readHistory(bytes), remarks: [], passedOver: [] }),
 } satisfies Record<string, Read>
 
 const words: Record<PassedOver, string> = {

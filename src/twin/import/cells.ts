@@ -23,6 +23,13 @@ export class RowErrors {
   }
 }
 
+/** @throws TableError where as many are held as may be. */
+export function roomFor(what: string, held: number, most: number, line: number): void {
+  if (held < most) return
+  const message = `is ${what} ${most + 1}; ${most} are taken at most: choose a part of the trace`
+  throw new TableError([{ line, message }])
+}
+
 export interface Range {
   min?: number
   /** It must be more than `min`. */

@@ -1,6 +1,6 @@
 import { printable } from '../../model/field-error.ts'
 import { nearest } from '../../model/nearest.ts'
-import { RowErrors } from './cells.ts'
+import { RowErrors, roomFor } from './cells.ts'
 import { linesOf } from './lines.ts'
 import { TableError } from './table.ts'
 
@@ -21,6 +21,9 @@ export interface ClientWindow {
 const laws = { Gamma: 'gamma', Weibull: 'weibull' } as const
 export type GapLaw = (typeof laws)[keyof typeof laws]
 
+/** More are not held in memory at once; as published they are 2,016 of ten minutes. */
+const windowsMax = 100_000
+
 const columns = ['window start', 'rate', 'cv', 'distribution', 'p1', 'p2'] as const
 
 /**
@@ -30,7 +33,7 @@ const columns = ['window start', 'rate', 'cv', 'distribution', 'p1', 'p2'] as co
  *
  * @throws TableError with the lines that are wrong.
  */
-export async function readClient(bytes: AsyncIterable<Uint8Array>): Promise<PastClient> {
+export async function readClient(bytes: AsyncIterable<Uint8Array>, most = windowsMax): Promise<PastClient> {
   const errors = new RowErrors()
   const windows: ClientWindow[] = []
   for await (const { line, text } of linesOf(bytes)) {
@@ -42,6 +45,7 @@ export async function readClient(bytes: AsyncIterable<Uint8Array>): Promise<Past
       errors.add({ line, column: columns[0], message })
     }
     if (before !== undefined) before.toMs = row.fromMs
+    roomFor('window', windows.length, most, line)
     windows.push(row)
   }
   errors.throwAny()

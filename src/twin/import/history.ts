@@ -1,5 +1,5 @@
 import { numberIn, RowErrors, textIn } from './cells.ts'
-import { keep, type PastJob } from './past-job.ts'
+import { jobsMax, keep, type PastJob } from './past-job.ts'
 import { type Dialect, type Row, rowsOf } from './table.ts'
 
 /** The columns of our own form, in the order in which it is written, and what they say. */
@@ -26,7 +26,6 @@ const form: Dialect = {
   isQuoted: true,
   columns: Object.keys(historyColumns),
   required,
-  hasOthers: false,
 }
 
 /**
@@ -34,7 +33,7 @@ const form: Dialect = {
  *
  * @throws TableError with the lines that are wrong; rows that are not sorted are.
  */
-export async function readHistory(bytes: AsyncIterable<Uint8Array>): Promise<PastJob[]> {
+export async function readHistory(bytes: AsyncIterable<Uint8Array>, most = jobsMax): Promise<PastJob[]> {
   const jobs: PastJob[] = []
   const errors = new RowErrors()
   let last = { submitSeconds: 0, line: 1 }
@@ -47,7 +46,7 @@ export async function readHistory(bytes: AsyncIterable<Uint8Array>): Promise<Pas
       continue
     }
     last = { submitSeconds: job.submitSeconds, line: row.line }
-    keep(jobs, job, row.line)
+    keep(jobs, job, row.line, most)
   }
   errors.throwAny()
   return jobs

@@ -183,7 +183,7 @@ describe('sacct', () => {
 
 test("jobs of Philly's virtual clusters", async () => {
   const text = 'submit_s,gpus,duration_s,duration_extrapolated,model\r\n5.0,2,60.5,0,ResNet-18 (batch size 32)\r\n'
-  expect(await readPhilly(bytesOf(text), '0e4a51')).toEqual([
+  expect((await readPhilly(bytesOf(text), '0e4a51')).jobs).toEqual([
     {
       ...plain,
       submitSeconds: 5,

@@ -1,4 +1,5 @@
-import { TableError } from './table.ts'
+import { roomFor } from './cells.ts'
+import type { RowError } from './table.ts'
 
 /**
  * A job as it once ran, here or elsewhere: what a workload is made of. Of its times only `submitSeconds` is known to whoever
@@ -27,13 +28,18 @@ export interface PastJob {
   priority: number | undefined
 }
 
+/** What a file of jobs holds, and what is to be said of lines that did not keep it from being read. */
+export interface PastJobs {
+  jobs: PastJob[]
+  remarks: RowError[]
+}
+
 /** More are not held in memory at once. */
-const jobsMax = 2_000_000
+export const jobsMax = 2_000_000
 
 /** @throws TableError when there are too many. */
-export function keep(jobs: PastJob[], job: PastJob, line: number): void {
-  const message = `is job ${jobsMax + 1}; ${jobsMax} are taken at most: choose a part of the history`
-  if (jobs.length === jobsMax) throw new TableError([{ line, message }])
+export function keep(jobs: PastJob[], job: PastJob, line: number, most: number): void {
+  roomFor('job', jobs.length, most, line)
   jobs.push(job)
 }
 

@@ -1,5 +1,5 @@
 import { numberIn, RowErrors, textIn } from './cells.ts'
-import { keep, type PastJob } from './past-job.ts'
+import { jobsMax, keep, type PastJobs } from './past-job.ts'
 import { type Dialect, rowsOf } from './table.ts'
 
 const form: Dialect = {
@@ -7,17 +7,17 @@ const form: Dialect = {
   isQuoted: false,
   columns: ['submit_s', 'gpus', 'duration_s', 'duration_extrapolated', 'model'],
   required: ['submit_s', 'gpus', 'duration_s', 'model'],
-  hasOthers: false,
 }
 
 /**
  * Jobs of one virtual cluster of Microsoft's Philly, as Gavel derived them (`stanford-futuredata/gavel`): the queue has its
- * name, and `model` is what was trained.
+ * name, and `model` is what was trained. Rows that are not sorted are put in order, and the first of them is told.
  *
  * @throws TableError with the lines that are wrong.
  */
-export async function readPhilly(bytes: AsyncIterable<Uint8Array>, queue: string): Promise<PastJob[]> {
-  const jobs: PastJob[] = []
+export async function readPhilly(bytes: AsyncIterable<Uint8Array>, queue: string, most = jobsMax): Promise<PastJobs> {
+  const { jobs, remarks }: PastJobs = { jobs: [], remarks: [] }
+  let last = { submitSeconds: 0, line: 1 }
   const errors = new RowErrors()
   for await (const row of rowsOf(bytes, form)) {
     const job = {
@@ -33,8 +33,14 @@ export async function readPhilly(bytes: AsyncIterable<Uint8Array>, queue: string
       model: undefined,
       priority: undefined,
     }
-    keep(jobs, job, row.line)
+    const { line } = row
+    if (job.submitSeconds < last.submitSeconds && remarks.length === 0) {
+      const message = `is before that of line ${last.line}, found ${job.submitSeconds}; rows that are not sorted are put in order`
+      remarks.push({ line, column: 'submit_s', message })
+    }
+    last = { submitSeconds: job.submitSeconds, line }
+    keep(jobs, job, line, most)
   }
   errors.throwAny()
-  return jobs.sort((a, b) => a.submitSeconds - b.submitSeconds)
+  return { jobs: jobs.sort((a, b) => a.submitSeconds - b.submitSeconds), remarks }
 }

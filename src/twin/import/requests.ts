@@ -1,7 +1,7 @@
 import { printable, shown } from '../../model/field-error.ts'
-import { numberIn, RowErrors } from './cells.ts'
+import { numberIn, RowErrors, roomFor } from './cells.ts'
 import { linesOf } from './lines.ts'
-import { type Dialect, rowsOf } from './table.ts'
+import { type Dialect, rowsOf, TableError, unknownColumn } from './table.ts'
 
 /** Requests of a trace, in order: milliseconds from its start, tokens of each prompt and of each answer. */
 export interface PastRequests {
@@ -15,23 +15,35 @@ export interface PastRequests {
 export const requestFormats = ['mooncake', 'azure'] as const
 export type RequestFormat = (typeof requestFormats)[number]
 
+/** What is held in memory at once: 24 bytes a request, and eight a block of a prompt. The public traces have a fiftieth of it at most. */
+export interface RequestsMost {
+  requests: number
+  blocks: number
+}
+const requestsMost: RequestsMost = { requests: 1_000_000, blocks: 20_000_000 }
+
 /**
  * Reads a trace of requests.
  *
- * @throws TableError with the lines that are wrong; those that are not sorted are.
+ * @throws TableError with the lines that are wrong, or the one with which there are too many; those that are not sorted are wrong.
  */
-export function readRequests(format: RequestFormat, bytes: AsyncIterable<Uint8Array>): Promise<PastRequests> {
-  return format === 'mooncake' ? readMooncake(bytes) : readAzure(bytes)
+export function readRequests(
+  format: RequestFormat,
+  bytes: AsyncIterable<Uint8Array>,
+  most: RequestsMost = requestsMost,
+): Promise<PastRequests> {
+  return format === 'mooncake' ? readMooncake(bytes, most) : readAzure(bytes, most)
 }
 
 /** Its stamps are those of steps of 3 s (Mooncake, FAST 2025; the traces in its repository). */
 const mooncakeStepMs = 3000
 
 /** Mooncake's: a JSON object a line. The requests of a step are spread evenly in it: they did not come at once. */
-async function readMooncake(bytes: AsyncIterable<Uint8Array>): Promise<PastRequests> {
+async function readMooncake(bytes: AsyncIterable<Uint8Array>, most: RequestsMost): Promise<PastRequests> {
   const read = { times: [] as number[], inputs: [] as number[], outputs: [] as number[], blocks: [] as number[][] }
   const errors = new RowErrors()
   let last = { step: 0, from: 0, line: 0 }
+  let blocks = 0
   const spread = () => {
     const count = read.times.length - last.from
     for (let place = 0; place < count; place++)
@@ -51,6 +63,12 @@ async function readMooncake(bytes: AsyncIterable<Uint8Array>): Promise<PastReque
       last = { step, from: read.times.length, line }
     }
     last.line = line
+    roomFor('request', read.times.length, most.requests, line)
+    blocks += row.hash_ids.length
+    if (blocks > most.blocks) {
+      const message = `with it prompts have ${blocks} blocks; ${most.blocks} are taken at most: choose a part of the trace`
+      throw new TableError([{ line, column: 'hash_ids', message }])
+    }
     read.times.push(0)
     read.inputs.push(row.input_length)
     read.outputs.push(Math.max(1, row.output_length))
@@ -77,6 +95,8 @@ function mooncakeRow(text: string, line: number, errors: RowErrors): MooncakeRow
   }
   const row: MooncakeRow = { timestamp: 0, input_length: 0, output_length: 0, hash_ids: [] }
   const before = errors.count
+  for (const key of Object.keys(value))
+    if (!Object.hasOwn(row, key)) errors.add({ line, ...unknownColumn(key, Object.keys(row)) })
   for (const column of mooncakeFields) {
     const found: unknown = Reflect.get(value, column)
     const least = column === 'input_length' ? 1 : 0
@@ -103,11 +123,10 @@ const azure: Dialect = {
   isQuoted: true,
   columns: ['TIMESTAMP', 'ContextTokens', 'GeneratedTokens'],
   required: ['TIMESTAMP', 'ContextTokens', 'GeneratedTokens'],
-  hasOthers: true,
 }
 
 /** Azure's of 2023: a table with stamps of a tenth of a microsecond. */
-async function readAzure(bytes: AsyncIterable<Uint8Array>): Promise<PastRequests> {
+async function readAzure(bytes: AsyncIterable<Uint8Array>, most: RequestsMost): Promise<PastRequests> {
   const read: PastRequests = { times: [], inputs: [], outputs: [] }
   const errors = new RowErrors()
   let first: number | undefined
@@ -129,6 +148,7 @@ async function readAzure(bytes: AsyncIterable<Uint8Array>): Promise<PastRequests
       return numberIn(row, column, errors, { min: column === 'ContextTokens' ? 1 : 0, isWhole: true })
     })
     if (errors.count > before || atMs === undefined || input === undefined || output === undefined) continue
+    roomFor('request', read.times.length, most.requests, line)
     first ??= atMs
     last = { atMs, line }
     read.times.push(atMs - first)

@@ -1,19 +1,19 @@
 import { printable } from '../../model/field-error.ts'
 import { numberIn, RowErrors, textIn } from './cells.ts'
-import { keep, type PastJob } from './past-job.ts'
-import { type Dialect, type Row, rowsOf } from './table.ts'
+import { jobsMax, keep, type PastJob, type PastJobs } from './past-job.ts'
+import { type Dialect, type Row, type RowError, rowsOf } from './table.ts'
+
+const required = ['JobID', 'Submit', 'Start', 'End', 'AllocTRES']
 
 const form: Dialect = {
   delimiter: '|',
   isQuoted: false,
-  columns: [],
-  required: ['JobID', 'Submit', 'Start', 'End', 'AllocTRES'],
-  hasOthers: true,
+  columns: [...required, 'JobName', 'User', 'Account', 'Partition', 'Timelimit', 'NNodes', 'Priority'],
+  required,
 }
 
 /** What `sacct` tells of a cluster. */
-export interface SlurmHistory {
-  jobs: PastJob[]
+export interface SlurmHistory extends PastJobs {
   /** Lines that are no jobs with accelerators that ran and ended, by why not. */
   passedOver: Record<PassedOver, number>
 }
@@ -21,24 +21,25 @@ export interface SlurmHistory {
 export type PassedOver = 'steps' | 'withoutAccelerators' | 'neverStarted' | 'stillRunning' | 'outOfOrder'
 
 /**
- * Jobs as `sacct --parsable2` (`-P`) lists them, with times from 1970 on, so that several files of one cluster go together.
+ * Jobs as `sacct --parsable2` (`-P`) lists them, in any order, with times from 1970 on, so that several files of one cluster
+ * go together. It has over a hundred columns: that others are not read is told.
  * Times are taken as UTC. In local time a job may end before it starts, where clocks went back meanwhile: how long it took is not
- * known, and it is passed over. Of several listings of one job (`-D`) each is a job of its own.
+ * known, and it is passed over; the first such line is told. Of several listings of one job (`-D`) each is a job of its own.
  *
  * @throws TableError with the lines that are wrong.
  */
-export async function readSlurm(bytes: AsyncIterable<Uint8Array>): Promise<SlurmHistory> {
+export async function readSlurm(bytes: AsyncIterable<Uint8Array>, most = jobsMax): Promise<SlurmHistory> {
   const passedOver = { steps: 0, withoutAccelerators: 0, neverStarted: 0, stillRunning: 0, outOfOrder: 0 }
-  const jobs: PastJob[] = []
+  const { jobs, remarks }: PastJobs = { jobs: [], remarks: [] }
   const errors = new RowErrors()
-  for await (const row of rowsOf(bytes, form)) {
+  for await (const row of rowsOf(bytes, { ...form, onOthers: (remark) => remarks.push(remark) })) {
     const job = jobIn(row, errors)
-    if (typeof job === 'string') passedOver[job]++
-    else if (job === undefined) continue
-    else keep(jobs, job, row.line)
+    if (job === undefined) continue
+    if (typeof job !== 'string') keep(jobs, job, row.line, most)
+    else if (passedOver[job]++ === 0 && job === 'outOfOrder') remarks.push(outOfOrder(row))
   }
   errors.throwAny()
-  return { jobs, passedOver }
+  return { jobs, passedOver, remarks }
 }
 
 /** In order, with times from the first of them on. */
@@ -77,6 +78,15 @@ function jobIn(row: Row, errors: RowErrors): PastJob | PassedOver | undefined {
     model: accelerators.model,
     priority,
   }
+}
+
+function outOfOrder(row: Row): RowError {
+  const [submit, start, end] = [row.cell('Submit'), row.cell('Start'), row.cell('End')]
+  // Written like this they are ordered as the times are.
+  const [column, found, before] =
+    start < submit ? ['Start', start, `Submit, ${submit}`] : ['End', end, `Start, ${start}`]
+  const message = `is before ${before}, found ${printable(found)}; the job is passed over, and so is any other like it`
+  return { line: row.line, column, message }
 }
 
 function wrong(errors: RowErrors, { line }: Row, column: string, message: string): undefined {

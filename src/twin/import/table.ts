@@ -12,8 +12,8 @@ export interface Dialect {
   columns: readonly string[]
   /** What a file without them is not. */
   required: readonly string[]
-  /** Whether columns of other names are passed over; else they are errors. */
-  hasOthers: boolean
+  /** Who is told of columns of other names, which are then passed over; without it they are errors. */
+  onOthers?: (remark: RowError) => void
 }
 
 /** What is wrong with a line: which column, and a phrase. Line 1 is the header. */
@@ -76,6 +76,8 @@ export async function* rowsOf(bytes: AsyncIterable<Uint8Array>, dialect: Dialect
         header = record
         const errors = headerErrors(header, dialect).map((error) => ({ line, ...error }))
         if (errors.length > 0) throw new TableError(errors)
+        const others = othersIn(header, dialect)
+        if (others !== undefined) dialect.onOthers?.({ line, message: others })
         places = new Map(header.map((column, at) => [column, at]))
       } else if (record.length === header.length)
         yield { line, cell: (column) => record[places.get(column) ?? -1] ?? '' }
@@ -92,18 +94,36 @@ export async function* rowsOf(bytes: AsyncIterable<Uint8Array>, dialect: Dialect
   if (header === undefined) throw new TableError([{ line: 1, message: 'is empty: a header is expected here' }])
 }
 
-function headerErrors(header: readonly string[], { columns, required, hasOthers }: Dialect): Omit<RowError, 'line'>[] {
+function headerErrors(header: readonly string[], { columns, required, onOthers }: Dialect): Omit<RowError, 'line'>[] {
   const errors: Omit<RowError, 'line'>[] = []
   for (const [at, column] of header.entries()) {
     if (header.indexOf(column) < at) errors.push({ column: printable(column), message: 'stands twice in the header' })
-    if (hasOthers || columns.includes(column)) continue
-    const known = nearest(column, columns)
-    const hint = known === undefined ? `allowed: ${columns.join(', ')}` : `did you mean "${known}"?`
-    errors.push({ column: printable(column), message: `unknown column; ${hint}` })
+    if (onOthers === undefined && !columns.includes(column)) errors.push(unknownColumn(column, columns))
   }
   const missing = required.filter((column) => !header.includes(column))
   if (missing.length > 0) errors.push({ message: `the header lacks ${missing.join(', ')}` })
   return errors
+}
+
+/** So many are named at once. */
+const othersMax = 20
+
+function othersIn(header: readonly string[], { columns }: Dialect): string | undefined {
+  const others = header.filter((column) => column !== '' && !columns.includes(column)) // a row may end with a delimiter
+  if (others.length === 0) return undefined
+  const absent = columns.filter((column) => !header.includes(column))
+  const named = others.slice(0, othersMax).map((column) => {
+    const meant = nearest(column, absent)
+    return `${printable(column)}${meant === undefined ? '' : ` (did you mean "${meant}"?)`}`
+  })
+  const more = others.length > othersMax ? ` and ${others.length - othersMax} more` : ''
+  return `columns that are not read: ${named.join(', ')}${more}`
+}
+
+export function unknownColumn(column: string, columns: readonly string[]): Omit<RowError, 'line'> {
+  const known = nearest(column, columns)
+  const hint = known === undefined ? `allowed: ${columns.join(', ')}` : `did you mean "${known}"?`
+  return { column: printable(column), message: `unknown column; ${hint}` }
 }
 
 function fromParser({ code, message }: CsvError, line: number): RowError {
