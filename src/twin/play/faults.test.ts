@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
 import { seededRandom } from '../../base/random.ts'
 import { harmOf } from '../../model/faults.ts'
+import type { Cause } from '../scenario/causes.ts'
 import { fleetOf } from '../scenario/fleet.ts'
-import type { Cause } from '../scenario/setup.ts'
 import { drawFaults } from './faults.ts'
 
 const dayMs = 86_400_000
@@ -15,6 +15,7 @@ const cause = (name: string, over: Partial<Cause> = {}): Cause => ({
   lastsMs: 1000,
   reach: undefined,
   share: 1,
+  lemons: undefined,
   noticeMs: 0,
   harm: harmOf({}),
   xid: undefined,
@@ -57,6 +58,30 @@ test('a shock strikes a whole rack, as often as racks are said to be struck', ()
     expect(racks.size).toBe(1)
   }
   expect(new Set(shocks.map(({ nodes: struck }) => struck[0])).size).toBe(10)
+})
+
+test('a lemon is struck again and again, and all nodes together as often as was said', () => {
+  const lemons = { share: 0.02, times: 99 }
+  const counts = (seed: number) => {
+    const struck = draw([cause('a', { lemons }), cause('b')], seed).filter((one) => one.cause.name === 'a')
+    const byNode = new Map<string, number>()
+    for (const { nodes: at } of struck) byNode.set(at[0] ?? '', (byNode.get(at[0] ?? '') ?? 0) + 1)
+    return byNode
+  }
+  // Where all are struck 500 times, one that is no lemon is 1.7 times, and a lemon 167 times.
+  const bad = (byNode: Map<string, number>) => [...byNode].filter(([, count]) => count > 60).map(([name]) => name)
+  const seeds = Array.from({ length: 30 }, (_, seed) => counts(seed))
+  const all = seeds.flatMap((byNode) => [...byNode.values()]).reduce((sum, count) => sum + count, 0)
+  const lemonsSeen = seeds.reduce((sum, byNode) => sum + bad(byNode).length, 0)
+  // 2 of 100 nodes on average in each of 30 seeds, with a standard deviation of 7.7.
+  expect(lemonsSeen).toBeGreaterThan(40)
+  expect(lemonsSeen).toBeLessThan(80)
+  expect(all / lemonsSeen).toBeGreaterThan(167)
+  for (const byNode of seeds)
+    for (const [name, count] of byNode) if (!bad(byNode).includes(name)) expect(count).toBeLessThan(15)
+  expect(new Set(seeds.map((byNode) => bad(byNode).join())).size).toBeGreaterThan(20)
+  const alone = draw([cause('b')])
+  expect(draw([cause('a', { lemons }), cause('b')]).filter((one) => one.cause.name === 'b')).toEqual(alone)
 })
 
 test('of a rack each node is struck with the probability that was given, and one in any case', () => {

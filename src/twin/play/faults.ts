@@ -3,7 +3,7 @@ import type { Random } from '../../base/random.ts'
 import { strikesNodes } from '../../model/faults.ts'
 import { label } from '../../model/names.ts'
 import { type Draw, drawFrom } from '../draw.ts'
-import type { Cause } from '../scenario/setup.ts'
+import type { Cause } from '../scenario/causes.ts'
 
 /** One fault, drawn: when, where, and which of what runs there. */
 export interface Fault {
@@ -36,10 +36,11 @@ export function drawFaults(
       // A domain by its own rate, else by that of its nodes.
       const places =
         cause.perDomainDay === undefined
-          ? nodes.map((node) => domains.get(domainOf(node, cause.reach)))
+          ? nodes.map((node) => domains.get(domainOf(node, cause.reach)) ?? [])
           : [...domains.values()]
-      return timesOf(own.split('when'), cause, places.length, horizonMs).map((atMs) => {
-        const within = places[where.int(0, places.length - 1)] ?? []
+      const { weight, choose } = weighed(places, cause.lemons, own)
+      return timesOf(own.split('when'), cause, weight, horizonMs).map((atMs) => {
+        const within = choose(where)
         return {
           atMs,
           cause,
@@ -67,6 +68,28 @@ function domainOf({ name, labels }: NodeDescription, reach: Cause['reach']): str
   return reach === undefined ? name : (labels[label[reach]] ?? name)
 }
 
+/**
+ * How often all places together are struck, in times that one is on average, and which one is the next. So that this is the
+ * average also where some are lemons, the others are struck less often by as much.
+ */
+function weighed(
+  places: readonly (readonly string[])[],
+  lemons: Cause['lemons'],
+  random: Random,
+): { weight: number; choose(draw: Draw): readonly string[] } {
+  if (lemons === undefined) return { weight: places.length, choose: (draw) => draw.one(places) }
+  const { share, times } = lemons
+  const spoilt = drawFrom(random.split('lemons'))
+  const isLemon = places.map(() => spoilt.chance(share))
+  const bad = places.filter((_, index) => isLemon[index] === true)
+  const sound = places.filter((_, index) => isLemon[index] === false)
+  const all = times * bad.length + sound.length
+  return {
+    weight: all / (1 + share * (times - 1)),
+    choose: (draw) => draw.one(draw.chance((times * bad.length) / all) ? bad : sound),
+  }
+}
+
 /** Each with this probability, and one in any case. */
 function someOf(nodes: readonly string[], share: number, draw: Draw): readonly string[] {
   if (share >= 1 || nodes.length === 0) return nodes
@@ -78,14 +101,14 @@ function someOf(nodes: readonly string[], share: number, draw: Draw): readonly s
 function timesOf(
   random: Random,
   { perNodeDay, perDomainDay, count }: Cause,
-  places: number,
+  weight: number,
   horizonMs: number,
 ): number[] {
   const draw = drawFrom(random)
   if (count !== undefined)
     return Array.from({ length: count }, () => draw.int(0, horizonMs - 1)).toSorted((a, b) => a - b)
   const times: number[] = []
-  const meanMs = dayMs / ((perDomainDay ?? perNodeDay ?? 0) * places)
+  const meanMs = dayMs / ((perDomainDay ?? perNodeDay ?? 0) * weight)
   if (!Number.isFinite(meanMs)) return times
   for (let atMs = draw.wait(meanMs); atMs < horizonMs; atMs += draw.wait(meanMs)) times.push(Math.round(atMs))
   return times

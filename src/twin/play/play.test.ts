@@ -1,5 +1,8 @@
 import { expect, test } from 'vitest'
+import type { Node } from '../../model/kinds/kubernetes.ts'
+import { closedBecause } from '../../model/nodes.ts'
 import { summarise } from '../../observe/ledger.ts'
+import type { TwinEvent } from '../events.ts'
 import { job, recordingOf, setupOfTest } from './play.fixture.ts'
 import { playScenario } from './play.ts'
 
@@ -102,6 +105,30 @@ test.each([
   const interrupts = kind === 'process-crash' || kind === 'hang'
   expect(stormy.failures.length > 0).toBe(interrupts)
   expect(stormy.leaders > calm.leaders).toBe(kind.startsWith('control-plane'))
+})
+
+test('a lemon that is lost again and again, repaired each time, is closed', async () => {
+  const jobs = Array.from({ length: 24 }, (_, index) =>
+    job.replace('name: big', `name: j${index}`).replace('workers: 2', 'workers: 1'),
+  )
+  const lemon = '{kind: node-loss, lasts: 10m, count: 12, lemons: {share: 0.25, times: 10000}}'
+  const setup = setupOfTest(`  faults: {openAfter: 24h, mix: {bad: ${lemon}}}\n`, jobs.join('---\n'), {
+    horizon: '12h',
+    nodes: 4,
+  })
+  const closed = new Map<string, string | undefined>()
+  const hear = (event: TwinEvent) => {
+    if (event.kind !== 'write' || event.entry.kind !== 'Node') return
+    const node = event.entry.object as Node
+    if (node.spec?.unschedulable === true) closed.set(node.metadata.name, closedBecause(node))
+  }
+  const played = await playScenario(setup, 3, { events: { hear } })
+  if (played.kind !== 'played') throw new Error(JSON.stringify(played))
+  const struck = new Set(played.recording.strikes.flatMap(({ nodes }) => nodes))
+  expect(struck.size).toBe(1)
+  expect([...closed]).toEqual([
+    [[...struck][0], expect.stringMatching(/^it fails one gang after another; last: node n-\d was lost/)],
+  ])
 })
 
 test('a GPU that tells an XID where nothing is lost by it costs its job nothing, and its node takes no new work', async () => {

@@ -3,6 +3,7 @@ import { formatErrors } from '../../compile/documents.ts'
 import { faultKinds } from '../../model/faults.ts'
 import { pastJob } from '../import/past-job.fixture.ts'
 import type { PastJob } from '../import/past-job.ts'
+import type { Cause } from './causes.ts'
 import { readScenario } from './read.ts'
 import { resourcesNamed, setupOf } from './setup.ts'
 
@@ -93,6 +94,10 @@ test.each([
   [
     '  faults: {mix: {a: {kind: node-loss, reach: rack, count: 1, share: 1.5}}}\n',
     's.yaml:7:69: spec.faults.mix.a.share: must be at most 1, found 1.5',
+  ],
+  [
+    '  faults: {mix: {a: {kind: storage-full, count: 1, lemons: {share: 0.1, times: 9}}, b: {kind: node-loss, reach: rack, perDomainDay: 1, lemons: {share: 0.1, times: 9}}}}\n',
+    's.yaml:7:52: spec.faults.mix.a.lemons: must be left out: a storage is on no node, found an object\ns.yaml:7:136: spec.faults.mix.b.lemons: must be left out with perDomainDay: they are nodes; write perNodeDay, found an object',
   ],
   [
     '  faults: {mix: {a: {kind: storage-full, perDomainDay: 1, share: 0.5}}}\n',
@@ -207,6 +212,13 @@ test.each([
 ])('the causes of %s come as often as they were counted, %d times in 1,000 node-days', (preset, rate) => {
   const made = setup(`  faults: {preset: ${preset}, scale: 2}\n`)
   expect(made.causes.reduce((sum, { perNodeDay = 0 }) => sum + 1000 * perNodeDay, 0)).toBeCloseTo(2 * rate, 9)
+})
+
+test('of the clusters that had lemons ten failures of fourteen are theirs', () => {
+  const [{ lemons }] = setup('  faults: {preset: rsc1}\n').causes as [Cause]
+  const { share, times } = lemons ?? { share: 0, times: 0 }
+  expect(share * 3000).toBeCloseTo(40, 9)
+  expect((share * times) / (share * times + 1 - share)).toBeCloseTo(10 / 14, 3)
 })
 
 test('shocks need to know what nodes share', () => {

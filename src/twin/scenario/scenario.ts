@@ -1,10 +1,10 @@
 import { z } from 'zod'
 import { acceleratorForms, readAccelerators } from '../../model/accelerators.ts'
 import { capacityType } from '../../model/capacity.ts'
-import { faultFields, faultProblems, faults, strikesNodes } from '../../model/faults.ts'
 import { duration, line, positiveDuration as positive, quantity } from '../../model/kinds/fields.ts'
 import { spares } from '../../model/kinds/pool.ts'
 import { dnsLabel, millwrightVersion, resourceName } from '../../model/metadata.ts'
+import { faultsOfScenario } from './cause.ts'
 import { engine } from './engine.ts'
 import { traffic } from './traffic.ts'
 
@@ -82,52 +82,6 @@ const performance = z.strictObject({
     .describe('The same of single jobs and services, by name.'),
 })
 
-/** Mixes of faults that were measured: see presets.ts. */
-export const presetNames = ['llama3', 'rsc1', 'rsc2', 'fire-flyer', 'spot', 'maintenance', 'shocks'] as const
-
-const fault = z
-  .strictObject({
-    ...faultFields,
-    perNodeDay: z.number().min(0).max(1000).optional().describe('How often, on average, a node and day.'),
-    perDomainDay: z
-      .number()
-      .min(0)
-      .max(1000)
-      .optional()
-      .describe('How often, on average, a rack, block or zone (its `reach`) and day.'),
-    count: z.number().int().min(0).max(100_000).optional().describe('How often in all, at times drawn evenly.'),
-    share: z
-      .number()
-      .gt(0)
-      .max(1)
-      .optional()
-      .describe('Each node within `reach` is struck with this probability, one in any case; all when left out.'),
-  })
-  .superRefine((value, context) => {
-    const { kind, perNodeDay, perDomainDay, count, share, reach } = value
-    const wrong = (path: string[], message: string) => context.addIssue({ code: 'custom', path, message })
-    const rates = [perNodeDay, perDomainDay, count].filter((rate) => rate !== undefined)
-    if (rates.length !== 1) wrong([], 'must have perNodeDay, perDomainDay or count, one of them')
-    for (const [field, rate] of Object.entries({ perNodeDay, perDomainDay }))
-      if (!strikesNodes(kind) && rate !== undefined)
-        wrong([field], `must be left out: a ${faults[kind].strikes} is on no node; write count`)
-    for (const [field, given] of Object.entries({ perDomainDay, share }))
-      if (strikesNodes(kind) && given !== undefined && reach === undefined)
-        wrong([field], 'must be left out, or say of what with reach: rack, block or zone')
-    if (!strikesNodes(kind) && share !== undefined)
-      wrong(['share'], `must be left out: a ${faults[kind].strikes} is on no node`)
-    for (const { at, problem } of faultProblems(value)) wrong([at], problem)
-  })
-
-const faultsOfScenario = z.strictObject({
-  preset: z.enum(presetNames).optional().describe('A mix that the field has measured.'),
-  scale: z.number().min(0).max(1_000_000).default(1).describe("The preset's rates are multiplied by it."),
-  mix: z.record(z.string().min(1).max(63), fault).default({}).describe('Causes by name; one of a preset is replaced.'),
-  openAfter: duration
-    .default('1h')
-    .describe('Somebody looks at a node that recovery has closed, and opens it again, after so long.'),
-})
-
 /** A factory that is to be played: what there is, what comes, how it performs and what goes wrong. */
 export const scenario = z.strictObject({
   apiVersion: z.literal(millwrightVersion).describe('Group and version of the kind.'),
@@ -181,8 +135,6 @@ export const scenario = z.strictObject({
 
 export type Scenario = z.output<typeof scenario>
 export type FleetShape = z.output<typeof nodes>
-export type FaultSpec = z.output<typeof fault>
-export type PresetName = (typeof presetNames)[number]
 export type PerformanceSpec = z.output<typeof performance>
 
 function problemOfNode(text: string): string | undefined {

@@ -1,7 +1,6 @@
 import type { NodeDescription } from '../../agent/contract.ts'
 import { type DocumentError, readDocuments, type TextFile } from '../../compile/documents.ts'
 import { durationMs } from '../../model/duration.ts'
-import { type FaultKind, type Harm, harmOf, lastsMsOf, noticeMsOf } from '../../model/faults.ts'
 import { fieldError, shown } from '../../model/field-error.ts'
 import type { Drill } from '../../model/kinds/drill.ts'
 import type { InferenceService } from '../../model/kinds/inference-service.ts'
@@ -13,14 +12,13 @@ import { nearest } from '../../model/nearest.ts'
 import type { PastJob } from '../import/past-job.ts'
 import type { ServiceTraffic } from '../traffic/traffic.ts'
 import type { Performance } from '../work/workload.ts'
+import { type Cause, causesOf, missingDomains } from './causes.ts'
 import { type ReadDrill, unknownTargets } from './drills.ts'
 import { fleetOf } from './fleet.ts'
 import { jobsOfHistory } from './past-jobs.ts'
 import { performanceOf } from './performance.ts'
-import { presetOf } from './presets.ts'
 import type { ReadScenario } from './read.ts'
 import { noTraces, type Traces, trafficOf, unknownEngines, unknownServices } from './requests.ts'
-import type { FaultSpec } from './scenario.ts'
 
 /** A scenario with all that it names: what a run is made of beside its seed. */
 export interface Setup {
@@ -43,27 +41,6 @@ export type Work = TrainingJob | InferenceService
 export interface Arrival {
   atMs: number
   object: Namespace | Queue | Work | Drill
-}
-
-/** One thing that goes wrong, and how often. */
-export interface Cause {
-  name: string
-  kind: FaultKind
-  /** How often a node and day, a domain (see `reach`) and day, or in all: one of them. */
-  perNodeDay: number | undefined
-  perDomainDay: number | undefined
-  count: number | undefined
-  /** Undefined: until it is recovered from. */
-  lastsMs: number | undefined
-  /** What is lost with a node; undefined: nothing but it. */
-  reach: FaultSpec['reach']
-  /** Of the nodes within reach each is struck with this probability. */
-  share: number
-  /** It is known so long before. */
-  noticeMs: number
-  harm: Harm
-  /** Of a gpu-error. */
-  xid: number | undefined
 }
 
 /** A file that the scenario names, as it was found. */
@@ -169,45 +146,4 @@ function unknownNames({ file, scenario, positionOf }: ReadScenario, work: readon
       const more = { found: shown(name), suggestion: nearest(name, names) }
       return { ...fieldError(at, 'names no job or service of this scenario', more), file, ...positionOf(at) }
     })
-}
-
-/** Nodes of no rack would all be one. */
-function missingDomains({ file, scenario, positionOf }: ReadScenario): DocumentError[] {
-  const field = { rack: 'nodesPerRack', block: 'nodesPerBlock', zone: 'zone' } as const
-  const { fleet, faults } = scenario.spec
-  const { preset } = faults
-  const ofPreset = Object.entries(preset === undefined ? {} : presetOf(preset, 1)).filter(
-    ([name]) => !Object.hasOwn(faults.mix, name),
-  )
-  const needs = [
-    ...Object.entries(faults.mix).map(([name, { reach }]) => ({ at: ['mix', name, 'reach'], reach, found: reach })),
-    ...ofPreset.map(([, { reach }]) => ({ at: ['preset'], reach, found: preset })),
-  ]
-  return needs.flatMap(({ at: within, reach, found }) => {
-    if (reach === undefined) return []
-    const at = ['spec', 'faults', ...within]
-    return fleet
-      .filter((shape) => shape[field[reach]] === undefined)
-      .map((shape) => {
-        const message = `needs ${field[reach]} of the nodes called ${shape.name}`
-        return { ...fieldError(at, message, { found: shown(found) }), file, ...positionOf(at) }
-      })
-  })
-}
-
-function causesOf({ preset, scale, mix }: ReadScenario['scenario']['spec']['faults']): Cause[] {
-  const all: Record<string, FaultSpec> = { ...(preset === undefined ? {} : presetOf(preset, scale)), ...mix }
-  return Object.entries(all).map(([name, { kind, lasts, notice, share = 1, ...rest }]) => ({
-    name,
-    kind,
-    perNodeDay: rest.perNodeDay,
-    perDomainDay: rest.perDomainDay,
-    count: rest.count,
-    lastsMs: lastsMsOf({ kind, lasts }),
-    reach: rest.reach,
-    share,
-    noticeMs: noticeMsOf({ notice }),
-    harm: harmOf(rest),
-    xid: rest.xid,
-  }))
 }
