@@ -1,7 +1,8 @@
 import { resolve } from 'node:path'
 import type { Report } from '../src/model/kinds/report.ts'
-import { type FactoryProcess, found, median, percentile, trainingJob, withFactory } from './factory-process.ts'
+import { type FactoryProcess, found, median, trainingJob, withFactory } from './factory-process.ts'
 import type { Row } from './row.ts'
+import { percentile } from './statistics.ts'
 
 const kills = 100
 const stops = 20
