@@ -37,6 +37,8 @@ OF              FIGURE                     (10-90 %)
 fleet           utilisation                12.5 %
 fleet           wait, median               60m
 fleet           wait, 90 %                 108m
+fleet           completion, median         150m
+fleet           completion, 90 %           174m
 fleet           jobs that end              2
 fleet           hours worked               24 h
 fleet           ETTR                       100 %
@@ -44,18 +46,20 @@ fleet           spend                      1321 USD
 fleet           spend for an hour worked   55 USD
 queue/default   wait, median               60m
 queue/default   wait, 90 %                 108m
+queue/default   completion, median         150m
+queue/default   completion, 90 %           174m
 queue/default   jobs that end              2
 queue/default   hours worked               24 h
 queue/default   ETTR                       100 %
 queue/default   spend                      165.1 USD
 
-JOB       QUEUE     STARTS    ENDS
-job/two   default   in 120m   in 3h
-job/one   default   now       in 120m
+JOB       QUEUE     STARTS    ENDS      SPEND
+job/two   default   in 120m   in 3h     55 USD
+job/one   default   now       in 120m   110.1 USD
 `)
   const changed = forecast('--against', 'state.yaml', '--add-nodes', '1', '--seeds', '2').stdout
   expect(changed).toMatch(/^fleet +wait, median +60m +0s +-60m$/m)
-  expect(changed).toContain('job/two   default   in 120m   now    in 3h     in 60m')
+  expect(changed).toContain('job/two   default   in 120m   now (-120m)   in 3h     in 60m (-120m)')
   expect(changed).toMatch(/^fleet +spend +1321 USD +2641.9 USD +\+1321 USD$/m)
 })
 
@@ -92,10 +96,10 @@ ${saves('9s')}`,
   const spot = asked('-f', 'spot.yaml', '--spot-reclaims', '8000')
   expect(spot).toMatch(/^fleet +spend +1321 USD +\d+(\.\d)? USD +-/m)
   expect(spot).toMatch(/^fleet +moves off spot +0 +\d/m)
-  expect(spot).toMatch(/^JOB +QUEUE +STARTS +WITH +ENDS +WITH +ETTR +WITH$/m)
+  expect(spot).toMatch(/^JOB +QUEUE +STARTS +WITH +ENDS +WITH +ETTR +WITH +LOST +WITH +SPEND +WITH$/m)
   const slower = asked('-f', 'slower.yaml')
   expect(slower).toMatch(/^fleet +hours in checkpoints +19.2 h +9.6 h +-9.6 h$/m)
-  expect(slower).toMatch(/^job\/saves .* 90.00 % +95.00 %$/m)
+  expect(slower).toMatch(/^job\/saves .* 90.00 % +95.00 % \(\+5 %\)$/m)
   expect(forecast('--against', 'pools.yaml', '--spot-reclaims', 'many').stderr).toContain(
     '--spot-reclaims: found "many"',
   )

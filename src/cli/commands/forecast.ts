@@ -1,26 +1,19 @@
-import { humanDuration } from '../../api/age.ts'
 import type { Client } from '../../api/client.ts'
 import { formatErrors, type TextFile } from '../../compile/documents.ts'
 import { readState, type State } from '../../compile/state.ts'
 import { readDuration } from '../../model/duration.ts'
 import { nearest } from '../../model/nearest.ts'
 import { keyOf } from '../../model/refs.ts'
-import { counted } from '../../scheduler/why/counted.ts'
-import {
-  type Forecast,
-  type ForecastOptions,
-  forecastOf,
-  type GangForecast,
-  type Row,
-  type Spread,
-} from '../../twin/forecast/forecast.ts'
+import type { Row } from '../../twin/forecast/figures.ts'
+import { type ForecastOptions, forecastOf } from '../../twin/forecast/forecast.ts'
 import { anotherLike, likeMost } from '../../twin/forecast/more-nodes.ts'
 import { readHistory } from '../../twin/import/history.ts'
 import { oneOf, wholeNumber } from '../arguments.ts'
 import { connect } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
+import { isMoved, middleSaid, textOf, timeSaid } from '../forecast-words.ts'
 import type { Global } from '../global.ts'
-import { dump, plain, table } from '../output.ts'
+import { dump, plain } from '../output.ts'
 import { setupFrom } from '../read-scenario.ts'
 import { readTable } from '../read-table.ts'
 import { textsOf } from '../texts-of.ts'
@@ -208,115 +201,4 @@ function numberOf(option: string, text: string, max: number): number {
 function progressOn(screen: NodeJS.WriteStream): NonNullable<ForecastOptions['onCourse']> {
   if (screen.isTTY !== true) return () => {}
   return (done, of) => void screen.write(done < of ? `\r${done} of ${of} courses\u001b[K` : '\r\u001b[K')
-}
-
-// ---- for people ----
-
-/** Gangs of jobs in the table; all stand in the other forms. */
-const gangsShown = 15
-
-function textOf(found: Forecast, isWide: boolean): string {
-  const hasChange = found.rows.some((row) => row.with !== undefined)
-  const shown = isWide ? found.gangs : mostChanged(found.gangs).slice(0, gangsShown)
-  const rows = isWide || !hasChange ? found.rows : found.rows.filter(isOfInterest)
-  const blocks = [headOf(found, hasChange), rowsTable(rows, hasChange)]
-  if (shown.length > 0) blocks.push(gangsTable(shown, found.horizonSeconds, hasChange))
-  if (shown.length < found.gangs.length)
-    blocks.push(`${found.gangs.length - shown.length} more jobs; \`-o wide\` shows all.`)
-  return blocks.join('\n\n')
-}
-
-/** Those whose end the change moves most; without one, those that wait. */
-function mostChanged(gangs: readonly GangForecast[]): GangForecast[] {
-  const startOf = ({ without, with: after }: GangForecast) => (without ?? after)?.starts.median ?? 0
-  const movedOf = ({ without, with: after }: GangForecast) =>
-    without === undefined || after === undefined ? Infinity : Math.abs(after.ends.median - without.ends.median)
-  const hasChange = gangs.some((gang) => gang.with !== undefined)
-  return hasChange
-    ? gangs.toSorted((a, b) => movedOf(b) - movedOf(a))
-    : gangs.toSorted((a, b) => startOf(b) - startOf(a))
-}
-
-/** What the change changes, and how full the fleet is. */
-function isOfInterest(row: Row): boolean {
-  return row.figure === 'utilisation' || isMoved(row)
-}
-
-function isMoved({ without, with: after, difference }: Row): boolean {
-  if (difference === undefined) return (without === undefined) !== (after === undefined)
-  return difference.low !== 0 || difference.high !== 0
-}
-
-function headOf({ horizonSeconds, seeds, bases, arrivals }: Forecast, hasChange: boolean): string {
-  const courses = hasChange ? counted(seeds, 'pair of courses', 'pairs of courses') : counted(seeds, 'course')
-  const known = [
-    bases.pace === undefined ? [] : [`${bases.pace} by ${bases.pace === 1 ? 'its' : 'their'} pace`],
-    bases.history === undefined
-      ? []
-      : [`${bases.history} by what jobs like ${bases.history === 1 ? 'it' : 'them'} took`],
-    bases.declared === undefined ? [] : [`${bases.declared} by what was declared`],
-    bases.nothing === undefined ? [] : [`${bases.nothing} by nothing`],
-  ].flat()
-  const coming = arrivals === 0 ? 'nobody new comes' : `${Math.round(arrivals)} jobs come, as in the history`
-  const ends = known.length === 0 ? '' : ` How long jobs work is known of ${known.join(', ')}.`
-  return `The next ${humanDuration(1000 * horizonSeconds)}, in ${courses}; ${coming}.${ends}`
-}
-
-function rowsTable(rows: readonly Row[], hasChange: boolean): string {
-  if (rows.length === 0) return hasChange ? 'The change changes nothing.' : 'Nothing happens.'
-  const header = hasChange ? ['OF', 'FIGURE', 'WITHOUT', 'WITH', 'DIFFERENCE (10-90 %)'] : ['OF', 'FIGURE', '(10-90 %)']
-  return table(
-    header,
-    rows.map(({ of, figure, unit, without, with: after, difference }) => {
-      if (!hasChange) return [of, figure, spreadSaid(without, unit)]
-      return [of, figure, middleSaid(without, unit), middleSaid(after, unit), spreadSaid(difference, unit, true)]
-    }),
-  )
-}
-
-function gangsTable(gangs: readonly GangForecast[], horizonSeconds: number, hasChange: boolean): string {
-  const hasRatio = gangs.some(({ without, with: after }) => (without?.ettr ?? after?.ettr) !== undefined)
-  const columns = ['STARTS', 'ENDS', ...(hasRatio ? ['ETTR'] : [])]
-  const header = ['JOB', 'QUEUE', ...(hasChange ? columns.flatMap((column) => [column, 'WITH']) : columns)]
-  const time = (ends: GangForecast['without'], which: 'starts' | 'ends') => timeSaid(ends, which, horizonSeconds)
-  return table(
-    header,
-    gangs.map(({ title, queue, without, with: after }) => {
-      const cells = [
-        (ends: GangForecast['without']) => time(ends, 'starts'),
-        (ends: GangForecast['without']) => time(ends, 'ends'),
-        ...(hasRatio ? [ratioSaid] : []),
-      ]
-      return [title, queue, ...cells.flatMap((cell) => (hasChange ? [cell(without), cell(after)] : [cell(without)]))]
-    }),
-  )
-}
-
-/** In the long run: how many courses fail in a day says little of one job. */
-function ratioSaid(ends: GangForecast['without']): string {
-  return ends?.ettr === undefined ? '-' : `${ends.ettr.toFixed(2)} %`
-}
-
-function timeSaid(ends: GangForecast['without'], which: 'starts' | 'ends', horizonSeconds: number): string {
-  if (ends === undefined) return '-'
-  const { median } = ends[which]
-  if (median >= horizonSeconds) return `after ${humanDuration(1000 * horizonSeconds)}`
-  return which === 'starts' && median === 0 ? 'now' : `in ${humanDuration(1000 * median)}`
-}
-
-function spreadSaid(spread: Spread | undefined, unit: Row['unit'], isSigned = false): string {
-  if (spread === undefined) return '-'
-  const { median, low, high } = spread
-  const one = (value: number) => `${isSigned && value > 0 ? '+' : ''}${said(value, unit)}`
-  return low === high ? one(median) : `${one(median)} (${one(low)} to ${one(high)})`
-}
-
-function middleSaid(spread: Spread | undefined, unit: Row['unit']): string {
-  return spread === undefined ? '-' : said(spread.median, unit)
-}
-
-function said(value: number, unit: Row['unit']): string {
-  if (unit === 's') return value < 0 ? `-${humanDuration(-1000 * value)}` : humanDuration(1000 * value)
-  const rounded = String(Math.round(10 * value) / 10)
-  return unit === '' ? rounded : `${rounded} ${unit}`
 }

@@ -59,6 +59,8 @@ export interface Fate {
   gang: string
   queue: string
   isReplica: boolean
+  /** Of which it is a replica. */
+  service: string | undefined
   basis: Basis | 'coming' | undefined
   /** It sat already. */
   isHere: boolean
@@ -81,6 +83,8 @@ export interface Fate {
   stalledSeconds: number
   /** Accelerator-seconds that it held. */
   heldSeconds: number
+  /** The same by model. */
+  heldByModel: Map<string, number>
   /** What that costs. */
   heldUsd: number
   /** Seconds for which it wanted to sit and did not. */
@@ -107,8 +111,6 @@ interface Run extends Fate {
   measure: { members: number; speed: number }
   /** Accelerators of all its members. */
   asks: number
-  /** Of which it is a replica. */
-  service: string | undefined
   cadence: Cadence | undefined
   /** How much more of its time it works than when `left` was measured. */
   gain: number
@@ -127,6 +129,7 @@ interface Sitting {
   worksFromMs: number
   sinceMs: number
   gpus: number
+  byModel: ReadonlyMap<string, number>
   /** Of these, on nodes that are cordoned: they offer no more than what is held there. */
   gpusCordoned: number
   usdPerHour: number
@@ -258,6 +261,8 @@ class Playing {
       if (sits === undefined) continue
       open += sits.gpusCordoned
       run.heldSeconds += seconds * sits.gpus
+      for (const [model, gpus] of sits.byModel)
+        run.heldByModel.set(model, (run.heldByModel.get(model) ?? 0) + seconds * gpus)
       run.heldUsd += (seconds / 3600) * sits.usdPerHour
       const worked = Math.max(0, atMs - Math.max(sits.worksFromMs, this.#atMs)) / 1000
       run.left = Math.max(0, run.left - worked * sits.rate)
@@ -312,6 +317,7 @@ class Playing {
       lostBeforeSeconds: 0,
       stalledSeconds: 0,
       heldSeconds: 0,
+      heldByModel: new Map(),
       heldUsd: 0,
       waitedSeconds: 0,
       interruptedSeconds: 0,
@@ -348,12 +354,17 @@ class Playing {
     const gpus = acceleratorsHeld(members)
     run.lostSeconds += restartSeconds * gpus
     let [usdPerHour, gpusCordoned] = [0, 0]
+    const byModel = new Map<string, number>()
     for (const member of members) {
       const held = acceleratorsHeld([member])
+      // A seat leaves out its model where its group asks for no other.
+      const asked = gang.spec.groups.find(({ name }) => name === member.group)?.accelerators[0]
+      const model = member.model ?? asked?.model ?? 'cpu'
+      byModel.set(model, (byModel.get(model) ?? 0) + held)
       usdPerHour += held * (this.#options.prices.get(member.node)?.device ?? 0)
       if (this.#nodes.get(member.node)?.spec?.unschedulable === true) gpusCordoned += held
     }
-    run.sits = { rate, worksFromMs, sinceMs, gpus, gpusCordoned, usdPerHour }
+    run.sits = { rate, worksFromMs, sinceMs, gpus, byModel, gpusCordoned, usdPerHour }
     this.#countWait(run, false)
     run.startedMs ??= this.#atMs
     this.#sitting.add(run)
@@ -452,7 +463,7 @@ class Playing {
       const isReady = ({ sits, isHere, startedMs }: Run) =>
         sits !== undefined && ((isHere && sits.sinceMs <= 0 && startedMs === 0) || sits.sinceMs + readyMs <= this.#atMs)
       const ready = replicas.filter(isReady).length
-      const wanted = course.step(this.#atMs - servingMs, this.#atMs, { there: replicas.length, ready })
+      const wanted = course.step(this.#atMs - servingMs, this.#atMs, ready)
       for (let missing = wanted - replicas.length; missing > 0; missing--) this.#enter(this.#replicaOf(service))
       // Those first who do not serve, and of these the youngest.
       const leave = replicas.toSorted((a, b) => Number(isReady(a)) - Number(isReady(b)) || b.cameMs - a.cameMs)

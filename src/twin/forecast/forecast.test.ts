@@ -91,8 +91,49 @@ describe('what is known for sure is foretold for sure', () => {
     // An hour of eight accelerators, and half a minute until they work again.
     expect(figureOf(found, 'hours lost')).toMatchObject({ difference: exactly(8 + 8 * (30 / 3600)) })
     expect(found.gangs.find(({ title }) => title === 'job/a')).toMatchObject({
-      with: { ends: exactly(1800 + 30 + 7200) },
+      without: { evictions: exactly(0), hoursLost: exactly(0) },
+      with: { ends: exactly(1800 + 30 + 7200), evictions: exactly(1), hoursLost: exactly(8 + 8 * (30 / 3600)) },
+      difference: { ends: exactly(1800 + 30 + 3600), evictions: exactly(1) },
     })
+  })
+
+  test('work of a queue is complete so long after it came, or after now', () => {
+    const { rows } = foretold(sceneOf(ahead()))
+    const of = (figure: string) => rows.find((row) => row.of === 'queue/default' && row.figure === figure)?.without
+    expect(of('completion, median')?.median).toBe((3600 + 7200) / 2)
+    expect(of('completion, 90 %')?.median).toBe(3600 + 0.9 * 3600)
+  })
+})
+
+describe('a queue is utilised', () => {
+  const utilisationIn = ({ rows }: Forecast, of: string) =>
+    rows.find((row) => row.of === of && row.figure === 'utilisation')
+
+  function owns(nominalQuota: Record<string, number> | undefined): Scene {
+    const told = story(2)
+    told.node('other', 'A100:8')
+    told.queue('root')
+    told.queue('lab', { parent: 'root', ...(nominalQuota === undefined ? {} : { nominalQuota }) })
+    told.queue('shop', { parent: 'root', nominalQuota: { H100: 8 } })
+    const expectedSeconds = 48 * 3600
+    told.gang('a', '1xH100:8', { queue: 'lab', expectedSeconds })
+    told.gang('b', '1xH100:4', { queue: 'shop', expectedSeconds })
+    told.gang('c', '1xA100:8', { expectedSeconds })
+    told.decide()
+    return sceneOf(told)
+  }
+
+  test('as far as it holds what it owns, and its parent as far as all below it do', () => {
+    const found = foretold(owns({ H100: 8 }), owns({ H100: 16 }))
+    expect(utilisationIn(found, 'queue/lab')).toMatchObject({ without: exactly(100), with: exactly(50) })
+    expect(utilisationIn(found, 'queue/shop')).toMatchObject({ without: exactly(50), difference: exactly(0) })
+    expect(utilisationIn(found, 'queue/root')).toMatchObject({ without: exactly(75), with: exactly(50) })
+  })
+
+  test('beyond that by what it borrows, and where it owns nothing not at all', () => {
+    const found = foretold(owns(undefined), owns({ H100: 4 }))
+    expect(utilisationIn(found, 'queue/lab')).toMatchObject({ without: undefined, with: exactly(200) })
+    expect(utilisationIn(found, 'queue/default')).toBeUndefined()
   })
 })
 
@@ -274,7 +315,7 @@ describe('how often a job writes checkpoints', () => {
       horizonMs: 500 * hourMs,
     })
     const formula = 100 * effectiveRatioWithLag(interval, 1, 120, 0, 86_400 / 8)
-    expect(found.gangs[0]?.without?.ettr).toBeCloseTo(formula, 6)
+    expect(found.gangs[0]?.without?.ettr?.median).toBeCloseTo(formula, 6)
     expect(Math.abs((figureOf(found, 'ETTR')?.without?.median ?? 0) - formula)).toBeLessThan(0.2)
   })
 })
@@ -300,8 +341,8 @@ describe('spot instead of reserved', () => {
     expect(figureOf(late, 'hours lost')?.with?.median).toBeGreaterThan(
       5 * (figureOf(found, 'hours lost')?.with?.median ?? 0),
     )
-    expect(found.gangs[0]?.with?.ettr).toBeLessThan(found.gangs[0]?.without?.ettr ?? 0)
-    expect(late.gangs[0]?.with?.ettr).toBeLessThan(found.gangs[0]?.with?.ettr ?? 0)
+    expect(found.gangs[0]?.with?.ettr?.median).toBeLessThan(found.gangs[0]?.without?.ettr?.median ?? 0)
+    expect(late.gangs[0]?.with?.ettr?.median).toBeLessThan(found.gangs[0]?.with?.ettr?.median ?? 0)
   })
 
   test('the same nodes are taken away at the same times, whatever else changes', () => {
@@ -487,5 +528,32 @@ describe('what it costs', () => {
     const found = foretold({ ...scene, gangs: scene.gangs.map(labelled) })
     expect(figureOf(found, 'replicas available')?.without?.median).toBeCloseTo(75)
     expect(figureOf(found, 'replica-hours missing')?.without?.median).toBeCloseTo(6)
+    const ofService = (figure: string) =>
+      found.rows.find((row) => row.of === 'service/chat' && row.figure === figure)?.without
+    expect(ofService('replicas')).toEqual(exactly(1))
+    expect(ofService('replica-hours missing')?.median).toBeCloseTo(6)
+    expect(ofService('spend')?.median).toBeCloseTo(18 * 6.88)
+    expect(ofService('jobs that end')).toBeUndefined()
+  })
+
+  test('a service says what urgent work takes from it', () => {
+    const serving = (isUrgent: boolean): Scene => {
+      const told = story(1)
+      told.gang('chat-0', '1xH100:8')
+      told.decide()
+      if (isUrgent) told.gang('urgent', '1xH100:8', { priority: 900, expectedSeconds: 3600 })
+      const scene = sceneOf(told)
+      const labelled = (gang: Gang): Gang =>
+        gang.metadata.name === 'urgent'
+          ? gang
+          : { ...gang, metadata: { ...gang.metadata, labels: { [label.service]: 'chat' } } }
+      return { ...scene, gangs: scene.gangs.map(labelled) }
+    }
+    const { rows } = foretold(serving(false), serving(true))
+    const of = (figure: string) => rows.find((row) => row.of === 'service/chat' && row.figure === figure)?.difference
+    expect(of('evictions')).toEqual(exactly(1))
+    expect(of('hours lost')?.median).toBeGreaterThan(0)
+    expect(of('replica-hours missing')?.median).toBeCloseTo(1)
+    expect(of('spend')?.median).toBeCloseTo(-8 * 6.88)
   })
 })

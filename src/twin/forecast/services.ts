@@ -51,8 +51,6 @@ export interface ServiceFate {
   ttft: number
   tpot: number
   both: number
-  /** Replicas that there are, times seconds. */
-  replicaSeconds: number
 }
 
 /**
@@ -83,16 +81,14 @@ export class ServiceCourse {
       ttft: 0,
       tpot: 0,
       both: 0,
-      replicaSeconds: 0,
     }
   }
 
   /** @returns How many replicas it wants from then on. */
-  step(fromMs: number, toMs: number, { there, ready }: { there: number; ready: number }): number {
+  step(fromMs: number, toMs: number, ready: number): number {
     const { model, traffic, fromMs: startMs } = this.serving
     const { fate } = this
     const seconds = (toMs - fromMs) / 1000
-    fate.replicaSeconds += there * seconds
     const before = this.#backlog
     const perSecond = ready * model.capacity
     const most = perSecond * seconds

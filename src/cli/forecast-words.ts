@@ -1,0 +1,169 @@
+import { humanDuration } from '../api/age.ts'
+import { counted } from '../scheduler/why/counted.ts'
+import type { Row } from '../twin/forecast/figures.ts'
+import type { Forecast } from '../twin/forecast/forecast.ts'
+import type { GangFigure, GangFigures, GangForecast } from '../twin/forecast/gangs.ts'
+import type { Spread } from '../twin/forecast/spread.ts'
+import { table } from './output.ts'
+
+/** Gangs of jobs in the table; all stand in the other forms. */
+const gangsShown = 15
+
+/** A forecast for people. */
+export function textOf(found: Forecast, isWide: boolean): string {
+  const hasChange = found.rows.some((row) => row.with !== undefined)
+  const shown = isWide ? found.gangs : mostChanged(found.gangs).slice(0, gangsShown)
+  const rows = isWide || !hasChange ? found.rows : found.rows.filter(isOfInterest)
+  const blocks = [headOf(found, hasChange), rowsTable(rows, hasChange)]
+  if (shown.length > 0) blocks.push(gangsTable(shown, found.horizonSeconds, hasChange))
+  if (shown.length < found.gangs.length)
+    blocks.push(`${found.gangs.length - shown.length} more jobs; \`-o wide\` shows all.`)
+  return blocks.join('\n\n')
+}
+
+/** Those whose end the change moves most; without one, those that wait. */
+function mostChanged(gangs: readonly GangForecast[]): GangForecast[] {
+  const startOf = ({ without, with: after }: GangForecast) => (without ?? after)?.starts.median ?? 0
+  const movedOf = ({ difference }: GangForecast) =>
+    difference === undefined ? Infinity : Math.abs(difference.ends.median)
+  const hasChange = gangs.some((gang) => gang.with !== undefined)
+  return hasChange
+    ? gangs.toSorted((a, b) => movedOf(b) - movedOf(a))
+    : gangs.toSorted((a, b) => startOf(b) - startOf(a))
+}
+
+/** What the change changes, and how full the fleet is. */
+function isOfInterest(row: Row): boolean {
+  return (row.of === 'fleet' && row.figure === 'utilisation') || isMoved(row)
+}
+
+/** In what is said of it. */
+export function isMoved({ unit, without, with: after, difference }: Row): boolean {
+  if (difference === undefined) return (without === undefined) !== (after === undefined)
+  return !isNothing(difference, unit)
+}
+
+function isNothing({ low, high }: Spread, unit: Row['unit']): boolean {
+  return [low, high].every((value) => said(Math.abs(value), unit) === said(0, unit))
+}
+
+function headOf({ horizonSeconds, seeds, bases, arrivals }: Forecast, hasChange: boolean): string {
+  const courses = hasChange ? counted(seeds, 'pair of courses', 'pairs of courses') : counted(seeds, 'course')
+  const known = [
+    bases.pace === undefined ? [] : [`${bases.pace} by ${bases.pace === 1 ? 'its' : 'their'} pace`],
+    bases.history === undefined
+      ? []
+      : [`${bases.history} by what jobs like ${bases.history === 1 ? 'it' : 'them'} took`],
+    bases.declared === undefined ? [] : [`${bases.declared} by what was declared`],
+    bases.nothing === undefined ? [] : [`${bases.nothing} by nothing`],
+  ].flat()
+  const coming = arrivals === 0 ? 'nobody new comes' : `${Math.round(arrivals)} jobs come, as in the history`
+  const ends = known.length === 0 ? '' : ` How long jobs work is known of ${known.join(', ')}.`
+  return `The next ${humanDuration(1000 * horizonSeconds)}, in ${courses}; ${coming}.${ends}`
+}
+
+// ---- fleet, queues, services ----
+
+function rowsTable(rows: readonly Row[], hasChange: boolean): string {
+  if (rows.length === 0) return hasChange ? 'The change changes nothing.' : 'Nothing happens.'
+  const header = hasChange ? ['OF', 'FIGURE', 'WITHOUT', 'WITH', 'DIFFERENCE (10-90 %)'] : ['OF', 'FIGURE', '(10-90 %)']
+  return table(
+    header,
+    rows.map(({ of, figure, unit, without, with: after, difference }) => {
+      if (!hasChange) return [of, figure, spreadSaid(without, unit)]
+      return [of, figure, middleSaid(without, unit), middleSaid(after, unit), spreadSaid(difference, unit, true)]
+    }),
+  )
+}
+
+export function spreadSaid(spread: Spread | undefined, unit: Row['unit'], isSigned = false): string {
+  if (spread === undefined) return '-'
+  const [median, range] = wordsOf(spread, (value) => `${isSigned && value > 0 ? '+' : ''}${said(value, unit)}`)
+  return range === undefined ? median : `${median} (${range})`
+}
+
+export function middleSaid(spread: Spread | undefined, unit: Row['unit']): string {
+  return spread === undefined ? '-' : said(spread.median, unit)
+}
+
+function said(value: number, unit: Row['unit']): string {
+  if (unit === 's') return value < 0 ? `-${humanDuration(-1000 * value)}` : humanDuration(1000 * value)
+  const rounded = String(Math.round(10 * value) / 10)
+  return unit === '' ? rounded : `${rounded} ${unit}`
+}
+
+/** The middle, and the range where it is more than that in these words. */
+function wordsOf({ median, low, high }: Spread, say: (value: number) => string): [string, string | undefined] {
+  const [middle, from, to] = [say(median), say(low), say(high)]
+  return [middle, from === to && from === middle ? undefined : `${from} to ${to}`]
+}
+
+// ---- jobs ----
+
+interface Column {
+  title: string
+  figure: GangFigure
+  unit: Row['unit']
+  /** Stands there whether it moves or not. */
+  isAlways?: boolean
+}
+
+const columns: readonly Column[] = [
+  { title: 'STARTS', figure: 'starts', unit: 's', isAlways: true },
+  { title: 'ENDS', figure: 'ends', unit: 's', isAlways: true },
+  { title: 'ETTR', figure: 'ettr', unit: '%', isAlways: true },
+  { title: 'EVICTED', figure: 'evictions', unit: '' },
+  { title: 'LOST', figure: 'hoursLost', unit: 'h' },
+  { title: 'SPEND', figure: 'spend', unit: 'USD' },
+]
+
+/**
+ * With a change, the columns that it moves for any of them, and by how much in brackets; without one, those in which there is
+ * something, and its range.
+ */
+function gangsTable(gangs: readonly GangForecast[], horizonSeconds: number, hasChange: boolean): string {
+  const shown = columns.filter(({ figure, unit, isAlways = false }) =>
+    gangs.some(({ without, with: after, difference }) => {
+      if (isAlways) return (without?.[figure] ?? after?.[figure]) !== undefined
+      const spread = difference === undefined ? (without ?? after)?.[figure] : difference[figure]
+      return spread !== undefined && !isNothing(spread, unit)
+    }),
+  )
+  const titles = shown.flatMap(({ title }) => (hasChange ? [title, 'WITH'] : [title]))
+  return table(
+    ['JOB', 'QUEUE', ...titles],
+    gangs.map((gang) => [gang.title, gang.queue, ...shown.flatMap((column) => cellsOf(gang, column))]),
+  )
+
+  function cellsOf({ without, with: after, difference }: GangForecast, column: Column): string[] {
+    const { figure, unit } = column
+    const say = (value: number) => valueSaid(value, column, horizonSeconds)
+    const [before, then] = [without?.[figure], after?.[figure]]
+    if (!hasChange) {
+      const [middle, range] = before === undefined ? ['-'] : wordsOf(before, say)
+      return [range === undefined ? middle : `${middle} (${range})`]
+    }
+    const moved = difference?.[figure]
+    const by = moved === undefined || isNothing(moved, unit) ? '' : ` (${byHowMuch(moved, unit)})`
+    return [before === undefined ? '-' : say(before.median), then === undefined ? '-' : `${say(then.median)}${by}`]
+  }
+}
+
+/** The range, or the one number that it is; how much is in the middle is seen from what stands beside it. */
+function byHowMuch(difference: Spread, unit: Row['unit']): string {
+  const [middle, range] = wordsOf(difference, (value) => `${value > 0 ? '+' : ''}${said(value, unit)}`)
+  return range ?? middle
+}
+
+/** Of shares, in hundredths: in the long run a tenth of a percent is much. */
+function valueSaid(value: number, { figure, unit }: Pick<Column, 'figure' | 'unit'>, horizonSeconds: number): string {
+  if (unit === '%') return `${value.toFixed(2)} %`
+  if (unit !== 's') return said(value, unit)
+  if (value >= horizonSeconds) return `after ${humanDuration(1000 * horizonSeconds)}`
+  return figure === 'starts' && value === 0 ? 'now' : `in ${humanDuration(1000 * value)}`
+}
+
+export function timeSaid(of: GangFigures | undefined, figure: 'starts' | 'ends', horizonSeconds: number): string {
+  const spread = of?.[figure]
+  return spread === undefined ? '-' : valueSaid(spread.median, { figure, unit: 's' }, horizonSeconds)
+}

@@ -1,0 +1,109 @@
+import { keyOf } from '../../model/refs.ts'
+import { titleOf } from '../../scheduler/why/reasons.ts'
+import type { Course, Fate } from './course.ts'
+import type { Side } from './figures.ts'
+import type { Basis } from './lengths.ts'
+import { type Spread, spreadIn } from './spread.ts'
+
+/** How one gang of a job fares. */
+export interface GangForecast {
+  gang: string
+  title: string
+  queue: string
+  basis: Basis | undefined
+  without?: GangCourses
+  with?: GangCourses
+  /** Of each seed, the one less the other. */
+  difference?: GangFigures
+}
+
+interface GangCourses extends GangFigures {
+  /** The part of the seeds in which it did within the horizon. */
+  startsWithin: number
+  endsWithin: number
+}
+
+export type GangFigure = keyof typeof figures
+export type GangFigures = { [K in Exclude<GangFigure, 'ettr'>]: Spread } & { ettr?: Spread }
+
+/** Starts and ends are in seconds from now; who has not within the horizon counts as at its end. */
+const figures = {
+  starts: ({ startedMs }: Fate, horizonMs: number) => (startedMs ?? horizonMs) / 1000,
+  ends: ({ endedMs }: Fate, horizonMs: number) => (endedMs ?? horizonMs) / 1000,
+  evictions: ({ evictions }: Fate) => evictions,
+  /** Accelerator-hours. */
+  hoursLost: ({ lostSeconds }: Fate) => lostSeconds / 3600,
+  /** USD for what it holds. */
+  spend: ({ heldUsd }: Fate) => heldUsd,
+  /** The part of its time that is of use in the long run, in percent; undefined where it never sits or writes no checkpoints. */
+  ettr: ({ ettr }: Fate) => (ettr === undefined ? undefined : 100 * ettr),
+} satisfies Record<string, (fate: Fate, horizonMs: number) => number | undefined>
+
+/** @param sides Without the change, and with it where there is one. */
+export function gangsOf(sides: readonly Side[], horizonMs: number): GangForecast[] {
+  const known = new Map(sides.flatMap(({ gangs }) => gangs.map((gang) => [keyOf(gang), gang] as const)))
+  const [a, b] = sides.map(({ courses }) => byGang(courses))
+  return [...known].flatMap(([key, gang]): GangForecast[] => {
+    const [mine, other] = [a?.get(key), b?.get(key)]
+    const first = mine?.[0] ?? other?.[0]
+    if (first === undefined || first.isReplica || gang.spec.suspend) return []
+    return [
+      {
+        gang: key,
+        title: titleOf(key, gang),
+        queue: gang.spec.queue,
+        basis: first.basis === 'coming' ? undefined : first.basis,
+        ...(mine === undefined ? {} : { without: coursesOf(mine, horizonMs) }),
+        ...(other === undefined ? {} : { with: coursesOf(other, horizonMs) }),
+        ...(mine === undefined || other === undefined ? {} : { difference: differenceOf(mine, other, horizonMs) }),
+      },
+    ]
+  })
+}
+
+/** Who is there at first is there in each course: its fates are in the order of the seeds. */
+function byGang(courses: readonly Course[]): Map<string, Fate[]> {
+  const fates = new Map<string, Fate[]>()
+  for (const course of courses) {
+    for (const fate of course.fates) {
+      const known = fates.get(fate.gang)
+      if (known === undefined) fates.set(fate.gang, [fate])
+      else known.push(fate)
+    }
+  }
+  return fates
+}
+
+function coursesOf(fates: readonly Fate[], horizonMs: number): GangCourses {
+  const part = (of: (fate: Fate) => number | undefined) =>
+    fates.filter((fate) => of(fate) !== undefined).length / fates.length
+  return {
+    ...figuresBy((figure) => fates.map((fate) => figures[figure](fate, horizonMs))),
+    startsWithin: part(({ startedMs }) => startedMs),
+    endsWithin: part(({ endedMs }) => endedMs),
+  }
+}
+
+function differenceOf(without: readonly Fate[], withChange: readonly Fate[], horizonMs: number): GangFigures {
+  return figuresBy((figure) =>
+    without.map((fate, at) => {
+      const after = withChange[at]
+      const [a, b] = [figures[figure](fate, horizonMs), after && figures[figure](after, horizonMs)]
+      return a === undefined || b === undefined ? undefined : b - a
+    }),
+  )
+}
+
+function figuresBy(valuesOf: (figure: GangFigure) => readonly (number | undefined)[]): GangFigures {
+  const nothing = { median: 0, low: 0, high: 0 }
+  const of = (figure: GangFigure) => spreadIn(valuesOf(figure)) ?? nothing
+  const ettr = spreadIn(valuesOf('ettr'))
+  return {
+    starts: of('starts'),
+    ends: of('ends'),
+    evictions: of('evictions'),
+    hoursLost: of('hoursLost'),
+    spend: of('spend'),
+    ...(ettr === undefined ? {} : { ettr }),
+  }
+}
