@@ -16,6 +16,7 @@ const mtbf = 86_400 / perDay
 /** What the setting says of a job that goes on without the data-parallel group that failed. Seconds. */
 const setting = { groups: 32, failureStall: 30, degraded: 300, fullRestarts: 0.05 }
 const [stall, restart] = [2, 120]
+const stepSeconds = 1
 /** All stand still for as long when a group leaves as when it is back. */
 const regroup = setting.failureStall / 2
 const interval = youngInterval(stall, mtbf / setting.fullRestarts)
@@ -114,6 +115,7 @@ function ratioRow({ row, isJudged }: Course, outcomes: readonly Outcome[]): Row 
     `formula ${percent(formula)}: ${percent(mean / formula)} of it`,
     `optimum of whole restarts ${percent(whole)}`,
     `standard error ${percent(standardError(ratios))}`,
+    `by the ledger ${percent(meanOf(outcomes.map(({ booked }) => booked)))}`,
     `${meanOf(outcomes.map(({ restarts }) => restarts)).toFixed(1)} restarts of all a day`,
     `${meanOf(outcomes.map(({ replaced }) => replaced)).toFixed(0)} groups replaced`,
     ...(['lost', 'starting', 'checkpointing'] as const).map(
@@ -137,8 +139,13 @@ function manualRow(outcomes: readonly Outcome[]): Row {
 
 /** What came of one seed. */
 interface Outcome {
-  /** Of what 32 groups could have done in that time, what they did and nothing has lost. */
+  /**
+   * Of the steps that 32 groups could have done in that time, those that the job had told of at the end: each is a whole global
+   * batch, whoever of them did it.
+   */
   ratio: number
+  /** Of the time of 32 groups, what the ledger calls productive, or provisional: it knows nothing of steps. */
+  booked: number
   /** Nodes that recovery closed. */
   manual: number
   /** A day: of all groups, and of groups that others went on without. */
@@ -159,13 +166,14 @@ async function outcomeOf(setup: Setup, seed: number): Promise<Outcome> {
   if (found.kind !== 'played') throw new Error(`seed ${seed} broke a rule: ${JSON.stringify(found)}`)
   const { ledger } = seedReportOf(found.recording)
   const [job] = (await found.ending.moment.list('TrainingJob')).items
-  const { restarts = 0, replacedWorkers = 0 } = job?.status ?? {}
+  const { restarts = 0, replacedWorkers = 0, step = 0 } = job?.status ?? {}
   const days = setup.horizonMs / 86_400_000
   const { items: nodes } = await found.ending.moment.list('Node')
   const whole = setting.groups * 8 * (setup.horizonMs / 3_600_000)
   const { productive = 0, provisional = 0 } = ledger
   return {
-    ratio: (productive + provisional) / whole,
+    ratio: (step * stepSeconds) / (setup.horizonMs / 1000),
+    booked: (productive + provisional) / whole,
     manual: nodes.filter(({ spec }) => spec?.unschedulable === true).length,
     restarts: restarts / days,
     replaced: replacedWorkers / days,
@@ -181,7 +189,7 @@ function setupFor({ mix, again, spares = 0, hasShocks = false }: Course, days: n
     const count = (setting.groups + spares) / zones.length
     return `{ name: z${zone}, count: ${count}, accelerators: H100:8, zone: z${zone}, nodesPerRack: 2, nodesPerBlock: 4${kept} }`
   })
-  const times = `prepare: 0s, restore: 0s, init: ${restart}s, regroup: ${regroup}s, stall: ${stall}s, persist: 0s, stepTime: 1s`
+  const times = `prepare: 0s, restore: 0s, init: ${restart}s, regroup: ${regroup}s, stall: ${stall}s, persist: 0s, stepTime: ${stepSeconds}s`
   const text = `apiVersion: millwright.dev/v1alpha1
 kind: Scenario
 metadata: { name: elastic }

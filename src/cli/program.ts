@@ -250,7 +250,7 @@ docs/scheduling-state.md describes the files and the answer.`,
       .option('--history <csv>', 'what jobs took and how they come, as `millwright import` writes it')
       .option(
         '--traffic <scenario>',
-        'the requests that services get, from now on: `traffic` and `performance` of a scenario',
+        'the requests that services get, from now on, and how jobs perform: `traffic` and `performance` of a scenario',
       )
       .option('--node-failures <rate>', 'of a thousand nodes, so many fail in a day', '6.5')
       .option('--repair <duration>', 'a node that failed is away for so long', '24h')

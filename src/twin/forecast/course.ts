@@ -18,6 +18,7 @@ import { createScheduler } from '../../scheduler/scheduler.ts'
 import { type Cadence, ettrOf, onRequestSeconds, workedPart } from './cadence.ts'
 import type { Draws, Risks } from './draws.ts'
 import { type Basis, familyOf, type Lengths } from './lengths.ts'
+import { paceOf, type StepsKnown } from './pace.ts'
 import type { Price } from './prices.ts'
 import { ServiceCourse, type ServiceFate, type Serving } from './services.ts'
 import { acceleratorsAsked, membersAsked } from './size.ts'
@@ -45,6 +46,8 @@ export interface CourseOptions {
   cadences: ReadonlyMap<string, Cadence>
   /** The requests of services, by their keys; those of whom none are known keep the replicas that they have. */
   servings?: ReadonlyMap<string, Serving>
+  /** How the steps of jobs go, by their keys; those of whom nothing is known share all of a step among their members. */
+  steps?: ReadonlyMap<string, StepsKnown>
   /** With which of them lengths were measured; where it is not there, with its own. */
   cadencesBefore: ReadonlyMap<string, Cadence>
   /** Devices of each node. */
@@ -299,7 +302,12 @@ class Playing {
     const length =
       replica || seconds !== undefined
         ? { seconds: seconds ?? Number.POSITIVE_INFINITY, basis: replica ? undefined : ('coming' as const) }
-        : this.#options.lengths.of(gang, this.#draws.quantileOf(key, familyOf(gang.metadata.name)), this.#options.nowMs)
+        : this.#options.lengths.of(
+            gang,
+            this.#draws.quantileOf(key, familyOf(gang.metadata.name)),
+            this.#options.nowMs,
+            this.#options.steps?.get(key),
+          )
     const cadence = replica ? undefined : this.#options.cadences.get(key)
     const run: Run = {
       gang: key,
@@ -349,7 +357,9 @@ class Playing {
   #sit(run: Run, gang: Gang, sinceMs: number, restartSeconds = 0): void {
     const { members, speed = 1 } = gang.status?.seats ?? { members: [] }
     const { measure } = run
-    const rate = (members.length / measure.members) * (speed / measure.speed) * run.gain
+    const steps = this.#options.steps?.get(run.gang)
+    const pace = paceOf(gang, members.length, steps) / paceOf(gang, measure.members, steps)
+    const rate = (speed / measure.speed / pace) * run.gain
     const worksFromMs = sinceMs + 1000 * restartSeconds
     const gpus = acceleratorsHeld(members)
     run.lostSeconds += restartSeconds * gpus

@@ -49,6 +49,19 @@ function foretold(
   return forecastOf(before, after, { ...usual, ...options, risks: { ...noRisks, ...risks } })
 }
 
+const training7200 = {
+  steps: 7200,
+  stepMs: 1000,
+  ranks: 4,
+  initMs: 0,
+  stallMs: 0,
+  persistMs: 0,
+  checkpointBytes: 1,
+  progress: 'all',
+  peerLostMs: 1000,
+} as const
+const performance = { prepareMs: 0, restoreMs: 0, replica: { loadMs: 0, drainMs: 0 } }
+
 const figureOf = ({ rows }: Forecast, figure: string) => rows.find((row) => row.of === 'fleet' && row.figure === figure)
 const exactly = (seconds: number) => ({ low: seconds, median: seconds, high: seconds })
 
@@ -71,6 +84,28 @@ describe('what is known for sure is foretold for sure', () => {
       { title: 'job/a', without: { starts: exactly(0), ends: exactly(3600) } },
       { title: 'job/b', basis: 'declared', without: { starts: exactly(3600), ends: exactly(7200), endsWithin: 1 } },
     ])
+  })
+
+  test('with fewer members it works as much longer, as it does when it is played, and with more of them less', () => {
+    const elastic = (nodes: number) => {
+      const told = story(nodes)
+      told.gang('a', '4xH100:8', { expectedSeconds: 7200 }, { min: 1 })
+      return told
+    }
+    const [waits, sits] = [elastic(1), elastic(1)]
+    sits.decide()
+    const endsOf = (told: Story, scaling?: number) => {
+      const training = { ...training7200, ...(scaling === undefined ? {} : { scaling }) }
+      const performances = new Map([['default/a', { ...performance, training }]])
+      return foretold(sceneOf(told), undefined, { requests: { traffic: [], performances } }).gangs[0]?.without?.ends
+    }
+    for (const told of [waits, sits]) {
+      expect(foretold(sceneOf(told)).gangs[0]?.without?.ends).toEqual(exactly(4 * 7200))
+      expect(endsOf(told)).toEqual(exactly(4 * 7200))
+      expect(endsOf(told, 0.5)).toEqual(exactly(2.5 * 7200))
+      expect(endsOf(told, 0)).toEqual(exactly(7200))
+    }
+    expect(endsOf(elastic(4), 0.5)).toEqual(exactly(7200))
   })
 
   test('with a node more it starts now, and nothing else changes', () => {

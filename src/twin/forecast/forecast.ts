@@ -1,12 +1,14 @@
 import type { Gang } from '../../model/kinds/gang.ts'
 import { millwrightVersion } from '../../model/metadata.ts'
 import type { PastJob } from '../import/past-job.ts'
+import type { Performance } from '../work/workload.ts'
 import { cadencesOf } from './cadence.ts'
 import { type Course, courseOf, type Scene } from './course.ts'
 import { type DrawOptions, drawsOf, type Risks } from './draws.ts'
 import { type Row, rowsOf, type Side } from './figures.ts'
 import { type GangForecast, gangsOf } from './gangs.ts'
 import { type Basis, Lengths } from './lengths.ts'
+import type { StepsKnown } from './pace.ts'
 import { pricesBy } from './prices.ts'
 import { quotasOf } from './quotas.ts'
 import { servingsOf } from './services.ts'
@@ -21,7 +23,10 @@ export interface ForecastOptions {
   risks: Risks
   /** What jobs took, and how they come; without it nobody new comes. */
   history?: readonly PastJob[]
-  /** The requests that services get, from now on, and how their replicas perform; without it they keep what they have. */
+  /**
+   * The requests that services get, from now on, and how their replicas and the steps of jobs perform; without it replicas are
+   * as many as they are.
+   */
   requests?: Parameters<typeof servingsOf>[1]
   /** Called after each course. */
   onCourse?(done: number, of: number): void
@@ -53,6 +58,7 @@ export function forecastOf(before: Scene, after: Scene | undefined, options: For
     devices: devicesBy(scene.nodes),
     prices: pricesBy(scene.nodes, scene.pools ?? []),
     cadences: cadencesOf(scene, nowMs),
+    steps: stepsOf(options.requests?.performances),
     servings: servingsOf(scene.services ?? [], options.requests ?? { traffic: [], performances: new Map() }),
   }))
   const cadencesBefore = scenes[0]?.cadences ?? new Map()
@@ -85,6 +91,10 @@ export function forecastOf(before: Scene, after: Scene | undefined, options: For
     rows: rowsOf(sides, horizonMs),
     gangs,
   }
+}
+
+function stepsOf(performances: ReadonlyMap<string, Performance> = new Map()): ReadonlyMap<string, StepsKnown> {
+  return new Map([...performances].map(([key, { training }]) => [key, training]))
 }
 
 /** What arrivals ask for that do not say: what most gangs that are there do. */

@@ -2,7 +2,8 @@ import type { Gang } from '../../model/kinds/gang.ts'
 import { isReplica } from '../../scheduler/gangs.ts'
 import { endOf } from '../../scheduler/line/reservations.ts'
 import type { PastJob } from '../import/past-job.ts'
-import { acceleratorsAsked } from './size.ts'
+import { paceOf, type StepsKnown } from './pace.ts'
+import { acceleratorsAsked, membersAsked } from './size.ts'
 
 /**
  * What is known of how long a gang will work: its own pace; what jobs like it took; what its owner declared; or nothing, and
@@ -40,8 +41,11 @@ export class Lengths {
     }
   }
 
-  /** @param quantile Which of all that may be, from 0, the soonest, to 1. */
-  of(gang: Gang, quantile: number, nowMs: number): Length {
+  /**
+   * @param quantile Which of all that may be, from 0, the soonest, to 1.
+   * @param steps How its steps go, if that is known.
+   */
+  of(gang: Gang, quantile: number, nowMs: number, steps: StepsKnown = {}): Length {
     const ranSeconds = ranSecondsOf(gang, nowMs)
     const end = endOf(gang)
     if (end?.basis === 'pace') return { seconds: byPace(end, quantile, nowMs), basis: 'pace' }
@@ -52,7 +56,8 @@ export class Lengths {
       return { seconds: draw(groups, quantile, ranSeconds) - ranSeconds, basis: 'history' }
     if (expectedSeconds === undefined)
       return { seconds: draw([philly], quantile, ranSeconds) - ranSeconds, basis: 'nothing' }
-    const declared = expectedSeconds / (gang.status?.seats?.speed ?? 1)
+    const { speed = 1, members } = gang.status?.seats ?? {}
+    const declared = (expectedSeconds / speed) * paceOf(gang, members?.length ?? membersAsked(gang), steps)
     const share = this.#shares.lastingMore(0) < alikeMin ? 1 : draw([this.#shares], quantile, ranSeconds / declared)
     if (share * declared > ranSeconds) return { seconds: share * declared - ranSeconds, basis: 'declared' }
     return { seconds: asLongAgain(quantile, ranSeconds) - ranSeconds, basis: 'declared' }

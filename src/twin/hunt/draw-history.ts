@@ -19,6 +19,7 @@ import {
   copied,
   drawArrivals,
   drawQueues,
+  paced,
   queuesOfMovers,
   rackNames,
   rejoining,
@@ -49,6 +50,7 @@ export function drawHistory(random: Random): History {
   const { arrivals, traffic, faults } = drawTraffic(drawFrom(random.split('requests')), work, safetyMs)
   const copies = drawFrom(random.split('copies'))
   const membership = drawFrom(random.split('membership'))
+  const steps = drawFrom(random.split('steps'))
   const hasRejoining = membership.chance(0.4)
   const hasCopies = copies.chance(0.5)
   const ledgerEveryMs = line.one([0, 30_000, 30_000, 30_000, 30_000])
@@ -69,7 +71,8 @@ export function drawHistory(random: Random): History {
         : { chance: line.one([0.05, 0.3, 1]), msMax: line.one([20, 300, 1000]) },
     arrivals: arrivals
       .map((one) => (hasCopies ? copied(copies, one) : one))
-      .map((one) => (hasRejoining ? rejoining(membership, one) : one)),
+      .map((one) => (hasRejoining ? rejoining(membership, one) : one))
+      .map((one) => paced(steps, one)),
     faults: [
       ...drawFaults(drawFrom(random.split('faults')), nodes, safetyMs, fencing),
       extent.crash,

@@ -5,6 +5,7 @@ import { trainingJob } from '../../model/kinds/training-job.ts'
 import { millwrightVersion } from '../../model/metadata.ts'
 import { label } from '../../model/names.ts'
 import type { Draw } from '../draw.ts'
+import { workersOf } from '../scenario/performance.ts'
 import type { Performance } from '../work/workload.ts'
 import type { Arrival } from './history.ts'
 
@@ -163,6 +164,15 @@ export function rejoining(draw: Draw, arrival: Arrival): Arrival {
     { ...arrival, performance: { ...performance, training: { ...performance.training, regroupMs } } },
     { ...fewest, failurePolicy: { restart: 'worker' } },
   )
+}
+
+/** With fewer members a step takes longer, as far as they share it. */
+export function paced(draw: Draw, arrival: Arrival): Arrival {
+  const scaling = draw.one([1, 1, 0.8, 0])
+  if (arrival.kind !== 'TrainingJob') return arrival
+  const { object, performance } = arrival
+  const training = { ...performance.training, ranks: workersOf(object), scaling }
+  return { ...arrival, performance: { ...performance, training } }
 }
 
 /** Checkpoints of some jobs are in the memory of nodes, too. */

@@ -188,3 +188,15 @@ test('while a worker is away the others sit where they sat, and it sits again on
   expect([-60_000, 300_000, 900_000].map((ms) => sitAt(struckMs + ms))).toEqual([3, 2, 3])
   expect(new Set(sittings.map(({ attempt }) => attempt))).toEqual(new Set([1]))
 })
+
+test.each([
+  [4, '', 1],
+  [1, '', 4],
+  [2, ', scaling: 0.5', 1.5],
+  [1, ', scaling: 0', 1],
+])('an elastic job of four workers on %i nodes%s takes %d times as long', async (nodes, scaling, times) => {
+  const elastic = job.replace('workers: 2', 'workers: 4\n  minWorkers: 1').replace('3600', '7200')
+  const performance = `prepare: 60s, restore: 30s, init: 30s, stall: 0s, persist: 60s, stepTime: 5s${scaling}`
+  const { jobs } = await recordingOf(setupOfTest('', elastic, { horizon: '10h', performance, nodes }), 1)
+  expect(jobs[0]?.endedMs).toBeCloseTo((90 + times * 7200) * 1000, -4)
+})

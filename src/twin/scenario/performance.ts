@@ -1,10 +1,11 @@
 import { durationMs } from '../../model/duration.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
+import { groupsOf } from '../../model/pods.ts'
 import type { Performance } from '../work/workload.ts'
 import { engineOf } from './engine.ts'
 import type { PerformanceSpec } from './scenario.ts'
 
-type Times = Omit<PerformanceSpec, 'of' | 'progress' | 'engine' | 'restoreFromCopy'>
+type Times = Omit<PerformanceSpec, 'of' | 'progress' | 'engine' | 'restoreFromCopy' | 'scaling'>
 
 /** What stands where a scenario says nothing. Figures of the field: facts/reliability.md §1; the others are ours. */
 const defaults: Required<{ [K in keyof Times]: string }> = {
@@ -41,6 +42,7 @@ export function performanceOf(
   const fromCopy = own?.restoreFromCopy ?? all.restoreFromCopy
   const workMs =
     own?.work === undefined && job?.spec.expectedSeconds !== undefined ? 1000 * job.spec.expectedSeconds : ms('work')
+  const scaling = own?.scaling ?? all.scaling
   return {
     prepareMs: ms('prepare'),
     restoreMs: ms('restore'),
@@ -48,6 +50,8 @@ export function performanceOf(
     training: {
       steps: Math.max(1, Math.round(workMs / stepMs)),
       stepMs,
+      ...(job === undefined ? {} : { ranks: workersOf(job) }),
+      ...(scaling === undefined ? {} : { scaling }),
       initMs: ms('init'),
       stallMs: ms('stall'),
       persistMs: ms('persist'),
@@ -62,4 +66,9 @@ export function performanceOf(
       ...(hasTraffic ? { engine: engineOf(own?.engine ?? all.engine) } : {}),
     },
   }
+}
+
+/** All members that a job is made for. */
+export function workersOf(job: TrainingJob): number {
+  return groupsOf(job).reduce((sum, { replicas }) => sum + replicas, 0)
 }

@@ -49,6 +49,18 @@ test('a scenario becomes nodes in racks, work at its time, and how that performs
   expect(made.performances.get('default/big')?.training.persistMs).toBe(148_800)
 })
 
+test('a job is made for all of its workers, and shares as much of a step among them as is said', () => {
+  const trainingOf = (spec: string, performance = '{}') =>
+    setup(
+      `  resources: [jobs.yaml]\n  performance: ${performance}\n`,
+      [],
+      job.replace('workers: 2', spec),
+    ).performances.get('default/big')?.training
+  expect(trainingOf('workers: 8, minWorkers: 2')).toMatchObject({ ranks: 8 })
+  expect(trainingOf('workers: 8')).not.toHaveProperty('scaling')
+  expect(trainingOf('workers: 8', '{scaling: 0.5, of: {big: {scaling: 0.9}}}')).toMatchObject({ scaling: 0.9 })
+})
+
 test('reading a copy takes a thirteenth of reading storage, or what the scenario says of all or of one', () => {
   const performanceIn = (spec: string) =>
     setup(`  resources: [jobs.yaml]\n  performance: ${spec}\n`).performances.get('default/big')

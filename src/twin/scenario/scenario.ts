@@ -51,7 +51,15 @@ const history = z.strictObject({
 
 const performanceFields = {
   work: positive.optional().describe('How long a job works, without checkpoints and failures, that declares no time.'),
-  stepTime: positive.optional().describe('One step of training.'),
+  stepTime: positive.optional().describe('One step of training, with all members of the job.'),
+  scaling: z
+    .number()
+    .min(0)
+    .max(1)
+    .optional()
+    .describe(
+      'The part of a step that takes twice as long with half of the members of an elastic job; the rest takes as long as ever. All of it when left out.',
+    ),
   prepare: duration.optional().describe('Image and data, before a pod starts.'),
   restore: duration.optional().describe('Reading back a checkpoint from object storage, before a rank starts.'),
   restoreFromCopy: duration

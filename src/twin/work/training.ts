@@ -2,15 +2,12 @@ import type { PodSignal } from '../../agent/contract.ts'
 import type { Program, SimulatedPod } from '../../agent/simulated/machine.ts'
 import type { Cancel, Clock } from '../../base/clock.ts'
 import { stepsSign } from '../../model/signs.ts'
+import { type StepModel, stepMsOf } from './step-time.ts'
 
 /** How a training job performs. Times in milliseconds. */
-export interface TrainingModel {
+export interface TrainingModel extends StepModel {
   /** Steps until it is done. */
   steps: number
-  /** One step, without a slow rank. */
-  stepMs: number
-  /** With so many ranks; left out: with any number. With fewer a step takes as much longer. */
-  ranks?: number
   /** From the start of the last rank to the first step: rendezvous, communicators, warm-up. */
   initMs: number
   /** Training stands still for so long at a checkpoint. */
@@ -277,7 +274,7 @@ export class Ensemble {
     const working = this.#working()
     let slowness = 1
     for (const { pod } of working) slowness = Math.max(slowness, this.#health.slowness(pod))
-    const stepMs = this.#stepMsOf(working.length) * slowness
+    const stepMs = stepMsOf(this.#model, working.length) * slowness
     this.#base = { step, atMs: this.#clock.now(), stepMs }
     for (const rank of working) {
       if (!this.#tells(rank)) continue
@@ -285,12 +282,6 @@ export class Ensemble {
       rank.sign = this.#beat(stepsSign(rank.pod.uid), stepMs)
     }
     this.#plan()
-  }
-
-  /** One step of so many ranks, none of them slow. */
-  #stepMsOf(count: number): number {
-    const { stepMs: full, ranks = count } = this.#model
-    return (full * ranks) / count
   }
 
   /** Where ranks come and go each tells its own steps. */
@@ -333,7 +324,7 @@ export class Ensemble {
     if (step <= this.#told) return
     this.#told = step
     const working = this.#working()
-    const ownSeconds = this.#stepMsOf(working.length) / 1000
+    const ownSeconds = stepMsOf(this.#model, working.length) / 1000
     const loss = step >= (this.#corruption?.shownAt ?? Number.POSITIVE_INFINITY) ? Number.NaN : 1 / step
     const regroupSeconds = this.#regroupedMs / 1000
     this.#regroupedMs = 0
