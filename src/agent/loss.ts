@@ -1,3 +1,4 @@
+import { health } from '../model/health.ts'
 import type { Report } from '../model/kinds/report.ts'
 
 /** A loss that rose all at once and did not come down again. */
@@ -7,7 +8,7 @@ const recentMax = 32
 /** What is usual is not known from fewer. */
 const recentMin = 8
 /** A step that goes wrong is often over with the next: so many in a row are no accident. */
-const stepsMin = 3
+const stepsMin = health.lossSpikeSteps.at
 
 /**
  * Follows the loss of a job. One that is no number, or `factor` times the median of those before it, for three steps in a row,

@@ -1,3 +1,4 @@
+import { health } from '../model/health.ts'
 import type { ProgressLine } from './contract.ts'
 import { createLossWatch, type LossSpike } from './loss.ts'
 import { createPace, type Pace } from './pace.ts'
@@ -161,7 +162,8 @@ export function createProgress(firstStepSeconds?: number, lossSpikeFactor?: numb
     // Steps that were found tell no pace by themselves.
     const isPaceKnown = stepsSeen >= stepsKnown && (now.stepSeconds !== undefined || !hasFound)
     if (!isPaceKnown) return firstStepSeconds === undefined ? undefined : 1000 * firstStepSeconds
-    return Math.max(3 * 1000 * (now.stepSeconds ?? 0), 3000, longestGapMs * 1.5)
+    const ofSteps = 1000 * health.hang.at * (now.stepSeconds ?? 0)
+    return Math.max(ofSteps, 1000 * health.hangLeast.at, longestGapMs * health.hangPaused.at)
   }
 
   return {

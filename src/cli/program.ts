@@ -382,6 +382,13 @@ docs/drills.md describes the file and what is printed.`,
   },
   (program) =>
     program
+      .command('signals')
+      .description('From when on a sign of trouble counts, what follows from it, and who says so')
+      .option('-o, --output <format>', 'table, json, yaml')
+      .addHelpText('after', '\nThresholds are defaults; docs/recovery.md says how they are used.')
+      .action(async (options) => await (await import('./commands/signals.ts')).signals(options)),
+  (program) =>
+    program
       .command('logs')
       .description('Output of a pod, a job or a service')
       .argument('<name>')

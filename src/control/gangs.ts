@@ -1,4 +1,5 @@
 import type { Ages } from '../base/ages.ts'
+import { health } from '../model/health.ts'
 import type { Gang } from '../model/kinds/gang.ts'
 import type { Pod } from '../model/kinds/kubernetes.ts'
 import type { Report } from '../model/kinds/report.ts'
@@ -71,7 +72,7 @@ export function memberCount(gang: Gang): number {
 }
 
 /** What failed so often in a row displaces nobody any more: each further try would cost others their work. */
-export const displacingTriesMax = 3
+export const displacingTriesMax = health.crashLoop.at
 
 export function stopIsAsked(gang: Gang): boolean {
   return gang.spec.checkpointRequest?.stop === true

@@ -1,3 +1,5 @@
+import { health } from './health.ts'
+
 /**
  * When to checkpoint, and what it is worth. All times in seconds. Formulas: facts/reliability.md §2; the optimum is exact
  * for Poisson failures at a known rate and constant costs, where no controller that cannot predict does better.
@@ -166,7 +168,7 @@ export function sparesAt(out: number, certainty: number): number {
 const sparesCertainty = 0.99
 /** A node that is to be repaired is away for a day: facts/reliability.md §2.3. */
 const nodeRepairSeconds = 86_400
-const sparesShareMax = 0.2
+const sparesShareMax = health.outOfService.at
 
 /** 6.50 failures per 1,000 node-days, the higher of Meta's two research clusters (arXiv 2410.21680). */
 const nodeMtbfSeconds = (1000 / 6.5) * 86_400

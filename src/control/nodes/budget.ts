@@ -1,4 +1,5 @@
 import { conditionOf } from '../../model/conditions.ts'
+import { health } from '../../model/health.ts'
 import type { Node } from '../../model/kinds/kubernetes.ts'
 import { closedBecause, poolOf } from '../../model/nodes.ts'
 
@@ -6,7 +7,7 @@ import { closedBecause, poolOf } from '../../model/nodes.ts'
  * Of a pool's nodes no more than this share, but one in any case, may be out of service before recovery stops closing more
  * of them, whatever the signals claim: where Karpenter stops to repair nodes (facts/reliability.md §4).
  */
-const outShareMax = 0.2
+const outShareMax = health.outOfService.at
 
 /** Why recovery may not close the node; undefined: it may. `closing`: those that are being closed. */
 export function whyNotClosed(node: Node, all: readonly Node[], closing: ReadonlySet<string>): string | undefined {

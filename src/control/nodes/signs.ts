@@ -1,6 +1,7 @@
 import type { Cancel } from '../../base/clock.ts'
 import type { Listening, Liveness } from '../../base/liveness.ts'
 import { conditionOf } from '../../model/conditions.ts'
+import { health } from '../../model/health.ts'
 import type { Node } from '../../model/kinds/kubernetes.ts'
 import { isSaidToBeGone } from '../../model/nodes.ts'
 import { nodeSign } from '../../model/signs.ts'
@@ -10,8 +11,8 @@ import type { Views } from '../views.ts'
  * Agents speak every ten seconds. One that missed two is late, and its node takes no new work; after four, as on
  * Kubernetes, it is lost, and so is what runs there.
  */
-export const lateMs = 20_000
-export const lostMs = 40_000
+export const lateMs = 1000 * health.agentLate.at
+export const lostMs = 1000 * health.agentLost.at
 
 /** What `control/nodes` says of a node whose agent is silent. */
 export const silentReasons = { late: 'HeartbeatLate', lost: 'NodeStatusUnknown' } as const
@@ -102,7 +103,7 @@ export function createNodeSigns({ views, liveness }: { views: Views; liveness: L
     areCutOff() {
       const counted = [...nodes.values()].filter(({ isGone }) => !isGone)
       const silent = counted.filter(({ silence }) => silence !== 'none').length
-      return silent > 1 && silent > counted.length / 2
+      return silent > 1 && silent > counted.length * health.cutOff.at
     },
     onSilence(tell) {
       hearers.add(tell)

@@ -1,3 +1,4 @@
+import { health } from '../../model/health.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { priceOfGang } from '../../model/lost-work.ts'
@@ -14,9 +15,9 @@ export interface Decision {
 }
 
 /** Failures of one node without a checkpoint between them that make it suspect. */
-const nodeFailuresMax = 3
+const nodeFailuresMax = health.failsGang.at
 /** Attempts that end with an exit code before any step was ever done: the script is wrong, not the machine. */
-const earlyExitsMax = 2
+const earlyExitsMax = health.earlyExits.at
 /** What a node may be to blame for. */
 const nodesKinds: ReadonlySet<End['kind']> = new Set(['killed', 'lost', 'hung', 'gpu'])
 const logTailMax = 4_096

@@ -1,8 +1,9 @@
+import { health } from '../../model/health.ts'
 import type { RecoveryRecord } from './record.ts'
 
 /** A loss that rises a third time within a day, wherever the job runs, is the job's own. */
-const spikesMax = 3
-const windowMs = 86_400_000
+const spikesMax = health.lossSpikesOfJob.at
+const windowMs = 1000 * health.lossSpikesOfJob.withinSeconds
 
 /** One member, as its agent tells it. */
 export interface Told {

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { health } from '../../model/health.ts'
 import type { Drill } from '../../model/kinds/drill.ts'
 import type { Node } from '../../model/kinds/kubernetes.ts'
 import type { End } from './cause.ts'
@@ -20,12 +21,12 @@ const nodeFailures = z.array(nodeFailure)
 export type NodeFailure = z.output<typeof nodeFailure>
 
 /** Failures within so long make a lemon: a repeat offender has five remediations in seven days (facts/reliability.md §4). */
-const windowMs = 7 * 86_400_000
-const failuresMax = 5
+const windowMs = 1000 * health.lemon.withinSeconds
+const failuresMax = health.lemon.at
 /** What fails again and again wherever it runs is to blame itself: of one gang no more count. */
-const ofOneGangMax = 2
+const ofOneGangMax = health.lemonOfGang.at
 /** What fails together is one failure: a lost node takes all its gangs along. */
-const togetherMs = 60_000
+const togetherMs = 1000 * health.sameFailure.at
 
 export function failuresOf({ metadata }: Node): NodeFailure[] {
   try {

@@ -1,3 +1,4 @@
+import { health } from '../../model/health.ts'
 import type { Gang, Seat } from '../../model/kinds/gang.ts'
 import type { Node } from '../../model/kinds/kubernetes.ts'
 import { annotation } from '../../model/names.ts'
@@ -16,7 +17,7 @@ const againMs = 60_000
 /** Of two that wrote a node at once one looks again. */
 const staleMs = 50
 /** An XID explains what ended within so long: signals are held together over ten minutes (facts/reliability.md §4). */
-const explainsMs = 600_000
+const explainsMs = 1000 * health.xidExplains.at
 
 export interface NodeXids {
   /** Does what the node's XIDs ask for, each once. 'stale': somebody wrote the node meanwhile, it is to be looked at again. */

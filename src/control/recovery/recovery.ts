@@ -1,3 +1,4 @@
+import { health } from '../../model/health.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { Report } from '../../model/kinds/report.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
@@ -32,7 +33,7 @@ const echoMs = 300
 /** Ranks that stand still together are told of by their agents within so long. */
 const stallMs = 100
 /** Where members come and go the others stand still meanwhile; who does for longer hangs, whoever else left by then. */
-const regroupMs = 60_000
+const regroupMs = 1000 * health.standsStill.at
 /** Somebody else has just written the node: it is read again by then. */
 const staleMs = 50
 /** So often a gang that stands still is looked at again while one of its nodes may be lost. */

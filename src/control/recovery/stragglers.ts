@@ -1,9 +1,11 @@
+import { health } from '../../model/health.ts'
+
 /**
  * A straggler is a rank that takes longer over its part of a step than others over theirs: below this part of the usual
  * speed, as NVIDIA's Resiliency Extension has it (relative score, facts/reliability.md §4). MegaScale found half a percent
  * of hosts about 10 % slow, which uneven work can do as well: those stay.
  */
-export const scoreMin = 0.75
+export const scoreMin = health.straggler.at
 
 /** How long a rank works in a step by itself, waiting for nobody. */
 export interface OwnTime {
@@ -63,7 +65,7 @@ function medianOf(values: readonly number[]): number | undefined {
  * It has been slow for three reports of its agent: a node that is closed is out of service until somebody looks at it,
  * which is in no price.
  */
-const slowSecondsMin = 30
+const slowSecondsMin = health.stragglerLeast.at
 
 /** Accelerator-seconds: what stays as it is costs, and what leaving would. */
 export interface Stakes {

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { health } from '../../model/health.ts'
 import type { Node } from '../../model/kinds/kubernetes.ts'
 import type { ToldXid } from '../../model/told-xids.ts'
 import { xidInfo } from '../../model/xids.ts'
@@ -29,15 +30,15 @@ export type SeenXid = z.output<typeof seenXid>
 const seenXids = z.array(seenXid)
 
 /** Repeats count for a day, as NVSentinel's do, and closings for a week, as other remediations (facts/reliability.md §4). */
-const repeatMs = 86_400_000
-const rememberedMs = 7 * 86_400_000
+const repeatMs = 1000 * health.xidAgain.withinSeconds
+const rememberedMs = 1000 * health.xidClosings.withinSeconds
 const seenMax = 64
 /** A burst of the same is one: so failures that come together are. */
-const togetherMs = 60_000
+const togetherMs = 1000 * health.sameFailure.at
 /** An XID is taken together with what its GPU told within so long; 154 comes with the one that it is about. */
-const linkedMs = 300_000
+const linkedMs = 1000 * health.xidLinked.at
 /** The same still there after two remediations: the hardware is to be inspected (gpud, facts/reliability.md §1.4). */
-const closingsMax = 2
+const closingsMax = health.xidClosings.at
 
 export function xidsSeenOn({ metadata }: Pick<Node, 'metadata'>): SeenXid[] {
   try {
@@ -187,10 +188,10 @@ function isNotNeeded(one: SeenXid, all: readonly SeenXid[]): boolean {
  */
 function repeats(one: SeenXid, all: readonly SeenXid[], elsewhere: Told['elsewhere'], nowMs: number): boolean {
   const recent = (other: SeenXid) => other.xid === one.xid && nowMs - other.seenMs < repeatMs
-  const isAgain = all.some(
+  const before = all.filter(
     (other) => isSame(other, one) && recent(other) && Math.abs(other.seenMs - one.seenMs) >= togetherMs,
   )
-  if (!isAgain) return false
+  if (before.length + 1 < health.xidAgain.at) return false
   return !one.of
     .map(gangOf)
     .some(

@@ -1,3 +1,4 @@
+import { health } from '../../model/health.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import { drained, faulty, slow } from '../../model/nodes.ts'
 import { seenMs } from '../gangs.ts'
@@ -10,8 +11,8 @@ import type { Seen } from './job.ts'
 const askedAnnotation = 'millwright.dev/checkpoint-before-leaving'
 
 /** A spot instance on AWS has two minutes' notice, of which half a minute is left for the grace period. */
-const noticeMs = 90_000
-const patientMs = 600_000
+const noticeMs = 1000 * health.leavingNotice.at
+const patientMs = 1000 * health.leavingPatient.at
 
 /**
  * Work that is to leave a node writes a checkpoint while it still works, and leaves once that is durable: within a grace

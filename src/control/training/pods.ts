@@ -1,3 +1,4 @@
+import { health } from '../../model/health.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { Pod } from '../../model/kinds/kubernetes.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
@@ -109,7 +110,7 @@ function workOf(job: TrainingJob, gang: Gang, data: string | undefined): PodWork
 }
 
 /** What NVIDIA's resiliency extension gives setup in its example (facts/reliability.md §4). */
-const firstStepSecondsMin = 600
+const firstStepSecondsMin = health.firstStep.at
 
 /** One that is known to take long to start is given three times as long as it took. */
 function firstStepSecondsFor({ status }: Gang): number {

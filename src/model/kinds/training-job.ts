@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { capacityWanted } from '../capacity.ts'
-import { readDuration } from '../duration.ts'
+import { formatDuration, readDuration } from '../duration.ts'
+import { health } from '../health.ts'
 import { dnsLabel } from '../metadata.ts'
 import { copiesMax } from '../work.ts'
 import {
@@ -151,10 +152,10 @@ export const trainingJob = z
                   .number()
                   .min(2)
                   .max(1_000_000)
-                  .default(5)
+                  .default(health.lossSpike.at)
                   .describe('So many times the median of the losses before is a spike; what is no number always is.'),
                 latency: duration
-                  .default('1h')
+                  .default(formatDuration(1000 * health.lossLatency.at))
                   .describe(
                     'A machine may compute wrongly for so long before the loss shows it: the job goes back to a checkpoint that is older, and so one is kept.',
                   ),
