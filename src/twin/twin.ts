@@ -161,7 +161,7 @@ export class Twin {
 
   startControl(): Process {
     const process = new Process(`control-${this.controls.length}`)
-    const { clock, ...kit } = this.#kitOf(process)
+    const { clock, ...kit } = this.kitOf(process)
     const control = startControl({
       ...kit,
       clock,
@@ -174,7 +174,7 @@ export class Twin {
 
   startLedger(): Process {
     const process = new Process(`ledger-${this.#lives++}`)
-    const { store, clock, log } = this.#kitOf(process)
+    const { store, clock, log } = this.kitOf(process)
     const ledger = startLedger({ store, clock, log, writeEveryMs: this.#options.ledgerEveryMs })
     this.ledger = { process, ledger }
     return process
@@ -183,7 +183,7 @@ export class Twin {
   /** What takes the requests of services: the production gateway without its sockets. The one before must be dead. */
   startGateway(): Gateway {
     const process = new Process(`gateway-${this.#gateways++}`)
-    const { store, clock, random, log } = this.#kitOf(process)
+    const { store, clock, random, log } = this.kitOf(process)
     const core = new Core({ store, clock, random, log, limits: defaultLimits })
     this.gateway = { process, core }
     // It follows the store as long as it lives; while it has seen nothing, it knows no service.
@@ -193,7 +193,7 @@ export class Twin {
 
   /** Carries out what drills there are. */
   startDrills(hand: Hand): void {
-    startDrills({ ...this.#kitOf(new Process('drills')), hand })
+    startDrills({ ...this.kitOf(new Process('drills')), hand })
   }
 
   /** A machine joins, and its agent starts. */
@@ -214,7 +214,7 @@ export class Twin {
     member.process = new Process(`${node}/${member.lives++}`)
     member.process.isolate(this.network.isIsolated(node))
     member.process.jump(member.jumpedMs)
-    const kit = this.#kitOf(member.process)
+    const kit = this.kitOf(member.process)
     const agent = createAgent({
       ...kit,
       copies: this.#copiesFrom(node),
@@ -311,7 +311,8 @@ export class Twin {
     this.#isHalted = true
   }
 
-  #kitOf(process: Process) {
+  /** The world as a process has it. */
+  kitOf(process: Process) {
     const clock = clockOf(process, this.clock)
     const weather = this.#options.weather ?? fairWeather
     return {

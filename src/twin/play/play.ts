@@ -8,6 +8,9 @@ import { opened } from '../../model/nodes.ts'
 import type { Entry } from '../../store/history.ts'
 import { EventLog, type EventOptions, type TwinEvent } from '../events.ts'
 import { Invariants, type Violation } from '../invariants/invariants.ts'
+import { Lasting } from '../invariants/lasting.ts'
+import { fairWeather, type Weather } from '../kernel/line.ts'
+import { unwantedOn } from '../machines.ts'
 import { Moment } from '../moment.ts'
 import { drillTitle } from '../report/drills.ts'
 import { stretches } from '../report/timeline.ts'
@@ -52,6 +55,10 @@ export async function playScenario(setup: Setup, seed: number, options: PlayOpti
 const ledgerEveryMs = 3_600_000
 /** More than any gang has. */
 const goneMax = 100_000
+/** At one moment, for each node and for all that is applied: all of it may begin at once. */
+const timersMax = 1_000
+/** Of a large fleet that is a look at much: what lasts from one to the next lasts. */
+const machinesEveryMs = 3_600_000
 
 class Play {
   readonly #setup: Setup
@@ -69,6 +76,7 @@ class Play {
   /** Pods that were deleted, the last ones: of these it is still known whose they were. */
   readonly #gone = new Set<string>()
   readonly #closed = new Set<string>()
+  readonly #unwanted = new Lasting()
   /** Drills that struck, by uid. */
   readonly #struck = new Set<string>()
   readonly #events: EventLog
@@ -79,15 +87,21 @@ class Play {
     this.#setup = setup
     this.#seed = seed
     this.#options = options
-    const twin = new Twin({
+    const twin: Twin = new Twin({
       seed,
       leaseSeconds: setup.controlPlane.leaseSeconds,
       ledgerEveryMs,
+      weather: this.#weather(),
+      watching: (store) => this.#invariants.watching(store, () => twin.clock.now()),
       performanceOf: (place) => this.#performanceOf(place),
       onEntry: (entry, by) => this.#see(entry, by),
       onDelete: (key) => this.#invariants.seeDeleted(key, twin.clock.now()),
       onRestored: (part) => this.#invariants.seeRestored(part, twin.clock.now()),
       onSlowness: (node, slowness) => this.#invariants.seeSlowness(node, slowness, twin.clock.now()),
+      standstill: {
+        timers: timersMax * (50 + setup.nodes.length + setup.arrivals.length),
+        tell: () => this.#invariants.add('calm', 'time stands still: somebody works in circles', 0, twin.clock.now()),
+      },
       onLog: (level, process, message, fields) => this.#hear(level, process, message, fields),
     })
     this.#twin = twin
@@ -130,6 +144,7 @@ class Play {
         this.#injector.strike(fault)
       })
     for (const one of traffic) this.#clients.start(one)
+    twin.clock.every(machinesEveryMs, () => void this.#lookAtMachines())
     let isStopped = false
     await twin.run(horizonMs, () => {
       isStopped ||= this.#options.goesOn?.(this.#elapsedMs()) === false
@@ -177,6 +192,12 @@ class Play {
     return { service, requests, replicas: this.#recorder.replicasOf(service) }
   }
 
+  async #lookAtMachines(): Promise<void> {
+    const nowMs = this.#twin.clock.now()
+    const late = this.#unwanted.over(await unwantedOn(this.#twin), nowMs, 0)
+    if (late !== undefined) this.#invariants.add('machines', `for an hour ${late}`, 0, nowMs)
+  }
+
   /** Every request that was taken has come to its end, or somebody has it. */
   #checkRequests(): void {
     const { forgotten } = this.#clients
@@ -204,10 +225,21 @@ class Play {
     return found
   }
 
+  /** Fair: a scenario's faults cut lines, and delay nothing on them. */
+  #weather(): Weather {
+    return {
+      ...fairWeather,
+      onWrite: (point, process, kind) => {
+        if (point === 'before' && process.state === 'running')
+          this.#invariants.seeSent(process.name, kind, this.#twin.clock.now())
+      },
+    }
+  }
+
   #see(entry: Entry, by: string | undefined): void {
     const nowMs = this.#twin.clock.now()
     this.#events.add({ kind: 'write', entry, by })
-    this.#invariants.see(entry, nowMs)
+    this.#invariants.see(entry, nowMs, by)
     this.#endIfBroken()
     this.#recorder.see(entry)
     if (entry.kind === 'Pod' && entry.type === 'ADDED') this.#seePod(entry.object as Pod)

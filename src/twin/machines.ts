@@ -1,5 +1,5 @@
-import { hasEnded } from '../../control/gangs.ts'
-import type { Twin } from '../twin.ts'
+import { hasEnded } from '../control/gangs.ts'
+import type { Twin } from './twin.ts'
 
 /** What nobody wants any more and its agent should have ended, on nodes whose agents are heard. */
 export async function unwantedOn(twin: Twin): Promise<string[]> {
