@@ -12,6 +12,9 @@ const cause = (name: string, over: Partial<Cause> = {}): Cause => ({
   perNodeDay: 0.5,
   perDomainDay: undefined,
   count: undefined,
+  atMs: undefined,
+  everyMs: undefined,
+  pools: undefined,
   lastsMs: 1000,
   reach: undefined,
   share: 1,
@@ -82,6 +85,33 @@ test('a lemon is struck again and again, and all nodes together as often as was 
   expect(new Set(seeds.map((byNode) => bad(byNode).join())).size).toBeGreaterThan(20)
   const alone = draw([cause('b')])
   expect(draw([cause('a', { lemons }), cause('b')]).filter((one) => one.cause.name === 'b')).toEqual(alone)
+})
+
+test('windows come when they were said to, over one rack after the other', () => {
+  const hourMs = 3_600_000
+  const windows = (over: Partial<Cause>, seed = 7) =>
+    draw([cause('window', { perNodeDay: undefined, atMs: 2 * hourMs, reach: 'rack', ...over })], seed)
+  const once = windows({})
+  expect(once.map(({ atMs, nodes: struck }) => [atMs, struck.length])).toEqual([[2 * hourMs, 10]])
+  const round = windows({ everyMs: 24 * hourMs })
+  expect(round.map(({ atMs }) => atMs)).toEqual(Array.from({ length: 10 }, (_, day) => (2 + 24 * day) * hourMs))
+  expect(new Set(round.flatMap(({ nodes: struck }) => struck)).size).toBe(100)
+  const racks = round.map(({ nodes: struck }) => Math.floor(Number(struck[0]?.slice(2)) / 10))
+  expect(racks.slice(1).every((rack, index) => rack === ((racks[index] ?? 0) + 1) % 10)).toBe(true)
+  expect(windows({ everyMs: 24 * hourMs, count: 3 })).toEqual(
+    round.slice(0, 3).map((one) => ({ ...one, cause: expect.anything() })),
+  )
+  expect(new Set([1, 2, 3, 4, 5, 6].map((seed) => windows({}, seed)[0]?.nodes[0])).size).toBeGreaterThan(2)
+  expect(windows({ atMs: 11 * dayMs })).toEqual([])
+})
+
+test('what strikes some pools alone leaves the others, and comes as often as their nodes say', () => {
+  const two = fleetOf(['n', 's'].map((name) => ({ ...shape, name, capacityType: 'reserved' as const }))).nodes
+  const struck = drawFaults(seededRandom(7), [cause('a', { pools: ['s'] })], two, 10 * dayMs)
+  expect(struck.every(({ nodes: at }) => at[0]?.startsWith('s-') === true)).toBe(true)
+  expect(struck.length).toBeGreaterThan(400)
+  expect(struck.length).toBeLessThan(600)
+  expect(drawFaults(seededRandom(7), [cause('a', { pools: ['t'] })], two, 10 * dayMs)).toEqual([])
 })
 
 test('of a rack each node is struck with the probability that was given, and one in any case', () => {

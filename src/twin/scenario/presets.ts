@@ -1,6 +1,9 @@
 import type { FaultSpec, PresetName } from './cause.ts'
 
-type Effect = Pick<FaultSpec, 'kind' | 'lasts' | 'latency' | 'lemons' | 'notice' | 'reach' | 'share' | 'xid'>
+type Effect = Pick<
+  FaultSpec,
+  'capacityType' | 'kind' | 'lasts' | 'latency' | 'lemons' | 'notice' | 'reach' | 'share' | 'xid'
+>
 type Causes = Readonly<Record<string, { count: number } & Effect>>
 
 /**
@@ -68,7 +71,9 @@ const fireFlyerCounts: Causes = {
  * 6.3 spot nodes of eight H100 of a thousand are taken back a day: the 15 to 20 % a month of AWS's Spot Instance Advisor in February
  * 2026, as others read it. Two minutes before it says so. That another comes after an hour is ours.
  */
-const spotCounts: Causes = { reclaim: { count: 6.3, kind: 'node-loss', notice: '2m', lasts: '1h' } }
+const spotCounts: Causes = {
+  reclaim: { count: 6.3, capacityType: 'spot', kind: 'node-loss', notice: '2m', lasts: '1h' },
+}
 
 /** Hosts that were serviced under Llama 3's pre-training, of which a notice is given; how long before, and for how long, is ours. */
 const maintenanceCounts: Causes = {

@@ -21,8 +21,9 @@ metadata: {name: big}
 spec: {command: train, workers: 2, expectedSeconds: 100}
 `
 
-function setupFrom(spec: string, past: readonly PastJob[] = [], documents = job) {
-  const read = readScenario({ name: 's.yaml', text: text(spec) })
+function setupFrom(spec: string, past: readonly PastJob[] = [], documents = job, capacity = 'reserved') {
+  const written = text(spec).replace('zone: z', `zone: z, capacityType: ${capacity}`)
+  const read = readScenario({ name: 's.yaml', text: written })
   if ('errors' in read) return formatErrors(read.errors)
   const files = resourcesNamed(read).map(({ path, atMs }) => ({ name: path, atMs, text: documents }))
   const made = setupOf(read, files, past)
@@ -97,7 +98,7 @@ test.each([
   ],
   [
     '  faults: {mix: {a: {kind: hang}}}\n',
-    's.yaml:7:18: spec.faults.mix.a: must have perNodeDay, perDomainDay or count, one of them, found an object',
+    's.yaml:7:18: spec.faults.mix.a: must have perNodeDay, perDomainDay, count or at, one of them, found an object',
   ],
   [
     '  faults: {mix: {a: {kind: node-loss, perDomainDay: 1}}}\n',
@@ -109,11 +110,15 @@ test.each([
   ],
   [
     '  faults: {mix: {a: {kind: storage-full, count: 1, lemons: {share: 0.1, times: 9}}, b: {kind: node-loss, reach: rack, perDomainDay: 1, lemons: {share: 0.1, times: 9}}}}\n',
-    's.yaml:7:52: spec.faults.mix.a.lemons: must be left out: a storage is on no node, found an object\ns.yaml:7:136: spec.faults.mix.b.lemons: must be left out with perDomainDay: they are nodes; write perNodeDay, found an object',
+    's.yaml:7:52: spec.faults.mix.a.lemons: must be left out: a storage is on no node, found an object\ns.yaml:7:136: spec.faults.mix.b.lemons: must be left out with perDomainDay: write perNodeDay or count, found an object',
+  ],
+  [
+    '  faults: {mix: {a: {kind: hang, count: 1, every: 2h}, b: {kind: hang, at: 1h, every: 30s}, c: {kind: storage-full, at: 1h, pools: [n]}}}\n',
+    's.yaml:7:51: spec.faults.mix.a.every: goes with at, found "2h"\ns.yaml:7:87: spec.faults.mix.b.every: must be at least 1m, found "30s"\ns.yaml:7:125: spec.faults.mix.c.pools: must be left out: a storage is on no node, found a list of 1',
   ],
   [
     '  faults: {mix: {a: {kind: storage-full, perDomainDay: 1, share: 0.5}}}\n',
-    's.yaml:7:56: spec.faults.mix.a.perDomainDay: must be left out: a storage is on no node; write count, found 1\ns.yaml:7:66: spec.faults.mix.a.share: must be left out: a storage is on no node, found 0.5',
+    's.yaml:7:56: spec.faults.mix.a.perDomainDay: must be left out: a storage is on no node; write count or at, found 1\ns.yaml:7:66: spec.faults.mix.a.share: must be left out: a storage is on no node, found 0.5',
   ],
   ['  performance: {stall: 5}\n', 's.yaml:7:24: spec.performance.stall: must be a string, found 5; put it in quotes'],
   [
@@ -222,7 +227,7 @@ test.each([
   ['spot', 6.3],
   ['maintenance', (32 / (2048 * 54)) * 1000],
 ])('the causes of %s come as often as they were counted, %d times in 1,000 node-days', (preset, rate) => {
-  const made = setup(`  faults: {preset: ${preset}, scale: 2}\n`)
+  const made = setup(`  faults: {preset: ${preset}, scale: 2}\n`, [], job, 'spot')
   expect(made.causes.reduce((sum, { perNodeDay = 0 }) => sum + 1000 * perNodeDay, 0)).toBeCloseTo(2 * rate, 9)
 })
 
@@ -231,6 +236,18 @@ test('of the clusters that had lemons ten failures of fourteen are theirs', () =
   const { share, times } = lemons ?? { share: 0, times: 0 }
   expect(share * 3000).toBeCloseTo(40, 9)
   expect((share * times) / (share * times + 1 - share)).toBeCloseTo(10 / 14, 3)
+})
+
+test('spot instances alone are taken back', () => {
+  expect(setupFrom('  faults: {preset: spot}\n')).toBe(
+    's.yaml:7:20: spec.faults.preset: needs nodes whose capacityType is spot, found "spot"',
+  )
+  expect(setup('  faults: {preset: spot}\n', [], job, 'spot').causes).toMatchObject([{ pools: ['n'] }])
+  const mine = '{kind: node-loss, lasts: 1h, count: 1, '
+  expect(setupFrom(`  faults: {mix: {a: ${mine}capacityType: on-demand}, b: ${mine}pools: [m]}}}\n`)).toBe(
+    `s.yaml:7:136: spec.faults.mix.b.pools[0]: names no nodes of this scenario, found "m"; did you mean "n"?
+s.yaml:7:74: spec.faults.mix.a.capacityType: needs nodes whose capacityType is on-demand, found "on-demand"`,
+  )
 })
 
 test('shocks need to know what nodes share', () => {

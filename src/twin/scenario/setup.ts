@@ -12,7 +12,7 @@ import { nearest } from '../../model/nearest.ts'
 import type { PastJob } from '../import/past-job.ts'
 import type { ServiceTraffic } from '../traffic/traffic.ts'
 import type { Performance } from '../work/workload.ts'
-import { type Cause, causesOf, missingDomains } from './causes.ts'
+import { type Cause, causesOf, missingNodes } from './causes.ts'
 import { type ReadDrill, unknownTargets } from './drills.ts'
 import { fleetOf } from './fleet.ts'
 import { jobsOfHistory } from './past-jobs.ts'
@@ -75,7 +75,7 @@ export function setupOf(
   const nodes = laidOut.nodes.map(({ name }) => name)
   const errors = [
     ...unknownNames(read, work),
-    ...missingDomains(read),
+    ...missingNodes(read),
     ...unknownTargets(documents.drills, work, nodes),
     ...unknownServices(read, work),
     ...unknownEngines(read),
@@ -99,7 +99,7 @@ export function setupOf(
         }),
       ),
       traffic,
-      causes: causesOf(faults),
+      causes: causesOf(spec),
       openAfterMs: durationMs(faults.openAfter),
       controlPlane,
     },
