@@ -1,5 +1,5 @@
 import { formatDuration } from '../model/duration.ts'
-import { type FaultKind, faults } from '../model/faults.ts'
+import { type FaultKind, faults, reachSaid } from '../model/faults.ts'
 import type { Drill } from '../model/kinds/drill.ts'
 import { table } from './output.ts'
 
@@ -7,7 +7,7 @@ import { table } from './output.ts'
 export function drillSaid({ metadata, spec }: Drill): string {
   const { kind, lasts, notice, reach } = spec.fault
   const long = lasts === undefined ? '' : ` for ${lasts}`
-  const domain = reach === undefined ? '' : `, with its ${reach},`
+  const domain = reach === undefined ? '' : `, with its ${reachSaid(reach)},`
   const before = notice === undefined ? '' : `, and says so ${notice} before`
   return `drill ${metadata.name}: ${kind}${targetSaid(spec.target)}${domain}${long}${before}`
 }

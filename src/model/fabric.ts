@@ -19,6 +19,11 @@ export const labelsOf: Readonly<Record<Level, readonly string[]>> = {
   node: [label.hostname],
 }
 
+/** What of this level a node with these labels is in; undefined: nobody says. */
+export function domainIn(labels: Readonly<Record<string, string | undefined>>, level: Level): string | undefined {
+  return labelsOf[level].map((one) => labels[one]).find((value) => value !== undefined)
+}
+
 /** The level that a topology names, by its own name or by one of its labels; undefined for another label. */
 export function levelNamed(name: string): number | undefined {
   const index = levels.findIndex((level) => level === name || labelsOf[level].includes(name))

@@ -190,6 +190,13 @@ const latencyDefault = '1h'
 /** Longer than all that waits for somebody to be heard of: ours. */
 const byDefault = '5m'
 
+const reaches = ['nvlink', 'rack', 'block', 'zone'] as const
+
+/** What nodes share that are struck together, in words. */
+export function reachSaid(reach: (typeof reaches)[number]): string {
+  return reach === 'nvlink' ? 'NVLink domain' : reach
+}
+
 /** How bad a fault is, beside where it strikes and for how long. */
 export interface Harm {
   slowness: number
@@ -226,7 +233,7 @@ export const faultFields = {
     .describe(
       'Until a process goes on, a lost node is back, a straggler fast, a disk has room, a network or storage as ever, a node computes rightly, a clock is right, a control plane is back or wakes.',
     ),
-  reach: z.enum(['rack', 'block', 'zone']).optional().describe('All nodes there are struck; else one.'),
+  reach: z.enum(reaches).optional().describe('All nodes there are struck; else one.'),
   notice: duration
     .optional()
     .describe(

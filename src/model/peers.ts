@@ -1,4 +1,4 @@
-import { labelsOf, levels } from './fabric.ts'
+import { domainIn, levels } from './fabric.ts'
 import type { Seat } from './kinds/gang.ts'
 import { nodesUnder } from './seats.ts'
 
@@ -45,9 +45,6 @@ function byRack(
 
 /** The rack with all that it is in. An NVLink domain is a rack where nothing else says; nodes that say nothing are in one. */
 function rackOf(labels: Labels): string {
-  const [zone, block, rack, nvlink] = levels.map((level) => {
-    const known = labelsOf[level].find((one) => labels[one] !== undefined)
-    return known === undefined ? '' : (labels[known] ?? '')
-  })
+  const [zone, block, rack, nvlink] = levels.map((level) => domainIn(labels, level) ?? '')
   return JSON.stringify([zone, block, rack === '' ? nvlink : rack])
 }

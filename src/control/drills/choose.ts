@@ -1,5 +1,6 @@
 import { isTrue } from '../../model/conditions.ts'
-import { faults } from '../../model/faults.ts'
+import { domainIn, labelsOf } from '../../model/fabric.ts'
+import { faults, reachSaid } from '../../model/faults.ts'
 import type { Drill } from '../../model/kinds/drill.ts'
 import type { Pod } from '../../model/kinds/kubernetes.ts'
 import { annotation, label } from '../../model/names.ts'
@@ -74,10 +75,14 @@ function problemWithNode({ views }: Context, name: string): string | undefined {
 function struckNodes(context: Context, name: string, reach: Drill['spec']['fault']['reach']): Chosen {
   const all = context.views.of('Node').list()
   const domainOf = (node: string) =>
-    reach === undefined ? node : all.find(({ metadata }) => metadata.name === node)?.metadata.labels?.[label[reach]]
+    reach === undefined
+      ? node
+      : domainIn(all.find(({ metadata }) => metadata.name === node)?.metadata.labels ?? {}, reach)
   const domain = domainOf(name)
-  if (domain === undefined)
-    return { never: `node ${name} has no label ${label[reach ?? 'rack']}: nobody knows its ${reach}` }
+  if (domain === undefined) {
+    const level = reach ?? 'rack'
+    return { never: `node ${name} has no label ${labelsOf[level].join(' or ')}: nobody knows its ${reachSaid(level)}` }
+  }
   const nodes = all.map(({ metadata }) => metadata.name).filter((node) => domainOf(node) === domain)
   return {
     target: targetOf(context, nodes.toSorted(), nodes.flatMap((node) => context.views.podsOnNode(node)).filter(isLive)),

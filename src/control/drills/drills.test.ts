@@ -105,6 +105,23 @@ test('a rank beyond the last, and a job that has ended, are not waited for', asy
   expect((await status())?.message).toBe('job j has ended (Succeeded)')
 })
 
+test('an NVLink domain is whatever one of its labels says', async () => {
+  await world.node('b', 2)
+  await make({ fault: { kind: 'node-loss', lasts: '1m', reach: 'nvlink' }, target: { node: 'a' } })
+  await phase('Failed')
+  expect((await status())?.message).toBe(
+    'node a has no label nvidia.com/gpu.clique or accelerator.topograph.run/domain: nobody knows its NVLink domain',
+  )
+  for (const name of ['a', 'b'])
+    await world.store.patch('Node', { name }, { metadata: { labels: { 'accelerator.topograph.run/domain': 'd' } } })
+  await world.node('c', 2)
+  await world.store.delete('Drill', ref)
+  await world.until(async () => (await get()) === undefined, 'the drill is gone')
+  await make({ fault: { kind: 'node-loss', lasts: '1m', reach: 'nvlink' }, target: { node: 'a' } })
+  await phase('Striking')
+  expect((await status())?.target?.nodes).toEqual(['a', 'b'])
+})
+
 test('it strikes no sooner than it is to', async () => {
   await running()
   await make({ ...kill, after: '40s' })

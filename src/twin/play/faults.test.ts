@@ -114,6 +114,17 @@ test('what strikes some pools alone leaves the others, and comes as often as the
   expect(drawFaults(seededRandom(7), [cause('a', { pools: ['t'] })], two, 10 * dayMs)).toEqual([])
 })
 
+test('an NVLink domain is struck as one', () => {
+  const domains = fleetOf([{ ...shape, nodesPerNvlink: 5, capacityType: 'reserved' }]).nodes
+  const struck = drawFaults(seededRandom(7), [cause('tray', { reach: 'nvlink' })], domains, 10 * dayMs)
+  const groups = struck.map(({ nodes: at }) => [
+    at.length,
+    ...new Set(at.map((name) => Math.floor(Number(name.slice(2)) / 5))),
+  ])
+  expect(groups.every((group) => group.length === 2 && group[0] === 5)).toBe(true)
+  expect(new Set(groups.map(([, domain]) => domain)).size).toBe(20)
+})
+
 test('of a rack each node is struck with the probability that was given, and one in any case', () => {
   const half = draw([cause('a', { reach: 'rack', share: 0.5, perNodeDay: 1 })])
   const mean = half.reduce((sum, { nodes: struck }) => sum + struck.length, 0) / half.length

@@ -1,6 +1,6 @@
 import type { NodeDescription } from '../../agent/contract.ts'
 import type { Random } from '../../base/random.ts'
-import { label } from '../../model/names.ts'
+import { domainIn } from '../../model/fabric.ts'
 import { type Draw, drawFrom } from '../draw.ts'
 import type { Cause } from '../scenario/causes.ts'
 
@@ -15,7 +15,7 @@ export interface Places {
   choose(draw: Draw, turn: number): Place
 }
 
-/** Nodes by their own rate, each with what is within reach; or racks, blocks or zones by theirs, or in turn. */
+/** Nodes by their own rate, each with what is within reach; or what they share by its own, or in turn. */
 export function placesOf(nodes: readonly NodeDescription[], cause: Cause, random: Random): Places {
   const { pools, reach, perDomainDay, atMs, lemons } = cause
   const meant = pools === undefined ? nodes : nodes.filter(({ pool }) => pools.includes(pool))
@@ -35,7 +35,7 @@ function inTurn(places: readonly Place[], draw: Draw): Places {
   return { weight: places.length, choose: (_, turn) => places[(first + turn) % places.length] ?? [] }
 }
 
-/** The names of the nodes of each rack, block or zone; of each node alone where nothing more is within reach. */
+/** The names of the nodes of each domain; of each node alone where nothing more is within reach. */
 function domainsOf(nodes: readonly NodeDescription[], reach: Cause['reach']): Map<string, string[]> {
   const domains = new Map<string, string[]>()
   for (const node of nodes) {
@@ -48,7 +48,7 @@ function domainsOf(nodes: readonly NodeDescription[], reach: Cause['reach']): Ma
 }
 
 function domainOf({ name, labels }: NodeDescription, reach: Cause['reach']): string {
-  return reach === undefined ? name : (labels[label[reach]] ?? name)
+  return reach === undefined ? name : (domainIn(labels, reach) ?? name)
 }
 
 /**

@@ -20,7 +20,7 @@ const fault = z
       .min(0)
       .max(1000)
       .optional()
-      .describe('How often, on average, a rack, block or zone (its `reach`) and day.'),
+      .describe('How often, on average, an NVLink domain, rack, block or zone (its `reach`) and day.'),
     count: z
       .number()
       .int()
@@ -69,7 +69,7 @@ const fault = z
         wrong([field], `must be left out: a ${faults[kind].strikes} is on no node; write count or at`)
     for (const [field, given] of Object.entries({ perDomainDay, share }))
       if (strikesNodes(kind) && given !== undefined && reach === undefined)
-        wrong([field], 'must be left out, or say of what with reach: rack, block or zone')
+        wrong([field], 'must be left out, or say of what with reach: nvlink, rack, block or zone')
     for (const [field, given] of Object.entries({ share, lemons, pools, capacityType: value.capacityType }))
       if (!strikesNodes(kind) && given !== undefined)
         wrong([field], `must be left out: a ${faults[kind].strikes} is on no node`)

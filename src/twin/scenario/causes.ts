@@ -120,4 +120,4 @@ export function missingNodes({ file, scenario, positionOf }: ReadScenario): Docu
 }
 
 /** What of a shape says which of its nodes are struck together. */
-const fieldOf = { rack: 'nodesPerRack', block: 'nodesPerBlock', zone: 'zone' } as const
+const fieldOf = { nvlink: 'nodesPerNvlink', rack: 'nodesPerRack', block: 'nodesPerBlock', zone: 'zone' } as const

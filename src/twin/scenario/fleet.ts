@@ -1,5 +1,6 @@
 import type { NodeDescription } from '../../agent/contract.ts'
 import { acceleratorsOf, cpuModel, oneSlot } from '../../model/accelerators.ts'
+import { labelsOf as fabricLabels } from '../../model/fabric.ts'
 import { type Pool, pool } from '../../model/kinds/pool.ts'
 import { millwrightVersion } from '../../model/metadata.ts'
 import { label } from '../../model/names.ts'
@@ -57,12 +58,15 @@ function nodesOf(shape: FleetShape): NodeDescription[] {
   }))
 }
 
-function labelsOf({ name, labels, zone, nodesPerRack, nodesPerBlock }: FleetShape, index: number) {
+const [nvlinkLabel = ''] = fabricLabels.nvlink
+
+function labelsOf({ name, labels, zone, nodesPerNvlink, nodesPerRack, nodesPerBlock }: FleetShape, index: number) {
   const group = (what: string, size: number) => `${name}-${what}-${Math.floor(index / size)}`
   return {
     ...labels,
     ...(zone === undefined ? {} : { [label.zone]: zone }),
     ...(nodesPerBlock === undefined ? {} : { [label.block]: group('block', nodesPerBlock) }),
     ...(nodesPerRack === undefined ? {} : { [label.rack]: group('rack', nodesPerRack) }),
+    ...(nodesPerNvlink === undefined ? {} : { [nvlinkLabel]: group('nvlink', nodesPerNvlink) }),
   }
 }

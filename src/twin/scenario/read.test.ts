@@ -102,7 +102,7 @@ test.each([
   ],
   [
     '  faults: {mix: {a: {kind: node-loss, perDomainDay: 1}}}\n',
-    's.yaml:7:53: spec.faults.mix.a.perDomainDay: must be left out, or say of what with reach: rack, block or zone, found 1',
+    's.yaml:7:53: spec.faults.mix.a.perDomainDay: must be left out, or say of what with reach: nvlink, rack, block or zone, found 1',
   ],
   [
     '  faults: {mix: {a: {kind: node-loss, reach: rack, count: 1, share: 1.5}}}\n',
@@ -248,6 +248,17 @@ test('spot instances alone are taken back', () => {
     `s.yaml:7:136: spec.faults.mix.b.pools[0]: names no nodes of this scenario, found "m"; did you mean "n"?
 s.yaml:7:74: spec.faults.mix.a.capacityType: needs nodes whose capacityType is on-demand, found "on-demand"`,
   )
+})
+
+test('nodes of an NVLink domain say so, and a fault of one needs them to', () => {
+  const tray = '  faults: {mix: {tray: {kind: node-loss, reach: nvlink, count: 1, lasts: 1h}}}\n'
+  expect(setupFrom(tray)).toBe(
+    's.yaml:7:49: spec.faults.mix.tray.reach: needs nodesPerNvlink of the nodes called n, found "nvlink"',
+  )
+  const read = readScenario({ name: 's.yaml', text: text(tray).replace('zone: z', 'nodesPerNvlink: 1') })
+  const made = 'errors' in read ? read : setupOf(read, [], [])
+  if ('errors' in made) throw new Error(formatErrors(made.errors))
+  expect(made.setup.nodes.map(({ labels }) => labels['nvidia.com/gpu.clique'])).toEqual(['n-nvlink-0', 'n-nvlink-1'])
 })
 
 test('shocks need to know what nodes share', () => {

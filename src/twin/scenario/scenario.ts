@@ -22,6 +22,13 @@ const nodes = z.strictObject({
   cpu: quantity.default(192).describe('Cores of each node.'),
   memory: quantity.default('2Ti').describe('Memory of each node.'),
   zone: z.string().min(1).max(63).optional().describe('Their zone.'),
+  nodesPerNvlink: z
+    .number()
+    .int()
+    .min(1)
+    .max(100_000)
+    .optional()
+    .describe('So many share an NVLink domain: NAME-nvlink-0, …'),
   nodesPerRack: z.number().int().min(1).max(100_000).optional().describe('So many share a rack: NAME-rack-0, …'),
   nodesPerBlock: z.number().int().min(1).max(100_000).optional().describe('So many share a block: NAME-block-0, …'),
   labels: z.record(z.string(), z.string()).default({}).describe('Other labels of each node.'),
