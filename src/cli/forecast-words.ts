@@ -4,7 +4,7 @@ import type { Row } from '../twin/forecast/figures.ts'
 import type { Forecast } from '../twin/forecast/forecast.ts'
 import type { GangFigure, GangFigures, GangForecast } from '../twin/forecast/gangs.ts'
 import type { Spread } from '../twin/forecast/spread.ts'
-import { table } from './output.ts'
+import { shortList, table } from './output.ts'
 
 /** Gangs of jobs in the table; all stand in the other forms. */
 const gangsShown = 15
@@ -18,7 +18,19 @@ export function textOf(found: Forecast, isWide: boolean): string {
   if (shown.length > 0) blocks.push(gangsTable(shown, found.horizonSeconds, hasChange))
   if (shown.length < found.gangs.length)
     blocks.push(`${found.gangs.length - shown.length} more jobs; \`-o wide\` shows all.`)
+  const unasked = withoutRequests(found.rows)
+  if (unasked.length > 0)
+    blocks.push(
+      `Who is answered in time is not foretold of ${shortList(unasked)}: \`--traffic\` says which requests come.`,
+    )
   return blocks.join('\n\n')
+}
+
+/** Services of which nobody said which requests they get. */
+function withoutRequests(rows: readonly Row[]): string[] {
+  const services = new Set(rows.flatMap(({ of }) => (of.startsWith('service/') ? of : [])))
+  for (const { of, figure } of rows) if (figure === 'requests') services.delete(of)
+  return [...services]
 }
 
 /** Those whose end the change moves most; without one, those that wait. */

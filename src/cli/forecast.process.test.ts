@@ -132,11 +132,14 @@ spec:
   performance: { engine: 70b-h100-tp8 }
 `,
   )
+  const limit = 'Who is answered in time is not foretold of service/chat: `--traffic` says which requests come.'
+  expect(forecast('--against', 'serving.yaml', '--seeds', '1').stdout).toContain(limit)
   const words = ['--against', 'serving.yaml', '--traffic', 'traffic.yaml', '--horizon', '1h', '--seeds', '2']
   const { rows } = JSON.parse(forecast(...words, '--add-nodes', '2', '-o', 'json').stdout)
   const row = (figure: string) =>
     rows.find((one: { of: string; figure: string }) => one.of === 'service/chat' && one.figure === figure)
   expect(row('SLO attainment').difference.low).toBeGreaterThan(0)
+  expect(forecast(...words).stdout).not.toContain('Who is answered')
   expect(row('requests').with.median).toBeCloseTo(30 * 3600)
   file('other.yaml', `${node('a')}${service.replace('chat', 'chats')}`)
   expect(forecast('--against', 'other.yaml', '--traffic', 'traffic.yaml')).toMatchObject({

@@ -267,6 +267,8 @@ Examples:
   millwright forecast --add-nodes 16 --history history.csv
   millwright forecast --against state.yaml -f larger-quota.yaml -o json
   millwright forecast -f pool-on-spot.yaml -f job-with-twice-the-checkpoint-interval.yaml
+Who is answered in time is foretold with --traffic alone: a running factory knows the requests of the last seconds,
+and neither those of a day, nor how long its engines take, nor what would be in time.
 docs/twin.md says what is known and what is not.`,
       )
       .action(async (options, command: Command) =>
