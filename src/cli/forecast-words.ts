@@ -26,6 +26,70 @@ export function textOf(found: Forecast, isWide: boolean): string {
   return blocks.join('\n\n')
 }
 
+/**
+ * What a plan says: when its own jobs start and end, which of the others it moves most, and the figures that it moves. Chance moves
+ * some in some seeds: of the fleet and of jobs only what moves in each of them the same way is said.
+ */
+export function planLines({ gangs, rows, horizonSeconds }: Forecast, there: ReadonlySet<string>): string[] {
+  const own = gangs.filter(({ gang }) => !there.has(gang))
+  const others = mostChanged(gangs.filter(({ gang }) => there.has(gang)))
+  const moved = others.flatMap((gang) => movedSaid(gang, horizonSeconds) ?? [])
+  const figures = rows.filter(isInPlans)
+  const more = Math.max(0, moved.length - jobsInPlans) + Math.max(0, figures.length - rowsInPlans)
+  return [
+    ...own.slice(0, jobsInPlans).map(({ title, with: then }) => {
+      if ((then?.startsWithin ?? 0) < 0.5) return `${title} does not start`
+      return `${title} starts ${gangSaid(then, 'starts', horizonSeconds)}, ends ${gangSaid(then, 'ends', horizonSeconds)}`
+    }),
+    ...moved.slice(0, jobsInPlans),
+    ...figures.slice(0, rowsInPlans).map(({ of, figure, unit, without, with: then, difference }) => {
+      const range = difference === undefined ? undefined : rangeSaid(difference, unit)
+      return `${of}: ${figure} ${middleSaid(without, unit)} → ${middleSaid(then, unit)}${range === undefined ? '' : ` (${range})`}`
+    }),
+    ...(more === 0 ? [] : [`and ${more} more: \`millwright forecast -f\` says all`]),
+  ]
+}
+
+const [jobsInPlans, rowsInPlans] = [3, 6]
+
+function movedSaid(
+  { title, without, with: then, difference }: GangForecast,
+  horizonSeconds: number,
+): string | undefined {
+  const said = (['starts', 'ends', 'ettr'] as const).flatMap((figure) => {
+    const moved = difference?.[figure]
+    if (moved === undefined || !isSameWay(moved, figure === 'ettr' ? '%' : 's')) return []
+    const of = (courses: GangFigures | undefined) => gangSaid(courses, figure, horizonSeconds)
+    return [`${figure === 'ettr' ? 'ETTR' : figure} ${of(without)} → ${of(then)}`]
+  })
+  return said.length === 0 ? undefined : `${title} ${said.join(', ')}`
+}
+
+function isInPlans(row: Row): boolean {
+  const { of, figure, unit, difference } = row
+  if (of !== 'fleet') return inPlans.others.has(figure) && isMoved(row)
+  return inPlans.fleet.has(figure) && isMoved(row) && (difference === undefined || isSameWay(difference, unit))
+}
+
+const inPlans: { fleet: ReadonlySet<Row['figure']>; others: ReadonlySet<Row['figure']> } = {
+  fleet: new Set(['utilisation', 'hours in checkpoints', 'ETTR', 'spend']),
+  others: new Set([
+    'utilisation',
+    'wait, median',
+    'completion, median',
+    'jobs that wait at the end',
+    'evictions',
+    'moves off spot',
+    'hours lost',
+    'replica-hours missing',
+  ]),
+}
+
+/** Whichever seed it is. */
+function isSameWay(difference: Spread, unit: Row['unit']): boolean {
+  return (difference.low > 0 || difference.high < 0) && !isNothing(difference, unit)
+}
+
 /** Services of which nobody said which requests they get. */
 function withoutRequests(rows: readonly Row[]): string[] {
   const services = new Set(rows.flatMap(({ of }) => (of.startsWith('service/') ? of : [])))
@@ -50,7 +114,7 @@ function isOfInterest(row: Row): boolean {
 }
 
 /** In what is said of it. */
-export function isMoved({ unit, without, with: after, difference }: Row): boolean {
+function isMoved({ unit, without, with: after, difference }: Row): boolean {
   if (difference === undefined) return (without === undefined) !== (after === undefined)
   return !isNothing(difference, unit)
 }
@@ -88,13 +152,13 @@ function rowsTable(rows: readonly Row[], hasChange: boolean): string {
   )
 }
 
-export function spreadSaid(spread: Spread | undefined, unit: Row['unit'], isSigned = false): string {
+function spreadSaid(spread: Spread | undefined, unit: Row['unit'], isSigned = false): string {
   if (spread === undefined) return '-'
-  const [median, range] = wordsOf(spread, (value) => `${isSigned && value > 0 ? '+' : ''}${said(value, unit)}`)
+  const [median, range] = wordsOf(spread, (value) => (isSigned ? signed(value, unit) : said(value, unit)))
   return range === undefined ? median : `${median} (${range})`
 }
 
-export function middleSaid(spread: Spread | undefined, unit: Row['unit']): string {
+function middleSaid(spread: Spread | undefined, unit: Row['unit']): string {
   return spread === undefined ? '-' : said(spread.median, unit)
 }
 
@@ -156,15 +220,19 @@ function gangsTable(gangs: readonly GangForecast[], horizonSeconds: number, hasC
       return [range === undefined ? middle : `${middle} (${range})`]
     }
     const moved = difference?.[figure]
-    const by = moved === undefined || isNothing(moved, unit) ? '' : ` (${byHowMuch(moved, unit)})`
+    const by =
+      moved === undefined || isNothing(moved, unit) ? '' : ` (${rangeSaid(moved, unit) ?? signed(moved.median, unit)})`
     return [before === undefined ? '-' : say(before.median), then === undefined ? '-' : `${say(then.median)}${by}`]
   }
 }
 
-/** The range, or the one number that it is; how much is in the middle is seen from what stands beside it. */
-function byHowMuch(difference: Spread, unit: Row['unit']): string {
-  const [middle, range] = wordsOf(difference, (value) => `${value > 0 ? '+' : ''}${said(value, unit)}`)
-  return range ?? middle
+/** What a difference ranges over; undefined where that is one number. */
+function rangeSaid(difference: Spread, unit: Row['unit']): string | undefined {
+  return wordsOf(difference, (value) => signed(value, unit))[1]
+}
+
+function signed(value: number, unit: Row['unit']): string {
+  return `${value > 0 ? '+' : ''}${said(value, unit)}`
 }
 
 /** Of shares, in hundredths: in the long run a tenth of a percent is much. */
@@ -175,7 +243,8 @@ function valueSaid(value: number, { figure, unit }: Pick<Column, 'figure' | 'uni
   return figure === 'starts' && value === 0 ? 'now' : `in ${humanDuration(1000 * value)}`
 }
 
-export function timeSaid(of: GangFigures | undefined, figure: 'starts' | 'ends', horizonSeconds: number): string {
+function gangSaid(of: GangFigures | undefined, figure: 'starts' | 'ends' | 'ettr', horizonSeconds: number): string {
   const spread = of?.[figure]
-  return spread === undefined ? '-' : valueSaid(spread.median, { figure, unit: 's' }, horizonSeconds)
+  const unit = figure === 'ettr' ? '%' : 's'
+  return spread === undefined ? '-' : valueSaid(spread.median, { figure, unit }, horizonSeconds)
 }

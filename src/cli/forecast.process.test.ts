@@ -15,6 +15,12 @@ metadata: { name: ${name} }
 spec: { command: [x], expectedSeconds: ${seconds}, resources: { accelerators: "H100:8" } }
 `
 
+const pool = (name: string, spec: string) => `apiVersion: millwright.dev/v1alpha1
+kind: Pool
+metadata: { name: ${name} }
+spec: { ${spec} }
+`
+
 file(
   'state.yaml',
   `apiVersion: v1
@@ -73,11 +79,7 @@ it('forecast takes a change as it would be applied', () => {
 })
 
 it('forecast answers what spot capacity and another checkpoint interval would do', () => {
-  const pool = (type: string) => `apiVersion: millwright.dev/v1alpha1
-kind: Pool
-metadata: { name: p }
-spec: { accelerator: H100, maxNodes: 1, capacityType: ${type} }
-`
+  const onPool = (type: string) => pool('p', `accelerator: H100, maxNodes: 1, capacityType: ${type}`)
   const saves = (interval: string) =>
     job('saves', 360_000).replace('resources', `checkpoint: { interval: ${interval} }, resources`)
   file(
@@ -87,10 +89,10 @@ kind: Node
 metadata: { name: a, labels: { millwright.dev/accelerator: H100, millwright.dev/pool: p } }
 status: { allocatable: { nvidia.com/gpu: 8 } }
 ---
-${pool('reserved')}---
+${onPool('reserved')}---
 ${saves('9s')}`,
   )
-  file('spot.yaml', pool('spot'))
+  file('spot.yaml', onPool('spot'))
   file('slower.yaml', saves('19s'))
   const asked = (...words: string[]) => forecast('--against', 'pools.yaml', '--seeds', '2', ...words).stdout
   const spot = asked('-f', 'spot.yaml', '--spot-reclaims', '8000')
@@ -186,6 +188,10 @@ spec: { workers: 2, command: [sleep, "${seconds}"], expectedSeconds: ${seconds} 
   file('second.yaml', sleeps('second', 2))
   expect(factory.millwright('plan', '-f', 'first.yaml').stdout).toContain(
     'Forecast of the next 24h:\n  job/first starts now, ends in 10s',
+  )
+  file('spot.yaml', pool('local', 'accelerator: cpu, capacityType: spot, pricePerSlotHour: 2'))
+  expect(factory.millwright('plan', '-f', 'spot.yaml').stdout).toMatch(
+    /Forecast of the next 24h:\n {2}fleet: spend 0 USD → 1\d\d(\.\d)? USD/,
   )
   factory.millwright('apply', '-f', 'first.yaml')
   const get = (what: string) => JSON.parse(factory.millwright('get', 'gangs', what, '-o', 'json').stdout)

@@ -41,6 +41,10 @@ export interface State {
   /** What says nothing about seats, by kind. */
   passedOver: { kind: KindName; count: number }[]
 }
+
+/** What it is read from; all else is passed over. */
+export const kindsOfState = ['Node', 'Pool', 'Queue', 'Gang', 'TrainingJob', 'InferenceService', 'Pod'] as const
+
 export type ReadState = { state: State } | { errors: DocumentError[] }
 
 /** What is read at most. A state of this size takes some seconds. */

@@ -2,6 +2,7 @@ import type { Client } from '../../api/client.ts'
 import { messageOf } from '../../base/errors.ts'
 import { formatErrors, readDocuments, type TextFile, type Written } from '../../compile/documents.ts'
 import { type Change, formatPlan, plan, shownChange } from '../../compile/plan.ts'
+import { kindsOfState } from '../../compile/state.ts'
 import { type KindName, kinds, type Resource } from '../../model/registry.ts'
 import { oneOf } from '../arguments.ts'
 import { confirmDestruction } from '../confirm.ts'
@@ -31,8 +32,8 @@ export async function planFiles(options: FileOptions, global: Global): Promise<v
   if (lines.length > 0) console.log(['\nForecast of the next 24h:', ...lines].map(plain).join('\n  '))
 }
 
-/** What waits and who leaves hangs on these. */
-const decidedBy: ReadonlySet<KindName> = new Set(['TrainingJob', 'InferenceService', 'Queue', 'Gang', 'Node'])
+/** What waits, who leaves and what is spent hangs on these. */
+const decidedBy: ReadonlySet<KindName> = new Set(kindsOfState)
 
 export async function applyFiles(options: FileOptions, global: Global): Promise<void> {
   const output = oneOf('--output', options.output, ['text', 'json', 'name'], 'text')

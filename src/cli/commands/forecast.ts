@@ -1,17 +1,16 @@
 import type { Client } from '../../api/client.ts'
 import { formatErrors, type TextFile } from '../../compile/documents.ts'
-import { readState, type State } from '../../compile/state.ts'
+import { kindsOfState, readState, type State } from '../../compile/state.ts'
 import { readDuration } from '../../model/duration.ts'
 import { nearest } from '../../model/nearest.ts'
 import { keyOf } from '../../model/refs.ts'
-import type { Row } from '../../twin/forecast/figures.ts'
 import { type ForecastOptions, forecastOf } from '../../twin/forecast/forecast.ts'
 import { anotherLike, likeMost } from '../../twin/forecast/more-nodes.ts'
 import { readHistory } from '../../twin/import/history.ts'
 import { oneOf, wholeNumber } from '../arguments.ts'
 import { connect } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
-import { isMoved, middleSaid, textOf, timeSaid } from '../forecast-words.ts'
+import { planLines, textOf } from '../forecast-words.ts'
 import type { Global } from '../global.ts'
 import { dump, plain } from '../output.ts'
 import { setupFrom } from '../read-scenario.ts'
@@ -74,7 +73,7 @@ export async function forecast(options: Options, global: Global): Promise<void> 
   else console.log(await dump(found, format))
 }
 
-/** What a plan says of the coming day: the figures that the change moves, and when its own jobs start and end. */
+/** What a plan says of the coming day. */
 export async function forecastLines(change: TextFile[], global: Global): Promise<string[]> {
   const nowMs = Date.now()
   const files = [await listed(global)]
@@ -82,32 +81,12 @@ export async function forecastLines(change: TextFile[], global: Global): Promise
   if (before.nodes.length === 0) return []
   if (after.gangs.length > gangsInPlans)
     return [`${after.gangs.length} gangs: \`millwright forecast -f\` says what comes of it`]
-  const { horizonMs } = usual
   const found = forecastOf(before, after, { ...usual, nowMs, seeds: seedsInPlans })
-  const rows = found.rows.filter((row) => row.of !== 'fleet' && inPlans.has(row.figure) && isMoved(row))
-  const names = new Set(before.gangs.map(keyOf))
-  const jobs = found.gangs.filter(({ gang }) => !names.has(gang))
-  return [
-    ...jobs.slice(0, jobsInPlans).map(({ title, with: ends }) => {
-      if ((ends?.startsWithin ?? 0) < 0.5) return `${title} does not start`
-      return `${title} starts ${timeSaid(ends, 'starts', horizonMs / 1000)}, ends ${timeSaid(ends, 'ends', horizonMs / 1000)}`
-    }),
-    ...rows.slice(0, rowsInPlans).map(({ of, figure, unit, without, with: value }) => {
-      return `${of}: ${figure} ${middleSaid(without, unit)} → ${middleSaid(value, unit)}`
-    }),
-  ]
+  return planLines(found, new Set(before.gangs.map(keyOf)))
 }
 
-const inPlans: ReadonlySet<Row['figure']> = new Set([
-  'wait, median',
-  'jobs that wait at the end',
-  'evictions',
-  'hours lost',
-  'replica-hours missing',
-])
-
 /** In a plan, which is there at once. */
-const [seedsInPlans, gangsInPlans, jobsInPlans, rowsInPlans] = [5, 300, 3, 6]
+const [seedsInPlans, gangsInPlans] = [5, 300]
 
 /**
  * For a day. Nodes fail as those of Meta's RSC-1 (6.5 of a thousand a day, facts/reliability.md §1.2) and are away for one. Of
@@ -141,13 +120,11 @@ function stateOf(
 /** The state of the running factory, in the form in which it would stand in a file. */
 async function listed(global: Global): Promise<TextFile> {
   const { client } = await connect(global)
-  const items = await Promise.all(listedKinds.map((kind) => itemsOf(client, kind)))
+  const items = await Promise.all(kindsOfState.map((kind) => itemsOf(client, kind)))
   return { name: 'the running factory', text: JSON.stringify({ apiVersion: 'v1', kind: 'List', items: items.flat() }) }
 }
 
-const listedKinds = ['Node', 'Pool', 'Queue', 'Gang', 'TrainingJob', 'InferenceService', 'Pod'] as const
-
-async function itemsOf(client: Client, kind: (typeof listedKinds)[number]): Promise<readonly object[]> {
+async function itemsOf(client: Client, kind: (typeof kindsOfState)[number]): Promise<readonly object[]> {
   return (await client.list(kind, {})).items
 }
 

@@ -1,0 +1,109 @@
+import { describe, expect, test } from 'vitest'
+import { readState, type State } from '../compile/state.ts'
+import { keyOf } from '../model/refs.ts'
+import { forecastOf } from '../twin/forecast/forecast.ts'
+import { planLines, textOf } from './forecast-words.ts'
+
+const node = (name: string) => `apiVersion: v1
+kind: Node
+metadata: { name: ${name}, labels: { millwright.dev/accelerator: H100, millwright.dev/pool: p } }
+status: { allocatable: { nvidia.com/gpu: 8 } }
+`
+const ours = (kind: string, name: string, spec: string) => `apiVersion: millwright.dev/v1alpha1
+kind: ${kind}
+metadata: { name: ${name} }
+spec: ${spec}
+`
+const pool = (type: string) => ours('Pool', 'p', `{ accelerator: H100, maxNodes: 4, capacityType: ${type} }`)
+const queue = (gpus: number) => ours('Queue', 'default', `{ nominalQuota: { H100: ${gpus} } }`)
+const job = (name: string, hours: number, more = '') =>
+  ours(
+    'TrainingJob',
+    name,
+    `{ command: [x], expectedSeconds: ${3600 * hours}, resources: { accelerators: "H100:8" }${more} }`,
+  )
+const nodes = (count: number, prefix: string) => Array.from({ length: count }, (_, at) => node(`${prefix}${at}`))
+
+/** What is said of a state and a change: by the plan, and by the forecast. */
+function said(state: string[], change: string[], risks: { spotReclaims?: number; nodeFailures?: number } = {}) {
+  const text = (documents: string[]) => ({ name: 'file.yaml', text: documents.join('---\n') })
+  const read = (changes: string[]): State => {
+    const found = readState([text(state)], { nowMs: 0, change: changes.length === 0 ? [] : [text(changes)] })
+    if ('errors' in found) throw new Error(JSON.stringify(found.errors))
+    return found.state
+  }
+  const [before, after] = [read([]), read(change)]
+  const found = forecastOf(before, after, {
+    nowMs: 0,
+    horizonMs: 24 * 3_600_000,
+    seeds: 5,
+    risks: {
+      nodeFailures: 0,
+      repairMs: 3_600_000,
+      spotReclaims: 0,
+      spotAwayMs: 3_600_000,
+      spotNoticeMs: 120_000,
+      ...risks,
+    },
+  })
+  return { plan: planLines(found, new Set(before.gangs.map(keyOf))), forecast: textOf(found, false) }
+}
+
+describe('a plan and a forecast answer', () => {
+  test('16 more nodes', () => {
+    const waiting = Array.from({ length: 17 }, (_, at) => job(`j${at}`, 2))
+    const { plan, forecast } = said([...nodes(1, 'n'), pool('reserved'), ...waiting], nodes(16, 'more'))
+    expect(plan).toContain('queue/default: wait, median 16h → 0s')
+    expect(plan).toContain('queue/default: completion, median 18h → 120m')
+    expect(plan).toContain('queue/default: jobs that wait at the end 5 → 0')
+    expect(plan).toContain('fleet: spend 1321 USD → 22456.3 USD')
+    expect(plan).toContain('job/j11 starts in 22h → now, ends after 24h → in 120m')
+    expect(plan.at(-1)).toMatch(/^and \d+ more: `millwright forecast -f` says all$/)
+    expect(forecast).toMatch(/^queue\/default +completion, median +18h +120m +-16h$/m)
+    expect(forecast).toMatch(/^job\/j5 +default +in 10h +now \(-10h\) +in 12h +in 120m \(-10h\) /m)
+  })
+
+  test('this quota', () => {
+    const state = [...nodes(4, 'n'), pool('reserved'), queue(8), job('a', 2), job('b', 2)]
+    const { plan, forecast } = said(state, [queue(32)])
+    expect(plan).toEqual([
+      'job/b starts in 120m → now, ends in 4h → in 120m',
+      'queue/default: utilisation 16.7 % → 4.2 %',
+      'queue/default: wait, median 60m → 0s',
+      'queue/default: completion, median 3h → 120m',
+    ])
+    expect(forecast).toMatch(/^queue\/default +utilisation +16.7 % +4.2 % +-12.5 %$/m)
+  })
+
+  test('spot instead of reserved', () => {
+    const state = [...nodes(4, 'n'), pool('reserved'), job('a', 100, ', workers: 4, checkpoint: { interval: 1h }')]
+    const quiet = said(state, [pool('spot')])
+    expect(quiet.plan).toEqual(['fleet: spend 5283.8 USD → 2075.5 USD'])
+    const { plan, forecast } = said(state, [pool('spot')], { spotReclaims: 2000 })
+    expect(plan.some((line) => /^fleet: spend 5283.8 USD → \d+(\.\d)? USD \(-/.test(line))).toBe(true)
+    expect(plan.some((line) => /^queue\/default: moves off spot 0 → \d+ \(\+\d+ to /.test(line))).toBe(true)
+    expect(plan.some((line) => /^job\/a ETTR 99.97 % → 99.\d\d %$/.test(line))).toBe(true)
+    expect(forecast).toMatch(/^job\/a .* USD +\d+(\.\d)? USD \(-.* USD to -.* USD\)$/m)
+  })
+
+  test('twice the checkpoint interval', () => {
+    const saves = (interval: string) => job('a', 4, `, checkpoint: { interval: ${interval} }`)
+    const { plan, forecast } = said([...nodes(1, 'n'), pool('reserved'), saves('9s')], [saves('18s')])
+    expect(plan).toEqual([
+      'job/a ends in 4h → in 3h48m, ETTR 90.00 % → 94.74 %',
+      'fleet: utilisation 16.7 % → 15.8 %',
+      'fleet: hours in checkpoints 3.2 h → 1.6 h',
+      'fleet: ETTR 90 % → 94.7 %',
+      'queue/default: completion, median 4h → 3h48m',
+    ])
+    expect(forecast).toMatch(/^job\/a .* 90.00 % +94.74 % \(\+4.7 %\)/m)
+  })
+})
+
+test('a plan leaves out of the fleet what only some seeds move', () => {
+  const state = [...nodes(4, 'n'), pool('reserved'), job('a', 100, ', workers: 2, checkpoint: { interval: 1h }')]
+  const { plan, forecast } = said(state, [pool('spot')], { spotReclaims: 100 })
+  expect(forecast).toMatch(/^fleet +utilisation .* 0 % \(0 % to \+/m)
+  expect(plan.join('\n')).not.toContain('fleet: utilisation')
+  expect(plan.join('\n')).toContain('queue/default: moves off spot')
+})
