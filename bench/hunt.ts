@@ -1,9 +1,10 @@
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
+import { isLarge, largeSaid } from './hunt/large.ts'
 import { Player } from './hunt/player.ts'
 
 /**
- * `npm run hunt -- [--minutes N | --seeds N] [--from SEED] [--once] [--shrink SECONDS] [--processes N]`: plays random
+ * `npm run hunt -- [--minutes N | --seeds N] [--from SEED] [--once] [--shrink SECONDS] [--processes N] [--json]`: plays random
  * histories of the factory on virtual time until the time is up, and says which broke a rule. A broken one is made as small as
  * it can be and still break that rule, and written to `reports/hunt/SEED.json`, in the form of `test/seeds`.
  */
@@ -14,6 +15,7 @@ const help = `usage: npm run hunt -- [options]
   --from SEED        the first seed (default: drawn)
   --once             play each once, not twice to compare their traces
   --shrink SECONDS   longest that what breaks a rule is made smaller (default 60; 0: it is kept whole)
+  --json             sum up as JSON; all else goes to standard error
   --processes N      so many play at once (default: one for each core)
 
 \`millwright replay SEED\` plays one again and says all that happens.
@@ -27,6 +29,7 @@ interface Wishes {
   from: number
   processes: number
   isTwice: boolean
+  isJson: boolean
   shrinkSeconds: number
 }
 
@@ -55,6 +58,7 @@ function read(args: string[]): Wishes {
     from: whole('from', 1 + Math.floor(Math.random() * 1e9)),
     processes: whole('processes', availableParallelism()),
     isTwice: values.once !== true,
+    isJson: values.json === true,
     shrinkSeconds: number('shrink', 60),
   }
 }
@@ -64,7 +68,7 @@ function parsed(args: string[]) {
     const text = { type: 'string' } as const
     const options = { minutes: text, seeds: text, from: text, shrink: text, processes: text } as const
     const flag = { type: 'boolean' } as const
-    return parseArgs({ args, options: { ...options, once: flag, help: { ...flag, short: 'h' } } })
+    return parseArgs({ args, options: { ...options, once: flag, json: flag, help: { ...flag, short: 'h' } } })
   } catch (error) {
     return stop(error instanceof Error ? error.message : String(error))
   }
@@ -75,10 +79,11 @@ function stop(message: string): never {
   process.exit(2)
 }
 
-async function hunt({ minutes, seeds, from, processes, isTwice, shrinkSeconds }: Wishes): Promise<number> {
+async function hunt({ minutes, seeds, from, processes, isTwice, isJson, shrinkSeconds }: Wishes): Promise<number> {
   const startedMs = performance.now()
   const untilMs = startedMs + (seeds === Number.POSITIVE_INFINITY ? minutes * 60_000 : Number.POSITIVE_INFINITY)
-  const sums = { histories: 0, broken: 0, writes: 0, faults: 0, requests: 0, leaders: 0, virtualMs: 0 }
+  const say = isJson ? console.error : console.log
+  const sums = { histories: 0, large: 0, broken: 0, writes: 0, faults: 0, requests: 0, leaders: 0, virtualMs: 0 }
   const players = new Set<Player>()
   let isOver = false
   let next = from
@@ -97,11 +102,12 @@ async function hunt({ minutes, seeds, from, processes, isTwice, shrinkSeconds }:
       const { broken, ...counts } = await player.play({ seed, isTwice, shrinkSeconds })
       sums.histories++
       if (broken.length > 0) sums.broken++
+      if (isLarge(counts)) sums.large++
       for (const name of Object.keys(counts) as (keyof typeof counts)[]) sums[name] += counts[name]
-      for (const line of broken) console.log(line)
+      for (const line of broken) say(line)
       if (performance.now() < saidMs + sayEveryMs) continue
       saidMs = performance.now()
-      console.log(summary())
+      say(summary())
     }
     player.end()
   }
@@ -111,10 +117,11 @@ async function hunt({ minutes, seeds, from, processes, isTwice, shrinkSeconds }:
     const hours = sums.virtualMs / 3_600_000
     const rate = `${sums.histories} histories from seed ${from} in ${seconds.toFixed(0)} s (${(sums.histories / seconds).toFixed(2)}/s)`
     const what = `${sums.writes} writes, ${sums.faults} faults, ${sums.requests} requests, ${sums.leaders} leaders, ${hours.toFixed(0)} virtual hours`
-    return `${rate}; ${what}; ${sums.broken === 0 ? 'no rule was broken' : `${sums.broken} broke a rule`}`
+    return `${rate}; ${sums.large} of them of ${largeSaid}; ${what}; ${sums.broken === 0 ? 'no rule was broken' : `${sums.broken} broke a rule`}`
   }
 
   await Promise.all(Array.from({ length: Math.min(processes, seeds) }, () => playOn(new Player())))
-  console.log(summary())
+  if (isJson) console.log(JSON.stringify({ from, seconds: (performance.now() - startedMs) / 1000, ...sums }))
+  else console.log(summary())
   return sums.broken === 0 ? 0 : 1
 }
