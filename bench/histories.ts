@@ -1,19 +1,26 @@
 import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
+import { setupFrom } from '../src/cli/read-scenario.ts'
 import { type Played, play } from '../src/twin/hunt/play.ts'
+import { playScenario } from '../src/twin/play/play.ts'
+import { reportOf } from '../src/twin/report/report.ts'
+import { seedReportOf } from '../src/twin/report/seed-report.ts'
 import { isLarge, largeSaid } from './hunt/large.ts'
 import type { Row } from './row.ts'
+import { type Made, sameRows } from './same.ts'
 
-/** So many are compared, and so many played for speed. */
-const [compared, timed] = [12, 300]
+/** So many are compared, so many of them as reports, and so many played for speed. */
+const [compared, reported, timed] = [12, 2, 300]
+const scenario = 'examples/twin/scenario.yaml'
 const firstSeed = 40_000
 
 /**
- * How fast the hunt plays, and whether a history is a function of its seed: the same twice in a process, in another one, and
+ * How fast the hunt plays, and whether a history and a report of `twin run` are functions of their seed: the same twice in a process, in another one, and
  * on other versions of Node, whose programs `MILLWRIGHT_NODES` names (separated by colons, as in PATH).
  */
 export async function historyRows(): Promise<Row[]> {
-  return [...(await speed()), await determinism()]
+  return [...(await speed()), ...(await determinism())]
 }
 
 async function speed(): Promise<Row[]> {
@@ -42,37 +49,46 @@ async function speed(): Promise<Row[]> {
   ]
 }
 
-async function determinism(): Promise<Row> {
+async function determinism(): Promise<Row[]> {
   const seeds = Array.from({ length: compared }, (_, index) => firstSeed + index)
-  const here = await hashesOf(seeds)
-  const others: [string, readonly string[]][] = [['twice', await hashesOf(seeds)]]
-  for (const node of [process.execPath, ...(process.env['MILLWRIGHT_NODES'] ?? '').split(':').filter(Boolean)]) {
-    const [version, hashes] = elsewhere(node, seeds)
-    others.push([node === process.execPath ? 'another process' : `Node ${version}`, hashes])
+  const [here, again] = [await hashesOf(seeds), await hashesOf(seeds)]
+  const another = elsewhere(process.execPath, seeds)
+  const others = (process.env['MILLWRIGHT_NODES'] ?? '').split(':').filter(Boolean)
+  const onOthers = others.map((node) => elsewhere(node, seeds))
+  const rows = (what: string, of: 'histories' | 'reports') => {
+    const made = (one: Hashes): Made => ({ version: one.version, hashes: one[of] })
+    return sameRows(what, made(here), [again, another].map(made), onOthers.map(made))
   }
-  const same = seeds.filter((_, index) => others.every(([, hashes]) => hashes[index] === here[index])).length
-  const named = process.env['MILLWRIGHT_NODES'] === undefined ? '; no other Node was named (MILLWRIGHT_NODES)' : ''
-  return {
-    row: `of ${compared} seeds: histories that are the same write for write`,
-    value: same,
-    unit: '',
-    bar: `= ${compared}`,
-    ok: same === compared,
-    peer: `Node ${process.versions.node}: ${others.map(([name]) => name).join(', ')}${named}`,
-  }
+  return [...rows('histories, write for write', 'histories'), ...rows(`reports of ${scenario}`, 'reports')]
 }
 
-export async function hashesOf(seeds: readonly number[]): Promise<string[]> {
-  const hashes: string[] = []
-  for (const seed of seeds) hashes.push((await play(seed, { isTraced: true })).hash)
-  return hashes
+/** What a process makes of seeds: of histories, and of a scenario as `millwright twin run` plays it, with the first of them. */
+interface Hashes {
+  version: string
+  histories: string[]
+  reports: string[]
 }
 
-/** Its version, and what it makes of them. */
-function elsewhere(node: string, seeds: readonly number[]): [string, string[]] {
+export async function hashesOf(seeds: readonly number[]): Promise<Hashes> {
+  const histories: string[] = []
+  for (const seed of seeds) histories.push((await play(seed, { isTraced: true })).hash)
+  const reports: string[] = []
+  for (const seed of seeds.slice(0, reported)) reports.push(await reportHash(seed))
+  return { version: process.versions.node, histories, reports }
+}
+
+async function reportHash(seed: number): Promise<string> {
+  const setup = await setupFrom(scenario)
+  const played = await playScenario(setup, seed)
+  if (played.kind !== 'played') throw new Error(`bench: seed ${seed} of ${scenario} was not played to its end`)
+  const { recording } = played
+  const report = reportOf(setup, [seedReportOf(recording)], recording.sittings)
+  return createHash('sha256').update(JSON.stringify(report)).digest('hex')
+}
+
+function elsewhere(node: string, seeds: readonly number[]): Hashes {
   const self = fileURLToPath(import.meta.url)
   const { stdout, status, stderr } = spawnSync(node, [self, 'hashes', ...seeds.map(String)], { encoding: 'utf8' })
   if (status !== 0) throw new Error(`bench: ${node} plays no histories: ${stderr.slice(0, 500)}`)
-  const { version, hashes } = JSON.parse(stdout)
-  return [version, hashes]
+  return JSON.parse(stdout)
 }

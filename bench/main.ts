@@ -64,7 +64,7 @@ for (const [name, load] of Object.entries(benches)) {
       console.log(line([row.row, `${round(row.value)} ${row.unit}`, row.bar, row.ok ? 'ok' : 'MISSED', row.peer ?? '']))
   }
 }
-if (!json) console.log(missed === 0 ? '\nevery bar was reached' : `\n${missed} bar(s) missed`)
+if (!json) console.log(missed === 0 ? '\nno bar was missed' : `\n${missed} bar(s) missed`)
 
 /** `--NAME=VALUE`. */
 function given(args: readonly string[], option: string): string | undefined {
@@ -94,7 +94,7 @@ function round(value: number): string {
 /** For another process, which compares them. */
 async function hashes(seeds: readonly number[]): Promise<never> {
   const { hashesOf } = await import('./histories.ts')
-  process.stdout.write(JSON.stringify({ version: process.versions.node, hashes: await hashesOf(seeds) }))
+  process.stdout.write(JSON.stringify(await hashesOf(seeds)))
   process.exit(0)
 }
 
