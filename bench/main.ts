@@ -26,6 +26,8 @@ const benches: Record<string, () => Promise<{ rows(): Promise<Row[]> | AsyncIter
       rows: () => elasticRows({ seeds: numberGiven('seeds', 4, 2), days: numberGiven('days', 2, 1) }),
     })),
   requests: () => import('./requests.ts'),
+  hunt: () =>
+    import('./hunt/rows.ts').then(({ huntRows }) => ({ rows: () => huntRows(numberGiven('histories', 2000, 1)) })),
   fidelity: () => import('./scheduler/fidelity.ts'),
   moves: () => import('./scheduler/moves.ts').then(({ rows }) => ({ rows: () => rows(counts[0]) })),
   cycles: () =>
@@ -50,13 +52,27 @@ if (unknown.length > 0) {
   process.exit(2)
 }
 
-/** Run only when named: they take from minutes to hours. */
-const isSlow = new Set(['moves', 'kueue', 'ettr', 'memory', 'elastic'])
+/** Run only when named, with how long they take on one core of a quiet machine, by default. */
+const slow: Record<string, string> = {
+  moves: 'hours',
+  kueue: 'a quarter of an hour',
+  ettr: '--seeds=30 --nodes=2: hours, six minutes to half an hour a row',
+  memory: '--days=54: more than an hour',
+  elastic: '--seeds=4 --days=2: six minutes',
+  hunt: '--histories=2000: a quarter of an hour; with 220000, which reach its bar, a day',
+}
+
+if (words.includes('--help')) {
+  console.log('usage: npm run bench -- [NAME...] [--json] [--NAME=NUMBER...]\n')
+  for (const name of Object.keys(benches)) console.log(`  ${name.padEnd(12)} ${slow[name] ?? ''}`.trimEnd())
+  console.log('\nWithout a name all are run that have no time beside them; the others take so long on one core.')
+  process.exit(0)
+}
 
 let missed = 0
 if (!json) console.log(line(['row', 'figure', 'bar', '', 'measured beside it']))
 for (const [name, load] of Object.entries(benches)) {
-  if (wanted.length === 0 ? isSlow.has(name) : !wanted.includes(name)) continue
+  if (wanted.length === 0 ? name in slow : !wanted.includes(name)) continue
   for await (const row of await (await load()).rows()) {
     if (!row.ok) missed += 1
     if (json) console.log(JSON.stringify(row))

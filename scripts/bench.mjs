@@ -4,7 +4,7 @@ import { build } from './build.mjs'
 import { bundle } from './bundle.mjs'
 
 await build()
-await bundle('bench/main.ts', 'bench/mutants/runner.ts')
+await bundle('bench/main.ts', 'bench/mutants/runner.ts', 'bench/hunt.ts', 'bench/hunt/child.ts')
 const child = spawn(process.execPath, ['--expose-gc', 'dist/bench/main.js', ...process.argv.slice(2)], {
   stdio: 'inherit',
 })

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { isLarge } from '../bench/hunt/large.ts'
+import { huntRow } from '../bench/hunt/rows.ts'
 import { sameRows } from '../bench/same.ts'
 
 test('a history to speak of has writes, faults and two leaders enough', () => {
@@ -7,6 +8,13 @@ test('a history to speak of has writes, faults and two leaders enough', () => {
   expect(isLarge(least)).toBe(true)
   for (const name of ['writes', 'faults', 'leaders'] as const)
     expect(isLarge({ ...least, [name]: least[name] - 1 }), name).toBe(false)
+})
+
+test('the hunt claims its bar only where it was tried, and none where a rule was broken', () => {
+  const hunted = { from: 1, seconds: 60, histories: 210_000, large: 200_000, broken: 0 }
+  expect(huntRow(hunted)).toMatchObject({ bar: '>= 200000, none broken', ok: true })
+  expect(huntRow({ ...hunted, large: 199_999 })).toMatchObject({ bar: '', ok: true })
+  expect(huntRow({ ...hunted, broken: 1 })).toMatchObject({ ok: false })
 })
 
 test('that it is the same on other versions of Node is claimed only where all were asked', () => {
