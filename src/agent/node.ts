@@ -1,6 +1,7 @@
 import { setCondition } from '../model/conditions.ts'
 import type { Node } from '../model/kinds/kubernetes.ts'
 import { annotation, cpuSlot, gpuResource, label } from '../model/names.ts'
+import { gpusHealthy } from '../model/node-conditions.ts'
 import { formatMilli } from '../model/quantity.ts'
 import type { Store } from '../store/contract.ts'
 import type { NodeDescription } from './contract.ts'
@@ -73,8 +74,6 @@ function withGpus(list: ReturnType<typeof conditions>, node: NodeDescription, no
   const message = isHealthy ? '' : (node.gpuProblem ?? words.join('; '))
   return setCondition(list, { type: gpusHealthy, status: isHealthy ? 'True' : 'False', reason, message }, nowMs)
 }
-
-const gpusHealthy = 'GPUsHealthy'
 
 function statusOf(node: NodeDescription): NonNullable<Node['status']> {
   const healthy = node.gpus.filter((gpu) => gpu.healthy).length

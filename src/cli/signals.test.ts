@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it, vi } from 'vitest'
-import { healthRules, thresholdSaid } from '../model/health.ts'
+import { thresholdSaid } from '../model/health.ts'
+import { healthRules } from '../model/node-conditions.ts'
 import { signals } from './commands/signals.ts'
 
 const page = readFileSync(join(import.meta.dirname, '../../docs/recovery.md'), 'utf8')

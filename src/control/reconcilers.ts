@@ -8,6 +8,7 @@ import { createNodeHealth } from './nodes/health.ts'
 import { createPools } from './nodes/pools.ts'
 import { createPublishing } from './publishing/publishing.ts'
 import type { ReconcilerFactory } from './reconciler.ts'
+import { createNodeConditions } from './recovery/node-conditions.ts'
 import { createXids } from './recovery/node-xids.ts'
 import { createRecovery } from './recovery/recovery.ts'
 import { createQueues } from './scheduling/queues.ts'
@@ -24,6 +25,7 @@ export const builtInReconcilers: readonly ReconcilerFactory[] = [
   createPublishing,
   createNodeHealth,
   createXids,
+  createNodeConditions,
   createOwners,
   createNamespaces,
   createHistory,

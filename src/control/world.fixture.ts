@@ -362,12 +362,9 @@ function createFakeAgent(store: Store, blobs: Blobs, clock: ManualClock): FakeAg
     heartbeat: async () => {
       if (stopped) return
       for (const node of (await store.list('Node')).items) {
-        await store.patch(
-          'Node',
-          { name: node.metadata.name },
-          { status: { conditions: readyAt(clock.now()) } },
-          { status: true },
-        )
+        const others = node.status?.conditions?.filter(({ type }) => type !== 'Ready') ?? []
+        const conditions = [...readyAt(clock.now()), ...others]
+        await store.patch('Node', { name: node.metadata.name }, { status: { conditions } }, { status: true })
       }
     },
     stop: () => {

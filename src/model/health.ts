@@ -126,6 +126,13 @@ export const health = {
     follows: 'not before',
     source: 'ours: three reports',
   },
+  conditionWell: {
+    signal: 'a node that was closed for its conditions alone has none of them any more',
+    at: 60,
+    unit: 's',
+    follows: 'it takes work again',
+    source: "ours; node-problem-detector's cooldown is as long",
+  },
   failsGang: {
     signal: 'a gang fails on one node, without a new checkpoint',
     at: 3,
@@ -216,10 +223,15 @@ export const health = {
   },
 } as const satisfies Readonly<Record<string, HealthRule>>
 
-export const healthRules: readonly HealthRule[] = Object.values(health)
-
 /** As people read it: `40s`, `20 %`, `5 failures in 7d`. */
 export function thresholdSaid({ at, unit, withinSeconds }: HealthRule): string {
-  const amount = unit === 's' ? formatDuration(1000 * at) : unit === 'share' ? `${100 * at} %` : `${at} ${unit}`
+  const amount =
+    at === 0
+      ? 'at once'
+      : unit === 's'
+        ? formatDuration(1000 * at)
+        : unit === 'share'
+          ? `${100 * at} %`
+          : `${at} ${unit}`
   return withinSeconds === undefined ? amount : `${amount} in ${formatDuration(1000 * withinSeconds)}`
 }

@@ -51,6 +51,8 @@ export const annotation = {
   cordonedBecause: 'millwright.dev/cordoned-because',
   /** On nodes that recovery closed since they are slow (control/recovery): JSON of whose rank was slow there. */
   slow: 'millwright.dev/slow',
+  /** On nodes that recovery closed for what their conditions say (control/recovery): their types, comma-separated. */
+  unhealthy: 'millwright.dev/unhealthy',
   /** On gangs (control/recovery): ranks that are slow wherever they sit, comma-separated. No node is to blame for them. */
   unevenRanks: 'millwright.dev/uneven-ranks',
   /** On whatever was applied from a file (compile/plan): JSON of what the file said, to tell what it no longer says. */

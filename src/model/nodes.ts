@@ -14,13 +14,18 @@ export const slow = 'slow'
 /** What recovery says of a node with a GPU that asks for it by an XID: what it does not end may finish a checkpoint. */
 export const faulty = 'xid'
 
+/** What recovery says of a node whose conditions ask for it. */
+export const unhealthy = 'unhealthy'
+
 /** Work is to leave the node, and what for. */
 export function leavingBy(why: string): Taint {
   return { key: leavingTaint, value: why, effect: 'NoSchedule' }
 }
 
 /** A person has the word on the node now: whatever recovery closed it for is over. */
-export const handedOver = { annotations: { [annotation.cordonedBecause]: null, [annotation.slow]: null } }
+export const handedOver = {
+  annotations: { [annotation.cordonedBecause]: null, [annotation.slow]: null, [annotation.unhealthy]: null },
+}
 
 /** What opens a node again, whoever closed it: it takes work. */
 export function opened(node: Node): { metadata: object; spec: object } {

@@ -1,4 +1,5 @@
-import { healthRules, thresholdSaid } from '../../model/health.ts'
+import { thresholdSaid } from '../../model/health.ts'
+import { healthRules } from '../../model/node-conditions.ts'
 import { oneOf } from '../arguments.ts'
 import { dump, table } from '../output.ts'
 

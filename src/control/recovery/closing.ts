@@ -1,6 +1,6 @@
 import type { Node } from '../../model/kinds/kubernetes.ts'
 import { annotation } from '../../model/names.ts'
-import { faulty, leavingBy, slow, withTaint } from '../../model/nodes.ts'
+import { leavingBy, slow, withTaint } from '../../model/nodes.ts'
 import { refOf } from '../../model/refs.ts'
 import type { Store } from '../../store/contract.ts'
 import type { Events } from '../events.ts'
@@ -20,10 +20,10 @@ export interface Closing {
   /** It takes no new work, and what runs there leaves. `of`: whose rank is slow there. */
   leave(node: Node, because: string, of: SlowMark): Promise<'stale' | undefined>
   /**
-   * For an XID of a GPU: it takes no new work, what runs there leaves where `leaves`, and `record` says that this was acted on,
-   * all in one write. Whether it is slow does not matter any more.
+   * For what a GPU tells of it, or its conditions: it takes no new work, what runs there leaves where `leaves` says what for, and
+   * `record` says that this was acted on, all in one write. What it was closed for before does not matter any more.
    */
-  takeOut(node: Node, because: string, record: object, leaves: boolean): Promise<'stale' | undefined>
+  takeOut(node: Node, because: string, record: object, leaves: string | undefined): Promise<'stale' | undefined>
 }
 
 /** The gang by its uid, so that one made again under its name starts from nothing. */
@@ -42,7 +42,8 @@ export function createClosing({ store, views, events }: { store: Store; views: V
   async function write(node: Node, because: string, annotations: object, spec: object): Promise<'stale' | undefined> {
     const { name, resourceVersion } = node.metadata
     closing.add(name)
-    const said = { [annotation.cordonedBecause]: because, [failuresAnnotation]: null, ...annotations }
+    const before = { [failuresAnnotation]: null, [annotation.slow]: null, [annotation.unhealthy]: null }
+    const said = { ...before, [annotation.cordonedBecause]: because, ...annotations }
     const patch = { metadata: { annotations: said }, spec: { unschedulable: true, ...spec } }
     const written = await store.patch('Node', refOf(node), patch, { resourceVersion })
     if (typeof written !== 'string') events.record(node, 'Warning', 'Cordoned', because)
@@ -58,8 +59,8 @@ export function createClosing({ store, views, events }: { store: Store; views: V
       return write(node, because, { [annotation.slow]: JSON.stringify(of) }, spec)
     },
     takeOut: (node, because, record, leaves) => {
-      const spec = leaves ? { taints: withTaint(node, leavingBy(faulty)) } : {}
-      return write(node, because, { ...record, [annotation.slow]: null }, spec)
+      const spec = leaves === undefined ? {} : { taints: withTaint(node, leavingBy(leaves)) }
+      return write(node, because, record, spec)
     },
   }
 }

@@ -2,7 +2,7 @@ import { health } from '../../model/health.ts'
 import type { Gang, Seat } from '../../model/kinds/gang.ts'
 import type { Node } from '../../model/kinds/kubernetes.ts'
 import { annotation } from '../../model/names.ts'
-import { closedBecause, leavingReasonOf, slow } from '../../model/nodes.ts'
+import { closedBecause, faulty, leavingReasonOf, slow } from '../../model/nodes.ts'
 import { refOf, refOfKey } from '../../model/refs.ts'
 import { seatsNow } from '../../model/seats.ts'
 import { xidsToldBy } from '../../model/told-xids.ts'
@@ -56,18 +56,19 @@ export function createNodeXids({ store, views, clock, events, closing }: Context
     const refused = closedBecause(node) === undefined ? closing.whyNot(node) : undefined
     if (refused === undefined) {
       const record = { [xidsSeenAnnotation]: JSON.stringify(marked(judged.seen, asks, 'closed')) }
-      return (await closing.takeOut(node, because, record, wants === 'leave')) ?? settled()
+      return (await closing.takeOut(node, because, record, wants === 'leave' ? faulty : undefined)) ?? settled()
     }
     if (asks.refused !== true) events.record(node, 'Warning', 'NotCordoned', `${because}; but ${refused}`)
     return (await note(node, marked(judged.seen, asks, 'refused'))) ?? again(againMs)
   }
 
-  /** Closed by a person it is theirs. One that is slow may be opened again, and another may have to be left. */
+  /** Closed by a person it is theirs. One that is slow, or unhealthy, may be opened again, and another may have to be left. */
   function isToBeClosed(node: Node, wants: 'close' | 'leave'): boolean {
     if (node.spec?.unschedulable !== true) return true
     if (closedBecause(node) === undefined) return false
     const reason = leavingReasonOf(node)
-    return reason === slow || (wants === 'leave' && reason === undefined)
+    const mayOpen = reason === slow || node.metadata.annotations?.[annotation.unhealthy] !== undefined
+    return mayOpen || (wants === 'leave' && reason === undefined)
   }
 
   function sayProblem(node: Node, problem: string): void {

@@ -1,6 +1,6 @@
 import { health } from '../../model/health.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
-import { drained, faulty, slow } from '../../model/nodes.ts'
+import { drained, faulty, slow, unhealthy } from '../../model/nodes.ts'
 import { seenMs } from '../gangs.ts'
 import type { Context } from '../reconciler.ts'
 import { progressNow, stepAhead } from './checkpoints.ts'
@@ -13,6 +13,8 @@ const askedAnnotation = 'millwright.dev/checkpoint-before-leaving'
 /** A spot instance on AWS has two minutes' notice, of which half a minute is left for the grace period. */
 const noticeMs = 1000 * health.leavingNotice.at
 const patientMs = 1000 * health.leavingPatient.at
+/** What a person, or recovery, says of a node that is not going away. */
+const patient: ReadonlySet<string> = new Set([drained, slow, faulty, unhealthy])
 
 /**
  * Work that is to leave a node writes a checkpoint while it still works, and leaves once that is durable: within a grace
@@ -27,7 +29,7 @@ export async function checkpointFirst(context: Context, seen: Seen): Promise<num
     .split('/')
     .map(Number)
   const said = context.leaving.saidTo(gang)
-  const msMax = said === drained || said === slow || said === faulty ? patientMs : noticeMs
+  const msMax = said !== undefined && patient.has(said) ? patientMs : noticeMs
   if (attempt !== gang.spec.attempt) {
     const at = stepAhead(now)
     await patchGang(context, gang, {
