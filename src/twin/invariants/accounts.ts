@@ -14,6 +14,11 @@ export class Accounts implements Invariant {
   readonly #first = new Map<string, { name: string; fromMs: number }>()
   readonly #pages = new Map<string, Status>()
 
+  /** As they were written last. */
+  get pages(): ReadonlyMap<string, Status> {
+    return this.#pages
+  }
+
   check({ kind, type, object }: Entry): string | undefined {
     if (kind !== 'LedgerPage') return undefined
     const { metadata, spec, status } = object as LedgerPage

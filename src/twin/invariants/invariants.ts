@@ -4,6 +4,7 @@ import type { Store } from '../../store/contract.ts'
 import type { Entry } from '../../store/history.ts'
 import { Accounts } from './accounts.ts'
 import { Attempts } from './attempts.ts'
+import { Audit } from './audit.ts'
 import { Budget } from './budget.ts'
 import { Calm } from './calm.ts'
 import { Checkpoints } from './checkpoints.ts'
@@ -39,8 +40,9 @@ export class Invariants {
   /** `fencing`: whether the store checks the fences of writes; `lateMs`: so long after it was sent one may arrive. */
   constructor({ fencing = true, lateMs = 0 }: { fencing?: boolean; lateMs?: number } = {}) {
     this.#leaders = new Leaders(fencing)
+    const [seats, accounts] = [new Seats(lateMs), new Accounts()]
     this.#all = [
-      new Seats(lateMs),
+      seats,
       new Pods(),
       this.#leaders,
       this.#checkpoints,
@@ -52,9 +54,10 @@ export class Invariants {
       new Deadlines(),
       new Jobs(),
       new Services(),
-      new Accounts(),
+      accounts,
       new Calm(),
       new Prompt(),
+      new Audit(seats, accounts),
     ]
   }
 

@@ -38,6 +38,11 @@ export class Seats implements Invariant {
     this.#lateMs = lateMs
   }
 
+  /** What it keeps as it goes along: for whoever compares it with what there is. */
+  get index(): SeatIndex {
+    return { seats: this.#seats, used: this.#used, held: this.#held, live: this.#live, done: this.#done }
+  }
+
   check({ kind, type, object }: Entry, nowMs: number, by: string | undefined): string | undefined {
     if (kind === 'Lease') this.#terms.see(object as Lease, nowMs)
     if (kind === 'Node') this.#seeNode(object as Node, nowMs)
@@ -233,6 +238,17 @@ export class Seats implements Invariant {
     }
     return undefined
   }
+}
+
+export interface SeatIndex {
+  /** By pod. */
+  readonly seats: ReadonlyMap<string, Seat>
+  /** By `node device`, then pod: thousandths. */
+  readonly used: ReadonlyMap<string, ReadonlyMap<string, number>>
+  readonly held: SeatIndex['used']
+  /** Pods that are bound and not over, and those that have ended well. */
+  readonly live: ReadonlySet<string>
+  readonly done: ReadonlySet<string>
 }
 
 /** After a gang has gone. */
