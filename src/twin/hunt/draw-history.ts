@@ -19,6 +19,7 @@ import {
   copied,
   drawArrivals,
   drawQueues,
+  limited,
   paced,
   queuesOfMovers,
   rackNames,
@@ -48,6 +49,8 @@ export function drawHistory(random: Random): History {
   const drawnWork = drawArrivals(drawFrom(random.split('work')), queues, nodes, safetyMs).slice(0, extent.arrivalsMax)
   const work = drawnWork.map((one) => (isScattered ? scattered(shape, one, safetyMs) : shaped(shape, one, nodes)))
   const { arrivals, traffic, faults } = drawTraffic(drawFrom(random.split('requests')), work, safetyMs)
+  const limits = drawFrom(random.split('limits'))
+  const hasLimits = limits.chance(0.5) && !isScattered
   const copies = drawFrom(random.split('copies'))
   const membership = drawFrom(random.split('membership'))
   const steps = drawFrom(random.split('steps'))
@@ -58,7 +61,7 @@ export function drawHistory(random: Random): History {
     // Hours begin and end within histories.
     startMs: dayMs + line.int(0, 3_600_000),
     nodes,
-    queues,
+    queues: hasLimits ? limited(limits, queues, arrivals) : queues,
     standbys: fleet.one([0, 1, 1, 2]),
     leaseSeconds: fleet.one([4, 15, 15]),
     fencing,

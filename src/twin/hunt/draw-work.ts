@@ -32,6 +32,34 @@ export function drawQueues(draw: Draw, sharing: Draw, nodes: readonly NodeDescri
   ]
 }
 
+/** What a tree owns is all that it has, and of its leaves some borrow or lend no more than all their work needs. */
+export function limited(draw: Draw, queues: readonly Queue[], arrivals: readonly Arrival[]): Queue[] {
+  const needs = (leaf: string): number => {
+    const those = arrivals.filter(({ object }) => object.spec.queue === leaf)
+    const services = those.filter(({ kind }) => kind === 'InferenceService')
+    // People may ask for two replicas of any.
+    return Math.max(2 * services.length, ...those.map(slotsAsked))
+  }
+  const lacks = ({ metadata, spec }: Queue) => Math.max(0, needs(metadata.name) - (spec.nominalQuota?.['cpu'] ?? 0))
+  const leaves = queues.filter(({ spec }) => spec.parent !== undefined)
+  return queues.map((one) => {
+    const { parent } = one.spec
+    if (parent === undefined) return { ...one, spec: { ...one.spec, nominalQuota: { cpu: 0 } } }
+    const [borrows, lends, more] = [draw.chance(0.6), draw.chance(0.4), draw.int(0, 1)]
+    const others = Math.max(0, ...leaves.filter((leaf) => leaf !== one).map(lacks))
+    const borrowingLimit = borrows ? { borrowingLimit: { cpu: lacks(one) + more } } : {}
+    const lendingLimit = lends ? { lendingLimit: { cpu: others + more } } : {}
+    return { ...one, spec: { ...one.spec, ...borrowingLimit, ...lendingLimit } }
+  })
+}
+
+function slotsAsked(arrival: Arrival): number {
+  if (arrival.kind !== 'TrainingJob') return 0
+  const { workers = 1, resources } = arrival.object.spec
+  const [, slots = '1'] = /^cpu:(\d+)$/.exec(String(resources?.accelerators ?? '')) ?? []
+  return workers * Number(slots)
+}
+
 function order(draw: Draw): Record<string, unknown> {
   return draw.chance(0.25) ? { order: 'LeastServed' } : {}
 }

@@ -7,15 +7,19 @@ import { Attempts } from './attempts.ts'
 import { Audit } from './audit.ts'
 import { Budget } from './budget.ts'
 import { Calm } from './calm.ts'
+import { Causes } from './causes.ts'
 import { Checkpoints } from './checkpoints.ts'
 import type { Invariant } from './contract.ts'
+import { Cycles } from './cycles.ts'
 import { Deadlines } from './deadlines.ts'
 import { Evictions } from './evictions.ts'
 import { Grace } from './grace.ts'
 import { Jobs } from './jobs.ts'
 import { Leaders } from './leaders.ts'
+import { Lenders } from './lenders.ts'
 import { Pods } from './pods.ts'
 import { Prompt } from './prompt.ts'
+import { Quotas } from './quotas.ts'
 import { Seats } from './seats.ts'
 import { Services } from './services.ts'
 import { Stragglers } from './stragglers.ts'
@@ -48,6 +52,10 @@ export class Invariants {
       this.#checkpoints,
       new Attempts(lateMs),
       new Evictions(),
+      new Cycles(),
+      new Causes(),
+      new Quotas(),
+      new Lenders(),
       new Budget(lateMs),
       this.#stragglers,
       new Grace(),

@@ -29,12 +29,8 @@ import { isOwnedBy } from '../../model/refs.ts'
 import { seatsNow } from '../../model/seats.ts'
 import type { Entry } from '../../store/history.ts'
 import type { Invariant } from './contract.ts'
-import { Lasting } from './lasting.ts'
+import { Due } from './due.ts'
 import { keyOf } from './seats.ts'
-
-/** Retries, slow lines and the pauses that a lease outlives all fit in. */
-const promptMs = 120_000
-const lookEveryMs = 10_000
 
 /**
  * What is due is done, within two minutes in which one leader led: nothing waits for somebody to look again. Of what only
@@ -55,12 +51,10 @@ export class Prompt implements Invariant {
   readonly #asked = new Map<string, { text: string; sinceMs: number }>()
   /** When a time that a leader wrote was first seen. */
   readonly #sinceMs = new Map<string, { at: string; seenMs: number }>()
-  readonly #lasting = new Lasting()
-  #lease: { holder: string; writtenMs: number } | undefined
-  #lookedMs = 0
+  readonly #due = new Due()
 
   check({ kind, type, object }: Entry, nowMs: number): string | undefined {
-    if (kind === 'Lease') return this.#seeLease(object as Lease, nowMs)
+    if (kind === 'Lease') return this.#due.late(object as Lease, nowMs, (atMs) => this.#isDue(atMs))
     if (kind === 'Report') this.#seeReport(object as Report, type === 'DELETED')
     const known =
       kind === 'Gang' ? this.#gangs : kind === 'Pod' ? this.#pods : kind === 'Node' ? this.#nodes : undefined
@@ -109,19 +103,7 @@ export class Prompt implements Invariant {
     if (this.#asked.get(key)?.text !== text) this.#asked.set(key, { text, sinceMs: nowMs })
   }
 
-  #seeLease({ spec }: Lease, nowMs: number): string | undefined {
-    const { holderIdentity: holder = '', leaseTransitions = 0, leaseDurationSeconds = 0 } = spec ?? {}
-    const term = `${holder} ${leaseTransitions}`
-    const last = this.#lease
-    this.#lease = { holder: term, writtenMs: nowMs }
-    if (last?.holder !== term || nowMs - last.writtenMs > leaseDurationSeconds * 1000) this.#lasting.clear()
-    if (nowMs - this.#lookedMs < lookEveryMs) return undefined
-    this.#lookedMs = nowMs
-    const late = this.#lasting.over(this.#due(nowMs), nowMs, promptMs)
-    return late === undefined ? undefined : `for ${promptMs / 1000} s ${late}`
-  }
-
-  *#due(nowMs: number): Generator<string> {
+  *#isDue(nowMs: number): Generator<string> {
     const podsOf = new Map<string, Pod[]>()
     const isCutOff = this.#isCutOff()
     for (const pod of this.#pods.values()) {
