@@ -35,8 +35,8 @@ export interface Hand {
   slowNode?(node: string, slowness: number): Cancel
   /** Undefined for a node that is not here. */
   diskOf(node: string): Disk | undefined
-  /** Does what can be done in the twin alone, until it is cancelled. Left out elsewhere. */
-  inflict?(kind: TwinFault, harm: Harm, nodes: readonly string[]): Cancel
+  /** Does what can be done in the twin alone, to nodes and pods (by uid), until it is cancelled. Left out elsewhere. */
+  inflict?(kind: TwinFault, harm: Harm, nodes: readonly string[], pods: readonly string[]): Cancel
   /** The leader dies as a process does: what it has under way is never done, and its lease runs out. */
   crashControl(): void
   startControl(): void
@@ -167,7 +167,7 @@ export function deedsOf(
     return {
       problem: () => (hand.inflict === undefined ? `a ${kind} can be played in the twin alone` : undefined),
       strike: async (drill) => {
-        const cancel = hand.inflict?.(kind, harmOf(drill.spec.fault), nodesOf(drill))
+        const cancel = hand.inflict?.(kind, harmOf(drill.spec.fault), nodesOf(drill), podsOf(drill))
         if (cancel !== undefined) inflicted.set(drill.metadata.uid ?? '', cancel)
       },
       undo: async ({ metadata: { uid = '' } }) => {
@@ -188,6 +188,7 @@ export function deedsOf(
       strike: fillDisks,
       undo: freeDisks,
     },
+    'gpu-loss': inTwin('gpu-loss'),
     'silent-data-corruption': inTwin('silent-data-corruption'),
     'clock-jump': inTwin('clock-jump'),
     'control-plane-pause': inTwin('control-plane-pause'),
@@ -203,4 +204,8 @@ export function deedsOf(
 
 function nodesOf({ status }: Drill): string[] {
   return status?.target?.nodes ?? []
+}
+
+function podsOf({ status }: Drill): string[] {
+  return (status?.target?.pods ?? []).map(({ uid }) => uid)
 }

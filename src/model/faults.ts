@@ -9,6 +9,7 @@ export const faultKinds = [
   'process-crash',
   'hang',
   'gpu-error',
+  'gpu-loss',
   'node-loss',
   'straggler',
   'disk-full',
@@ -25,7 +26,7 @@ export const faultKinds = [
 ] as const
 export type FaultKind = (typeof faultKinds)[number]
 
-const fieldNames = ['xid', 'lasts', 'reach', 'notice', 'slowness', 'latency', 'by'] as const
+const fieldNames = ['xid', 'lasts', 'reach', 'notice', 'slowness', 'latency', 'by', 'toldAfter'] as const
 type Field = (typeof fieldNames)[number]
 export type FaultWorld = 'this machine' | 'twin'
 
@@ -58,6 +59,16 @@ export const faults: Readonly<Record<FaultKind, FaultInfo>> = {
     strikes: 'process',
     fields: ['xid'],
     worlds: ['this machine', 'twin'],
+  },
+  'gpu-loss': {
+    happens:
+      'one GPU of a node is gone: what computes there ends; `toldAfter` later its node says so, and has one less',
+    strikes: 'process',
+    fields: ['lasts', 'toldAfter'],
+    // Until somebody has started the node anew: ours.
+    lastsDefault: '1h',
+    // On a machine its driver says what GPUs there are.
+    worlds: ['twin'],
   },
   'node-loss': {
     happens: 'a node is gone with all that runs on it, and comes back; with `notice` it says so before',
@@ -168,7 +179,13 @@ export function strikesNodes(kind: FaultKind): boolean {
 
 /** Whether what it struck may go on as if nothing had been: it ended nothing, and spoilt nothing. */
 export function mayLeaveUnharmed(kind: FaultKind): boolean {
-  return kind !== 'process-crash' && kind !== 'gpu-error' && kind !== 'node-loss' && kind !== 'silent-data-corruption'
+  return (
+    kind !== 'process-crash' &&
+    kind !== 'gpu-error' &&
+    kind !== 'gpu-loss' &&
+    kind !== 'node-loss' &&
+    kind !== 'silent-data-corruption'
+  )
 }
 
 /** What is done and undone by the twin alone, where nobody else comes to harm. */
@@ -197,17 +214,28 @@ export function reachSaid(reach: (typeof reaches)[number]): string {
   return reach === 'nvlink' ? 'NVLink domain' : reach
 }
 
+/** Of a lost GPU or a driver that hangs, as ByteRobust counts it (arXiv 2509.16293; facts/reliability.md §1.2). */
+const toldAfterDefault = '10s'
+
 /** How bad a fault is, beside where it strikes and for how long. */
 export interface Harm {
+  /** From when a GPU is gone until its node says so. */
+  toldAfterMs: number
   slowness: number
   latencyMs: number
   /** How far a clock jumps: forwards, or back where it is negative. */
   byMs: number
 }
 
-export function harmOf({ slowness = slownessDefault, latency = latencyDefault, by = byDefault }: HarmFields): Harm {
+export function harmOf({
+  slowness = slownessDefault,
+  latency = latencyDefault,
+  by = byDefault,
+  toldAfter = toldAfterDefault,
+}: HarmFields): Harm {
   const isBack = by.startsWith('-')
   return {
+    toldAfterMs: durationMs(toldAfter),
     slowness,
     latencyMs: durationMs(latency),
     byMs: isBack ? -durationMs(by.slice(1)) : durationMs(by),
@@ -218,6 +246,7 @@ interface HarmFields {
   slowness?: number | undefined
   latency?: string | undefined
   by?: string | undefined
+  toldAfter?: string | undefined
 }
 
 const jump = z.string().superRefine((value, context) => {
@@ -231,7 +260,7 @@ export const faultFields = {
   lasts: duration
     .optional()
     .describe(
-      'Until a process goes on, a lost node is back, a straggler fast, a disk has room, a network or storage as ever, a node computes rightly, a clock is right, a control plane is back or wakes.',
+      'Until a process goes on, a lost node or GPU is back, a straggler fast, a disk has room, a network or storage as ever, a node computes rightly, a clock is right, a control plane is back or wakes.',
     ),
   reach: z.enum(reaches).optional().describe('All nodes there are struck; else one.'),
   notice: duration
@@ -248,6 +277,11 @@ export const faultFields = {
   latency: duration
     .optional()
     .describe('Of training, from a wrong result until the loss shows it: it is no number from then on.'),
+  toldAfter: duration
+    .optional()
+    .describe(
+      'From when a GPU is gone until its node says so: 10s when left out. What is struck by others is noticed.',
+    ),
   by: jump.optional().describe('How far a clock jumps: 5m forwards (when left out), -5m back.'),
 }
 

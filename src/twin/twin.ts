@@ -1,4 +1,4 @@
-import { createAgent } from '../agent/agent.ts'
+import { type Agent, createAgent } from '../agent/agent.ts'
 import type { Copies, NodeDescription, PodPlace } from '../agent/contract.ts'
 import { startDrills } from '../agent/drills.ts'
 import type { Hand } from '../agent/hand.ts'
@@ -17,7 +17,7 @@ import { type Control, startControl } from '../control/run.ts'
 import { Core } from '../gateway/core.ts'
 import { defaultLimits } from '../gateway/decide.ts'
 import type { Pod } from '../model/kinds/kubernetes.ts'
-import { label } from '../model/names.ts'
+import { annotation, label } from '../model/names.ts'
 import type { KindMap, KindName } from '../model/registry.ts'
 import { nodeSign } from '../model/signs.ts'
 import { type Ledger, startLedger } from '../observe/ledger.ts'
@@ -75,6 +75,11 @@ interface Member {
   slowness: number
   /** What makes it compute wrongly: how long training takes to show it, in milliseconds. */
   corruptions: { latencyMs: number }[]
+  /** Its GPUs that are gone: one that more than one fault took, so many times. */
+  lostGpus: string[]
+  /** What its agent is told of the machine. */
+  told: NodeDescription
+  agent: Agent | undefined
   /** How far its clock is off, for its agent and for all that runs there. */
   jumpedMs: number
 }
@@ -132,6 +137,7 @@ export class Twin {
         areJoined: (pods) => this.network.areJoined(pods.map(({ run }) => run.node)),
       },
       performanceOf: options.performanceOf,
+      lacksGpu: ({ uid, run }) => this.#devicesOf(uid).some((id) => this.nodes.get(run.node)?.lostGpus.includes(id)),
       isReplica: ({ uid }) => this.#pods.get(uid)?.metadata.labels?.[label.service] !== undefined,
     })
   }
@@ -202,7 +208,17 @@ export class Twin {
     const clock = { ...this.clock, now: () => this.clock.now() + offset.jumpedMs }
     const machine = new SimulatedMachine(clock, this.workload, (part) => this.#options.onRestored?.(part))
     const process = new Process('')
-    const member = Object.assign(offset, { machine, description, process, lives: 0, slowness: 1, corruptions: [] })
+    const member = Object.assign(offset, {
+      machine,
+      description,
+      process,
+      lives: 0,
+      slowness: 1,
+      corruptions: [],
+      lostGpus: [],
+      told: description,
+      agent: undefined,
+    })
     this.nodes.set(description.name, member)
     this.#vitals.expect(nodeSign(description.name))
     this.startAgent(description.name)
@@ -218,10 +234,11 @@ export class Twin {
     const agent = createAgent({
       ...kit,
       copies: this.#copiesFrom(node),
-      node: member.description,
+      node: member.told,
       runner: createSimulatedRunner(member.machine),
       files: simulatedFiles(member.machine, this.storage),
     })
+    member.agent = agent
     // One that cannot reach the store as it starts ends, and its supervisor starts the next.
     agent.start().catch((error: unknown) => {
       kit.log.warn('the agent could not start', { error: messageOf(error) })
@@ -263,6 +280,40 @@ export class Twin {
       const at = corruptions.indexOf(one)
       if (at >= 0) corruptions.splice(at, 1)
     }
+  }
+
+  /**
+   * A GPU of a node is gone until it is cancelled: the first that the pod holds, else that the node has. What computes there ends
+   * at once; that it is gone the node is told later, that it is back at once. Slots are never gone: only the pod ends.
+   */
+  loseGpu(node: string, pod: string | undefined, toldAfterMs: number): Cancel {
+    const member = this.member(node)
+    const held = pod === undefined ? [] : this.#devicesOf(pod)
+    const present = member.description.gpus.map(({ id }) => id).filter((id) => !member.lostGpus.includes(id))
+    const gpu = present.find((id) => held.includes(id)) ?? present[0]
+    const uses = (uid: string) => (gpu === undefined ? uid === pod : this.#devicesOf(uid).includes(gpu))
+    for (const one of member.machine.running()) if (uses(one.uid)) one.kill(aborted)
+    if (gpu === undefined) return () => {}
+    member.lostGpus.push(gpu)
+    const cancelTell = this.clock.after(toldAfterMs, () => this.#tellGpus(node))
+    return () => {
+      cancelTell()
+      member.lostGpus.splice(member.lostGpus.indexOf(gpu), 1)
+      this.#tellGpus(node)
+    }
+  }
+
+  #tellGpus(node: string): void {
+    const member = this.member(node)
+    const { description, lostGpus } = member
+    const reason = 'the driver does not list it any more'
+    const gpus = description.gpus.map((gpu) => (lostGpus.includes(gpu.id) ? { ...gpu, healthy: false, reason } : gpu))
+    member.told = { ...description, gpus }
+    member.agent?.describe(member.told)
+  }
+
+  #devicesOf(uid: string): string[] {
+    return this.#pods.get(uid)?.metadata.annotations?.[annotation.devices]?.split(',') ?? []
   }
 
   /** Somebody sets the clock of a node, and sets it right when it is cancelled. */
@@ -354,5 +405,7 @@ export class Twin {
 
 /** A service manager starts an agent that ended again after so long. */
 const restartMs = 1_000
+/** A process that ends for something of its own. */
+export const aborted = { exitCode: 134, signal: 'SIGABRT' } as const
 /** 2026-01-01. */
 const startMsDefault = 1_767_225_600_000

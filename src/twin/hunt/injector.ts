@@ -164,7 +164,7 @@ export class Injector {
   #inflict(fault: Inflicted): void {
     const { forMs } = fault
     const nodes = !('node' in fault) ? [] : 'reach' in fault ? this.#rackOf(fault.node) : [fault.node]
-    this.#later(forMs, this.#hand.inflict(fault.kind, { ...harmOf({}), ...fault }, nodes))
+    this.#later(forMs, this.#hand.inflict(fault.kind, { ...harmOf({}), ...fault }, nodes, []))
   }
 
   async #failGpu(fault: Extract<Fault, { kind: 'gpu-error' }>): Promise<void> {

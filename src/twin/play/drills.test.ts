@@ -1,7 +1,10 @@
 import { expect, test } from 'vitest'
 import type { Drill } from '../../model/kinds/drill.ts'
+import type { Node } from '../../model/kinds/kubernetes.ts'
+import type { TwinEvent } from '../events.ts'
 import { seedReportOf } from '../report/seed-report.ts'
 import { job, recordingOf, setupOfTest } from './play.fixture.ts'
+import { playScenario } from './play.ts'
 import type { Recording } from './recording.ts'
 
 const longJob = job.replace('3600', '7000')
@@ -45,6 +48,36 @@ test.each([
   expect(sitsOn).toHaveLength(2)
   expect(sitsOn.includes(bad)).toBe(stays)
   expect(recording.jobs[0]?.outcome).toBe('Succeeded')
+})
+
+test('a GPU that is lost ends its rank, and leaves its node with one less until it is back', async () => {
+  const toldAt: [number, string][] = []
+  const spec = 'after: 1h, deadline: 119m, fault: {kind: gpu-loss, lasts: 30m, toldAfter: 20s}, target: {job: big}'
+  const text = `---\napiVersion: millwright.dev/v1alpha1\nkind: Drill\nmetadata: {name: d}\nspec: {${spec}}\n`
+  const setup = setupOfTest('', longJob + text, { horizon: '3h', nodes: 3 })
+  let struckMs = 0
+  const hear = (event: TwinEvent) => {
+    if (event.kind !== 'write') return
+    const { kind, object } = event.entry
+    if (kind === 'Drill') struckMs = Date.parse((object as Drill).status?.struckAt ?? '') || struckMs
+    if (kind !== 'Node' || struckMs === 0) return
+    const left = String((object as Node).status?.allocatable?.['nvidia.com/gpu'])
+    if (left !== (toldAt.at(-1)?.[1] ?? '8') && (object as Node).metadata.name === 'n-0')
+      toldAt.push([Math.round((event.atMs - struckMs) / 1000), left])
+  }
+  const played = await playScenario(setup, 5, { events: { hear } })
+  if (played.kind !== 'played') throw new Error(JSON.stringify(played))
+  const { drills, jobs, sittings } = played.recording
+  expect(drills[0]?.status).toMatchObject({ phase: 'Passed', target: { nodes: ['n-0'] } })
+  expect(toldAt).toEqual([
+    [20, '7'],
+    [1800, '8'],
+  ])
+  // A rank wants all eight.
+  expect(new Set(sittings.filter(({ attempt }) => attempt === 1).map(({ node }) => node))).toContain('n-0')
+  const last = Math.max(...sittings.map(({ attempt }) => attempt))
+  expect(new Set(sittings.filter(({ attempt }) => attempt === last).map(({ node }) => node))).not.toContain('n-0')
+  expect(jobs[0]?.outcome).toBe('Succeeded')
 })
 
 test('what it did to the ledger is accelerators times the time between the two looks, in every millisecond', async () => {

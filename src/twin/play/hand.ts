@@ -9,7 +9,7 @@ import type { ToldXid } from '../../model/told-xids.ts'
 import { xidInfo } from '../../model/xids.ts'
 import { listedDevices } from '../../scheduler/fleet/read-node.ts'
 import type { Process } from '../kernel/process.ts'
-import type { Twin } from '../twin.ts'
+import { aborted, type Twin } from '../twin.ts'
 
 /** What can be done to a twin. Of several that slow a node down the worst counts. */
 export class TwinHand implements Hand {
@@ -44,8 +44,14 @@ export class TwinHand implements Hand {
     if (!this.isThere(node)) this.#twin.startAgent(node)
   }
 
-  inflict(kind: TwinFault, { slowness, latencyMs, byMs }: Harm, nodes: readonly string[]): Cancel {
+  inflict(
+    kind: TwinFault,
+    { slowness, latencyMs, byMs, toldAfterMs }: Harm,
+    nodes: readonly string[],
+    pods: readonly string[],
+  ): Cancel {
     const { storage, network } = this.#twin
+    if (kind === 'gpu-loss') return together(nodes.map((node) => this.#twin.loseGpu(node, pods[0], toldAfterMs)))
     if (kind === 'silent-data-corruption') return together(nodes.map((node) => this.#twin.corrupt(node, latencyMs)))
     if (kind === 'clock-jump') return together(nodes.map((node) => this.#twin.jumpClock(node, byMs)))
     if (kind === 'control-plane-pause') return paused(this.#leader()?.process)
@@ -133,9 +139,6 @@ export class TwinHand implements Hand {
     return this.#twin.controls.filter(({ process }) => process.state !== 'crashed')
   }
 }
-
-/** A process that ends for something of its own. */
-export const aborted = { exitCode: 134, signal: 'SIGABRT' } as const
 
 export function endsNothing({ xid }: { xid?: number | undefined }): boolean {
   return xid !== undefined && xidInfo(xid)?.ends === false

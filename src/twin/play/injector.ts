@@ -1,9 +1,9 @@
 import type { SimulatedPod } from '../../agent/simulated/machine.ts'
 import { unwarnNode, warnNode } from '../../agent/warn.ts'
 import { faults, isOfTwin } from '../../model/faults.ts'
-import type { Twin } from '../twin.ts'
+import { aborted, type Twin } from '../twin.ts'
 import type { Fault } from './faults.ts'
-import { aborted, endsNothing, type TwinHand } from './hand.ts'
+import { endsNothing, type TwinHand } from './hand.ts'
 
 /** A fault as it struck. */
 export interface Strike {
@@ -31,7 +31,7 @@ export class Injector {
   strike({ cause, nodes, pick }: Fault): void {
     const { name, kind } = cause
     if (faults[kind].strikes === 'control plane') {
-      if (isOfTwin(kind)) this.#mend(cause, this.#hand.inflict(kind, cause.harm, []))
+      if (isOfTwin(kind)) this.#mend(cause, this.#hand.inflict(kind, cause.harm, [], []))
       else {
         this.#hand.crashControl()
         this.#mend(cause, () => this.#hand.startControl())
@@ -70,7 +70,16 @@ export class Injector {
     if (kind === 'node-loss') for (const node of nodes) this.#loseNode(node, cause)
     else if (kind === 'straggler') for (const node of nodes) this.#mend(cause, this.#hand.slowNode(node, harm.slowness))
     else if (kind === 'disk-full') for (const node of nodes) this.#mend(cause, this.#hand.fillDisk(node))
-    else if (isOfTwin(kind)) this.#mend(cause, this.#hand.inflict(kind, harm, nodes))
+    else if (isOfTwin(kind))
+      this.#mend(
+        cause,
+        this.#hand.inflict(
+          kind,
+          harm,
+          nodes,
+          hit.map(({ uid }) => uid),
+        ),
+      )
     else if (one !== undefined && kind === 'hang') this.#hang(one, cause)
     else if (kind === 'gpu-error')
       for (const node of nodes) void this.#hand.failGpu(node, one, { xid: cause.xid ?? 0 }, pick)

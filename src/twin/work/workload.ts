@@ -23,6 +23,8 @@ export interface WorkloadOptions {
   /** How the pods of a job or service perform. */
   performanceOf(place: PodPlace): Performance
   isReplica(place: PodPlace): boolean
+  /** Whether a GPU is gone that it is to compute on. */
+  lacksGpu?(pod: SimulatedPod): boolean
 }
 
 /** Everything that runs on the twin's machines. */
@@ -54,8 +56,9 @@ export class SimulatedWorkload implements Workload {
   }
 
   start(pod: SimulatedPod): Program {
-    const { performanceOf, isReplica, clock } = this.#options
+    const { performanceOf, isReplica, clock, lacksGpu } = this.#options
     const performance = performanceOf(pod.place)
+    if (lacksGpu?.(pod) === true) return failing(pod, clock)
     if (isReplica(pod.place))
       return this.#crashes(performance)
         ? crashing(pod, performance.replica, clock)
@@ -139,6 +142,14 @@ function attemptOf(place: PodPlace, attempt = place.attempt): string {
     `${namespace}/${name.replace(/-[0-9]+-[0-9]+$/, '')}/${attempt}`
   )
 }
+
+/** It looks for a GPU that is not there. */
+function failing(pod: SimulatedPod, clock: Clock): Program {
+  const cancel = clock.after(lookMs, () => pod.exit({ exitCode: 1 }))
+  return { ask: () => {}, probe: () => 'it finds no GPU', signal: () => {}, gone: cancel }
+}
+
+const lookMs = 1_000
 
 /** It ends when it should have been ready. */
 function crashing(pod: SimulatedPod, { loadMs }: ReplicaModel, clock: Clock): Program {
