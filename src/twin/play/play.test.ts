@@ -131,6 +131,18 @@ test('a lemon that is lost again and again, repaired each time, is closed', asyn
   ])
 })
 
+test.each([43, 45])(
+  'XID %i, from which nothing else follows, ends what computes there, and closes no node',
+  async (xid) => {
+    const faults = `  faults: {mix: {it: {kind: gpu-error, xid: ${xid}, count: 1}}}\n`
+    const { jobs, failures, strikes, sittings } = await recordingOf(setupOfTest(faults, job, { nodes: 3 }), 2)
+    expect(strikes[0]?.pods).toHaveLength(1)
+    expect(failures).toMatchObject([{ attempt: 1, cause: 'it' }])
+    expect(new Set(sittings.map(({ node }) => node)).size).toBe(2)
+    expect(jobs[0]?.outcome).toBe('Succeeded')
+  },
+)
+
 test('a GPU that tells an XID where nothing is lost by it costs its job nothing, and its node takes no new work', async () => {
   const faults = '  faults: {mix: {remap: {kind: gpu-error, xid: 63, count: 1}}}\n'
   const { jobs, strikes, failures, sittings } = await recordingOf(setupOfTest(faults, job, { nodes: 3 }), 2)

@@ -48,16 +48,18 @@ const perThousandNodeDays = (count: number) => ({
 /**
  * XIDs of NVIDIA's driver by count, as DeepSeek's Fire-Flyer told them (arXiv 2408.14158): 10,000 A100 in 1,250 nodes. Over what
  * time is not known to us; we take a year. A node tells each by its number, and recovery does what NVIDIA's catalogue asks for
- * (`model/xids.ts`); how long a node is out then is `openAfter`. Passed over, for nothing follows from them: 43 (4,342, the
- * application's own) and 45 (240, comes with another).
+ * (`model/xids.ts`); how long a node is out then is `openAfter`. 43 is the application's own, which ends with it; 45 comes with
+ * another, of which the counts do not say whether it is the same failure: it is drawn apart.
  */
 const xid = (number: number, count: number) => ({
   [`XID ${number}`]: { count, kind: 'gpu-error', xid: number } as const,
 })
 const fireFlyerCounts: Causes = {
   ...xid(74, 5521),
+  ...xid(43, 4342),
   ...xid(31, 2487),
   ...xid(63, 245),
+  ...xid(45, 240),
   ...xid(13, 45),
   ...xid(79, 37),
   ...xid(95, 17),

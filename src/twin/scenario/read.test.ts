@@ -223,7 +223,7 @@ test.each([
   ['llama3', (419 / (2048 * 54)) * 1000],
   ['rsc1', 6.5],
   ['rsc2', 2.34],
-  ['fire-flyer', ((12_952 - 4342 - 240) / (1250 * 365)) * 1000],
+  ['fire-flyer', (12_952 / (1250 * 365)) * 1000],
   ['spot', 6.3],
   ['maintenance', (32 / (2048 * 54)) * 1000],
 ])('the causes of %s come as often as they were counted, %d times in 1,000 node-days', (preset, rate) => {
