@@ -31,11 +31,26 @@ it('status says why a node takes no work', () => {
     spec: { unschedulable: Object.keys(annotations).length > 0 },
     status: { conditions: [{ type: 'Ready', status, message: 'its agent was not heard of for 40 s' }] },
   })
-  expect(troubleOf(node('True'))).toEqual([])
-  expect(troubleOf(node('Unknown'))).toEqual(['node/n: its agent was not heard of for 40 s'])
-  expect(troubleOf(node('True', { 'millwright.dev/cordoned-because': 'it fails one gang after another' }))).toEqual([
+  expect(troubleOf(node('True'), 0)).toEqual([])
+  expect(troubleOf(node('Unknown'), 0)).toEqual(['node/n: its agent was not heard of for 40 s'])
+  expect(troubleOf(node('True', { 'millwright.dev/cordoned-because': 'it fails one gang after another' }), 0)).toEqual([
     'node/n was closed by recovery: it fails one gang after another (millwright uncordon n)',
   ])
+})
+
+it('status and describe tell of an open node that is more than half way to a lemon', () => {
+  const failed = (hours: number[]) =>
+    JSON.stringify(hours.map((hour) => ({ atMs: hour * 3_600_000, gang: `g${hour}`, kind: 'lost' })))
+  const node = (hours: number[]): Node => ({
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name: 'n', annotations: { 'millwright.dev/failures': failed(hours) } },
+  })
+  expect(troubleOf(node([1, 2]), 3 * 3_600_000)).toEqual([])
+  expect(troubleOf(node([1, 2, 3]), 3 * 3_600_000)).toEqual([
+    'node/n fails often: 3 of 5 points within 7d: 3 failed among others',
+  ])
+  expect(troubleOf(node([1, 2, 3]), 8 * 86_400_000)).toEqual([])
 })
 
 it('status counts a share of an accelerator as a share', () => {

@@ -156,3 +156,22 @@ test('the next leader does nothing twice, and opens what the one before it close
   await world.pass(100)
   expect(await isClosed('n1')).toBe(false)
 })
+
+test('a node that has to be mended again and again stays closed', async () => {
+  await start(6)
+  for (let time = 1; time <= 5; time++) {
+    await say('n0', 'GpuThermalWatch', 'True')
+    expect(await isClosed('n0')).toBe(true)
+    await say('n0', 'GpuThermalWatch', 'False')
+    await world.pass(70)
+    expect(await isClosed('n0')).toBe(time === 5)
+  }
+  expect(await because('n0')).toBe(
+    'GpuThermalWatch is True (so it is): look at its cooling; a lemon, 5 of 5 points within 7d: 5 closed for its conditions',
+  )
+  await open('n0')
+  await say('n0', 'GpuThermalWatch', 'True')
+  await say('n0', 'GpuThermalWatch', 'False')
+  await world.pass(70)
+  expect(await isClosed('n0')).toBe(false)
+})

@@ -18,6 +18,8 @@ export interface HealthRule {
 
 const day = 86_400
 const ours = 'ours'
+/** Which signals tell a lemon is known, and not how much each does: they weigh the same. */
+const rsc = (signal: string) => `Meta RSC's signals of a lemon: ${signal}; the number is ours`
 
 export const health = {
   agentLate: {
@@ -141,23 +143,51 @@ export const health = {
     source: ours,
   },
   lemon: {
-    signal: "failures that are a machine's, on one node",
+    signal: 'points of a node, as follows',
     at: 5,
-    unit: 'failures',
+    unit: 'points',
     withinSeconds: 7 * day,
-    follows: 'the node is closed',
+    follows: 'it is a lemon: it is closed until a person opens it',
     source: 'repeat offenders: 5 remediations in 7 days',
   },
+  lemonAlone: {
+    signal: "a failure that is a machine's, of a gang that has no other node",
+    at: 1,
+    unit: 'point',
+    follows: 'on the way to a lemon',
+    source: rsc('single-node failures'),
+  },
+  lemonWithOthers: {
+    signal: 'the same, of a gang on several nodes',
+    at: 1,
+    unit: 'point',
+    follows: 'on the way to a lemon',
+    source: rsc('multi-node failures'),
+  },
+  lemonXid: {
+    signal: 'the node is closed for an XID',
+    at: 1,
+    unit: 'point',
+    follows: 'on the way to a lemon',
+    source: rsc('XIDs'),
+  },
+  lemonClosed: {
+    signal: 'the node is closed for its conditions',
+    at: 1,
+    unit: 'point',
+    follows: 'on the way to a lemon',
+    source: rsc('out of service'),
+  },
   lemonOfGang: {
-    signal: 'the same, of one gang',
+    signal: 'failures of one gang, on one node',
     at: 2,
     unit: 'failures',
     withinSeconds: 7 * day,
     follows: 'no more of it count',
-    source: ours,
+    source: rsc('distinct jobs'),
   },
   sameFailure: {
-    signal: 'failures of a node, or XIDs of a GPU, come together',
+    signal: 'failures and closings of a node, or XIDs of a GPU, come together',
     at: 60,
     unit: 's',
     follows: 'they count as one',

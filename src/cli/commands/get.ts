@@ -8,6 +8,7 @@ import { connect, sayPresence } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
 import type { Global } from '../global.ts'
 import { dump, paint, plain, table } from '../output.ts'
+import { troubleOf } from './status.ts'
 
 interface GetOptions {
   output: string
@@ -217,6 +218,8 @@ export async function describe(word: string, name: string, global: Global): Prom
   const object = await client.get(info.kind, { name, namespace })
   if (object === undefined) throw notFound(info, name, namespace)
   console.log(await readable(info, object))
+  if (object.kind === 'Node')
+    for (const trouble of troubleOf(object, Date.now())) console.log(paint.yellow(plain(trouble)))
   const events = await eventsOf(client, info.kind, name, namespace)
   console.log(paint.bold('Events:'))
   if (events.length === 0) return console.log('  none')

@@ -5,6 +5,7 @@ import { conditionOf } from '../../model/conditions.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { Node } from '../../model/kinds/kubernetes.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
+import { failuresOf, lemonScore } from '../../model/lemons.ts'
 import { closedBecause } from '../../model/nodes.ts'
 import { milliHeld, seatsNow } from '../../model/seats.ts'
 import { oneOf } from '../arguments.ts'
@@ -76,7 +77,7 @@ function draw(seen: Seen, url: string, gatewayUrl: string | undefined): string {
       ]),
     ),
   )
-  const troubles = seen.nodes.flatMap(troubleOf)
+  const troubles = seen.nodes.flatMap((node) => troubleOf(node, now))
   for (const trouble of troubles.slice(0, troublesMax)) blocks.push(paint.yellow(plain(trouble)))
   if (troubles.length > troublesMax)
     blocks.push(`and ${troubles.length - troublesMax} more nodes: millwright get nodes`)
@@ -178,8 +179,8 @@ export async function queue(global: Global): Promise<void> {
 
 const troublesMax = 3
 
-/** Why a node takes no work. */
-export function troubleOf(node: Node): string[] {
+/** Why a node takes no work, or soon may not. */
+export function troubleOf(node: Node, nowMs: number): string[] {
   const {
     metadata: { name },
     status,
@@ -188,6 +189,9 @@ export function troubleOf(node: Node): string[] {
   if (ready !== undefined && ready.status !== 'True')
     return [`node/${name}: ${ready.message ?? ready.reason ?? 'is not ready'}`]
   const because = closedBecause(node)
-  if (because === undefined) return []
+  if (because === undefined) {
+    const { isNear, said } = lemonScore(failuresOf(node), nowMs)
+    return isNear ? [`node/${name} fails often: ${said}`] : []
+  }
   return [`node/${name} was closed by recovery: ${because} (millwright uncordon ${name})`]
 }

@@ -1,4 +1,5 @@
 import type { Node } from '../../model/kinds/kubernetes.ts'
+import { failuresAnnotation } from '../../model/lemons.ts'
 import { annotation } from '../../model/names.ts'
 import { leavingBy, slow, withTaint } from '../../model/nodes.ts'
 import { refOf } from '../../model/refs.ts'
@@ -6,7 +7,6 @@ import type { Store } from '../../store/contract.ts'
 import type { Events } from '../events.ts'
 import { whyNotClosed } from '../nodes/budget.ts'
 import type { Views } from '../views.ts'
-import { failuresAnnotation } from './lemons.ts'
 
 /**
  * Takes nodes out of service, never more than the budget of their pool. 'stale': somebody else wrote the node meanwhile, it is
@@ -38,11 +38,10 @@ export function createClosing({ store, views, events }: { store: Store; views: V
   const closing = new Set<string>()
   nodes.onChange(({ object }) => void closing.delete(object.metadata.name))
 
-  /** Opened again it starts anew. */
   async function write(node: Node, because: string, annotations: object, spec: object): Promise<'stale' | undefined> {
     const { name, resourceVersion } = node.metadata
     closing.add(name)
-    const before = { [failuresAnnotation]: null, [annotation.slow]: null, [annotation.unhealthy]: null }
+    const before = { [annotation.slow]: null, [annotation.unhealthy]: null }
     const said = { ...before, [annotation.cordonedBecause]: because, ...annotations }
     const patch = { metadata: { annotations: said }, spec: { unschedulable: true, ...spec } }
     const written = await store.patch('Node', refOf(node), patch, { resourceVersion })
@@ -53,7 +52,8 @@ export function createClosing({ store, views, events }: { store: Store; views: V
 
   return {
     whyNot: (node, together = new Set()) => whyNotClosed(node, nodes.list(), new Set([...closing, ...together])),
-    close: (node, because) => write(node, because, {}, {}),
+    // Opened again it starts anew.
+    close: (node, because) => write(node, because, { [failuresAnnotation]: null }, {}),
     leave: (node, because, of) => {
       const spec = { taints: withTaint(node, leavingBy(slow)) }
       return write(node, because, { [annotation.slow]: JSON.stringify(of) }, spec)

@@ -9,6 +9,7 @@ import { closedBecause, isSaidToBeGone, leavingReasonOf, opened, slow, unhealthy
 import { refOf } from '../../model/refs.ts'
 import { seenMs } from '../gangs.ts'
 import { again, type Context, type Outcome, type Reconciler, settled, sooner } from '../reconciler.ts'
+import { closedFor } from './lemons.ts'
 
 /**
  * Conditions of a node that recovery has acted on, on the node itself, with when they became so: whoever leads next does
@@ -63,6 +64,7 @@ export function judgeConditions(
  */
 export function createNodeConditions({ store, views, clock, ages, events, closing }: Context): Reconciler {
   const nodes = views.of('Node')
+  const drills = views.of('Drill')
   /** Nodes that are closed, and of which nobody says anything any more, since when, in steady time. */
   const wellSinceMs = new Map<string, number>()
   /** What could not be done, as it was told last. */
@@ -100,16 +102,20 @@ export function createNodeConditions({ store, views, clock, ages, events, closin
       return again(againMs)
     }
     toldNot.delete(name)
-    const types = [...new Set([...closedFor(node), ...asks.map(({ rule }) => rule.condition)])]
+    const types = [...new Set([...typesOf(node), ...asks.map(({ rule }) => rule.condition)])]
     const isOthers = reason !== undefined && reason !== slow
+    const { record: failures, lemon } = closedFor(node, 'closed', drills.list(), clock.now())
+    const whole = lemon === undefined ? because : `${because}; ${lemon}`
     const record = {
       [conditionsSeenAnnotation]: JSON.stringify(seen),
-      // Closed for something else, too, it is not for us to open.
-      ...(isOpen || reason === slow || isClosedForConditions(node) ? { [annotation.unhealthy]: types.join() } : {}),
+      ...failures,
+      // Closed for something else, too, or again and again, it is not for us to open.
+      ...(lemon === undefined && (isOpen || reason === slow || isClosedForConditions(node))
+        ? { [annotation.unhealthy]: types.join() }
+        : {}),
     }
     return (
-      (await closing.takeOut(node, because, record, wants === 'leave' && !isOthers ? unhealthy : undefined)) ??
-      settled()
+      (await closing.takeOut(node, whole, record, wants === 'leave' && !isOthers ? unhealthy : undefined)) ?? settled()
     )
   }
 
@@ -121,7 +127,7 @@ export function createNodeConditions({ store, views, clock, ages, events, closin
   ): Promise<Outcome | 'stale'> {
     const { name } = node.metadata
     toldNot.delete(name)
-    if (!isClosedForConditions(node) || bad.length > 0 || !closedFor(node).every((type) => isWell(node, type))) {
+    if (!isClosedForConditions(node) || bad.length > 0 || !typesOf(node).every((type) => isWell(node, type))) {
       wellSinceMs.delete(name)
       return (await note(node, seen)) ?? settled()
     }
@@ -136,7 +142,7 @@ export function createNodeConditions({ store, views, clock, ages, events, closin
       node,
       'Normal',
       'Uncordoned',
-      `${closedFor(node).join(', ')} is well again, for ${formatDuration(wellMs)}`,
+      `${typesOf(node).join(', ')} is well again, for ${formatDuration(wellMs)}`,
     )
     return settled()
   }
@@ -166,13 +172,13 @@ function isOfInterest(node: Node): boolean {
 
 /** And for nothing that somebody else says. */
 function isClosedForConditions(node: Node): boolean {
-  if (closedBecause(node) === undefined || closedFor(node).length === 0 || isSaidToBeGone(node)) return false
+  if (closedBecause(node) === undefined || typesOf(node).length === 0 || isSaidToBeGone(node)) return false
   const reason = leavingReasonOf(node)
   return reason === undefined || reason === unhealthy
 }
 
 /** The conditions that it was closed for. */
-function closedFor({ metadata }: Node): string[] {
+function typesOf({ metadata }: Node): string[] {
   const text = metadata.annotations?.[annotation.unhealthy] ?? ''
   return text === '' ? [] : text.split(',')
 }

@@ -10,6 +10,7 @@ import { listedDevices } from '../../scheduler/fleet/read-node.ts'
 import { gangKeyOf, membersRejoin } from '../gangs.ts'
 import { again, type Context, type Outcome, type Reconciler, settled } from '../reconciler.ts'
 import { type End, said } from './cause.ts'
+import { closedFor } from './lemons.ts'
 import { blames, judge, keyOf, marked, type SeenXid, xidSaid, xidsSeenAnnotation, xidsSeenOn } from './xids.ts'
 
 /** What the budget did not allow is looked at again after so long. */
@@ -33,6 +34,7 @@ export interface NodeXids {
 export function createNodeXids({ store, views, clock, events, closing }: Context): NodeXids {
   const nodes = views.of('Node')
   const gangs = views.of('Gang')
+  const drills = views.of('Drill')
   views.of('Pod')
   /** What could not be read, as it was told last. */
   const problems = new Map<string, string>()
@@ -55,8 +57,10 @@ export function createNodeXids({ store, views, clock, events, closing }: Context
       return (await note(node, judged.seen)) ?? settled()
     const refused = closedBecause(node) === undefined ? closing.whyNot(node) : undefined
     if (refused === undefined) {
-      const record = { [xidsSeenAnnotation]: JSON.stringify(marked(judged.seen, asks, 'closed')) }
-      return (await closing.takeOut(node, because, record, wants === 'leave' ? faulty : undefined)) ?? settled()
+      const { record, lemon } = closedFor(node, 'xid', drills.list(), clock.now())
+      const known = { [xidsSeenAnnotation]: JSON.stringify(marked(judged.seen, asks, 'closed')), ...record }
+      const whole = lemon === undefined ? because : `${because}; ${lemon}`
+      return (await closing.takeOut(node, whole, known, wants === 'leave' ? faulty : undefined)) ?? settled()
     }
     if (asks.refused !== true) events.record(node, 'Warning', 'NotCordoned', `${because}; but ${refused}`)
     return (await note(node, marked(judged.seen, asks, 'refused'))) ?? again(againMs)
