@@ -129,6 +129,7 @@ export class Twin {
     this.store = options.watching === undefined ? store : { ...store, watch: options.watching(store) }
     this.workload = new SimulatedWorkload({
       clock: this.clock,
+      random: this.random.split('steps'),
       beat: (who, everyMs) => this.#vitals.beat(who, everyMs),
       health: {
         slowness: (pod) => this.nodes.get(pod.run.node)?.slowness ?? 1,

@@ -94,8 +94,8 @@ describe('what is known for sure is foretold for sure', () => {
     }
     const [waits, sits] = [elastic(1), elastic(1)]
     sits.decide()
-    const endsOf = (told: Story, scaling?: number) => {
-      const training = { ...training7200, ...(scaling === undefined ? {} : { scaling }) }
+    const endsOf = (told: Story, scaling?: number, stepSpread = 0) => {
+      const training = { ...training7200, ...(scaling === undefined ? {} : { scaling }), stepSpread }
       const performances = new Map([['default/a', { ...performance, training }]])
       return foretold(sceneOf(told), undefined, { requests: { traffic: [], performances } }).gangs[0]?.without?.ends
     }
@@ -106,6 +106,9 @@ describe('what is known for sure is foretold for sure', () => {
       expect(endsOf(told, 0)).toEqual(exactly(7200))
     }
     expect(endsOf(elastic(4), 0.5)).toEqual(exactly(7200))
+    // The slowest of four is 1.03 deviations slower than the mean, and one alone waits for nobody.
+    expect(endsOf(elastic(4), 1, 0.1)?.median).toBeCloseTo(7200 * 1.102938, 0)
+    expect(endsOf(waits, 1, 0.1)?.median).toBeCloseTo(4 * 7200, 0)
   })
 
   test('with a node more it starts now, and nothing else changes', () => {

@@ -194,12 +194,15 @@ export function rejoining(draw: Draw, arrival: Arrival): Arrival {
   )
 }
 
-/** With fewer members a step takes longer, as far as they share it. */
+/**
+ * With fewer members a step takes longer, as far as they share it. Ranks of some jobs are not always as fast: so little that
+ * three of their steps, which is all that may be known of a rank, never make it a straggler.
+ */
 export function paced(draw: Draw, arrival: Arrival): Arrival {
-  const scaling = draw.one([1, 1, 0.8, 0])
+  const [scaling, stepSpread] = [draw.one([1, 1, 0.8, 0]), draw.one([0, 0, 0.01, 0.05])]
   if (arrival.kind !== 'TrainingJob') return arrival
   const { object, performance } = arrival
-  const training = { ...performance.training, ranks: workersOf(object), scaling }
+  const training = { ...performance.training, ranks: workersOf(object), scaling, stepSpread }
   return { ...arrival, performance: { ...performance, training } }
 }
 

@@ -212,3 +212,19 @@ test.each([
   const { jobs } = await recordingOf(setupOfTest('', elastic, { horizon: '10h', performance, nodes }), 1)
   expect(jobs[0]?.endedMs).toBeCloseTo((90 + times * 7200) * 1000, -4)
 })
+
+test('where steps vary, seeds end at different times, about as late as all wait for the slowest; no node is slow for it', async () => {
+  const endsOf = async (performance: string) => {
+    const ends: number[] = []
+    for (const seed of [1, 2, 3]) {
+      const { jobs } = await recordingOf(setupOfTest('', job, { performance }), seed)
+      ends.push((jobs[0]?.endedMs ?? Number.NaN) / 1000)
+    }
+    return ends
+  }
+  const times = 'prepare: 60s, restore: 30s, init: 30s, stall: 5s, persist: 60s, stepTime: 5s'
+  const [even, uneven] = [await endsOf(times), await endsOf(`${times}, stepSpread: 0.1`)]
+  expect(await endsOf(`${times}, stepSpread: 0`)).toEqual(even)
+  expect(new Set(uneven.map((end) => Math.round(end))).size).toBe(3)
+  for (const [at, end] of uneven.entries()) expect(Math.abs(end - (even[at] ?? 0) - 3600 * 0.05642)).toBeLessThan(60)
+})

@@ -5,7 +5,7 @@ import type { Performance } from '../work/workload.ts'
 import { engineOf } from './engine.ts'
 import type { PerformanceSpec } from './scenario.ts'
 
-type Times = Omit<PerformanceSpec, 'of' | 'progress' | 'engine' | 'restoreFromCopy' | 'scaling'>
+type Times = Omit<PerformanceSpec, 'of' | 'progress' | 'engine' | 'restoreFromCopy' | 'scaling' | 'stepSpread'>
 
 /** What stands where a scenario says nothing. Figures of the field: facts/reliability.md §1; the others are ours. */
 const defaults: Required<{ [K in keyof Times]: string }> = {
@@ -43,6 +43,7 @@ export function performanceOf(
   const workMs =
     own?.work === undefined && job?.spec.expectedSeconds !== undefined ? 1000 * job.spec.expectedSeconds : ms('work')
   const scaling = own?.scaling ?? all.scaling
+  const stepSpread = own?.stepSpread ?? all.stepSpread
   return {
     prepareMs: ms('prepare'),
     restoreMs: ms('restore'),
@@ -52,6 +53,7 @@ export function performanceOf(
       stepMs,
       ...(job === undefined ? {} : { ranks: workersOf(job) }),
       ...(scaling === undefined ? {} : { scaling }),
+      ...(stepSpread === undefined ? {} : { stepSpread }),
       initMs: ms('init'),
       stallMs: ms('stall'),
       persistMs: ms('persist'),

@@ -58,7 +58,17 @@ const history = z.strictObject({
 
 const performanceFields = {
   work: positive.optional().describe('How long a job works, without checkpoints and failures, that declares no time.'),
-  stepTime: positive.optional().describe('One step of training, with all members of the job.'),
+  stepTime: positive
+    .optional()
+    .describe('What each rank takes over a step of training by itself, with all members of the job.'),
+  stepSpread: z
+    .number()
+    .min(0)
+    .max(0.25)
+    .optional()
+    .describe(
+      'The coefficient of variation of that: of each step all wait for the slowest. 0 when left out: all steps are alike.',
+    ),
   scaling: z
     .number()
     .min(0)

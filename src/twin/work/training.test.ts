@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest'
 import { SimulatedPod } from '../../agent/simulated/machine.ts'
 import { createManualClock } from '../../base/manual-clock.ts'
+import { seededRandom } from '../../base/random.ts'
+import { normalDraws } from '../traffic/draws.ts'
 import { type Corruption, Ensemble, type Start, type TrainingModel } from './training.ts'
 
 const model = {
@@ -14,7 +16,7 @@ const model = {
   peerLostMs: 1000,
 } as const
 
-function start(more: Partial<TrainingModel> = {}, size = 1, from: Start = { step: 0 }) {
+function start(more: Partial<TrainingModel> = {}, size = 1, from: Start = { step: 0 }, seed = 1) {
   const clock = createManualClock(0)
   let slowness = 1
   let areJoined = true
@@ -25,7 +27,8 @@ function start(more: Partial<TrainingModel> = {}, size = 1, from: Start = { step
   const health = { slowness: () => slowness, isDiskFull, corruption, areJoined: () => areJoined }
   const wrong: [number, Corruption][] = []
   const kept = (step: number, one: Corruption) => void wrong.push([step, one])
-  const kit = { clock, beat: () => () => {}, health, kept }
+  const normal = normalDraws(seededRandom(seed))
+  const kit = { clock, beat: () => () => {}, health, kept, normal }
   const ensemble = new Ensemble(kit, { ...model, ...more }, size, from)
   const podOf = (rank: number, uid = `u${rank}`) => {
     const place = { uid, namespace: 'default', name: uid, node: 'n', rank, worldSize: size, attempt: 1 }
@@ -345,4 +348,45 @@ test('the lowest rank of those at work writes a checkpoint', async () => {
   program.ask({ step: 80, stop: false })
   await clock.advance(200_000)
   expect([...ranks, another].map(stepsOf)).toEqual([[10], [16], [], [80]])
+})
+
+const meanOf = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length
+const deviationOf = (values: readonly number[]) => {
+  const mean = meanOf(values)
+  return Math.sqrt(meanOf(values.map((value) => (value - mean) * (value - mean))))
+}
+
+/** Of two draws of a standard normal, the larger. */
+const larger = { mean: 1 / Math.sqrt(Math.PI), deviation: Math.sqrt(1 - 1 / Math.PI) }
+
+test.each([0, 17])(
+  'where ranks vary all wait for the slowest, and a hundred steps by √100 as much as one; asked %i times',
+  async (asks) => {
+    const ends: number[] = []
+    for (let seed = 1; seed <= 300; seed++) {
+      const { clock, others, pod, program } = start({ stepSpread: 0.1, stallMs: 0 }, 2, { step: 0 }, seed)
+      others()
+      for (let ask = 1; ask <= asks; ask++) {
+        await clock.advance(5_000)
+        program.ask({ step: 5 * ask + 2, stop: false })
+      }
+      await clock.advance(1_000_000)
+      ends.push((pod.end?.atMs ?? Number.NaN) / 1000)
+    }
+    expect(Math.abs(meanOf(ends) - (100 + 10 * larger.mean))).toBeLessThan(0.2)
+    expect(deviationOf(ends) / larger.deviation).toBeGreaterThan(0.85)
+    expect(deviationOf(ends) / larger.deviation).toBeLessThan(1.15)
+  },
+)
+
+test('what ranks tell of a step is what it took each, and that all took as long as the slowest', async () => {
+  const { clock, ranks, others } = start({ stepSpread: 0.1 }, 3)
+  others()
+  await clock.advance(1_000_000)
+  const told = ranks.map((pod) => pod.takeLines())
+  expect(told[0]?.map(({ step }) => step)).toEqual([1, 2, 3, 100])
+  const busy = told.map((lines) => lines.map(({ busySeconds = Number.NaN }) => busySeconds))
+  const slowest = [0, 1, 2, 3].map((at) => Math.max(...busy.map((one) => one[at] ?? Number.NaN)))
+  expect(told[0]?.map(({ seconds }) => seconds)).toEqual(slowest.map((one) => expect.closeTo(one, 9)))
+  expect(new Set(busy.flat()).size).toBe(12)
 })

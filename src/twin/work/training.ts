@@ -2,7 +2,7 @@ import type { PodSignal } from '../../agent/contract.ts'
 import type { Program, SimulatedPod } from '../../agent/simulated/machine.ts'
 import type { Cancel, Clock } from '../../base/clock.ts'
 import { stepsSign } from '../../model/signs.ts'
-import { type StepModel, stepMsOf } from './step-time.ts'
+import { type StepModel, type Stretch, slowestMs, stepMsOf, stepsIn, stretchMs } from './step-time.ts'
 
 /** How a training job performs. Times in milliseconds. */
 export interface TrainingModel extends StepModel {
@@ -66,10 +66,20 @@ interface Rank {
   sign: Cancel | undefined
 }
 
+/** Undisturbed steps, from one of which something was to be seen to the next. */
+interface Undisturbed extends Stretch {
+  /** Where and when it began. */
+  step: number
+  atMs: number
+  /** What ranks take over a step of it by themselves, where that varies. */
+  busyMs: ReadonlyMap<Rank, number> | undefined
+}
+
 /**
  * The ranks of one attempt of a training job. They compute in step: all wait for the slowest, and for ever for one that
  * is gone or hangs. Where ranks come and go the others go on without it instead, and take in who comes. Steps are not
- * simulated one by one: only the first few, the checkpoints and the end.
+ * simulated one by one: only the first few, the checkpoints and the end. Where ranks are not always as fast, one draw of each of
+ * them stands for all steps from one that is told to the next.
  */
 export class Ensemble {
   readonly #clock: Clock
@@ -80,8 +90,8 @@ export class Ensemble {
   readonly #from: number
   readonly #kept: (step: number, corruption: Corruption) => void
   readonly #ranks = new Map<number, Rank>()
-  /** Where and when the present stretch of undisturbed steps began. */
-  #base: { step: number; atMs: number; stepMs: number } | undefined
+  readonly #normal: () => number
+  #base: Undisturbed | undefined
   #next: Cancel | undefined
   /** The step at which all stand still for a checkpoint. */
   #stalledAt: number | undefined
@@ -101,9 +111,10 @@ export class Ensemble {
   #regroupedMs = 0
   #regroupsSinceMs: number | undefined
 
-  /** `kept` hears of checkpoints that hold wrong results. */
+  /** `kept` hears of checkpoints that hold wrong results; `normal` draws from a standard normal. */
   constructor(
     kit: {
+      normal(): number
       clock: Clock
       beat(who: string, everyMs: number): Cancel
       health: RankHealth
@@ -117,6 +128,7 @@ export class Ensemble {
     this.#clock = kit.clock
     this.#beat = kit.beat
     this.#health = kit.health
+    this.#normal = kit.normal
     this.#model = model
     this.#size = size
     this.#from = from
@@ -213,8 +225,7 @@ export class Ensemble {
   #stepNow(): number | undefined {
     if (this.#stalledAt !== undefined) return this.#stalledAt
     if (this.#base === undefined) return undefined
-    const { step, atMs, stepMs } = this.#base
-    return step + Math.floor((this.#clock.now() - atMs) / stepMs)
+    return this.#base.step + stepsIn(this.#base, this.#clock.now() - this.#base.atMs)
   }
 
   /** Whether ranks may come and go by now. */
@@ -272,16 +283,37 @@ export class Ensemble {
     this.#hasBegun = true
     this.#corruptAfter(step)
     const working = this.#working()
-    let slowness = 1
-    for (const { pod } of working) slowness = Math.max(slowness, this.#health.slowness(pod))
-    const stepMs = stepMsOf(this.#model, working.length) * slowness
-    this.#base = { step, atMs: this.#clock.now(), stepMs }
+    const stretch = this.#stretchOf(working)
+    const { stepMs } = stretch
+    this.#base = { step, atMs: this.#clock.now(), ...stretch }
     for (const rank of working) {
       if (!this.#tells(rank)) continue
       rank.sign?.()
       rank.sign = this.#beat(stepsSign(rank.pod.uid), stepMs)
     }
     this.#plan()
+  }
+
+  #stretchOf(working: readonly Rank[]): Omit<Undisturbed, 'step' | 'atMs'> {
+    const { stepSpread: spread = 0 } = this.#model
+    const ownMs = stepMsOf(this.#model, working.length)
+    if (spread === 0) {
+      let slowness = 1
+      for (const { pod } of working) slowness = Math.max(slowness, this.#health.slowness(pod))
+      return { stepMs: ownMs * slowness, moreMs: 0, busyMs: undefined }
+    }
+    const means = new Map<number, number>()
+    const busyMs = new Map<Rank, number>()
+    let longestMs = 0
+    for (const rank of working) {
+      const mean = ownMs * this.#health.slowness(rank.pod)
+      const drawn = mean * Math.max(shortest, 1 + spread * this.#normal())
+      means.set(mean, (means.get(mean) ?? 0) + 1)
+      busyMs.set(rank, drawn)
+      longestMs = Math.max(longestMs, drawn)
+    }
+    const stepMs = slowestMs(means, spread)
+    return { stepMs, moreMs: longestMs - stepMs, busyMs }
   }
 
   /** Where ranks come and go each tells its own steps. */
@@ -297,7 +329,7 @@ export class Ensemble {
     const asked = this.#request === undefined || this.#request.step < base.step ? [] : [this.#request.step]
     const told = this.#told < this.#tellTo ? [this.#told + 1] : []
     const step = Math.max(base.step, Math.min(this.#model.steps, ...asked, ...told, ...this.#shows()))
-    const dueMs = base.atMs + (step - base.step) * base.stepMs
+    const dueMs = base.atMs + stretchMs(base, step - base.step)
     this.#next = this.#clock.after(Math.max(0, dueMs - this.#clock.now()), () => this.#at(step))
   }
 
@@ -311,16 +343,17 @@ export class Ensemble {
   #at(step: number): void {
     const base = this.#base
     if (base === undefined) return
-    this.#tell(step, base.stepMs)
+    this.#tell(step, base)
     const request = this.#request
     if (request !== undefined && request.step <= step) {
       this.#request = undefined
       this.#checkpoint(step, request.stop)
     } else if (step >= this.#model.steps) this.#end()
+    else if (base.busyMs !== undefined) this.#begin(step)
     else this.#plan()
   }
 
-  #tell(step: number, stepMs: number): void {
+  #tell(step: number, { stepMs, moreMs, busyMs }: Undisturbed): void {
     if (step <= this.#told) return
     this.#told = step
     const working = this.#working()
@@ -330,10 +363,11 @@ export class Ensemble {
     this.#regroupedMs = 0
     for (const rank of working) {
       if (!this.#tells(rank)) continue
-      const busySeconds = ownSeconds * this.#health.slowness(rank.pod)
+      const drawnMs = busyMs?.get(rank)
+      const busySeconds = drawnMs === undefined ? ownSeconds * this.#health.slowness(rank.pod) : drawnMs / 1000
       const regrouped = regroupSeconds > 0 && !rank.isNew ? { regroupSeconds } : {}
       rank.isNew = false
-      rank.pod.progress([{ step, seconds: stepMs / 1000, busySeconds, loss, ...regrouped }])
+      rank.pod.progress([{ step, seconds: (stepMs + moreMs) / 1000, busySeconds, loss, ...regrouped }])
     }
   }
 
@@ -423,7 +457,7 @@ export class Ensemble {
   /** No step is made any more. What was done since the last one that was told is lost with it. */
   #stand(): void {
     const step = this.#stepNow()
-    if (step !== undefined && this.#base !== undefined) this.#tell(step, this.#base.stepMs)
+    if (step !== undefined && this.#base !== undefined) this.#tell(step, this.#base)
     this.#rest()
   }
 
@@ -448,3 +482,5 @@ const toldFirst = 3
 const toldWrong = 3
 /** And after so many that some rank became slower or faster. */
 const toldAnew = 8
+/** Of its usual time: however it is drawn, a step takes some. */
+const shortest = 0.05

@@ -1,6 +1,8 @@
 import type { PodPlace, PodSignal } from '../../agent/contract.ts'
 import type { Program, SimulatedPod, Workload } from '../../agent/simulated/machine.ts'
 import type { Cancel, Clock } from '../../base/clock.ts'
+import { type Random, seededRandom } from '../../base/random.ts'
+import { normalDraws } from '../traffic/draws.ts'
 import { Replica, type ReplicaModel } from './replica.ts'
 import { type Corruption, Ensemble, type RankHealth, type TrainingModel } from './training.ts'
 
@@ -17,6 +19,8 @@ export interface Performance {
 
 export interface WorkloadOptions {
   clock: Clock
+  /** What is drawn of the steps of jobs, each attempt from a split of its own. */
+  random: Random
   /** A pod's steps as a sign of life. */
   beat(who: string, everyMs: number): Cancel
   health: RankHealth
@@ -110,10 +114,12 @@ export class SimulatedWorkload implements Workload {
     const key = attemptOf(place)
     const known = this.#ensembles.get(key)
     if (known !== undefined) return known
-    const { clock, beat, health } = this.#options
+    const { clock, beat, health, random } = this.#options
     const { restore } = place.work
+    const own = random.split(`${place.namespace}/${jobOf(place)} ${place.attempt}`)
+    const normal = normalDraws(seededRandom(own.int(0, 0x7fffffff)))
     const kept = (step: number, corruption: Corruption) => void this.#corrupted.set(`${key} ${step}`, corruption)
-    const made = new Ensemble({ clock, beat, health, kept }, model, place.worldSize, {
+    const made = new Ensemble({ clock, beat, health, kept, normal }, model, place.worldSize, {
       step: restore?.step ?? 0,
       rejoins: place.work.checkpointRanks === 'any',
       corruption: restore && this.#corrupted.get(`${attemptOf(place, restore.attempt)} ${restore.step}`),
@@ -137,10 +143,12 @@ const fasterFromMemory = 13
 /** The ranks of one attempt find each other by where they store their checkpoints, which names job and attempt. */
 function attemptOf(place: PodPlace, attempt = place.attempt): string {
   const { namespace, name, work } = place
-  return (
-    work.checkpoints?.replace(/-[0-9]+$/, `-${attempt}`) ??
-    `${namespace}/${name.replace(/-[0-9]+-[0-9]+$/, '')}/${attempt}`
-  )
+  return work.checkpoints?.replace(/-[0-9]+$/, `-${attempt}`) ?? `${namespace}/${jobOf({ name })}/${attempt}`
+}
+
+/** By the name of one of its pods. */
+function jobOf({ name }: Pick<PodPlace, 'name'>): string {
+  return name.replace(/-[0-9]+-[0-9]+$/, '')
 }
 
 /** It looks for a GPU that is not there. */
