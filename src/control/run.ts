@@ -13,6 +13,7 @@ import type { Change } from '../store/informer.ts'
 import { createLeaseHolder, type LeaseHolder } from '../store/lease.ts'
 import { createEvents } from './events.ts'
 import { fenced } from './fenced.ts'
+import { controlLease } from './fresh.ts'
 import { createLeaving } from './nodes/leaving.ts'
 import { createNodeSigns } from './nodes/signs.ts'
 import type { Context, Reconciler, ReconcilerFactory, WatchOf } from './reconciler.ts'
@@ -46,7 +47,6 @@ export interface Control {
   leading(): boolean
 }
 
-export const controlLease = { namespace: 'millwright-system', name: 'millwright-control' }
 const leaseSecondsDefault = 15
 
 /**

@@ -216,3 +216,25 @@ test('a server that lists what it could not be watched from is asked again after
   expect(lists).toBeLessThan(60)
   informer.stop()
 })
+
+test('a server that is behind brings nothing back that was deleted', async () => {
+  const flaky = interruptible(store)
+  let stale: Awaited<ReturnType<Store['list']>> | undefined
+  const list: Store['list'] = async (kind, options) => (stale as never) ?? (await flaky.store.list(kind, options))
+  const { informer, log } = podsOf({ ...flaky.store, list })
+  await store.create('Pod', podNamed('a'))
+  informer.start()
+  await informer.synced()
+  stale = await store.list('Pod')
+  await store.delete('Pod', ref('a'))
+  await clock.advance(0)
+  expect(log).toEqual(['ADDED a', 'DELETED a was a'])
+  flaky.end('closed')
+  await clock.advance(5_000)
+  expect(log).toHaveLength(2)
+  stale = undefined
+  await store.create('Pod', podNamed('b'))
+  await clock.advance(10_000)
+  expect(log.slice(2)).toEqual(['ADDED b'])
+  informer.stop()
+})

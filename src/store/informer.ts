@@ -69,6 +69,8 @@ export function createInformer<K extends KindName>(options: InformerOptions<K>):
       try {
         const listed = await store.list(kind, { ...selectors })
         if (signal.aborted) return
+        // Else what was deleted since would be there again.
+        if (isNewer(seen, listed.resourceVersion)) throw new Error('it lists what is older than what it has shown')
         replaceAll(listed.items, listed.resourceVersion)
         markSynced()
         const reason = await watchFrom(listed.resourceVersion, signal)

@@ -26,6 +26,7 @@ import { around } from '../store/around.ts'
 import type { Store } from '../store/contract.ts'
 import type { Entry } from '../store/history.ts'
 import { createMemoryStore } from '../store/memory/store.ts'
+import { Behind } from './kernel/behind.ts'
 import { blobsOf, fairWeather, storeOf, type Weather } from './kernel/line.ts'
 import { Network } from './kernel/network.ts'
 import { clockOf, Process } from './kernel/process.ts'
@@ -104,6 +105,7 @@ export class Twin {
   /** Likewise. */
   gateway: Gateway | undefined
   readonly #vitals: Vitals
+  readonly #behind: Behind
   readonly #options: TwinOptions
   readonly #pods = new Map<string, Pod>()
   #lives = 0
@@ -127,6 +129,7 @@ export class Twin {
       onEntry: (entry) => this.#see(entry),
     })
     this.store = options.watching === undefined ? store : { ...store, watch: options.watching(store) }
+    this.#behind = new Behind(store)
     this.workload = new SimulatedWorkload({
       clock: this.clock,
       random: this.random.split('steps'),
@@ -149,6 +152,7 @@ export class Twin {
   }
 
   #see(entry: Entry): void {
+    this.#behind.see(entry)
     if (entry.kind === 'Pod') {
       const pod = entry.object as Pod
       const uid = pod.metadata.uid ?? ''
@@ -368,7 +372,7 @@ export class Twin {
     const clock = clockOf(process, this.clock)
     const weather = this.#options.weather ?? fairWeather
     return {
-      store: storeOf(process, this.#writtenBy(process.name), this.clock, weather),
+      store: storeOf(process, this.#writtenBy(process.name), this.clock, weather, this.#behind),
       blobs: blobsOf(process, this.storage.blobs),
       clock,
       liveness: this.#vitals.of(process),

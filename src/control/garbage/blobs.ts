@@ -3,6 +3,7 @@ import type { Gang } from '../../model/kinds/gang.ts'
 import { annotation } from '../../model/names.ts'
 import { keyOf, refOfKey } from '../../model/refs.ts'
 import { readWork } from '../../model/work.ts'
+import { listFresh } from '../fresh.ts'
 import { hasEnded, isLive, isPresent } from '../gangs.ts'
 import { again, type Context, type Outcome, type Reconciler, settled } from '../reconciler.ts'
 import { gangOf } from '../training/job.ts'
@@ -77,20 +78,23 @@ const afterDeletionMs = 60_000
 /**
  * Blobs of jobs that are no more, and content that no manifest names. What a Model is made of stays. Storage has no fence,
  * and whoever was asleep may know nothing of a job that has come since. So what is there is listed first, and the store
- * itself is asked whose it is after that: a job was there before anything of it was stored, and is gone for good if it is
- * not there any more.
+ * itself is asked whose it is after that, where no server answers that is behind: a job was there before anything of it was
+ * stored, and is gone for good if it is not there any more.
  */
 export function createBlobSweep({ blobs, store, clock }: Context): Reconciler {
   let dueMs = clock.steadyMs() + afterDeletionMs
 
-  async function sweep(): Promise<void> {
+  /** False: a server is behind. */
+  async function sweep(): Promise<boolean> {
     const stored = [...(await blobs.list('checkpoints/')), ...(await blobs.list('outputs/'))]
-    const jobs = (await store.list('TrainingJob')).items
-    const pods = (await store.list('Pod')).items.filter(isLive)
+    const jobs = await listFresh(store, 'TrainingJob')
+    const pods = await listFresh(store, 'Pod')
     // A job publishes before it goes.
-    const published = new Set((await store.list('Model')).items.map((model) => model.spec.manifest))
+    const models = await listFresh(store, 'Model')
+    if (jobs === undefined || pods === undefined || models === undefined) return false
+    const published = new Set(models.map((model) => model.spec.manifest))
     const alive = new Set(
-      [...jobs, ...pods].flatMap(({ metadata }) => [
+      [...jobs, ...pods.filter(isLive)].flatMap(({ metadata }) => [
         metadata.uid,
         ...(metadata.ownerReferences ?? []).map((owner) => owner.uid),
       ]),
@@ -100,6 +104,7 @@ export function createBlobSweep({ blobs, store, clock }: Context): Reconciler {
       if (!alive.has(uid) && !published.has(key)) await blobs.delete(key)
     }
     await collectGarbage(blobs, clock.now())
+    return true
   }
 
   return {
@@ -116,9 +121,8 @@ export function createBlobSweep({ blobs, store, clock }: Context): Reconciler {
         return { ...settled(), wake: [sweepKey] }
       }
       if (nowMs < dueMs) return again(dueMs - nowMs)
-      dueMs = nowMs + sweepEveryMs
-      await sweep()
-      return again(sweepEveryMs)
+      dueMs = nowMs + ((await sweep()) ? sweepEveryMs : afterDeletionMs)
+      return again(dueMs - nowMs)
     },
   }
 }

@@ -5,6 +5,7 @@ import type { Queue } from '../../model/kinds/queue.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { controllerOf, keyOf } from '../../model/refs.ts'
 import { seatsNow } from '../../model/seats.ts'
+import { listFresh } from '../fresh.ts'
 import { isNewIn } from '../missing.ts'
 import { again, type Context, type Outcome, type Reconciler, settled, sooner } from '../reconciler.ts'
 import { isFinished } from '../training/job.ts'
@@ -80,14 +81,14 @@ export function createQueues({ store, views, clock }: Context): Reconciler {
     return { jobs: jobs.list(), services: services.list(), gangs: gangs.list() }
   }
 
-  /** What a view has not seen yet was made before the queue was to go, too. */
-  async function workStored(): Promise<Work> {
+  /** What a view has not seen yet was made before the queue was to go, too; undefined: a server is behind. */
+  async function workStored(): Promise<Work | undefined> {
     const [jobs, services, gangs] = await Promise.all([
-      store.list('TrainingJob'),
-      store.list('InferenceService'),
-      store.list('Gang'),
+      listFresh(store, 'TrainingJob'),
+      listFresh(store, 'InferenceService'),
+      listFresh(store, 'Gang'),
     ])
-    return { jobs: jobs.items, services: services.items, gangs: gangs.items }
+    return jobs === undefined || services === undefined || gangs === undefined ? undefined : { jobs, services, gangs }
   }
 
   /** Every queue carries the finalizer from its first moment, so that no work comes into it unseen before it goes. */
@@ -102,7 +103,9 @@ export function createQueues({ store, views, clock }: Context): Reconciler {
   }
 
   async function isUsed(name: string): Promise<boolean> {
-    return usersOf(name, workKnown()).length > 0 || usersOf(name, await workStored()).length > 0
+    if (usersOf(name, workKnown()).length > 0) return true
+    const stored = await workStored()
+    return stored === undefined || usersOf(name, stored).length > 0
   }
 
   async function tell(queue: Queue): Promise<Outcome> {

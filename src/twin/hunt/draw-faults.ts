@@ -1,6 +1,7 @@
 import type { NodeDescription } from '../../agent/contract.ts'
 import { recoveryActions } from '../../model/told-xids.ts'
 import type { Draw } from '../draw.ts'
+import { behindMax } from '../kernel/behind.ts'
 import { type AtHold, atHold, type Fault, ofGateway } from './history.ts'
 
 export function drawFaults(draw: Draw, nodes: readonly NodeDescription[], safetyMs: number, fencing: boolean): Fault[] {
@@ -112,6 +113,16 @@ export function drawLate(draw: Draw, safetyMs: number): Fault[] {
   }))
 }
 
+/** Servers that are behind, of most histories none. */
+export function drawStale(draw: Draw, nodes: readonly NodeDescription[], safetyMs: number): Fault[] {
+  if (draw.chance(0.7)) return []
+  return Array.from({ length: draw.int(1, 4) }, () => {
+    const when = { ...drawWhen(draw, safetyMs), writes: draw.one([1, 20, behindMax, behindMax]) }
+    const kind = draw.one(['stale control', 'stale control', 'stale agent', ...ofViews] as const)
+    return kind === 'stale agent' ? { ...when, kind, node: draw.one(nodes).name } : { ...when, kind }
+  })
+}
+
 /** More of what strikes while others are to leave for a gang: whoever waits for that is not far. */
 export function drawHolds(draw: Draw, safetyMs: number): Fault[] {
   if (draw.chance(0.6)) return []
@@ -151,6 +162,7 @@ function drawActs(draw: Draw): AtHold[] {
 const xids = [13, 31, 31, 48, 63, 74, 79, 94, 119, 154, 4242]
 /** More of what changes most. */
 const ofWork = ['delete work', 'delete work', 'edit priority', 'edit workers', 'edit replicas'] as const
+const ofViews = ['stale ledger', 'stale gateway'] as const
 const ofClocks = ['jump ledger', 'jump gateway'] as const
 const ofRank = ['kill rank', 'hang rank', 'fail rank'] as const
 const ofOne = ['rot checkpoint', 'suspend job', 'evict pod'] as const
@@ -206,6 +218,9 @@ const kindsApart = [
   ...ofGateway,
   ...ofWork,
   'late control',
+  'stale control',
+  'stale agent',
+  ...ofViews,
   'storage-slow',
   'storage-outage',
   'storage-full',

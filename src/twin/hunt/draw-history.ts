@@ -12,6 +12,7 @@ import {
   drawNetworkFaults,
   drawPeople,
   drawSlow,
+  drawStale,
   drawStorageFaults,
   drawXids,
 } from './draw-faults.ts'
@@ -90,6 +91,7 @@ export function drawHistory(random: Random): History {
       ...drawHolds(drawFrom(random.split('holds')), safetyMs),
       ...drawClockFaults(drawFrom(random.split('clocks')), nodes, safetyMs),
       ...drawLate(drawFrom(random.split('late')), safetyMs),
+      ...drawStale(drawFrom(random.split('stale')), nodes, safetyMs),
     ],
     ...(traffic === undefined ? {} : { traffic }),
     safetyMs,

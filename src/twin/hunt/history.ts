@@ -34,6 +34,9 @@ export type Fault = {
   forMs: number
 } /** The leader's answers come so much later, be what it asks for carried out at once. */ & (
   | { kind: 'late control'; lateMs: number }
+  /** It lists anew, from a server that is so many writes behind. */
+  | { kind: 'stale control' | 'stale ledger' | 'stale gateway'; writes: number }
+  | { kind: 'stale agent'; node: string; writes: number }
   | { kind: 'crash control' | 'pause control' | 'cut control' | 'break control' | 'pause standby' | 'cut standby' }
   /** The store starts anew: all watches of all processes end. */
   | { kind: 'break all' }

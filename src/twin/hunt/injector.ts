@@ -76,6 +76,10 @@ export class Injector {
     else if (kind === 'cut control') this.#strikeProcess('cut', leader, forMs)
     else if (kind === 'late control') this.#delay(leader, fault.lateMs, forMs)
     else if (kind === 'break control') leader?.break()
+    else if (kind === 'stale control') this.#fallBehind(leader, fault)
+    else if (kind === 'stale ledger') this.#fallBehind(this.#twin.ledger?.process, fault)
+    else if (kind === 'stale gateway') this.#fallBehind(this.#twin.gateway?.process, fault)
+    else if (kind === 'stale agent') this.#fallBehind(this.#twin.member(fault.node).process, fault)
     else if (kind === 'break all') this.#breakAll()
     else if (kind === 'pause standby') this.#strikeProcess('pause', standby, forMs)
     else if (kind === 'cut standby') this.#strikeProcess('cut', standby, forMs)
@@ -118,6 +122,16 @@ export class Injector {
     process.lateMs = lateMs
     this.#later(forMs, () => {
       process.lateMs = 0
+    })
+  }
+
+  /** Its connections end, and the server to which it comes next is behind, until the fault is over. */
+  #fallBehind(process: Process | undefined, { writes, forMs }: { writes: number; forMs: number }): void {
+    if (process === undefined) return
+    process.writesBehind = writes
+    process.break()
+    this.#later(forMs, () => {
+      process.writesBehind = 0
     })
   }
 

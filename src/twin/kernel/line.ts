@@ -5,6 +5,7 @@ import type { Blobs } from '../../blob/contract.ts'
 import type { KindName } from '../../model/registry.ts'
 import { around } from '../../store/around.ts'
 import type { Stop, Store, WatchSink } from '../../store/contract.ts'
+import type { Behind } from './behind.ts'
 import type { Process } from './process.ts'
 
 /** How the line between a process and the store behaves. */
@@ -21,9 +22,10 @@ export const fairWeather: Weather = { delayMs: () => 0, timeoutMs: 10_000 }
 
 /**
  * The store as a process has it. What it writes gets through unless its line is cut or it is dead; the answer comes when
- * the process runs and the line holds. Events of one watch come in order; a line that was cut ends its watches.
+ * the process runs and the line holds. Events of one watch come in order; a line that was cut ends its watches. Who is
+ * answered by a server that is behind is shown older lists.
  */
-export function storeOf(process: Process, store: Store, clock: Clock, weather: Weather): Store {
+export function storeOf(process: Process, store: Store, clock: Clock, weather: Weather, behind?: Behind): Store {
   async function read<T>(ask: () => Promise<T>): Promise<T> {
     await send()
     return arrive(await ask())
@@ -75,7 +77,12 @@ export function storeOf(process: Process, store: Store, clock: Clock, weather: W
     return follow(process, clock, weather, sink, (through) => store.watch(kind, options, through))
   }
 
-  return around(store, { read, write, watch })
+  const passed = around(store, { read, write, watch })
+  const list: Store['list'] = async (kind, options = {}) =>
+    process.writesBehind === 0 || behind === undefined
+      ? await passed.list(kind, options)
+      : await read(() => behind.list(kind, options, process.writesBehind))
+  return { ...passed, list }
 }
 
 /** Events are on their way one after the other, never overtaking. */

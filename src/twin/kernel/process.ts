@@ -9,6 +9,8 @@ export class Process {
   readonly name: string
   /** Each answer to it comes so much later. */
   lateMs = 0
+  /** The server that answers it is so many writes behind. */
+  writesBehind = 0
   #state: 'running' | 'paused' | 'crashed' = 'running'
   #pausesAtWrite = false
   #isCut = false
