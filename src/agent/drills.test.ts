@@ -128,6 +128,19 @@ test('a GPU error is told of the GPU that the process holds before it ends, besi
   expect((await status())?.mendedAt).toBeUndefined()
 })
 
+test('of a GPU whose node is slow to say so the process ends first', async () => {
+  await store.create('Node', { apiVersion: 'v1', kind: 'Node', metadata: { name: 'n' } })
+  await store.patch('Pod', { name: 'p', namespace: 'default' }, { metadata: { annotations: { [held]: 'gpu-2' } } })
+  const told = async () => (await store.get('Node', { name: 'n' }))?.metadata.annotations?.['millwright.dev/xids']
+  start()
+  await chosen({ kind: 'gpu-error', xid: 79, toldAfter: '2s' })
+  await clock.advance(1_900)
+  expect(done).toEqual([`SIGKILL ${await uidOfPod()}`])
+  expect(await told()).toBeUndefined()
+  await clock.advance(200)
+  expect(JSON.parse((await told()) ?? '')).toMatchObject([{ xid: 79, device: 'gpu-2' }])
+})
+
 test('a disk is filled again and again, as others give up room, until it is freed', async () => {
   start()
   await chosen({ kind: 'disk-full', lasts: '3s' })

@@ -71,15 +71,22 @@ export function deedsOf(
   const onNodes = (act: (node: string) => Promise<void>) => async (drill: Drill) =>
     void (await Promise.all(nodesOf(drill).map(act)))
 
-  /** It is told before anything ends, as in the kernel's log. */
+  /** It is told before anything ends, as in the kernel's log, unless whoever reads that is slow. */
   async function failGpu(drill: Drill): Promise<void> {
     const { xid = 0 } = drill.spec.fault
     const [pod] = drill.status?.target?.pods ?? []
     const [node] = nodesOf(drill)
     if (pod === undefined || node === undefined) return
     const device = await deviceHeldBy(store, pod)
-    if (device !== undefined) await tellXid(store, node, { xid, device, at: new Date(clock.now()).toISOString() })
+    const tell = async (): Promise<void> => {
+      if (device !== undefined) await tellXid(store, node, { xid, device, at: new Date(clock.now()).toISOString() })
+    }
+    const { toldAfterMs } = harmOf(drill.spec.fault)
+    if (toldAfterMs === 0) await tell()
     await signal('SIGKILL')(drill)
+    if (toldAfterMs === 0) return
+    await clock.sleep(toldAfterMs)
+    await tell()
   }
 
   async function loseNodes(drill: Drill): Promise<void> {

@@ -57,7 +57,7 @@ export const faults: Readonly<Record<FaultKind, FaultInfo>> = {
   'gpu-error': {
     happens: 'the driver says `xid` of a GPU; the process that computes there ends, unless it is one that ends nothing',
     strikes: 'process',
-    fields: ['xid'],
+    fields: ['xid', 'toldAfter'],
     worlds: ['this machine', 'twin'],
   },
   'gpu-loss': {
@@ -214,12 +214,15 @@ export function reachSaid(reach: (typeof reaches)[number]): string {
   return reach === 'nvlink' ? 'NVLink domain' : reach
 }
 
-/** Of a lost GPU or a driver that hangs, as ByteRobust counts it (arXiv 2509.16293; facts/reliability.md §1.2). */
-const toldAfterDefault = '10s'
+/**
+ * A GPU that is lost, or whose driver hangs, as ByteRobust counts it (arXiv 2509.16293; facts/reliability.md §1.2). There a fault in
+ * the kernel's log takes 2 s; that an XID is told before its process has ended is ours.
+ */
+const toldAfterDefault = { 'gpu-loss': '10s', others: '0s' } as const
 
 /** How bad a fault is, beside where it strikes and for how long. */
 export interface Harm {
-  /** From when a GPU is gone until its node says so. */
+  /** From when something ails a GPU until its node says so. */
   toldAfterMs: number
   slowness: number
   latencyMs: number
@@ -228,10 +231,11 @@ export interface Harm {
 }
 
 export function harmOf({
+  kind,
   slowness = slownessDefault,
   latency = latencyDefault,
   by = byDefault,
-  toldAfter = toldAfterDefault,
+  toldAfter = toldAfterDefault[kind === 'gpu-loss' ? kind : 'others'],
 }: HarmFields): Harm {
   const isBack = by.startsWith('-')
   return {
@@ -243,6 +247,7 @@ export function harmOf({
 }
 
 interface HarmFields {
+  kind?: FaultKind | undefined
   slowness?: number | undefined
   latency?: string | undefined
   by?: string | undefined
@@ -280,7 +285,7 @@ export const faultFields = {
   toldAfter: duration
     .optional()
     .describe(
-      'From when a GPU is gone until its node says so: 10s when left out. What is struck by others is noticed.',
+      'From when a GPU is gone, or its process ends with an XID, until its node says so: 10s and 0s when left out.',
     ),
   by: jump.optional().describe('How far a clock jumps: 5m forwards (when left out), -5m back.'),
 }

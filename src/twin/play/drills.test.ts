@@ -50,6 +50,17 @@ test.each([
   expect(recording.jobs[0]?.outcome).toBe('Succeeded')
 })
 
+test('an XID that is told when its job starts again has it leave all the same', async () => {
+  const late = 'fault: {kind: gpu-error, xid: 79, toldAfter: 20s}, target: {job: big}'
+  const { recording, drill } = await playedWith(late, '', 3)
+  const [bad = ''] = drill.status?.target?.nodes ?? []
+  const last = Math.max(...recording.sittings.map(({ attempt }) => attempt))
+  const sitsOn = recording.sittings.filter(({ attempt }) => attempt === last).map(({ node }) => node)
+  expect(drill.status?.phase).toBe('Passed')
+  expect(sitsOn).not.toContain(bad)
+  expect(recording.jobs[0]?.outcome).toBe('Succeeded')
+})
+
 test('a GPU that is lost ends its rank, and leaves its node with one less until it is back', async () => {
   const toldAt: [number, string][] = []
   const spec = 'after: 1h, deadline: 119m, fault: {kind: gpu-loss, lasts: 30m, toldAfter: 20s}, target: {job: big}'

@@ -95,13 +95,18 @@ export class TwinHand implements Hand {
     pod: SimulatedPod | undefined,
     xid: Pick<ToldXid, 'xid' | 'action'>,
     pick: number,
+    toldAfterMs = 0,
   ): Promise<void> {
     const { store, clock } = this.#twin
     const held = pod === undefined ? undefined : await deviceHeldBy(store, pod.place)
     const object = await store.get('Node', { name: node })
     const listed = object === undefined ? [] : listedDevices(object)
     const device = held ?? listed[pick % Math.max(1, listed.length)]?.id
-    if (device !== undefined) await tellXid(store, node, { ...xid, device, at: new Date(clock.now()).toISOString() })
+    const tell = async (): Promise<void> => {
+      if (device !== undefined) await tellXid(store, node, { ...xid, device, at: new Date(clock.now()).toISOString() })
+    }
+    if (toldAfterMs > 0) clock.after(toldAfterMs, () => void tell())
+    else await tell()
     if (!endsNothing(xid)) pod?.kill(aborted)
   }
 

@@ -82,7 +82,7 @@ export class Injector {
       )
     else if (one !== undefined && kind === 'hang') this.#hang(one, cause)
     else if (kind === 'gpu-error')
-      for (const node of nodes) void this.#hand.failGpu(node, one, { xid: cause.xid ?? 0 }, pick)
+      for (const node of nodes) void this.#hand.failGpu(node, one, { xid: cause.xid ?? 0 }, pick, harm.toldAfterMs)
     else one?.kill(aborted)
   }
 

@@ -54,7 +54,7 @@ export function causesOf({ faults, fleet }: ReadScenario['scenario']['spec']): C
     share,
     lemons: rest.lemons,
     noticeMs: noticeMsOf({ notice }),
-    harm: harmOf(rest),
+    harm: harmOf({ kind, ...rest }),
     xid: rest.xid,
   }))
 }
