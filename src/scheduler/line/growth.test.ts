@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest'
+import { nodeRates } from '../../model/reliability.ts'
 import { createScheduler } from '../scheduler.ts'
 import { Story } from '../story.fixture.ts'
+import { restartsApart } from './growth.ts'
 
 /** Two members of two accelerators each, half an hour after they sat down; room for two more has been free for long. */
 function small(): Story {
@@ -109,4 +111,19 @@ test('somebody in line who could use the room keeps it from growing, until he ha
   enough.change('wide', { suspend: true })
   expect(later(enough)).toEqual([])
   expect(later(enough)).toEqual(['e#1 grows 2-4'])
+})
+
+test('a repair is expected so late that to go on smaller until then costs less than to wait, as docs/recovery.md has it', () => {
+  const soonest = nodeRates({ nodeSeconds: 0, failures: 0, outSeconds: 0, repairs: 1e9 }).repairSeconds
+  expect([soonest, nodeRates().repairSeconds]).toEqual([2.4 * 3600, 24 * 3600])
+  // Of so many nodes one is lost: nodes × repair against until it grows again, for that one, and a second start of all.
+  const paysWithin = (nodes: number, start: number) => start * (1 + restartsApart / nodes)
+  expect([paysWithin(2, 60), paysWithin(16, 60), paysWithin(16, 1980)]).toEqual([360, 97.5, 3217.5])
+  for (const [nodes, start] of [
+    [2, 24 * 60],
+    [16, 1.47 * 3600],
+  ] as const) {
+    expect(paysWithin(nodes, start)).toBeLessThanOrEqual(soonest)
+    expect(paysWithin(nodes, 1.02 * start)).toBeGreaterThan(soonest)
+  }
 })
