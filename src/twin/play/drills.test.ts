@@ -63,6 +63,7 @@ test('an XID that is told when its job starts again has it leave all the same', 
 
 test('a GPU that is lost ends its rank, and leaves its node with one less until it is back', async () => {
   const toldAt: [number, string][] = []
+  const closedAt: [number, boolean, string][] = []
   const spec = 'after: 1h, deadline: 119m, fault: {kind: gpu-loss, lasts: 30m, toldAfter: 20s}, target: {job: big}'
   const text = `---\napiVersion: millwright.dev/v1alpha1\nkind: Drill\nmetadata: {name: d}\nspec: {${spec}}\n`
   const setup = setupOfTest('', longJob + text, { horizon: '3h', nodes: 3 })
@@ -71,10 +72,14 @@ test('a GPU that is lost ends its rank, and leaves its node with one less until 
     if (event.kind !== 'write') return
     const { kind, object } = event.entry
     if (kind === 'Drill') struckMs = Date.parse((object as Drill).status?.struckAt ?? '') || struckMs
-    if (kind !== 'Node' || struckMs === 0) return
-    const left = String((object as Node).status?.allocatable?.['nvidia.com/gpu'])
-    if (left !== (toldAt.at(-1)?.[1] ?? '8') && (object as Node).metadata.name === 'n-0')
-      toldAt.push([Math.round((event.atMs - struckMs) / 1000), left])
+    const { metadata, spec, status } = object as Node
+    if (kind !== 'Node' || struckMs === 0 || metadata.name !== 'n-0') return
+    const seconds = Math.round((event.atMs - struckMs) / 1000)
+    const left = String(status?.allocatable?.['nvidia.com/gpu'])
+    if (left !== (toldAt.at(-1)?.[1] ?? '8')) toldAt.push([seconds, left])
+    const isClosed = spec?.unschedulable === true
+    if (isClosed !== (closedAt.at(-1)?.[1] ?? false))
+      closedAt.push([seconds, isClosed, metadata.annotations?.['millwright.dev/cordoned-because'] ?? ''])
   }
   const played = await playScenario(setup, 5, { events: { hear } })
   if (played.kind !== 'played') throw new Error(JSON.stringify(played))
@@ -83,6 +88,15 @@ test('a GPU that is lost ends its rank, and leaves its node with one less until 
   expect(toldAt).toEqual([
     [20, '7'],
     [1800, '8'],
+  ])
+  // After a minute of each.
+  expect(closedAt).toEqual([
+    [
+      80,
+      true,
+      expect.stringMatching(/^GPUsHealthy is False .*: reset the GPU, or start the node anew, or replace it$/),
+    ],
+    [1860, false, ''],
   ])
   // A rank wants all eight.
   expect(new Set(sittings.filter(({ attempt }) => attempt === 1).map(({ node }) => node))).toContain('n-0')
