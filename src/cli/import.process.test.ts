@@ -1,6 +1,8 @@
-import { writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, expect, it } from 'vitest'
+import { readScenario } from '../twin/scenario/read.ts'
 import { TestFactory } from './factory.fixture.ts'
 
 const factory = new TestFactory()
@@ -38,6 +40,33 @@ it('several listings of one cluster go together', () => {
   expect(stderr).toContain('Passed over: 2 steps of jobs.')
 })
 
+it('a list of pods becomes a history, and by the documented command a list of nodes a fleet', () => {
+  const times = 'creation_time,deletion_time,scheduled_time'
+  file('pods.csv', `name,num_gpu,gpu_milli,${times}\na,1,500,0,7200,0\nb,2,1000,3600,7200,3600\nc,1,1000,1,7200,\n`)
+  const { stdout, stderr } = imported('openb', 'pods.csv')
+  expect(stdout.split('\n').slice(1, 3)).toEqual(['0,0.5,7200,1,,0,,,,,', '3600,2,3600,1,,0,,,,,'])
+  expect(stderr).toBe(
+    '2 jobs over 0.0 days, 3 accelerator-hours, 3.0 in demand on average. Passed over: 1 never started.\n',
+  )
+  const nodes = ['a,64000,262144,2,P100', 'b,96000,786432,8,V100M32', 'c,64000,262144,2,P100']
+  file('openb_node_list_gpu_node.csv', ['sn,cpu_milli,memory_mib,gpu,model', ...nodes, ''].join('\n'))
+  const command = /^\$ (awk [\s\S]*?)\n```/m.exec(readFileSync('docs/twin.md', 'utf8'))?.[1] ?? 'false'
+  const fleet = execFileSync('sh', ['-c', command], { cwd: factory.dir, encoding: 'utf8' })
+  const head = 'apiVersion: millwright.dev/v1alpha1\nkind: Scenario\nmetadata: {name: openb}\nspec:\n  horizon: 1d\n'
+  const read = readScenario({ name: 'openb.yaml', text: `${head}  fleet:\n${fleet}` })
+  if ('errors' in read) throw new Error(read.errors.map(({ message }) => message).join('\n'))
+  const shapes = read.scenario.spec.fleet.map(({ count, accelerators, cpu, memory }) => [
+    count,
+    accelerators,
+    cpu,
+    memory,
+  ])
+  expect(shapes.toSorted()).toEqual([
+    [1, 'V100M32:8', 96, '786432Mi'],
+    [2, 'P100:2', 64, '262144Mi'],
+  ])
+})
+
 it('what did not keep a file from being read is told by file and line', () => {
   file('vc.csv', 'submit_s,gpus,duration_s,model\n5,1,60,x\n4,1,60,x\n')
   const { status, stdout, stderr } = imported('philly', 'vc.csv')
@@ -62,6 +91,6 @@ nothing was written
   })
   expect(imported('pbs', 'history.csv')).toMatchObject({
     status: 2,
-    stderr: 'millwright: FORMAT: found "pbs"; allowed are slurm, philly, history.\n',
+    stderr: 'millwright: FORMAT: found "pbs"; allowed are slurm, philly, openb, history.\n',
   })
 })

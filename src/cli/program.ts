@@ -305,7 +305,7 @@ The exit code is 1 where a rule is broken, or a decision is another one now.`,
     program
       .command('import')
       .description('A history of jobs from elsewhere, as the twin takes it (CSV, to standard output)')
-      .argument('<format>', 'slurm, philly, or history to check a file of our own form')
+      .argument('<format>', 'slurm, philly, openb, or history to check a file of our own form')
       .argument('<file...>', '- is standard input')
       .addHelpText(
         'after',

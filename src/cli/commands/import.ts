@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { historyLines, readHistory } from '../../twin/import/history.ts'
+import { readOpenb } from '../../twin/import/openb.ts'
 import type { PastJob, PastJobs } from '../../twin/import/past-job.ts'
 import { readPhilly } from '../../twin/import/philly.ts'
 import { fromTheFirst, type PassedOver, readSlurm } from '../../twin/import/slurm.ts'
@@ -9,7 +10,7 @@ import { readTable } from '../read-table.ts'
 
 /** Writes a history of jobs in our own form to standard output, and what it comes to, to standard error. */
 export async function importHistory(format: string, files: readonly string[]): Promise<void> {
-  const kind = oneOf('FORMAT', format, ['slurm', 'philly', 'history'], 'history')
+  const kind = oneOf('FORMAT', format, ['slurm', 'philly', 'openb', 'history'], 'history')
   const reader: Read = readers[kind]
   const read: PastJob[] = []
   const passedOver = new Map<string, number>()
@@ -27,17 +28,16 @@ export async function importHistory(format: string, files: readonly string[]): P
 type Read = (bytes: AsyncIterable<Uint8Array>, name: string) => Promise<PastJobs & { passedOver: [string, number][] }>
 
 const readers = {
-  slurm: async (bytes) => {
-    const { jobs, passedOver, remarks } = await readSlurm(bytes)
-    return {
-      jobs,
-      remarks,
-      passedOver: Object.entries(passedOver).map(([why, count]) => [words[why as PassedOver], count]),
-    }
-  },
+  slurm: async (bytes) => counted(await readSlurm(bytes)),
   philly: async (bytes, name) => ({ ...(await readPhilly(bytes, name)), passedOver: [] }),
+  openb: async (bytes) => counted(await readOpenb(bytes)),
   history: async (bytes) => ({ jobs: await readHistory(bytes), remarks: [], passedOver: [] }),
 } satisfies Record<string, Read>
+
+function counted({ passedOver, ...read }: PastJobs & { passedOver: Partial<Record<PassedOver, number>> }) {
+  const named = Object.entries(passedOver).map(([why, count]): [string, number] => [words[why as PassedOver], count])
+  return { ...read, passedOver: named }
+}
 
 const words: Record<PassedOver, string> = {
   steps: 'steps of jobs',

@@ -34,6 +34,7 @@ export interface Range {
   min?: number
   /** It must be more than `min`. */
   isAbove?: boolean
+  max?: number
   isWhole?: boolean
 }
 
@@ -44,18 +45,19 @@ export function numberIn(row: Row, column: string, errors: RowErrors, range: Ran
   const text = row.cell(column)
   if (text === '') return undefined
   const value = numberPattern.test(text) ? Number(text) : Number.NaN
-  const { min = Number.NEGATIVE_INFINITY, isAbove = false, isWhole = false } = range
-  const isRight =
-    Number.isFinite(value) && (isAbove ? value > min : value >= min) && (!isWhole || Number.isInteger(value))
+  const { min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY, isAbove = false, isWhole = false } = range
+  const isWithin = (isAbove ? value > min : value >= min) && value <= max
+  const isRight = Number.isFinite(value) && isWithin && (!isWhole || Number.isInteger(value))
   if (isRight) return value
   errors.add({ line: row.line, column, message: `must be ${said(range)}, found ${printable(text)}` })
   return undefined
 }
 
-function said({ min, isAbove, isWhole }: Range): string {
+function said({ min, max, isAbove, isWhole }: Range): string {
   const what = isWhole === true ? 'a whole number' : 'a number'
   if (min === undefined) return what
-  return `${what} ${isAbove === true ? 'above' : 'of at least'} ${min}`
+  const most = max === undefined ? '' : ` and at most ${max}`
+  return `${what} ${isAbove === true ? 'above' : 'of at least'} ${min}${most}`
 }
 
 /** The text in a cell; undefined where it is empty. */

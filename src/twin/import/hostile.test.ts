@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { readClient } from './clients.ts'
 import { readHistory } from './history.ts'
+import { readOpenb } from './openb.ts'
 import { readPhilly } from './philly.ts'
 import { readRequests } from './requests.ts'
 import { readSlurm } from './slurm.ts'
@@ -49,6 +50,19 @@ const formats: Record<string, Format> = {
       unsorted: '3: submit_s: is before that of line 2, found 0; rows that are not sorted are put in order',
       negative: '2: duration_s: must be a number above 0, found "-1"',
       wider: '1: "colour": unknown column; allowed: submit_s, gpus, duration_s, duration_extrapolated, model',
+      most: '5: is job 4; 3 are taken at most: choose a part of the trace',
+    },
+  },
+  openb: {
+    read: async (bytes, most) => (await readOpenb(bytes, most)).remarks,
+    header: 'num_gpu,gpu_milli,creation_time,deletion_time,scheduled_time',
+    row: (n) => `1,500,${n},${n + 60},${n + 1}`,
+    wider: 'num_gpu,gpu_milli,creation_time,deletion_time,scheduled_time,gpu_specs\n1,500,0,60,1,T4',
+    negative: '1,500,30,20,40',
+    said: {
+      unsorted: '3: creation_time: is before that of line 2, found 0; rows that are not sorted are put in order',
+      negative: '2: deletion_time: is before creation_time, 30, found 20',
+      wider: '1: "gpu_specs": unknown column; did you mean "gpu_spec"?',
       most: '5: is job 4; 3 are taken at most: choose a part of the trace',
     },
   },

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { historyLines, readHistory } from './history.ts'
+import { readOpenb } from './openb.ts'
 import { pastJob } from './past-job.fixture.ts'
 import type { PastJob } from './past-job.ts'
 import { readPhilly } from './philly.ts'
@@ -197,4 +198,53 @@ test("jobs of Philly's virtual clusters", async () => {
     '3: gpus: must be a whole number of at least 1, found "0"',
     '3: duration_s: must be a number above 0, found "-1"',
   ])
+})
+
+describe("pods of Alibaba's lists", () => {
+  const header =
+    'name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec,qos,pod_phase,creation_time,deletion_time,scheduled_time'
+  const openb = (...rows: string[]) => readOpenb(bytesOf([header, ...rows].join('\n')))
+
+  test('each that had accelerators and ran is a job on one node', async () => {
+    const { jobs, passedOver, remarks } = await openb(
+      'a,6000,12288,1,460,T4,LS,Running,427061,12902960,427065',
+      'b,88000,786432,8,1000,V100M16|V100M32,BE,Succeeded,500000,500060,500000',
+      'c,8000,30517,0,0,,BE,Running,500001,500061,500001',
+      'd,8000,30517,1,1000,,BE,Pending,500002,500062,',
+    )
+    const job = { ...plain, nodes: 1, waitSeconds: 4, workload: 'LS', model: 'T4' }
+    expect(jobs).toEqual([
+      { ...job, submitSeconds: 427_061, gpus: 0.46, durationSeconds: 12_475_895 },
+      {
+        ...job,
+        submitSeconds: 500_000,
+        gpus: 8,
+        durationSeconds: 60,
+        waitSeconds: 0,
+        workload: 'BE',
+        model: undefined,
+      },
+    ])
+    expect({ passedOver, remarks }).toEqual({ passedOver: { withoutAccelerators: 1, neverStarted: 1 }, remarks: [] })
+  })
+
+  test('what is wrong is told by line', async () => {
+    const rows = [
+      'a,1,1,1,1001,,BE,Running,5,9,6',
+      'a,1,1,-1,1000,,BE,Running,5,9,4',
+      'a,1,1,1,1000,,BE,Running,5,9,4',
+      'a,1,1,1,1000,,BE,Running,5,9,10',
+      'a,1,1,1,1000,,BE,Running,,9,',
+    ]
+    expect(await errorsOf(openb(...rows))).toEqual([
+      '2: gpu_milli: must be a whole number of at least 0 and at most 1000, found "1001"',
+      '3: num_gpu: must be a whole number of at least 0, found "-1"',
+      '4: scheduled_time: is before creation_time, 5, found 4',
+      '5: deletion_time: is before scheduled_time, 10, found 9',
+      '6: creation_time: must be there',
+    ])
+    expect(await errorsOf(readOpenb(bytesOf('name,cpu_milli,memory_mib,num_gpu,gpu_milli\na,1,1,1,1000')))).toEqual([
+      '1: the header lacks creation_time, deletion_time, scheduled_time',
+    ])
+  })
 })

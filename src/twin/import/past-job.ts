@@ -34,6 +34,37 @@ export interface PastJobs {
   remarks: RowError[]
 }
 
+/**
+ * Jobs in the order of a file that ought to be sorted and need not be; the first line that is before the one above it is told.
+ */
+export class InOrder {
+  readonly #read: PastJobs = { jobs: [], remarks: [] }
+  readonly #column: string
+  readonly #most: number
+  #last = { submitSeconds: 0, line: 1 }
+
+  constructor(column: string, most: number) {
+    this.#column = column
+    this.#most = most
+  }
+
+  /** @throws TableError when there are too many. */
+  add(job: PastJob, line: number): void {
+    const { jobs, remarks } = this.#read
+    if (job.submitSeconds < this.#last.submitSeconds && remarks.length === 0) {
+      const message = `is before that of line ${this.#last.line}, found ${job.submitSeconds}; rows that are not sorted are put in order`
+      remarks.push({ line, column: this.#column, message })
+    }
+    this.#last = { submitSeconds: job.submitSeconds, line }
+    keep(jobs, job, line, this.#most)
+  }
+
+  sorted(): PastJobs {
+    this.#read.jobs.sort((a, b) => a.submitSeconds - b.submitSeconds)
+    return this.#read
+  }
+}
+
 /** More are not held in memory at once. */
 export const jobsMax = 2_000_000
 

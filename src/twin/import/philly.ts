@@ -1,5 +1,5 @@
 import { numberIn, RowErrors, textIn } from './cells.ts'
-import { jobsMax, keep, type PastJobs } from './past-job.ts'
+import { InOrder, jobsMax, type PastJobs } from './past-job.ts'
 import { type Dialect, rowsOf } from './table.ts'
 
 const form: Dialect = {
@@ -16,8 +16,7 @@ const form: Dialect = {
  * @throws TableError with the lines that are wrong.
  */
 export async function readPhilly(bytes: AsyncIterable<Uint8Array>, queue: string, most = jobsMax): Promise<PastJobs> {
-  const { jobs, remarks }: PastJobs = { jobs: [], remarks: [] }
-  let last = { submitSeconds: 0, line: 1 }
+  const jobs = new InOrder('submit_s', most)
   const errors = new RowErrors()
   for await (const row of rowsOf(bytes, form)) {
     const job = {
@@ -33,14 +32,8 @@ export async function readPhilly(bytes: AsyncIterable<Uint8Array>, queue: string
       model: undefined,
       priority: undefined,
     }
-    const { line } = row
-    if (job.submitSeconds < last.submitSeconds && remarks.length === 0) {
-      const message = `is before that of line ${last.line}, found ${job.submitSeconds}; rows that are not sorted are put in order`
-      remarks.push({ line, column: 'submit_s', message })
-    }
-    last = { submitSeconds: job.submitSeconds, line }
-    keep(jobs, job, line, most)
+    jobs.add(job, row.line)
   }
   errors.throwAny()
-  return { jobs: jobs.sort((a, b) => a.submitSeconds - b.submitSeconds), remarks }
+  return jobs.sorted()
 }

@@ -1,5 +1,5 @@
 import type { DocumentError } from '../../compile/documents.ts'
-import { anyGpu } from '../../model/accelerators.ts'
+import { anyGpu, isMeant } from '../../model/accelerators.ts'
 import { canonicalModel } from '../../model/catalogue.ts'
 import { fieldError, shown } from '../../model/field-error.ts'
 import { type TrainingJob, trainingJob } from '../../model/kinds/training-job.ts'
@@ -34,6 +34,8 @@ export function jobsOfHistory(
     perNode.set(model, Math.max(count, perNode.get(model) ?? 0))
   }
   const sole = perNode.size === 1 ? [...perNode.keys()][0] : undefined
+  const gpus = [...perNode].flatMap(([model, count]) => (isMeant(anyGpu, model) ? [count] : []))
+  if (gpus.length > 0) perNode.set(anyGpu, Math.max(...gpus))
   const queueOf = (job: PastJob) => history.queue ?? job.queue ?? 'default'
   const modelOf = (job: PastJob) => canonicalModel(history.accelerator ?? job.model ?? sole ?? anyGpu)
   const held = past.filter(({ gpus, durationSeconds }) => gpus > 0 && durationSeconds > 0)

@@ -314,11 +314,19 @@ test('a history must name queues and models that are there, or the scenario one 
   const rows = [past({ queue: 'vc1', model: 'V100' }), past({ queue: 'vc1', model: 'V100' })]
   expect(setupFrom('  history: {file: jobs.csv}\n', rows)).toBe(
     `s.yaml:7:3: spec.history.queue: is no Queue of this scenario; add it, or name one for all jobs here, found "vc1"; allowed: default
-s.yaml:7:3: spec.history.accelerator: is no model of this fleet; add it, or name one for all jobs here, found "V100"; allowed: H100`,
+s.yaml:7:3: spec.history.accelerator: is no model of this fleet; add it, or name one for all jobs here, found "V100"; allowed: H100, gpu`,
   )
   expect(setupFrom('  history: {file: jobs.csv, queue: default, accelerator: h100}\n', rows)).toMatchObject({
     name: 'a',
   })
+})
+
+test('a history that says no model asks a fleet of several for any GPU', () => {
+  const shape = '{name: m, count: 1, accelerators: A100:4}'
+  const read = readScenario({ name: 's.yaml', text: text('  history: {file: a.csv}\n').replace('}]', `}, ${shape}]`) })
+  const made = 'errors' in read ? read : setupOf(read, [], [past({ gpus: 16 })])
+  if ('errors' in made) throw new Error(formatErrors(made.errors))
+  expect(made.setup.arrivals).toMatchObject([{ object: { spec: { resources: { accelerators: 'gpu:8' } } } }])
 })
 
 test('a drill that names what is not in the scenario is refused where it says so', () => {
