@@ -1,9 +1,10 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, expect, it } from 'vitest'
 import { readScenario } from '../twin/scenario/read.ts'
 import { TestFactory } from './factory.fixture.ts'
+import { kubernetesList } from './kubernetes-list.fixture.ts'
 
 const factory = new TestFactory()
 afterAll(() => factory.remove())
@@ -65,6 +66,27 @@ it('a list of pods becomes a history, and by the documented command a list of no
     [1, 'V100M32:8', 96, '786432Mi'],
     [2, 'P100:2', 64, '262144Mi'],
   ])
+})
+
+const hasJq = spawnSync('jq', ['--version']).status === 0
+
+it.skipIf(!hasJq)('what kubectl lists becomes a history by the program in examples/twin', () => {
+  const program = ['-r', '-f', 'examples/twin/kubernetes-history.jq']
+  const made = (list: object) => execFileSync('jq', program, { input: JSON.stringify(list), encoding: 'utf8' })
+  file('kubernetes.csv', made(kubernetesList))
+  const { status, stdout } = imported('history', 'kubernetes.csv')
+  expect(status).toBe(0)
+  expect(stdout.split('\n').slice(1)).toEqual([
+    '0,16,3900,2,86400,100,ml,,train,NVIDIA-H100-80GB-HBM3,100',
+    '500,13,381,,86400,20,team,,set,,',
+    '700,4,290,2,,10,team,,torch,,100',
+    '800,1,60,,86400,0,team,,nightly-1,,',
+    '900,1,60,,86400,0,team,,nightly-2,,',
+    '1000,1,60,1,,5,team,,alone,NVIDIA-A100-SXM4-40GB,100',
+    '',
+  ])
+  file('nothing.csv', made({ ...kubernetesList, items: [] }))
+  expect(imported('history', 'nothing.csv')).toMatchObject({ status: 0, stderr: 'No jobs.\n' })
 })
 
 it('what did not keep a file from being read is told by file and line', () => {

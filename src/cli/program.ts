@@ -313,7 +313,7 @@ The exit code is 1 where a rule is broken, or a decision is another one now.`,
 Examples:
   TZ=UTC sacct -a -X -P -S 2026-01-01 --format=JobID,JobName,User,Account,Partition,Submit,Start,End,Timelimit,NNodes,Priority,AllocTRES > sacct.txt
   millwright import slurm sacct.txt > history.csv
-docs/twin.md describes the columns.`,
+docs/twin.md describes the columns, and has a command for what Kubernetes lists.`,
       )
       .action(async (format: string, files: string[]) =>
         (await import('./commands/import.ts')).importHistory(format, files),

@@ -1,6 +1,6 @@
 import type { DocumentError } from '../../compile/documents.ts'
 import { anyGpu, isMeant } from '../../model/accelerators.ts'
-import { canonicalModel } from '../../model/catalogue.ts'
+import { canonicalModel, modelOfProduct } from '../../model/catalogue.ts'
 import { fieldError, shown } from '../../model/field-error.ts'
 import { type TrainingJob, trainingJob } from '../../model/kinds/training-job.ts'
 import { millwrightVersion } from '../../model/metadata.ts'
@@ -37,7 +37,11 @@ export function jobsOfHistory(
   const gpus = [...perNode].flatMap(([model, count]) => (isMeant(anyGpu, model) ? [count] : []))
   if (gpus.length > 0) perNode.set(anyGpu, Math.max(...gpus))
   const queueOf = (job: PastJob) => history.queue ?? job.queue ?? 'default'
-  const modelOf = (job: PastJob) => canonicalModel(history.accelerator ?? job.model ?? sole ?? anyGpu)
+  const modelOf = (job: PastJob) => {
+    const model = canonicalModel(history.accelerator ?? job.model ?? sole ?? anyGpu)
+    const product = modelOfProduct(model) // as a node's label has it
+    return !perNode.has(model) && perNode.has(product) ? product : model
+  }
   const held = past.filter(({ gpus, durationSeconds }) => gpus > 0 && durationSeconds > 0)
   const errors = [
     ...unknown(read, 'queue', held.map(queueOf), queues, 'is no Queue of this scenario'),

@@ -321,6 +321,11 @@ s.yaml:7:3: spec.history.accelerator: is no model of this fleet; add it, or name
   })
 })
 
+test('a history may name a model as its driver does', () => {
+  const made = setup('  history: {file: a.csv}\n', [past({ model: 'NVIDIA-H100-80GB-HBM3' })])
+  expect(made.arrivals).toMatchObject([{ object: { spec: { resources: { accelerators: 'H100:8' } } } }])
+})
+
 test('a history that says no model asks a fleet of several for any GPU', () => {
   const shape = '{name: m, count: 1, accelerators: A100:4}'
   const read = readScenario({ name: 's.yaml', text: text('  history: {file: a.csv}\n').replace('}]', `}, ${shape}]`) })
