@@ -57,6 +57,13 @@ test.each([
   expect(shipped).toEqual([10])
 })
 
+test('what is written while it clears up is shipped as well', async () => {
+  shipper.start() // finds nothing
+  write(10)
+  await clock.advance(1_000)
+  expect(shipped).toEqual([10])
+})
+
 test('of several that were asked for meanwhile the newest goes, and none in between', async () => {
   problem = storageUnreachable('no route')
   for (const step of [10, 20, 30]) {

@@ -38,7 +38,8 @@ export function createShipper(
   const done = new Set(known)
   const requested = new Set<number>()
   const closed = new AbortController()
-  let busy: Promise<void> | undefined
+  let isBusy = false
+  let work: Promise<void> | undefined
 
   function next(): number | undefined {
     const waiting = shelf.steps().filter((step) => !done.has(step))
@@ -49,12 +50,21 @@ export function createShipper(
     return step
   }
 
+  /** Whoever starts it while it clears is heard as well. */
   async function shipAll(): Promise<void> {
-    for (let step = next(); step !== undefined && !closed.signal.aborted; step = next()) {
-      await shipWithRetries(step)
-      done.add(step)
+    try {
+      do {
+        for (let step = next(); step !== undefined && !closed.signal.aborted; step = next()) {
+          await shipWithRetries(step)
+          done.add(step)
+        }
+        await shelf.clear(shelf.steps().filter((step) => done.has(step)))
+      } while (next() !== undefined && !closed.signal.aborted)
+    } catch (error) {
+      log.error('shipping checkpoints failed', { error: messageOf(error) })
+    } finally {
+      isBusy = false
     }
-    await shelf.clear(shelf.steps().filter((step) => done.has(step)))
   }
 
   async function shipWithRetries(step: number): Promise<void> {
@@ -83,25 +93,22 @@ export function createShipper(
   }
 
   function start(): void {
-    if (closed.signal.aborted) return
-    busy ??= shipAll()
-      .catch((error: unknown) => log.error('shipping checkpoints failed', { error: messageOf(error) }))
-      .finally(() => {
-        busy = undefined
-      })
+    if (closed.signal.aborted || isBusy) return
+    isBusy = true
+    work = shipAll()
   }
 
   return {
     start,
     get isBusy() {
-      return busy !== undefined
+      return isBusy
     },
     request: (step) => void requested.add(step),
     async drain() {
       const isClosed = aborted(closed.signal)
-      await Promise.race([busy, isClosed])
+      await Promise.race([work, isClosed])
       start()
-      await Promise.race([busy, isClosed])
+      await Promise.race([work, isClosed])
     },
     close: () => closed.abort(),
   }
