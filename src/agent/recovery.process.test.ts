@@ -273,7 +273,7 @@ describe('kill -9 of the process that an agent lives in', () => {
       await bench.until(async () => starts() === 'x\n')
       expect(isRunning(pod.pid ?? 0)).toBe(true)
       pod.signal('SIGKILL')
-      await pod.ended
+      expect(await pod.ended).toEqual({ atMs: expect.any(Number), exitCode: 137, signal: 'SIGKILL' })
       expect(starts()).toBe('x\n')
     }
     runner.close()

@@ -206,12 +206,13 @@ export function createProcessRunner(options: ProcessRunnerOptions): PodRunner {
     }
     const letGo = memory.hold(folder, claim.shim.pid, claim.command?.pid)
     let hasEnded = false
+    let wasKilled = false
     const ended = watcher.end(folder, claim).then(() => {
       hasEnded = true
       letGo()
       signalGroup(claim.shim.pid, 'SIGKILL')
       killLeftovers(uid)
-      return endFound(folder, claim)
+      return endFound(folder, claim, wasKilled)
     })
     return remember(uid, {
       pid: claim.command?.pid,
@@ -219,19 +220,22 @@ export function createProcessRunner(options: ProcessRunnerOptions): PodRunner {
       adopted: true,
       ended,
       signal(name) {
-        if (!hasEnded) signalPod(claim.shim.pid, name)
+        if (hasEnded) return
+        if (name === 'SIGKILL') wasKilled = true
+        signalPod(claim.shim.pid, name)
       },
     })
   }
 
-  function endFound(folder: PodFolder, claim: Claim | undefined): PodEnd {
+  /** `wasKilled`: by us. */
+  function endFound(folder: PodFolder, claim: Claim | undefined, wasKilled = false): PodEnd {
     const recorded = readExit(folder)
     if (recorded !== undefined) return endOf(folder, recorded.status, recorded.atMs)
     if (claim !== undefined && claim.boot !== bootId)
       return { atMs: lastSign(folder), lost: 'the machine was restarted while it ran' }
     recordExit(folder, 128 + 9)
     const killed = endOf(folder, 128 + 9, clock.now())
-    return killed.outOfMemory?.limitBytes !== undefined
+    return wasKilled || killed.outOfMemory?.limitBytes !== undefined
       ? killed
       : { ...killed, lost: 'it was killed together with its shim, which left no record' }
   }
