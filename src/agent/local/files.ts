@@ -97,7 +97,7 @@ function createBeside(
     ] as const
     for (const [name, source, target, what] of wanted) {
       if (source === undefined) continue
-      const refusal = await provide(tools.blobs, join(dir, 'cache'), source, target, what)
+      const refusal = await provide({ ...tools, signal: closed.signal }, join(dir, 'cache'), source, target, what)
       if (refusal !== undefined) return refusal
       env[name] = target
     }

@@ -23,12 +23,18 @@ import { readManifest } from '../../blob/manifest.ts'
 import { schemeOf } from '../../blob/sources.ts'
 import type { Refusal } from '../contract.ts'
 
+/** `signal`: nobody wants it any more; between two files it throws then. */
+interface Tools {
+  blobs: Blobs
+  signal: AbortSignal
+}
+
 /**
  * Puts what `source` names at `target`: `file:///…` is linked (a file appears in a folder under its own name), a
  * manifest is fetched through the cache, verified. Returns why not, in the pod's words.
  */
 export async function provide(
-  blobs: Blobs,
+  { blobs, signal }: Tools,
   cacheDir: string,
   source: string,
   target: string,
@@ -37,7 +43,12 @@ export async function provide(
   if (source.startsWith('file://')) return await linkLocal(source, target, what)
   if (schemeOf(source) !== undefined)
     return refuse(`the ${what} ${source} cannot be fetched on this machine; bring it here and name it file:///path`)
-  const cached = await fetchCached(blobs, cacheDir, source, what)
+  const getFile: Blobs['getFile'] = async (sha256, path) => {
+    signal.throwIfAborted()
+    return await blobs.getFile(sha256, path)
+  }
+  const cached = await fetchCached({ ...blobs, getFile }, cacheDir, source, what)
+  signal.throwIfAborted() // the folder above may be gone by then
   if ('refused' in cached) return cached
   await mkdir(target, { recursive: true })
   for (const file of cached.manifest.files) {

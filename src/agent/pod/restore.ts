@@ -84,6 +84,7 @@ class Restoring {
         files.set(path, sha256)
       }
     }
+    this.#tools.signal?.throwIfAborted() // the folder above may be gone by then
     const partial = `${target}.restoring`
     await rm(partial, { recursive: true, force: true })
     await mkdir(partial, { recursive: true })
