@@ -68,11 +68,6 @@ describe('a pod that ends by itself', () => {
     expect((await bench.report(metadata.name))?.status?.ended).toMatchObject({ signal, byAgent: false })
   })
 
-  it('an exit code that the shim uses itself is still the command’s', async () => {
-    const { metadata } = await bench.run(sh('exit 97'))
-    expect(terminatedOf(await bench.ended(metadata.name))).toMatchObject({ exitCode: 97 })
-  })
-
   it('SIGKILL of the pid in the report is seen at once', async () => {
     const { metadata } = await bench.run(['sleep', '600'])
     const report = await bench.until(async () => {

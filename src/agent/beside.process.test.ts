@@ -113,16 +113,6 @@ describe('checkpoints', () => {
     expect((await bench.report(metadata.name))?.status?.checkpoints.map((each) => each.step)).toEqual([9])
   })
 
-  it('ranks that do not write ship nothing', async () => {
-    const options = {
-      work: { checkpoints: 'checkpoints/default/r/attempt-1' },
-      annotations: { [annotation.rank]: '1' },
-    }
-    const { metadata } = await bench.run(sh(`${job} step 1; save 1`), options)
-    await bench.ended(metadata.name)
-    expect(await bench.blobs.list('checkpoints/default/r')).toEqual([])
-  })
-
   it('where any rank may write them, whichever does ships it', async () => {
     const options = {
       work: { checkpoints: 'checkpoints/default/any/attempt-1', checkpointRanks: 'any' as const },
@@ -220,17 +210,6 @@ describe('checkpoints', () => {
       expect(torn.report?.restoredStep).toBeUndefined()
       expect(terminatedOf(torn.pod)).toMatchObject({ exitCode: 128, reason: 'CheckpointDamaged' })
       expect((await startRank(1, restore)).report?.damaged?.message).toContain('is missing from the blob store')
-    })
-
-    it('a manifest that is torn, gone, or not what was committed is damage too', async () => {
-      const { restore } = await committed('manifest')
-      const [first = '', second = ''] = restore.manifests
-      await bench.blobs.put(second, (await bench.blobs.get(first)) ?? new Uint8Array())
-      expect((await startRank(1, restore)).report?.damaged?.message).toContain('is not what was committed')
-      await bench.blobs.put(second, Buffer.from('{"version":1,"fil'))
-      expect((await startRank(1, restore)).report?.damaged?.message).toContain('is not JSON')
-      await bench.blobs.delete(second)
-      expect((await startRank(1, restore)).report?.damaged?.message).toContain(`${second} is missing`)
     })
 
     it('an agent that dies before it wrote the end down finds the same again', async () => {

@@ -66,6 +66,7 @@ export interface RunningPod {
   /** The command's own process (not its shim): what a person would kill. */
   readonly pid: number | undefined
   readonly startedAtMs: number
+  /** An earlier agent started it. */
   readonly adopted: boolean
   /** The machine was started anew since it ran: what it wrote last may be there in part only. */
   readonly isTorn?: boolean | undefined
@@ -148,7 +149,10 @@ export interface PodPlace {
 }
 
 export interface PodBeside {
-  /** Makes the pod's folders and fills them. May be repeated after a crash; `close` ends it. */
+  /**
+   * Makes the pod's folders and fills them. May be repeated after a crash, or after it threw. `close` ends it: it throws, and makes
+   * nothing any more.
+   */
   prepare(): Promise<Prepared | Refusal>
   /**
    * Reads progress and ships checkpoints from now on. `known`: steps that were reported as shipped before; left out: what is

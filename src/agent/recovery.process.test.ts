@@ -222,30 +222,6 @@ describe('a start', () => {
   })
 })
 
-describe('two starts of one pod', () => {
-  it('run one process', async () => {
-    const dir = join(bench.dir, 'twice')
-    const runners = ['a', 'b', 'c'].map(() => createLocalRunner({ dir, node: 'n', clock: realClock, log: silentLog }))
-    const run = {
-      uid: 'u-1',
-      namespace: 'default',
-      name: 'p',
-      node: 'n',
-      env: {},
-      volumes: [],
-      command: sh(`echo x >>${dir}/starts; exec sleep 600`),
-    }
-    const pods = await Promise.all(runners.map((runner) => runner.start(run)))
-    const pids = pods.map((pod) => ('refused' in pod ? 0 : pod.pid))
-    expect(new Set(pids).size).toBe(1)
-    expect(pids[0]).toBeGreaterThan(0)
-    expect(readFileSync(join(dir, 'starts'), 'utf8')).toBe('x\n')
-    for (const pod of pods) if (!('refused' in pod)) pod.signal('SIGKILL')
-    for (const pod of pods) if (!('refused' in pod)) expect((await pod.ended).exitCode).toBe(137)
-    for (const runner of runners) runner.close()
-  })
-})
-
 describe('kill -9 of the process that an agent lives in', () => {
   let program: string
   beforeAll(async () => {

@@ -1,4 +1,4 @@
-import { diskFull } from '../../base/errors.ts'
+import { diskFull, messageOf } from '../../base/errors.ts'
 import { encodeManifest, readManifest } from '../../blob/manifest.ts'
 import type { SimulatedStorage } from '../../blob/simulated/storage.ts'
 import type { RestoredFrom } from '../../model/kinds/report.ts'
@@ -7,7 +7,7 @@ import type { Output, PodBeside, PodFiles, PodPlace, PodSink, PodTools, Prepared
 import { copiedAs, createCopier, holdersOfPart, reached } from '../copies.ts'
 import { checkpointKeyOf, outputKeyOf } from '../keys.ts'
 import { createShipper, type Shelf, type Shipper, storing } from '../shipping.ts'
-import type { SimulatedMachine, SimulatedPod } from './machine.ts'
+import { podsDir, type SimulatedMachine, type SimulatedPod } from './machine.ts'
 
 type Checkpoint = NonNullable<PodWork['restore']>
 
@@ -32,7 +32,7 @@ function createBeside(
   place: PodPlace,
   tools: PodTools,
 ): PodBeside {
-  const { blobs, copies, clock } = tools
+  const { blobs, copies, clock, log } = tools
   const { work, rank } = place
   const { workload } = machine
   const writes = work.checkpoints !== undefined && (work.checkpointRanks !== 'first' || rank === 0)
@@ -41,18 +41,21 @@ function createBeside(
   let shipper: Shipper | undefined
   let isFilled = false
   let asked: { step: number; stop: boolean } | undefined
+  let follower: SimulatedPod['follower']
   const pod = (): SimulatedPod | undefined => machine.pods.get(place.uid)
 
   async function prepare(): Promise<Prepared | Refusal> {
-    if (machine.isDiskFull) throw diskFull('the pods', undefined)
+    if (machine.isDiskFull) throw diskFull(podsDir, undefined)
     machine.places.set(place.uid, place)
-    if (!isFilled) await clock.sleep(workload.prepareMs(place))
+    if (!isFilled) await clock.sleep(workload.prepareMs(place), closed.signal)
+    closed.signal.throwIfAborted()
     isFilled = true
     if (work.restore === undefined) return { env: {} }
     const { step, attempt, manifests } = work.restore
+    if (machine.restored.has(place.uid)) return { env: {}, restoredStep: step }
     const own = manifests.length <= 1 ? [0] : manifests.length === place.worldSize ? [rank] : [...manifests.keys()]
     const copied = work.restore.copies === undefined ? undefined : await fromCopies(work.restore, own)
-    if (copied !== undefined) return { env: {}, restoredStep: step, restoredFrom: copied }
+    if (copied !== undefined) return restored(step, copied)
     await storage.transfer(workload.restoreMs(place), clock)
     closed.signal.throwIfAborted()
     for (const part of own) {
@@ -61,14 +64,20 @@ function createBeside(
       const message = `the checkpoint of step ${step} (attempt ${attempt}) is damaged: ${problem}`
       return { refused: true, reason: 'CheckpointDamaged', message, damaged: { attempt, step } }
     }
-    return { env: {}, restoredStep: step, restoredFrom: 'storage' }
+    return restored(step, 'storage')
+  }
+
+  function restored(restoredStep: number, restoredFrom: RestoredFrom): Prepared {
+    closed.signal.throwIfAborted()
+    machine.restored.add(place.uid)
+    return { env: {}, restoredStep, restoredFrom }
   }
 
   async function problemWith({ manifests, digests }: Checkpoint, part: number): Promise<string | undefined> {
     const [manifest = '', digest] = [manifests[part], digests?.[part]]
     const read = await readManifest(blobs, manifest)
-    if (read.kind === 'missing') return `${manifest} is missing from the blob store`
-    if (read.kind === 'damaged') return read.message
+    if (read.kind === 'missing') return `${manifest} is missing`
+    if (read.kind === 'damaged') return `${manifest}: ${read.message}`
     if (digest !== undefined && digest !== read.digest) return `${manifest} is not what was committed`
     machine.onRestored({ place, manifest, digest: read.digest, from: 'storage' })
     return undefined
@@ -90,9 +99,13 @@ function createBeside(
   async function holderOf(checkpoint: Checkpoint, part: number): Promise<Held | undefined> {
     const [manifest = '', committed] = [checkpoint.manifests[part], checkpoint.digests?.[part]]
     for (const node of holdersOfPart(checkpoint, part, place.node)) {
-      const kept = copies?.of(node)
-      const read = kept === undefined ? undefined : await readManifest(kept, manifest)
-      if (read?.kind === 'ok' && read.digest === committed) return { manifest, digest: read.digest, node }
+      try {
+        const kept = copies?.of(node)
+        const read = kept === undefined ? undefined : await readManifest(kept, manifest)
+        if (read?.kind === 'ok' && read.digest === committed) return { manifest, digest: read.digest, node }
+      } catch (error) {
+        log.warn('a copy of a checkpoint cannot be read', { holder: node, error: messageOf(error) })
+      }
     }
     return undefined
   }
@@ -103,10 +116,8 @@ function createBeside(
     if (here === undefined) return
     if (known !== undefined) shipper = createShipper(shelfOf(here), tools, whileFollowed, known)
     if (asked !== undefined) shipper?.request(asked.step)
-    here.follower = {
-      lines: (lines) => sink?.progress(lines, clock.now()),
-      checkpoint: ship,
-    }
+    follower = { lines: (lines) => sink?.progress(lines, clock.now()), checkpoint: ship }
+    here.follower = follower
     if (asked !== undefined) here.program?.ask(asked)
     const missed = here.takeLines()
     if (missed.length > 0) to.found(missed, clock.now())
@@ -178,9 +189,9 @@ function createBeside(
     follow,
     finish,
     async tell({ request }) {
-      if (request === undefined || (request.step === asked?.step && request.stop === asked.stop)) return
+      if (request?.step === asked?.step && request?.stop === asked?.stop) return
       asked = request
-      shipper?.request(request.step)
+      if (request !== undefined) shipper?.request(request.step)
       pod()?.program?.ask(request)
     },
     tail: async () => '',
@@ -189,7 +200,7 @@ function createBeside(
       shipper?.close()
       closed.abort()
       const here = pod()
-      if (here !== undefined) here.follower = undefined
+      if (here !== undefined && here.follower === follower) here.follower = undefined
       sink = undefined
     },
   }

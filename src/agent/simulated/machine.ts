@@ -8,8 +8,8 @@ import type { PodEnd, PodPlace, PodRun, PodSignal, ProgressLine } from '../contr
  * What a pod of a simulated machine does. It is told what a process would be told, and acts through `SimulatedPod`.
  */
 export interface Program {
-  /** The control file: a checkpoint is wanted at `step`. */
-  ask(request: { step: number; stop: boolean }): void
+  /** The control file: a checkpoint is wanted at `step`; or is so no more. */
+  ask(request: { step: number; stop: boolean } | undefined): void
   signal(signal: PodSignal): void
   /** What a probe of it finds wrong; undefined: healthy. */
   probe(): string | undefined
@@ -48,6 +48,8 @@ export class SimulatedPod {
   readonly ended: Promise<PodEnd>
   #tellEnd: (end: PodEnd) => void = () => {}
   end: PodEnd | undefined
+  /** The power went since it was started. */
+  isTorn = false
   program: Program | undefined
   #lines: ProgressLine[] = []
   /** The agent that follows it now. */
@@ -97,6 +99,9 @@ export class SimulatedPod {
   }
 }
 
+/** What its disk holds, in words. */
+export const podsDir = 'the pods'
+
 /** As beside a real pod: older ones are in the store, or were passed over. */
 const writtenMax = 4
 
@@ -117,6 +122,8 @@ export class SimulatedMachine {
   fills = 0
   /** Pods whose folders are being filled, or were. */
   readonly places = new Map<string, PodPlace>()
+  /** Pods whose checkpoint is there. */
+  readonly restored = new Set<string>()
   readonly onRestored: (part: RestoredPart) => void
   #copies: Blobs | undefined
 
@@ -145,6 +152,13 @@ export class SimulatedMachine {
     return pod
   }
 
+  /** Nothing of it is left. */
+  forget(uid: string): void {
+    this.pods.delete(uid)
+    this.places.delete(uid)
+    this.restored.delete(uid)
+  }
+
   get isDiskFull(): boolean {
     return this.fills > 0
   }
@@ -156,7 +170,10 @@ export class SimulatedMachine {
   /** The power goes: everything that ran has ended, nobody saw how, and memory is empty. */
   lose(): void {
     this.#copies = undefined
-    for (const pod of this.pods.values()) pod.kill({ lost: 'the machine started anew' })
+    for (const pod of this.pods.values()) {
+      pod.kill({ lost: 'the machine started anew' })
+      pod.isTorn = true
+    }
   }
 }
 

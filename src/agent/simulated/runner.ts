@@ -1,16 +1,38 @@
-import type { PodRunner, PodSignal, RunningPod } from '../contract.ts'
-import type { SimulatedMachine, SimulatedPod } from './machine.ts'
+import { diskFull } from '../../base/errors.ts'
+import type { PodEnd, PodRunner, PodSignal, RunningPod } from '../contract.ts'
+import { podsDir, type SimulatedMachine, type SimulatedPod } from './machine.ts'
 
 /** Runs the pods of a simulated machine. */
 export function createSimulatedRunner(machine: SimulatedMachine): PodRunner {
+  const own = new Set<string>()
+
+  function runningPod(pod: SimulatedPod): RunningPod {
+    return {
+      pid: undefined,
+      startedAtMs: pod.startedAtMs,
+      adopted: !own.has(pod.uid),
+      isTorn: pod.isTorn,
+      ended: pod.ended.then(endHere),
+      signal: (signal) => send(pod, signal),
+    }
+  }
+
+  function endHere(end: PodEnd): PodEnd {
+    const isBad = end.exitCode !== undefined && end.exitCode !== 0
+    return isBad && machine.isDiskFull ? { ...end, diskFull: podsDir } : end
+  }
+
   return {
     async start(run) {
-      const known = machine.pods.has(run.uid)
-      return runningPod(machine.start(run), known)
+      if (!machine.pods.has(run.uid)) {
+        if (machine.isDiskFull) throw diskFull(podsDir, undefined)
+        own.add(run.uid)
+      }
+      return runningPod(machine.start(run))
     },
     async find(uid) {
       const pod = machine.pods.get(uid)
-      return pod === undefined ? undefined : runningPod(pod, true)
+      return pod === undefined ? undefined : runningPod(pod)
     },
     known: async () => [...machine.pods.keys()],
     probe: async ({ uid }) => {
@@ -19,20 +41,10 @@ export function createSimulatedRunner(machine: SimulatedMachine): PodRunner {
     },
     async remove(uid) {
       machine.pods.get(uid)?.kill({ exitCode: 137, signal: 'SIGKILL' })
-      machine.pods.delete(uid)
-      machine.places.delete(uid)
+      machine.forget(uid)
+      own.delete(uid)
     },
     close: () => {},
-  }
-}
-
-function runningPod(pod: SimulatedPod, adopted: boolean): RunningPod {
-  return {
-    pid: undefined,
-    startedAtMs: pod.startedAtMs,
-    adopted,
-    ended: pod.ended,
-    signal: (signal) => send(pod, signal),
   }
 }
 

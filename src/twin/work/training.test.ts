@@ -88,6 +88,15 @@ test('a checkpoint that is asked for while another is written is written too, af
   ])
 })
 
+test('a checkpoint that is not asked for any more is not written', async () => {
+  const { clock, program, pod, checkpoints } = start()
+  program.ask({ step: 10, stop: true })
+  await clock.advance(5_000)
+  program.ask(undefined)
+  await clock.advance(1_000_000)
+  expect([checkpoints(), pod.end]).toEqual([[], { atMs: 100_000, exitCode: 0 }])
+})
+
 test('a rank that turns slow while a checkpoint is written is slow after it', async () => {
   const { clock, program, slow, pod, checkpoints } = start()
   program.ask({ step: 10, stop: false })

@@ -399,7 +399,11 @@ export class Ensemble {
     for (const { pod } of this.#working()) pod.exit({ exitCode: 0 })
   }
 
-  #ask(request: { step: number; stop: boolean }): void {
+  #ask(request: { step: number; stop: boolean } | undefined): void {
+    if (request === undefined) {
+      this.#request = undefined
+      return
+    }
     const now = this.#stepNow() ?? this.#from
     // A step that is over cannot be kept: the next one serves as well.
     const step = Math.max(request.step, now + 1)
