@@ -134,7 +134,9 @@ function startTerm(options: ControlOptions, lease: LeaseHolder, epoch: number, a
     () => (over.signal.aborted || !lease.holds() ? undefined : lease.fence()),
     (kind, object) => views.wrote(kind, object),
   )
-  const views = createViews({ store, clock, random: random.split(`views ${epoch}`), log })
+  // What another leader did before us is in all that we begin with.
+  const notBefore = lease.revision()
+  const views = createViews({ store, clock, random: random.split(`views ${epoch}`), log, notBefore })
   const events = createEvents({ store, clock, log, component: 'millwright-control' })
   const signs = createNodeSigns({ views, liveness })
   const leaving = createLeaving(views)

@@ -28,9 +28,11 @@ export interface ViewsOptions {
   clock: Clock
   random: Random
   log: Log
+  /** No view begins with what was before this revision. */
+  notBefore?: string | undefined
 }
 
-export function createViews({ store, clock, random, log }: ViewsOptions): Views {
+export function createViews({ store, clock, random, log, notBefore }: ViewsOptions): Views {
   const informers = new Map<KindName, { start(): void; stop(): void; synced(): Promise<void> }>()
   const made: { [K in KindName]?: Informer<KindMap[K]> } = {}
   let started = false
@@ -39,7 +41,7 @@ export function createViews({ store, clock, random, log }: ViewsOptions): Views 
     const known: Informer<KindMap[K]> | undefined = made[kind]
     if (known !== undefined) return known
     const indexes = { ...ownerIndex, ...indexesOf(kind) }
-    const informer = createInformer<K>({ store, clock, random: random.split(kind), log, kind, indexes })
+    const informer = createInformer<K>({ store, clock, random: random.split(kind), log, kind, indexes, notBefore })
     remember(kind, informer)
     informers.set(kind, informer)
     if (started) informer.start()

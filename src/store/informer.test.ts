@@ -238,3 +238,24 @@ test('a server that is behind brings nothing back that was deleted', async () =>
   expect(log.slice(2)).toEqual(['ADDED b'])
   informer.stop()
 })
+
+test('who is to begin with all that was there at a revision takes no list that is older', async () => {
+  const old = await store.list('Pod')
+  const { metadata } = found(await store.create('Pod', podNamed('a')))
+  let isBehind = true
+  const list: Store['list'] = async (kind, options) => (isBehind ? (old as never) : await store.list(kind, options))
+  const informer = createInformer({
+    store: { ...store, list },
+    clock,
+    log: silentLog,
+    kind: 'Pod',
+    notBefore: metadata.resourceVersion,
+  })
+  informer.start()
+  await clock.advance(1_000)
+  expect(informer.isSynced).toBe(false)
+  isBehind = false
+  await clock.advance(10_000)
+  expect(informer.list()).toHaveLength(1)
+  informer.stop()
+})

@@ -46,19 +46,21 @@ export interface InformerOptions<K extends KindName> {
   indexes?: Record<string, (object: KindMap[K]) => string[]>
   /** For the jitter between tries when the store fails. */
   random?: Random
+  /** A list that is older than this revision is of a server that is behind, and not taken. */
+  notBefore?: string | undefined
 }
 
 const retryLimits = { baseMs: 100, maxMs: 10_000 }
 
 export function createInformer<K extends KindName>(options: InformerOptions<K>): Informer<KindMap[K]> {
   type T = KindMap[K]
-  const { store, clock, log, kind, selectors, indexes = {}, random } = options
+  const { store, clock, log, kind, selectors, indexes = {}, random, notBefore = '0' } = options
   const objects = new Map<string, T>()
   const index = createIndex(indexes)
   const handlers = new Set<(change: Change<T>) => void>()
   let isSynced = false
-  /** Everything up to this revision was shown by lists and watches. */
-  let seen = '0'
+  /** Everything up to this revision was shown by lists and watches, or is to be shown by the first list. */
+  let seen = notBefore
   let waiting: (() => void)[] = []
   let running: AbortController | undefined
 
@@ -70,7 +72,7 @@ export function createInformer<K extends KindName>(options: InformerOptions<K>):
         const listed = await store.list(kind, { ...selectors })
         if (signal.aborted) return
         // Else what was deleted since would be there again.
-        if (isNewer(seen, listed.resourceVersion)) throw new Error('it lists what is older than what it has shown')
+        if (isNewer(seen, listed.resourceVersion)) throw new Error('it lists what was, and is behind')
         replaceAll(listed.items, listed.resourceVersion)
         markSynced()
         const reason = await watchFrom(listed.resourceVersion, signal)

@@ -23,6 +23,8 @@ export interface LeaseHolder {
   holds(): boolean
   /** For every write made as the leader; undefined when we are not. */
   fence(): Fence | undefined
+  /** The store's revision when we last wrote it: whoever shows less is behind. Undefined when it is not ours. */
+  revision(): string | undefined
 }
 
 export interface LeaseOptions {
@@ -135,6 +137,7 @@ export function createLeaseHolder({ store, clock, ref, identity, durationMs }: L
     release,
     holds,
     fence: () => (held === undefined ? undefined : { lease: ref, epoch: held.epoch }),
+    revision: () => held?.lease.metadata.resourceVersion,
   }
 }
 

@@ -170,6 +170,11 @@ export class Twin {
     await this.store.patch(kind, { name, namespace }, { spec: (object as { spec?: object }).spec })
   }
 
+  /** Nobody has set one, and not yet set it right again. */
+  get areControlClocksRight(): boolean {
+    return this.controls.every(({ process }) => process.jumpedMs === 0)
+  }
+
   startControl(): Process {
     const process = new Process(`control-${this.controls.length}`)
     const { clock, ...kit } = this.kitOf(process)

@@ -113,11 +113,15 @@ export function drawLate(draw: Draw, safetyMs: number): Fault[] {
   }))
 }
 
+/** For longer nobody leads who begins beside it. */
+const behindMsMax = 60_000
+
 /** Servers that are behind, of most histories none. */
 export function drawStale(draw: Draw, nodes: readonly NodeDescription[], safetyMs: number): Fault[] {
   if (draw.chance(0.7)) return []
   return Array.from({ length: draw.int(1, 4) }, () => {
-    const when = { ...drawWhen(draw, safetyMs), writes: draw.one([1, 20, behindMax, behindMax]) }
+    const { atMs, forMs } = drawWhen(draw, safetyMs)
+    const when = { atMs, forMs: Math.min(forMs, behindMsMax), writes: draw.one([1, 20, behindMax, behindMax]) }
     const kind = draw.one(['stale control', 'stale control', 'stale agent', ...ofViews] as const)
     return kind === 'stale agent' ? { ...when, kind, node: draw.one(nodes).name } : { ...when, kind }
   })

@@ -22,6 +22,9 @@ import {
   drawQueues,
   limited,
   paced,
+  placed,
+  preferring,
+  publishing,
   queuesOfMovers,
   rackNames,
   rejoining,
@@ -39,7 +42,8 @@ export function drawHistory(random: Random): History {
   const sharing = drawFrom(random.split('sharing'))
   const isScattered = sharing.chance(0.15)
   const drawn = Array.from({ length: fleet.int(2, 6) }, (_, index) => nodeNamed(`n${index}`, fleet))
-  const nodes = isScattered ? drawn.slice(0, 2).map((node) => ({ ...node, slots: slotsMax })) : drawn
+  const fabric = drawFrom(random.split('fabric'))
+  const nodes = placed(fabric, isScattered ? drawn.slice(0, 2).map((node) => ({ ...node, slots: slotsMax })) : drawn)
   const drawnQueues = drawQueues(drawFrom(random.split('queues')), sharing, nodes)
   const queues = isScattered ? queuesOfMovers(nodes) : drawnQueues
   const extent = drawExtent(drawFrom(random.split('extent')), 1000 * fleet.int(300, 1200))
@@ -52,6 +56,8 @@ export function drawHistory(random: Random): History {
   const { arrivals, traffic, faults } = drawTraffic(drawFrom(random.split('requests')), work, safetyMs)
   const limits = drawFrom(random.split('limits'))
   const hasLimits = limits.chance(0.5) && !isScattered
+  const outputs = drawFrom(random.split('outputs'))
+  const hasOutputs = outputs.chance(0.5)
   const copies = drawFrom(random.split('copies'))
   const membership = drawFrom(random.split('membership'))
   const steps = drawFrom(random.split('steps'))
@@ -76,7 +82,9 @@ export function drawHistory(random: Random): History {
     arrivals: arrivals
       .map((one) => (hasCopies ? copied(copies, one) : one))
       .map((one) => (hasRejoining ? rejoining(membership, one) : one))
-      .map((one) => paced(steps, one)),
+      .map((one) => paced(steps, one))
+      .map((one) => (hasOutputs ? publishing(outputs, one) : one))
+      .map((one) => preferring(fabric, one)),
     faults: [
       ...drawFaults(drawFrom(random.split('faults')), nodes, safetyMs, fencing),
       extent.crash,
@@ -120,7 +128,7 @@ function nodeNamed(name: string, draw: Draw): NodeDescription {
   return {
     name,
     pool: 'local',
-    labels: { [label.rack]: draw.one(rackNames), [label.block]: 'b0' },
+    labels: { [label.rack]: draw.one(rackNames) },
     cpuMilli: 64_000,
     memoryBytes: 256e9,
     slots: draw.int(1, slotsMax),

@@ -206,6 +206,34 @@ export function paced(draw: Draw, arrival: Arrival): Arrival {
   return { ...arrival, performance: { ...performance, training } }
 }
 
+/** What some jobs make is published, of several as versions of one model. */
+export function publishing(draw: Draw, arrival: Arrival): Arrival {
+  const [publishes, model] = [draw.chance(0.6), draw.one(['m', 'm', 'n'])]
+  return arrival.kind === 'TrainingJob' && publishes ? withSpec(arrival, { output: { model } }) : arrival
+}
+
+/** Racks of one block, or of two; and these in one zone, or in two. */
+export function placed(draw: Draw, nodes: readonly NodeDescription[]): NodeDescription[] {
+  const [blocks, zones] = draw.one([
+    [1, 0],
+    [2, 0],
+    [2, 1],
+    [2, 2],
+  ] as const)
+  return nodes.map((node) => {
+    const rack = (rackNames as readonly unknown[]).indexOf(node.labels[label.rack])
+    const zone = zones === 0 ? {} : { [label.zone]: `z${rack % zones}` }
+    return { ...node, labels: { ...node.labels, [label.block]: `b${rack % blocks}`, ...zone } }
+  })
+}
+
+/** Who sits in one rack as far as it goes may want a block or a zone instead. */
+export function preferring(draw: Draw, arrival: Arrival): Arrival {
+  const preferred = draw.one(['rack', 'block', 'zone'])
+  if (arrival.kind !== 'TrainingJob' || arrival.object.spec.topology?.preferred === undefined) return arrival
+  return withSpec(arrival, { topology: { ...arrival.object.spec.topology, preferred } })
+}
+
 /** Checkpoints of some jobs are in the memory of nodes, too. */
 export function copied(draw: Draw, arrival: Arrival): Arrival {
   const [copies, restoreFromCopyMs] = [draw.one([0, 1, 2, 2]), draw.int(0, 3000)]

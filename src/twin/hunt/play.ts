@@ -2,6 +2,7 @@ import type { PodPlace } from '../../agent/contract.ts'
 import { seededRandom } from '../../base/random.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { InferenceService } from '../../model/kinds/inference-service.ts'
+import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { opened } from '../../model/nodes.ts'
 import { EventLog, type EventOptions, type TwinEvent } from '../events.ts'
 import { Invariants, type Violation } from '../invariants/invariants.ts'
@@ -53,6 +54,8 @@ export async function play(seed: number, options: PlayOptions = {}): Promise<Pla
 
 /** What runs after the faults is given so long; all jobs of a history take a fraction of it. */
 const livenessMs = 8 * 3_600_000
+/** Most histories are of a thousand writes. */
+const auditEvery = 100
 /** At one moment: of a handful of nodes it is a few hundred at most. */
 const timersMax = 50_000
 const lookEveryMs = 10_000
@@ -88,7 +91,8 @@ class Play {
         this.#twin.halt()
       },
     )
-    this.#invariants = new Invariants({ fencing, lateMs: 2 * delay.msMax })
+    const isClockRight = () => this.#twin.areControlClocksRight
+    this.#invariants = new Invariants({ fencing, lateMs: 2 * delay.msMax, isClockRight, auditEvery })
     this.#twin = new Twin({
       seed,
       fencing,
@@ -246,7 +250,10 @@ class Play {
 
   async #unfinishedJobs(): Promise<string> {
     const { items } = await this.#twin.store.list('TrainingJob')
-    return said(items.filter(({ status }) => status?.phase !== 'Succeeded' && status?.phase !== 'Failed'))
+    const isPublished = ({ spec, status }: TrainingJob) => spec.output === undefined || status?.model !== undefined
+    return said(
+      items.filter((job) => !(job.status?.phase === 'Succeeded' && isPublished(job)) && job.status?.phase !== 'Failed'),
+    )
   }
 
   async #unreadyServices(): Promise<string> {

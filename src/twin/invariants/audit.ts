@@ -27,10 +27,12 @@ export class Audit implements Invariant {
   /** Written since the last audit. */
   readonly #touched = new Map<string, LedgerPage | undefined>()
   #writes = 0
+  readonly #every: number
 
-  constructor(seats: Pick<Seats, 'index'>, accounts: Pick<Accounts, 'pages'>) {
+  constructor(seats: Pick<Seats, 'index'>, accounts: Pick<Accounts, 'pages'>, every = auditEvery) {
     this.#seats = seats
     this.#accounts = accounts
+    this.#every = every
   }
 
   check({ kind, type, object }: Entry): string | undefined {
@@ -38,7 +40,7 @@ export class Audit implements Invariant {
     if (kind === 'Gang') keep(this.#gangs, object as Gang, isGone)
     else if (kind === 'Pod') keep(this.#pods, object as Pod, isGone)
     else if (kind === 'LedgerPage') this.#touched.set(object.metadata.name, isGone ? undefined : (object as LedgerPage))
-    return ++this.#writes % auditEvery === 0 ? this.#look() : undefined
+    return ++this.#writes % this.#every === 0 ? this.#look() : undefined
   }
 
   #look(): string | undefined {

@@ -17,6 +17,7 @@ import { Grace } from './grace.ts'
 import { Jobs } from './jobs.ts'
 import { Leaders } from './leaders.ts'
 import { Lenders } from './lenders.ts'
+import { Models } from './models.ts'
 import { Pods } from './pods.ts'
 import { Prompt } from './prompt.ts'
 import { Quotas } from './quotas.ts'
@@ -32,17 +33,28 @@ export interface Violation {
   atMs: number
 }
 
+export interface Circumstances {
+  /** Whether the store checks the fences of writes. */
+  fencing?: boolean
+  /** So long after it was sent a write may arrive. */
+  lateMs?: number
+  /** Whether nobody has set a control plane's clock wrong. */
+  isClockRight?: () => boolean
+  /** Writes from one audit to the next. */
+  auditEvery?: number
+}
+
 /** All safety invariants over one factory's writes. */
 export class Invariants {
   readonly violations: Violation[] = []
   readonly #checkpoints = new Checkpoints()
+  readonly #models = new Models()
   readonly #stragglers = new Stragglers()
   readonly #watches = new Watches()
   readonly #leaders: Leaders
   readonly #all: readonly Invariant[]
 
-  /** `fencing`: whether the store checks the fences of writes; `lateMs`: so long after it was sent one may arrive. */
-  constructor({ fencing = true, lateMs = 0 }: { fencing?: boolean; lateMs?: number } = {}) {
+  constructor({ fencing = true, lateMs = 0, isClockRight = () => true, auditEvery }: Circumstances = {}) {
     this.#leaders = new Leaders(fencing)
     const [seats, accounts] = [new Seats(lateMs), new Accounts()]
     this.#all = [
@@ -50,6 +62,7 @@ export class Invariants {
       new Pods(),
       this.#leaders,
       this.#checkpoints,
+      this.#models,
       new Attempts(lateMs),
       new Evictions(),
       new Cycles(),
@@ -64,8 +77,8 @@ export class Invariants {
       new Services(),
       accounts,
       new Calm(),
-      new Prompt(),
-      new Audit(seats, accounts),
+      new Prompt(isClockRight),
+      new Audit(seats, accounts, auditEvery),
     ]
   }
 
@@ -101,8 +114,10 @@ export class Invariants {
 
   /** An object of storage is about to go. */
   seeDeleted(key: string, nowMs: number): void {
-    const message = this.#checkpoints.deleted(key)
-    if (message !== undefined) this.add(this.#checkpoints.name, message, 0, nowMs)
+    for (const rule of [this.#checkpoints, this.#models]) {
+      const message = rule.deleted(key)
+      if (message !== undefined) this.add(rule.name, message, 0, nowMs)
+    }
   }
 
   /** What a node computes takes so many times as long from now on. */

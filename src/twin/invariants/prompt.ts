@@ -32,6 +32,9 @@ import type { Invariant } from './contract.ts'
 import { Due } from './due.ts'
 import { keyOf } from './seats.ts'
 
+/** Whoever begins believes for so long what clocks say of how old things are. */
+const beginMs = 60_000
+
 /**
  * What is due is done, within two minutes in which one leader led: nothing waits for somebody to look again. Of what only
  * a leader can do; looked at with its renewals.
@@ -52,9 +55,20 @@ export class Prompt implements Invariant {
   /** When a time that a leader wrote was first seen. */
   readonly #sinceMs = new Map<string, { at: string; seenMs: number }>()
   readonly #due = new Due()
+  readonly #isClockRight: () => boolean
+  /** The present term; whether its leader's clock was wrong when it began. */
+  #term = { epoch: 0, sinceMs: 0, isUnsure: false }
+
+  /** `isClockRight`: whether nobody has set a control plane's clock wrong. */
+  constructor(isClockRight: () => boolean = () => true) {
+    this.#isClockRight = isClockRight
+  }
 
   check({ kind, type, object }: Entry, nowMs: number): string | undefined {
-    if (kind === 'Lease') return this.#due.late(object as Lease, nowMs, (atMs) => this.#isDue(atMs))
+    if (kind === 'Lease') {
+      this.#seeTerm(object as Lease, nowMs)
+      return this.#due.late(object as Lease, nowMs, (atMs) => this.#isDue(atMs))
+    }
     if (kind === 'Report') this.#seeReport(object as Report, type === 'DELETED')
     const known =
       kind === 'Gang' ? this.#gangs : kind === 'Pod' ? this.#pods : kind === 'Node' ? this.#nodes : undefined
@@ -79,10 +93,21 @@ export class Prompt implements Invariant {
     return { of: (key, atMs) => this.#sinceSeen(key, `${atMs}`, nowMs) }
   }
 
-  /** What was written by a clock that was ahead is no older than that for whoever leads after the writer. */
+  /**
+   * What was written by a clock that was ahead is no older than that for whoever leads after the writer; and for who began with
+   * a clock that was wrong it may be no older than its term.
+   */
   #agesAsWritten(nowMs: number): Pick<Ages, 'of'> {
     const ages = this.#ages(nowMs)
-    return { of: (key, atMs) => Math.max(0, Math.min(ages.of(key, atMs, 0), nowMs - atMs)) }
+    const { isUnsure, sinceMs } = this.#term
+    const mostMs = isUnsure ? nowMs - sinceMs : Number.POSITIVE_INFINITY
+    return { of: (key, atMs) => Math.max(0, Math.min(mostMs, ages.of(key, atMs, 0), nowMs - atMs)) }
+  }
+
+  #seeTerm({ spec }: Lease, nowMs: number): void {
+    const { leaseTransitions: epoch = 0 } = spec ?? {}
+    if (epoch !== this.#term.epoch) this.#term = { epoch, sinceMs: nowMs, isUnsure: false }
+    if (nowMs - this.#term.sinceMs < beginMs && !this.#isClockRight()) this.#term.isUnsure = true
   }
 
   #sinceSeen(key: string, at: string, nowMs: number): number {

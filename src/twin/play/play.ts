@@ -66,7 +66,7 @@ class Play {
   readonly #options: PlayOptions
   readonly #twin: Twin
   readonly #startMs: number
-  readonly #invariants = new Invariants()
+  readonly #invariants = new Invariants({ isClockRight: () => this.#twin.areControlClocksRight })
   readonly #recorder: Recorder
   readonly #hand: TwinHand
   readonly #injector: Injector
