@@ -14,6 +14,7 @@ import { unwantedOn } from '../machines.ts'
 import { Moment } from '../moment.ts'
 import { drillTitle } from '../report/drills.ts'
 import { stretches } from '../report/timeline.ts'
+import { type DrawnJob, drawJobs } from '../scenario/drawn-jobs.ts'
 import { acceleratorCount } from '../scenario/fleet.ts'
 import type { Arrival, Setup } from '../scenario/setup.ts'
 import { Clients } from '../traffic/traffic.ts'
@@ -73,6 +74,8 @@ class Play {
   readonly #clients: Clients
   /** `namespace/name` of the job or service of each pod, by uid. */
   readonly #ownerOf = new Map<string, string>()
+  /** As the setup has them, and of jobs that were drawn. */
+  readonly #performances: Map<string, Performance>
   /** Pods that were deleted, the last ones: of these it is still known whose they were. */
   readonly #gone = new Set<string>()
   readonly #closed = new Set<string>()
@@ -85,6 +88,7 @@ class Play {
 
   constructor(setup: Setup, seed: number, options: PlayOptions) {
     this.#setup = setup
+    this.#performances = new Map(setup.performances)
     this.#seed = seed
     this.#options = options
     const twin: Twin = new Twin({
@@ -127,7 +131,7 @@ class Play {
   }
 
   async run(): Promise<Played> {
-    const { pools, nodes, arrivals, traffic, causes, controlPlane, horizonMs } = this.#setup
+    const { pools, nodes, arrivals, jobs, traffic, causes, controlPlane, horizonMs } = this.#setup
     const twin = this.#twin
     await twin.begin()
     for (const pool of pools) await twin.apply('Pool', pool)
@@ -137,8 +141,9 @@ class Play {
     if (traffic.length > 0) twin.startGateway()
     for (const arrival of arrivals)
       if (arrival.atMs < horizonMs) twin.clock.after(arrival.atMs, () => void this.#arrive(arrival))
-    const random = seededRandom(this.#seed).split('faults')
-    for (const fault of drawFaults(random, causes, nodes, horizonMs))
+    const random = seededRandom(this.#seed).split('jobs')
+    for (const mix of jobs) this.#await(drawJobs(mix, random))
+    for (const fault of drawFaults(seededRandom(this.#seed).split('faults'), causes, nodes, horizonMs))
       twin.clock.after(fault.atMs, () => {
         this.#events.add({ kind: 'act', message: `fault: ${faultSaid(fault)}` })
         this.#injector.strike(fault)
@@ -210,7 +215,19 @@ class Play {
     return this.#twin.clock.now() - this.#startMs
   }
 
-  async #arrive({ object }: Arrival): Promise<void> {
+  /** The next of those that come at a rate. */
+  #await(jobs: Iterator<DrawnJob>): void {
+    const { done, value: job } = jobs.next()
+    if (done === true || job.atMs >= this.#setup.horizonMs) return
+    this.#twin.clock.after(job.atMs - this.#elapsedMs(), () => {
+      const { namespace, name } = job.object.metadata
+      this.#performances.set(`${namespace}/${name}`, job.performance)
+      void this.#arrive(job)
+      this.#await(jobs)
+    })
+  }
+
+  async #arrive({ object }: Pick<Arrival, 'object'>): Promise<void> {
     const twin = this.#twin
     if (object.kind === 'Namespace') await twin.apply('Namespace', object)
     else if (object.kind === 'Queue') await twin.apply('Queue', object)
@@ -220,7 +237,7 @@ class Play {
   }
 
   #performanceOf({ uid, name }: PodPlace): Performance {
-    const found = this.#setup.performances.get(this.#ownerOf.get(uid) ?? '')
+    const found = this.#performances.get(this.#ownerOf.get(uid) ?? '')
     if (found === undefined) throw new RangeError(`pod ${name} is of nobody`)
     return found
   }

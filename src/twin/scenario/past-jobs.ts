@@ -14,7 +14,7 @@ interface Found {
   object: TrainingJob
 }
 
-/** A finished job of a history is deleted after so long: a hundred thousand of them would fill the store. */
+/** A finished job is deleted after so long: a hundred thousand of them would fill the store. */
 const ttlSeconds = 3600
 
 /**
@@ -86,17 +86,26 @@ function jobOf(
   { queue, model, perNode }: { queue: string; model: string; perNode: number },
 ): TrainingJob {
   const { workers, count } = membersOf(job, perNode)
+  const priority = Math.round(job.priority ?? 0)
+  return plainJob(name, { queue, workers, accelerators: `${model}:${count}`, priority, seconds: job.durationSeconds })
+}
+
+/** One that works for so long, writes checkpoints, and is deleted a while after it has ended. */
+export function plainJob(
+  name: string,
+  of: { queue: string; workers: number; accelerators: string; priority: number; seconds: number },
+): TrainingJob {
   return trainingJob.parse({
     apiVersion: millwrightVersion,
     kind: 'TrainingJob',
     metadata: { name, namespace: 'default' },
     spec: {
-      queue,
+      queue: of.queue,
       command: ['train'],
-      workers,
-      resources: { accelerators: `${model}:${count}` },
-      priority: Math.round(job.priority ?? 0),
-      expectedSeconds: job.durationSeconds,
+      workers: of.workers,
+      resources: { accelerators: of.accelerators },
+      priority: of.priority,
+      expectedSeconds: of.seconds,
       checkpoint: { interval: 'auto' },
       ttlSecondsAfterFinished: ttlSeconds,
     },

@@ -9,7 +9,7 @@ import type { ServiceTraffic } from '../traffic/traffic.ts'
 import { enginePresets } from '../work/engine-model.ts'
 import { type EngineSpec, presetNamed } from './engine.ts'
 import type { ReadScenario } from './read.ts'
-import { lengthDefaults, type TrafficSpec, tokenLengthOf } from './traffic.ts'
+import { courseOf, lengthDefaults, type TrafficSpec, tokenLengthOf } from './traffic.ts'
 
 /** Traces and clients that were read, by the path that the scenario names. */
 export interface Traces {
@@ -55,7 +55,7 @@ export function trafficOf(
 }
 
 function trafficFrom(
-  { rate = 0, cv = 1, daily, bursts = [], trace, clients, ...lengths }: TrafficSpec,
+  { rate = 0, cv, daily, bursts, trace, clients, ...lengths }: TrafficSpec,
   traces: Traces,
 ): Traffic {
   if (trace !== undefined) {
@@ -68,15 +68,7 @@ function trafficFrom(
     const read = clients.files.map((file) => traces.clients.get(file) ?? { windows: [] })
     return { kind: 'clients', clients: read, scale: clients.scale, input, output }
   }
-  return {
-    kind: 'drawn',
-    rate,
-    cv,
-    daily: daily === undefined ? undefined : { share: daily.share, peakAtMs: durationMs(daily.peakAt) },
-    bursts: bursts.map(({ at, lasts, factor }) => ({ atMs: durationMs(at), lastsMs: durationMs(lasts), factor })),
-    input,
-    output,
-  }
+  return { kind: 'drawn', ...courseOf(rate, { cv, daily, bursts }), input, output }
 }
 
 function optionalMs(text: string | undefined): number | undefined {

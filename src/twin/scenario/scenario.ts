@@ -6,6 +6,7 @@ import { spares } from '../../model/kinds/pool.ts'
 import { dnsLabel, millwrightVersion, resourceName } from '../../model/metadata.ts'
 import { faultsOfScenario } from './cause.ts'
 import { engine } from './engine.ts'
+import { jobMix } from './job-mix.ts'
 import { traffic } from './traffic.ts'
 
 const nodes = z.strictObject({
@@ -128,6 +129,17 @@ export const scenario = z.strictObject({
         .describe('Nodes, by shape.'),
       resources: z.array(resources).max(1000).default([]).describe('YAML files of Queues, jobs and services.'),
       history: history.optional().describe('Jobs as they once came.'),
+      jobs: z
+        .array(jobMix)
+        .max(1000)
+        .default([])
+        .superRefine((mixes, context) => {
+          const names = mixes.map(({ name }) => name)
+          for (const [index, name] of names.entries())
+            if (names.indexOf(name) < index)
+              context.addIssue({ code: 'custom', path: [index, 'name'], message: 'names other jobs already' })
+        })
+        .describe('Jobs that are drawn: how often they come, how large they are, how long they work.'),
       traffic: z
         .array(traffic)
         .max(1000)

@@ -13,6 +13,7 @@ import type { PastJob } from '../import/past-job.ts'
 import type { ServiceTraffic } from '../traffic/traffic.ts'
 import type { Performance } from '../work/workload.ts'
 import { type Cause, causesOf, missingNodes } from './causes.ts'
+import { type JobMix, jobMixesOf, unknownOfMixes } from './drawn-jobs.ts'
 import { type ReadDrill, unknownTargets } from './drills.ts'
 import { fleetOf } from './fleet.ts'
 import { jobsOfHistory } from './past-jobs.ts'
@@ -28,6 +29,8 @@ export interface Setup {
   nodes: readonly NodeDescription[]
   /** In the order of their times. */
   arrivals: readonly Arrival[]
+  /** Jobs that come at a rate: each run draws its own. */
+  jobs: readonly JobMix[]
   /** How a job or service performs, by `namespace/name`. */
   performances: ReadonlyMap<string, Performance>
   /** The requests of services; no gateway runs where there are none. */
@@ -67,7 +70,8 @@ export function setupOf(
   const documents = documentsOf(files)
   if ('errors' in documents) return documents
   const queues = documents.arrivals.flatMap(({ object }) => (object.kind === 'Queue' ? [object.metadata.name] : []))
-  const past = jobsOfHistory(read, history, ['default', ...queues])
+  queues.unshift('default')
+  const past = jobsOfHistory(read, history, queues)
   if ('errors' in past) return past
   const arrivals = [...documents.arrivals, ...past.arrivals].toSorted((a, b) => a.atMs - b.atMs)
   const work = arrivals.flatMap(({ object }) => (isWork(object) ? [object] : []))
@@ -77,6 +81,7 @@ export function setupOf(
     ...unknownNames(read, work),
     ...missingNodes(read),
     ...unknownTargets(documents.drills, work, nodes),
+    ...unknownOfMixes(read, queues, work),
     ...unknownServices(read, work),
     ...unknownEngines(read),
   ]
@@ -90,6 +95,7 @@ export function setupOf(
       horizonMs: durationMs(horizon),
       ...laidOut,
       arrivals,
+      jobs: jobMixesOf(read),
       performances: new Map(
         work.map((object) => {
           const job = object.kind === 'TrainingJob' ? object : undefined
@@ -137,7 +143,7 @@ function documentsOf(
 }
 
 function unknownNames({ file, scenario, positionOf }: ReadScenario, work: readonly Work[]): DocumentError[] {
-  const names = work.map(({ metadata }) => metadata.name)
+  const names = [...work.map(({ metadata }) => metadata.name), ...scenario.spec.jobs.map(({ name }) => name)]
   const known = new Set(names)
   return Object.keys(scenario.spec.performance.of)
     .filter((name) => !known.has(name))

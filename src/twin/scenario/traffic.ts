@@ -1,7 +1,9 @@
 import { z } from 'zod'
+import { durationMs } from '../../model/duration.ts'
 import { duration, line, positiveDuration } from '../../model/kinds/fields.ts'
 import { dnsLabel, resourceName } from '../../model/metadata.ts'
 import { requestFormats } from '../import/requests.ts'
+import type { Course } from '../traffic/arrivals.ts'
 import { p99OverMeanMax, type TokenLength } from '../traffic/draws.ts'
 
 /** Longer prompts than any model takes. */
@@ -43,6 +45,42 @@ const clients = z.strictObject({
   scale: z.number().gt(0).max(10_000).default(1).describe('Their rates are multiplied by it.'),
 })
 
+/** How things come at a rate. */
+export const courseFields = {
+  cv: z
+    .number()
+    .min(0)
+    .max(100)
+    .optional()
+    .describe(
+      'Coefficient of variation of the gaps between them: 1, the default, is a Poisson process, more is gamma.',
+    ),
+  daily: z
+    .strictObject({
+      share: z
+        .number()
+        .min(0)
+        .max(1)
+        .describe('The rate is higher by this share of it at its peak, and lower at night.'),
+      peakAt: duration.default('14h').describe('When the rate is highest, from the start of the run, each day.'),
+    })
+    .optional()
+    .describe('How the rate swings over a day.'),
+  bursts: z.array(burst).max(1000).optional().describe('Stretches with a multiple of the rate.'),
+}
+
+const courseSpec = z.strictObject(courseFields)
+
+/** @param rate Per second. */
+export function courseOf(rate: number, { cv = 1, daily, bursts = [] }: z.output<typeof courseSpec>): Course {
+  return {
+    rate,
+    cv,
+    daily: daily === undefined ? undefined : { share: daily.share, peakAtMs: durationMs(daily.peakAt) },
+    bursts: bursts.map(({ at, lasts, factor }) => ({ atMs: durationMs(at), lastsMs: durationMs(lasts), factor })),
+  }
+}
+
 const rateFields = ['cv', 'daily', 'bursts'] as const
 const drawnFields = [...rateFields, 'input', 'output'] as const
 
@@ -55,26 +93,7 @@ export const traffic = z
       .default('0s')
       .describe('When it begins, from the start of the run; not before its service is applied.'),
     rate: z.number().gt(0).max(1_000_000).optional().describe('Requests per second, on average.'),
-    cv: z
-      .number()
-      .min(0)
-      .max(100)
-      .optional()
-      .describe(
-        'Coefficient of variation of the gaps between them: 1, the default, is a Poisson process, more is gamma.',
-      ),
-    daily: z
-      .strictObject({
-        share: z
-          .number()
-          .min(0)
-          .max(1)
-          .describe('The rate is higher by this share of it at its peak, and lower at night.'),
-        peakAt: duration.default('14h').describe('When the rate is highest, from the start of the run, each day.'),
-      })
-      .optional()
-      .describe('How the rate swings over a day.'),
-    bursts: z.array(burst).max(1000).optional().describe('Stretches with a multiple of the rate.'),
+    ...courseFields,
     input: tokenLength.optional().describe('Tokens of a prompt.'),
     output: tokenLength.optional().describe('Tokens of an answer.'),
     trace: trace.optional().describe('Requests as they once came, instead of a rate.'),

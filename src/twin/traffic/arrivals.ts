@@ -13,10 +13,9 @@ export interface Arrival {
   blocks?: readonly number[] | undefined
 }
 
-/** Requests at a rate. */
-export interface DrawnTraffic {
-  kind: 'drawn'
-  /** Mean requests per second, over days and without bursts. */
+/** How often something comes. */
+export interface Course {
+  /** Mean per second, over days and without bursts. */
   rate: number
   /** Coefficient of variation of the gaps at a steady rate. */
   cv: number
@@ -24,6 +23,11 @@ export interface DrawnTraffic {
   daily: { share: number; peakAtMs: number } | undefined
   /** Stretches at a multiple of the rate; where they overlap they are multiplied. */
   bursts: readonly { atMs: number; lastsMs: number; factor: number }[]
+}
+
+/** Requests at a rate. */
+export interface DrawnTraffic extends Course {
+  kind: 'drawn'
   input: TokenLength
   output: TokenLength
 }
@@ -106,14 +110,19 @@ function* past({ requests, speed, repeats }: PastTraffic, fromMs: number): Gener
 const roundMsMin = 1000
 
 function* drawn(traffic: DrawnTraffic, fromMs: number, random: Random): Generator<Arrival> {
-  const gap = gammaDraws(random.split('gaps'), traffic.cv)
   const input = lengthDraws(random.split('input'), traffic.input)
   const output = lengthDraws(random.split('output'), traffic.output)
-  const course = new RateCourse(traffic)
+  for (const atMs of timesOf(traffic, fromMs, random)) yield { atMs, input: input(), output: output() }
+}
+
+/** When it comes, in order, from `fromMs` on; gaps are gamma and stretch with the rate. */
+export function* timesOf(course: Course, fromMs: number, random: Random): Generator<number> {
+  const gap = gammaDraws(random.split('gaps'), course.cv)
+  const rates = new RateCourse(course)
   for (let atMs = fromMs; ; ) {
-    atMs = course.after(atMs, gap())
+    atMs = rates.after(atMs, gap())
     if (!Number.isFinite(atMs)) return
-    yield { atMs, input: input(), output: output() }
+    yield atMs
   }
 }
 
@@ -158,11 +167,11 @@ const dayMs = 86_400_000
 class RateCourse {
   readonly #perMs: number
   readonly #daily: { share: number; peakAtMs: number } | undefined
-  readonly #bursts: DrawnTraffic['bursts']
+  readonly #bursts: Course['bursts']
   /** Where bursts begin and end. */
   readonly #edges: readonly number[]
 
-  constructor({ rate, daily, bursts }: DrawnTraffic) {
+  constructor({ rate, daily, bursts }: Course) {
     this.#perMs = rate / 1000
     this.#daily = daily
     this.#bursts = bursts

@@ -94,3 +94,21 @@ export function lengthDraws(random: Random, { mean, p99, max }: TokenLength): Dr
   const normal = normalDraws(random)
   return () => bounded(Math.exp(mu + sigma * normal()))
 }
+
+/** How long something takes. */
+export interface Duration {
+  medianMs: number
+  /** Left out: all take as long as the median. */
+  p90Ms?: number | undefined
+  maxMs: number
+}
+
+/** The standard normal's 90th percentile. */
+const z90 = 1.2815515655446004
+
+/** Milliseconds up to `maxMs`, lognormal with this median and 90th percentile before they are cut off there. */
+export function durationDraws(random: Random, { medianMs, p90Ms = medianMs, maxMs }: Duration): Draws {
+  const sigma = Math.log(p90Ms / medianMs) / z90
+  const normal = normalDraws(random)
+  return () => Math.min(maxMs, medianMs * Math.exp(sigma * normal()))
+}
