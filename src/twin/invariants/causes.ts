@@ -11,7 +11,7 @@ import { keyOf } from './seats.ts'
 
 /**
  * Nobody is displaced in vain: for whom others have left sits within two minutes in which one leader led, unless a node that is
- * held for it is closed; and what is held for it is not given up while it wants it.
+ * held for it is closed.
  */
 export class Causes implements Invariant {
   readonly name = 'causes'
