@@ -20,6 +20,10 @@ test.each<[string, object]>([
   ['a rank', { fault: { kind: 'process-crash' }, target: { job: 'ring', rank: 1 } }],
   ['a hang for a while', { fault: { kind: 'hang', lasts: '20s' }, target: { labels: { team: 'a' } } }],
   ['a rack', { fault: { kind: 'node-loss', lasts: '2m', reach: 'rack' }, target: { service: 'chat' } }],
+  [
+    'a line to the control plane',
+    { fault: { kind: 'network-partition', from: 'control-plane', lasts: '1h' }, target: { node: 'n' } },
+  ],
   ['storage', { fault: { kind: 'storage-slow', lasts: '1h', slowness: 4 } }],
   ['a clock', { fault: { kind: 'clock-jump', lasts: '1h', by: '-90s' }, target: { node: 'n' } }],
   ['the clock of the leader', { fault: { kind: 'control-plane-clock-jump', by: '2h' } }],
@@ -38,6 +42,11 @@ test.each<[string, object, string]>([
     'a field of another fault',
     { fault: { kind: 'hang', slowness: 2 }, target: { job: 'ring' } },
     'spec.fault.slowness: must be left out of a hang: it is of a straggler, storage-slow, found 2',
+  ],
+  [
+    'a partition from nobody',
+    { fault: { kind: 'network-partition', lasts: '1h', from: 'storage' }, target: { node: 'n' } },
+    'spec.fault.from: must be one of a few words, found "storage"; allowed: all, control-plane',
   ],
   [
     'a jump of no time',

@@ -26,7 +26,7 @@ export const faultKinds = [
 ] as const
 export type FaultKind = (typeof faultKinds)[number]
 
-const fieldNames = ['xid', 'lasts', 'reach', 'notice', 'slowness', 'latency', 'by', 'toldAfter'] as const
+const fieldNames = ['xid', 'lasts', 'reach', 'notice', 'slowness', 'latency', 'by', 'toldAfter', 'from'] as const
 type Field = (typeof fieldNames)[number]
 export type FaultWorld = 'this machine' | 'twin'
 
@@ -118,9 +118,10 @@ export const faults: Readonly<Record<FaultKind, FaultInfo>> = {
     worlds: ['twin'],
   },
   'network-partition': {
-    happens: 'nodes reach each other, but no other node, storage or control plane; what runs there runs on',
+    happens:
+      'nodes reach each other, but no other node, storage or control plane, or all but that; what runs there runs on',
     strikes: 'node',
-    fields: ['lasts', 'reach'],
+    fields: ['lasts', 'reach', 'from'],
     // Until somebody has replaced a switch: ours.
     lastsDefault: '1h',
     worlds: ['twin'],
@@ -209,6 +210,9 @@ const byDefault = '5m'
 
 const reaches = ['nvlink', 'rack', 'block', 'zone'] as const
 
+/** Of what a network may be cut: `all` is other nodes, storage and control plane. */
+const froms = ['all', 'control-plane'] as const
+
 /** What nodes share that are struck together, in words. */
 export function reachSaid(reach: (typeof reaches)[number]): string {
   return reach === 'nvlink' ? 'NVLink domain' : reach
@@ -228,6 +232,8 @@ export interface Harm {
   latencyMs: number
   /** How far a clock jumps: forwards, or back where it is negative. */
   byMs: number
+  /** What nodes are cut off from. */
+  from: (typeof froms)[number]
 }
 
 export function harmOf({
@@ -236,6 +242,7 @@ export function harmOf({
   latency = latencyDefault,
   by = byDefault,
   toldAfter = toldAfterDefault[kind === 'gpu-loss' ? kind : 'others'],
+  from = 'all',
 }: HarmFields): Harm {
   const isBack = by.startsWith('-')
   return {
@@ -243,6 +250,7 @@ export function harmOf({
     slowness,
     latencyMs: durationMs(latency),
     byMs: isBack ? -durationMs(by.slice(1)) : durationMs(by),
+    from,
   }
 }
 
@@ -252,6 +260,7 @@ interface HarmFields {
   latency?: string | undefined
   by?: string | undefined
   toldAfter?: string | undefined
+  from?: Harm['from'] | undefined
 }
 
 const jump = z.string().superRefine((value, context) => {
@@ -286,6 +295,12 @@ export const faultFields = {
     .optional()
     .describe(
       'From when a GPU is gone, or its process ends with an XID, until its node says so: 10s and 0s when left out.',
+    ),
+  from: z
+    .enum(froms)
+    .optional()
+    .describe(
+      'What nodes are cut off from: all, other nodes and storage too, when left out; or the control-plane alone.',
     ),
   by: jump.optional().describe('How far a clock jumps: 5m forwards (when left out), -5m back.'),
 }

@@ -238,7 +238,7 @@ export class Twin {
   startAgent(node: string): void {
     const member = this.member(node)
     member.process = new Process(`${node}/${member.lives++}`)
-    member.process.isolate(this.network.isIsolated(node))
+    member.process.isolate(this.network.lacks(node))
     member.process.jump(member.jumpedMs)
     const kit = this.kitOf(member.process)
     const agent = createAgent({
@@ -345,7 +345,7 @@ export class Twin {
 
   #networkChanged(nodes: readonly string[]): void {
     const members = nodes.map((node) => this.member(node))
-    for (const { process, description } of members) process.isolate(this.network.isIsolated(description.name))
+    for (const { process, description } of members) process.isolate(this.network.lacks(description.name))
     this.workload.networkChanged(members.flatMap(({ machine }) => machine.running()))
   }
 

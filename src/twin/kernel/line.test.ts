@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest'
 import { createManualClock } from '../../base/manual-clock.ts'
 import { seededRandom } from '../../base/random.ts'
+import { createSimulatedBlobs } from '../../blob/simulated/blobs.ts'
 import { createMemoryStore } from '../../store/memory/store.ts'
-import { fairWeather, storeOf, type Weather } from './line.ts'
+import { blobsOf, fairWeather, storeOf, type Weather } from './line.ts'
 import { Process } from './process.ts'
 
 function lineWith(weather: Partial<Weather> = {}) {
@@ -86,4 +87,20 @@ test('what comes at once overtakes nothing that is on its way, nor what is due i
   expect(seen).toEqual(['first', 'second', 'third'])
   await behind.create('Namespace', namespace('last'))
   expect(seen, 'with nothing on its way it is there at once').toEqual(['first', 'second', 'third', 'last'])
+})
+
+test('who does not reach the control plane alone reaches storage', async () => {
+  const { clock, process, store } = lineWith()
+  const blobs = blobsOf(
+    process,
+    createSimulatedBlobs(() => {}),
+  )
+  process.isolate('control-plane')
+  expect(process.isHeard).toBe(false)
+  const asked = expect(store.get('Namespace', { name: 'a' })).rejects.toThrow()
+  await clock.advance(20_000)
+  await asked
+  await expect(blobs.list('')).resolves.toEqual([])
+  process.isolate('all')
+  await expect(blobs.list('')).rejects.toThrow('the line is cut')
 })

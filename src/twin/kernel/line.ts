@@ -143,11 +143,11 @@ function follow<T>(
   return end
 }
 
-/** The blob store as a process has it: behind the same line. */
+/** The blob store as a process has it: behind the same line, unless that is cut at the control plane alone. */
 export function blobsOf(process: Process, blobs: Blobs): Blobs {
   async function ask<T>(call: () => Promise<T>): Promise<T> {
     if (process.state === 'crashed') return never()
-    if (process.isCut) throw storageUnreachable('the line is cut')
+    if (!process.reachesStorage) throw storageUnreachable('the line is cut')
     const answer = await call()
     return process.state === 'running' ? answer : new Promise((resolve) => process.pass(() => resolve(answer)))
   }

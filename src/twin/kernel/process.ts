@@ -14,7 +14,8 @@ export class Process {
   #state: 'running' | 'paused' | 'crashed' = 'running'
   #pausesAtWrite = false
   #isCut = false
-  #isIsolated = false
+  /** What its machine does not reach. */
+  #lacks: 'control-plane' | 'all' | undefined
   #jumpedMs = 0
   #held: (() => void)[] = []
   readonly #changed = new Set<() => void>()
@@ -29,7 +30,11 @@ export class Process {
   }
 
   get isCut(): boolean {
-    return this.#isCut || this.#isIsolated
+    return this.#isCut || this.#lacks !== undefined
+  }
+
+  get reachesStorage(): boolean {
+    return !this.#isCut && this.#lacks !== 'all'
   }
 
   /** Whether what it says arrives. */
@@ -85,10 +90,10 @@ export class Process {
     this.#tell()
   }
 
-  /** Cut off with the machine that it runs on, and again reached with it, whatever becomes of its own line. */
-  isolate(isIsolated: boolean): void {
-    if (this.#isIsolated === isIsolated) return
-    this.#isIsolated = isIsolated
+  /** Cut off with the machine that it runs on, and with undefined reached again with it, whatever becomes of its own line. */
+  isolate(from: 'control-plane' | 'all' | undefined): void {
+    if (this.#lacks === from) return
+    this.#lacks = from
     this.#tell()
   }
 

@@ -168,6 +168,25 @@ test.each([
   expect(laterMs).toBeLessThanOrEqual(15_000)
 })
 
+test('a job steps on across nodes whose agents do not reach the control plane', async () => {
+  const fault = 'fault: {kind: network-partition, from: control-plane, lasts: 30s}, target: {job: big, rank: 1}'
+  const { recording, drill } = await playedWith(fault)
+  expect(drill.status).toMatchObject({
+    phase: 'Passed',
+    outcome: { attempts: 0, lostSeconds: 0, recoveredSeconds: 30 },
+  })
+  expect(recording.failures).toEqual([])
+  expect(recording.jobs[0]?.endedMs).toBe((await calmLong).jobs[0]?.endedMs)
+})
+
+test('a node that the control plane has not heard for long is lost, whatever it reaches', async () => {
+  const fault = 'fault: {kind: network-partition, from: control-plane, lasts: 20m}, target: {job: big, rank: 1}'
+  const { recording, drill } = await playedWith(fault, '', 3)
+  expect(drill.status).toMatchObject({ phase: 'Passed', outcome: { reason: 'NodeLost', attempts: 1 } })
+  expect(recording.failures).toMatchObject([{ cause: 'drill d', reason: 'NodeLost' }])
+  expect(recording.jobs[0]?.outcome).toBe('Succeeded')
+})
+
 test('a NIC that is down for long stops its job, whose agents are all heard', async () => {
   const { drill } = await playedWith('fault: {kind: network-flap, lasts: 5m}, target: {job: big, rank: 1}')
   expect(drill.status).toMatchObject({ phase: 'Passed', outcome: { reason: 'Hung' } })

@@ -46,7 +46,7 @@ export class TwinHand implements Hand {
 
   inflict(
     kind: TwinFault,
-    { slowness, latencyMs, byMs, toldAfterMs }: Harm,
+    { slowness, latencyMs, byMs, toldAfterMs, from }: Harm,
     nodes: readonly string[],
     pods: readonly string[],
   ): Cancel {
@@ -56,8 +56,8 @@ export class TwinHand implements Hand {
     if (kind === 'clock-jump') return together(nodes.map((node) => this.#twin.jumpClock(node, byMs)))
     if (kind === 'control-plane-pause') return paused(this.#leader()?.process)
     if (kind === 'control-plane-clock-jump') return jumped(this.#leader()?.process, byMs)
-    if (kind === 'network-flap') return together(nodes.map((node) => network.cut([node], false)))
-    if (kind === 'network-partition') return network.cut(nodes, true)
+    if (kind === 'network-flap') return together(nodes.map((node) => network.cut([node], 'nodes')))
+    if (kind === 'network-partition') return network.cut(nodes, from)
     if (kind === 'storage-slow') return storage.slowDown(slowness)
     if (kind === 'storage-outage') return storage.breakDown()
     return storage.fillUp()
