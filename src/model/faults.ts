@@ -17,16 +17,32 @@ export const faultKinds = [
   'clock-jump',
   'network-flap',
   'network-partition',
+  'watch-break',
+  'store-slow',
   'storage-slow',
   'storage-outage',
   'storage-full',
   'control-plane-crash',
   'control-plane-pause',
   'control-plane-clock-jump',
+  'control-plane-watch-break',
+  'control-plane-store-slow',
 ] as const
 export type FaultKind = (typeof faultKinds)[number]
 
-const fieldNames = ['xid', 'lasts', 'reach', 'notice', 'slowness', 'latency', 'by', 'toldAfter', 'from'] as const
+const fieldNames = [
+  'xid',
+  'lasts',
+  'reach',
+  'notice',
+  'slowness',
+  'latency',
+  'by',
+  'toldAfter',
+  'from',
+  'behind',
+  'delay',
+] as const
 type Field = (typeof fieldNames)[number]
 export type FaultWorld = 'this machine' | 'twin'
 
@@ -126,6 +142,22 @@ export const faults: Readonly<Record<FaultKind, FaultInfo>> = {
     lastsDefault: '1h',
     worlds: ['twin'],
   },
+  'watch-break': {
+    happens: "all watches of the node's agent end; a server that is `behind` answers it as it lists anew",
+    strikes: 'node',
+    fields: ['lasts', 'reach', 'behind'],
+    // Until it has listed anew: ours.
+    lastsDefault: '10s',
+    worlds: ['twin'],
+  },
+  'store-slow': {
+    happens: "the store answers the node's agent `delay` later, and as late it hears what its watches tell",
+    strikes: 'node',
+    fields: ['lasts', 'reach', 'delay'],
+    // As object storage: ours.
+    lastsDefault: '1h',
+    worlds: ['twin'],
+  },
   'storage-slow': {
     happens: 'checkpoints take `slowness` times as long to be stored and to be restored',
     strikes: 'storage',
@@ -170,6 +202,20 @@ export const faults: Readonly<Record<FaultKind, FaultInfo>> = {
     lastsDefault: '1h',
     worlds: ['twin'],
   },
+  'control-plane-watch-break': {
+    happens: 'all watches of the leader end; a server that is `behind` answers it as it lists anew',
+    strikes: 'control plane',
+    fields: ['lasts', 'behind'],
+    lastsDefault: '10s',
+    worlds: ['twin'],
+  },
+  'control-plane-store-slow': {
+    happens: 'the store answers the leader `delay` later, and as late it hears what its watches tell',
+    strikes: 'control plane',
+    fields: ['lasts', 'delay'],
+    lastsDefault: '1h',
+    worlds: ['twin'],
+  },
 }
 
 /** On some node; the others are at no place of the fleet. */
@@ -208,6 +254,12 @@ const latencyDefault = '1h'
 /** Longer than all that waits for somebody to be heard of: ours. */
 const byDefault = '5m'
 
+/** More than anybody takes for a bad line, and less than who asks waits for an answer: ours. */
+const delayDefault = '1s'
+
+/** Writes that a server may be behind: more than a moment has, where histories of watches are kept. */
+export const behindMax = 200
+
 const reaches = ['nvlink', 'rack', 'block', 'zone'] as const
 
 /** Of what a network may be cut: `all` is other nodes, storage and control plane. */
@@ -234,6 +286,10 @@ export interface Harm {
   byMs: number
   /** What nodes are cut off from. */
   from: (typeof froms)[number]
+  /** So many writes behind is the server that answers. */
+  behind: number
+  /** So much later the store answers. */
+  delayMs: number
 }
 
 export function harmOf({
@@ -243,6 +299,8 @@ export function harmOf({
   by = byDefault,
   toldAfter = toldAfterDefault[kind === 'gpu-loss' ? kind : 'others'],
   from = 'all',
+  behind = 0,
+  delay = delayDefault,
 }: HarmFields): Harm {
   const isBack = by.startsWith('-')
   return {
@@ -251,6 +309,8 @@ export function harmOf({
     latencyMs: durationMs(latency),
     byMs: isBack ? -durationMs(by.slice(1)) : durationMs(by),
     from,
+    behind,
+    delayMs: durationMs(delay),
   }
 }
 
@@ -261,6 +321,8 @@ interface HarmFields {
   by?: string | undefined
   toldAfter?: string | undefined
   from?: Harm['from'] | undefined
+  behind?: number | undefined
+  delay?: string | undefined
 }
 
 const jump = z.string().superRefine((value, context) => {
@@ -274,7 +336,7 @@ export const faultFields = {
   lasts: duration
     .optional()
     .describe(
-      'Until a process goes on, a lost node or GPU is back, a straggler fast, a disk has room, a network or storage as ever, a node computes rightly, a clock is right, a control plane is back or wakes.',
+      'Until a process goes on, a lost node or GPU is back, a straggler fast, a disk has room, a network, storage or store as ever, a node computes rightly, a clock is right, a control plane is back or wakes.',
     ),
   reach: z.enum(reaches).optional().describe('All nodes there are struck; else one.'),
   notice: duration
@@ -302,6 +364,16 @@ export const faultFields = {
     .describe(
       'What nodes are cut off from: all, other nodes and storage too, when left out; or the control-plane alone.',
     ),
+  behind: z
+    .number()
+    .int()
+    .min(0)
+    .max(behindMax)
+    .optional()
+    .describe('Whoever lists anew is shown what was so many writes ago, while the fault lasts: 0 when left out.'),
+  delay: duration
+    .optional()
+    .describe('So much later the store answers: 1s when left out. Who asks gives up after 10s.'),
   by: jump.optional().describe('How far a clock jumps: 5m forwards (when left out), -5m back.'),
 }
 

@@ -1,7 +1,7 @@
 import type { NodeDescription } from '../../agent/contract.ts'
+import { behindMax } from '../../model/faults.ts'
 import { recoveryActions } from '../../model/told-xids.ts'
 import type { Draw } from '../draw.ts'
-import { behindMax } from '../kernel/behind.ts'
 import { type AtHold, atHold, type Fault, ofGateway } from './history.ts'
 
 export function drawFaults(draw: Draw, nodes: readonly NodeDescription[], safetyMs: number, fencing: boolean): Fault[] {

@@ -118,21 +118,12 @@ export class Injector {
   }
 
   #delay(process: Process | undefined, lateMs: number, forMs: number): void {
-    if (process === undefined) return
-    process.lateMs = lateMs
-    this.#later(forMs, () => {
-      process.lateMs = 0
-    })
+    if (process !== undefined) this.#later(forMs, process.delay(lateMs, 0))
   }
 
   /** Its connections end, and the server to which it comes next is behind, until the fault is over. */
   #fallBehind(process: Process | undefined, { writes, forMs }: { writes: number; forMs: number }): void {
-    if (process === undefined) return
-    process.writesBehind = writes
-    process.break()
-    this.#later(forMs, () => {
-      process.writesBehind = 0
-    })
+    if (process !== undefined) this.#later(forMs, process.fallBehind(writes))
   }
 
   /** A process writes: what was to strike then does. */

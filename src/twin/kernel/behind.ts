@@ -1,11 +1,9 @@
+import { behindMax } from '../../model/faults.ts'
 import type { KindMap, KindName } from '../../model/registry.ts'
 import type { Listed, ListOptions, Store } from '../../store/contract.ts'
 import type { Entry } from '../../store/history.ts'
 import { predicateOf } from '../../store/selectors.ts'
 import { keyOf, type Stored } from '../../store/stored.ts'
-
-/** Writes that a server may be behind. */
-export const behindMax = 200
 
 /** What a server that is behind lists: all as it was some writes ago. Watches from there tell what came after. */
 export class Behind {

@@ -104,3 +104,36 @@ test('who does not reach the control plane alone reaches storage', async () => {
   process.isolate('all')
   await expect(blobs.list('')).rejects.toThrow('the line is cut')
 })
+
+test('what the store answers comes late, and what a watch tells, in order; who has waited too long gives up', async () => {
+  const { clock, process, behind, store } = lineWith()
+  const seen: string[] = []
+  const note = (name: string) => void seen.push(`${clock.now()} ${name}`)
+  store.watch('Namespace', { from: '0' }, { event: ({ object }) => note(object.metadata.name), ended: () => {} })
+  const quicker = process.delay(3_000, 3_000)
+  const further = process.delay(2_000, 0)
+  void store.get('Namespace', { name: 'a' }).then(() => note('answer'))
+  await behind.create('Namespace', namespace('a'))
+  await clock.advance(1_000)
+  quicker()
+  await behind.create('Namespace', namespace('b'))
+  await clock.advance(9_000)
+  expect(seen).toEqual(['3000 a', '3000 b', '5000 answer'])
+  process.delay(8_000, 0)
+  const asked = expect(store.create('Namespace', namespace('c'))).rejects.toThrow()
+  await clock.advance(10_000)
+  await asked
+  expect(await behind.get('Namespace', { name: 'c' })).toBeDefined()
+  further()
+  expect([process.lateMs, process.eventsLateMs]).toEqual([8_000, 0])
+})
+
+test('of two servers that are behind the line knows when one is over', () => {
+  const { process } = lineWith()
+  let breaks = 0
+  process.onBreak(() => breaks++)
+  const first = process.fallBehind(20)
+  process.fallBehind(1)
+  first()
+  expect([process.writesBehind, breaks]).toEqual([1, 2])
+})

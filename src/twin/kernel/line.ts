@@ -58,7 +58,9 @@ export function storeOf(process: Process, store: Store, clock: Clock, weather: W
   function arrive<T>(answer: T): T | Promise<T> {
     const delayMs = weather.delayMs() + process.lateMs
     if (delayMs === 0 && process.state === 'running' && !process.isCut) return answer
-    return later(delayMs).then(async () => {
+    const isInTime = process.lateMs < weather.timeoutMs
+    return later(isInTime ? delayMs : weather.timeoutMs).then(async () => {
+      if (!isInTime) throw storeUnreachable()
       if (!process.isCut) return answer
       await later(weather.timeoutMs)
       throw storeUnreachable()
@@ -111,7 +113,7 @@ function follow<T>(
 
   /** One that comes at once still comes after those that are on their way, and may arrive in this very moment. */
   function carry(run: () => void): void {
-    const delayMs = weather.delayMs()
+    const delayMs = weather.delayMs() + process.eventsLateMs
     const arrivesMs = Math.max(lastMs, clock.now() + delayMs)
     lastMs = arrivesMs
     onItsWay.push(run)

@@ -7,16 +7,15 @@ import { type Cancel, type Clock, everyBy, sleepBy } from '../../base/clock.ts'
  */
 export class Process {
   readonly name: string
-  /** Each answer to it comes so much later. */
-  lateMs = 0
-  /** The server that answers it is so many writes behind. */
-  writesBehind = 0
   #state: 'running' | 'paused' | 'crashed' = 'running'
   #pausesAtWrite = false
   #isCut = false
   /** What its machine does not reach. */
   #lacks: 'control-plane' | 'all' | undefined
   #jumpedMs = 0
+  #lateMs = 0
+  #eventsLateMs = 0
+  #writesBehind = 0
   #held: (() => void)[] = []
   readonly #changed = new Set<() => void>()
   readonly #broken = new Set<() => void>()
@@ -110,6 +109,38 @@ export class Process {
   /** Its connections are closed, as by a server that starts anew: watches end, what they had under way is lost. */
   break(): void {
     for (const hear of [...this.#broken]) hear()
+  }
+
+  /** Its connections are closed, and the server to which it comes next is so many writes behind, until it is cancelled. */
+  fallBehind(writes: number): Cancel {
+    this.#writesBehind += writes
+    this.break()
+    return () => {
+      this.#writesBehind -= writes
+    }
+  }
+
+  /** How far the server that answers it is behind. */
+  get writesBehind(): number {
+    return this.#writesBehind
+  }
+
+  /** Answers to it, and what its watches tell, come so much later, until it is cancelled. */
+  delay(answersMs: number, eventsMs: number): Cancel {
+    this.#lateMs += answersMs
+    this.#eventsLateMs += eventsMs
+    return () => {
+      this.#lateMs -= answersMs
+      this.#eventsLateMs -= eventsMs
+    }
+  }
+
+  get lateMs(): number {
+    return this.#lateMs
+  }
+
+  get eventsLateMs(): number {
+    return this.#eventsLateMs
   }
 
   onBreak(hear: () => void): Cancel {

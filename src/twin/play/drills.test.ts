@@ -265,6 +265,54 @@ test('one that nobody stands by for goes on when it wakes', async () => {
   expect(recording.jobs[0]?.outcome).toBe('Succeeded')
 })
 
+/** What informers said of lost watches from when a drill struck, by process. */
+async function lostWatches(spec: string): Promise<{ said: Set<string>; recording: Recording }> {
+  const text = `---\napiVersion: millwright.dev/v1alpha1\nkind: Drill\nmetadata: {name: d}\nspec: {after: 1h, deadline: 119m, ${spec}}\n`
+  const said = new Set<string>()
+  const hear = (event: TwinEvent) => {
+    if (event.kind === 'log' && event.message.startsWith('an informer could not follow'))
+      said.add(`${event.process}: ${event.fields['error']}`)
+  }
+  const played = await playScenario(setupOfTest('', longJob + text, { horizon: '3h' }), 5, { events: { hear } })
+  if (played.kind !== 'played') throw new Error(JSON.stringify(played))
+  return { said, recording: played.recording }
+}
+
+test.each([
+  ['fault: {kind: watch-break, lasts: 20s}, target: {node: n-1}', ['n-1/0: the watch was closed']],
+  [
+    'fault: {kind: watch-break, lasts: 20s, behind: 200}, target: {node: n-1}',
+    ['n-1/0: the watch was closed', 'n-1/0: it lists what was, and is behind'],
+  ],
+  [
+    'fault: {kind: control-plane-watch-break, behind: 50}',
+    ['control-0: the watch was closed', 'control-0: it lists what was, and is behind'],
+  ],
+])('with %s watches end, and cost the job nothing', async (spec, expected) => {
+  const { said, recording } = await lostWatches(spec)
+  expect(said).toEqual(new Set(expected))
+  expect(recording.drills[0]?.status).toMatchObject({ phase: 'Passed', outcome: { attempts: 0, lostSeconds: 0 } })
+  expect(recording.failures).toEqual([])
+  expect(recording.jobs[0]?.outcome).toBe('Succeeded')
+})
+
+test.each(['store-slow', 'control-plane-store-slow'])('with a %s a rank that is killed is back later', async (kind) => {
+  const target = kind === 'store-slow' ? ', target: {node: n-1}' : ''
+  const drill = (name: string, spec: string) =>
+    `---\napiVersion: millwright.dev/v1alpha1\nkind: Drill\nmetadata: {name: ${name}}\nspec: {deadline: 119m, ${spec}}\n`
+  const recoveredIn = async (delay: string) => {
+    const slow = drill('slow', `after: 1h, fault: {kind: ${kind}, lasts: 30m, delay: ${delay}}${target}`)
+    const kill = drill('kill', 'after: 65m, fault: {kind: process-crash}, target: {job: big, rank: 1}')
+    const { drills, failures } = await recordingOf(setupOfTest('', longJob + slow + kill, { horizon: '3h' }), 5)
+    expect(failures.map(({ reason }) => reason)).toEqual(['Killed'])
+    expect(drills.map(({ status }) => status?.phase)).toEqual(['Passed', 'Passed'])
+    return drills.find(({ metadata }) => metadata.name === 'kill')?.status?.outcome?.recoveredSeconds ?? 0
+  }
+  const [fast, slow] = [await recoveredIn('0s'), await recoveredIn('3s')]
+  expect(slow - fast).toBeGreaterThanOrEqual(5)
+  expect(slow - fast).toBeLessThan(60)
+})
+
 test('what is not as it was expected is in the report, for each seed', async () => {
   const { recording } = await playedWith('fault: {kind: hang}, target: {job: big}, expect: {detectedWithin: 1s}')
   expect(seedReportOf(recording).drills).toMatchObject([

@@ -46,16 +46,21 @@ export class TwinHand implements Hand {
 
   inflict(
     kind: TwinFault,
-    { slowness, latencyMs, byMs, toldAfterMs, from }: Harm,
+    { slowness, latencyMs, byMs, toldAfterMs, from, behind, delayMs }: Harm,
     nodes: readonly string[],
     pods: readonly string[],
   ): Cancel {
     const { storage, network } = this.#twin
+    const processes = nodes.map((node) => this.#twin.member(node).process)
     if (kind === 'gpu-loss') return together(nodes.map((node) => this.#twin.loseGpu(node, pods[0], toldAfterMs)))
     if (kind === 'silent-data-corruption') return together(nodes.map((node) => this.#twin.corrupt(node, latencyMs)))
     if (kind === 'clock-jump') return together(nodes.map((node) => this.#twin.jumpClock(node, byMs)))
     if (kind === 'control-plane-pause') return paused(this.#leader()?.process)
     if (kind === 'control-plane-clock-jump') return jumped(this.#leader()?.process, byMs)
+    if (kind === 'control-plane-watch-break') return this.#leader()?.process.fallBehind(behind) ?? (() => {})
+    if (kind === 'control-plane-store-slow') return this.#leader()?.process.delay(delayMs, delayMs) ?? (() => {})
+    if (kind === 'watch-break') return together(processes.map((process) => process.fallBehind(behind)))
+    if (kind === 'store-slow') return together(processes.map((process) => process.delay(delayMs, delayMs)))
     if (kind === 'network-flap') return together(nodes.map((node) => network.cut([node], 'nodes')))
     if (kind === 'network-partition') return network.cut(nodes, from)
     if (kind === 'storage-slow') return storage.slowDown(slowness)
