@@ -73,6 +73,18 @@ export function drawXids(draw: Draw, nodes: readonly NodeDescription[], safetyMs
   })
 }
 
+/** GPUs that are gone, mostly of one node, and back so soon that some come back before anybody has acted. */
+export function drawGpuLosses(draw: Draw, nodes: readonly NodeDescription[], safetyMs: number): Fault[] {
+  const usual = draw.one(nodes).name
+  return Array.from({ length: draw.int(1, 4) }, () => ({
+    ...drawWhen(draw, safetyMs),
+    kind: 'gpu-loss',
+    node: draw.chance(0.6) ? usual : draw.one(nodes).name,
+    pick: draw.int(0, 1_000_000),
+    toldAfterMs: draw.one([0, 10_000, 40_000]),
+  }))
+}
+
 export function drawNetworkFaults(draw: Draw, nodes: readonly NodeDescription[], safetyMs: number): Fault[] {
   if (draw.chance(0.7)) return []
   return Array.from({ length: draw.int(1, 3) }, () => {
@@ -232,6 +244,7 @@ const kindsApart = [
   'network-partition',
   'disk-full',
   'gpu-error',
+  'gpu-loss',
   'rot copy',
   'clock-jump',
   'control-plane-clock-jump',

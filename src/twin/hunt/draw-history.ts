@@ -7,6 +7,7 @@ import {
   drawCopyFaults,
   drawDiskFaults,
   drawFaults,
+  drawGpuLosses,
   drawHolds,
   drawLate,
   drawNetworkFaults,
@@ -21,6 +22,7 @@ import {
   drawArrivals,
   drawQueues,
   limited,
+  onGpus,
   paced,
   placed,
   preferring,
@@ -64,7 +66,9 @@ export function drawHistory(random: Random): History {
   const hasRejoining = membership.chance(0.4)
   const hasCopies = copies.chance(0.5)
   const ledgerEveryMs = line.one([0, 30_000, 30_000, 30_000, 30_000])
-  return {
+  const cards = drawFrom(random.split('gpus'))
+  const hasGpus = cards.chance(0.15)
+  const history: History = {
     // Hours begin and end within histories.
     startMs: dayMs + line.int(0, 3_600_000),
     nodes,
@@ -93,6 +97,7 @@ export function drawHistory(random: Random): History {
       ...drawStorageFaults(drawFrom(random.split('storage')), safetyMs),
       ...drawDiskFaults(drawFrom(random.split('disks')), nodes, safetyMs),
       ...drawXids(drawFrom(random.split('xids')), nodes, safetyMs),
+      ...(hasGpus ? drawGpuLosses(cards, nodes, safetyMs) : []),
       ...drawNetworkFaults(drawFrom(random.split('network')), nodes, safetyMs),
       ...(hasCopies ? drawCopyFaults(copies, safetyMs) : []),
       ...drawPeople(drawFrom(random.split('people')), safetyMs),
@@ -104,6 +109,7 @@ export function drawHistory(random: Random): History {
     ...(traffic === undefined ? {} : { traffic }),
     safetyMs,
   }
+  return hasGpus ? onGpus(history) : history
 }
 
 /**

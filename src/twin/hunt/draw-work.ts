@@ -7,9 +7,10 @@ import { label } from '../../model/names.ts'
 import type { Draw } from '../draw.ts'
 import { workersOf } from '../scenario/performance.ts'
 import type { Performance } from '../work/workload.ts'
-import type { Arrival } from './history.ts'
+import type { Arrival, History } from './history.ts'
 
 export const slotsMax = 4
+const gpuModel = 'H100'
 export const rackNames = ['r0', 'r1'] as const
 
 /** One queue without limits, or a tree whose leaves own parts of the fleet. */
@@ -161,6 +162,45 @@ export function scattered(draw: Draw, arrival: Arrival, safetyMs: number): Arriv
   if (isSmall) return { ...one, atMs: Math.floor(0.1 * share * safetyMs), performance }
   const whole = withSpec(one, { resources: { accelerators: `cpu:${slotsMax}` } })
   return { ...whole, atMs: Math.floor((0.3 + 0.4 * share) * safetyMs) }
+}
+
+/** The same on GPUs: as many of a node as it has slots, and what asks for slots or owns some has those instead. */
+export function onGpus<T extends Pick<History, 'nodes' | 'queues' | 'arrivals'>>(history: T): T {
+  const { nodes, queues, arrivals } = history
+  const gpu = (card: number) => ({ id: `gpu-${card}`, model: gpuModel, healthy: true })
+  const renamed = (amounts: Record<string, number> | undefined) =>
+    amounts === undefined ? undefined : { [gpuModel]: amounts['cpu'] ?? 0 }
+  return {
+    ...history,
+    nodes: nodes.map((node) => ({
+      ...node,
+      slots: 0,
+      gpus: Array.from({ length: node.slots }, (_, card) => gpu(card)),
+    })),
+    queues: queues.map((one) => {
+      const { nominalQuota, borrowingLimit, lendingLimit } = one.spec
+      const limits = {
+        nominalQuota: renamed(nominalQuota),
+        borrowingLimit: renamed(borrowingLimit),
+        lendingLimit: renamed(lendingLimit),
+      }
+      return queue.parse({ ...one, spec: { ...one.spec, ...limits } })
+    }),
+    arrivals: arrivals.map((arrival) => {
+      if (arrival.kind === 'TrainingJob') {
+        const { resources } = arrival.object.spec
+        return withSpec(arrival, { resources: gpusOf(resources) })
+      }
+      const { object } = arrival
+      const spec = { ...object.spec, resources: gpusOf(object.spec.resources) }
+      return { ...arrival, object: inferenceService.parse({ ...object, spec }) }
+    }),
+  }
+}
+
+function gpusOf(resources: { accelerators?: unknown } | undefined): Record<string, unknown> {
+  const asked = String(resources?.accelerators ?? 'cpu:1')
+  return { ...resources, accelerators: asked.replace('cpu', gpuModel) }
 }
 
 type JobArrival = Extract<Arrival, { kind: 'TrainingJob' }>

@@ -81,6 +81,8 @@ export type Fault = {
   | { kind: 'disk-full'; node: string }
   /** The node tells `xid` of one of its GPUs; whoever looks after it has done what that asks for when this is over. */
   | { kind: 'gpu-error'; node: string; pick: number; xid: number; action?: ToldXid['action'] }
+  /** One of its GPUs, that of one of its pods if there is any; its node says so so much later. */
+  | { kind: 'gpu-loss'; node: string; pick: number; toldAfterMs: number }
   | { kind: 'network-partition'; node: string; reach?: 'rack' }
   | { kind: 'clock-jump'; node: string; byMs: number }
   | { kind: 'control-plane-clock-jump'; byMs: number }

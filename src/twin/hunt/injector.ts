@@ -169,7 +169,10 @@ export class Injector {
   #inflict(fault: Inflicted): void {
     const { forMs } = fault
     const nodes = !('node' in fault) ? [] : 'reach' in fault ? this.#rackOf(fault.node) : [fault.node]
-    this.#later(forMs, this.#hand.inflict(fault.kind, { ...harmOf({}), ...fault }, nodes, []))
+    const running = 'pick' in fault ? (this.#twin.nodes.get(fault.node)?.machine.running() ?? []) : []
+    const struck = 'pick' in fault ? pickOf(running, fault.pick) : undefined
+    const pods = struck === undefined ? [] : [struck.uid]
+    this.#later(forMs, this.#hand.inflict(fault.kind, { ...harmOf({}), ...fault }, nodes, pods))
   }
 
   async #failGpu(fault: Extract<Fault, { kind: 'gpu-error' }>): Promise<void> {

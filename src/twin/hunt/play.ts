@@ -11,6 +11,7 @@ import { fairWeather, type Weather } from '../kernel/line.ts'
 import { copiesOn, unwantedOn } from '../machines.ts'
 import { Moment } from '../moment.ts'
 import { TwinHand } from '../play/hand.ts'
+import { acceleratorCount } from '../scenario/fleet.ts'
 import { Twin } from '../twin.ts'
 import type { Performance } from '../work/workload.ts'
 import { drawHistory } from './draw-history.ts'
@@ -264,7 +265,7 @@ class Play {
   /** All of them or none, with a replica for each that may have none. */
   async #servicesThatFit(): Promise<readonly InferenceService[]> {
     const { items } = await this.#twin.store.list('InferenceService')
-    const slots = this.#history.nodes.reduce((sum, node) => sum + node.slots, 0)
+    const slots = acceleratorCount(this.#history.nodes)
     return items.reduce((sum, { spec }) => sum + Math.max(1, spec.minReplicas), 0) > slots ? [] : items
   }
 

@@ -76,7 +76,8 @@ function holdsEach({ nodes, arrivals }: History): boolean {
     if (arrival.kind !== 'TrainingJob') return true
     const { workers = 1, minWorkers = workers, resources, topology } = arrival.object.spec
     const slots = resources?.accelerators === undefined ? 1 : (acceleratorsOf(resources.accelerators)[0]?.count ?? 1)
-    const roomIn = (some: History['nodes']) => some.reduce((sum, node) => sum + Math.floor(node.slots / slots), 0)
+    const roomIn = (some: History['nodes']) =>
+      some.reduce((sum, node) => sum + Math.floor((node.slots + node.gpus.length) / slots), 0)
     const domains = topology?.required === undefined ? [nodes] : nodes.map((one) => nodes.filter(inRackOf(one)))
     return domains.some((domain) => roomIn(domain) >= minWorkers)
   })
