@@ -11,7 +11,8 @@ import { Terms } from './terms.ts'
 /**
  * Whoever is given seats, or is held some, leaves its queue and those above it within what they own and may borrow; what is
  * not preemptible, within what its queue owns. Of what others hold, what surely counts: not what they are asked to leave,
- * were once to leave, or do not want.
+ * were once to leave, or do not want. What is decided together is written in any order: so it is looked at once all of it is
+ * there, unless another leads by then.
  */
 export class Quotas implements Invariant {
   readonly name = 'quotas'
@@ -23,10 +24,15 @@ export class Quotas implements Invariant {
   /** By gang, the last attempt that was to leave for somebody. */
   readonly #named = new Map<string, number>()
   readonly #terms = new Terms()
+  /** By gang: more than it may have, unless what comes at once explains it. */
+  readonly #doubted = new Map<string, { atMs: number; isOver: () => string | undefined }>()
+  #epoch = 0
   #changedMs = 0
 
   check({ kind, type, object }: Entry, nowMs: number, by: string | undefined): string | undefined {
-    if (kind === 'Lease') this.#terms.see(object as Lease, nowMs)
+    const late = this.#doubted.size === 0 ? undefined : this.#confirmed(nowMs)
+    if (late !== undefined) return late
+    if (kind === 'Lease') this.#seeLease(object as Lease, nowMs)
     if (kind === 'Queue') this.#seeQueue(object as Queue, type === 'DELETED', nowMs)
     if (kind !== 'Gang') return undefined
     const gang = object as Gang
@@ -35,6 +41,7 @@ export class Quotas implements Invariant {
     if (type === 'DELETED') {
       this.#gangs.delete(key)
       this.#named.delete(key)
+      this.#doubted.delete(key)
       this.#charge(key)
       return undefined
     }
@@ -46,7 +53,26 @@ export class Quotas implements Invariant {
     this.#charge(key)
     if (!isDecided(gang, before) || gang.spec.replaces !== undefined || !this.#charges.has(key)) return undefined
     if (!this.#terms.knew(by, this.#changedMs, nowMs)) return undefined
-    return this.#firmOver(gang) ?? this.#grown(gang, before)
+    const isOver = () => this.#firmOver(gang) ?? this.#grown(gang, before)
+    if (isOver() !== undefined) this.#doubted.set(key, { atMs: nowMs, isOver })
+    return undefined
+  }
+
+  #confirmed(nowMs: number): string | undefined {
+    for (const [key, { atMs, isOver }] of this.#doubted) {
+      if (nowMs - atMs < togetherMs) continue
+      this.#doubted.delete(key)
+      const over = isOver()
+      if (over !== undefined) return over
+    }
+    return undefined
+  }
+
+  #seeLease(lease: Lease, nowMs: number): void {
+    this.#terms.see(lease, nowMs)
+    const { leaseTransitions = 0 } = lease.spec ?? {}
+    if (leaseTransitions !== this.#epoch) this.#doubted.clear()
+    this.#epoch = leaseTransitions
   }
 
   #seeQueue({ metadata, spec }: Queue, isGone: boolean, nowMs: number): void {
@@ -54,6 +80,7 @@ export class Quotas implements Invariant {
     if (isGone) this.#queues.delete(metadata.name)
     else this.#queues.set(metadata.name, spec)
     this.#changedMs = nowMs
+    this.#doubted.clear()
   }
 
   #charge(key: string): void {
@@ -146,6 +173,9 @@ interface Charge {
   queue: string
   amounts: Amounts
 }
+
+/** Writes of one decision are sent at once; lines are late by less. */
+const togetherMs = 10_000
 
 /** Queues nested deeper than this have no parent. */
 const depthMax = 64

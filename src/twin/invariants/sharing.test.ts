@@ -5,10 +5,11 @@ import { Invariants } from './invariants.ts'
 
 type Write = [kind: KindName, object: Record<string, unknown>, atMs?: number]
 
-/** What the rule says of these writes. */
+/** What the rule says of these writes, and of one a while later. */
 function told(rule: string, ...writes: Write[]): string[] {
   const invariants = new Invariants()
-  for (const [index, [kind, object, atMs = 100_000]] of writes.entries()) {
+  const later: Write = ['Node', { metadata: { name: 'later' }, spec: {} }, 1_000_000]
+  for (const [index, [kind, object, atMs = 100_000]] of [...writes, later].entries()) {
     const stored = object as Stored
     const key = stored.metadata.name
     const entry = { kind, key, revision: index + 1, type: 'MODIFIED' as const, object: stored, previous: undefined }
@@ -80,6 +81,13 @@ test('a queue holds no more than it owns and may borrow, nor does one above it',
   expect(told('quotas', ...tree, sits('x', 'c', 2), sits('y', 'b', 3), sits('z', 'a', 4))).toEqual([
     'gang default/z is given seats, and queue root holds 6 cpu, and may hold 5',
   ])
+})
+
+test('what is decided together may be written in any order', () => {
+  const over: Write[] = [sits('x', 'a', 5), sits('z', 'a', 4)]
+  expect(told('quotas', ...tree, ...over)).toHaveLength(1)
+  const held = gang('h', 'b', 1, holds('h', '1', victim('x')))
+  expect(told('quotas', ...tree, ...over, held)).toEqual([])
 })
 
 test('what is held counts, and what its holder is to give back does not', () => {
