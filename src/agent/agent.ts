@@ -51,6 +51,8 @@ export function createAgent(options: AgentOptions): Agent {
   let described = node
   /** What the Node was last told to be. */
   let told: NodeDescription | undefined
+  let turn: Promise<unknown> = Promise.resolve()
+  let isSigning = false
   const log = options.log.with({ node: node.name })
   const pods = createInformer({
     store,
@@ -185,6 +187,13 @@ export function createAgent(options: AgentOptions): Agent {
     }
   }
 
+  /** Of what is told of the node: else what is written last may not be what was so last. */
+  function inTurn<T>(write: () => Promise<T>): Promise<T> {
+    const done = turn.then(write)
+    turn = done.catch(() => undefined)
+    return done
+  }
+
   async function register(): Promise<void> {
     const now = described
     await registerNode(store, now, clock.now())
@@ -193,17 +202,25 @@ export function createAgent(options: AgentOptions): Agent {
 
   /** What could not be told of the node, or was overtaken, is told with the next sign. */
   async function sign(): Promise<void> {
+    if (isSigning) return
+    isSigning = true
     try {
-      const isKnown = (await heartbeat(store, node.name, clock.now())) === 'ok'
-      if (!isKnown || told !== described) await register()
+      await inTurn(signAndTell)
     } catch (error) {
       failedTo('send the heartbeat')(error)
+    } finally {
+      isSigning = false
     }
+  }
+
+  async function signAndTell(): Promise<void> {
+    const isKnown = (await heartbeat(store, node.name, clock.now())) === 'ok'
+    if (!isKnown || told !== described) await register()
   }
 
   return {
     async start() {
-      await register()
+      await inTurn(register)
       gangs.start()
       await gangs.synced()
       cancels.push(gangs.onChange(({ type, object }) => type !== 'DELETED' && onGang(object)))
@@ -225,7 +242,7 @@ export function createAgent(options: AgentOptions): Agent {
       else {
         for (const supervisor of all) supervisor.terminate(graceSeconds * 1000, shutdown, writeMsMax)
         await Promise.all(all.map((supervisor) => supervisor.done))
-        await heartbeat(store, node.name, clock.now(), false).catch(failedTo('sign off'))
+        await inTurn(() => heartbeat(store, node.name, clock.now(), false)).catch(failedTo('sign off'))
       }
       pods.stop()
       gangs.stop()
@@ -233,7 +250,7 @@ export function createAgent(options: AgentOptions): Agent {
     },
     describe(now) {
       described = now
-      register().catch(failedTo('tell what the node is now'))
+      inTurn(register).catch(failedTo('tell what the node is now'))
     },
     signalAll(signal) {
       for (const supervisor of supervisors.values()) supervisor.signal(signal)
