@@ -126,7 +126,7 @@ export function drawLate(draw: Draw, safetyMs: number): Fault[] {
 }
 
 /** For longer nobody leads who begins beside it. */
-const behindMsMax = 60_000
+const behindMsMax = 30_000
 
 /** Servers that are behind, of most histories none. */
 export function drawStale(draw: Draw, nodes: readonly NodeDescription[], safetyMs: number): Fault[] {

@@ -252,7 +252,7 @@ export interface SeatIndex {
 }
 
 /** After a gang has gone. */
-const goneMs = 1_000
+const goneMs = 5_000
 
 function seatsOf(gang: Gang): readonly Seat[] {
   return seatsNow(gang)?.members ?? []
