@@ -86,7 +86,9 @@ spec: { fault: { kind: process-crash }, target: { job: tiny-llama, rank: 1 }, af
 
 /** What was decided about a gang, each once, in order; which step it goes on from is a matter of milliseconds. */
 function storyOf(gangs: readonly Gang[]): string[] {
-  const lines = gangs.map((gang) => {
+  // What a gang is before anything was decided may have passed before anybody watched.
+  const decided = gangs.filter(({ status }) => status?.conditions?.some(({ type }) => type === 'Scheduled') === true)
+  const lines = decided.map((gang) => {
     const { attempt, suspend } = gang.spec
     const scheduled = gang.status?.conditions?.find(({ type }) => type === 'Scheduled')
     const seats = seatsNow(gang)?.members.map(({ rank, node }) => `${rank} on ${node}`) ?? []
