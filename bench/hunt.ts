@@ -99,12 +99,12 @@ async function hunt({ minutes, seeds, from, processes, isTwice, isJson, shrinkSe
     players.add(player)
     while (next < from + seeds && performance.now() < untilMs && !isOver) {
       const seed = next++
-      const { broken, ...counts } = await player.play({ seed, isTwice, shrinkSeconds })
+      const told = await player.play({ seed, isTwice, shrinkSeconds })
       sums.histories++
-      if (broken.length > 0) sums.broken++
-      if (isLarge(counts)) sums.large++
-      for (const name of Object.keys(counts) as (keyof typeof counts)[]) sums[name] += counts[name]
-      for (const line of broken) say(line)
+      if (told.violation !== undefined) sums.broken++
+      if (isLarge(told)) sums.large++
+      for (const name of ['writes', 'faults', 'requests', 'leaders', 'virtualMs'] as const) sums[name] += told[name]
+      for (const line of told.report) say(line)
       if (performance.now() < saidMs + sayEveryMs) continue
       saidMs = performance.now()
       say(summary())

@@ -1,16 +1,13 @@
-import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
+import { Player } from './hunt/player.ts'
+import type { Told } from './hunt/told.ts'
 import { bundleHunt, plantedSources } from './planted/bundle.ts'
-import type { Told } from './planted/told.ts'
 import type { Row } from './row.ts'
 
 /** Of all planted bugs, in per cent. */
 const foundMin = 95
 const folder = 'dist/planted'
-/** No history takes nearly so long, however busy the machine is. */
-const silentMsMax = 180_000
 
 export interface Extent {
   names: readonly string[]
@@ -35,8 +32,8 @@ export async function* plantedRows({ names, seconds, from }: Extent): AsyncGener
     const file = join(folder, `${name}.js`)
     await bundleHunt(changed, file)
     const hunted = await hunt(file, from, seconds)
-    const without = hunted.broken === undefined ? undefined : (await hunt(soundFile, hunted.seed, 0.001)).broken
-    const ok = hunted.broken !== undefined && without === undefined
+    const without = hunted.violation === undefined ? undefined : (await hunt(soundFile, hunted.seed, 0)).violation
+    const ok = hunted.violation !== undefined && without === undefined
     if (ok) found++
     isSound &&= without === undefined
     yield {
@@ -59,48 +56,34 @@ export async function* plantedRows({ names, seconds, from }: Extent): AsyncGener
   }
 }
 
-function said({ broken, seed }: Told, from: number, without: Told['broken']): string {
+function said({ violation, seed }: Hunted, from: number, without: Hunted['violation']): string {
   const histories = seed - from + 1
-  if (broken === undefined) return `not found in ${histories} histories`
+  if (violation === undefined) return `not found in ${histories} histories`
   if (without !== undefined)
     return `seed ${seed} breaks ${without.rule} with nothing planted as well: ${without.message}`
-  return `${broken.rule}, history ${histories}: ${broken.message}`
+  return `${violation.rule}, history ${histories}: ${violation.message}`
+}
+
+interface Hunted extends Pick<Told, 'violation' | 'cpuSeconds'> {
+  /** The last that was played. */
+  seed: number
 }
 
 /** Plays histories from seed `from` on in a process of its own, for so much CPU time or until a rule is broken; at least one. */
-async function hunt(file: string, from: number, seconds: number): Promise<Told> {
-  const child = spawn(process.execPath, [file, String(from), String(seconds)], { stdio: ['ignore', 'pipe', 'inherit'] })
-  const end = endWith(child)
-  let last: Told | undefined
-  let isSilent = false
-  const watch = () =>
-    setTimeout(() => {
-      isSilent = true
-      child.kill('SIGKILL')
-    }, silentMsMax)
-  let timer = watch()
-  const exited = new Promise<number | null>((resolve) => child.once('exit', resolve))
-  for await (const line of createInterface({ input: child.stdout })) {
-    last = JSON.parse(line) as Told
-    clearTimeout(timer)
-    timer = watch()
-  }
-  const code = await exited
-  clearTimeout(timer)
-  end()
-  if (code === 0 && last !== undefined) return last
-  const [rule, message] = isSilent ? ['stands still', 'no time passes any more'] : ['crash', `exit code ${code}`]
-  return { seed: (last?.seed ?? from - 1) + 1, cpuSeconds: last?.cpuSeconds ?? 0, broken: { rule, message } }
-}
-
-/** Ctrl-C ends it with us. */
-function endWith(child: ChildProcess): () => void {
+async function hunt(file: string, from: number, seconds: number): Promise<Hunted> {
+  const player = new Player(file)
   const stop = (): never => {
-    child.kill('SIGKILL')
+    player.kill()
     process.exit(130)
   }
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, stop)
-  return () => {
+  try {
+    for (let seed = from; ; seed++) {
+      const told = await player.play({ seed })
+      if (told.violation !== undefined || told.cpuSeconds >= seconds) return { ...told, seed }
+    }
+  } finally {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, stop)
+    player.end()
   }
 }

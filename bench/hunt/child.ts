@@ -6,26 +6,7 @@ import { drawHistory } from '../../src/twin/hunt/draw-history.ts'
 import type { History } from '../../src/twin/hunt/history.ts'
 import { type Played, play } from '../../src/twin/hunt/play.ts'
 import { shrink } from '../../src/twin/hunt/shrink.ts'
-
-/** A history that the hunt wants played. */
-export interface Asked {
-  seed: number
-  /** Whether it is played again, and the two are compared write for write. */
-  isTwice: boolean
-  /** Longest that one which breaks a rule is made smaller. */
-  shrinkSeconds: number
-}
-
-/** What came of it. */
-export interface Told {
-  writes: number
-  faults: number
-  requests: number
-  leaders: number
-  virtualMs: number
-  /** What is to be said of a rule that it broke; none: it broke none. */
-  broken: readonly string[]
-}
+import { type Asked, type Told, unfinished } from './told.ts'
 
 /** Plays what its parent asks for, one after the other. */
 process.on('message', async (asked: Asked) => process.send?.(await told(asked)))
@@ -34,18 +15,29 @@ process.on('SIGINT', () => {
   isOver = true
 })
 
-async function told({ seed, isTwice, shrinkSeconds }: Asked): Promise<Told> {
+async function told({ seed, isTwice = false, shrinkSeconds }: Asked): Promise<Told> {
   try {
     const played = await play(seed, { isTraced: isTwice })
-    const again = isTwice ? await play(seed, { isTraced: true }) : played
-    const differ = again.hash === played.hash ? [] : [`seed ${seed}: two runs differ: ${played.hash}, ${again.hash}`]
-    const broken = played.violations.length === 0 ? [] : kept(await smallest(played, shrinkSeconds))
-    const { writes, faults, requests, leaders, virtualMs } = played
-    return { writes, faults, requests, leaders, virtualMs, broken: [...differ, ...broken] }
+    const { writes, faults, requests, leaders, virtualMs, violations, hash } = played
+    const told = { writes, faults, requests, leaders, virtualMs, cpuSeconds: cpuSeconds() }
+    const [first] = violations
+    if (first !== undefined) {
+      const report = shrinkSeconds === undefined ? [] : kept(await smallest(played, shrinkSeconds))
+      return { ...told, violation: { rule: first.invariant, message: first.message }, report }
+    }
+    const again = isTwice ? (await play(seed, { isTraced: true })).hash : hash
+    if (again === hash) return { ...told, report: [] }
+    const message = `seed ${seed}: two runs differ: ${hash} and ${again}`
+    return { ...told, violation: { rule: 'determinism', message }, report: [message] }
   } catch (error) {
     const what = error instanceof Error ? (error.stack ?? error.message) : String(error)
-    return { writes: 0, faults: 0, requests: 0, leaders: 0, virtualMs: 0, broken: [`seed ${seed} throws ${what}`] }
+    return unfinished('assertions', `seed ${seed} throws ${what}`, cpuSeconds())
   }
+}
+
+function cpuSeconds(): number {
+  const { user, system } = process.cpuUsage()
+  return (user + system) / 1e6
 }
 
 interface Smallest {

@@ -2,32 +2,46 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import type { Asked, Told } from './child.ts'
+import { type Asked, type Told, unfinished } from './told.ts'
 
 /** No history takes nearly so long, however busy the machine is. */
 const silentSecondsMax = 120
 
 /** A process that plays one history at a time. One that does not come to its end is ended with it, and named. */
 export class Player {
+  readonly #file: string
   #child: ChildProcess | undefined
+  #cpuSeconds = 0
+
+  /** @param file The program that plays, bundled from `child.ts`. */
+  constructor(file: string = fileURLToPath(new URL('hunt/child.js', import.meta.url))) {
+    this.#file = file
+  }
 
   async play(asked: Asked): Promise<Told> {
-    this.#child ??= fork(fileURLToPath(new URL('hunt/child.js', import.meta.url)))
+    this.#child ??= fork(this.#file)
     const child = this.#child
     const answered = new AbortController()
     const { signal } = answered
-    const seconds = silentSecondsMax + asked.shrinkSeconds
+    const seconds = silentSecondsMax + (asked.shrinkSeconds ?? 0)
     child.send(asked)
-    const found = await Promise.race([
-      once(child, 'message', { signal }).then(([told]): Told => told),
-      once(child, 'exit', { signal }).then(([code, how]) => `ends its process (${how ?? `exit code ${code}`})`),
-      wait(seconds * 1000, `has not come to its end within ${seconds} s`, { signal }),
+    const told = await Promise.race([
+      once(child, 'message', { signal }).then(([found]): Told => found),
+      once(child, 'exit', { signal }).then(([code, how]) =>
+        this.#unfinished(asked, 'crash', `ends its process (${how ?? `exit code ${code}`})`),
+      ),
+      wait(seconds * 1000, undefined, { signal }).then(() =>
+        this.#unfinished(asked, 'stands still', `has not come to its end within ${seconds} s`),
+      ),
     ])
     answered.abort()
-    if (typeof found !== 'string') return found
+    this.#cpuSeconds = told.cpuSeconds
+    return told
+  }
+
+  #unfinished({ seed }: Asked, rule: string, what: string): Told {
     this.kill()
-    const broken = [`seed ${asked.seed} ${found}; millwright replay ${asked.seed} plays it again`]
-    return { writes: 0, faults: 0, requests: 0, leaders: 0, virtualMs: 0, broken }
+    return unfinished(rule, `seed ${seed} ${what}; millwright replay ${seed} plays it again`, this.#cpuSeconds)
   }
 
   /** What is being made smaller stays as it is. */
@@ -42,5 +56,6 @@ export class Player {
 
   end(): void {
     this.#child?.disconnect()
+    this.#child = undefined
   }
 }

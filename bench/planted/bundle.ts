@@ -32,7 +32,7 @@ export function plantedSources(name: string, root = '.'): Map<string, string> {
 /** The hunt with `sources` in the place of those of the working tree, which is left as it is. */
 export async function bundleHunt(sources: ReadonlyMap<string, string>, outfile: string): Promise<void> {
   await build({
-    entryPoints: ['bench/planted/hunt-child.ts'],
+    entryPoints: ['bench/hunt/child.ts'],
     outfile,
     bundle: true,
     format: 'esm',

@@ -536,29 +536,11 @@ export function agentContract(
         expect(shippedSteps(now)).toEqual([2])
       })
 
-      test.each(['does not answer', 'is full'] as const)(
-        'waits while storage %s, which is told once, and then the newest goes',
-        async (how) => {
-          const { beside, pod, job, told } = await begun({ checkpoints })
-          const cancel = bench.failStorage(how)
-          job.save(1)
-          await bench.wait(() => told.notices.length > 0)
-          job.save(2)
-          job.exit(0)
-          await endOf(pod)
-          const finished = beside.finish({ good: true, output: false })
-          cancel()
-          await settled(finished)
-          expect(shippedSteps(told).at(-1)).toBe(2)
-          const ofFirst = told.notices.filter(({ message }) => message.includes('step 1 '))
-          expect(ofFirst).toMatchObject([{ type: 'Warning', reason: 'CheckpointNotShipped' }])
-        },
-      )
-
-      test('that was asked for is not passed over for a newer one', async () => {
+      /** Two steps while storage fails, the first of which may be asked for; and it is well again when the pod has ended. */
+      async function savedTwice(how: StorageFault, request?: { step: number; stop: boolean }) {
         const { beside, pod, job, told } = await begun({ checkpoints })
-        const cancel = bench.failStorage('does not answer')
-        await settled(beside.tell({ request: { step: 1, stop: false } }))
+        const cancel = bench.failStorage(how)
+        if (request !== undefined) await settled(beside.tell({ request }))
         job.save(1)
         await bench.wait(() => told.notices.length > 0)
         job.save(2)
@@ -567,6 +549,21 @@ export function agentContract(
         const finished = beside.finish({ good: true, output: false })
         cancel()
         await settled(finished)
+        return told
+      }
+
+      test.each(['does not answer', 'is full'] as const)(
+        'waits while storage %s, which is told once, and then the newest goes',
+        async (how) => {
+          const told = await savedTwice(how)
+          expect(shippedSteps(told).at(-1)).toBe(2)
+          const ofFirst = told.notices.filter(({ message }) => message.includes('step 1 '))
+          expect(ofFirst).toMatchObject([{ type: 'Warning', reason: 'CheckpointNotShipped' }])
+        },
+      )
+
+      test('that was asked for is not passed over for a newer one', async () => {
+        const told = await savedTwice('does not answer', { step: 1, stop: false })
         expect(shippedSteps(told)).toEqual([1, 2])
       })
     })

@@ -1,23 +1,16 @@
 import { expect, test } from 'vitest'
-import type { Gang, Seat } from '../../model/kinds/gang.ts'
+import type { Seat } from '../../model/kinds/gang.ts'
 import type { KindName } from '../../model/registry.ts'
-import type { Entry } from '../../store/history.ts'
-import type { Stored } from '../../store/stored.ts'
 import { Accounts } from './accounts.ts'
 import { Audit, auditEvery } from './audit.ts'
+import { entryOf } from './entry.fixture.ts'
 import { Seats } from './seats.ts'
-
-function entryOf(kind: KindName, object: unknown): Entry {
-  const stored = object as Stored
-  const event = { type: 'MODIFIED', object: stored } as const
-  return { kind, key: stored.metadata.name, revision: 1, type: 'MODIFIED', object: stored, previous: undefined, event }
-}
 
 const seatOf = (pod: string, id: string) =>
   ({ pod, group: 'w', rank: 0, localRank: 0, node: 'n', devices: [{ id, milli: 1000 }], ports: [] }) satisfies Seat
 
 function gangOf(name: string, seat: Seat, { min = 1, ...status }: { min?: number; hold?: unknown } = {}) {
-  const spec = { attempt: 1, groups: [{ name: 'w', min, max: 2, accelerators: [] }] } as unknown as Gang['spec']
+  const spec = { attempt: 1, groups: [{ name: 'w', min, max: 2, accelerators: [] }] }
   const seats = { attempt: 1, epoch: 1, at: '2026-01-01T00:00:00Z', members: [seat] }
   return { metadata: { name, namespace: 'default', uid: name }, spec, status: { seats, ...status } }
 }
@@ -32,7 +25,7 @@ const bound = {
   metadata: { name: 'a-0', namespace: 'default', uid: 'a-0', labels: { 'millwright.dev/gang': 'a' } },
   spec: { nodeName: 'n' },
 }
-type Write = [KindName, unknown]
+type Write = [KindName, object]
 
 /** What the audit says that comes with the thousandth write; of `unseen` the rules have not heard, and `corrupt` them. */
 function audited(seen: Write[], unseen: Write[] = [], corrupt: (seats: Seats) => void = () => {}): string | undefined {

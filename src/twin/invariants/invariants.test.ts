@@ -2,8 +2,7 @@ import { expect, test } from 'vitest'
 import type { RestoredPart } from '../../agent/simulated/machine.ts'
 import type { KindName } from '../../model/registry.ts'
 import type { Store } from '../../store/contract.ts'
-import type { Entry } from '../../store/history.ts'
-import type { Stored } from '../../store/stored.ts'
+import { entryOf } from './entry.fixture.ts'
 import { Invariants } from './invariants.ts'
 
 /** What is written, when, and by which process. */
@@ -17,17 +16,7 @@ function told(...writes: Write[]): Invariants {
 }
 
 function tell(invariants: Invariants, [kind, object, atMs = 0, by]: Write, revision: number): void {
-  const stored = object as Stored
-  const entry: Entry = {
-    kind,
-    key: stored.metadata.name,
-    revision,
-    type: 'MODIFIED',
-    object: stored,
-    previous: undefined,
-    event: { type: 'MODIFIED', object: stored },
-  }
-  invariants.see(entry, atMs, by)
+  invariants.see(entryOf(kind, object, 'MODIFIED', revision), atMs, by)
 }
 
 function gang(name: string, spec: Record<string, unknown>, status: Record<string, unknown>) {

@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest'
+import type { KindName } from '../../model/registry.ts'
 import type { Entry } from '../../store/history.ts'
+import { entryOf } from './entry.fixture.ts'
 import { Invariants } from './invariants.ts'
 
 const model = (name: string, version: number, jobUid: string) => ({
@@ -7,10 +9,10 @@ const model = (name: string, version: number, jobUid: string) => ({
   spec: { model: 'm', version, manifest: `outputs/${name}`, lineage: { job: 'j', jobUid } },
 })
 
-function broken(...writes: [Entry['type'], string, object, string?][]): (string | undefined)[] {
+function broken(...writes: [Entry['type'], KindName, object, string?][]): (string | undefined)[] {
   const invariants = new Invariants()
   for (const [index, [type, kind, object, by]] of writes.entries())
-    invariants.see({ type, kind, object, revision: index + 1, key: '' } as unknown as Entry, 0, by)
+    invariants.see(entryOf(kind, object, type, index + 1), 0, by)
   invariants.seeDeleted('outputs/m-v1', 0)
   return invariants.violations
     .filter(({ invariant }) => invariant === 'models')

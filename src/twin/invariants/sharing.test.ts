@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { KindName } from '../../model/registry.ts'
-import type { Stored } from '../../store/stored.ts'
+import { entryOf } from './entry.fixture.ts'
 import { Invariants } from './invariants.ts'
 
 type Write = [kind: KindName, object: Record<string, unknown>, atMs?: number]
@@ -10,10 +10,7 @@ function told(rule: string, ...writes: Write[]): string[] {
   const invariants = new Invariants()
   const later: Write = ['Node', { metadata: { name: 'later' }, spec: {} }, 1_000_000]
   for (const [index, [kind, object, atMs = 100_000]] of [...writes, later].entries()) {
-    const stored = object as Stored
-    const key = stored.metadata.name
-    const entry = { kind, key, revision: index + 1, type: 'MODIFIED' as const, object: stored, previous: undefined }
-    invariants.see({ ...entry, event: { type: 'MODIFIED', object: stored } }, atMs)
+    invariants.see(entryOf(kind, object, 'MODIFIED', index + 1), atMs)
   }
   return [...new Set(invariants.violations.flatMap(({ invariant, message }) => (invariant === rule ? [message] : [])))]
 }
