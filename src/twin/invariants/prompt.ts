@@ -31,6 +31,7 @@ import type { Entry } from '../../store/history.ts'
 import type { Invariant } from './contract.ts'
 import { Due } from './due.ts'
 import { keyOf } from './seats.ts'
+import { Terms } from './terms.ts'
 
 /** Whoever begins believes for so long what clocks say of how old things are. */
 const beginMs = 60_000
@@ -56,8 +57,9 @@ export class Prompt implements Invariant {
   readonly #sinceMs = new Map<string, { at: string; seenMs: number }>()
   readonly #due = new Due()
   readonly #isClockRight: () => boolean
-  /** The present term; whether its leader's clock was wrong when it began. */
-  #term = { epoch: 0, sinceMs: 0, isUnsure: false }
+  readonly #terms = new Terms()
+  /** The clock of whoever leads was wrong when its term began. */
+  #isUnsure = false
 
   /** `isClockRight`: whether nobody has set a control plane's clock wrong. */
   constructor(isClockRight: () => boolean = () => true) {
@@ -99,15 +101,15 @@ export class Prompt implements Invariant {
    */
   #agesAsWritten(nowMs: number): Pick<Ages, 'of'> {
     const ages = this.#ages(nowMs)
-    const { isUnsure, sinceMs } = this.#term
-    const mostMs = isUnsure ? nowMs - sinceMs : Number.POSITIVE_INFINITY
+    const mostMs = this.#isUnsure ? nowMs - this.#terms.beganMs : Number.POSITIVE_INFINITY
     return { of: (key, atMs) => Math.max(0, Math.min(mostMs, ages.of(key, atMs, 0), nowMs - atMs)) }
   }
 
-  #seeTerm({ spec }: Lease, nowMs: number): void {
-    const { leaseTransitions: epoch = 0 } = spec ?? {}
-    if (epoch !== this.#term.epoch) this.#term = { epoch, sinceMs: nowMs, isUnsure: false }
-    if (nowMs - this.#term.sinceMs < beginMs && !this.#isClockRight()) this.#term.isUnsure = true
+  #seeTerm(lease: Lease, nowMs: number): void {
+    const { epoch } = this.#terms
+    this.#terms.see(lease, nowMs)
+    if (this.#terms.epoch !== epoch) this.#isUnsure = false
+    if (nowMs - this.#terms.beganMs < beginMs && !this.#isClockRight()) this.#isUnsure = true
   }
 
   #sinceSeen(key: string, at: string, nowMs: number): number {

@@ -26,7 +26,6 @@ export class Quotas implements Invariant {
   readonly #terms = new Terms()
   /** By gang: more than it may have, unless what comes at once explains it. */
   readonly #doubted = new Map<string, { atMs: number; isOver: () => string | undefined }>()
-  #epoch = 0
   #changedMs = 0
 
   check({ kind, type, object }: Entry, nowMs: number, by: string | undefined): string | undefined {
@@ -69,10 +68,9 @@ export class Quotas implements Invariant {
   }
 
   #seeLease(lease: Lease, nowMs: number): void {
+    const { epoch } = this.#terms
     this.#terms.see(lease, nowMs)
-    const { leaseTransitions = 0 } = lease.spec ?? {}
-    if (leaseTransitions !== this.#epoch) this.#doubted.clear()
-    this.#epoch = leaseTransitions
+    if (this.#terms.epoch !== epoch) this.#doubted.clear()
   }
 
   #seeQueue({ metadata, spec }: Queue, isGone: boolean, nowMs: number): void {

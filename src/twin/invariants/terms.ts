@@ -20,6 +20,16 @@ export class Terms {
     this.#holder = holderIdentity
   }
 
+  /** Of whoever leads, or led last. */
+  get epoch(): number {
+    return this.#epoch
+  }
+
+  /** When that term began. */
+  get beganMs(): number {
+    return this.#beganMs
+  }
+
   /**
    * Whether `by`, who writes now, knew of what is so since then. A leader that sleeps while nobody else leads may wake in
    * the middle of what it was about to write.
