@@ -108,6 +108,15 @@ const performance = z.strictObject({
     .describe('The same of single jobs and services, by name.'),
 })
 
+/** A rule of a list: no two are of one name. It is `field` that is wrong. */
+function namedApart<Item>(field: string, nameOf: (item: Item) => string, message: string) {
+  return (items: readonly Item[], context: z.RefinementCtx): void => {
+    const names = items.map(nameOf)
+    for (const [index, name] of names.entries())
+      if (names.indexOf(name) < index) context.addIssue({ code: 'custom', path: [index, field], message })
+  }
+}
+
 /** A factory that is to be played: what there is, what comes, how it performs and what goes wrong. */
 export const scenario = z.strictObject({
   apiVersion: z.literal(millwrightVersion).describe('Group and version of the kind.'),
@@ -120,12 +129,7 @@ export const scenario = z.strictObject({
         .array(nodes)
         .min(1)
         .max(1000)
-        .superRefine((shapes, context) => {
-          const names = shapes.map(({ name }) => name)
-          for (const [index, name] of names.entries())
-            if (names.indexOf(name) < index)
-              context.addIssue({ code: 'custom', path: [index, 'name'], message: 'names other nodes already' })
-        })
+        .superRefine(namedApart('name', ({ name }) => name, 'names other nodes already'))
         .describe('Nodes, by shape.'),
       resources: z.array(resources).max(1000).default([]).describe('YAML files of Queues, jobs and services.'),
       history: history.optional().describe('Jobs as they once came.'),
@@ -133,23 +137,15 @@ export const scenario = z.strictObject({
         .array(jobMix)
         .max(1000)
         .default([])
-        .superRefine((mixes, context) => {
-          const names = mixes.map(({ name }) => name)
-          for (const [index, name] of names.entries())
-            if (names.indexOf(name) < index)
-              context.addIssue({ code: 'custom', path: [index, 'name'], message: 'names other jobs already' })
-        })
+        .superRefine(namedApart('name', ({ name }) => name, 'names other jobs already'))
         .describe('Jobs that are drawn: how often they come, how large they are, how long they work.'),
       traffic: z
         .array(traffic)
         .max(1000)
         .default([])
-        .superRefine((all, context) => {
-          const names = all.map(({ service, namespace }) => `${namespace}/${service}`)
-          for (const [index, name] of names.entries())
-            if (names.indexOf(name) < index)
-              context.addIssue({ code: 'custom', path: [index, 'service'], message: 'has traffic already' })
-        })
+        .superRefine(
+          namedApart('service', ({ service, namespace }) => `${namespace}/${service}`, 'has traffic already'),
+        )
         .describe('Requests of services.'),
       performance: performance.prefault({}).describe('How long what the work does takes.'),
       faults: faultsOfScenario.prefault({}).describe('What goes wrong.'),
