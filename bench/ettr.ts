@@ -56,11 +56,27 @@ export async function* ettrRows({ seeds, nodes }: Extent): AsyncGenerator<Row> {
     for (const factor of [2, 0.5]) yield await fixedRow(setting, factor, seeds, nodes)
 }
 
-/** For another process, which looks at what that takes. */
-export async function playWhole(horizonDays: number): Promise<{ megabytes: number; seconds: number }> {
-  const setup = setupFor({ stall: 10, restart: 60, lag: 0 }, 'auto', llamaNodes, `${24 * horizonDays}h`)
-  const seconds = await cpuSecondsOf(() => played(setup, 1))
-  return { megabytes: process.resourceUsage().maxRSS / 1000, seconds }
+/** What playing the whole job took, and its ETTR beside the exact optimum for as many failures as it had. */
+export interface Whole {
+  megabytes: number
+  seconds: number
+  ettr: number
+  optimum: number
+  failures: number
+}
+
+/** One seed at full size, for another process, which looks at what that takes. */
+export async function playWhole(horizonDays: number): Promise<Whole> {
+  const setting = { stall: 10, restart: 60, lag: 0 }
+  const setup = setupFor(setting, 'auto', llamaNodes, `${24 * horizonDays}h`)
+  let outcome: Outcome = { ratio: Number.NaN, failures: 0 }
+  const seconds = await cpuSecondsOf(async () => {
+    outcome = outcomeOf(await played(setup, 1))
+  })
+  const { ratio: ettr, failures } = outcome
+  const between = (86_400 * horizonDays) / failures
+  const optimum = expected(setting, optimalInterval(setting.stall, between), between)
+  return { megabytes: process.resourceUsage().maxRSS / 1000, seconds, ettr, optimum, failures }
 }
 
 /** By CPU time, which is what it takes where nobody else wants the machine. */
@@ -133,11 +149,12 @@ interface Outcome {
 async function outcomesOf(setting: Setting, interval: string, seeds: number, nodes: number): Promise<Outcome[]> {
   const setup = setupFor(setting, interval, nodes, `${days}d`)
   const outcomes: Outcome[] = []
-  for (let seed = 1; seed <= seeds; seed++) {
-    const { ettr = Number.NaN, failures } = await played(setup, seed)
-    outcomes.push({ ratio: ettr, failures: failures.attempts })
-  }
+  for (let seed = 1; seed <= seeds; seed++) outcomes.push(outcomeOf(await played(setup, seed)))
   return outcomes
+}
+
+function outcomeOf({ ettr = Number.NaN, failures }: SeedReport): Outcome {
+  return { ratio: ettr, failures: failures.attempts }
 }
 
 async function played(setup: Setup, seed: number): Promise<SeedReport> {
