@@ -41,6 +41,7 @@ const fieldNames = [
   'toldAfter',
   'from',
   'behind',
+  'kept',
   'delay',
 ] as const
 type Field = (typeof fieldNames)[number]
@@ -143,9 +144,10 @@ export const faults: Readonly<Record<FaultKind, FaultInfo>> = {
     worlds: ['twin'],
   },
   'watch-break': {
-    happens: "all watches of the node's agent end; a server that is `behind` answers it as it lists anew",
+    happens:
+      "all watches of the node's agent end; a server that is `behind`, or has `kept` few writes, answers it as it lists anew",
     strikes: 'node',
-    fields: ['lasts', 'reach', 'behind'],
+    fields: ['lasts', 'reach', 'behind', 'kept'],
     // Until it has listed anew: ours.
     lastsDefault: '10s',
     worlds: ['twin'],
@@ -203,9 +205,10 @@ export const faults: Readonly<Record<FaultKind, FaultInfo>> = {
     worlds: ['twin'],
   },
   'control-plane-watch-break': {
-    happens: 'all watches of the leader end; a server that is `behind` answers it as it lists anew',
+    happens:
+      'all watches of the leader end; a server that is `behind`, or has `kept` few writes, answers it as it lists anew',
     strikes: 'control plane',
-    fields: ['lasts', 'behind'],
+    fields: ['lasts', 'behind', 'kept'],
     lastsDefault: '10s',
     worlds: ['twin'],
   },
@@ -288,6 +291,8 @@ export interface Harm {
   from: (typeof froms)[number]
   /** So many writes behind is the server that answers. */
   behind: number
+  /** So many of the last writes it keeps: watches from before end as expired. */
+  kept: number
   /** So much later the store answers. */
   delayMs: number
 }
@@ -300,6 +305,7 @@ export function harmOf({
   toldAfter = toldAfterDefault[kind === 'gpu-loss' ? kind : 'others'],
   from = 'all',
   behind = 0,
+  kept = Number.POSITIVE_INFINITY,
   delay = delayDefault,
 }: HarmFields): Harm {
   const isBack = by.startsWith('-')
@@ -310,6 +316,7 @@ export function harmOf({
     byMs: isBack ? -durationMs(by.slice(1)) : durationMs(by),
     from,
     behind,
+    kept,
     delayMs: durationMs(delay),
   }
 }
@@ -322,6 +329,7 @@ interface HarmFields {
   toldAfter?: string | undefined
   from?: Harm['from'] | undefined
   behind?: number | undefined
+  kept?: number | undefined
   delay?: string | undefined
 }
 
@@ -371,6 +379,14 @@ export const faultFields = {
     .max(behindMax)
     .optional()
     .describe('Whoever lists anew is shown what was so many writes ago, while the fault lasts: 0 when left out.'),
+  kept: z
+    .number()
+    .int()
+    .min(0)
+    .optional()
+    .describe(
+      'So many of the last writes are kept, while the fault lasts: a watch from before ends as expired. All when left out.',
+    ),
   delay: duration
     .optional()
     .describe('So much later the store answers: 1s when left out. Who asks gives up after 10s.'),

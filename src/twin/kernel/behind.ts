@@ -19,6 +19,11 @@ export class Behind {
     if (this.#entries.length > 2 * behindMax) this.#entries.splice(0, behindMax)
   }
 
+  /** Of the last write. */
+  get revision(): number {
+    return this.#entries.at(-1)?.revision ?? 0
+  }
+
   async list<K extends KindName>(kind: K, options: ListOptions, writes: number): Promise<Listed<KindMap[K]>> {
     const { items } = await this.#store.list(kind)
     const undone = this.#entries.slice(-writes)

@@ -2,7 +2,9 @@ import { expect, test } from 'vitest'
 import { createManualClock } from '../../base/manual-clock.ts'
 import { seededRandom } from '../../base/random.ts'
 import { createSimulatedBlobs } from '../../blob/simulated/blobs.ts'
+import type { Entry } from '../../store/history.ts'
 import { createMemoryStore } from '../../store/memory/store.ts'
+import { Behind } from './behind.ts'
 import { blobsOf, fairWeather, storeOf, type Weather } from './line.ts'
 import { Process } from './process.ts'
 
@@ -136,4 +138,39 @@ test('of two servers that are behind the line knows when one is over', () => {
   process.fallBehind(1)
   first()
   expect([process.writesBehind, breaks]).toEqual([1, 2])
+})
+
+test('a server that keeps few writes lets a watch from before end as expired, until it is over', async () => {
+  const { clock, process, behind: beyond } = lineWith()
+  const behind = new Behind(beyond)
+  const store = storeOf(process, beyond, clock, fairWeather, behind)
+  const { items, resourceVersion } = await store.list('Namespace')
+  expect(items).toEqual([])
+  for (const [index, name] of ['a', 'b', 'c'].entries()) {
+    const object = await beyond.create('Namespace', namespace(name))
+    const revision = Number(resourceVersion) + index + 1
+    expect(object).toMatchObject({ metadata: { resourceVersion: String(revision) } })
+    behind.see({ revision } as Entry)
+  }
+  const watched = async () => {
+    const seen: string[] = []
+    store.watch(
+      'Namespace',
+      { from: resourceVersion },
+      {
+        event: ({ object }) => void seen.push(object.metadata.name),
+        ended: (reason) => void seen.push(reason),
+      },
+    )
+    await clock.advance(1)
+    return seen
+  }
+  const enough = process.fallBehind(0, 3)
+  expect(await watched()).toEqual(['a', 'b', 'c'])
+  const tooFew = process.fallBehind(0, 2)
+  expect(await watched()).toEqual(['expired'])
+  tooFew()
+  expect(await watched()).toEqual(['a', 'b', 'c'])
+  enough()
+  expect(process.writesKept).toBe(Number.POSITIVE_INFINITY)
 })

@@ -23,7 +23,7 @@ export const fairWeather: Weather = { delayMs: () => 0, timeoutMs: 10_000 }
 /**
  * The store as a process has it. What it writes gets through unless its line is cut or it is dead; the answer comes when
  * the process runs and the line holds. Events of one watch come in order; a line that was cut ends its watches. Who is
- * answered by a server that is behind is shown older lists.
+ * answered by a server that is behind is shown older lists; one that keeps few writes lets watches from before expire.
  */
 export function storeOf(process: Process, store: Store, clock: Clock, weather: Weather, behind?: Behind): Store {
   async function read<T>(ask: () => Promise<T>): Promise<T> {
@@ -76,7 +76,9 @@ export function storeOf(process: Process, store: Store, clock: Clock, weather: W
 
   const watch: Store['watch'] = (kind, options, sink) => {
     if (process.isCut) throw storeUnreachable()
-    return follow(process, clock, weather, sink, (through) => store.watch(kind, options, through))
+    const writesSince = (behind?.revision ?? 0) - Number(options.from)
+    const start = (through: typeof sink) => store.watch(kind, options, through)
+    return follow(process, clock, weather, sink, writesSince > process.writesKept ? expired : start)
   }
 
   const passed = around(store, { read, write, watch })
@@ -85,6 +87,12 @@ export function storeOf(process: Process, store: Store, clock: Clock, weather: W
       ? await passed.list(kind, options)
       : await read(() => behind.list(kind, options, process.writesBehind))
   return { ...passed, list }
+}
+
+/** A watch from what is no longer kept, as a store answers it. */
+function expired(through: WatchSink<unknown>): Stop {
+  void Promise.resolve().then(() => through.ended('expired'))
+  return () => {}
 }
 
 /** Events are on their way one after the other, never overtaking. */

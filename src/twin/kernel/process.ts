@@ -16,6 +16,8 @@ export class Process {
   #lateMs = 0
   #eventsLateMs = 0
   #writesBehind = 0
+  /** Of each server that came in another's place: how many of the last writes it keeps. */
+  readonly #kept: number[] = []
   #held: (() => void)[] = []
   readonly #changed = new Set<() => void>()
   readonly #broken = new Set<() => void>()
@@ -111,18 +113,28 @@ export class Process {
     for (const hear of [...this.#broken]) hear()
   }
 
-  /** Its connections are closed, and the server to which it comes next is so many writes behind, until it is cancelled. */
-  fallBehind(writes: number): Cancel {
+  /**
+   * Its connections are closed, and the server to which it comes next is so many writes behind and keeps so many of the last,
+   * until it is cancelled.
+   */
+  fallBehind(writes: number, kept = Number.POSITIVE_INFINITY): Cancel {
     this.#writesBehind += writes
+    this.#kept.push(kept)
     this.break()
     return () => {
       this.#writesBehind -= writes
+      this.#kept.splice(this.#kept.indexOf(kept), 1)
     }
   }
 
   /** How far the server that answers it is behind. */
   get writesBehind(): number {
     return this.#writesBehind
+  }
+
+  /** How many of the last writes the server that answers it keeps: what is to be watched from before has expired. */
+  get writesKept(): number {
+    return Math.min(...this.#kept)
   }
 
   /** Answers to it, and what its watches tell, come so much later, until it is cancelled. */

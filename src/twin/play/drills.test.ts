@@ -285,6 +285,14 @@ test.each([
     ['n-1/0: the watch was closed', 'n-1/0: it lists what was, and is behind'],
   ],
   [
+    'fault: {kind: watch-break, lasts: 20s, behind: 200, kept: 100}, target: {node: n-1}',
+    [
+      'n-1/0: the watch was closed',
+      'n-1/0: it lists what was, and is behind',
+      'n-1/0: it lists what is no longer kept',
+    ],
+  ],
+  [
     'fault: {kind: control-plane-watch-break, behind: 50}',
     ['control-0: the watch was closed', 'control-0: it lists what was, and is behind'],
   ],

@@ -46,7 +46,7 @@ export class TwinHand implements Hand {
 
   inflict(
     kind: TwinFault,
-    { slowness, latencyMs, byMs, toldAfterMs, from, behind, delayMs }: Harm,
+    { slowness, latencyMs, byMs, toldAfterMs, from, behind, kept, delayMs }: Harm,
     nodes: readonly string[],
     pods: readonly string[],
   ): Cancel {
@@ -57,9 +57,9 @@ export class TwinHand implements Hand {
     if (kind === 'clock-jump') return together(nodes.map((node) => this.#twin.jumpClock(node, byMs)))
     if (kind === 'control-plane-pause') return paused(this.#leader()?.process)
     if (kind === 'control-plane-clock-jump') return jumped(this.#leader()?.process, byMs)
-    if (kind === 'control-plane-watch-break') return this.#leader()?.process.fallBehind(behind) ?? (() => {})
+    if (kind === 'control-plane-watch-break') return this.#leader()?.process.fallBehind(behind, kept) ?? (() => {})
     if (kind === 'control-plane-store-slow') return this.#leader()?.process.delay(delayMs, delayMs) ?? (() => {})
-    if (kind === 'watch-break') return together(processes.map((process) => process.fallBehind(behind)))
+    if (kind === 'watch-break') return together(processes.map((process) => process.fallBehind(behind, kept)))
     if (kind === 'store-slow') return together(processes.map((process) => process.delay(delayMs, delayMs)))
     if (kind === 'network-flap') return together(nodes.map((node) => network.cut([node], 'nodes')))
     if (kind === 'network-partition') return network.cut(nodes, from)
