@@ -14,7 +14,7 @@ export const historyColumns = {
   user: 'who handed it in',
   workload: 'what jobs that are alike have in common: a name, a model',
   model: 'model of the accelerators',
-  priority: 'higher went first',
+  priority: 'higher goes first, and displaces what is lower within its queue',
 } as const
 
 type Column = keyof typeof historyColumns

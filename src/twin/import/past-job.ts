@@ -24,7 +24,7 @@ export interface PastJob {
   workload: string | undefined
   /** Model of the accelerators. */
   model: string | undefined
-  /** Higher went first. */
+  /** Our own: higher goes first, and displaces what is lower within its queue. */
   priority: number | undefined
 }
 

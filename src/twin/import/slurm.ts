@@ -8,7 +8,7 @@ const required = ['JobID', 'Submit', 'Start', 'End', 'AllocTRES']
 const form: Dialect = {
   delimiter: '|',
   isQuoted: false,
-  columns: [...required, 'JobName', 'User', 'Account', 'Partition', 'Timelimit', 'NNodes', 'Priority'],
+  columns: [...required, 'JobName', 'User', 'Account', 'Partition', 'Timelimit', 'NNodes'],
   required,
 }
 
@@ -22,7 +22,8 @@ export type PassedOver = 'steps' | 'withoutAccelerators' | 'neverStarted' | 'sti
 
 /**
  * Jobs as `sacct --parsable2` (`-P`) lists them, in any order, with times from 1970 on, so that several files of one cluster
- * go together. It has over a hundred columns: that others are not read is told.
+ * go together. It has over a hundred columns: that others are not read is told. `Priority` is one of them: Slurm's is an order
+ * made of age, size and shares, and displaces nobody, where ours does within a queue.
  * Times are taken as UTC. In local time a job may end before it starts, where clocks went back meanwhile: how long it took is not
  * known, and it is passed over; the first such line is told. Of several listings of one job (`-D`) each is a job of its own.
  *
@@ -56,7 +57,6 @@ function jobIn(row: Row, errors: RowErrors): PastJob | PassedOver | undefined {
   const [submit, start, end] = [time('Submit'), time('Start'), time('End')]
   const accelerators = acceleratorsIn(row.cell('AllocTRES'))
   const nodes = numberIn(row, 'NNodes', errors, { min: 0, isWhole: true })
-  const priority = numberIn(row, 'Priority', errors)
   const limitSeconds = limitIn(row, errors)
   if (errors.count > before) return undefined
   if (submit === undefined) return wrong(errors, row, 'Submit', 'must be there')
@@ -76,7 +76,7 @@ function jobIn(row: Row, errors: RowErrors): PastJob | PassedOver | undefined {
     user: textIn(row, 'User'),
     workload: textIn(row, 'JobName'),
     model: accelerators.model,
-    priority,
+    priority: undefined,
   }
 }
 
