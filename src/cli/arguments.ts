@@ -1,6 +1,7 @@
 import { nearest } from '../model/nearest.ts'
 import { type KindInfo, kindNames, kindOf, kinds } from '../model/registry.ts'
 import { Exit, exit } from './exit.ts'
+import { plain } from './output.ts'
 
 export function wholeNumber(option: string, text: string, min: number, max: number): number {
   const value = Number(text)
@@ -8,6 +9,12 @@ export function wholeNumber(option: string, text: string, min: number, max: numb
     throw new Exit(exit.usage, `${option}: found "${text}"; allowed are whole numbers from ${min} to ${max}.`)
   }
   return value
+}
+
+export function timeMs(option: string, text: string): number {
+  const atMs = /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : Number.NaN
+  if (Number.isFinite(atMs)) return atMs
+  throw new Exit(exit.usage, `${option}: "${plain(text.slice(0, 64))}" is not a time; write e.g. 2026-01-01T00:00Z.`)
 }
 
 export function oneOf<T extends string>(

@@ -46,7 +46,10 @@ function said(state: string[], change: string[], risks: { spotReclaims?: number;
       ...risks,
     },
   })
-  return { plan: planLines(found, new Set(before.gangs.map(keyOf))), forecast: textOf(found, false) }
+  return {
+    plan: planLines(found, new Set(before.gangs.map(keyOf))),
+    forecast: textOf(found, { isWide: false, isLive: true }),
+  }
 }
 
 describe('a plan and a forecast answer', () => {

@@ -9,12 +9,16 @@ import { shortList, table } from './output.ts'
 /** Gangs of jobs in the table; all stand in the other forms. */
 const gangsShown = 15
 
-/** A forecast for people. */
-export function textOf(found: Forecast, isWide: boolean): string {
+/**
+ * A forecast for people.
+ *
+ * @param isLive It is of now, and of a factory that runs.
+ */
+export function textOf(found: Forecast, { isWide, isLive }: { isWide: boolean; isLive: boolean }): string {
   const hasChange = found.rows.some((row) => row.with !== undefined)
   const shown = isWide ? found.gangs : mostChanged(found.gangs).slice(0, gangsShown)
   const rows = isWide || !hasChange ? found.rows : found.rows.filter(isOfInterest)
-  const blocks = [headOf(found, hasChange), rowsTable(rows, hasChange)]
+  const blocks = [headOf(found, { hasChange, isLive }), rowsTable(rows, hasChange)]
   if (shown.length > 0) blocks.push(gangsTable(shown, found.horizonSeconds, hasChange))
   if (shown.length < found.gangs.length)
     blocks.push(`${found.gangs.length - shown.length} more jobs; \`-o wide\` shows all.`)
@@ -123,7 +127,10 @@ function isNothing({ low, high }: Spread, unit: Row['unit']): boolean {
   return [low, high].every((value) => said(Math.abs(value), unit) === said(0, unit))
 }
 
-function headOf({ horizonSeconds, seeds, bases, arrivals }: Forecast, hasChange: boolean): string {
+function headOf(
+  { now, horizonSeconds, seeds, bases, arrivals }: Forecast,
+  { hasChange, isLive }: { hasChange: boolean; isLive: boolean },
+): string {
   const courses = hasChange ? counted(seeds, 'pair of courses', 'pairs of courses') : counted(seeds, 'course')
   const known = [
     bases.pace === undefined ? [] : [`${bases.pace} by ${bases.pace === 1 ? 'its' : 'their'} pace`],
@@ -135,7 +142,8 @@ function headOf({ horizonSeconds, seeds, bases, arrivals }: Forecast, hasChange:
   ].flat()
   const coming = arrivals === 0 ? 'nobody new comes' : `${Math.round(arrivals)} jobs come, as in the history`
   const ends = known.length === 0 ? '' : ` How long jobs work is known of ${known.join(', ')}.`
-  return `The next ${humanDuration(1000 * horizonSeconds)}, in ${courses}; ${coming}.${ends}`
+  const from = isLive ? '' : ` as of ${now.replace(/\.\d+Z$/, 'Z')}`
+  return `The next ${humanDuration(1000 * horizonSeconds)}${from}, in ${courses}; ${coming}.${ends}`
 }
 
 // ---- fleet, queues, services ----

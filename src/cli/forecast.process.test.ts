@@ -33,11 +33,12 @@ ${job('two', 3600)}`,
 )
 
 it('forecast says when work starts and ends, and what a change does to it', () => {
-  const { status, stdout, stderr } = forecast('--against', 'state.yaml', '--seeds', '2')
+  const at = ['--now', '2026-01-01T00:00Z']
+  const { status, stdout, stderr } = forecast('--against', 'state.yaml', '--seeds', '2', ...at)
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
   expect(
     stdout,
-  ).toBe(`The next 24h, in 2 courses; nobody new comes. How long jobs work is known of 2 by what was declared.
+  ).toBe(`The next 24h as of 2026-01-01T00:00:00Z, in 2 courses; nobody new comes. How long jobs work is known of 2 by what was declared.
 
 OF              FIGURE                     (10-90 %)
 fleet           utilisation                12.5 %
@@ -67,6 +68,43 @@ job/one   default   now       in 120m   110.1 USD
   expect(changed).toMatch(/^fleet +wait, median +60m +0s +-60m$/m)
   expect(changed).toContain('job/two   default   in 120m   now (-120m)   in 3h     in 60m (-120m)')
   expect(changed).toMatch(/^fleet +spend +1321 USD +2641.9 USD +\+1321 USD$/m)
+})
+
+it('a state in files is foretold from the newest time that it names', () => {
+  file(
+    'old.yaml',
+    `apiVersion: v1
+kind: Node
+metadata: { name: a, labels: { millwright.dev/accelerator: H100 } }
+status: { allocatable: { nvidia.com/gpu: 8 } }
+---
+apiVersion: millwright.dev/v1alpha1
+kind: Gang
+metadata: { name: old, creationTimestamp: "2024-12-31T23:00:00Z" }
+spec: { attempt: 1, queue: default, priority: 0, groups: [{ name: worker, min: 1, max: 1, accelerators: [{ model: H100, count: 8 }] }] }
+status:
+  seats:
+    attempt: 1
+    epoch: 1
+    at: "2025-01-01T00:00:00Z"
+    masterAddr: 10.0.0.1
+    masterPort: 29500
+    members:
+      - { pod: old-worker-0-1, group: worker, rank: 0, localRank: 0, node: a, ports: [], devices: [{ id: H100-0, milli: 1000 }] }
+`,
+  )
+  file('urgent.yaml', job('urgent', 600).replace('command', 'priority: 9, command'))
+  const words = ['--against', 'old.yaml', '-f', 'urgent.yaml', '--seeds', '1']
+  const { stdout } = forecast(...words)
+  expect(stdout).toContain('The next 24h as of 2025-01-01T00:00:00Z, in 1 pair')
+  expect(stdout).toMatch(/^fleet +evictions +0 +1 +\+1$/m)
+  expect(stdout).toMatch(/^fleet +hours lost +0 h +0.1 h/m)
+  const later = forecast(...words, '--now', '2025-01-02T00:00Z').stdout
+  expect(later).toMatch(/^fleet +hours lost +0 h +24.1 h/m)
+  expect(forecast(...words, '--now', 'noon')).toMatchObject({
+    status: 2,
+    stderr: expect.stringContaining('--now: "noon" is not a time'),
+  })
 })
 
 it('forecast takes a change as it would be applied', () => {

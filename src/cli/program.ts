@@ -244,6 +244,10 @@ docs/scheduling-state.md describes the files and the answer.`,
       )
       .option('--add-nodes <count>', 'the change: so many nodes more, or COUNT=NODE, like that one')
       .option('--against <path...>', 'files of the state that it is about, or live (default: live)', collect, [])
+      .option(
+        '--now <time>',
+        'the time it is taken to be, e.g. 2026-01-01T00:00Z (default: now; of files, the newest time that they name)',
+      )
       .option('--horizon <duration>', 'how far ahead', '24h')
       .option('--seeds <count>', 'from so many seeds', '10')
       .option('--seed <number>', 'the first of them', '1')

@@ -280,6 +280,23 @@ describe('jobs and services become gangs', () => {
     expect(times).toEqual(['b 2026-01-01T00:00:00.000Z', 'a 2026-01-01T00:00:00.001Z', 'z 2025-01-01T00:00:00.000Z'])
   })
 
+  test('a state of its time is of when the newest happened that it says, whatever is to come, and comes with a change', () => {
+    const at = (text: string, change: string[] = []) => {
+      const files = (texts: string[]) => texts.map((one) => ({ name: 's.yaml', text: one }))
+      const found = readState(files([text]), { nowMs, isOfItsTime: true, change: files(change) })
+      if ('errors' in found) throw new Error(formatErrors(found.errors))
+      const [gang] = found.state.gangs.slice(-1)
+      return [new Date(found.state.nowMs).toISOString(), gang?.metadata.creationTimestamp]
+    }
+    const seated = gang('g', group, seats('a', 'H100-0', undefined, '2025-03-01T00:00:00Z'))
+    const ends = '  expectedEnd: "2025-04-01T00:00:00Z"\n'
+    const then = '2025-03-01T00:00:00.000Z'
+    expect(at(state(node('a'), `${seated}${ends}`))[0]).toBe(then)
+    const later = job('j').replace('{name: j}', '{name: j, creationTimestamp: "2025-05-01T00:00:00Z"}')
+    expect(at(state(node('a'), seated), [later])).toEqual([then, '2025-05-01T00:00:00.000Z'])
+    expect(at(state(node('a'), job('j')))).toEqual(['2026-01-01T00:00:00.000Z', '2026-01-01T00:00:00.001Z'])
+  })
+
   test('a queue is taken for granted where none is given; kinds that say nothing of seats are passed over', () => {
     const pool = `${ours}Pool\nmetadata: {name: p}\nspec: {accelerator: H100, maxNodes: 1, spares: auto}\n`
     const model = `${ours}Model\nmetadata: {name: m, namespace: default}\nspec: {model: m, version: 1, manifest: x, digest: d, bytes: 1, files: [], lineage: {job: a, jobUid: u, attempt: 1}}\n`

@@ -40,10 +40,19 @@ export interface State {
   isQueueAssumed: boolean
   /** What says nothing about seats, by kind. */
   passedOver: { kind: KindName; count: number }[]
+  /** What was taken for now. */
+  nowMs: number
 }
 
 /** What it is read from; all else is passed over. */
 export const kindsOfState = ['Node', 'Pool', 'Queue', 'Gang', 'TrainingJob', 'InferenceService', 'Pod'] as const
+
+export interface StateOptions extends Pick<ReadOptions, 'namespace'> {
+  nowMs: number
+  /** Now is when the newest happened of what the files say (without the change); `nowMs` where they name no time. */
+  isOfItsTime?: boolean
+  change?: readonly TextFile[]
+}
 
 export type ReadState = { state: State } | { errors: DocumentError[] }
 
@@ -65,11 +74,8 @@ export const stateLimits = {
  * or all that is wrong comes back with its place. Never throws, and is bounded. With a `change`, the state is the one that
  * comes to be when that is applied to what the other files say.
  */
-export function readState(
-  files: readonly TextFile[],
-  options: Pick<ReadOptions, 'namespace'> & { nowMs: number; change?: readonly TextFile[] },
-): ReadState {
-  const { change = [] } = options
+export function readState(files: readonly TextFile[], options: StateOptions): ReadState {
+  const { change = [], isOfItsTime = false } = options
   const characters = [...files, ...change].reduce((sum, file) => sum + file.text.length, 0)
   const [first] = files
   if (first !== undefined && characters > stateLimits.characters)
@@ -81,7 +87,8 @@ export function readState(
   if ('errors' in changed) return changed
   const whole = applied(read.documents, changed.documents)
   if ('errors' in whole) return whole
-  const sorted = sort(whole.documents, options.nowMs)
+  const nowMs = (isOfItsTime ? newestMs(read.documents) : undefined) ?? options.nowMs
+  const sorted = sort(whole.documents, nowMs)
   const made = withGangsOfWork(sorted)
   const errors = [...made.errors, ...stateErrors(made)]
   if (errors.length > 0) return { errors }
@@ -98,6 +105,7 @@ export function readState(
       services: objects(sorted.services),
       isQueueAssumed,
       passedOver: sorted.passedOver,
+      nowMs,
     },
   }
 }
@@ -178,6 +186,24 @@ function timeOf(text: string | null | undefined): string | undefined {
   const ms = Date.parse(text ?? '')
   return Number.isNaN(ms) ? undefined : new Date(ms).toISOString()
 }
+
+/** When the last thing happened that these say of themselves. */
+function newestMs(documents: readonly WrittenDocument[]): number | undefined {
+  let newest = Number.NEGATIVE_INFINITY
+  const look = (value: unknown) => {
+    if (typeof value === 'string') {
+      const ms = /^\d{4}-\d\d-\d\dT/.test(value) ? Date.parse(value) : Number.NaN
+      if (ms > newest) newest = ms
+    } else if (typeof value === 'object' && value !== null) {
+      for (const [field, inner] of Object.entries(value)) if (!isExpected.has(field)) look(inner)
+    }
+  }
+  for (const { object } of documents) look([object.metadata.creationTimestamp, object.status])
+  return Number.isFinite(newest) ? newest : undefined
+}
+
+/** Times that are to come. */
+const isExpected: ReadonlySet<string> = new Set(['expectedEnd', 'expectedEndRange'])
 
 function passOver(passedOver: State['passedOver'], kind: KindName): void {
   const known = passedOver.find((one) => one.kind === kind)

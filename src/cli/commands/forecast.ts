@@ -1,13 +1,13 @@
 import type { Client } from '../../api/client.ts'
 import { formatErrors, type TextFile } from '../../compile/documents.ts'
-import { kindsOfState, readState, type State } from '../../compile/state.ts'
+import { kindsOfState, readState, type State, type StateOptions } from '../../compile/state.ts'
 import { readDuration } from '../../model/duration.ts'
 import { nearest } from '../../model/nearest.ts'
 import { keyOf } from '../../model/refs.ts'
 import { type ForecastOptions, forecastOf } from '../../twin/forecast/forecast.ts'
 import { anotherLike, likeMost } from '../../twin/forecast/more-nodes.ts'
 import { readHistory } from '../../twin/import/history.ts'
-import { oneOf, wholeNumber } from '../arguments.ts'
+import { oneOf, timeMs, wholeNumber } from '../arguments.ts'
 import { connect } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
 import { planLines, textOf } from '../forecast-words.ts'
@@ -38,9 +38,7 @@ interface Options {
 /** What the coming hours bring, with a change and without it. Touches nothing. */
 export async function forecast(options: Options, global: Global): Promise<void> {
   const format = oneOf('--output', options.output, ['table', 'wide', 'json', 'yaml'], 'table')
-  const nowMs = Date.now()
-  const settings: ForecastOptions = {
-    nowMs,
+  const settings: Omit<ForecastOptions, 'nowMs'> = {
     horizonMs: msOf('--horizon', options.horizon),
     seeds: wholeNumber('--seeds', options.seeds, 1, 1000),
     firstSeed: wholeNumber('--seed', options.seed, 0, 2 ** 31),
@@ -61,15 +59,18 @@ export async function forecast(options: Options, global: Global): Promise<void> 
   const isLive = options.against.length === 0 || options.against.join() === 'live'
   const files = isLive ? [await listed(global)] : textsOf(options.against)
   const change = options.file.length === 0 ? [] : textsOf(options.file)
-  const before = stateOf({ files, nowMs }, global)
+  const now =
+    options.now === undefined ? { nowMs: Date.now(), isOfItsTime: !isLive } : { nowMs: timeMs('--now', options.now) }
+  const before = stateOf({ files, ...now }, global)
   const isChanged = change.length > 0 || options.addNodes !== undefined
-  const after = isChanged ? stateOf({ files, nowMs, change }, global) : undefined
+  const after = isChanged ? stateOf({ files, ...now, change }, global) : undefined
   if (after !== undefined && options.addNodes !== undefined) after.nodes.push(...moreNodes(before, options.addNodes))
   if (before.nodes.length === 0)
     throw new Exit(exit.usage, 'there are no nodes in this state, so nothing can be foretold; add its Nodes.')
   if (settings.requests !== undefined) checkServices(settings.requests.traffic, [before, after ?? before])
-  const found = forecastOf(before, after, settings)
-  if (format === 'table' || format === 'wide') console.log(plain(textOf(found, format === 'wide')))
+  const found = forecastOf(before, after, { ...settings, nowMs: before.nowMs })
+  if (format === 'table' || format === 'wide')
+    console.log(plain(textOf(found, { isWide: format === 'wide', isLive: isLive && options.now === undefined })))
   else console.log(await dump(found, format))
 }
 
@@ -107,11 +108,8 @@ const usual = {
 
 // ---- what is asked ----
 
-function stateOf(
-  { nowMs, ...texts }: { files: TextFile[]; change?: TextFile[]; nowMs: number },
-  global: Global,
-): State {
-  const read = readState(texts.files, { nowMs, namespace: global.namespace, change: texts.change ?? [] })
+function stateOf({ files, ...asked }: { files: TextFile[] } & Omit<StateOptions, 'namespace'>, global: Global): State {
+  const read = readState(files, { ...asked, namespace: global.namespace })
   if ('state' in read) return read.state
   const { length } = read.errors
   throw new Exit(exit.usage, `${length === 1 ? 'an error' : `${length} errors`}\n${formatErrors(read.errors)}`)

@@ -5,7 +5,7 @@ import type { Seats, Victim } from '../../scheduler/contract.ts'
 import type { Happening, Leaving } from '../../scheduler/rehearsal/rehearsal.ts'
 import { type GangSchedule, type GangVerdict, type Schedule, scheduleOf } from '../../scheduler/rehearsal/schedule.ts'
 import { createScheduler } from '../../scheduler/scheduler.ts'
-import { oneOf } from '../arguments.ts'
+import { oneOf, timeMs } from '../arguments.ts'
 import { Exit, exit } from '../exit.ts'
 import type { Global } from '../global.ts'
 import { dump, plain, shortList, table } from '../output.ts'
@@ -21,7 +21,7 @@ interface ScheduleOptions {
 /** Decides about a state that stands in files. Touches nothing and needs no factory. */
 export async function schedule(options: ScheduleOptions, global: Global): Promise<void> {
   const format = oneOf('--output', options.output, ['table', 'wide', 'json', 'yaml', 'name'], 'table')
-  const nowMs = options.now === undefined ? Date.now() : timeOf(options.now)
+  const nowMs = options.now === undefined ? Date.now() : timeMs('--now', options.now)
   const read = readState(textsOf(options.file), { nowMs, namespace: global.namespace })
   if ('errors' in read) {
     const { length } = read.errors
@@ -37,12 +37,6 @@ export async function schedule(options: ScheduleOptions, global: Global): Promis
     for (const { gang, verdict } of found.gangs) if (getsSeats(verdict)) console.log(`gang/${nameOf(gang)}`)
   } else if (format === 'table' || format === 'wide') console.log(plain(textOf(state, found, format === 'wide')))
   else console.log(await dump(wholeOf(state, found), format))
-}
-
-function timeOf(text: string): number {
-  const atMs = /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : Number.NaN
-  if (Number.isFinite(atMs)) return atMs
-  throw new Exit(exit.usage, `--now: "${plain(text.slice(0, 64))}" is not a time; write e.g. 2026-01-01T00:00Z.`)
 }
 
 function wholeOf({ isQueueAssumed, passedOver }: State, found: Schedule): object {
