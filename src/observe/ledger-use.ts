@@ -31,11 +31,12 @@ export type Bucket = (typeof buckets)[number]
 /** What a slot was doing in each, for people. */
 export const meanings: Readonly<Record<Bucket, string>> = {
   productive: 'training that is in a durable checkpoint or in a job that succeeded',
-  provisional: 'training since the last durable checkpoint: productive with the next one, lost if it fails first',
+  provisional:
+    'training since the last durable checkpoint: productive with the next one, lost if its attempt ends first',
   checkpointing: 'training stood still while a checkpoint was written',
   starting:
     'taken by a pod that does not work yet: preparing, loading, before its first step, not ready, or regrouping',
-  lost: 'training that a failure threw away, or of a job that failed or was deleted',
+  lost: 'training in no durable checkpoint when its attempt failed or was evicted, or its job failed or was deleted',
   serving: 'a replica with requests under way',
   headroom: 'a replica that is ready and has none',
   draining: 'taken by a pod on its way out',

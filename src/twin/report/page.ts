@@ -1,3 +1,4 @@
+import { counted } from '../../scheduler/why/counted.ts'
 import { type Bar, escaped, ganttChart, type Line, lineChart, stackChart } from './charts.ts'
 import type { TwinReport } from './report.ts'
 import type { SeedReport } from './seed-report.ts'
@@ -138,7 +139,7 @@ function gantt({ sittings, seeds }: TwinReport, hours: number): string {
       offset: (lanes[index] ?? 0) / capacity,
       share: accelerators / capacity,
       colour: colourOf.get(gang) ?? 0,
-      title: `${gang}, attempt ${attempt}, ${accelerators} accelerators of ${row}`,
+      title: `${gang}, attempt ${attempt}, ${counted(accelerators, 'accelerator')} of ${row}`,
     }))
   })
   if (bars.length === 0) return ''

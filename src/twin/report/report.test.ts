@@ -5,7 +5,7 @@ import { job, recordingOf, setupOfTest } from '../play/play.fixture.ts'
 import type { Recording } from '../play/recording.ts'
 import { markdownOf } from './markdown.ts'
 import { pageOf } from './page.ts'
-import { reportOf, type TwinReport } from './report.ts'
+import { type Row, reportOf, type TwinReport } from './report.ts'
 import { seedReportOf } from './seed-report.ts'
 import { timelineOf } from './timeline.ts'
 
@@ -83,6 +83,20 @@ test('the page needs nothing else, and a name cannot break out of it or of a Mar
   const markdown = markdownOf(reported(name, played))
   expect(markdown).toContain('\\<script\\>alert(1)\\</script\\>\\|')
   expect(markdown).toContain('| ETTR: productive, of the time of jobs that had begun | ')
+})
+
+test('a report of one seed without a failure tells truly what was lost, and each of its rows is plain by itself', () => {
+  const row = (name: string, unit: Row['unit'], value: number): Row => {
+    return { name, unit, mean: value, min: value, max: value, values: [value] }
+  }
+  const measures = [row('ledger.lost', 'hours', 5), row('ledger.capacity', 'hours', 10)]
+  measures.push(row('evictions', 'count', 3), row('restores.storage', 'count', 36))
+  const sitting = { gang: 'default/small', attempt: 1, node: 'n-1', accelerators: 1, fromSeconds: 0, toSeconds: 60 }
+  const evicted: TwinReport = { ...report, measures, sittings: [sitting] }
+  const told = markdownOf(evicted)
+  expect(told).toMatch(/\| lost \| 50\.0 % \| 5\.0 h \| .*evicted/)
+  expect(told).toContain('| ranks that read their checkpoint in object storage | 36 |')
+  expect(pageOf(evicted)).toContain('default/small, attempt 1, 1 accelerator of n-1')
 })
 
 test('a timeline holds the means of its stretches', () => {

@@ -1,5 +1,6 @@
 import { formatDuration } from '../../model/duration.ts'
 import { buckets, meanings } from '../../observe/ledger-use.ts'
+import { counted } from '../../scheduler/why/counted.ts'
 import { figure, figureOver } from './figures.ts'
 import type { Row, TwinReport } from './report.ts'
 
@@ -15,7 +16,7 @@ export function headline({ scenario, seeds }: TwinReport): string {
   const { name, nodes, accelerators, horizonSeconds } = scenario
   const numbers = seeds.map(({ seed }) => seed)
   const of = numbers.length === 1 ? `seed ${numbers[0]}` : `${numbers.length} seeds from ${numbers[0]}`
-  const fleet = `${nodes} node${nodes === 1 ? '' : 's'} with ${accelerators} accelerator${accelerators === 1 ? '' : 's'}`
+  const fleet = `${counted(nodes, 'node')} with ${counted(accelerators, 'accelerator')}`
   return `${name}: ${fleet} for ${formatDuration(horizonSeconds * 1000)}, ${of}.`
 }
 
@@ -51,7 +52,9 @@ export function tablesOf(report: TwinReport): Table[] {
       ],
     },
     ...serviceTables(report, over),
-    ...(failures.length === 0 ? [] : [{ title: 'Failures', header: ['MEASURE', 'MEAN OVER SEEDS'], rows: failures }]),
+    ...(failures.length === 0
+      ? []
+      : [{ title: 'Failures and restarts', header: ['MEASURE', 'MEAN OVER SEEDS'], rows: failures }]),
     ...(causes.length === 0
       ? []
       : [
@@ -162,8 +165,8 @@ const failureLines = [
   ['mttr.p99', 'MTTR, p99'],
   ['detect', 'of it until recovery decided, mean'],
   ['restores.node', 'ranks that read their checkpoint in the memory of their own node'],
-  ['restores.peer', 'of another node'],
-  ['restores.storage', 'in object storage'],
+  ['restores.peer', 'ranks that read their checkpoint in the memory of another node'],
+  ['restores.storage', 'ranks that read their checkpoint in object storage'],
   ['per1000NodeDays', 'interruptions per 1,000 node-days'],
 ] as const
 
