@@ -106,6 +106,12 @@ it('what is wrong is told by file and line, and nothing is written', () => {
 nothing was written
 `,
   })
+  file('binary.csv', 'submit_s,gpus,duration_s\n0,1,60\n\0\u001b"\u0007,1')
+  expect(imported('history', 'binary.csv')).toMatchObject({
+    status: 2,
+    stdout: '',
+    stderr: 'millwright: binary.csv:3: a quote stands in a cell that does not begin with one\nnothing was written\n',
+  })
   expect(imported('history', 'nowhere.csv')).toMatchObject({
     status: 2,
     stdout: '',

@@ -1,16 +1,14 @@
-import { createReadStream } from 'node:fs'
 import { dirname, isAbsolute, join } from 'node:path'
 import { formatErrors } from '../compile/documents.ts'
 import { type PastClient, readClient } from '../twin/import/clients.ts'
 import { readHistory } from '../twin/import/history.ts'
-import type { PastJob } from '../twin/import/past-job.ts'
 import { type PastRequests, readRequests } from '../twin/import/requests.ts'
-import { formatRowError, TableError } from '../twin/import/table.ts'
 import { readScenario } from '../twin/scenario/read.ts'
 import { clientsNamed, tracesNamed } from '../twin/scenario/requests.ts'
 import { resourcesNamed, type Setup, setupOf } from '../twin/scenario/setup.ts'
 import { Exit, exit } from './exit.ts'
-import { readText, whyUnread } from './read-text.ts'
+import { readTable } from './read-table.ts'
+import { readText } from './read-text.ts'
 
 /** All that a scenario names, from where it stands; throws what is wrong, with its place. */
 export async function setupFrom(file: string): Promise<Setup> {
@@ -22,16 +20,16 @@ export async function setupFrom(file: string): Promise<Setup> {
     return { name, atMs, text: readText(name) }
   })
   const history = read.scenario.spec.history?.file
-  const past = history === undefined ? [] : await historyFrom(beside(history))
+  const past = history === undefined ? [] : await rowsFrom(beside(history), (bytes) => readHistory(bytes))
   const requests = new Map<string, PastRequests>()
   for (const { path, format } of tracesNamed(read)) {
     const name = beside(path)
-    requests.set(path, await rowsFrom(name, () => readRequests(format, createReadStream(name))))
+    requests.set(path, await rowsFrom(name, (bytes) => readRequests(format, bytes)))
   }
   const clients = new Map<string, PastClient>()
   for (const path of clientsNamed(read)) {
     const name = beside(path)
-    clients.set(path, await rowsFrom(name, () => readClient(createReadStream(name))))
+    clients.set(path, await rowsFrom(name, (bytes) => readClient(bytes)))
   }
   const made = setupOf(read, files, past, { requests, clients })
   if ('errors' in made) throw wrong(made.errors)
@@ -43,18 +41,6 @@ function wrong(errors: Parameters<typeof formatErrors>[0]): Exit {
   return new Exit(exit.usage, `${what} in the scenario\n${formatErrors(errors)}`)
 }
 
-function historyFrom(file: string): Promise<PastJob[]> {
-  return rowsFrom(file, () => readHistory(createReadStream(file)))
-}
-
-async function rowsFrom<T>(file: string, read: () => Promise<T>): Promise<T> {
-  try {
-    return await read()
-  } catch (error) {
-    if (error instanceof TableError)
-      throw new Exit(exit.usage, error.errors.map((one) => `${file}:${formatRowError(one)}`).join('\n'))
-    const { code } = error as NodeJS.ErrnoException
-    if (code === undefined) throw error
-    throw new Exit(exit.usage, `cannot read ${file}: ${whyUnread(code)}.`)
-  }
+function rowsFrom<T>(file: string, read: (bytes: AsyncIterable<Uint8Array>) => Promise<T>): Promise<T> {
+  return readTable(file, read, 'nothing was played')
 }

@@ -90,7 +90,9 @@ spec: {command: serve, resources: {accelerators: H100:1}}
   expect(twin('run', 'serving.yaml')).toMatchObject({
     status: 2,
     stdout: '',
-    stderr: 'millwright: trace.jsonl:2: timestamp: is before that of line 1, found 0; sort the lines by timestamp\n',
+    stderr: `millwright: trace.jsonl:2: timestamp: is before that of line 1, found 0; sort the lines by timestamp
+nothing was played
+`,
   })
 })
 

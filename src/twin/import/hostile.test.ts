@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { readClient } from './clients.ts'
 import { readHistory } from './history.ts'
@@ -144,6 +145,28 @@ describe.each(Object.entries(formats))('%s', (_, { read, header, row, wider, neg
     expect(rows).toBeLessThan(10_000)
   })
 })
+
+test.each(Object.entries(formats))(
+  '%s: whatever bytes a file has, it is read or told where it is wrong',
+  async (_, format) => {
+    const { header, row } = format
+    const some = fc.oneof(
+      fc.uint8Array({ maxLength: 40 }),
+      fc.constantFrom(
+        ...[header ?? '', row(1), '\n', '"', ',', '|', '\uFEFF'].map((text) => new TextEncoder().encode(text)),
+      ),
+    )
+    await fc.assert(
+      fc.asyncProperty(fc.array(some, { maxLength: 12 }), async (parts) => {
+        const bytes = (async function* () {
+          yield* parts
+        })()
+        await first(format.read(bytes))
+      }),
+      { numRuns: 300 },
+    )
+  },
+)
 
 test("a trace of mooncake's with blocks without end is told with the line where they are too many", async () => {
   const line = JSON.stringify({ ...mooncake(0, 1), hash_ids: [1, 2, 3] })

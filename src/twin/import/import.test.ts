@@ -95,6 +95,7 @@ describe('our own form', () => {
     ['submit_s,gpus,duration_s,gpus', ['1: "gpus": stands twice in the header']],
     ['submit_s,gpus,duration_s\n1,2', ['2: has 2 cells, and the header 3']],
     ['submit_s,gpus,duration_s,user\n1,2,3,"a', ['2: a quoted cell is not closed, or goes on behind its quote']],
+    ['submit_s,gpus,duration_s,user\n1,2,3,4\n1,2,3,a"b', ['3: a quote stands in a cell that does not begin with one']],
     [`submit_s,gpus,duration_s,user\n1,2,3,4\n1,2,3,${'a'.repeat(70_000)}`, ['3: is longer than 65536 bytes']],
   ])('what is no such file is told so, %#', async (text, errors) => {
     expect(await errorsOf(readHistory(bytesOf(text, 1000)))).toEqual(errors)

@@ -128,6 +128,8 @@ export function unknownColumn(column: string, columns: readonly string[]): Omit<
 
 function fromParser({ code, message }: CsvError, line: number): RowError {
   if (code === 'CSV_MAX_RECORD_SIZE') return { line, message: `is longer than ${lineBytesMax} bytes` }
-  assert(code.startsWith('CSV_'), `the reader of rows failed: ${message}`)
+  if (code === 'INVALID_OPENING_QUOTE')
+    return { line, message: 'a quote stands in a cell that does not begin with one' }
+  assert(code.includes('QUOTE'), `the reader of rows failed: ${message}`)
   return { line, message: 'a quoted cell is not closed, or goes on behind its quote' }
 }
