@@ -289,7 +289,8 @@ export class Prompt implements Invariant {
     const firstMs = Math.max(...pods.map((pod) => this.#reportOf(pod)?.firstStepAtMs ?? 0))
     const { at } = gang.status?.checkpoint ?? {}
     const committedMs = at === undefined ? 0 : nowMs - this.#sinceSeen(`${gang.metadata.uid} checkpoint`, at, nowMs)
-    const lastMs = Math.max(sinceMs, firstMs, committedMs)
+    const begunMs = this.#isUnsure ? this.#terms.beganMs : 0
+    const lastMs = Math.max(sinceMs, firstMs, committedMs, begunMs)
     return step >= (gang.spec.checkpointRequest?.step ?? 0) && nowMs - lastMs > durationMs(interval)
   }
 }
