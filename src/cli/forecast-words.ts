@@ -19,6 +19,7 @@ export function textOf(found: Forecast, { isWide, isLive }: { isWide: boolean; i
   const shown = isWide ? found.gangs : mostChanged(found.gangs).slice(0, gangsShown)
   const rows = isWide || !hasChange ? found.rows : found.rows.filter(isOfInterest)
   const blocks = [headOf(found, { hasChange, isLive }), rowsTable(rows, hasChange)]
+  if (found.seeds > 1 && rows.length > 0) blocks.push(hasChange ? readingOfPairs : reading)
   if (shown.length > 0) blocks.push(gangsTable(shown, found.horizonSeconds, hasChange))
   if (shown.length < found.gangs.length)
     blocks.push(`${found.gangs.length - shown.length} more jobs; \`-o wide\` shows all.`)
@@ -29,6 +30,10 @@ export function textOf(found: Forecast, { isWide, isLive }: { isWide: boolean; i
     )
   return blocks.join('\n\n')
 }
+
+const reading = 'Figures are means of the courses; waits, completions, starts and ends are medians.'
+const readingOfPairs = `Figures are means of the pairs, and subtract; waits, completions, starts and ends are medians: their DIFFERENCE is the median
+of the pairs', and need not be that of the medians.`
 
 /**
  * What a plan says: when its own jobs start and end, which of the others it moves most, and the figures that it moves. Chance moves
@@ -123,8 +128,10 @@ function isMoved({ unit, without, with: after, difference }: Row): boolean {
   return !isNothing(difference, unit)
 }
 
-function isNothing({ low, high }: Spread, unit: Row['unit']): boolean {
-  return [low, high].every((value) => said(Math.abs(value), unit) === said(0, unit))
+function isNothing(spread: Spread, unit: Row['unit']): boolean {
+  return [middleOf(spread, unit), spread.low, spread.high].every(
+    (value) => said(Math.abs(value), unit) === said(0, unit),
+  )
 }
 
 function headOf(
@@ -162,12 +169,12 @@ function rowsTable(rows: readonly Row[], hasChange: boolean): string {
 
 function spreadSaid(spread: Spread | undefined, unit: Row['unit'], isSigned = false): string {
   if (spread === undefined) return '-'
-  const [median, range] = wordsOf(spread, (value) => (isSigned ? signed(value, unit) : said(value, unit)))
-  return range === undefined ? median : `${median} (${range})`
+  const [middle, range] = wordsOf(spread, unit, (value) => (isSigned ? signed(value, unit) : said(value, unit)))
+  return range === undefined ? middle : `${middle} (${range})`
 }
 
 function middleSaid(spread: Spread | undefined, unit: Row['unit']): string {
-  return spread === undefined ? '-' : said(spread.median, unit)
+  return spread === undefined ? '-' : said(middleOf(spread, unit), unit)
 }
 
 function said(value: number, unit: Row['unit']): string {
@@ -176,9 +183,14 @@ function said(value: number, unit: Row['unit']): string {
   return unit === '' ? rounded : `${rounded} ${unit}`
 }
 
+/** Times may be cut off at the horizon, so that their mean would say little; what adds up has one, and those of two sides subtract. */
+function middleOf({ mean, median }: Spread, unit: Row['unit']): number {
+  return unit === 's' ? median : mean
+}
+
 /** The middle, and the range where it is more than that in these words. */
-function wordsOf({ median, low, high }: Spread, say: (value: number) => string): [string, string | undefined] {
-  const [middle, from, to] = [say(median), say(low), say(high)]
+function wordsOf(spread: Spread, unit: Row['unit'], say: (value: number) => string): [string, string | undefined] {
+  const [middle, from, to] = [say(middleOf(spread, unit)), say(spread.low), say(spread.high)]
   return [middle, from === to && from === middle ? undefined : `${from} to ${to}`]
 }
 
@@ -224,23 +236,29 @@ function gangsTable(gangs: readonly GangForecast[], horizonSeconds: number, hasC
     const say = (value: number) => valueSaid(value, column, horizonSeconds)
     const [before, then] = [without?.[figure], after?.[figure]]
     if (!hasChange) {
-      const [middle, range] = before === undefined ? ['-'] : wordsOf(before, say)
+      const [middle, range] = before === undefined ? ['-'] : wordsOf(before, unit, say)
       return [range === undefined ? middle : `${middle} (${range})`]
     }
     const moved = difference?.[figure]
     const by =
-      moved === undefined || isNothing(moved, unit) ? '' : ` (${rangeSaid(moved, unit) ?? signed(moved.median, unit)})`
-    return [before === undefined ? '-' : say(before.median), then === undefined ? '-' : `${say(then.median)}${by}`]
+      moved === undefined || isNothing(moved, unit)
+        ? ''
+        : ` (${rangeSaid(moved, unit) ?? signed(middleOf(moved, unit), unit)})`
+    return [
+      before === undefined ? '-' : say(middleOf(before, unit)),
+      then === undefined ? '-' : `${say(middleOf(then, unit))}${by}`,
+    ]
   }
 }
 
 /** What a difference ranges over; undefined where that is one number. */
 function rangeSaid(difference: Spread, unit: Row['unit']): string | undefined {
-  return wordsOf(difference, (value) => signed(value, unit))[1]
+  return wordsOf(difference, unit, (value) => signed(value, unit))[1]
 }
 
 function signed(value: number, unit: Row['unit']): string {
-  return `${value > 0 ? '+' : ''}${said(value, unit)}`
+  const text = said(value, unit)
+  return value > 0 && text !== said(0, unit) ? `+${text}` : text
 }
 
 /** Of shares, in hundredths: in the long run a tenth of a percent is much. */
@@ -254,5 +272,5 @@ function valueSaid(value: number, { figure, unit }: Pick<Column, 'figure' | 'uni
 function gangSaid(of: GangFigures | undefined, figure: 'starts' | 'ends' | 'ettr', horizonSeconds: number): string {
   const spread = of?.[figure]
   const unit = figure === 'ettr' ? '%' : 's'
-  return spread === undefined ? '-' : valueSaid(spread.median, { figure, unit }, horizonSeconds)
+  return spread === undefined ? '-' : valueSaid(middleOf(spread, unit), { figure, unit }, horizonSeconds)
 }

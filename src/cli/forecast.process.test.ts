@@ -60,6 +60,8 @@ queue/default   hours worked               24 h
 queue/default   ETTR                       100 %
 queue/default   spend                      165.1 USD
 
+Figures are means of the courses; waits, completions, starts and ends are medians.
+
 JOB       QUEUE     STARTS    ENDS      SPEND
 job/two   default   in 120m   in 3h     55 USD
 job/one   default   now       in 120m   110.1 USD

@@ -2,18 +2,14 @@ import type { Gang } from '../../model/kinds/gang.ts'
 import type { Course, Fate } from './course.ts'
 import type { Quota } from './quotas.ts'
 import type { ServiceFate } from './services.ts'
-import { quantile, type Spread, spreadIn } from './spread.ts'
+import { quantile, type Spreads, spreadsIn } from './spread.ts'
 
-export interface Row {
+/** Of those seeds in which there is such a figure: of no requests none are in time, and none are late. Of none, it is not there. */
+export interface Row extends Spreads {
   /** `fleet`, `queue/NAME` or `service/NAME`. */
   of: string
   figure: Figure
   unit: Unit
-  /** Of those seeds in which there is such a figure: of no requests none are in time, and none are late. Of none, it is not there. */
-  without: Spread | undefined
-  with: Spread | undefined
-  /** Of each seed in which both are, the one less the other. */
-  difference: Spread | undefined
 }
 
 export type Unit = 's' | 'h' | '%' | 'USD' | ''
@@ -83,14 +79,9 @@ export function rowsOf(sides: readonly Side[], horizonMs: number): Row[] {
     const [a = [], b] = sides.map((side) => side.courses.map((course) => figuresIn(course, side)))
     return (Object.keys(figures) as Figure[]).flatMap((figure): Row[] => {
       const values = a.map((one) => one[figure])
-      const others = b?.map((one) => one[figure])
-      if ([...values, ...(others ?? [])].every((value) => value === undefined || value === 0)) return []
-      const differences = values.map((value, at) => {
-        const other = others?.[at]
-        return value === undefined || other === undefined ? undefined : other - value
-      })
-      const spreads = { without: spreadIn(values), with: spreadIn(others ?? []), difference: spreadIn(differences) }
-      return [{ of, figure, unit: figures[figure], ...spreads }]
+      const others = b?.map((one) => one[figure]) ?? []
+      if ([...values, ...others].every((value) => value === undefined || value === 0)) return []
+      return [{ of, figure, unit: figures[figure], ...spreadsIn(values, others) }]
     })
   }
 }

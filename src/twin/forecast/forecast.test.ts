@@ -63,7 +63,7 @@ const training7200 = {
 const performance = { prepareMs: 0, restoreMs: 0, replica: { loadMs: 0, drainMs: 0 } }
 
 const figureOf = ({ rows }: Forecast, figure: string) => rows.find((row) => row.of === 'fleet' && row.figure === figure)
-const exactly = (seconds: number) => ({ low: seconds, median: seconds, high: seconds })
+const exactly = (value: number) => ({ mean: value, low: value, median: value, high: value })
 
 describe('what is known for sure is foretold for sure', () => {
   /** One node: `a` is done in an hour, `b` waits for it. */
@@ -259,6 +259,29 @@ describe('nodes fail', () => {
     const { rows } = foretold(scene, scene, often)
     for (const { difference } of rows) expect(difference).toEqual(exactly(0))
   })
+})
+
+test('the difference of the means is the mean of the differences, as that of medians is not', () => {
+  const told = story(6)
+  for (let at = 0; at < 9; at++) told.gang(`g${at}`, '3xH100:8', { expectedSeconds: 5 * 3600 })
+  const [before, after] = [sceneOf(told), sceneOf(told)]
+  const { rows } = foretold(
+    before,
+    { ...after, nodes: after.nodes.slice(1) },
+    { risks: { nodeFailures: 300 }, seeds: 10 },
+  )
+  const some = rows.filter(
+    ({ difference, unit }) => unit !== 's' && difference !== undefined && difference.high !== difference.low,
+  )
+  expect(some.length).toBeGreaterThan(4)
+  for (const row of some) {
+    expect((row.with?.mean ?? 0) - (row.without?.mean ?? 0)).toBeCloseTo(row.difference?.mean ?? 0)
+  }
+  expect(
+    some.some(
+      (row) => Math.abs((row.with?.median ?? 0) - (row.without?.median ?? 0) - (row.difference?.median ?? 0)) > 0.1,
+    ),
+  ).toBe(true)
 })
 
 test('of ten courses a tenth of others lies below about the lowest', () => {

@@ -3,7 +3,7 @@ import { titleOf } from '../../scheduler/why/reasons.ts'
 import type { Course, Fate } from './course.ts'
 import type { Side } from './figures.ts'
 import type { Basis } from './lengths.ts'
-import { type Spread, spreadIn } from './spread.ts'
+import { type Spread, type Spreads, spreadsIn } from './spread.ts'
 
 /** How one gang of a job fares. */
 export interface GangForecast {
@@ -47,15 +47,16 @@ export function gangsOf(sides: readonly Side[], horizonMs: number): GangForecast
     const [mine, other] = [a?.get(key), b?.get(key)]
     const first = mine?.[0] ?? other?.[0]
     if (first === undefined || first.isReplica || gang.spec.suspend) return []
+    const spreads = spreadsOf(mine ?? [], other ?? [], horizonMs)
     return [
       {
         gang: key,
         title: titleOf(key, gang),
         queue: gang.spec.queue,
         basis: first.basis === 'coming' ? undefined : first.basis,
-        ...(mine === undefined ? {} : { without: coursesOf(mine, horizonMs) }),
-        ...(other === undefined ? {} : { with: coursesOf(other, horizonMs) }),
-        ...(mine === undefined || other === undefined ? {} : { difference: differenceOf(mine, other, horizonMs) }),
+        ...(mine === undefined ? {} : { without: coursesIn(mine, figuresIn(spreads, 'without')) }),
+        ...(other === undefined ? {} : { with: coursesIn(other, figuresIn(spreads, 'with')) }),
+        ...(mine === undefined || other === undefined ? {} : { difference: figuresIn(spreads, 'difference') }),
       },
     ]
   })
@@ -74,30 +75,27 @@ function byGang(courses: readonly Course[]): Map<string, Fate[]> {
   return fates
 }
 
-function coursesOf(fates: readonly Fate[], horizonMs: number): GangCourses {
-  const part = (of: (fate: Fate) => number | undefined) =>
-    fates.filter((fate) => of(fate) !== undefined).length / fates.length
+type GangSpreads = Record<GangFigure, Spreads>
+
+function spreadsOf(mine: readonly Fate[], other: readonly Fate[], horizonMs: number): GangSpreads {
+  const of = (figure: GangFigure) => {
+    const valuesIn = (fates: readonly Fate[]) => fates.map((fate) => figures[figure](fate, horizonMs))
+    return spreadsIn(valuesIn(mine), valuesIn(other))
+  }
   return {
-    ...figuresBy((figure) => fates.map((fate) => figures[figure](fate, horizonMs))),
-    startsWithin: part(({ startedMs }) => startedMs),
-    endsWithin: part(({ endedMs }) => endedMs),
+    starts: of('starts'),
+    ends: of('ends'),
+    evictions: of('evictions'),
+    hoursLost: of('hoursLost'),
+    spend: of('spend'),
+    ettr: of('ettr'),
   }
 }
 
-function differenceOf(without: readonly Fate[], withChange: readonly Fate[], horizonMs: number): GangFigures {
-  return figuresBy((figure) =>
-    without.map((fate, at) => {
-      const after = withChange[at]
-      const [a, b] = [figures[figure](fate, horizonMs), after && figures[figure](after, horizonMs)]
-      return a === undefined || b === undefined ? undefined : b - a
-    }),
-  )
-}
-
-function figuresBy(valuesOf: (figure: GangFigure) => readonly (number | undefined)[]): GangFigures {
-  const nothing = { median: 0, low: 0, high: 0 }
-  const of = (figure: GangFigure) => spreadIn(valuesOf(figure)) ?? nothing
-  const ettr = spreadIn(valuesOf('ettr'))
+function figuresIn(spreads: GangSpreads, side: keyof Spreads): GangFigures {
+  const nothing = { mean: 0, median: 0, low: 0, high: 0 }
+  const of = (figure: GangFigure) => spreads[figure][side] ?? nothing
+  const ettr = spreads.ettr[side]
   return {
     starts: of('starts'),
     ends: of('ends'),
@@ -106,4 +104,10 @@ function figuresBy(valuesOf: (figure: GangFigure) => readonly (number | undefine
     spend: of('spend'),
     ...(ettr === undefined ? {} : { ettr }),
   }
+}
+
+function coursesIn(fates: readonly Fate[], own: GangFigures): GangCourses {
+  const part = (of: (fate: Fate) => number | undefined) =>
+    fates.filter((fate) => of(fate) !== undefined).length / fates.length
+  return { ...own, startsWithin: part(({ startedMs }) => startedMs), endsWithin: part(({ endedMs }) => endedMs) }
 }

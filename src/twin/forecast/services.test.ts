@@ -108,12 +108,13 @@ describe('what a change does to who is answered in time', () => {
     expect(rowIn(found, 'SLO attainment')?.without?.median).toBeGreaterThan(70)
     expect(rowIn(found, 'SLO attainment')?.difference?.high).toBeLessThan(-30)
     expect(rowIn(found, 'first token in time')?.difference?.high).toBeLessThan(-30)
-    expect(rowIn(found, 'requests')?.difference).toEqual({ low: 0, median: 0, high: 0 })
+    expect(rowIn(found, 'requests')?.difference).toEqual({ mean: 0, low: 0, median: 0, high: 0 })
   })
 
   test('the same state gets the same answer, and without traffic none of requests', () => {
     const scene = sceneOf(service, 3)
-    for (const { difference } of of(scene, scene).rows) expect(difference).toEqual({ low: 0, median: 0, high: 0 })
+    for (const { difference } of of(scene, scene).rows)
+      expect(difference).toEqual({ mean: 0, low: 0, median: 0, high: 0 })
     const none = forecastOf(scene, undefined, { nowMs: 0, horizonMs: 3_600_000, seeds: 1, risks: noRisks })
     expect(none.rows.some(({ figure }) => figure === 'requests' || figure === 'SLO attainment')).toBe(false)
   })

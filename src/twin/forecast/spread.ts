@@ -1,5 +1,7 @@
-/** The middle of what the seeds said, and between what four of five of them lay. */
+/** The mean and the middle of what the seeds said, and between what four of five of them lay. */
 export interface Spread {
+  /** Of times that are cut off at the horizon it says little; of all else the means of two sides differ by that of the differences. */
+  mean: number
   median: number
   low: number
   high: number
@@ -11,9 +13,36 @@ export function spreadIn(values: readonly (number | undefined)[]): Spread | unde
   return known.length === 0 ? undefined : spreadOf(known)
 }
 
+export interface Spreads {
+  without: Spread | undefined
+  with: Spread | undefined
+  difference: Spread | undefined
+}
+
+/**
+ * Of the pairs in which both are there, so that the difference of the means is the mean of the differences; where there are none,
+ * of each side what is there.
+ */
+export function spreadsIn(
+  without: readonly (number | undefined)[],
+  withChange: readonly (number | undefined)[],
+): Spreads {
+  const pairs = without.flatMap((a, at) => {
+    const b = withChange[at]
+    return a === undefined || b === undefined ? [] : [{ a, b }]
+  })
+  if (pairs.length === 0) return { without: spreadIn(without), with: spreadIn(withChange), difference: undefined }
+  return {
+    without: spreadOf(pairs.map(({ a }) => a)),
+    with: spreadOf(pairs.map(({ b }) => b)),
+    difference: spreadOf(pairs.map(({ a, b }) => b - a)),
+  }
+}
+
 export function spreadOf(values: readonly number[]): Spread {
   const sorted = values.toSorted((a, b) => a - b)
-  return { median: quantile(sorted, 0.5), low: oneMoreBelow(sorted, 0.1), high: oneMoreBelow(sorted, 0.9) }
+  const mean = sorted.reduce((sum, value) => sum + value, 0) / sorted.length
+  return { mean, median: quantile(sorted, 0.5), low: oneMoreBelow(sorted, 0.1), high: oneMoreBelow(sorted, 0.9) }
 }
 
 /**
