@@ -1,7 +1,8 @@
 import type { Drill } from '../../model/kinds/drill.ts'
+import type { Node } from '../../model/kinds/kubernetes.ts'
 import type { LedgerPage } from '../../model/kinds/ledger-page.ts'
 import { summarise } from '../../observe/ledger.ts'
-import { buckets } from '../../observe/ledger-use.ts'
+import { buckets, slotsOf } from '../../observe/ledger-use.ts'
 
 type Accounts = NonNullable<NonNullable<Drill['status']>['accounts']>
 type LedgerChange = NonNullable<NonNullable<NonNullable<Drill['status']>['outcome']>['ledger']>
@@ -25,6 +26,18 @@ export function accountsOf(pages: readonly LedgerPage[], owners: ReadonlySet<str
         ofTarget: (ofTarget.get(bucket) ?? 0) / 1000,
       })),
   }
+}
+
+/** Up to when all accelerators of these nodes are accounted for; undefined while their pages are being written one by one. */
+export function evenThroughMs(pages: readonly LedgerPage[], nodes: readonly Node[]): number | undefined {
+  const through = new Map<string, number>()
+  for (const { spec, status } of pages) {
+    const key = `${spec.node} ${spec.accelerator}`
+    through.set(key, Math.max(through.get(key) ?? 0, status?.throughMs ?? 0))
+  }
+  const wanted = nodes.flatMap((node) => slotsOf(node).map(({ model }) => `${node.metadata.name} ${model}`))
+  const [first, ...others] = new Set(wanted.map((key) => through.get(key) ?? 0))
+  return others.length === 0 ? first : undefined
 }
 
 /** What each bucket gained between two looks; provisional time may have gone to others meanwhile, and be less. */

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type Drill, drill } from '../../model/kinds/drill.ts'
+import type { LedgerPage } from '../../model/kinds/ledger-page.ts'
 import { millwrightVersion } from '../../model/metadata.ts'
 import type { Control } from '../run.ts'
 import { createWorld, type World } from '../world.fixture.ts'
@@ -60,6 +61,58 @@ test('a rank of a job is chosen, and what came of it is read off what recovery w
   expect(outcome?.recoveredSeconds).toBeGreaterThanOrEqual(2)
   expect(outcome?.detectedSeconds).toBeLessThan(1)
 })
+
+test('each look at the ledger waits until all nodes are accounted for up to the same time', async () => {
+  await world.node('b', 2)
+  await running()
+  await write('a', 1_000)
+  await make({ fault: { kind: 'hang', lasts: '2s' }, target: { job: 'j' } })
+  await phase('Waiting')
+  await world.settle(2_000)
+  const atMs = world.clock.now()
+  await write('a', atMs)
+  await world.settle(2_000)
+  expect((await status())?.message).toBe('the ledger is brought up to date')
+  await write('b', atMs)
+  await struck()
+  await tell({ mendedAt: iso() })
+  await world.settle(2_000)
+  const laterMs = world.clock.now()
+  await write('b', laterMs)
+  await world.settle(2_000)
+  expect((await status())?.phase).toBe('Recovering')
+  await write('a', laterMs)
+  await phase('Passed')
+  expect((await status())?.outcome?.ledger).toEqual({
+    fromMs: atMs,
+    throughMs: laterMs,
+    shares: [{ bucket: 'idle', seconds: (4 * (laterMs - atMs)) / 1000, ofTarget: 0 }],
+  })
+})
+
+/** As the ledger does for a node that has done nothing since its beginning. */
+async function write(node: string, throughMs: number): Promise<void> {
+  const capacitySlotMs = 2 * throughMs
+  const page: LedgerPage = {
+    apiVersion: millwrightVersion,
+    kind: 'LedgerPage',
+    metadata: { name: node },
+    spec: { node, pool: '', accelerator: 'cpu', fromMs: 0 },
+    status: {
+      slots: 2,
+      throughMs,
+      revision: '1',
+      capacitySlotMs,
+      pricePerSlotHour: 0,
+      entries: [{ queue: '', owner: '', bucket: 'idle', slotMs: capacitySlotMs }],
+      provisional: [],
+      usage: [],
+    },
+  }
+  const { status: now } = page
+  if ((await world.store.create('LedgerPage', page, { withStatus: true })) === 'exists')
+    await world.store.patch('LedgerPage', { name: node }, { status: now }, { status: true })
+}
 
 test('what was expected and is not so fails it, each by its name', async () => {
   await running()

@@ -4,7 +4,7 @@ import type { Drill } from '../../model/kinds/drill.ts'
 import { keyOf, refOf, refOfKey } from '../../model/refs.ts'
 import { seenMs } from '../gangs.ts'
 import { again, type Context, type Outcome, type Reconciler, settled } from '../reconciler.ts'
-import { accountsOf, changeOf } from './accounts.ts'
+import { accountsOf, changeOf, evenThroughMs } from './accounts.ts'
 import { choose } from './choose.ts'
 import { type Followed, follow, isOver } from './follow.ts'
 import { outcomeOf } from './outcome.ts'
@@ -70,14 +70,20 @@ export function createDrills(context: Context): Reconciler {
         ? failed(`nothing was struck within ${drill.spec.deadline}: ${chosen.waits}`)
         : saying(drill, 'Waiting', chosen.waits)
     const { target } = chosen
-    const accounts = accountsOf((await store.list('LedgerPage')).items, ownersOf(target))
     const key = keyOf(drill)
     const sinceMs = askedMs.get(key) ?? clock.now()
     askedMs.set(key, sinceMs)
-    if (accounts.throughMs < sinceMs && clock.now() < sinceMs + ledgerMsMax)
-      return saying(drill, 'Waiting', ledgerIsBehind)
+    const { accounts, isBehind } = await lookUp(target, sinceMs)
+    if (isBehind) return saying(drill, 'Waiting', ledgerIsBehind)
     askedMs.delete(key)
     return { phase: 'Striking', message: strikes(drill.spec, target), target, accounts }
+  }
+
+  /** What the ledger holds; behind where it is not kept up to `sinceMs` everywhere, and may still come to be. */
+  async function lookUp(target: DrillStatus['target'], sinceMs: number) {
+    const { items } = await store.list('LedgerPage')
+    const isKept = (evenThroughMs(items, views.of('Node').list()) ?? 0) >= sinceMs
+    return { accounts: accountsOf(items, ownersOf(target)), isBehind: !isKept && clock.now() < sinceMs + ledgerMsMax }
   }
 
   async function goOn(drill: Drill, struckMs: number, isLate: boolean): Promise<Partial<DrillStatus>> {
@@ -89,10 +95,9 @@ export function createDrills(context: Context): Reconciler {
     const endMs = endOf(drill, seen)
     if (endMs === undefined && !isLate) return { phase: 'Recovering', message: waitsFor(seen), ...news }
     const { accounts, target } = drill.status ?? {}
-    const now = accountsOf((await store.list('LedgerPage')).items, ownersOf(target))
-    const isBehind = endMs !== undefined && now.throughMs < endMs && clock.now() < endMs + ledgerMsMax
-    if (isBehind && !isLate) return { phase: 'Recovering', message: ledgerIsBehind, ...news }
-    const ledger = accounts === undefined ? undefined : changeOf(accounts, now)
+    const now = await lookUp(target, endMs ?? 0)
+    if (now.isBehind && !isLate) return { phase: 'Recovering', message: ledgerIsBehind, ...news }
+    const ledger = accounts === undefined ? undefined : changeOf(accounts, now.accounts)
     const outcome = outcomeOf(drill, struckMs, seen, ledger)
     const hasPassed = outcome.unmet.length === 0
     const message = hasPassed ? 'it came as expected' : outcome.unmet.join('; ')
