@@ -1,22 +1,26 @@
 import { hasEnded } from '../control/gangs.ts'
 import type { Twin } from './twin.ts'
 
-/** What nobody wants any more and its agent should have ended, on nodes whose agents are heard. */
+/**
+ * What nobody wants any more and its agent should have ended, on nodes whose agents are heard: each in words of its own, for
+ * an agent that starts anew does not know what the one before had done.
+ */
 export async function unwantedOn(twin: Twin): Promise<string[]> {
   const pods = (await twin.store.list('Pod')).items
   const wanted = new Set(pods.flatMap((pod) => (hasEnded(pod) ? [] : [pod.metadata.uid])))
   const heard = [...twin.nodes].filter(([, { process }]) => process.isHeard)
-  const running = heard.flatMap(([node, { machine }]) =>
+  const running = heard.flatMap(([, { machine, process }]) =>
     [...machine.pods.values()].flatMap(({ uid, end, place }) =>
-      end !== undefined || wanted.has(uid) ? [] : [`${place.name} runs on ${node}, and its pod has ended`],
+      end !== undefined || wanted.has(uid) ? [] : [`${place.name} runs under ${process.name}, and its pod has ended`],
     ),
   )
-  const names = new Set(heard.map(([node]) => node))
+  const agents = new Map(heard.map(([node, { process }]) => [node, process.name]))
   const nowMs = twin.clock.now()
   const leaving = pods.flatMap(({ metadata: { name, deletionTimestamp, deletionGracePeriodSeconds = 0 }, spec }) => {
-    if (deletionTimestamp === undefined || !names.has(spec.nodeName ?? '')) return []
+    const agent = agents.get(spec.nodeName ?? '')
+    if (deletionTimestamp === undefined || agent === undefined) return []
     const isOverdue = nowMs > Date.parse(deletionTimestamp) + deletionGracePeriodSeconds * 1000
-    return isOverdue ? [`pod ${name} was deleted, and is there`] : []
+    return isOverdue ? [`pod ${name} was deleted, and is there under ${agent}`] : []
   })
   return [...running, ...leaving]
 }

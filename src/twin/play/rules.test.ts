@@ -105,5 +105,5 @@ test('in a scenario what is deleted goes', async () => {
     await store.patch('Pod', { name, namespace }, { metadata: { finalizers: ['example.com/keep'] } })
     await store.patch('TrainingJob', { name: 'big', namespace: 'default' }, { spec: { suspend: true } })
   })
-  expect(told).toBe('machines: for an hour pod big-worker-0-1 was deleted, and is there')
+  expect(told).toBe('machines: for an hour pod big-worker-0-1 was deleted, and is there under n-0/0')
 })
