@@ -173,10 +173,12 @@ describe('sacct', () => {
     const row = (submit: string, start: string, end: string, limit = '1:00') =>
       `1|a|b|c|d|${submit}|${start}|${end}|COMPLETED|${limit}|1|1|gres/gpu=1`
     const [nine, ten] = ['2026-03-01T09:00:00', '2026-03-01T10:00:00']
-    expect(await errorsOf(slurm(row('1 March', ten, ten), row('', ten, ten), row(nine, nine, ten, 'soon')))).toEqual([
+    const rows = [row('1 March', ten, ten), row('', ten, ten), row(nine, nine, ten, 'soon')]
+    expect(await errorsOf(slurm(...rows, row('2026-02-29T09:00:00', nine, ten)))).toEqual([
       '2: Submit: must be a time like 2026-01-31T12:00:00, as sacct writes it where SLURM_TIME_FORMAT is not set, or Unknown, found "1 March"',
       '3: Submit: must be there',
       '4: Timelimit: must be like 1-00:00:00 or UNLIMITED, found "soon"',
+      '5: Submit: must be a time like 2026-01-31T12:00:00, as sacct writes it where SLURM_TIME_FORMAT is not set, or Unknown, found "2026-02-29T09:00:00"',
     ])
     expect(await errorsOf(readSlurm(bytesOf('JobID|State\n1|x')))).toEqual([
       '1: the header lacks Submit, Start, End, AllocTRES',

@@ -63,6 +63,10 @@ test.each([
     `${header}2023-11-16 18:15:46,1,1\r\n2023-11-16 18:15:45,1,1`,
     '3: TIMESTAMP: is before that of line 2, found "2023-11-16 18:15:45"; sort the rows by TIMESTAMP',
   ],
+  [
+    `${header}2023-11-31 18:15:46,1,1`,
+    '2: TIMESTAMP: must be a time like 2023-11-16 18:15:46.6805900, found "2023-11-31 18:15:46"',
+  ],
   [`${header}yesterday,1,1`, '2: TIMESTAMP: must be a time like 2023-11-16 18:15:46.6805900, found "yesterday"'],
   [
     `${header}2023-11-16 18:15:46,-4,`,

@@ -165,6 +165,8 @@ function millisecondsOf(stamp: string): number | undefined {
   const found = stampPattern.exec(stamp)
   if (found === null) return undefined
   const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = found.slice(1).map(Number)
-  if (month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 || second >= 61) return undefined
+  const date = new Date(Date.UTC(year, month - 1, day))
+  if (date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day) return undefined
+  if (hour > 23 || minute > 59 || second >= 61) return undefined
   return Date.UTC(year, month - 1, day, hour, minute) + second * 1000
 }

@@ -97,8 +97,9 @@ function wrong(errors: RowErrors, { line }: Row, column: string, message: string
 function timeIn(row: Row, column: string, errors: RowErrors): number | undefined {
   const text = row.cell(column)
   if (text === '' || text === 'Unknown' || text === 'None') return undefined
-  const ms = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d$/.test(text) ? Date.parse(`${text}Z`) : Number.NaN
-  if (Number.isFinite(ms)) return ms / 1000
+  const time = new Date(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d$/.test(text) ? `${text}Z` : Number.NaN)
+  // The 30th of February is a Date, too: the 2nd of March.
+  if (Number.isFinite(time.getTime()) && time.toISOString().startsWith(text)) return time.getTime() / 1000
   const allowed = 'a time like 2026-01-31T12:00:00, as sacct writes it where SLURM_TIME_FORMAT is not set, or Unknown'
   return wrong(errors, row, column, `must be ${allowed}, found ${printable(text)}`)
 }
