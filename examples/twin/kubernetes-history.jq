@@ -43,9 +43,10 @@ def row: (map(select(.isJob)) | if . == [] then null else . end) as $jobs
   | [($jobs // .)[].end] as $ends
   | select($start != null and ($ends | all))
   | (map(.members) | add) as $members
+  | (map(.gpus) | add) as $gpus
   | {
     submit: (least(.submit) | fromdate), start: ($start | fromdate), end: ($ends | max | fromdate),
-    gpus: (map(.gpus) | add), nodes: ([map(.node | values) | unique | length, $members] | min),
+    $gpus, nodes: ([map(.node | values) | unique | length, $members, $gpus] | min),
     limit: most(.limit), queue: (most(.queue) // .[0].namespace), name: .[0].whole.name,
     model: (map(.model | values) | unique | if length == 1 then .[0] else null end), priority: most(.priority)
   }

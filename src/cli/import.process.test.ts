@@ -102,7 +102,7 @@ it('what is wrong is told by file and line, and nothing is written', () => {
   expect(imported('history', 'history.csv')).toMatchObject({
     status: 2,
     stdout: '',
-    stderr: `millwright: history.csv:3: duration_s: must be a number of at least 0, found "-60"
+    stderr: `millwright: history.csv:3: duration_s: must be a number above 0, found "-60"
 nothing was written
 `,
   })

@@ -1,4 +1,4 @@
-import { numberIn, RowErrors, textIn } from './cells.ts'
+import { numberIn, type Range, RowErrors, textIn } from './cells.ts'
 import { jobsMax, keep, type PastJob } from './past-job.ts'
 import { type Dialect, type Row, rowsOf } from './table.ts'
 
@@ -18,6 +18,9 @@ export const historyColumns = {
 } as const
 
 type Column = keyof typeof historyColumns
+
+/** As a TrainingJob may have. */
+const priorityMax = 1_000_000_000
 
 const required: readonly Column[] = ['submit_s', 'gpus', 'duration_s']
 
@@ -46,7 +49,7 @@ export async function readHistory(bytes: AsyncIterable<Uint8Array>, most = jobsM
       continue
     }
     last = { submitSeconds: job.submitSeconds, line: row.line }
-    keep(jobs, job, row.line, most)
+    keep(jobs, job, row.line, { most, errors })
   }
   errors.throwAny()
   return jobs
@@ -57,19 +60,19 @@ function jobIn(row: Row, errors: RowErrors): PastJob | undefined {
   for (const column of required) {
     if (row.cell(column) === '') errors.add({ line: row.line, column, message: 'must be there' })
   }
-  const number = (column: Column, range = { min: 0 }) => numberIn(row, column, errors, range)
+  const number = (column: Column, range: Range = { min: 0 }) => numberIn(row, column, errors, range)
   const job = {
     submitSeconds: number('submit_s') ?? 0,
-    gpus: number('gpus') ?? 0,
-    durationSeconds: number('duration_s') ?? 0,
-    nodes: numberIn(row, 'nodes', errors, { min: 1, isWhole: true }),
+    gpus: number('gpus', { min: 0, isAbove: true }) ?? 0,
+    durationSeconds: number('duration_s', { min: 0, isAbove: true }) ?? 0,
+    nodes: number('nodes', { min: 1, isWhole: true }),
     limitSeconds: number('limit_s'),
     waitSeconds: number('wait_s'),
     queue: textIn(row, 'queue'),
     user: textIn(row, 'user'),
     workload: textIn(row, 'workload'),
     model: textIn(row, 'model'),
-    priority: numberIn(row, 'priority', errors),
+    priority: number('priority', { min: -priorityMax, max: priorityMax }),
   }
   return errors.count === before ? job : undefined
 }

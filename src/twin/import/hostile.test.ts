@@ -36,7 +36,7 @@ const formats: Record<string, Format> = {
     negative: '0,1,-1',
     said: {
       unsorted: '3: submit_s: is before that of line 2; sort the rows by submit_s',
-      negative: `2: duration_s: ${least}`,
+      negative: '2: duration_s: must be a number above 0, found "-1"',
       wider: '1: "users": unknown column; did you mean "user"?',
       most: '5: is job 4; 3 are taken at most: choose a part of the trace',
     },

@@ -33,9 +33,9 @@ describe('our own form', () => {
     const number = fc.option(fc.double({ min: 0, max: 1e9, noNaN: true }), { nil: undefined })
     const job = fc.record<PastJob>({
       submitSeconds: fc.double({ min: 0, max: 1e9, noNaN: true }),
-      gpus: fc.double({ min: 0, max: 1e5, noNaN: true }),
-      durationSeconds: fc.double({ min: 0, max: 1e9, noNaN: true }),
-      nodes: fc.option(fc.integer({ min: 1, max: 1e4 }), { nil: undefined }),
+      gpus: fc.double({ min: 1e-9, max: 1e5, noNaN: true }),
+      durationSeconds: fc.double({ min: 1e-9, max: 315_360_000, noNaN: true }),
+      nodes: fc.constantFrom(1, undefined),
       limitSeconds: number,
       waitSeconds: number,
       queue: text,
@@ -72,12 +72,32 @@ describe('our own form', () => {
     ]
     expect(await errorsOf(history(text.join('\n')))).toEqual([
       '3: submit_s: is before that of line 2; sort the rows by submit_s',
-      '4: gpus: must be a number of at least 0, found "-1"',
+      '4: gpus: must be a number above 0, found "-1"',
       '5: duration_s: must be there',
-      '6: duration_s: must be a number of at least 0, found "0x10"',
+      '6: duration_s: must be a number above 0, found "0x10"',
       '6: nodes: must be a whole number of at least 1, found "0"',
-      '7: duration_s: must be a number of at least 0, found "-3"',
+      '7: duration_s: must be a number above 0, found "-3"',
       '7: nodes: must be a whole number of at least 1, found "1.5"',
+    ])
+  })
+
+  test('what no job of ours can be is told by its line, and so is what the twin would pass over', async () => {
+    const rows = [
+      '0,1000000000,1,,',
+      '0,1,1e9,,',
+      '0,1,1,3,',
+      '0,0,1,,',
+      '0,1,0,,',
+      '0,1,1,,1e10',
+      '0,100000,315360000,,-9',
+    ]
+    expect(await errorsOf(history(`submit_s,gpus,duration_s,nodes,priority\n${rows.join('\n')}`))).toEqual([
+      '2: holds 1000000000 accelerators; a job may hold 100000 at most',
+      '3: ran for 1000000000 s; a job may for 315360000 at most',
+      '4: was spread over 3 nodes, and held 1 accelerator',
+      '5: gpus: must be a number above 0, found "0"',
+      '6: duration_s: must be a number above 0, found "0"',
+      '7: priority: must be a number of at least -1000000000 and at most 1000000000, found "1e10"',
     ])
   })
 
@@ -155,6 +175,12 @@ describe('sacct', () => {
         model: 'a100',
       },
     ])
+  })
+
+  test('over how many nodes accelerators were spread is not told of a job with more nodes than those', async () => {
+    const [nine, ten] = ['2026-03-01T09:00:00', '2026-03-01T10:00:00']
+    const { jobs } = await slurm(`1|a|b|c|d|${nine}|${nine}|${ten}|COMPLETED|1:00|3|1|gres/gpu=1`)
+    expect(jobs).toMatchObject([{ gpus: 1, nodes: undefined }])
   })
 
   test('in local time a job may end before it starts, and none is refused for it', async () => {

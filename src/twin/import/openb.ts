@@ -28,8 +28,8 @@ export interface OpenbHistory extends PastJobs {
  */
 export async function readOpenb(bytes: AsyncIterable<Uint8Array>, most = jobsMax): Promise<OpenbHistory> {
   const passedOver = { withoutAccelerators: 0, neverStarted: 0 }
-  const jobs = new InOrder('creation_time', most)
   const errors = new RowErrors()
+  const jobs = new InOrder('creation_time', { most, errors })
   for await (const row of rowsOf(bytes, form)) {
     const job = jobIn(row, errors)
     if (job === undefined) continue

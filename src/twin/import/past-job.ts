@@ -1,4 +1,5 @@
-import { roomFor } from './cells.ts'
+import { counted } from '../../scheduler/why/counted.ts'
+import { type RowErrors, roomFor } from './cells.ts'
 import type { RowError } from './table.ts'
 
 /**
@@ -40,12 +41,12 @@ export interface PastJobs {
 export class InOrder {
   readonly #read: PastJobs = { jobs: [], remarks: [] }
   readonly #column: string
-  readonly #most: number
+  readonly #keeping: Keeping
   #last = { submitSeconds: 0, line: 1 }
 
-  constructor(column: string, most: number) {
+  constructor(column: string, keeping: Keeping) {
     this.#column = column
-    this.#most = most
+    this.#keeping = keeping
   }
 
   /** @throws TableError when there are too many. */
@@ -56,7 +57,7 @@ export class InOrder {
       remarks.push({ line, column: this.#column, message })
     }
     this.#last = { submitSeconds: job.submitSeconds, line }
-    keep(jobs, job, line, this.#most)
+    keep(jobs, job, line, this.#keeping)
   }
 
   sorted(): PastJobs {
@@ -68,10 +69,30 @@ export class InOrder {
 /** More are not held in memory at once. */
 export const jobsMax = 2_000_000
 
-/** @throws TableError when there are too many. */
-export function keep(jobs: PastJob[], job: PastJob, line: number, most: number): void {
+/** As many workers as a TrainingJob may have, an accelerator each: on whatever nodes it comes back, it can. */
+const gpusMax = 100_000
+/** As long as a TrainingJob may declare. */
+const durationSecondsMax = 315_360_000
+
+/**
+ * Adds it; what no job of ours can be is noted as an error.
+ *
+ * @throws TableError when there are too many of either.
+ */
+export function keep(jobs: PastJob[], job: PastJob, line: number, { most, errors }: Keeping): void {
+  const { gpus, nodes = 1, durationSeconds } = job
+  const refuse = (message: string) => errors.add({ line, message })
+  if (gpus > gpusMax) refuse(`holds ${gpus} accelerators; a job may hold ${gpusMax} at most`)
+  if (durationSeconds > durationSecondsMax)
+    refuse(`ran for ${durationSeconds} s; a job may for ${durationSecondsMax} at most`)
+  if (nodes > Math.ceil(gpus)) refuse(`was spread over ${nodes} nodes, and held ${counted(gpus, 'accelerator')}`)
   roomFor('job', jobs.length, most, line)
   jobs.push(job)
+}
+
+interface Keeping {
+  most: number
+  errors: RowErrors
 }
 
 /**

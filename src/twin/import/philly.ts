@@ -16,8 +16,8 @@ const form: Dialect = {
  * @throws TableError with the lines that are wrong.
  */
 export async function readPhilly(bytes: AsyncIterable<Uint8Array>, queue: string, most = jobsMax): Promise<PastJobs> {
-  const jobs = new InOrder('submit_s', most)
   const errors = new RowErrors()
+  const jobs = new InOrder('submit_s', { most, errors })
   for await (const row of rowsOf(bytes, form)) {
     const job = {
       submitSeconds: numberIn(row, 'submit_s', errors, { min: 0 }) ?? 0,

@@ -36,7 +36,7 @@ export async function readSlurm(bytes: AsyncIterable<Uint8Array>, most = jobsMax
   for await (const row of rowsOf(bytes, { ...form, onOthers: (remark) => remarks.push(remark) })) {
     const job = jobIn(row, errors)
     if (job === undefined) continue
-    if (typeof job !== 'string') keep(jobs, job, row.line, most)
+    if (typeof job !== 'string') keep(jobs, job, row.line, { most, errors })
     else if (passedOver[job]++ === 0 && job === 'outOfOrder') remarks.push(outOfOrder(row))
   }
   errors.throwAny()
@@ -68,7 +68,8 @@ function jobIn(row: Row, errors: RowErrors): PastJob | PassedOver | undefined {
   return {
     submitSeconds: submit,
     gpus: accelerators.count,
-    nodes: nodes === 0 ? undefined : nodes,
+    // Of more nodes than accelerators some had none, and it is not told which.
+    nodes: nodes === 0 || (nodes ?? 0) > accelerators.count ? undefined : nodes,
     durationSeconds: end - start,
     limitSeconds,
     waitSeconds: start - submit,

@@ -19,7 +19,7 @@ const ttlSeconds = 3600
 
 /**
  * Jobs as they once came: each asks for the accelerators that it held, on as many nodes, and works for as long as it ran.
- * Those that held none are left out. Its queue must be there, and its model in the fleet.
+ * Its queue must be there, and its model in the fleet.
  */
 export function jobsOfHistory(
   read: ReadScenario,
@@ -42,14 +42,13 @@ export function jobsOfHistory(
     const product = modelOfProduct(model) // as a node's label has it
     return !perNode.has(model) && perNode.has(product) ? product : model
   }
-  const held = past.filter(({ gpus, durationSeconds }) => gpus > 0 && durationSeconds > 0)
   const errors = [
-    ...unknown(read, 'queue', held.map(queueOf), queues, 'is no Queue of this scenario'),
-    ...unknown(read, 'accelerator', held.map(modelOf), [...perNode.keys()], 'is no model of this fleet'),
+    ...unknown(read, 'queue', past.map(queueOf), queues, 'is no Queue of this scenario'),
+    ...unknown(read, 'accelerator', past.map(modelOf), [...perNode.keys()], 'is no model of this fleet'),
   ]
   if (errors.length > 0) return { errors }
   return {
-    arrivals: held.map((job, index) => ({
+    arrivals: past.map((job, index) => ({
       atMs: Math.round(job.submitSeconds * 1000),
       object: jobOf(`j${index}`, job, {
         queue: queueOf(job),

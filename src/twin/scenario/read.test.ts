@@ -297,7 +297,6 @@ test('jobs of a history come at their times, spread as they were where nodes are
     past({ submitSeconds: 1.5, gpus: 8, nodes: 2 }),
     past({ submitSeconds: 2, gpus: 32, nodes: 2 }),
     past({ submitSeconds: 3, gpus: 0.5 }),
-    past({ submitSeconds: 4, gpus: 0 }),
   ])
   const asked = made.arrivals.map(({ atMs, object }) => {
     if (object.kind !== 'TrainingJob') return undefined
@@ -308,6 +307,13 @@ test('jobs of a history come at their times, spread as they were where nodes are
     [2000, 4, 'H100:8'],
     [3000, 1, 'H100:0.5'],
   ])
+})
+
+test('the largest job that a history may hold is one that can be handed in', () => {
+  const [largest] = setup('  history: {file: jobs.csv}\n', [
+    past({ gpus: 100_000, nodes: 100_000, durationSeconds: 315_360_000, priority: 1e9 }),
+  ]).arrivals
+  expect(largest).toMatchObject({ object: { spec: { workers: 100_000, expectedSeconds: 315_360_000 } } })
 })
 
 test('a history must name queues and models that are there, or the scenario one for all', () => {
