@@ -57,23 +57,23 @@ describe('a plan and a forecast answer', () => {
     const waiting = Array.from({ length: 17 }, (_, at) => job(`j${at}`, 2))
     const { plan, forecast } = said([...nodes(1, 'n'), pool('reserved'), ...waiting], nodes(16, 'more'))
     expect(plan).toContain('queue/default: wait, median 16h → 0s')
-    expect(plan).toContain('queue/default: completion, median 18h → 120m')
+    expect(plan).toContain('queue/default: completion, median 18h → 2h')
     expect(plan).toContain('queue/default: jobs that wait at the end 5 → 0')
     expect(plan).toContain('fleet: spend 1321 USD → 22456.3 USD')
-    expect(plan).toContain('job/j11 starts in 22h → now, ends after 24h → in 120m')
+    expect(plan).toContain('job/j11 starts in 22h → now, ends after 24h → in 2h')
     expect(plan.at(-1)).toMatch(/^and \d+ more: `millwright forecast -f` says all$/)
-    expect(forecast).toMatch(/^queue\/default +completion, median +18h +120m +-16h$/m)
-    expect(forecast).toMatch(/^job\/j5 +default +in 10h +now \(-10h\) +in 12h +in 120m \(-10h\) /m)
+    expect(forecast).toMatch(/^queue\/default +completion, median +18h +2h +-16h$/m)
+    expect(forecast).toMatch(/^job\/j5 +default +in 10h +now \(-10h\) +in 12h +in 2h \(-10h\) /m)
   })
 
   test('this quota', () => {
     const state = [...nodes(4, 'n'), pool('reserved'), queue(8), job('a', 2), job('b', 2)]
     const { plan, forecast } = said(state, [queue(32)])
     expect(plan).toEqual([
-      'job/b starts in 120m → now, ends in 4h → in 120m',
+      'job/b starts in 2h → now, ends in 4h → in 2h',
       'queue/default: utilisation 16.7 % → 4.2 %',
-      'queue/default: wait, median 60m → 0s',
-      'queue/default: completion, median 3h → 120m',
+      'queue/default: wait, median 1h → 0s',
+      'queue/default: completion, median 3h → 2h',
     ])
     expect(forecast).toMatch(/^queue\/default +utilisation +16.7 % +4.2 % +-12.5 %$/m)
   })
@@ -109,4 +109,17 @@ test('a plan leaves out of the fleet what only some seeds move', () => {
   expect(forecast).toMatch(/^fleet +utilisation .* \+0\.\d % \(0 % to \+/m)
   expect(plan.join('\n')).not.toContain('fleet: utilisation')
   expect(plan.join('\n')).toContain('queue/default: moves off spot')
+})
+
+test('a plan leaves out what reads the same before and after', () => {
+  const declared = (seconds: number) => job('a', seconds / 3600)
+  const state = [...nodes(1, 'n'), pool('reserved'), declared(72_000), job('b', 2)]
+  expect(said(state, [declared(72_010)]).plan).toEqual([])
+  expect(said(state, [declared(72_100)]).plan).toEqual([
+    'job/a ends in 20h → in 20h2m',
+    'job/b starts in 20h → in 20h2m, ends in 22h → in 22h2m',
+    'fleet: utilisation 91.7 % → 91.8 %',
+    'queue/default: wait, median 10h → 10h1m',
+    'queue/default: completion, median 21h → 21h2m',
+  ])
 })

@@ -68,14 +68,15 @@ function movedSaid(
   const said = (['starts', 'ends', 'ettr'] as const).flatMap((figure) => {
     const moved = difference?.[figure]
     if (moved === undefined || !isSameWay(moved, figure === 'ettr' ? '%' : 's')) return []
-    const of = (courses: GangFigures | undefined) => gangSaid(courses, figure, horizonSeconds)
-    return [`${figure === 'ettr' ? 'ETTR' : figure} ${of(without)} → ${of(then)}`]
+    const [from, to] = [without, then].map((courses) => gangSaid(courses, figure, horizonSeconds))
+    return from === to ? [] : [`${figure === 'ettr' ? 'ETTR' : figure} ${from} → ${to}`]
   })
   return said.length === 0 ? undefined : `${title} ${said.join(', ')}`
 }
 
 function isInPlans(row: Row): boolean {
-  const { of, figure, unit, difference } = row
+  const { of, figure, unit, without, with: then, difference } = row
+  if (middleSaid(without, unit) === middleSaid(then, unit)) return false
   if (of !== 'fleet') return inPlans.others.has(figure) && isMoved(row)
   return inPlans.fleet.has(figure) && isMoved(row) && (difference === undefined || isSameWay(difference, unit))
 }
@@ -178,7 +179,7 @@ function middleSaid(spread: Spread | undefined, unit: Row['unit']): string {
 }
 
 function said(value: number, unit: Row['unit']): string {
-  if (unit === 's') return value < 0 ? `-${humanDuration(-1000 * value)}` : humanDuration(1000 * value)
+  if (unit === 's') return value <= -0.5 ? `-${humanDuration(-1000 * value)}` : humanDuration(1000 * Math.max(0, value))
   const rounded = String(Math.round(10 * value) / 10)
   return unit === '' ? rounded : `${rounded} ${unit}`
 }

@@ -42,19 +42,19 @@ it('forecast says when work starts and ends, and what a change does to it', () =
 
 OF              FIGURE                     (10-90 %)
 fleet           utilisation                12.5 %
-fleet           wait, median               60m
-fleet           wait, 90 %                 108m
-fleet           completion, median         150m
-fleet           completion, 90 %           174m
+fleet           wait, median               1h
+fleet           wait, 90 %                 1h48m
+fleet           completion, median         2h30m
+fleet           completion, 90 %           2h54m
 fleet           jobs that end              2
 fleet           hours worked               24 h
 fleet           ETTR                       100 %
 fleet           spend                      1321 USD
 fleet           spend for an hour worked   55 USD
-queue/default   wait, median               60m
-queue/default   wait, 90 %                 108m
-queue/default   completion, median         150m
-queue/default   completion, 90 %           174m
+queue/default   wait, median               1h
+queue/default   wait, 90 %                 1h48m
+queue/default   completion, median         2h30m
+queue/default   completion, 90 %           2h54m
 queue/default   jobs that end              2
 queue/default   hours worked               24 h
 queue/default   ETTR                       100 %
@@ -62,13 +62,13 @@ queue/default   spend                      165.1 USD
 
 Figures are means of the courses; waits, completions, starts and ends are medians.
 
-JOB       QUEUE     STARTS    ENDS      SPEND
-job/two   default   in 120m   in 3h     55 USD
-job/one   default   now       in 120m   110.1 USD
+JOB       QUEUE     STARTS   ENDS    SPEND
+job/two   default   in 2h    in 3h   55 USD
+job/one   default   now      in 2h   110.1 USD
 `)
   const changed = forecast('--against', 'state.yaml', '--add-nodes', '1', '--seeds', '2').stdout
-  expect(changed).toMatch(/^fleet +wait, median +60m +0s +-60m$/m)
-  expect(changed).toContain('job/two   default   in 120m   now (-120m)   in 3h     in 60m (-120m)')
+  expect(changed).toMatch(/^fleet +wait, median +1h +0s +-1h$/m)
+  expect(changed).toContain('job/two   default   in 2h    now (-2h)   in 3h   in 1h (-2h)')
   expect(changed).toMatch(/^fleet +spend +1321 USD +2641.9 USD +\+1321 USD$/m)
 })
 

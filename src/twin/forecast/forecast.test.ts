@@ -63,7 +63,10 @@ const training7200 = {
 const performance = { prepareMs: 0, restoreMs: 0, replica: { loadMs: 0, drainMs: 0 } }
 
 const figureOf = ({ rows }: Forecast, figure: string) => rows.find((row) => row.of === 'fleet' && row.figure === figure)
-const exactly = (value: number) => ({ mean: value, low: value, median: value, high: value })
+const exactly = (figure: number) => {
+  const value = Math.round(1e6 * figure) / 1e6
+  return { mean: value, low: value, median: value, high: value }
+}
 
 describe('what is known for sure is foretold for sure', () => {
   /** One node: `a` is done in an hour, `b` waits for it. */

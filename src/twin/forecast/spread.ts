@@ -41,8 +41,17 @@ export function spreadsIn(
 
 export function spreadOf(values: readonly number[]): Spread {
   const sorted = values.toSorted((a, b) => a - b)
-  const mean = sorted.reduce((sum, value) => sum + value, 0) / sorted.length
-  return { mean, median: quantile(sorted, 0.5), low: oneMoreBelow(sorted, 0.1), high: oneMoreBelow(sorted, 0.9) }
+  return {
+    mean: withoutNoise(sorted.reduce((sum, value) => sum + value, 0) / sorted.length),
+    median: withoutNoise(quantile(sorted, 0.5)),
+    low: withoutNoise(oneMoreBelow(sorted, 0.1)),
+    high: withoutNoise(oneMoreBelow(sorted, 0.9)),
+  }
+}
+
+/** To a millionth: what is less is of how numbers are added. */
+function withoutNoise(value: number): number {
+  return Math.round(1e6 * value) / 1e6 + 0
 }
 
 /**
