@@ -123,8 +123,12 @@ function queue(live: Queue, changed: Changed): Disturbance {
   const usage = Object.entries(live.status?.usage ?? {})
   const short = usage.filter(([model, used]) => Number(changed.to('nominalQuota', model) ?? used) < used)
   if (short.length === 0) return nothing
+  // A quota asks nobody to leave: others do, for what they own. Whether they will, a forecast says.
   const models = short.map(([model, used]) => `${model} (${used} in use)`).join(', ')
-  return { disturbs: 'restarts', disturbance: `work above the new quota of ${models} may have to yield` }
+  return {
+    disturbs: 'nothing',
+    disturbance: `work above the new quota of ${models} goes on, and yields when a queue of its tree claims its own`,
+  }
 }
 
 /** Looks differences up by their path below spec. */

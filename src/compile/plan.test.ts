@@ -335,7 +335,7 @@ describe('what a change disturbs', () => {
       '{nominalQuota: {H100: 16, cpu: 4}}',
       '{nominalQuota: {H100: 8, cpu: 2}}',
       { usage: { H100: 12, cpu: 1 } },
-      'restarts; work above the new quota of H100 (12 in use) may have to yield',
+      'nothing; work above the new quota of H100 (12 in use) goes on, and yields when a queue of its tree claims its own',
     ],
   ])('%s', (_, kind, before, after, status, expected) =>
     expect(words(change(kind, before, after, status))).toBe(expected),
@@ -359,6 +359,12 @@ test('the plan is read before it is carried out', () => {
 
 Plan: 0 to create, 2 to change, 1 unchanged, 2 disturb running work, 1 will be refused.`)
   expect(formatPlan(changes, { color: true })).toContain('\u001b[31m    ! destroys')
+  const smaller = change('Queue', '{nominalQuota: {cpu: 4}}', '{nominalQuota: {cpu: 1}}', { usage: { cpu: 4 } })
+  expect(formatPlan([smaller], { color: false })).toBe(`~ Queue x will be changed
+    spec.nominalQuota.cpu: 4 → 1
+    ! work above the new quota of cpu (4 in use) goes on, and yields when a queue of its tree claims its own
+
+Plan: 0 to create, 1 to change, 0 unchanged.`)
   expect(formatPlan([], { color: false })).toBe('Plan: 0 to create, 0 to change, 0 unchanged.')
 })
 

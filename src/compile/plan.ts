@@ -18,7 +18,7 @@ export interface Change {
   /** Field by field, in the file's order. */
   differences: Difference[]
   disturbs: Disturbs
-  /** A sentence on that; empty when nothing is disturbed. */
+  /** A sentence on that, or on what may come of it later; empty when there is nothing to say. */
   disturbance: string
   /** Why the factory will refuse this change as it stands, and what to do first. */
   blocked?: string
@@ -111,9 +111,8 @@ function changeLines(change: Change, paint: Paint): string[] {
       ? [`${paint('+', 'green')} ${paint(title, 'bold')} will be created`, ...fields]
       : [`${paint('~', 'yellow')} ${paint(title, 'bold')} will be changed`, ...fields]
   if (change.disturbance !== '') {
-    lines.push(
-      paint(`    ! ${change.disturbs}: ${change.disturbance}`, change.disturbs === 'destroys' ? 'red' : 'yellow'),
-    )
+    const kind = change.disturbs === 'nothing' ? '' : `${change.disturbs}: `
+    lines.push(paint(`    ! ${kind}${change.disturbance}`, change.disturbs === 'destroys' ? 'red' : 'yellow'))
   }
   if (change.blocked !== undefined) lines.push(paint(`    ! will be refused: ${change.blocked}`, 'red'))
   return lines
