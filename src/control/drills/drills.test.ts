@@ -114,6 +114,21 @@ async function write(node: string, throughMs: number): Promise<void> {
     await world.store.patch('LedgerPage', { name: node }, { status: now }, { status: true })
 }
 
+test('what it took until the first step is no work that was lost', async () => {
+  await running()
+  await world.pass(60)
+  await world.agent.report('j-worker-0-1', { step: 1, firstStepAtMs: world.clock.now(), stepAtMs: world.clock.now() })
+  await world.pass(5)
+  await make({ ...kill, expect: { lostSecondsAtMost: 60 } })
+  await struck()
+  await world.agent.end('j-worker-1-1', { signal: 'SIGKILL' })
+  await world.until(async () => (await world.getJob('j')).status?.attempt === 2, 'a second attempt')
+  await world.agent.report('j-worker-0-2', { step: 1, firstStepAtMs: world.clock.now() })
+  await phase('Passed')
+  // Two accelerators, for five seconds and as long as it waited for the ledger.
+  expect((await status())?.outcome?.lostSeconds).toBeGreaterThan(10)
+})
+
 test('what was expected and is not so fails it, each by its name', async () => {
   await running()
   const expect_ = { detectedWithin: '1ms', recoveredWithin: '1s', attemptsAtMost: 0, lostSecondsAtMost: 1000 }

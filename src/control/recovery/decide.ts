@@ -29,6 +29,8 @@ export interface Known {
   everStepped: boolean
   /** Nodes that may be to blame for a loss that rose. */
   suspects: readonly string[]
+  /** When its present attempt did its first step; undefined: it has told none. */
+  steppedAtMs?: number | undefined
   /** Who leaves, where the others go on; undefined: all start again. */
   leavers?: Leavers | undefined
 }
@@ -44,7 +46,7 @@ export function decideRestart(
   job: TrainingJob,
   gang: Gang,
   cause: End,
-  { everStepped, suspects, leavers }: Known,
+  { everStepped, suspects, steppedAtMs, leavers }: Known,
   nowMs: number,
 ): Decision {
   const known = recoveryOf(gang)
@@ -52,7 +54,7 @@ export function decideRestart(
   const nodesBefore = isProgress ? {} : known.nodes
   const before = { ...known, nodes: nodesBefore, ...replacedAfter(known, cause, isProgress, leavers) }
   const progress = isProgress ? progressOf(gang) : before.progress
-  const lostSeconds = before.lostSeconds + (leavers === undefined ? lostBy(gang, nowMs) : 0)
+  const lostSeconds = before.lostSeconds + (leavers === undefined ? lostBy(gang, steppedAtMs, nowMs) : 0)
   const strikes = (isProgress ? 0 : before.strikes) + (cause.kind === 'damaged' ? 1 : 0)
   const restartsBefore = isProgress ? 0 : before.restartsSinceProgress
   if (cause.kind === 'damaged' && strikes <= job.spec.checkpoint.keep) {
@@ -147,8 +149,10 @@ function failureOf(gang: Gang, cause: End, next: string, nowMs: number): Failure
   }
 }
 
-/** Slot-seconds since the last durable checkpoint, or since the seats. */
-function lostBy(gang: Gang, nowMs: number): number {
+/** Slot-seconds since the last durable checkpoint, or since its first step, or since the seats where it tells none. */
+function lostBy(gang: Gang, steppedAtMs: number | undefined, nowMs: number): number {
   const price = priceOfGang(gang, nowMs)
-  return price === undefined ? 0 : Math.round(price.sinceCheckpointSeconds * price.gpus * 1000) / 1000
+  if (price === undefined) return 0
+  const steppedSeconds = steppedAtMs === undefined ? Number.POSITIVE_INFINITY : Math.max(0, nowMs - steppedAtMs) / 1000
+  return Math.round(Math.min(price.sinceCheckpointSeconds, steppedSeconds) * price.gpus * 1000) / 1000
 }

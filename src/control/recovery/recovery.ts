@@ -206,7 +206,9 @@ export function createRecovery(context: Context): Reconciler {
   ): Promise<Outcome> {
     const everStepped =
       job.status?.step !== undefined || views.reportsOf(gang).some(({ status }) => status?.step !== undefined)
-    const known = { everStepped, suspects: suspectsFor(gang, cause), leavers }
+    const steps = reportsNow(gang).flatMap(({ status }) => status?.firstStepAtMs ?? [])
+    const steppedAtMs = steps.length === 0 ? undefined : Math.min(...steps)
+    const known = { everStepped, suspects: suspectsFor(gang, cause), steppedAtMs, leavers }
     const decision = decideRestart(job, gang, cause, known, clock.now())
     const accused = { ...cause, node: decision.cordon ?? cause.node }
     if ((await blame(gang, accused, decision.cordon !== undefined)) === 'stale') return again(staleMs)
