@@ -123,3 +123,12 @@ test('a plan leaves out what reads the same before and after', () => {
     'queue/default: completion, median 21h → 21h2m',
   ])
 })
+
+test('a service that answers nobody now is not said to be available without a word', () => {
+  const failed = `${ours('InferenceService', 'chat', '{ command: [x], minReplicas: 1, resources: { accelerators: "H100:1" } }')}status: { phase: Failed, conditions: [], readyReplicas: 0, message: no answer }
+`
+  const { forecast } = said([...nodes(1, 'n'), failed], nodes(1, 'm'))
+  expect(forecast).toContain(
+    'service/chat answers nobody now (Failed: no answer). Foretold is that its replicas sit, not that they answer.',
+  )
+})

@@ -1,6 +1,6 @@
 import { humanDuration } from '../api/age.ts'
 import { counted } from '../scheduler/why/counted.ts'
-import type { Row } from '../twin/forecast/figures.ts'
+import { type Row, serviceTitle } from '../twin/forecast/figures.ts'
 import type { Forecast } from '../twin/forecast/forecast.ts'
 import type { GangFigure, GangFigures, GangForecast } from '../twin/forecast/gangs.ts'
 import type { Spread } from '../twin/forecast/spread.ts'
@@ -27,6 +27,10 @@ export function textOf(found: Forecast, { isWide, isLive }: { isWide: boolean; i
   if (unasked.length > 0)
     blocks.push(
       `Who is answered in time is not foretold of ${shortList(unasked)}: \`--traffic\` says which requests come.`,
+    )
+  for (const { service, why } of found.unready)
+    blocks.push(
+      `${serviceTitle(service)} answers nobody now (${why}). Foretold is that its replicas sit, not that they answer.`,
     )
   return blocks.join('\n\n')
 }

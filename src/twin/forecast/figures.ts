@@ -70,8 +70,7 @@ export function rowsOf(sides: readonly Side[], horizonMs: number): Row[] {
       return rowsIn(`queue/${queue}`, (course, side) => figuresOfQueue(course, queue, side.quotas, horizonMs))
     }),
     ...[...services].sort().flatMap((service) => {
-      const of = `service/${service.replace(/^default\//, '')}`
-      return rowsIn(of, (course) => figuresOfService(course, service, horizonMs))
+      return rowsIn(serviceTitle(service), (course) => figuresOfService(course, service, horizonMs))
     }),
   ]
 
@@ -84,6 +83,11 @@ export function rowsOf(sides: readonly Side[], horizonMs: number): Row[] {
       return [{ of, figure, unit: figures[figure], ...spreadsIn(values, others) }]
     })
   }
+}
+
+/** As a person calls it. */
+export function serviceTitle(key: string): string {
+  return `service/${key.replace(/^default\//, '')}`
 }
 
 function figuresOfFleet({ fates, capacitySeconds, usd }: Course, horizonMs: number): Figures {

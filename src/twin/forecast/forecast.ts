@@ -11,7 +11,7 @@ import { type Basis, Lengths } from './lengths.ts'
 import type { StepsKnown } from './pace.ts'
 import { pricesBy } from './prices.ts'
 import { quotasOf } from './quotas.ts'
-import { servingsOf } from './services.ts'
+import { servingsOf, type Unready, unreadyOf } from './services.ts'
 import { devicesBy } from './size.ts'
 
 export interface ForecastOptions {
@@ -45,6 +45,8 @@ export interface Forecast {
   rows: Row[]
   /** Gangs of jobs that are there or come with the change. */
   gangs: GangForecast[]
+  /** That replicas sit, as is foretold, does not say that these answer. */
+  unready: Unready[]
 }
 
 /**
@@ -90,6 +92,7 @@ export function forecastOf(before: Scene, after: Scene | undefined, options: For
     arrivals,
     rows: rowsOf(sides, horizonMs),
     gangs,
+    unready: unreadyOf(before.services ?? [], before.gangs),
   }
 }
 

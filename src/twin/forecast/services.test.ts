@@ -4,6 +4,7 @@ import { recordingOf, setupOfTest } from '../play/play.fixture.ts'
 import { serviceSums } from '../report/services.ts'
 import type { Scene } from './course.ts'
 import { forecastOf } from './forecast.ts'
+import { unreadyOf } from './services.ts'
 
 const noRisks = { nodeFailures: 0, repairMs: 1, spotReclaims: 0, spotAwayMs: 1, spotNoticeMs: 0 }
 
@@ -27,6 +28,37 @@ status: {allocatable: {nvidia.com/gpu: 8}}
 }
 
 const slow = '{preset: 70b-a100-tp4, sequences: 8}'
+
+test('a service of which no replica can serve is named, unless nothing is known of it or nothing sits yet', () => {
+  const scene = sceneOf(chat('minReplicas: 2, maxReplicas: 2'), 1)
+  const unready = (status: object | undefined, sits: boolean) => {
+    const gangs = scene.gangs.map((gang) => {
+      const seats = {
+        attempt: gang.spec.attempt,
+        epoch: 1,
+        at: new Date(0).toISOString(),
+        masterAddr: '',
+        masterPort: 1,
+      }
+      return sits ? { ...gang, status: { conditions: [], checkpoints: [], seats: { ...seats, members: [] } } } : gang
+    })
+    const services = (scene.services ?? []).map((service) => ({
+      ...service,
+      ...(status === undefined ? {} : { status: { conditions: [], ...status } }),
+    }))
+    return unreadyOf(services, gangs).map(({ service, why }) => `${service}: ${why}`)
+  }
+  const message = 'not ready within progressDeadlineSeconds: 60'
+  expect(unready({ phase: 'Failed', readyReplicas: 0, message }, true)).toEqual([`default/chat: Failed: ${message}`])
+  expect(unready({ phase: 'Failed' }, false)).toEqual(['default/chat: Failed'])
+  expect(unready({ phase: 'Starting', readyReplicas: 0 }, true)).toEqual(['default/chat: Starting'])
+  for (const [status, sits] of [
+    [{ phase: 'Ready', readyReplicas: 1 }, true],
+    [{ phase: 'Pending', readyReplicas: 0 }, false],
+    [undefined, true],
+  ] as const)
+    expect(unready(status, sits)).toEqual([])
+})
 
 /** The same service, fleet and requests: each request played through the production gateway, and foretold. */
 async function bothOf(service: string, traffic: string, minutes: number, engine: string) {

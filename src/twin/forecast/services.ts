@@ -1,7 +1,10 @@
 import { type Demand, wantedReplicas } from '../../autoscaler/replicas.ts'
 import { defaultLimits } from '../../gateway/decide.ts'
+import type { Gang } from '../../model/kinds/gang.ts'
 import type { InferenceService } from '../../model/kinds/inference-service.ts'
+import { label } from '../../model/names.ts'
 import { keyOf } from '../../model/refs.ts'
+import { seatsNow } from '../../model/seats.ts'
 import { requestsBetween, type Traffic } from '../traffic/arrivals.ts'
 import type { ServiceTraffic } from '../traffic/traffic.ts'
 import type { Performance } from '../work/workload.ts'
@@ -17,6 +20,28 @@ export interface Serving {
   model: ServingModel
   /** From its seats until a replica serves. */
   readyMs: number
+}
+
+/** A service that answers nobody as things stand, and what it says of that. */
+export interface Unready {
+  service: string
+  why: string
+}
+
+/** Those whose replicas sit, and of which none can serve by what was last seen. */
+export function unreadyOf(services: readonly InferenceService[], gangs: readonly Gang[]): Unready[] {
+  const sitting = new Set(
+    gangs.flatMap((gang) => {
+      const service = gang.metadata.labels?.[label.service]
+      return service === undefined || seatsNow(gang) === undefined ? [] : `${gang.metadata.namespace}/${service}`
+    }),
+  )
+  return services.flatMap((service): Unready[] => {
+    const { phase, readyReplicas = 0, message } = service.status ?? {}
+    if (phase === undefined || readyReplicas > 0 || service.spec.suspend) return []
+    if (phase !== 'Failed' && !sitting.has(keyOf(service))) return []
+    return [{ service: keyOf(service), why: message === undefined ? phase : `${phase}: ${message}` }]
+  })
 }
 
 /** As a scenario says it: of services that are there, by their keys. */
