@@ -352,3 +352,10 @@ test('a drill that names what is not in the scenario is refused where it says so
     arrivals: [{ object: { kind: 'TrainingJob' } }, { object: { kind: 'Drill' } }],
   })
 })
+
+test.each([
+  ['  resources: [{file: jobs.yaml, at: 24h}]\n', 'resources[0].at'],
+  ['  faults: {mix: {v: {kind: node-loss, at: 2d}}}\n', 'faults.mix.v.at'],
+])('what would come when all is over is refused: %s', (spec, field) => {
+  expect(setupFrom(spec)).toContain(`spec.${field}: is never played: the horizon is 1d`)
+})

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { acceleratorForms, readAccelerators } from '../../model/accelerators.ts'
 import { capacityType } from '../../model/capacity.ts'
+import { durationMs } from '../../model/duration.ts'
 import { duration, line, positiveDuration as positive, quantity } from '../../model/kinds/fields.ts'
 import { spares } from '../../model/kinds/pool.ts'
 import { dnsLabel, millwrightVersion, resourceName } from '../../model/metadata.ts'
@@ -163,8 +164,37 @@ export const scenario = z.strictObject({
         .prefault({})
         .describe('The control plane.'),
     })
+    .superRefine((spec, context) => {
+      const horizonMs = durationMs(spec.horizon)
+      for (const { path, at } of timesOf(spec))
+        if (durationMs(at) >= horizonMs)
+          context.addIssue({ code: 'custom', path, message: `is never played: the horizon is ${spec.horizon}` })
+    })
     .describe('What is played.'),
 })
+
+/** When something is to come, from the start. */
+function timesOf({
+  resources: files,
+  traffic: requests,
+  faults,
+}: SpecTimes): { path: (string | number)[]; at: string }[] {
+  return [
+    ...files.flatMap((file, index) =>
+      typeof file === 'string' ? [] : [{ path: ['resources', index, 'at'], at: file.at }],
+    ),
+    ...requests.map(({ from }, index) => ({ path: ['traffic', index, 'from'], at: from })),
+    ...Object.entries(faults.mix).flatMap(([name, { at }]) =>
+      at === undefined ? [] : [{ path: ['faults', 'mix', name, 'at'], at }],
+    ),
+  ]
+}
+
+interface SpecTimes {
+  resources: readonly z.output<typeof resources>[]
+  traffic: readonly z.output<typeof traffic>[]
+  faults: z.output<typeof faultsOfScenario>
+}
 
 export type Scenario = z.output<typeof scenario>
 export type FleetShape = z.output<typeof nodes>
