@@ -7,6 +7,9 @@ export interface Field {
   required: boolean
 }
 
+/** Strings of a form that has a name, such as durations: what a person calls them. */
+export const forms = z.registry<{ form: string }>()
+
 /** The schema without its wrappers: optional, default, nullable, readonly, pipes (by their input). */
 export function unwrap(schema: z.core.$ZodType): z.core.$ZodType {
   const inner = innerOf(schema)
@@ -71,7 +74,7 @@ export function defaultOf(schema: z.core.$ZodType): unknown {
 /** What the field holds, as a person writes it: `string`, `integer ≥ 1`, `first | all`, `list of string`. */
 export function typeOf(schema: z.core.$ZodType): string {
   const bare = unwrap(schema)
-  if (bare instanceof z.core.$ZodString) return 'string'
+  if (bare instanceof z.core.$ZodString) return forms.get(bare)?.form ?? 'string'
   if (bare instanceof z.ZodNumber) return numberType(bare)
   if (bare instanceof z.core.$ZodBoolean) return 'true | false'
   if (bare instanceof z.core.$ZodLiteral) return bare._zod.def.values.map(String).join(' | ')

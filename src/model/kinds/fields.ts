@@ -3,6 +3,7 @@ import { readAccelerators } from '../accelerators.ts'
 import { readDuration } from '../duration.ts'
 import { condition, envName, millwrightVersion, objectMeta } from '../metadata.ts'
 import { readQuantity } from '../quantity.ts'
+import { forms } from '../schema-fields.ts'
 import { envVar } from './kubernetes.ts'
 
 export const base = <K extends string>(kind: K) => ({
@@ -34,11 +35,14 @@ export const duration = z
     const read = readDuration(value)
     if ('problem' in read) context.addIssue({ code: 'custom', message: read.problem })
   })
+  .register(forms, { form: 'duration' })
 
-export const positiveDuration = duration.superRefine((value, context) => {
-  const read = readDuration(value)
-  if ('ms' in read && read.ms === 0) context.addIssue({ code: 'custom', message: 'must be more than nothing' })
-})
+export const positiveDuration = duration
+  .superRefine((value, context) => {
+    const read = readDuration(value)
+    if ('ms' in read && read.ms === 0) context.addIssue({ code: 'custom', message: 'must be more than nothing' })
+  })
+  .register(forms, { form: 'duration' })
 
 export const conditions = z.array(condition).default([]).describe('What is true of it now, and since when.')
 

@@ -120,7 +120,7 @@ test.each([
     '  faults: {mix: {a: {kind: storage-full, perDomainDay: 1, share: 0.5}}}\n',
     's.yaml:7:56: spec.faults.mix.a.perDomainDay: must be left out: a storage is on no node; write count or at, found 1\ns.yaml:7:66: spec.faults.mix.a.share: must be left out: a storage is on no node, found 0.5',
   ],
-  ['  performance: {stall: 5}\n', 's.yaml:7:24: spec.performance.stall: must be a string, found 5; put it in quotes'],
+  ['  performance: {stall: 5}\n', 's.yaml:7:24: spec.performance.stall: must be a duration, found 5; write 5s'],
   [
     '  performance: {stall: soon}\n',
     's.yaml:7:24: spec.performance.stall: is not a duration; write a number with a unit, e.g. 500ms, 30s, 10m, 1h30m or 2d, found "soon"',
