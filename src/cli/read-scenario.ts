@@ -1,20 +1,28 @@
+import { closeSync, openSync, statSync } from 'node:fs'
 import { dirname, isAbsolute, join } from 'node:path'
-import { formatErrors } from '../compile/documents.ts'
+import { type DocumentError, formatErrors } from '../compile/documents.ts'
+import { fieldError, shown } from '../model/field-error.ts'
 import { type PastClient, readClient } from '../twin/import/clients.ts'
 import { readHistory } from '../twin/import/history.ts'
 import { type PastRequests, readRequests } from '../twin/import/requests.ts'
 import { readScenario } from '../twin/scenario/read.ts'
 import { clientsNamed, tracesNamed } from '../twin/scenario/requests.ts'
-import { resourcesNamed, type Setup, setupOf } from '../twin/scenario/setup.ts'
+import { filesNamed, resourcesNamed, type Setup, setupOf } from '../twin/scenario/setup.ts'
 import { Exit, exit } from './exit.ts'
 import { readTable } from './read-table.ts'
-import { readText } from './read-text.ts'
+import { readText, whyUnread } from './read-text.ts'
 
 /** All that a scenario names, from where it stands; throws what is wrong, with its place. */
 export async function setupFrom(file: string): Promise<Setup> {
   const read = readScenario({ name: file, text: readText(file) })
   if ('errors' in read) throw wrong(read.errors)
   const beside = (path: string) => (isAbsolute(path) ? path : join(dirname(file), path))
+  const missing = filesNamed(read).flatMap(({ path, at }): DocumentError[] => {
+    const code = unreadable(beside(path))
+    if (code === undefined) return []
+    return [{ ...fieldError(at, whyUnread(code), { found: shown(path) }), file, ...read.positionOf(at) }]
+  })
+  if (missing.length > 0) throw wrong(missing)
   const files = resourcesNamed(read).map(({ path, atMs }) => {
     const name = beside(path)
     return { name, atMs, text: readText(name) }
@@ -34,6 +42,17 @@ export async function setupFrom(file: string): Promise<Setup> {
   const made = setupOf(read, files, past, { requests, clients })
   if ('errors' in made) throw wrong(made.errors)
   return made.setup
+}
+
+/** Why a file cannot be read, as Node.js names it. */
+function unreadable(path: string): string | undefined {
+  try {
+    if (statSync(path).isDirectory()) return 'EISDIR'
+    closeSync(openSync(path, 'r'))
+    return undefined
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? String(error)
+  }
 }
 
 function wrong(errors: Parameters<typeof formatErrors>[0]): Exit {

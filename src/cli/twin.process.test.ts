@@ -53,6 +53,32 @@ wrong.yaml:6:3: spec.flet: unknown field; did you mean "fleet"?
   })
 })
 
+it('files that are not there, and what is no scenario, are told with their place', () => {
+  file(
+    'lacks.yaml',
+    `${scenario('1h').replace('jobs.csv', 'past.csv')}  resources: [none.yaml, {file: no.yaml, at: 1m}]\n`,
+  )
+  expect(twin('run', 'lacks.yaml').stderr).toBe(`millwright: 3 errors in the scenario
+lacks.yaml:8:15: spec.resources[0]: there is no such file, found "none.yaml"
+lacks.yaml:8:33: spec.resources[1].file: there is no such file, found "no.yaml"
+lacks.yaml:7:19: spec.history.file: there is no such file, found "past.csv"
+`)
+  file('queue.yaml', 'apiVersion: millwright.dev/v1alpha1\nkind: Queue\nmetadata: {name: a}\nspec: {}\n')
+  expect(twin('run', 'queue.yaml').stderr).toBe(`millwright: an error in the scenario
+queue.yaml:2:7: kind: is no Scenario; name its file in spec.resources of one, found "Queue"
+`)
+  expect(factory.run(['explain', 'scenario.spec.horizn'])).toMatchObject({
+    status: 2,
+    stderr: 'millwright: no field of scenario.spec is "horizn"; did you mean "horizon"?\n',
+  })
+  expect(factory.run(['explain', 'scenario.spec.horizon']).stdout).toContain(
+    'TYPE:     duration\n\n  How long is played.',
+  )
+  expect(JSON.parse(factory.run(['schema', 'scenario']).stdout)).toMatchObject({
+    title: 'Scenario millwright.dev/v1alpha1',
+  })
+})
+
 it.skipIf(process.getuid?.() !== 0)(
   'a report may go into a file that is there, wherever its folder may not be written in',
   () => {

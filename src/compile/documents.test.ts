@@ -93,6 +93,7 @@ describe('what is wrong is said with its place, all at once', () => {
       'kind: isvc',
       '1:7: kind: is a kind that we do not know, found "isvc"; did you mean "InferenceService"?',
     ],
+    ['a scenario', 'kind: Scenario', '1:7: kind: is played, not applied: `millwright twin run FILE`, found "Scenario"'],
     ['no kind', 'metadata: {name: a}', '1:1: kind: is required and missing; allowed: Pool'],
     ['no version', 'kind: Pod', '1:1: apiVersion: is required and missing; allowed: v1'],
     ['another version', 'apiVersion: v2\nkind: Pod', '1:13: apiVersion: must be "v1" for a Pod, found "v2"'],

@@ -178,6 +178,8 @@ function infoOf(value: unknown): KindInfo | FieldError[] {
     ]
   }
   const name = kindNames.find((known) => known === kind)
+  if (kind === 'Scenario')
+    return [fieldError(['kind'], 'is played, not applied: `millwright twin run FILE`', { found: shown(kind) })]
   if (name === undefined) {
     const meant = kindOf(kind)?.kind ?? nearest(kind, kindNames)
     const allowed = meant === undefined ? kindNames.join(', ') : undefined

@@ -1,7 +1,16 @@
 import type { z } from 'zod'
 import { nearest } from './nearest.ts'
-import { apiVersionOf, type KindInfo, kindNames, kindOf } from './registry.ts'
+import { apiVersionOf, kindNames, kindOf } from './registry.ts'
 import { defaultOf, descriptionOf, elementOf, type Field, fieldAt, fieldsOf, typeOf } from './schema-fields.ts'
+
+/** What is written in a file: a kind of resource, or something else that has a schema. */
+export interface Written {
+  kind: string
+  singular: string
+  /** Group and version, as `apiVersion` says them. */
+  apiVersion: string
+  schema: z.core.$ZodType
+}
 
 /**
  * What `millwright explain` prints for `trainingjob.spec.checkpoint`: kind, field, type, default, meaning and the fields
@@ -11,7 +20,12 @@ export function explain(path: string): string | { error: string } {
   const [word = '', ...names] = path.split('.').filter((name) => name !== '')
   const info = kindOf(word)
   if (info === undefined) return { error: unknown('kind', word, kindNames) }
-  let schema: z.core.$ZodType = info.schema
+  return explainOf({ ...info, apiVersion: apiVersionOf(info) }, names)
+}
+
+/** The same of anything that has a schema; `names`: the fields down to the one that is meant. */
+export function explainOf(info: Written, names: readonly string[]): string | { error: string } {
+  let { schema } = info
   for (const [i, name] of names.entries()) {
     const field = fieldAt(schema, name.replace(/\[[0-9]*\]$/, ''))
     if (field === undefined) {
@@ -23,12 +37,12 @@ export function explain(path: string): string | { error: string } {
   return page(info, names, schema)
 }
 
-function page(info: KindInfo, names: readonly string[], schema: z.core.$ZodType): string {
+function page(info: Written, names: readonly string[], schema: z.core.$ZodType): string {
   const fields = fieldsOf(elementOf(schema)) ?? []
   const value = defaultOf(schema)
   const head: [string, string | undefined][] = [
     ['KIND', info.kind],
-    ['VERSION', apiVersionOf(info)],
+    ['VERSION', info.apiVersion],
     ['FIELD', names.length === 0 ? undefined : names.join('.')],
     ['TYPE', typeOf(schema)],
     ['DEFAULT', value === undefined || isEmptyObject(value) ? undefined : JSON.stringify(value)],

@@ -101,7 +101,7 @@ describe('a data directory', () => {
     expect(await firstLine(holder)).toMatch(/^open /)
     await expect(openStore()).rejects.toMatchObject({
       code: 'store-locked',
-      message: `${dir} is in use by process ${holder.pid}: stop it first, or choose another directory`,
+      message: `${dir} is in use by process ${holder.pid}: stop it first, or choose another directory with --dir`,
     })
     holder.kill('SIGKILL')
     await once(holder, 'close')

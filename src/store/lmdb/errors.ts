@@ -22,7 +22,7 @@ export function locked(dir: string, holder: string): OperatingError {
   return new OperatingError(
     'store-locked',
     'give-up',
-    `${dir} is in use by ${holder}: stop it first, or choose another directory`,
+    `${dir} is in use by ${holder}: stop it first, or choose another directory with --dir`,
   )
 }
 

@@ -1,6 +1,7 @@
 import type { DocumentError, TextFile } from '../../compile/documents.ts'
 import { type Position, readTrees, type Tree } from '../../compile/yaml-tree.ts'
-import { type FieldError, fieldError } from '../../model/field-error.ts'
+import { type FieldError, fieldError, shown } from '../../model/field-error.ts'
+import { kindNames } from '../../model/registry.ts'
 import { schemaErrors } from '../../model/schema-errors.ts'
 import { type Scenario, scenario } from './scenario.ts'
 
@@ -22,10 +23,19 @@ export function readScenario({ name, text }: TextFile): ReadScenario | { errors:
     return {
       errors: [{ ...fieldError([], 'begins another document: a file holds one scenario'), file: name, ...other.start }],
     }
+  const resource = otherKind(tree.value)
+  if (resource !== undefined) return { errors: [{ ...resource, file: name, ...tree.positionOf(['kind'], 'value') }] }
   const parsed = scenario.safeParse(tree.value)
   if (parsed.success) return { file: name, scenario: parsed.data, positionOf: (at) => tree.positionOf(at, 'value') }
   const found = schemaErrors(scenario, tree.value, parsed.error.issues, () => false)
   return { errors: found.map((error) => ({ ...error, ...placeOf(tree, error), file: name })) }
+}
+
+/** A resource is something else than a scenario with mistakes. */
+function otherKind(value: unknown): FieldError | undefined {
+  const kind = typeof value === 'object' && value !== null && 'kind' in value ? value.kind : undefined
+  if (!kindNames.some((known) => known === kind)) return undefined
+  return fieldError(['kind'], 'is no Scenario; name its file in spec.resources of one', { found: shown(kind) })
 }
 
 function placeOf(tree: Tree, { at, found }: FieldError): Position {

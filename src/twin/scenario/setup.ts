@@ -59,6 +59,23 @@ export function resourcesNamed({ scenario }: ReadScenario): { path: string; atMs
   )
 }
 
+/** Every file that a scenario names, and where it does. */
+export function filesNamed({ scenario }: ReadScenario): { path: string; at: (string | number)[] }[] {
+  const { resources, history, traffic } = scenario.spec
+  return [
+    ...resources.map((one, index) =>
+      typeof one === 'string'
+        ? { path: one, at: ['spec', 'resources', index] }
+        : { path: one.file, at: ['spec', 'resources', index, 'file'] },
+    ),
+    ...(history === undefined ? [] : [{ path: history.file, at: ['spec', 'history', 'file'] }]),
+    ...traffic.flatMap(({ trace, clients }, index) => [
+      ...(trace === undefined ? [] : [{ path: trace.file, at: ['spec', 'traffic', index, 'trace', 'file'] }]),
+      ...(clients?.files ?? []).map((path, of) => ({ path, at: ['spec', 'traffic', index, 'clients', 'files', of] })),
+    ]),
+  ]
+}
+
 /** Puts a scenario together. What does not go together comes back, all of it, with its place. */
 export function setupOf(
   read: ReadScenario,
