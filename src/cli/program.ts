@@ -61,7 +61,7 @@ function build(): Command {
     .addHelpText('after', footer)
   for (const option of globalOptions()) program.addOption(option)
   for (const add of commands) add(program)
-  for (const command of program.commands) finish(command)
+  for (const command of program.commands) finish(command, 'millwright')
   return program
 }
 
@@ -77,9 +77,10 @@ function withNearCommand(text: string, program: Command): string {
 }
 
 /** Every command takes the global options after its name too, except the demo, which hands its own on. */
-function finish(command: Command): void {
-  command.exitOverride()
-  for (const inner of command.commands) finish(inner)
+function finish(command: Command, within: string): void {
+  const name = `${within} ${command.name()}`
+  command.exitOverride().showHelpAfterError(`(\`${name} --help\` says how)`)
+  for (const inner of command.commands) finish(inner, name)
   if (command.name() !== 'demo') for (const option of globalOptions()) command.addOption(option.hideHelp())
 }
 
