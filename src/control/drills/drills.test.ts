@@ -66,7 +66,7 @@ test('each look at the ledger waits until all nodes are accounted for up to the 
   await world.node('b', 2)
   await running()
   await write('a', 1_000)
-  await make({ fault: { kind: 'hang', lasts: '2s' }, target: { job: 'j' } })
+  await make({ fault: { kind: 'hang', lasts: '1s' }, target: { job: 'j' } })
   await phase('Waiting')
   await world.settle(2_000)
   const atMs = world.clock.now()
@@ -211,6 +211,19 @@ test('what stood still for a moment and went on has recovered without anybody de
   expect((await status())?.outcome?.detectedSeconds).toBeUndefined()
 })
 
+test.each([
+  [{ kind: 'straggler', lasts: '5m' }, ', not 5m'],
+  [{ kind: 'hang' }, ''],
+])('%o that is undone before its time has failed, whatever came of it', async (fault, long) => {
+  await running()
+  await make({ fault, target: { job: 'j' } })
+  await struck()
+  await world.settle(3_000)
+  await tell({ mendedAt: iso() })
+  await phase('Failed')
+  expect((await status())?.message).toBe(`cut short: over after 3s${long}; the factory was stopped, or died`)
+})
+
 test('a job that fails of it fails the drill', async () => {
   await running({ maxRestarts: 0 })
   await make(kill)
@@ -222,7 +235,7 @@ test('a job that fails of it fails the drill', async () => {
 
 test('the next leader goes on with it, and is what a drill of the leader waits for', async () => {
   world.control()
-  await make({ fault: { kind: 'control-plane-crash' } })
+  await make({ fault: { kind: 'control-plane-crash', lasts: '1s' } })
   await struck()
   await tell({ mendedAt: iso() })
   await world.settle(2_000)

@@ -1,5 +1,6 @@
 import { conditionOf, isTrue } from '../../model/conditions.ts'
-import { faults, mayLeaveUnharmed } from '../../model/faults.ts'
+import { formatDuration } from '../../model/duration.ts'
+import { faults, lastsMsOf, mayLeaveUnharmed, noticeMsOf } from '../../model/faults.ts'
 import type { Drill } from '../../model/kinds/drill.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import { label } from '../../model/names.ts'
@@ -33,14 +34,31 @@ export function follow(context: Context, drill: Drill, struckMs: number): Follow
       : allBack
         ? Math.max(...gangs.map((one) => one.recoveredMs ?? 0))
         : undefined
+  const attempts = gangs.reduce((sum, one) => sum + one.attempts, 0)
   return {
     detectedMs: known(detectedAt) ?? (detected.length === 0 ? undefined : Math.max(struckMs, Math.min(...detected))),
     recoveredMs: known(recoveredAt) ?? (backMs === undefined ? undefined : Math.max(struckMs, backMs)),
     reason: gangs.find(({ reason }) => reason !== undefined)?.reason,
-    attempts: gangs.reduce((sum, { attempts }) => sum + attempts, 0),
+    attempts,
     lostSeconds: gangs.reduce((sum, { lostSeconds }) => sum + lostSeconds, 0),
-    trouble: gangs.find(({ trouble }) => trouble !== undefined)?.trouble,
+    trouble: gangs.find(({ trouble }) => trouble !== undefined)?.trouble ?? cutShort(drill, attempts),
   }
+}
+
+/** A timer may be early. */
+const earlyMsMax = 1_000
+
+/** What was undone before its time, or before anybody noticed where it had none, shows nothing. */
+function cutShort({ spec: { fault }, status }: Drill, attempts: number): Followed['trouble'] {
+  const [struckMs, mendedMs] = [known(status?.struckAt), known(status?.mendedAt)]
+  if (struckMs === undefined || mendedMs === undefined) return undefined
+  const lastsMs = lastsMsOf(fault)
+  const wholeMs = lastsMs === undefined ? undefined : noticeMsOf(fault) + lastsMs
+  const isWhole = wholeMs === undefined ? attempts > 0 : mendedMs >= struckMs + wholeMs - earlyMsMax
+  if (isWhole) return undefined
+  const long = wholeMs === undefined ? '' : `, not ${formatDuration(wholeMs)}`
+  const over = `over after ${formatDuration(mendedMs - struckMs)}${long}`
+  return { message: `cut short: ${over}; the factory was stopped, or died`, atMs: mendedMs }
 }
 
 /** Nothing lasts any more of what it did to those that work again: who hung goes on, or was replaced. */
