@@ -149,7 +149,10 @@ describe('sacct', () => {
     )
     expect(passedOver).toEqual({ steps: 1, withoutAccelerators: 1, neverStarted: 2, stillRunning: 1, outOfOrder: 0 })
     // Slurm's priority is an order that displaces nobody, and ours does: no job comes with it.
-    expect(remarks.map(formatRowError)).toEqual(['1: columns that are not read: "State", "Priority"'])
+    expect(remarks.map(formatRowError)).toEqual([
+      '1: columns that are not read: "State", "Priority"',
+      '4: AllocTRES: the job held h100 and l4: it comes without a model, and so does any other like it',
+    ])
     expect(fromTheFirst(jobs)).toEqual([
       {
         ...plain,
@@ -181,6 +184,28 @@ describe('sacct', () => {
     const [nine, ten] = ['2026-03-01T09:00:00', '2026-03-01T10:00:00']
     const { jobs } = await slurm(`1|a|b|c|d|${nine}|${nine}|${ten}|COMPLETED|1:00|3|1|gres/gpu=1`)
     expect(jobs).toMatchObject([{ gpus: 1, nodes: undefined }])
+  })
+
+  test('accelerators that are not counted are told by line', async () => {
+    const [nine, ten] = ['2026-03-01T09:00:00', '2026-03-01T10:00:00']
+    const row = (tres: string) => `1|a|b|c|d|${nine}|${nine}|${ten}|COMPLETED|1:00|1|1|${tres}`
+    expect(await errorsOf(slurm(row('gres/gpumem=8G,gres/gpu=1'), row('cpu=1,gres/gpu:h100=x')))).toEqual([
+      '3: AllocTRES: must count accelerators as gres/gpu=4, found "cpu=1,gres/gpu:h100=x"',
+    ])
+  })
+
+  test('what is not UTF-8 is told, once where anybody may name a job', async () => {
+    const [nine, ten] = ['2026-03-01T09:00:00', '2026-03-01T10:00:00']
+    const rows = `JobID|Submit|Start|End|AllocTRES|JobName\n${`1|${nine}|${nine}|${ten}|gres/gpu=1|f\u00fcr\n`.repeat(2)}`
+    async function* latin(text: string): AsyncGenerator<Uint8Array> {
+      yield Buffer.from(text, 'latin1')
+    }
+    const { jobs, remarks } = await readSlurm(latin(rows))
+    expect(jobs).toHaveLength(2)
+    expect(remarks.map(formatRowError)).toEqual(['2: JobName: is not UTF-8, found "f\uFFFDr"'])
+    expect(await errorsOf(readHistory(latin('submit_s,gpus,duration_s,user\n0,1,1,f\u00fcr')))).toEqual([
+      '2: user: is not UTF-8, found "f\uFFFDr"',
+    ])
   })
 
   test('in local time a job may end before it starts, and none is refused for it', async () => {

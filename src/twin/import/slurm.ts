@@ -33,11 +33,21 @@ export async function readSlurm(bytes: AsyncIterable<Uint8Array>, most = jobsMax
   const passedOver = { steps: 0, withoutAccelerators: 0, neverStarted: 0, stillRunning: 0, outOfOrder: 0 }
   const { jobs, remarks }: PastJobs = { jobs: [], remarks: [] }
   const errors = new RowErrors()
-  for await (const row of rowsOf(bytes, { ...form, onOthers: (remark) => remarks.push(remark) })) {
+  const remark = (one: RowError) => remarks.push(one)
+  let areModelsTold = false
+  for await (const row of rowsOf(bytes, { ...form, onRemark: remark })) {
     const job = jobIn(row, errors)
     if (job === undefined) continue
-    if (typeof job !== 'string') keep(jobs, job, row.line, { most, errors })
-    else if (passedOver[job]++ === 0 && job === 'outOfOrder') remarks.push(outOfOrder(row))
+    if (typeof job === 'string') {
+      if (passedOver[job]++ === 0 && job === 'outOfOrder') remark(outOfOrder(row))
+      continue
+    }
+    keep(jobs, job, row.line, { most, errors })
+    const { models } = acceleratorsIn(row.cell('AllocTRES'))
+    if (models.length < 2 || areModelsTold) continue
+    areModelsTold = true
+    const message = `the job held ${models.join(' and ')}: it comes without a model, and so does any other like it`
+    remark({ line: row.line, column: 'AllocTRES', message })
   }
   errors.throwAny()
   return { jobs, passedOver, remarks }
@@ -55,28 +65,30 @@ function jobIn(row: Row, errors: RowErrors): PastJob | PassedOver | undefined {
   const before = errors.count
   const time = (column: string) => timeIn(row, column, errors)
   const [submit, start, end] = [time('Submit'), time('Start'), time('End')]
-  const accelerators = acceleratorsIn(row.cell('AllocTRES'))
+  const { count, models } = acceleratorsIn(row.cell('AllocTRES'))
   const nodes = numberIn(row, 'NNodes', errors, { min: 0, isWhole: true })
   const limitSeconds = limitIn(row, errors)
-  if (errors.count > before) return undefined
+  if (count === undefined)
+    wrong(errors, row, 'AllocTRES', `must count accelerators as gres/gpu=4, found ${printable(row.cell('AllocTRES'))}`)
+  if (errors.count > before || count === undefined) return undefined
   if (submit === undefined) return wrong(errors, row, 'Submit', 'must be there')
   if (start === undefined) return 'neverStarted'
   if (end === undefined) return 'stillRunning'
   if (start < submit || end < start) return 'outOfOrder'
   if (end === start) return 'neverStarted'
-  if (accelerators === undefined) return 'withoutAccelerators'
+  if (count === 0) return 'withoutAccelerators'
   return {
     submitSeconds: submit,
-    gpus: accelerators.count,
+    gpus: count,
     // Of more nodes than accelerators some had none, and it is not told which.
-    nodes: nodes === 0 || (nodes ?? 0) > accelerators.count ? undefined : nodes,
+    nodes: nodes === 0 || (nodes ?? 0) > count ? undefined : nodes,
     durationSeconds: end - start,
     limitSeconds,
     waitSeconds: start - submit,
     queue: textIn(row, 'Account') ?? textIn(row, 'Partition'),
     user: textIn(row, 'User'),
     workload: textIn(row, 'JobName'),
-    model: accelerators.model,
+    model: models.length === 1 ? models[0] : undefined,
     priority: undefined,
   }
 }
@@ -105,14 +117,15 @@ function timeIn(row: Row, column: string, errors: RowErrors): number | undefined
   return wrong(errors, row, column, `must be ${allowed}, found ${printable(text)}`)
 }
 
-/** `billing=8,cpu=8,gres/gpu=4,gres/gpu:a100=4,mem=64G,node=1`: four of that model. */
-function acceleratorsIn(tres: string): { count: number; model: string | undefined } | undefined {
-  const typed = [...tres.matchAll(/(?:^|,)gres\/gpu:([^=,]+)=(\d+)/g)]
-  const all = /(?:^|,)gres\/gpu=(\d+)/.exec(tres)?.[1]
-  const count = all === undefined ? typed.reduce((sum, [, , each]) => sum + Number(each), 0) : Number(all)
-  if (count === 0) return undefined
-  const [only, ...others] = new Set(typed.map(([, model]) => model))
-  return { count, model: others.length === 0 ? only : undefined }
+/** `billing=8,cpu=8,gres/gpu=4,gres/gpu:a100=4,mem=64G,node=1`: four of that model; how many is undefined where it is not told so. */
+function acceleratorsIn(tres: string): { count: number | undefined; models: string[] } {
+  const found = [...tres.matchAll(/(?:^|,)gres\/gpu(?::([^=,]+))?=([^,]*)/g)].map(([, model, text = '']) => {
+    return { model, count: /^\d+$/.test(text) ? Number(text) : undefined }
+  })
+  const models = [...new Set(found.flatMap(({ model, count }) => (model === undefined || count === 0 ? [] : [model])))]
+  if (found.some(({ count }) => count === undefined)) return { count: undefined, models }
+  const all = found.find(({ model }) => model === undefined)
+  return { count: all?.count ?? found.reduce((sum, { count = 0 }) => sum + count, 0), models }
 }
 
 /** `[days-]hours:minutes:seconds`. */

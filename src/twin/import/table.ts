@@ -12,8 +12,11 @@ export interface Dialect {
   columns: readonly string[]
   /** What a file without them is not. */
   required: readonly string[]
-  /** Who is told of columns of other names, which are then passed over; without it they are errors. */
-  onOthers?: (remark: RowError) => void
+  /**
+   * Who is told of what need not keep it from being read: columns of other names, which are passed over, and the first cell
+   * that is not UTF-8. Without it these are errors.
+   */
+  onRemark?: (remark: RowError) => void
 }
 
 /** What is wrong with a line: which column, and a phrase. Line 1 is the header. */
@@ -53,7 +56,7 @@ const lineBytesMax = 64 * 1024
  * @throws TableError for a header or a row that cannot be read.
  */
 export async function* rowsOf(bytes: AsyncIterable<Uint8Array>, dialect: Dialect): AsyncGenerator<Row> {
-  const { delimiter, isQuoted } = dialect
+  const { delimiter, isQuoted, onRemark } = dialect
   const parser = parse({
     delimiter,
     quote: isQuoted ? '"' : false,
@@ -69,6 +72,7 @@ export async function* rowsOf(bytes: AsyncIterable<Uint8Array>, dialect: Dialect
   source.pipe(parser)
   let header: string[] | undefined
   let places = new Map<string, number>()
+  let isUtf8 = true
   try {
     for await (const { record, info } of parser as AsyncIterable<{ record: string[]; info: { lines: number } }>) {
       const line = info.lines
@@ -77,11 +81,22 @@ export async function* rowsOf(bytes: AsyncIterable<Uint8Array>, dialect: Dialect
         const errors = headerErrors(header, dialect).map((error) => ({ line, ...error }))
         if (errors.length > 0) throw new TableError(errors)
         const others = othersIn(header, dialect)
-        if (others !== undefined) dialect.onOthers?.({ line, message: others })
+        if (others !== undefined) onRemark?.({ line, message: others })
         places = new Map(header.map((column, at) => [column, at]))
-      } else if (record.length === header.length)
+      } else if (record.length === header.length) {
+        const damaged = isUtf8 ? record.findIndex((cell) => cell.includes('\uFFFD')) : -1
+        if (damaged >= 0) {
+          const remark = {
+            line,
+            column: header[damaged],
+            message: `is not UTF-8, found ${printable(record[damaged] ?? '')}`,
+          }
+          if (onRemark === undefined) throw new TableError([remark])
+          onRemark(remark)
+          isUtf8 = false
+        }
         yield { line, cell: (column) => record[places.get(column) ?? -1] ?? '' }
-      else {
+      } else {
         const message = `has ${record.length} cells, and the header ${header.length}`
         throw new TableError([{ line, message }])
       }
@@ -94,11 +109,11 @@ export async function* rowsOf(bytes: AsyncIterable<Uint8Array>, dialect: Dialect
   if (header === undefined) throw new TableError([{ line: 1, message: 'is empty: a header is expected here' }])
 }
 
-function headerErrors(header: readonly string[], { columns, required, onOthers }: Dialect): Omit<RowError, 'line'>[] {
+function headerErrors(header: readonly string[], { columns, required, onRemark }: Dialect): Omit<RowError, 'line'>[] {
   const errors: Omit<RowError, 'line'>[] = []
   for (const [at, column] of header.entries()) {
     if (header.indexOf(column) < at) errors.push({ column: printable(column), message: 'stands twice in the header' })
-    if (onOthers === undefined && !columns.includes(column)) errors.push(unknownColumn(column, columns))
+    if (onRemark === undefined && !columns.includes(column)) errors.push(unknownColumn(column, columns))
   }
   const missing = required.filter((column) => !header.includes(column))
   if (missing.length > 0) errors.push({ message: `the header lacks ${missing.join(', ')}` })
