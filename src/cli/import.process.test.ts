@@ -41,6 +41,19 @@ it('several listings of one cluster go together', () => {
   expect(stderr).toContain('Passed over: 2 steps of jobs.')
 })
 
+it('what is listed twice is one job, and how jobs ended that did not complete is told', () => {
+  const row = (job: number, start: number, state: string) =>
+    `${job}|2026-03-01T00:00:00|2026-03-01T0${start}:00:00|2026-03-01T0${start + 1}:00:00|${state}|gres/gpu=1\n`
+  const rows = [row(1, 0, 'COMPLETED'), row(2, 1, 'REQUEUED'), row(2, 3, 'CANCELLED by 7'), row(3, 1, 'TIMEOUT')]
+  for (const name of ['a.txt', 'b.txt'])
+    file(name, `JobID|Submit|Start|End|State|AllocTRES\n${rows.join('')}${row(4, 2, 'TIMEOUT')}`)
+  const { stdout, stderr } = imported('slurm', 'a.txt', 'b.txt')
+  expect(stdout.split('\n')).toHaveLength(7)
+  expect(stderr).toMatch(
+    / Passed over: 5 listed twice\. Not COMPLETED, and played for as long as they ran: 1 REQUEUED, 1 CANCELLED, 2 TIMEOUT\.\n$/,
+  )
+})
+
 it('a list of pods becomes a history, and by the documented command a list of nodes a fleet', () => {
   const times = 'creation_time,deletion_time,scheduled_time'
   file('pods.csv', `name,num_gpu,gpu_milli,${times}\na,1,500,0,7200,0\nb,2,1000,3600,7200,3600\nc,1,1000,1,7200,\n`)

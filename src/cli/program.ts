@@ -316,7 +316,7 @@ The exit code is 1 where a rule is broken, or a decision is another one now.`,
         'after',
         `
 Examples:
-  TZ=UTC sacct -a -X -P -S 2026-01-01 --format=JobID,JobName,User,Account,Partition,Submit,Start,End,Timelimit,NNodes,AllocTRES > sacct.txt
+  TZ=UTC sacct -a -X -P -S 2026-01-01 --format=JobID,JobName,User,Account,Partition,Submit,Start,End,State,Timelimit,NNodes,AllocTRES > sacct.txt
   millwright import slurm sacct.txt > history.csv
 docs/twin.md describes the columns, and has a command for what Kubernetes lists.`,
       )

@@ -68,16 +68,16 @@ const formats: Record<string, Format> = {
     },
   },
   slurm: {
-    read: async (bytes, most) => (await readSlurm(bytes, most)).remarks,
+    read: async (bytes, most) => (await readSlurm(bytes, most === undefined ? {} : { most })).remarks,
     header: 'JobID|Submit|Start|End|AllocTRES',
     row: (n) => sacct(hour(n), hour(n + 1)),
-    wider: `JobID|Submit|Start|End|AllocTRES|State|TimeLimit\n${sacct(hour(0), hour(1))}|COMPLETED|1:00`,
+    wider: `JobID|Submit|Start|End|AllocTRES|Comment|TimeLimit\n${sacct(hour(0), hour(1))}|COMPLETED|1:00`,
     negative: `${sacct(hour(2), hour(1))}\n${sacct(hour(2), hour(1))}`,
     said: {
       unsorted: 'nothing', // sacct lists by job, whichever began first
       negative:
         '2: End: is before Start, 2026-03-01T12:00:00, found "2026-03-01T11:00:00"; the job is passed over, and so is any other like it',
-      wider: '1: columns that are not read: "State", "TimeLimit" (did you mean "Timelimit"?)',
+      wider: '1: columns that are not read: "Comment", "TimeLimit" (did you mean "Timelimit"?)',
       most: '5: is job 4; 3 are taken at most: choose a part of the trace',
     },
   },

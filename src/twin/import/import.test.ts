@@ -134,11 +134,12 @@ describe('our own form', () => {
 
 describe('sacct', () => {
   const header = 'JobID|JobName|User|Account|Partition|Submit|Start|End|State|Timelimit|NNodes|Priority|AllocTRES'
+  const none = { steps: 0, withoutAccelerators: 0, neverStarted: 0, stillRunning: 0, outOfOrder: 0, twice: 0 }
   const slurm = (...rows: string[]) => readSlurm(bytesOf([header, ...rows].join('\n')))
 
   test('jobs with accelerators that ran and ended, in the order in which they were handed in', async () => {
     const tres = 'billing=8,cpu=8,gres/gpu:a100=4,gres/gpu=4,mem=64G,node=2'
-    const { jobs, passedOver, remarks } = await slurm(
+    const { jobs, passedOver, remarks, ended } = await slurm(
       `12|late|bob|ml|gpu|2026-03-01T10:00:00|2026-03-01T10:00:30|2026-03-01T11:00:30|COMPLETED|1-02:03:04|2|77|${tres}`,
       `12.batch|batch||ml||2026-03-01T10:00:30|2026-03-01T10:00:30|2026-03-01T11:00:30|COMPLETED||1||${tres}`,
       '11_3|"early"|ann||gpu|2026-03-01T09:00:00|2026-03-01T09:00:00|2026-03-01T09:10:00|TIMEOUT|10:00|1||gres/gpu:h100=1,gres/gpu:l4=2',
@@ -147,10 +148,11 @@ describe('sacct', () => {
       '15|gone|ann|ml|gpu|2026-03-01T09:00:00|None|2026-03-01T09:30:00|CANCELLED by 7|UNLIMITED|0||',
       `16|runs|ann|ml|gpu|2026-03-01T09:00:00|2026-03-01T09:00:00|Unknown|RUNNING|UNLIMITED|1||${tres}`,
     )
-    expect(passedOver).toEqual({ steps: 1, withoutAccelerators: 1, neverStarted: 2, stillRunning: 1, outOfOrder: 0 })
+    expect(passedOver).toEqual({ ...none, steps: 1, withoutAccelerators: 1, neverStarted: 2, stillRunning: 1 })
+    expect([...ended]).toEqual([['TIMEOUT', 1]])
     // Slurm's priority is an order that displaces nobody, and ours does: no job comes with it.
     expect(remarks.map(formatRowError)).toEqual([
-      '1: columns that are not read: "State", "Priority"',
+      '1: columns that are not read: "Priority"',
       '4: AllocTRES: the job held h100 and l4: it comes without a model, and so does any other like it',
     ])
     expect(fromTheFirst(jobs)).toEqual([
@@ -196,7 +198,8 @@ describe('sacct', () => {
 
   test('what is not UTF-8 is told, once where anybody may name a job', async () => {
     const [nine, ten] = ['2026-03-01T09:00:00', '2026-03-01T10:00:00']
-    const rows = `JobID|Submit|Start|End|AllocTRES|JobName\n${`1|${nine}|${nine}|${ten}|gres/gpu=1|f\u00fcr\n`.repeat(2)}`
+    const row = (id: number) => `${id}|${nine}|${nine}|${ten}|gres/gpu=1|für\n`
+    const rows = `JobID|Submit|Start|End|AllocTRES|JobName\n${row(1)}${row(2)}`
     async function* latin(text: string): AsyncGenerator<Uint8Array> {
       yield Buffer.from(text, 'latin1')
     }

@@ -8,7 +8,7 @@ const required = ['JobID', 'Submit', 'Start', 'End', 'AllocTRES']
 const form: Dialect = {
   delimiter: '|',
   isQuoted: false,
-  columns: [...required, 'JobName', 'User', 'Account', 'Partition', 'Timelimit', 'NNodes'],
+  columns: [...required, 'JobName', 'User', 'Account', 'Partition', 'State', 'Timelimit', 'NNodes'],
   required,
 }
 
@@ -16,21 +16,29 @@ const form: Dialect = {
 export interface SlurmHistory extends PastJobs {
   /** Lines that are no jobs with accelerators that ran and ended, by why not. */
   passedOver: Record<PassedOver, number>
+  /** Of the jobs, those that ended otherwise than COMPLETED, by how. */
+  ended: Map<string, number>
 }
 
-export type PassedOver = 'steps' | 'withoutAccelerators' | 'neverStarted' | 'stillRunning' | 'outOfOrder'
+export type PassedOver = 'steps' | 'withoutAccelerators' | 'neverStarted' | 'stillRunning' | 'outOfOrder' | 'twice'
 
 /**
  * Jobs as `sacct --parsable2` (`-P`) lists them, in any order, with times from 1970 on, so that several files of one cluster
  * go together. It has over a hundred columns: that others are not read is told. `Priority` is one of them: Slurm's is an order
  * made of age, size and shares, and displaces nobody, where ours does within a queue.
  * Times are taken as UTC. In local time a job may end before it starts, where clocks went back meanwhile: how long it took is not
- * known, and it is passed over; the first such line is told. Of several listings of one job (`-D`) each is a job of its own.
+ * known, and it is passed over; the first such line is told. What is listed again with the same start is passed over; of the
+ * tries of a job that was requeued (`-D`) each is a job of its own. However a job ended, it ran for that long.
  *
+ * `seen` has jobs of other files, and those of this one are added to it.
  * @throws TableError with the lines that are wrong.
  */
-export async function readSlurm(bytes: AsyncIterable<Uint8Array>, most = jobsMax): Promise<SlurmHistory> {
-  const passedOver = { steps: 0, withoutAccelerators: 0, neverStarted: 0, stillRunning: 0, outOfOrder: 0 }
+export async function readSlurm(
+  bytes: AsyncIterable<Uint8Array>,
+  { most = jobsMax, seen = new Set<string>() } = {},
+): Promise<SlurmHistory> {
+  const passedOver = { steps: 0, withoutAccelerators: 0, neverStarted: 0, stillRunning: 0, outOfOrder: 0, twice: 0 }
+  const ended = new Map<string, number>()
   const { jobs, remarks }: PastJobs = { jobs: [], remarks: [] }
   const errors = new RowErrors()
   const remark = (one: RowError) => remarks.push(one)
@@ -42,7 +50,15 @@ export async function readSlurm(bytes: AsyncIterable<Uint8Array>, most = jobsMax
       if (passedOver[job]++ === 0 && job === 'outOfOrder') remark(outOfOrder(row))
       continue
     }
+    const name = `${row.cell('JobID')} ${row.cell('Start')}`
+    if (seen.has(name)) {
+      passedOver.twice++
+      continue
+    }
+    seen.add(name)
     keep(jobs, job, row.line, { most, errors })
+    const [state = ''] = row.cell('State').split(' ') // CANCELLED by 1000
+    if (state !== '' && state !== 'COMPLETED') ended.set(state, (ended.get(state) ?? 0) + 1)
     const { models } = acceleratorsIn(row.cell('AllocTRES'))
     if (models.length < 2 || areModelsTold) continue
     areModelsTold = true
@@ -50,7 +66,7 @@ export async function readSlurm(bytes: AsyncIterable<Uint8Array>, most = jobsMax
     remark({ line: row.line, column: 'AllocTRES', message })
   }
   errors.throwAny()
-  return { jobs, passedOver, remarks }
+  return { jobs, passedOver, remarks, ended }
 }
 
 /** In order, with times from the first of them on. */
