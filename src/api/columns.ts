@@ -102,7 +102,9 @@ const columns: { readonly [K in KindName]: readonly Column<KindMap[K]>[] } = {
   Drill: [
     text('Fault', 'What goes wrong.', (drill) => drill.spec.fault.kind),
     text('Struck', 'What it struck.', ({ status }) =>
-      dash(status?.target?.pods.map((pod) => pod.name).join(',') || status?.target?.nodes.join(',')),
+      status?.struckAt === undefined
+        ? '-'
+        : dash(status.target?.pods.map((pod) => pod.name).join(',') || status.target?.nodes.join(',')),
     ),
     text('Phase', 'Where it stands.', (drill) => drill.status?.phase ?? 'Waiting'),
     text('Detected', 'From the fault until recovery decided.', (drill) => span(drill.status?.outcome?.detectedSeconds)),
