@@ -201,13 +201,15 @@ export function createAgent(options: AgentOptions): Agent {
   }
 
   /** What could not be told of the node, or was overtaken, is told with the next sign. */
-  async function sign(): Promise<void> {
-    if (isSigning) return
+  async function sign(): Promise<boolean> {
+    if (isSigning) return false
     isSigning = true
     try {
       await inTurn(signAndTell)
+      return true
     } catch (error) {
       failedTo('send the heartbeat')(error)
+      return false
     } finally {
       isSigning = false
     }
@@ -232,7 +234,7 @@ export function createAgent(options: AgentOptions): Agent {
       pods.start()
       await pods.synced()
       await sweep()
-      cancels.push(liveness.beat(nodeSign(node.name), heartbeatMs, () => void sign()))
+      cancels.push(liveness.beat(nodeSign(node.name), heartbeatMs, sign))
     },
     async stop(mode, graceSeconds = 5) {
       isStopping = true

@@ -6,8 +6,8 @@ import type { Cancel, Clock } from './clock.ts'
  * only their absence happens, so that a fleet's heartbeats cost nothing.
  */
 export interface Liveness {
-  /** Gives a sign of `who` every `everyMs`, until cancelled. */
-  beat(who: string, everyMs: number, sign: () => void): Cancel
+  /** Gives a sign of `who` every `everyMs`, until cancelled. `sign` resolves to whether it was given. */
+  beat(who: string, everyMs: number, sign: () => Promise<boolean>): Cancel
   /**
    * Calls `silent`, once per silence, when no sign of `who` was heard for `patienceMs()`; undefined: for now it may be
    * silent as long as it likes. Counts from the call. Who slept himself counts anew: he cannot know what he missed.
@@ -30,7 +30,7 @@ const lateShare = 0.05
 
 export function createLiveness(clock: Clock): Liveness {
   return {
-    beat: (_who, everyMs, sign) => clock.every(everyMs, sign),
+    beat: (_who, everyMs, sign) => clock.every(everyMs, () => void sign()),
     watch: (_who, patienceMs, silent) => listen(clock, patienceMs, silent),
   }
 }

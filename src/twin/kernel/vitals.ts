@@ -5,7 +5,7 @@ import type { Process } from './process.ts'
 /**
  * Signs of life on virtual time: none is given, and only that they stop is simulated. Whoever gives signs is heard as
  * long as his process runs and its line holds; those who listen are told when their patience is over, counted from the
- * last sign that he would have given.
+ * last sign that he would have given. Who is heard again gives signs until one got through.
  */
 export class Vitals {
   readonly #clock: Clock
@@ -27,8 +27,9 @@ export class Vitals {
         const source: Source = {
           everyMs,
           startMs: this.#clock.now(),
-          sign: () => process.pass(sign),
+          sign: () => new Promise((resolve) => process.pass(() => resolve(sign()))),
           isHeard: process.isHeard,
+          due: undefined,
         }
         const forget = process.onChange(() => this.#hear(who, source, process.isHeard))
         this.#begin(who, source)
@@ -48,7 +49,8 @@ export class Vitals {
 
   /** Of something that is no process: a pod's steps. */
   beat(who: string, everyMs: number): Cancel {
-    const source: Source = { everyMs, startMs: this.#clock.now(), sign: () => {}, isHeard: true }
+    const sign = async () => true
+    const source: Source = { everyMs, startMs: this.#clock.now(), sign, isHeard: true, due: undefined }
     this.#begin(who, source)
     return () => this.#end(who, source)
   }
@@ -59,10 +61,7 @@ export class Vitals {
     // Who died as he came, or is cut off, is not heard by that.
     if (!source.isHeard) return
     for (const listener of this.#listeners.get(who) ?? []) this.#hearNow(listener)
-    if (!this.#missed.delete(who)) return
-    this.#clock.after(source.everyMs, () => {
-      if (this.#sources.get(who) === source && source.isHeard) source.sign()
-    })
+    if (this.#missed.delete(who)) this.#speakLater(who, source)
   }
 
   #end(who: string, source: Source): void {
@@ -82,7 +81,19 @@ export class Vitals {
     source.startMs = this.#clock.now()
     for (const listener of this.#listeners.get(who) ?? []) this.#hearNow(listener)
     this.#missed.delete(who)
-    source.sign()
+    void this.#speak(who, source)
+  }
+
+  async #speak(who: string, source: Source): Promise<void> {
+    source.due?.()
+    if (!(await source.sign())) this.#speakLater(who, source)
+  }
+
+  #speakLater(who: string, source: Source): void {
+    source.due?.()
+    source.due = this.#clock.after(source.everyMs, () => {
+      if (this.#sources.get(who) === source && source.isHeard) void this.#speak(who, source)
+    })
   }
 
   #fallSilent(who: string, source: Source): void {
@@ -165,8 +176,11 @@ export class Vitals {
 interface Source {
   everyMs: number
   startMs: number
-  sign: () => void
+  /** Resolves to whether it was given. */
+  sign: () => Promise<boolean>
   isHeard: boolean
+  /** The next sign that is given. */
+  due: Cancel | undefined
 }
 
 interface Listener {
