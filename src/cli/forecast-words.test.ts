@@ -111,6 +111,30 @@ test('a plan leaves out of the fleet what only some seeds move', () => {
   expect(plan.join('\n')).toContain('queue/default: moves off spot')
 })
 
+test('who does not start is told why, and whom the change does not move is counted', () => {
+  const big = job('big', 1).replace('resources', 'workers: 9, resources')
+  const state = [...nodes(2, 'n'), pool('reserved'), queue(8), job('a', 48), job('b', 2), job('c', 2)]
+  const { plan, forecast } = said(state, [big])
+  const why = 'needs 9 × H100:8; there are 16 in all'
+  expect(plan).toContain(`job/big does not start: ${why}`)
+  expect(forecast).toContain(`job/big does not start in this time: ${why}.
+job/b, job/c do not start in this time: needs 1 × H100:8; queue default may hold 8 × H100.`)
+  expect(forecast).toMatch(/^job\/big /m)
+  expect(forecast).not.toMatch(/^job\/a /m)
+  expect(forecast).toContain('3 jobs that the change does not move; `-o wide` shows all.')
+})
+
+test('nodes that are paid for in another way at the old price are named', () => {
+  const priced = (type: string, more: string) =>
+    pool(type).replace('maxNodes: 4', `maxNodes: 4, pricePerSlotHour: 3${more}`)
+  const state = [...nodes(1, 'n'), priced('reserved', '')]
+  const kept = said(state, [pool('spot')])
+  const hint = 'pool/p is paid for in another way at the price that it names, as before'
+  expect(kept.plan.join()).toContain(hint)
+  expect(kept.forecast).toContain(hint)
+  expect(said(state, [priced('spot', '.5')]).plan.join()).not.toContain(hint)
+})
+
 test('a plan leaves out what reads the same before and after', () => {
   const declared = (seconds: number) => job('a', seconds / 3600)
   const state = [...nodes(1, 'n'), pool('reserved'), declared(72_000), job('b', 2)]

@@ -16,13 +16,22 @@ const gangsShown = 15
  */
 export function textOf(found: Forecast, { isWide, isLive }: { isWide: boolean; isLive: boolean }): string {
   const hasChange = found.rows.some((row) => row.with !== undefined)
-  const shown = isWide ? found.gangs : mostChanged(found.gangs).slice(0, gangsShown)
+  const moved = hasChange && !isWide ? found.gangs.filter(isGangMoved) : found.gangs
+  const shown = isWide ? moved : mostChanged(moved).slice(0, gangsShown)
   const rows = isWide || !hasChange ? found.rows : found.rows.filter(isOfInterest)
   const blocks = [headOf(found, { hasChange, isLive }), rowsTable(rows, hasChange)]
   if (found.seeds > 1 && rows.length > 0) blocks.push(hasChange ? readingOfPairs : reading)
   if (shown.length > 0) blocks.push(gangsTable(shown, found.horizonSeconds, hasChange))
-  if (shown.length < found.gangs.length)
-    blocks.push(`${found.gangs.length - shown.length} more jobs; \`-o wide\` shows all.`)
+  const [more, unmoved] = [moved.length - shown.length, found.gangs.length - moved.length]
+  if (more + unmoved > 0) {
+    const parts = [
+      more === 0 ? [] : `${more} more ${more === 1 ? 'job' : 'jobs'}`,
+      unmoved === 0 ? [] : `${counted(unmoved, 'job')} that the change does not move`,
+    ].flat()
+    blocks.push(`${parts.join(', and ')}; \`-o wide\` shows all.`)
+  }
+  const stuck = neverStarting(found.gangs)
+  if (stuck.length > 0) blocks.push(stuckLines(stuck, isLive))
   const unasked = withoutRequests(found.rows)
   if (unasked.length > 0)
     blocks.push(
@@ -32,6 +41,7 @@ export function textOf(found: Forecast, { isWide, isLive }: { isWide: boolean; i
     blocks.push(
       `${serviceTitle(service)} answers nobody now (${why}). Foretold is that its replicas sit, not that they answer.`,
     )
+  blocks.push(...found.pricesKept.map(priceKept))
   return blocks.join('\n\n')
 }
 
@@ -39,11 +49,41 @@ const reading = 'Figures are means of the courses; waits, completions, starts an
 const readingOfPairs = `Figures are means of the pairs, and subtract; waits, completions, starts and ends are medians: their DIFFERENCE is the median
 of the pairs', and need not be that of the medians.`
 
+function priceKept(pool: string): string {
+  return `pool/${pool} is paid for in another way at the price that it names, as before; name the new one (pricePerSlotHour), or null for the price book's.`
+}
+
+/** Jobs that most seeds do not start, and what the scheduler says of them, by what it says: first what no wait changes. */
+function neverStarting(gangs: readonly GangForecast[]): [said: string, titles: string[]][] {
+  const titles = new Map<string, string[]>()
+  const inOrder = gangs.flatMap(({ title, without, with: after }) => {
+    const { startsWithin = 1, waits } = after ?? without ?? {}
+    return startsWithin < 0.5 && waits !== undefined ? [{ title, waits }] : []
+  })
+  const rankOf = ({ waits }: (typeof inOrder)[number]) => [...lasting, waits.reason].indexOf(waits.reason)
+  for (const { title, waits } of inOrder.toSorted((a, b) => rankOf(a) - rankOf(b)))
+    titles.set(waits.message, [...(titles.get(waits.message) ?? []), title])
+  return [...titles]
+}
+
+const lasting: readonly string[] = ['NeverFits', 'OverQuota']
+
+function stuckLines(stuck: readonly [said: string, titles: string[]][], isLive: boolean): string {
+  const lines = stuck.slice(0, stuckShown).map(([message, titles]) => {
+    return `${shortList(titles, 4)} ${titles.length === 1 ? 'does' : 'do'} not start in this time: ${message}.`
+  })
+  if (stuck.length > stuckShown) lines.push(`${stuck.length - stuckShown} more reasons; \`-o json\` has all.`)
+  if (isLive) lines.push('`millwright why NAME` says what would start one.')
+  return lines.join('\n')
+}
+
+const stuckShown = 5
+
 /**
  * What a plan says: when its own jobs start and end, which of the others it moves most, and the figures that it moves. Chance moves
  * some in some seeds: of the fleet and of jobs only what moves in each of them the same way is said.
  */
-export function planLines({ gangs, rows, horizonSeconds }: Forecast, there: ReadonlySet<string>): string[] {
+export function planLines({ gangs, rows, horizonSeconds, pricesKept }: Forecast, there: ReadonlySet<string>): string[] {
   const own = gangs.filter(({ gang }) => !there.has(gang))
   const others = mostChanged(gangs.filter(({ gang }) => there.has(gang)))
   const moved = others.flatMap((gang) => movedSaid(gang, horizonSeconds) ?? [])
@@ -51,7 +91,8 @@ export function planLines({ gangs, rows, horizonSeconds }: Forecast, there: Read
   const more = Math.max(0, moved.length - jobsInPlans) + Math.max(0, figures.length - rowsInPlans)
   return [
     ...own.slice(0, jobsInPlans).map(({ title, with: then }) => {
-      if ((then?.startsWithin ?? 0) < 0.5) return `${title} does not start`
+      if ((then?.startsWithin ?? 0) < 0.5)
+        return `${title} does not start${then?.waits === undefined ? '' : `: ${then.waits.message}`}`
       return `${title} starts ${gangSaid(then, 'starts', horizonSeconds)}, ends ${gangSaid(then, 'ends', horizonSeconds)}`
     }),
     ...moved.slice(0, jobsInPlans),
@@ -59,6 +100,7 @@ export function planLines({ gangs, rows, horizonSeconds }: Forecast, there: Read
       const range = difference === undefined ? undefined : rangeSaid(difference, unit)
       return `${of}: ${figure} ${middleSaid(without, unit)} → ${middleSaid(then, unit)}${range === undefined ? '' : ` (${range})`}`
     }),
+    ...pricesKept.map(priceKept),
     ...(more === 0 ? [] : [`and ${more} more: \`millwright forecast -f\` says all`]),
   ]
 }
@@ -120,6 +162,15 @@ function mostChanged(gangs: readonly GangForecast[]): GangForecast[] {
   return hasChange
     ? gangs.toSorted((a, b) => movedOf(b) - movedOf(a))
     : gangs.toSorted((a, b) => startOf(b) - startOf(a))
+}
+
+/** In what is said of it; it may also come or go with the change. */
+function isGangMoved({ difference }: GangForecast): boolean {
+  if (difference === undefined) return true
+  return columns.some(({ figure, unit }) => {
+    const moved = difference[figure]
+    return moved !== undefined && !isNothing(moved, unit)
+  })
 }
 
 /** What the change changes, and how full the fleet is. */

@@ -1,4 +1,5 @@
 import { capacityTypeOf } from '../../model/capacity.ts'
+import { conditionOf } from '../../model/conditions.ts'
 import { gangOfReplica } from '../../model/gangs.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { InferenceService } from '../../model/kinds/inference-service.ts'
@@ -96,6 +97,13 @@ export interface Fate {
   interruptedSeconds: number
   /** The part of its time that is of use in the long run, by the formula, where it sat last. */
   ettr: number | undefined
+  /** What the scheduler says at the end of a job that never sat. */
+  waits: Waiting | undefined
+}
+
+export interface Waiting {
+  reason: string
+  message: string
 }
 
 export interface Course {
@@ -231,12 +239,19 @@ class Playing {
     for (const run of this.#runs.values()) {
       this.#countWait(run, false)
       this.#countRestart(run)
+      if (run.startedMs === undefined && !run.isReplica) run.waits = this.#waitingOf(run)
     }
     let usdPerHour = 0
     for (const { node } of this.#options.prices.values()) usdPerHour += node
     const usd = usdPerHour * (horizonMs / 3_600_000) - this.#savedUsd
     const services = this.#services.map(({ fate }) => fate)
     return { fates: [...this.#runs.values()], services, capacitySeconds: this.#capacitySeconds, usd }
+  }
+
+  #waitingOf({ gang }: Run): Waiting | undefined {
+    const told = conditionOf(this.#world.gangs.get(gang)?.status?.conditions, 'Scheduled')
+    if (told?.status !== 'False') return undefined
+    return { reason: told.reason ?? '', message: told.message ?? '' }
   }
 
   // ---- time ----
@@ -330,6 +345,7 @@ class Playing {
       waitedSeconds: 0,
       interruptedSeconds: 0,
       ettr: undefined,
+      waits: undefined,
       asks: acceleratorsAsked(gang),
       service: replica ? `${gang.metadata.namespace}/${gang.metadata.labels?.[label.service]}` : undefined,
       cadence,

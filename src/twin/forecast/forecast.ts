@@ -9,7 +9,7 @@ import { type Row, rowsOf, type Side } from './figures.ts'
 import { type GangForecast, gangsOf } from './gangs.ts'
 import { type Basis, Lengths } from './lengths.ts'
 import type { StepsKnown } from './pace.ts'
-import { pricesBy } from './prices.ts'
+import { pricesBy, pricesKept } from './prices.ts'
 import { quotasOf } from './quotas.ts'
 import { servingsOf, type Unready, unreadyOf } from './services.ts'
 import { devicesBy } from './size.ts'
@@ -47,6 +47,8 @@ export interface Forecast {
   gangs: GangForecast[]
   /** That replicas sit, as is foretold, does not say that these answer. */
   unready: Unready[]
+  /** Pools whose nodes the change has paid for in another way, at the price that their Pool names as before. */
+  pricesKept: string[]
 }
 
 /**
@@ -93,6 +95,7 @@ export function forecastOf(before: Scene, after: Scene | undefined, options: For
     rows: rowsOf(sides, horizonMs),
     gangs,
     unready: unreadyOf(before.services ?? [], before.gangs),
+    pricesKept: pricesKept(before.pools ?? [], after?.pools ?? []),
   }
 }
 

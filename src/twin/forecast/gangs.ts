@@ -1,6 +1,6 @@
 import { keyOf } from '../../model/refs.ts'
 import { titleOf } from '../../scheduler/why/reasons.ts'
-import type { Course, Fate } from './course.ts'
+import type { Course, Fate, Waiting } from './course.ts'
 import type { Side } from './figures.ts'
 import type { Basis } from './lengths.ts'
 import { type Spread, type Spreads, spreadsIn } from './spread.ts'
@@ -21,6 +21,8 @@ interface GangCourses extends GangFigures {
   /** The part of the seeds in which it did within the horizon. */
   startsWithin: number
   endsWithin: number
+  /** What the scheduler says at the end of the horizon in most seeds in which it does not start. */
+  waits?: Waiting
 }
 
 export type GangFigure = keyof typeof figures
@@ -109,5 +111,18 @@ function figuresIn(spreads: GangSpreads, side: keyof Spreads): GangFigures {
 function coursesIn(fates: readonly Fate[], own: GangFigures): GangCourses {
   const part = (of: (fate: Fate) => number | undefined) =>
     fates.filter((fate) => of(fate) !== undefined).length / fates.length
-  return { ...own, startsWithin: part(({ startedMs }) => startedMs), endsWithin: part(({ endedMs }) => endedMs) }
+  const waits = commonest(fates.flatMap(({ waits }) => waits ?? []))
+  return {
+    ...own,
+    startsWithin: part(({ startedMs }) => startedMs),
+    endsWithin: part(({ endedMs }) => endedMs),
+    ...(waits === undefined ? {} : { waits }),
+  }
+}
+
+function commonest(said: readonly Waiting[]): Waiting | undefined {
+  const counts = new Map<string, number>()
+  for (const { message } of said) counts.set(message, (counts.get(message) ?? 0) + 1)
+  const countOf = ({ message }: Waiting) => counts.get(message) ?? 0
+  return said.toSorted((a, b) => countOf(b) - countOf(a))[0]
 }

@@ -28,3 +28,13 @@ export interface Price {
   node: number
   device: number
 }
+
+/** Pools that are paid for in another way after a change, and name the price that they named before. */
+export function pricesKept(before: readonly Pool[], after: readonly Pool[]): string[] {
+  const known = new Map(before.map(({ metadata, spec }) => [metadata.name, spec]))
+  return after.flatMap(({ metadata: { name }, spec: { capacityType, pricePerSlotHour } }) => {
+    const old = known.get(name)
+    if (pricePerSlotHour === undefined || pricePerSlotHour !== old?.pricePerSlotHour) return []
+    return capacityType === old.capacityType ? [] : [name]
+  })
+}
