@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, statfsSync, symlinkSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, readdirSync, readFileSync, statfsSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { type SmallDisk, smallDisk, smallDiskProblem } from '../../test/small-disk.fixture.ts'
@@ -232,9 +232,19 @@ it('what is wrong is told before anything is struck', () => {
     stdout: '',
     stderr: `millwright: nothing was struck: 1 error\n${wrong}:4:22: spec.fault.kind: must be one of a few words, found "hng"; allowed: ${faultKinds.join(', ')}; did you mean "hang"?\n`,
   })
-  expect(factory.millwright('drill', 'run', file('absent', 'fault: {kind: hang}, target: {job: rng}'))).toMatchObject({
+  const absent = file('absent', 'fault: {kind: hang}, target: {job: rng}')
+  expect(factory.millwright('drill', 'run', absent)).toMatchObject({
     status: 3,
-    stderr: 'millwright: drill absent: there is no job "rng" in namespace default; did you mean "ring"?\n',
+    stdout: '',
+    stderr: `millwright: nothing was struck: 1 error\n${absent}:4:43: spec.target.job: names no job of namespace default, found "rng"; did you mean "ring"?\n`,
+  })
+  const second = file('second', 'fault: {kind: hang}, target: {job: ring, rank: 7}')
+  const both = file('both', 'fault: {kind: process-crash}, target: {job: ring}')
+  appendFileSync(both, `---\n${readFileSync(second, 'utf8')}`)
+  expect(factory.millwright('drill', 'run', both)).toMatchObject({
+    status: 3,
+    stdout: '',
+    stderr: `millwright: nothing was struck: 1 error\n${both}:9:55: spec.target.rank: names no rank of job ring, found 7; allowed: 0 to 1\n`,
   })
   expect(factory.millwright('drill', 'run', join(examples, 'job.yaml')).stderr).toMatch(
     /job.yaml:3:7: kind: is not run here; `millwright apply` takes it, found "TrainingJob"; allowed: Drill\n$/,

@@ -51,6 +51,11 @@ export function groupsOf(job: TrainingJob): PodGroup[] {
   }))
 }
 
+/** All members that a job is made for. */
+export function workersOf(job: TrainingJob): number {
+  return groupsOf(job).reduce((sum, { replicas }) => sum + replicas, 0)
+}
+
 /** One replica of the service: its own template, a built-in engine, or the sugar. */
 export function templateOf(service: InferenceService): PodTemplate {
   const { spec } = service

@@ -1,7 +1,8 @@
 import type { Client } from '../../api/client.ts'
-import { type DocumentError, formatErrors, readDocuments } from '../../compile/documents.ts'
+import { type DocumentError, formatErrors, readDocuments, type WrittenDocument } from '../../compile/documents.ts'
+import { rankErrors } from '../../model/drill-rank.ts'
 import { faultKinds, faults } from '../../model/faults.ts'
-import { fieldError, shown } from '../../model/field-error.ts'
+import { type FieldError, fieldError, shown } from '../../model/field-error.ts'
 import type { Drill } from '../../model/kinds/drill.ts'
 import { nearest } from '../../model/nearest.ts'
 import { refOf } from '../../model/refs.ts'
@@ -36,9 +37,9 @@ export async function runDrills(file: string, options: { output?: string }, glob
   const choice = await choose(global)
   const drills = readDrills(file, choice.namespace)
   const { client } = connectTo(choice, sayPresence())
-  for (const drill of drills) await checkTarget(client, drill)
+  await checkTargets(client, drills)
   const done: Drill[] = []
-  for (const drill of drills) {
+  for (const { drill } of drills) {
     const ended = await runOne(client, drill, format === 'text')
     if (format === 'text') for (const line of drillLines(ended)) console.log(plain(line))
     done.push(ended)
@@ -47,11 +48,17 @@ export async function runDrills(file: string, options: { output?: string }, glob
   if (done.some(({ status }) => status?.phase !== 'Passed')) process.exitCode = exit.failed
 }
 
-function readDrills(file: string, namespace: string): Drill[] {
+interface ReadDrill {
+  drill: Drill
+  file: string
+  positionOf: WrittenDocument['positionOf']
+}
+
+function readDrills(file: string, namespace: string): ReadDrill[] {
   const name = file === '-' ? 'standard input' : file
   const read = readDocuments([{ name, text: readText(file) }], { namespace })
   if ('errors' in read) throw wrong(read.errors)
-  const drills: Drill[] = []
+  const drills: ReadDrill[] = []
   const errors: DocumentError[] = []
   for (const { file: where, admitted, positionOf } of read.documents) {
     const refuse = (at: string[], message: string, more: { found: string; allowed: string }) =>
@@ -64,7 +71,7 @@ function readDrills(file: string, namespace: string): Drill[] {
       continue
     }
     const { kind } = admitted.spec.fault
-    if (faults[kind].worlds.includes('this machine')) drills.push(admitted)
+    if (faults[kind].worlds.includes('this machine')) drills.push({ drill: admitted, file: where, positionOf })
     else {
       const here = faultKinds.filter((one) => faults[one].worlds.includes('this machine'))
       refuse(['spec', 'fault', 'kind'], 'can be played in the twin alone', {
@@ -77,26 +84,36 @@ function readDrills(file: string, namespace: string): Drill[] {
   return drills
 }
 
-function wrong(errors: readonly DocumentError[]): Exit {
+function wrong(errors: readonly DocumentError[], code: number = exit.usage): Exit {
   const what = errors.length === 1 ? '1 error' : `${errors.length} errors`
-  return new Exit(exit.usage, `nothing was struck: ${what}\n${formatErrors(errors)}`)
+  return new Exit(code, `nothing was struck: ${what}\n${formatErrors(errors)}`)
 }
 
-/** A name that is not there is a slip of the pen, and nothing to wait for. */
-async function checkTarget(client: Client, { metadata, spec }: Drill): Promise<void> {
-  const { job, service, node } = spec.target ?? {}
-  const { namespace } = metadata
-  const check = async (kind: KindName, word: string, name: string | undefined, within: string | undefined) => {
-    if (name === undefined || (await client.get(kind, { name, namespace: within })) !== undefined) return
+/** A name that is not there is a slip of the pen, and nothing to wait for: all of them are told before anything is struck. */
+async function checkTargets(client: Client, drills: readonly ReadDrill[]): Promise<void> {
+  const errors: DocumentError[] = []
+  for (const { drill, file, positionOf } of drills)
+    for (const error of await targetErrors(client, drill)) errors.push({ ...error, file, ...positionOf(error.at) })
+  if (errors.length > 0) throw wrong(errors, exit.notFound)
+}
+
+async function targetErrors(client: Client, drill: Drill): Promise<FieldError[]> {
+  const { job, service, node } = drill.spec.target ?? {}
+  const { namespace } = drill.metadata
+  const check = async (kind: KindName, field: string, name: string | undefined, within: string | undefined) => {
+    if (name === undefined || (await client.get(kind, { name, namespace: within })) !== undefined) return []
     const names = (await client.list(kind, { namespace: within })).items.map((one) => one.metadata.name)
-    const near = nearest(name, names)
-    const where = within === undefined ? '' : ` in namespace ${within}`
-    const hint = near === undefined ? '' : `; did you mean "${near}"?`
-    throw new Exit(exit.notFound, plain(`drill ${metadata.name}: there is no ${word} "${name}"${where}${hint || '.'}`))
+    const where = within === undefined ? 'this factory' : `namespace ${within}`
+    const more = { found: shown(name), suggestion: nearest(name, names) }
+    return [fieldError(['spec', 'target', field], `names no ${field} of ${where}`, more)]
   }
-  await check('TrainingJob', 'job', job, namespace)
-  await check('InferenceService', 'service', service, namespace)
-  await check('Node', 'node', node, undefined)
+  const found = job === undefined ? undefined : await client.get('TrainingJob', { name: job, namespace })
+  return [
+    ...(await check('TrainingJob', 'job', job, namespace)),
+    ...(await check('InferenceService', 'service', service, namespace)),
+    ...(await check('Node', 'node', node, undefined)),
+    ...rankErrors(drill, found),
+  ]
 }
 
 /** Ctrl-C deletes it, and waits until what it did is undone. */

@@ -1,4 +1,5 @@
 import type { DocumentError, WrittenDocument } from '../../compile/documents.ts'
+import { rankErrors } from '../../model/drill-rank.ts'
 import { fieldError, shown } from '../../model/field-error.ts'
 import type { Drill } from '../../model/kinds/drill.ts'
 import type { InferenceService } from '../../model/kinds/inference-service.ts'
@@ -28,10 +29,15 @@ export function unknownTargets(
       const more = { found: shown(name), suggestion: nearest(name, known) }
       return [{ ...fieldError(at, `names no ${field} of this scenario`, more), file, ...positionOf(at) }]
     }
+    const [ofJob] = work.flatMap((one) =>
+      one.kind === 'TrainingJob' && one.metadata.name === job && one.metadata.namespace === namespace ? [one] : [],
+    )
+    const ranks = rankErrors(drill, ofJob)
     return [
       ...check('job', job, namesOf('TrainingJob', namespace)),
       ...check('service', service, namesOf('InferenceService', namespace)),
       ...check('node', node, nodes),
+      ...ranks.map((error) => ({ ...error, file, ...positionOf(error.at) })),
     ]
   })
 }

@@ -1,6 +1,6 @@
 import { durationMs } from '../../model/duration.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
-import { groupsOf } from '../../model/pods.ts'
+import { workersOf } from '../../model/pods.ts'
 import type { Performance } from '../work/workload.ts'
 import { engineOf } from './engine.ts'
 import type { PerformanceSpec } from './scenario.ts'
@@ -68,9 +68,4 @@ export function performanceOf(
       ...(hasTraffic ? { engine: engineOf(own?.engine ?? all.engine) } : {}),
     },
   }
-}
-
-/** All members that a job is made for. */
-export function workersOf(job: TrainingJob): number {
-  return groupsOf(job).reduce((sum, { replicas }) => sum + replicas, 0)
 }

@@ -348,6 +348,9 @@ test('a drill that names what is not in the scenario is refused where it says so
     'd.yaml:9:43: spec.target.job: names no job of this scenario, found "bgi"; did you mean "big"?',
   )
   expect(from('{node: n-2}')).toMatch(/^d.yaml:9:44: spec.target.node: names no node of this scenario, found "n-2"/)
+  expect(from('{job: big, rank: 7}')).toMatch(
+    /^d.yaml:9:54: spec.target.rank: names no rank of job big, found 7; allowed: 0 to 1$/,
+  )
   expect(from('{job: big}')).toMatchObject({
     arrivals: [{ object: { kind: 'TrainingJob' } }, { object: { kind: 'Drill' } }],
   })
