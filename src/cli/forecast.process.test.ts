@@ -229,6 +229,13 @@ spec: { workers: 2, command: [sleep, "${seconds}"], expectedSeconds: ${seconds} 
   expect(factory.millwright('plan', '-f', 'first.yaml').stdout).toContain(
     'Forecast of the next 24h:\n  job/first starts now, ends in 10s',
   )
+  const planned = JSON.parse(factory.millwright('plan', '-f', 'first.yaml', '-o', 'json').stdout)
+  expect(planned).toMatchObject({
+    kind: 'Plan',
+    changes: [{ action: 'create', kind: 'TrainingJob', name: 'first' }],
+    forecast: { kind: 'Forecast', gangs: [{ title: 'job/first', with: { ends: { median: 10 } } }] },
+  })
+  expect(Object.keys(planned)).toEqual(['apiVersion', 'kind', 'changes', 'forecast'])
   file('spot.yaml', pool('local', 'accelerator: cpu, capacityType: spot, pricePerSlotHour: 2'))
   expect(factory.millwright('plan', '-f', 'spot.yaml').stdout).toMatch(
     /Forecast of the next 24h:\n {2}fleet: spend 0 USD → 1\d\d(\.\d)? USD/,

@@ -158,7 +158,7 @@ const commands: Add[] = [
         collect,
         [],
       )
-      .option('-o, --output <format>', 'json')
+      .option('-o, --output <format>', 'text, json, yaml', 'text')
       .action(async (options, command: Command) =>
         (await import('./commands/apply.ts')).planFiles(options, globals(command)),
       ),

@@ -3,14 +3,16 @@ import { messageOf } from '../../base/errors.ts'
 import { formatErrors, readDocuments, type TextFile, type Written } from '../../compile/documents.ts'
 import { type Change, formatPlan, plan, shownChange } from '../../compile/plan.ts'
 import { kindsOfState } from '../../compile/state.ts'
+import { millwrightVersion } from '../../model/metadata.ts'
 import { type KindName, kinds, type Resource } from '../../model/registry.ts'
 import { oneOf } from '../arguments.ts'
 import { confirmDestruction } from '../confirm.ts'
 import { choose, connectTo } from '../connect.ts'
 import { Exit, exit } from '../exit.ts'
 import type { Global } from '../global.ts'
-import { plain, useColor } from '../output.ts'
+import { dump, plain, useColor } from '../output.ts'
 import { textsOf } from '../texts-of.ts'
+import type { Foretold } from './forecast.ts'
 
 interface FileOptions {
   file: string[]
@@ -19,17 +21,24 @@ interface FileOptions {
 }
 
 export async function planFiles(options: FileOptions, global: Global): Promise<void> {
-  const output = oneOf('--output', options.output, ['text', 'json'], 'text')
+  const output = oneOf('--output', options.output, ['text', 'json', 'yaml'], 'text')
   const choice = await choose(global)
   const texts = textsOf(options.file)
   const wanted = readTexts(texts, choice.namespace)
   const changes = await planAgainst(connectTo(choice).client, wanted)
-  if (output === 'json') return console.log(JSON.stringify(changes.map(shownChange), null, 2))
-  console.log(formatPlan(changes, { color: useColor() }))
-  if (changes.every(({ action, kind }) => action === 'unchanged' || !decidedBy.has(kind))) return
-  const { forecastLines } = await import('./forecast.ts')
-  const lines = await forecastLines(texts, global).catch((error: unknown) => [`not foretold: ${messageOf(error)}`])
+  if (output === 'text') console.log(formatPlan(changes, { color: useColor() }))
+  const { lines, ...foretold } = await foretell(changes, texts, global)
+  if (output !== 'text') {
+    const whole = { apiVersion: millwrightVersion, kind: 'Plan', changes: changes.map(shownChange), ...foretold }
+    return console.log(await dump(whole, output))
+  }
   if (lines.length > 0) console.log(['\nForecast of the next 24h:', ...lines].map(plain).join('\n  '))
+}
+
+async function foretell(changes: readonly Change[], texts: TextFile[], global: Global): Promise<Foretold> {
+  if (changes.every(({ action, kind }) => action === 'unchanged' || !decidedBy.has(kind))) return { lines: [] }
+  const { forecastOfPlan, notForetold } = await import('./forecast.ts')
+  return await forecastOfPlan(texts, global).catch((error: unknown) => notForetold(messageOf(error)))
 }
 
 /** What waits, who leaves and what is spent hangs on these. */

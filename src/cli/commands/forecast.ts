@@ -4,7 +4,7 @@ import { kindsOfState, readState, type State, type StateOptions } from '../../co
 import { readDuration } from '../../model/duration.ts'
 import { nearest } from '../../model/nearest.ts'
 import { keyOf } from '../../model/refs.ts'
-import { type ForecastOptions, forecastOf } from '../../twin/forecast/forecast.ts'
+import { type Forecast, type ForecastOptions, forecastOf } from '../../twin/forecast/forecast.ts'
 import { anotherLike, likeMost } from '../../twin/forecast/more-nodes.ts'
 import { readHistory } from '../../twin/import/history.ts'
 import { oneOf, timeMs, wholeNumber } from '../arguments.ts'
@@ -75,15 +75,27 @@ export async function forecast(options: Options, global: Global): Promise<void> 
 }
 
 /** What a plan says of the coming day. */
-export async function forecastLines(change: TextFile[], global: Global): Promise<string[]> {
+export interface Foretold {
+  forecast?: Forecast
+  /** Why there is no forecast. */
+  notForetold?: string
+  /** For people. */
+  lines: string[]
+}
+
+export async function forecastOfPlan(change: TextFile[], global: Global): Promise<Foretold> {
   const nowMs = Date.now()
   const files = [await listed(global)]
   const [before, after] = [stateOf({ files, nowMs }, global), stateOf({ files, nowMs, change }, global)]
-  if (before.nodes.length === 0) return []
+  if (before.nodes.length === 0) return { lines: [] }
   if (after.gangs.length > gangsInPlans)
-    return [`${after.gangs.length} gangs: \`millwright forecast -f\` says what comes of it`]
-  const found = forecastOf(before, after, { ...usual, nowMs, seeds: seedsInPlans })
-  return planLines(found, new Set(before.gangs.map(keyOf)))
+    return notForetold(`of ${after.gangs.length} gangs \`millwright forecast -f\` says what comes`)
+  const forecast = forecastOf(before, after, { ...usual, nowMs, seeds: seedsInPlans })
+  return { forecast, lines: planLines(forecast, new Set(before.gangs.map(keyOf))) }
+}
+
+export function notForetold(why: string): Foretold {
+  return { notForetold: why, lines: [`not foretold: ${why}`] }
 }
 
 /** In a plan, which is there at once. */
