@@ -27,7 +27,7 @@ it('import writes what sacct lists as a history, and says what it comes to', () 
 0,8,36000,,,10,ml,,,,
 86400,2,7200,,,0,ml,,,,
 `,
-    stderr: '2 jobs over 1.0 days, 84 accelerator-hours, 3.5 in demand on average. Passed over: 1 never started.\n',
+    stderr: '2 jobs over 1d2h, 84 accelerator-hours, 3.2 in demand on average. Passed over: 1 never started.\n',
   })
 })
 
@@ -37,8 +37,17 @@ it('several listings of one cluster go together', () => {
   file('april.txt', `JobID|Submit|Start|End|AllocTRES\n${row('2026-04-01')}\n1.0|x|x|x|\n`)
   const { stdout, stderr } = imported('slurm', 'april.txt', 'march.txt')
   expect(stdout.split('\n').map((line) => line.split(',')[0])).toEqual(['submit_s', '0', `${31 * 86_400}`, ''])
-  expect(stderr).toContain('2 jobs over 31.0 days')
+  expect(stderr).toContain('2 jobs over 31d2h')
   expect(stderr).toContain('Passed over: 2 steps of jobs.')
+})
+
+it('what is in demand is that over all the time in which jobs were there', () => {
+  file('short.csv', 'submit_s,gpus,duration_s,wait_s\n0,16,7200,\n10,8,3600,3590\n')
+  expect(imported('history', 'short.csv').stderr).toBe(
+    '2 jobs over 2h, 40 accelerator-hours, 20.0 in demand on average.\n',
+  )
+  file('one.csv', 'submit_s,gpus,duration_s\n60,1,3600\n')
+  expect(imported('history', 'one.csv').stderr).toBe('1 job over 1h, 1 accelerator-hour, 1.0 in demand on average.\n')
 })
 
 it('what is listed twice is one job, and how jobs ended that did not complete is told', () => {
@@ -59,9 +68,7 @@ it('a list of pods becomes a history, and by the documented command a list of no
   file('pods.csv', `name,num_gpu,gpu_milli,${times}\na,1,500,0,7200,0\nb,2,1000,3600,7200,3600\nc,1,1000,1,7200,\n`)
   const { stdout, stderr } = imported('openb', 'pods.csv')
   expect(stdout.split('\n').slice(1, 3)).toEqual(['0,0.5,7200,1,,0,,,,,', '3600,2,3600,1,,0,,,,,'])
-  expect(stderr).toBe(
-    '2 jobs over 0.0 days, 3 accelerator-hours, 3.0 in demand on average. Passed over: 1 never started.\n',
-  )
+  expect(stderr).toBe('2 jobs over 2h, 3 accelerator-hours, 1.5 in demand on average. Passed over: 1 never started.\n')
   const nodes = ['a,64000,262144,2,P100', 'b,96000,786432,8,V100M32', 'c,64000,262144,2,P100']
   file('openb_node_list_gpu_node.csv', ['sn,cpu_milli,memory_mib,gpu,model', ...nodes, ''].join('\n'))
   const command = /^\$ (awk [\s\S]*?)\n```/m.exec(readFileSync('docs/twin.md', 'utf8'))?.[1] ?? 'false'

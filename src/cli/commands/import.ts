@@ -1,4 +1,6 @@
 import { once } from 'node:events'
+import { formatDuration } from '../../model/duration.ts'
+import { counted } from '../../scheduler/why/counted.ts'
 import { historyLines, readHistory } from '../../twin/import/history.ts'
 import { readOpenb } from '../../twin/import/openb.ts'
 import type { PastJob, PastJobs } from '../../twin/import/past-job.ts'
@@ -71,10 +73,17 @@ function said(
   }
   const rest =
     sentence('Passed over', passedOver) + sentence('Not COMPLETED, and played for as long as they ran', ended)
-  const [first, last] = [jobs[0], jobs.at(-1)]
-  if (first === undefined || last === undefined) return `No jobs.${rest}`
+  const [first] = jobs
+  if (first === undefined) return `No jobs.${rest}`
   const gpuSeconds = jobs.reduce((sum, { gpus, durationSeconds }) => sum + gpus * durationSeconds, 0)
-  const spanSeconds = last.submitSeconds - first.submitSeconds
-  const demand = spanSeconds === 0 ? '' : `, ${(gpuSeconds / spanSeconds).toFixed(1)} in demand on average`
-  return `${jobs.length} jobs over ${(spanSeconds / 86_400).toFixed(1)} days, ${(gpuSeconds / 3600).toFixed(0)} accelerator-hours${demand}.${rest}`
+  const endSeconds = jobs.reduce((last, job) => Math.max(last, endOf(job)), 0)
+  const spanSeconds = endSeconds - first.submitSeconds
+  const hours = gpuSeconds / 3600
+  const took = counted(Number(hours.toFixed(hours < 10 ? 1 : 0)), 'accelerator-hour')
+  const demand = `${(gpuSeconds / spanSeconds).toFixed(1)} in demand on average`
+  return `${counted(jobs.length, 'job')} over ${formatDuration(spanSeconds * 1000)}, ${took}, ${demand}.${rest}`
+}
+
+function endOf({ submitSeconds, waitSeconds = 0, durationSeconds }: PastJob): number {
+  return submitSeconds + waitSeconds + durationSeconds
 }
