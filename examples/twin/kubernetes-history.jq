@@ -65,8 +65,8 @@ def row: (map(select(.isJob)) | if . == [] then null else . end) as $jobs
   )
 | group_by(.whole.uid) | map(row) | sort_by(.submit)
 | (.[0].submit // 0) as $first
-| "submit_s,gpus,duration_s,nodes,limit_s,wait_s,queue,user,workload,model,priority",
+| "submit_s,gpus,duration_s,nodes,limit_s,wait_s,queue,user,workload,model,priority,id",
   (.[] | [
     .submit - $first, .gpus, .end - .start, (if .nodes > 0 then .nodes else null end), .limit, .start - .submit,
-    .queue, null, .name, .model, .priority
+    .queue, null, .name, .model, .priority, .name
   ] | @csv)

@@ -23,9 +23,9 @@ it('import writes what sacct lists as a history, and says what it comes to', () 
   )
   expect(imported('slurm', 'sacct.txt')).toMatchObject({
     status: 0,
-    stdout: `submit_s,gpus,duration_s,nodes,limit_s,wait_s,queue,user,workload,model,priority
-0,8,36000,,,10,ml,,,,
-86400,2,7200,,,0,ml,,,,
+    stdout: `submit_s,gpus,duration_s,nodes,limit_s,wait_s,queue,user,workload,model,priority,id
+0,8,36000,,,10,ml,,,,,7
+86400,2,7200,,,0,ml,,,,,8
 `,
     stderr: '2 jobs over 1d2h, 84 accelerator-hours, 3.2 in demand on average. Passed over: 1 never started.\n',
   })
@@ -67,7 +67,7 @@ it('a list of pods becomes a history, and by the documented command a list of no
   const times = 'creation_time,deletion_time,scheduled_time'
   file('pods.csv', `name,num_gpu,gpu_milli,${times}\na,1,500,0,7200,0\nb,2,1000,3600,7200,3600\nc,1,1000,1,7200,\n`)
   const { stdout, stderr } = imported('openb', 'pods.csv')
-  expect(stdout.split('\n').slice(1, 3)).toEqual(['0,0.5,7200,1,,0,,,,,', '3600,2,3600,1,,0,,,,,'])
+  expect(stdout.split('\n').slice(1, 3)).toEqual(['0,0.5,7200,1,,0,,,,,,a', '3600,2,3600,1,,0,,,,,,b'])
   expect(stderr).toBe('2 jobs over 2h, 3 accelerator-hours, 1.5 in demand on average. Passed over: 1 never started.\n')
   const nodes = ['a,64000,262144,2,P100', 'b,96000,786432,8,V100M32', 'c,64000,262144,2,P100']
   file('openb_node_list_gpu_node.csv', ['sn,cpu_milli,memory_mib,gpu,model', ...nodes, ''].join('\n'))
@@ -97,12 +97,12 @@ it.skipIf(!hasJq)('what kubectl lists becomes a history by the program in exampl
   const { status, stdout } = imported('history', 'kubernetes.csv')
   expect(status).toBe(0)
   expect(stdout.split('\n').slice(1)).toEqual([
-    '0,16,3900,2,86400,100,ml,,train,NVIDIA-H100-80GB-HBM3,100',
-    '500,13,381,,86400,20,team,,set,,',
-    '700,4,290,2,,10,team,,torch,,100',
-    '800,1,60,,86400,0,team,,nightly-1,,',
-    '900,1,60,,86400,0,team,,nightly-2,,',
-    '1000,1,60,1,,5,team,,alone,NVIDIA-A100-SXM4-40GB,100',
+    '0,16,3900,2,86400,100,ml,,train,NVIDIA-H100-80GB-HBM3,100,train',
+    '500,13,381,,86400,20,team,,set,,,set',
+    '700,4,290,2,,10,team,,torch,,100,torch',
+    '800,1,60,,86400,0,team,,nightly-1,,,nightly-1',
+    '900,1,60,,86400,0,team,,nightly-2,,,nightly-2',
+    '1000,1,60,1,,5,team,,alone,NVIDIA-A100-SXM4-40GB,100,alone',
     '',
   ])
   file('nothing.csv', made({ ...kubernetesList, items: [] }))

@@ -15,6 +15,7 @@ export const historyColumns = {
   workload: 'what jobs that are alike have in common: a name, a model',
   model: 'model of the accelerators',
   priority: 'higher goes first, and displaces what is lower within its queue',
+  id: 'what it was called there: its name in the twin, where that may be one',
 } as const
 
 type Column = keyof typeof historyColumns
@@ -68,6 +69,7 @@ function jobIn(row: Row, errors: RowErrors): PastJob | undefined {
     nodes: number('nodes', { min: 1, isWhole: true }),
     limitSeconds: number('limit_s'),
     waitSeconds: number('wait_s'),
+    id: textIn(row, 'id'),
     queue: textIn(row, 'queue'),
     user: textIn(row, 'user'),
     workload: textIn(row, 'workload'),
@@ -93,6 +95,7 @@ export function* historyLines(jobs: Iterable<PastJob>): Generator<string> {
       workload: job.workload,
       model: job.model,
       priority: job.priority,
+      id: job.id,
     }
     yield Object.values(cells).map(quoted).join()
   }

@@ -38,6 +38,7 @@ describe('our own form', () => {
       nodes: fc.constantFrom(1, undefined),
       limitSeconds: number,
       waitSeconds: number,
+      id: text,
       queue: text,
       user: text,
       workload: text,
@@ -163,6 +164,7 @@ describe('sacct', () => {
         nodes: 1,
         limitSeconds: 600,
         waitSeconds: 0,
+        id: '11_3',
         queue: 'gpu',
         user: 'ann',
         workload: '"early"',
@@ -174,6 +176,7 @@ describe('sacct', () => {
         nodes: 2,
         limitSeconds: 93_784,
         waitSeconds: 30,
+        id: '12',
         queue: 'ml',
         user: 'bob',
         workload: 'late',
@@ -270,7 +273,7 @@ describe("pods of Alibaba's lists", () => {
       'c,8000,30517,0,0,,BE,Running,500001,500061,500001',
       'd,8000,30517,1,1000,,BE,Pending,500002,500062,',
     )
-    const job = { ...plain, nodes: 1, waitSeconds: 4, workload: 'LS', model: 'T4' }
+    const job = { ...plain, nodes: 1, waitSeconds: 4, id: 'a', workload: 'LS', model: 'T4' }
     expect(jobs).toEqual([
       { ...job, submitSeconds: 427_061, gpus: 0.46, durationSeconds: 12_475_895 },
       {
@@ -279,6 +282,7 @@ describe("pods of Alibaba's lists", () => {
         gpus: 8,
         durationSeconds: 60,
         waitSeconds: 0,
+        id: 'b',
         workload: 'BE',
         model: undefined,
       },

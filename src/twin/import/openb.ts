@@ -72,6 +72,7 @@ function jobIn(row: Row, errors: RowErrors): PastJob | keyof OpenbHistory['passe
     nodes: 1,
     limitSeconds: undefined,
     waitSeconds: scheduled - created,
+    id: textIn(row, 'name'),
     queue: undefined,
     user: undefined,
     workload: textIn(row, 'qos'),

@@ -9,6 +9,7 @@ export function pastJob(over: Partial<PastJob> = {}): PastJob {
     nodes: undefined,
     limitSeconds: undefined,
     waitSeconds: undefined,
+    id: undefined,
     queue: undefined,
     user: undefined,
     workload: undefined,

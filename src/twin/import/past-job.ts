@@ -19,6 +19,8 @@ export interface PastJob {
   limitSeconds: number | undefined
   /** How long it waited. */
   waitSeconds: number | undefined
+  /** What it was called there. */
+  id: string | undefined
   queue: string | undefined
   user: string | undefined
   /** What jobs that are alike have in common: a name, a model. */

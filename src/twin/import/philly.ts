@@ -26,6 +26,7 @@ export async function readPhilly(bytes: AsyncIterable<Uint8Array>, queue: string
       nodes: undefined,
       limitSeconds: undefined,
       waitSeconds: undefined,
+      id: undefined,
       queue,
       user: undefined,
       workload: textIn(row, 'model'),

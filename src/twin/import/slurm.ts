@@ -101,6 +101,7 @@ function jobIn(row: Row, errors: RowErrors): PastJob | PassedOver | undefined {
     durationSeconds: end - start,
     limitSeconds,
     waitSeconds: start - submit,
+    id: textIn(row, 'JobID'),
     queue: textIn(row, 'Account') ?? textIn(row, 'Partition'),
     user: textIn(row, 'User'),
     workload: textIn(row, 'JobName'),

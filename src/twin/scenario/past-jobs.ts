@@ -3,7 +3,7 @@ import { anyGpu, isMeant } from '../../model/accelerators.ts'
 import { canonicalModel, modelOfProduct } from '../../model/catalogue.ts'
 import { fieldError, shown } from '../../model/field-error.ts'
 import { type TrainingJob, trainingJob } from '../../model/kinds/training-job.ts'
-import { millwrightVersion } from '../../model/metadata.ts'
+import { dnsLabel, millwrightVersion } from '../../model/metadata.ts'
 import { nearest } from '../../model/nearest.ts'
 import { membersOf, type PastJob } from '../import/past-job.ts'
 import { acceleratorsOfNode } from './fleet.ts'
@@ -24,7 +24,7 @@ const ttlSeconds = 3600
 export function jobsOfHistory(
   read: ReadScenario,
   past: readonly PastJob[],
-  queues: readonly string[],
+  { queues, taken }: { queues: readonly string[]; taken: readonly string[] },
 ): { arrivals: Found[] } | { errors: DocumentError[] } {
   const { history, fleet } = read.scenario.spec
   if (history === undefined) return { arrivals: [] }
@@ -47,16 +47,27 @@ export function jobsOfHistory(
     ...unknown(read, 'accelerator', past.map(modelOf), [...perNode.keys()], 'is no model of this fleet'),
   ]
   if (errors.length > 0) return { errors }
+  const names = namesOf(past, taken)
   return {
     arrivals: past.map((job, index) => ({
       atMs: Math.round(job.submitSeconds * 1000),
-      object: jobOf(`j${index}`, job, {
+      object: jobOf(names[index] ?? `j${index}`, job, {
         queue: queueOf(job),
         model: modelOf(job),
         perNode: perNode.get(modelOf(job)) ?? 1,
       }),
     })),
   }
+}
+
+/** By which a job in a report is found again: as it was called there, where that is a name, and of one job. */
+function namesOf(past: readonly PastJob[], taken: readonly string[]): string[] {
+  const ids = past.map(({ id }) => (id ?? '').toLowerCase().replaceAll(/[._]/g, '-'))
+  const counts = new Map<string, number>()
+  for (const id of [...ids, ...taken]) counts.set(id, (counts.get(id) ?? 0) + 1)
+  // `j3` is the fourth of a history, whatever another was called.
+  const isName = (id: string) => dnsLabel.safeParse(id).success && counts.get(id) === 1 && !/^j\d+$/.test(id)
+  return ids.map((id, index) => (isName(id) ? id : `j${index}`))
 }
 
 /** One error a name: a history may hold it a million times. */

@@ -309,6 +309,17 @@ test('jobs of a history come at their times, spread as they were where nodes are
   ])
 })
 
+test('a job of a history has the name that it had there, where it is one and of nobody else', () => {
+  const ids = ['12', '11_3', undefined, '12', 'Train.A', 'j0', 'a b', 'big']
+  const made = setup(
+    '  resources: [big.yaml]\n  history: {file: jobs.csv}\n',
+    ids.map((id, index) => past({ id, submitSeconds: 1 + index })),
+    job,
+  )
+  const names = made.arrivals.map(({ object }) => object.metadata.name)
+  expect(names).toEqual(['big', 'j0', '11-3', 'j2', 'j3', 'train-a', 'j5', 'j6', 'j7'])
+})
+
 test('the largest job that a history may hold is one that can be handed in', () => {
   const [largest] = setup('  history: {file: jobs.csv}\n', [
     past({ gpus: 100_000, nodes: 100_000, durationSeconds: 315_360_000, priority: 1e9 }),

@@ -88,7 +88,8 @@ export function setupOf(
   if ('errors' in documents) return documents
   const queues = documents.arrivals.flatMap(({ object }) => (object.kind === 'Queue' ? [object.metadata.name] : []))
   queues.unshift('default')
-  const past = jobsOfHistory(read, history, queues)
+  const taken = documents.arrivals.map(({ object }) => object.metadata.name)
+  const past = jobsOfHistory(read, history, { queues, taken })
   if ('errors' in past) return past
   const arrivals = [...documents.arrivals, ...past.arrivals].toSorted((a, b) => a.atMs - b.atMs)
   const work = arrivals.flatMap(({ object }) => (isWork(object) ? [object] : []))
