@@ -24,7 +24,9 @@ file('small.yaml', scenario('1h'))
 it('a scenario is played, and its report goes where it is asked for', () => {
   const said = twin('run', 'small.yaml', '--seed', '7')
   expect(said).toMatchObject({ status: 0, stderr: '' })
-  expect(said.stdout).toContain('small: 1 node with 8 accelerators for 1h, seed 7.')
+  expect(said.stdout).toContain(
+    'small: 1 node with 8 accelerators for 1h, seed 7. Of 2 jobs of its history 2 came within that, 0 would come later.',
+  )
   expect(said.stdout).toMatch(/jobs that succeeded +2\n/)
   expect(twin('run', 'small.yaml', '--seeds', '2', '-o', 'json', '--out', 'a.json')).toMatchObject({
     status: 0,
@@ -34,6 +36,12 @@ it('a scenario is played, and its report goes where it is asked for', () => {
     kind: 'TwinReport',
     seeds: [{ seed: 1, jobs: { succeeded: 2 } }, { seed: 2 }],
   })
+  file('short.yaml', scenario('1m'))
+  const short = twin('run', 'short.yaml', '--seeds', '2', '-o', 'json', '--out', 'b.json')
+  expect(short).toMatchObject({ status: 0, stderr: '' })
+  const differ = 'The reports are of different horizons: 1h before, 1m after.\n'
+  expect(twin('diff', 'a.json', 'b.json').stdout.startsWith(`${differ}\nMEASURE `)).toBe(true)
+  expect(twin('diff', 'a.json', 'b.json', '-o', 'json')).toMatchObject({ stderr: differ })
   expect(twin('diff', 'a.json', 'a.json')).toMatchObject({ status: 0, stdout: 'a.json and a.json say the same.\n' })
 })
 

@@ -4,7 +4,7 @@ import { formatDuration } from '../../model/duration.ts'
 import { eventSaid } from '../../twin/events.ts'
 import { type Played, playScenario } from '../../twin/play/play.ts'
 import type { Sitting } from '../../twin/play/recording.ts'
-import { differencesOf, differenceTable } from '../../twin/report/diff.ts'
+import { differencesOf, differenceTable, unlike } from '../../twin/report/diff.ts'
 import { markdownOf, markdownTable } from '../../twin/report/markdown.ts'
 import { pageOf } from '../../twin/report/page.ts'
 import { type Comparable, readReport } from '../../twin/report/read-report.ts'
@@ -56,8 +56,14 @@ function textTable({ title, header, rows }: Table): string {
 /** What is different between two reports, measure by measure. */
 export async function twinDiff(before: string, after: string, options: { output?: string }): Promise<void> {
   const format = oneOf('--output', options.output, ['text', 'json', 'md'], 'text')
-  const changes = differencesOf(reportFrom(before), reportFrom(after))
-  if (format === 'json') return console.log(await dump(changes, 'json'))
+  const [first, second] = [reportFrom(before), reportFrom(after)]
+  const changes = differencesOf(first, second)
+  const warned = unlike(first, second)
+  if (format === 'json') {
+    for (const line of warned) console.error(plain(line))
+    return console.log(await dump(changes, 'json'))
+  }
+  if (warned.length > 0) console.log(plain(`${warned.join('\n')}\n`))
   const found = differenceTable(changes)
   if (found.rows.length === 0) console.log(plain(`${before} and ${after} say the same.`))
   else console.log(plain(format === 'md' ? markdownTable(found) : table(found.header, found.rows)))

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { differencesOf, differenceTable } from './diff.ts'
+import { differencesOf, differenceTable, unlike } from './diff.ts'
 import { readReport } from './read-report.ts'
 
 type Values = readonly (number | null)[]
@@ -46,6 +46,17 @@ test('a seed without a value is none of those that make it clear', () => {
 test('a few seeds make nothing clear', () => {
   const [before, after] = [report({ faults: [1, 2] }, [1, 2]), report({ faults: [11, 12] }, [1, 2])]
   expect(differencesOf(before, after)).toMatchObject([{ change: { mean: 10, min: 10, max: 10 }, isClear: false }])
+})
+
+test('reports of other horizons, fleets or seeds are said to be so', () => {
+  const before = report({ faults: [1, 2] }, [1, 2])
+  const scenario = { ...before.scenario, horizonSeconds: 86_400, nodes: 2, accelerators: 16 }
+  expect(unlike(before, before)).toEqual([])
+  expect(unlike(before, { ...before, scenario, seeds: [{ seed: 7 }] })).toEqual([
+    'The reports are of different horizons: 1s before, 1d after.',
+    'The reports are of different fleets: 1 node with 1 accelerator before, 2 nodes with 16 accelerators after.',
+    'The reports are of different seeds: 1 to 2 before, 7 after.',
+  ])
 })
 
 test('a cause that only one of them knows struck zero times in the other, and what is the same is not told', () => {

@@ -1,8 +1,9 @@
+import { formatDuration } from '../../model/duration.ts'
 import { figure, figureOver } from './figures.ts'
 import { inOrder, type Measure } from './measures.ts'
 import type { Comparable } from './read-report.ts'
 import type { Row } from './report.ts'
-import type { Table } from './tables.ts'
+import { fleetSaid, type Table } from './tables.ts'
 
 /** What one measure is in two reports. */
 export interface Change extends Measure {
@@ -12,6 +13,24 @@ export interface Change extends Measure {
   change: { mean: number; min: number; max: number } | undefined
   /** Whether chance alone would have it so less than once in twenty. */
   isClear: boolean
+}
+
+/** How what was played differs, apart from the scenario: then differences of measures are not of it alone. */
+export function unlike(before: Comparable, after: Comparable): string[] {
+  const said = (what: string, one: string, other: string) =>
+    one === other ? [] : [`The reports are of different ${what}: ${one} before, ${other} after.`]
+  const of = (read: (report: Comparable) => string): [string, string] => [read(before), read(after)]
+  return [
+    ...said('horizons', ...of(({ scenario }) => formatDuration(scenario.horizonSeconds * 1000))),
+    ...said('fleets', ...of(({ scenario }) => fleetSaid(scenario))),
+    ...said('seeds', ...of(seedsSaid)),
+  ]
+}
+
+/** They follow each other. */
+function seedsSaid({ seeds }: Comparable): string {
+  const [first, last] = [seeds[0]?.seed, seeds.at(-1)?.seed]
+  return first === last ? `${first}` : `${first} to ${last}`
 }
 
 /** How two reports differ, measure by measure. The same seeds are compared one by one: their faults are the same. */

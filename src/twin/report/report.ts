@@ -9,7 +9,13 @@ import type { SeedReport } from './seed-report.ts'
 export interface TwinReport {
   apiVersion: typeof millwrightVersion
   kind: 'TwinReport'
-  scenario: { name: string; horizonSeconds: number; nodes: number; accelerators: number }
+  scenario: {
+    name: string
+    horizonSeconds: number
+    nodes: number
+    accelerators: number
+    history?: Setup['history']
+  }
   /** Each measure over all seeds. */
   measures: Row[]
   seeds: SeedReport[]
@@ -28,14 +34,17 @@ export interface Row extends Measure {
 
 /** The report of a scenario's runs, one a seed, with who sat where in the first. Figures have nine digits. */
 export function reportOf(
-  { name, horizonMs, nodes }: Pick<Setup, 'name' | 'horizonMs' | 'nodes'>,
+  { name, horizonMs, nodes, history }: Pick<Setup, 'name' | 'horizonMs' | 'nodes' | 'history'>,
   seeds: readonly SeedReport[],
   sittings: readonly Sitting[],
 ): TwinReport {
   return rounded({
     apiVersion: millwrightVersion,
     kind: 'TwinReport' as const,
-    scenario: { name, horizonSeconds: horizonMs / 1000, nodes: nodes.length, accelerators: acceleratorCount(nodes) },
+    scenario: {
+      ...{ name, horizonSeconds: horizonMs / 1000, nodes: nodes.length, accelerators: acceleratorCount(nodes) },
+      ...(history === undefined ? {} : { history }),
+    },
     measures: rowsOf(seeds),
     seeds: [...seeds],
     sittings: sittings.map(({ fromMs, toMs, ...rest }) => ({

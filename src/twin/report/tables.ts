@@ -11,13 +11,19 @@ export interface Table {
   rows: readonly (readonly string[])[]
 }
 
-/** One sentence on what was played. */
+/** In a sentence or two, what was played. */
 export function headline({ scenario, seeds }: TwinReport): string {
-  const { name, nodes, accelerators, horizonSeconds } = scenario
+  const { name, horizonSeconds, history } = scenario
   const numbers = seeds.map(({ seed }) => seed)
   const of = numbers.length === 1 ? `seed ${numbers[0]}` : `${numbers.length} seeds from ${numbers[0]}`
-  const fleet = `${counted(nodes, 'node')} with ${counted(accelerators, 'accelerator')}`
-  return `${name}: ${fleet} for ${formatDuration(horizonSeconds * 1000)}, ${of}.`
+  const played = `${name}: ${fleetSaid(scenario)} for ${formatDuration(horizonSeconds * 1000)}, ${of}.`
+  if (history === undefined) return played
+  const { within, later } = history
+  return `${played} Of ${counted(within + later, 'job')} of its history ${within} came within that, ${later} would come later.`
+}
+
+export function fleetSaid({ nodes, accelerators }: { nodes: number; accelerators: number }): string {
+  return `${counted(nodes, 'node')} with ${counted(accelerators, 'accelerator')}`
 }
 
 /** Mean over seeds, and from the least to the most in parentheses. */

@@ -320,6 +320,12 @@ test('a job of a history has the name that it had there, where it is one and of 
   expect(names).toEqual(['big', 'j0', '11-3', 'j2', 'j3', 'train-a', 'j5', 'j6', 'j7'])
 })
 
+test('how much of a history comes within the horizon is known', () => {
+  const rows = [0, 3600, 86_399.9, 86_400, 1e6].map((submitSeconds) => past({ submitSeconds }))
+  const { history, horizonMs } = setup('  history: {file: jobs.csv}\n', rows)
+  expect({ history, horizonMs }).toEqual({ history: { within: 3, later: 2 }, horizonMs: 86_400_000 })
+})
+
 test('the largest job that a history may hold is one that can be handed in', () => {
   const [largest] = setup('  history: {file: jobs.csv}\n', [
     past({ gpus: 100_000, nodes: 100_000, durationSeconds: 315_360_000, priority: 1e9 }),

@@ -29,6 +29,8 @@ export interface Setup {
   nodes: readonly NodeDescription[]
   /** In the order of their times. */
   arrivals: readonly Arrival[]
+  /** Of the jobs of its history, how many come within the horizon and how many would come later; left out without a history. */
+  history?: { within: number; later: number }
   /** Jobs that come at a rate: each run draws its own. */
   jobs: readonly JobMix[]
   /** How a job or service performs, by `namespace/name`. */
@@ -105,14 +107,17 @@ export function setupOf(
   ]
   if (errors.length > 0) return { errors }
   const { controlPlane, faults, performance, horizon } = spec
+  const horizonMs = durationMs(horizon)
+  const within = past.arrivals.filter(({ atMs }) => atMs < horizonMs).length
   const traffic = trafficOf(read, arrivals, traces)
   const served = new Set(traffic.map(({ service }) => service))
   return {
     setup: {
       name: metadata.name,
-      horizonMs: durationMs(horizon),
+      horizonMs,
       ...laidOut,
       arrivals,
+      ...(spec.history === undefined ? {} : { history: { within, later: past.arrivals.length - within } }),
       jobs: jobMixesOf(read),
       performances: new Map(
         work.map((object) => {
