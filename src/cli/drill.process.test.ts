@@ -161,6 +161,19 @@ it('a factory that was killed in a drill lets go on what stood still, when it is
   expect(isRunning(pid) || (status()?.attempt ?? 0) > 1).toBe(true)
 })
 
+it('a factory that is gone is waited for until the deadline, and then the next step is said', async () => {
+  const drill = factory.begin('drill', 'run', file('gone', `${hang('1h')}, deadline: 3s`))
+  await until(() => drill.stdout.includes('strikes'))
+  await factory.crash()
+  expect(await drill.ended).toBe(4)
+  expect(drill.stderr).toMatch(
+    /\nmillwright: drill gone: its deadline of 3s is over, and the factory does not answer. Start it with `millwright up`; /,
+  )
+  await factory.up('--nodes', '2', '--slots', '4')
+  await until(() => drillNamed('gone').status?.phase === 'Failed')
+  expect(factory.millwright('delete', 'drill', 'gone').status).toBe(0)
+})
+
 it('a disk that holds more than the folders of pods is not filled', () => {
   const said = factory.millwright(
     'drill',

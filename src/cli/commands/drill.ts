@@ -1,6 +1,7 @@
 import type { Client } from '../../api/client.ts'
 import { type DocumentError, formatErrors, readDocuments, type WrittenDocument } from '../../compile/documents.ts'
 import { rankErrors } from '../../model/drill-rank.ts'
+import { durationMs } from '../../model/duration.ts'
 import { faultKinds, faults } from '../../model/faults.ts'
 import { type FieldError, fieldError, shown } from '../../model/field-error.ts'
 import type { Drill } from '../../model/kinds/drill.ts'
@@ -15,6 +16,7 @@ import type { Global } from '../global.ts'
 import { familyOf, whenGone } from '../gone.ts'
 import { dump, plain, table } from '../output.ts'
 import { readText } from '../read-text.ts'
+import type { Presence } from '../transport.ts'
 
 /** What can be made to go wrong. */
 export async function catalogue(options: { output?: string }): Promise<void> {
@@ -36,11 +38,12 @@ export async function runDrills(file: string, options: { output?: string }, glob
   const format = oneOf('--output', options.output, ['text', 'json'], 'text')
   const choice = await choose(global)
   const drills = readDrills(file, choice.namespace)
-  const { client } = connectTo(choice, sayPresence())
+  const absence = createAbsence()
+  const { client } = connectTo(choice, absence)
   await checkTargets(client, drills)
   const done: Drill[] = []
   for (const { drill } of drills) {
-    const ended = await runOne(client, drill, format === 'text')
+    const ended = await runOne(client, drill, absence, format === 'text')
     if (format === 'text') for (const line of drillLines(ended)) console.log(plain(line))
     done.push(ended)
   }
@@ -116,25 +119,64 @@ async function targetErrors(client: Client, drill: Drill): Promise<FieldError[]>
   ]
 }
 
+interface Absence extends Presence {
+  /** Since when the factory does not answer. */
+  sinceMs: number | undefined
+}
+
+function createAbsence(): Absence {
+  const said = sayPresence()
+  const absence: Absence = {
+    sinceMs: undefined,
+    lost() {
+      absence.sinceMs = Date.now()
+      said.lost()
+    },
+    back() {
+      absence.sinceMs = undefined
+      said.back()
+    },
+  }
+  return absence
+}
+
+/** A factory that is away is waited for until the deadline of the drill, and for so long in any case. */
+const awayMsMax = 10_000
+
 /** Ctrl-C deletes it, and waits until what it did is undone. */
-async function runOne(client: Client, drill: Drill, isText: boolean): Promise<Drill> {
-  const ref = refOf(drill)
+async function runOne(client: Client, drill: Drill, absence: Absence, isText: boolean): Promise<Drill> {
+  const { name } = drill.metadata
   await clearOlder(client, drill)
   if (isText) console.log(plain(drillSaid(drill)))
   const stop = new AbortController()
   const interrupt = () => stop.abort()
   process.once('SIGINT', interrupt)
   process.once('SIGTERM', interrupt)
+  const lateMs = Date.now() + durationMs(drill.spec.deadline)
+  let isGone = false
+  const looking = setInterval(() => {
+    const { sinceMs } = absence
+    if (sinceMs === undefined || Date.now() < Math.max(lateMs, sinceMs) + awayMsMax) return
+    isGone = true
+    stop.abort()
+  }, 1_000)
   try {
     const { metadata } = await client.create('Drill', drill)
     const ended = await followed(client, drill, metadata.uid, isText, stop.signal)
     if (ended !== undefined) return ended
+    if (isGone) throw new Exit(exit.unreachable, goneSaid(drill))
     await removeDrill(client, drill)
-    throw new Exit(exit.interrupted, `drill ${ref.name} was interrupted and is deleted; what it had done is undone`)
+    throw new Exit(exit.interrupted, `drill ${name} was interrupted and is deleted; what it had done is undone`)
   } finally {
+    clearInterval(looking)
     process.off('SIGINT', interrupt)
     process.off('SIGTERM', interrupt)
   }
+}
+
+function goneSaid({ metadata: { name }, spec }: Drill): string {
+  const then = `\`millwright get drill ${name} -o yaml\` says what came of it then, and \`millwright delete drill ${name}\` undoes what is left of it`
+  return `drill ${name}: its deadline of ${spec.deadline} is over, and the factory does not answer. Start it with \`millwright up\`; ${then}.`
 }
 
 /** What a drill of this name said the last time goes; one that is under way stays. */
