@@ -91,11 +91,11 @@ it('a rank that stood still for a moment goes on where it was', async () => {
   expect(drillNamed('pause').status).toMatchObject({ phase: 'Passed', outcome: { attempts: 0, lostSeconds: 0 } })
 })
 
-it('Ctrl-C undoes what lasts and leaves no drill behind', async () => {
+it.each(['SIGINT', 'SIGHUP'] as const)('%s undoes what lasts and leaves no drill behind', async (signal) => {
   const pid = pidOf(1)
   const drill = factory.begin('drill', 'run', file('stopped', hang('1h')))
   await until(() => drill.stdout.includes('strikes'))
-  drill.signal('SIGINT')
+  drill.signal(signal)
   expect(await drill.ended).toBe(130)
   expect(drill.stderr).toBe('millwright: drill stopped was interrupted and is deleted; what it had done is undone\n')
   expect(factory.millwright('get', 'drill', 'stopped').status).toBe(3)

@@ -143,15 +143,17 @@ function createAbsence(): Absence {
 /** A factory that is away is waited for until the deadline of the drill, and for so long in any case. */
 const awayMsMax = 10_000
 
-/** Ctrl-C deletes it, and waits until what it did is undone. */
+/** What ends it, a terminal that is closed among them. */
+const interrupts = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
+/** Whatever interrupts it deletes the drill, and waits until what that did is undone. */
 async function runOne(client: Client, drill: Drill, absence: Absence, isText: boolean): Promise<Drill> {
   const { name } = drill.metadata
   await clearOlder(client, drill)
   if (isText) console.log(plain(drillSaid(drill)))
   const stop = new AbortController()
   const interrupt = () => stop.abort()
-  process.once('SIGINT', interrupt)
-  process.once('SIGTERM', interrupt)
+  for (const signal of interrupts) process.once(signal, interrupt)
   const lateMs = Date.now() + durationMs(drill.spec.deadline)
   let isGone = false
   const looking = setInterval(() => {
@@ -169,8 +171,7 @@ async function runOne(client: Client, drill: Drill, absence: Absence, isText: bo
     throw new Exit(exit.interrupted, `drill ${name} was interrupted and is deleted; what it had done is undone`)
   } finally {
     clearInterval(looking)
-    process.off('SIGINT', interrupt)
-    process.off('SIGTERM', interrupt)
+    for (const signal of interrupts) process.off(signal, interrupt)
   }
 }
 
