@@ -259,6 +259,10 @@ it('what is wrong is told before anything is struck', () => {
     stdout: '',
     stderr: `millwright: nothing was struck: 1 error\n${both}:9:55: spec.target.rank: names no rank of job ring, found 7; allowed: 0 to 1\n`,
   })
+  expect(factory.millwright('drill', 'run', absent, second)).toMatchObject({
+    status: 3,
+    stderr: expect.stringMatching(/^millwright: nothing was struck: 2 errors\n.*absent.yaml:.*\n.*second.yaml:.*\n$/),
+  })
   expect(factory.millwright('drill', 'run', join(examples, 'job.yaml')).stderr).toMatch(
     /job.yaml:3:7: kind: is not run here; `millwright apply` takes it, found "TrainingJob"; allowed: Drill\n$/,
   )

@@ -377,14 +377,14 @@ docs/drills.md describes the file and what is printed.`,
       .description(
         'Strike for real, wait for the recovery, and say what it cost; exits with 1 if it came otherwise than expected',
       )
-      .argument('<file>', 'a YAML file of kind Drill; - is standard input')
+      .argument('<files...>', 'YAML files of kind Drill; - is standard input')
       .option('-o, --output <format>', 'text, json')
       .addHelpText(
         'after',
         '\nIt does harm: what it strikes is killed, stopped or lost. Ctrl-C ends it and undoes what lasts.',
       )
-      .action(async (file: string, options, command: Command) =>
-        (await import('./commands/drill.ts')).runDrills(file, options, globals(command)),
+      .action(async (files: string[], options, command: Command) =>
+        (await import('./commands/drill.ts')).runDrills(files, options, globals(command)),
       )
   },
   (program) =>

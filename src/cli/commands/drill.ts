@@ -33,11 +33,11 @@ export async function catalogue(options: { output?: string }): Promise<void> {
   console.log(table(['KIND', 'STRIKES', 'TAKES', 'PLAYED ON', 'WHAT HAPPENS'], rows))
 }
 
-/** Runs the drills of a file, one after the other, and says what came of each. */
-export async function runDrills(file: string, options: { output?: string }, global: Global): Promise<void> {
+/** Runs the drills of these files, one after the other, and says what came of each. */
+export async function runDrills(files: readonly string[], options: { output?: string }, global: Global): Promise<void> {
   const format = oneOf('--output', options.output, ['text', 'json'], 'text')
   const choice = await choose(global)
-  const drills = readDrills(file, choice.namespace)
+  const drills = readDrills(files, choice.namespace)
   const absence = createAbsence()
   const { client } = connectTo(choice, absence)
   await checkTargets(client, drills)
@@ -57,9 +57,9 @@ interface ReadDrill {
   positionOf: WrittenDocument['positionOf']
 }
 
-function readDrills(file: string, namespace: string): ReadDrill[] {
-  const name = file === '-' ? 'standard input' : file
-  const read = readDocuments([{ name, text: readText(file) }], { namespace })
+function readDrills(files: readonly string[], namespace: string): ReadDrill[] {
+  const texts = files.map((file) => ({ name: file === '-' ? 'standard input' : file, text: readText(file) }))
+  const read = readDocuments(texts, { namespace })
   if ('errors' in read) throw wrong(read.errors)
   const drills: ReadDrill[] = []
   const errors: DocumentError[] = []
