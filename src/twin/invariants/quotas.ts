@@ -11,8 +11,8 @@ import { Terms } from './terms.ts'
 /**
  * Whoever is given seats, or is held some, leaves its queue and those above it within what they own and may borrow; what is
  * not preemptible, within what its queue owns. Of what others hold, what surely counts: not what they are asked to leave,
- * were once to leave, or do not want. What is decided together is written in any order: so it is looked at once all of it is
- * there, unless another leads by then.
+ * were once to leave, or do not want. What is decided together is written in any order: so it is looked at once who decided has
+ * led on for long enough to write all of it.
  */
 export class Quotas implements Invariant {
   readonly name = 'quotas'
@@ -59,7 +59,7 @@ export class Quotas implements Invariant {
 
   #confirmed(nowMs: number): string | undefined {
     for (const [key, { atMs, isOver }] of this.#doubted) {
-      if (nowMs - atMs < togetherMs) continue
+      if (!this.#terms.couldAct(atMs, nowMs)) continue
       this.#doubted.delete(key)
       const over = isOver()
       if (over !== undefined) return over
@@ -171,9 +171,6 @@ interface Charge {
   queue: string
   amounts: Amounts
 }
-
-/** Writes of one decision are sent at once; lines are late by less. */
-const togetherMs = 10_000
 
 /** Queues nested deeper than this have no parent. */
 const depthMax = 64

@@ -23,6 +23,11 @@ function leads(forMs: number, fromMs = 100_000): Write[] {
   })
 }
 
+/** What the rule of quotas says while one leader leads, before these writes and after. */
+function toldOfQuotas(...writes: Write[]): string[] {
+  return told('quotas', ...leads(50_000, 50_000), ...writes, ...leads(25_000, 100_000))
+}
+
 function queue(name: string, spec: Record<string, unknown>): Write {
   return ['Queue', { metadata: { name }, spec: { stopPolicy: 'None', ...spec } }, 0]
 }
@@ -67,38 +72,38 @@ const tree = [
 ]
 
 test('a queue holds no more than it owns and may borrow, nor does one above it', () => {
-  expect(told('quotas', ...tree, sits('x', 'a', 5), sits('y', 'b', 3))).toEqual([])
-  expect(told('quotas', ...tree, sits('x', 'a', 7))).toEqual([
+  expect(toldOfQuotas(...tree, sits('x', 'a', 5), sits('y', 'b', 3))).toEqual([])
+  expect(toldOfQuotas(...tree, sits('x', 'a', 7))).toEqual([
     'gang default/x is given seats, and queue a holds 7 cpu, and may hold 6',
   ])
-  expect(told('quotas', ...tree, sits('x', 'a', 6))).toEqual([
+  expect(toldOfQuotas(...tree, sits('x', 'a', 6))).toEqual([
     'gang default/x is given seats, and queue root holds 6 cpu, and may hold 5',
   ])
-  expect(told('quotas', ...tree, sits('x', 'c', 2), sits('y', 'b', 3), sits('z', 'a', 3))).toEqual([])
-  expect(told('quotas', ...tree, sits('x', 'c', 2), sits('y', 'b', 3), sits('z', 'a', 4))).toEqual([
+  expect(toldOfQuotas(...tree, sits('x', 'c', 2), sits('y', 'b', 3), sits('z', 'a', 3))).toEqual([])
+  expect(toldOfQuotas(...tree, sits('x', 'c', 2), sits('y', 'b', 3), sits('z', 'a', 4))).toEqual([
     'gang default/z is given seats, and queue root holds 6 cpu, and may hold 5',
   ])
 })
 
 test('what is decided together may be written in any order', () => {
   const over: Write[] = [sits('x', 'a', 5), sits('z', 'a', 4)]
-  expect(told('quotas', ...tree, ...over)).toHaveLength(1)
+  expect(toldOfQuotas(...tree, ...over)).toHaveLength(1)
   const held = gang('h', 'b', 1, holds('h', '1', victim('x')))
-  expect(told('quotas', ...tree, ...over, held)).toEqual([])
+  expect(toldOfQuotas(...tree, ...over, held)).toEqual([])
 })
 
 test('what is held counts, and what its holder is to give back does not', () => {
   const held = gang('y', 'a', 1, holds('y', '1', victim('x')))
-  expect(told('quotas', ...tree, sits('x', 'a', 5), held, sits('z', 'a', 4))).toEqual([])
-  expect(told('quotas', ...tree, sits('x', 'a', 5), held, sits('z', 'a', 5))).toEqual([
+  expect(toldOfQuotas(...tree, sits('x', 'a', 5), held, sits('z', 'a', 4))).toEqual([])
+  expect(toldOfQuotas(...tree, sits('x', 'a', 5), held, sits('z', 'a', 5))).toEqual([
     'gang default/z is given seats, and queue root holds 6 cpu, and may hold 5',
   ])
 })
 
 test('what is not preemptible borrows nothing', () => {
   const firm = { preemptible: false }
-  expect(told('quotas', ...tree, sits('x', 'a', 1), sits('y', 'a', 4, firm))).toEqual([])
-  expect(told('quotas', ...tree, sits('x', 'a', 1, firm), sits('y', 'a', 4, firm))).toEqual([
+  expect(toldOfQuotas(...tree, sits('x', 'a', 1), sits('y', 'a', 4, firm))).toEqual([])
+  expect(toldOfQuotas(...tree, sits('x', 'a', 1, firm), sits('y', 'a', 4, firm))).toEqual([
     'gang default/y is not preemptible, and with it such work holds 5 cpu of queue a, which owns 4',
   ])
 })
