@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type Drill, drill } from '../../model/kinds/drill.ts'
 import type { LedgerPage } from '../../model/kinds/ledger-page.ts'
 import { millwrightVersion } from '../../model/metadata.ts'
+import { recoveryOf } from '../recovery/record.ts'
 import type { Control } from '../run.ts'
 import { createWorld, type World } from '../world.fixture.ts'
 
@@ -54,6 +55,7 @@ test('a rank of a job is chosen, and what came of it is read off what recovery w
   await world.phase('j', 'Running')
   await world.settle(2_000)
   expect((await status())?.recoveredAt, 'it has done no step yet').toBeUndefined()
+  expect(recoveryOf(await world.getGang('j')).nodes, 'nothing is held against its node').toEqual({})
   await world.agent.report('j-worker-0-2', { step: 10, firstStepAtMs: world.clock.now() })
   await phase('Passed')
   const { outcome } = (await status()) ?? {}

@@ -101,6 +101,14 @@ test('who failed before his first step is a restart that failed, of his node too
   expect(after(gang({ nodes: { n1: 2 } }), [{}, leaving]), 'he had done steps there').not.toHaveProperty('cordon')
 })
 
+test('what a drill did to a node is not held against it', () => {
+  const often = gang({ nodes: { n1: 2 } })
+  const decided = decideRestart(job(), often, end, { ...known, isDrilled: true }, nowMs)
+  expect(decided).toMatchObject({ record: { restarts: 1, nodes: { n1: 2 } } })
+  expect(decided).not.toHaveProperty('cordon')
+  expect(decideRestart(job(), often, end, known, nowMs)).toHaveProperty('cordon', 'n1')
+})
+
 test('what a node failed before a checkpoint is forgotten with it, whatever ends the attempt after it', () => {
   const before = gang({ nodes: { n1: 2 }, progress: '3/10' }, 20)
   for (const kind of ['taken', 'unready', 'damaged'] as const)

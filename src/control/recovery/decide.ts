@@ -31,6 +31,8 @@ export interface Known {
   suspects: readonly string[]
   /** When its present attempt did its first step; undefined: it has told none. */
   steppedAtMs?: number | undefined
+  /** Whether what fails on that node now was meant to, by a drill: it is not held against it. */
+  isDrilled?: boolean
   /** Who leaves, where the others go on; undefined: all start again. */
   leavers?: Leavers | undefined
 }
@@ -46,7 +48,7 @@ export function decideRestart(
   job: TrainingJob,
   gang: Gang,
   cause: End,
-  { everStepped, suspects, steppedAtMs, leavers }: Known,
+  { everStepped, suspects, steppedAtMs, isDrilled = false, leavers }: Known,
   nowMs: number,
 ): Decision {
   const known = recoveryOf(gang)
@@ -72,7 +74,7 @@ export function decideRestart(
   const isRestart = leavers === undefined || leavers.neverJoined
   const restartsSinceProgress = restartsBefore + (isRestart ? 1 : 0)
   const earlyExits = cause.kind === 'exit' && !everStepped ? before.earlyExits + 1 : 0
-  const isNodes = nodesKinds.has(cause.kind)
+  const isNodes = nodesKinds.has(cause.kind) && !isDrilled
   const nodes = { ...before.nodes }
   if (isNodes && isRestart) nodes[cause.node] = (nodes[cause.node] ?? 0) + 1
   const divergence = cause.kind === 'diverged' ? divergenceAfter(before, suspects, nowMs) : undefined

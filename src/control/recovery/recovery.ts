@@ -24,6 +24,7 @@ import { type End, mayBeAnEcho, standsStill } from './cause.ts'
 import { type Decision, decideRestart } from './decide.ts'
 import { suspectsOf } from './divergence.ts'
 import { type Leavers, leaversOf } from './leavers.ts'
+import { isDrilled } from './lemons.ts'
 import { createNodeXids } from './node-xids.ts'
 import { preemptionPolicyAfter, recoveryAnnotation, recoveryOf } from './record.ts'
 import { createReplacement } from './replacement.ts'
@@ -208,7 +209,8 @@ export function createRecovery(context: Context): Reconciler {
       job.status?.step !== undefined || views.reportsOf(gang).some(({ status }) => status?.step !== undefined)
     const steps = reportsNow(gang).flatMap(({ status }) => status?.firstStepAtMs ?? [])
     const steppedAtMs = steps.length === 0 ? undefined : Math.min(...steps)
-    const known = { everStepped, suspects: suspectsFor(gang, cause), steppedAtMs, leavers }
+    const isMeant = isDrilled(views.of('Drill').list(), cause.node)
+    const known = { everStepped, suspects: suspectsFor(gang, cause), steppedAtMs, isDrilled: isMeant, leavers }
     const decision = decideRestart(job, gang, cause, known, clock.now())
     const accused = { ...cause, node: decision.cordon ?? cause.node }
     if ((await blame(gang, accused, decision.cordon !== undefined)) === 'stale') return again(staleMs)
