@@ -51,7 +51,7 @@ export function drillLines({ spec, status }: Drill): string[] {
   const { phase = 'Failed', message = '', outcome } = status ?? {}
   const verdict = `${phase.toLowerCase()}: ${message}`
   if (outcome === undefined) return ['', verdict]
-  const { detectedSeconds, recoveredSeconds, reason, attempts, lostSeconds, ledger } = outcome
+  const { detectedSeconds, recoveredSeconds, reason, attempts, lostSeconds, stepSeconds, ledger } = outcome
   const { detectedWithin, recoveredWithin, attemptsAtMost, lostSecondsAtMost } = spec.expect
   const span = (seconds: number | undefined) => (seconds === undefined ? '-' : formatDuration(seconds * 1000))
   const within = (text: string | undefined) => (text === undefined ? '-' : `within ${text}`)
@@ -62,6 +62,7 @@ export function drillLines({ spec, status }: Drill): string[] {
     ['recovered after', span(recoveredSeconds), within(recoveredWithin)],
     ['attempts', String(attempts), atMost(attemptsAtMost)],
     ['work lost', `${lostSeconds.toFixed(1)} accelerator-seconds`, atMost(lostSecondsAtMost)],
+    ...(spec.fault.kind === 'straggler' && stepSeconds !== undefined ? [stepRow(stepSeconds)] : []),
   ]
   return [
     '',
@@ -70,6 +71,12 @@ export function drillLines({ spec, status }: Drill): string[] {
     '',
     verdict,
   ]
+}
+
+/** Whether anything was slow at all. */
+function stepRow({ before, slowest }: { before: number; slowest: number }): string[] {
+  const span = (seconds: number) => formatDuration(Math.round(seconds * 1000))
+  return ['slowest step', `${span(slowest)}, ${span(before)} before`, '-']
 }
 
 type LedgerChange = NonNullable<NonNullable<NonNullable<Drill['status']>['outcome']>['ledger']>

@@ -144,6 +144,7 @@ export const statusWriters: { readonly [K in WrittenKind]: Writers<K> } = {
     refused: 'agent',
     detectedAt: 'control/drills',
     recoveredAt: 'control/drills',
+    stepSeconds: 'control/drills',
     outcome: 'control/drills',
   },
   Pool: {

@@ -2,6 +2,7 @@ import { isTrue } from '../../model/conditions.ts'
 import { domainIn, labelsOf } from '../../model/fabric.ts'
 import { faults, reachSaid } from '../../model/faults.ts'
 import type { Drill } from '../../model/kinds/drill.ts'
+import type { Gang } from '../../model/kinds/gang.ts'
 import type { Pod } from '../../model/kinds/kubernetes.ts'
 import { annotation, label } from '../../model/names.ts'
 import { keyOf } from '../../model/refs.ts'
@@ -89,7 +90,8 @@ function struckNodes(context: Context, name: string, reach: Drill['spec']['fault
   }
 }
 
-function targetOf({ views, epoch }: Context, nodes: string[], pods: readonly Pod[]): Target {
+function targetOf(context: Context, nodes: string[], pods: readonly Pod[]): Target {
+  const { views, epoch } = context
   const keys = new Set(pods.flatMap(gangKeyOf))
   const gangs = views
     .of('Gang')
@@ -103,9 +105,17 @@ function targetOf({ views, epoch }: Context, nodes: string[], pods: readonly Pod
       owner: ownerOf(gang),
       attempt: gang.spec.attempt,
       lostSeconds: recoveryOf(gang).lostSeconds,
+      stepSeconds: slowestStep(context, gang, gang.spec.attempt),
     })),
     epoch,
   }
+}
+
+/** Mean of the recent steps of its slowest rank in that attempt, in seconds; undefined where it tells none. */
+export function slowestStep({ views }: Context, gang: Gang, attempt: number): number | undefined {
+  const reports = views.reportsOf(gang).filter(({ spec }) => spec.attempt === attempt)
+  const means = reports.flatMap(({ status }) => status?.stepSeconds ?? [])
+  return means.length === 0 ? undefined : Math.max(...means)
 }
 
 /** Nothing of what it names runs now. */

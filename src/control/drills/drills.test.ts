@@ -226,6 +226,22 @@ test.each([
   expect((await status())?.message).toBe(`cut short: over after 3s${long}; the factory was stopped, or died`)
 })
 
+test('how slow steps were before a straggler and while it lasted is told', async () => {
+  await running()
+  const step = (stepSeconds: number) =>
+    world.agent.report('j-worker-0-1', { step: 10, firstStepAtMs: world.clock.now(), stepSeconds })
+  await step(0.1)
+  await make({ fault: { kind: 'straggler', lasts: '5s' }, target: { job: 'j' } })
+  await struck()
+  await step(0.21)
+  await world.settle(3_000)
+  await step(0.15)
+  await world.settle(2_000)
+  await tell({ mendedAt: iso() })
+  await phase('Passed')
+  expect((await status())?.outcome?.stepSeconds).toEqual({ before: 0.1, slowest: 0.21 })
+})
+
 test('a job that fails of it fails the drill', async () => {
   await running({ maxRestarts: 0 })
   await make(kill)

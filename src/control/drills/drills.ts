@@ -91,6 +91,7 @@ export function createDrills(context: Context): Reconciler {
     const news = {
       ...(seen.detectedMs === undefined ? {} : { detectedAt: iso(seen.detectedMs) }),
       ...(seen.recoveredMs === undefined ? {} : { recoveredAt: iso(seen.recoveredMs) }),
+      ...(seen.stepSeconds === undefined ? {} : { stepSeconds: seen.stepSeconds }),
     }
     const endMs = endOf(drill, seen)
     if (endMs === undefined && !isLate) return { phase: 'Recovering', message: waitsFor(seen), ...news }

@@ -8,6 +8,7 @@ import { refOfKey } from '../../model/refs.ts'
 import { attemptOf } from '../gangs.ts'
 import type { Context } from '../reconciler.ts'
 import { recoveryOf } from '../recovery/record.ts'
+import { slowestStep } from './choose.ts'
 
 type Struck = NonNullable<NonNullable<Drill['status']>['target']>['gangs'][number]
 
@@ -18,13 +19,15 @@ export interface Followed {
   reason: string | undefined
   attempts: number
   lostSeconds: number
+  /** The slowest mean of recent steps of what was struck, so far. */
+  stepSeconds: number | undefined
   /** Why it will not come back, and since when. */
   trouble: { message: string; atMs: number } | undefined
 }
 
 /** What is known of it is read off resources alone: another leader finds the same. What was written once stays. */
 export function follow(context: Context, drill: Drill, struckMs: number): Followed {
-  const { detectedAt, recoveredAt, target } = drill.status ?? {}
+  const { detectedAt, recoveredAt, stepSeconds, target } = drill.status ?? {}
   const gangs = (target?.gangs ?? []).map((struck) => followGang(context, drill, struck))
   const detected = gangs.flatMap(({ detectedMs }) => detectedMs ?? [])
   const allBack = gangs.every(({ recoveredMs }) => recoveredMs !== undefined)
@@ -41,8 +44,15 @@ export function follow(context: Context, drill: Drill, struckMs: number): Follow
     reason: gangs.find(({ reason }) => reason !== undefined)?.reason,
     attempts,
     lostSeconds: gangs.reduce((sum, { lostSeconds }) => sum + lostSeconds, 0),
+    stepSeconds: slowest([stepSeconds, ...gangs.map((one) => one.stepSeconds)]),
     trouble: gangs.find(({ trouble }) => trouble !== undefined)?.trouble ?? cutShort(drill, attempts),
   }
+}
+
+/** Of means that are known. */
+export function slowest(means: readonly (number | undefined)[]): number | undefined {
+  const told = means.flatMap((mean) => mean ?? [])
+  return told.length === 0 ? undefined : Math.max(...told)
 }
 
 /** A timer may be early. */
@@ -85,6 +95,7 @@ function followGang(context: Context, drill: Drill, struck: Struck): Followed {
     reason: undefined,
     attempts: 0,
     lostSeconds: 0,
+    stepSeconds: undefined,
     trouble: undefined,
   }
   const isService = struck.owner.startsWith('InferenceService/')
@@ -102,6 +113,7 @@ function followGang(context: Context, drill: Drill, struck: Struck): Followed {
     reason: isDecided ? last.reason : undefined,
     attempts,
     lostSeconds: Math.max(0, lostSeconds - struck.lostSeconds),
+    stepSeconds: drill.status?.mendedAt === undefined ? slowestStep(context, gang, struck.attempt) : undefined,
     trouble: troubleOf(context, gang, struck),
   }
 }

@@ -1,20 +1,22 @@
 import { durationMs, formatDuration } from '../../model/duration.ts'
 import type { Drill } from '../../model/kinds/drill.ts'
 import { counted } from '../../scheduler/why/counted.ts'
-import type { Followed } from './follow.ts'
+import { type Followed, slowest } from './follow.ts'
 
 type DrillOutcome = NonNullable<NonNullable<Drill['status']>['outcome']>
 
 /** What came of a drill that is over, and what of it is not as it was expected. */
 export function outcomeOf(
-  { spec }: Drill,
+  { spec, status }: Drill,
   struckMs: number,
-  { detectedMs, recoveredMs, reason, attempts, lostSeconds, trouble }: Followed,
+  { detectedMs, recoveredMs, reason, attempts, lostSeconds, stepSeconds, trouble }: Followed,
   ledger: DrillOutcome['ledger'],
 ): DrillOutcome {
   const { detectedWithin, recoveredWithin, attemptsAtMost, lostSecondsAtMost } = spec.expect
   const detected = secondsFrom(struckMs, detectedMs)
   const recovered = secondsFrom(struckMs, recoveredMs)
+  const before = slowest((status?.target?.gangs ?? []).map((struck) => struck.stepSeconds))
+  const steps = before === undefined || stepSeconds === undefined ? undefined : { before, slowest: stepSeconds }
   const unmet = [
     trouble?.message,
     trouble === undefined && recovered === undefined ? `not recovered within ${spec.deadline}` : undefined,
@@ -28,6 +30,7 @@ export function outcomeOf(
     ...(recovered === undefined ? {} : { recoveredSeconds: recovered }),
     ...(reason === undefined ? {} : { reason }),
     attempts,
+    ...(steps === undefined ? {} : { stepSeconds: steps }),
     lostSeconds: Math.round(lostSeconds * 1000) / 1000,
     ...(ledger === undefined ? {} : { ledger }),
     unmet: unmet.filter((one) => one !== undefined),

@@ -80,6 +80,7 @@ export const drill = z
                   owner: z.string().describe('Its job or service, as the ledger names it.'),
                   attempt: count.describe('Its attempt then.'),
                   lostSeconds: z.number().describe('Accelerator-seconds that it had lost to failures by then.'),
+                  stepSeconds: z.number().optional().describe('Mean of the recent steps of its slowest rank then.'),
                 }),
               )
               .describe('Gangs of these pods.'),
@@ -100,6 +101,10 @@ export const drill = z
         mendedAt: timestamp.optional().describe('When what it had done was undone.'),
         refused: z.string().optional().describe('Why it did not strike.'),
         detectedAt: timestamp.optional().describe('When recovery had decided.'),
+        stepSeconds: z
+          .number()
+          .optional()
+          .describe('The slowest mean of recent steps since, of the attempts that it struck.'),
         recoveredAt: timestamp.optional().describe('When all that was struck did its work again.'),
         outcome: z
           .strictObject({
@@ -110,6 +115,13 @@ export const drill = z
               .describe('From the fault until all that was struck did its work again.'),
             reason: z.string().optional().describe('What recovery took for the reason.'),
             attempts: count.describe('Attempts that it cost.'),
+            stepSeconds: z
+              .strictObject({
+                before: z.number().describe('Just before it.'),
+                slowest: z.number().describe('While it lasted, of the attempts that it struck.'),
+              })
+              .optional()
+              .describe('Mean of recent steps of the slowest rank, where jobs tell their steps.'),
             lostSeconds: z
               .number()
               .describe('Accelerator-seconds of work since the last durable checkpoint, thrown away.'),
