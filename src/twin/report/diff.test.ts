@@ -43,6 +43,20 @@ test('a seed without a value is none of those that make it clear', () => {
   expect(differencesOf(before, report(after, [5, 6, 7, 8]))).toMatchObject([{ change: { mean: 30 }, isClear: false }])
 })
 
+test('a measure that only some seeds have is compared over those that have it in both, and says of how many', () => {
+  const [before, after] = [{ mtbf: [24, null, 8] }, { mtbf: [12, 6, null] }]
+  const seeds = [1, 2, 3]
+  expect(differenceTable(differencesOf(report(before, seeds), report(after, seeds))).rows).toEqual([
+    ['mtbf', '24, of 1 of 3 seeds', '12, of 1 of 3 seeds', '-12', ''],
+  ])
+  expect(differenceTable(differencesOf(report(before, seeds), report(after, [4, 5, 6]))).rows).toEqual([
+    ['mtbf', '16 (8 – 24), of 2 of 3 seeds', '9 (6 – 12), of 2 of 3 seeds', '-7 (-18 – +4)', ''],
+  ])
+  expect(differenceTable(differencesOf(report(before, seeds), report({ mtbf: [null, 6, null] }, seeds))).rows).toEqual([
+    ['mtbf', '16 (8 – 24), of 2 of 3 seeds', '6, of 1 of 3 seeds', '–', ''],
+  ])
+})
+
 test('a few seeds make nothing clear', () => {
   const [before, after] = [report({ faults: [1, 2] }, [1, 2]), report({ faults: [11, 12] }, [1, 2])]
   expect(differencesOf(before, after)).toMatchObject([{ change: { mean: 10, min: 10, max: 10 }, isClear: false }])

@@ -2,14 +2,15 @@ import { formatDuration } from '../../model/duration.ts'
 import { figure, figureOver } from './figures.ts'
 import { inOrder, type Measure } from './measures.ts'
 import type { Comparable } from './read-report.ts'
-import type { Row } from './report.ts'
+import { type Row, rowOf } from './report.ts'
 import { fleetSaid, type Table } from './tables.ts'
 
 /** What one measure is in two reports. */
 export interface Change extends Measure {
+  /** As the reports have it; where seeds are compared one by one, of those alone that have it in both, if any do. */
   before: Row | undefined
   after: Row | undefined
-  /** After less before: of means; and of the seeds that both have, where all are the same. */
+  /** After less before: of means, or seed by seed. */
   change: { mean: number; min: number; max: number } | undefined
   /** Whether chance alone would have it so less than once in twenty. */
   isClear: boolean
@@ -41,8 +42,18 @@ export function differencesOf(before: Comparable, after: Comparable): Change[] {
   const [first, second] = [rows(before), rows(after)]
   return [...new Map([...first, ...second]).values()].toSorted(inOrder).map(({ name, unit }) => {
     const [one, other] = [first.get(name) ?? absent(second.get(name)), second.get(name) ?? absent(first.get(name))]
-    return { name, unit, before: one, after: other, ...changeOf(one, other, isPaired) }
+    const [before, after] = isPaired ? [inBoth(one, other), inBoth(other, one)] : [one, other]
+    return { name, unit, before, after, ...changeOf(before, after, isPaired) }
   })
+}
+
+/** A row of the seeds that have it in the other one, too: what the change is of. All of it where none do. */
+function inBoth(row: Row | undefined, other: Row | undefined): Row | undefined {
+  if (row === undefined || other === undefined) return row
+  const values = row.values.map((value, index) => (typeof other.values[index] === 'number' ? value : null))
+  const isAllOrNone =
+    values.every((value, index) => value === row.values[index]) || values.every((value) => value === null)
+  return isAllOrNone ? row : rowOf(row, values)
 }
 
 /** What happened in one report alone happened zero times in the other. */

@@ -99,6 +99,12 @@ test('a report of one seed without a failure tells truly what was lost, and each
   expect(pageOf(evicted)).toContain('default/small, attempt 1, 1 accelerator of n-1')
 })
 
+test('a figure that only some seeds have says so', () => {
+  const values = [86_400, null, 43_200]
+  const mtbf: Row = { name: 'mtbf', unit: 'seconds', mean: 64_800, min: 43_200, max: 86_400, values }
+  expect(markdownOf({ ...report, measures: [mtbf] })).toContain('| 18h (12h – 1d), of 2 of 3 seeds |')
+})
+
 test('a timeline holds the means of its stretches', () => {
   const level = { waiting: 0, asked: 0, nodesOut: 0 }
   const levels = [

@@ -60,16 +60,14 @@ function rowsOf(seeds: readonly SeedReport[]): Row[] {
   const names = new Map(found.flatMap((measures) => [...measures]))
   return [...names.values()].toSorted(inOrder).map(({ name, unit, value: _, absent }) => {
     const values = found.map((measures) => measures.get(name)?.value ?? absent ?? null)
-    const known = values.filter((value) => value !== null)
-    return {
-      name,
-      unit,
-      mean: known.reduce((sum, value) => sum + value, 0) / known.length,
-      min: Math.min(...known),
-      max: Math.max(...known),
-      values,
-    }
+    return rowOf({ name, unit }, values)
   })
+}
+
+export function rowOf({ name, unit }: Measure, values: Row['values']): Row {
+  const known = values.filter((value) => value !== null)
+  const mean = known.reduce((sum, value) => sum + value, 0) / known.length
+  return { name, unit, mean, min: Math.min(...known), max: Math.max(...known), values }
 }
 
 /** Sums of floating-point numbers say nothing beyond this. */
