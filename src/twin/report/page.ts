@@ -27,14 +27,14 @@ export function pageOf(report: TwinReport): string {
     ),
     chart(
       'Where accelerator-time went',
-      'Accelerator-hours in each bucket of the ledger, mean over seeds.',
+      'Accelerator-time in each bucket of the ledger, mean over seeds.',
       ledgerChart(report),
     ),
     causes.length === 0
       ? ''
       : chart(
           'What failures cost',
-          `${key(4)} work thrown away since the last durable checkpoint, ${key(1)} down until the next step; accelerator-hours, mean over seeds.`,
+          `${key(4)} work thrown away since the last durable checkpoint, ${key(1)} down until the next step; accelerator-time, mean over seeds.`,
           stackChart(
             causes.map(({ cause, lost, down }) => ({
               name: cause,

@@ -41,7 +41,7 @@ export function tablesOf(report: TwinReport): Table[] {
     { title: 'In short', header: ['MEASURE', 'MEAN OVER SEEDS'], rows: lines(headLines) },
     {
       title: 'Where accelerator-time went',
-      header: ['BUCKET', 'SHARE', 'ACCELERATOR-HOURS', 'WHAT IT IS'],
+      header: ['BUCKET', 'SHARE', 'ACCELERATOR-TIME', 'WHAT IT IS'],
       rows: ledgerOf(report).map(({ bucket, share, hours }) => [
         bucket,
         figure(share, 'ratio'),
