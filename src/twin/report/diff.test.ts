@@ -79,6 +79,11 @@ test('a cause that only one of them knows struck zero times in the other, and wh
   expect(differenceTable(differencesOf(before, after)).rows).toEqual([['cause.PSU.faults', '0', '1', '+1', '*']])
 })
 
+test('a queue that one of them alone tells apart may have been all that there was in the other', () => {
+  const [before, after] = [report({ faults: [1] }, [1]), report({ faults: [1], 'queue.a.jobs.submitted': [3] }, [1])]
+  expect(differenceTable(differencesOf(before, after)).rows).toEqual([['queue.a.jobs.submitted', '–', '3', '–', '']])
+})
+
 test('what is no report is said', () => {
   expect(readReport('{')).toEqual({ problems: ['is not JSON; write it with `millwright twin run -o json`'] })
   expect(readReport('{"kind":"Twin"}')).toMatchObject({

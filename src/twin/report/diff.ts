@@ -56,9 +56,10 @@ function inBoth(row: Row | undefined, other: Row | undefined): Row | undefined {
   return isAllOrNone ? row : rowOf(row, values)
 }
 
-/** What happened in one report alone happened zero times in the other. */
+/** What happened in one report alone happened zero times in the other; but a report of one queue does not tell it apart. */
 function absent(row: Row | undefined): Row | undefined {
-  if (row === undefined || (row.unit !== 'count' && row.unit !== 'hours')) return undefined
+  if (row === undefined || (row.unit !== 'count' && row.unit !== 'hours') || row.name.startsWith('queue.'))
+    return undefined
   return { ...row, mean: 0, min: 0, max: 0, values: row.values.map(() => 0) }
 }
 

@@ -2,6 +2,7 @@ import { restoredFrom } from '../../model/kinds/report.ts'
 import { buckets } from '../../observe/ledger-use.ts'
 import type { Distribution } from './distribution.ts'
 import type { DrillSums } from './drills.ts'
+import type { QueueSums } from './queues.ts'
 import type { SeedReport } from './seed-report.ts'
 import { countOf, type Latency, type ServiceSums } from './services.ts'
 
@@ -17,7 +18,7 @@ export interface Measure {
 
 /** What comes after what, by the first word of its name. */
 const order = [
-  ...['ettr', 'goodput', 'utilisation', 'jobs', 'wait', 'completion', 'service'],
+  ...['ettr', 'goodput', 'utilisation', 'jobs', 'wait', 'completion', 'queue', 'service'],
   ...['faults', 'interruptions', 'attempts', 'mtbf', 'mttr', 'detect', 'per1000NodeDays', 'restores', 'cause', 'drill'],
   ...['evictions', 'leaders', 'ledger', 'usd'],
 ]
@@ -45,6 +46,7 @@ export function measuresOf(seed: SeedReport): Measured[] {
     ...Object.entries(jobs).map(([name, value]) => count(`jobs.${name}`, value)),
     ...spread('wait', seed.waitSeconds),
     ...spread('completion', seed.completionSeconds),
+    ...seed.queues.flatMap((sums) => queueMeasures(sums, capacityHours)),
     ...(seed.services ?? []).flatMap(serviceMeasures),
     count('faults', failures.faults),
     count('interruptions', failures.interruptions),
@@ -86,6 +88,17 @@ function drillMeasures(sums: DrillSums): (Measured | undefined)[] {
     count(`${name}.attempts`, sums.attempts),
     count(`${name}.lost`, sums.lostSeconds),
     ...Object.entries(sums.ledger).map(([bucket, value]) => count(`${name}.ledger.${bucket}`, value)),
+  ]
+}
+
+function queueMeasures(sums: QueueSums, capacityHours: number): (Measured | undefined)[] {
+  const name = `queue.${sums.queue}`
+  return [
+    ...Object.entries(sums.jobs).map(([what, value]) => count(`${name}.jobs.${what}`, value)),
+    ...spread(`${name}.wait`, sums.waitSeconds),
+    ...spread(`${name}.completion`, sums.completionSeconds),
+    hours(`${name}.held`, sums.heldHours),
+    { name: `${name}.utilisation`, unit: 'ratio', value: sums.heldHours / capacityHours, absent: 0 },
   ]
 }
 

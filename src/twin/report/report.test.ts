@@ -35,7 +35,7 @@ const report = reported('test', played)
 test('a report is a function of scenario and seed, byte for byte', async () => {
   const [first, second] = [JSON.stringify(report), JSON.stringify(reported('test', await recordings()))]
   expect(second).toBe(first)
-  expect(createHash('sha256').update(first).digest('hex').slice(0, 16)).toBe('70a2364458d2a536')
+  expect(createHash('sha256').update(first).digest('hex').slice(0, 16)).toBe('624a96ff9a1bbf08')
 })
 
 test('buckets add up to the capacity, and figures over seeds lie in their range', () => {
@@ -97,6 +97,29 @@ test('a report of one seed without a failure tells truly what was lost, and each
   expect(told).toMatch(/\| lost \| 50\.0 % \| 5\.0 h \| .*evicted/)
   expect(told).toContain('| ranks that read their checkpoint in object storage | 36 |')
   expect(pageOf(evicted)).toContain('default/small, attempt 1, 1 accelerator of n-1')
+})
+
+test('where there is more than one queue each has its jobs, how long they took, and what it held', async () => {
+  const inQueue = (queue: string, name: string) =>
+    job.replace('big', name).replace('spec:', `spec:\n  queue: ${queue}`).replace('3600', '1800')
+  const queue = (name: string) =>
+    `apiVersion: millwright.dev/v1alpha1\nkind: Queue\nmetadata: {name: ${name}}\nspec: {namespaces: ['*'], nominalQuota: {H100: 16}}\n`
+  const work = [queue('first'), queue('second'), inQueue('first', 'a'), inQueue('second', 'b'), inQueue('second', 'c')]
+  const setup = setupOfTest('', work.join('---\n'))
+  const recording = await recordingOf(setup, 1)
+  const queues = reportOf(setup, [seedReportOf(recording)], recording.sittings)
+  const mean = (name: string) => queues.measures.find((row) => row.name === name)?.mean ?? Number.NaN
+  expect([mean('queue.first.jobs.succeeded'), mean('queue.second.jobs.succeeded')]).toEqual([1, 2])
+  expect((mean('queue.first.wait.mean') + 2 * mean('queue.second.wait.mean')) / 3).toBeCloseTo(mean('wait.mean'), 6)
+  expect(mean('queue.second.completion.p99')).toBe(mean('completion.p99'))
+  expect(mean('queue.first.utilisation') + mean('queue.second.utilisation')).toBeCloseTo(mean('utilisation'), 2)
+  expect(mean('queue.second.held')).toBeCloseTo(32 * mean('queue.second.utilisation'), 6)
+  expect(markdownOf(queues)).toMatch(
+    /## Queues\n\n.*\n.*\n\| first \| 1 \| 1 \| .* h \| .* % \|\n\| second \| 2 \| 2 \|/,
+  )
+  expect(pageOf(queues)).toContain('<td>second</td><td>completion</td>')
+  expect(JSON.stringify(report.measures)).not.toContain('queue.')
+  expect(markdownOf(report)).not.toContain('Queues')
 })
 
 test('a figure that only some seeds have says so', () => {

@@ -56,7 +56,12 @@ export function reportOf(
 }
 
 function rowsOf(seeds: readonly SeedReport[]): Row[] {
-  const found = seeds.map((seed) => new Map(measuresOf(seed).map((one) => [one.name, one])))
+  const isOneQueue = new Set(seeds.flatMap(({ queues }) => queues.map(({ queue }) => queue))).size <= 1
+  const found = seeds.map((seed) => {
+    // What one queue has for itself is what there is in all.
+    const measures = measuresOf(isOneQueue ? { ...seed, queues: [] } : seed)
+    return new Map(measures.map((one) => [one.name, one]))
+  })
   const names = new Map(found.flatMap((measures) => [...measures]))
   return [...names.values()].toSorted(inOrder).map(({ name, unit, value: _, absent }) => {
     const values = found.map((measures) => measures.get(name)?.value ?? absent ?? null)

@@ -2,6 +2,7 @@ import { type LedgerSummary, summarise } from '../../observe/ledger.ts'
 import type { Failure, JobRecord, Recording } from '../play/recording.ts'
 import { type Distribution, distributionOf } from './distribution.ts'
 import { type DrillSums, drillSums } from './drills.ts'
+import { completionOf, type QueueSums, queueSums, waitOf } from './queues.ts'
 import { type ServiceSums, serviceSums } from './services.ts'
 import { type Timeline, timelineOf } from './timeline.ts'
 
@@ -26,6 +27,7 @@ export interface SeedReport {
   waitSeconds: Distribution | undefined
   /** From when a job was handed in to its end, of those that succeeded. */
   completionSeconds: Distribution | undefined
+  queues: QueueSums[]
   failures: FailureSums
   /** Ranks that started from a checkpoint, by the furthest place that any of it came from; left out where none did. */
   restores?: Recording['restores']
@@ -88,14 +90,9 @@ export function seedReportOf(recording: Recording): SeedReport {
       running: jobs.filter(({ outcome, startedMs }) => outcome === undefined && startedMs !== undefined).length,
       waiting: jobs.filter(({ outcome, startedMs }) => outcome === undefined && startedMs === undefined).length,
     },
-    waitSeconds: distributionOf(
-      jobs.flatMap(({ submittedMs, startedMs }) => (startedMs === undefined ? [] : [(startedMs - submittedMs) / 1000])),
-    ),
-    completionSeconds: distributionOf(
-      jobs.flatMap(({ submittedMs, endedMs, outcome }) =>
-        endedMs === undefined || outcome !== 'Succeeded' ? [] : [(endedMs - submittedMs) / 1000],
-      ),
-    ),
+    waitSeconds: waitOf(jobs),
+    completionSeconds: completionOf(jobs),
+    queues: queueSums(recording),
     failures: failureSums(recording),
     ...(Object.keys(restores).length === 0 ? {} : { restores }),
     ...(drills.length === 0 ? {} : { drills: drills.map(drillSums) }),

@@ -52,11 +52,9 @@ export function tablesOf(report: TwinReport): Table[] {
     {
       title: 'Jobs',
       header: ['TIME', 'MEAN', 'MEDIAN', 'P90', 'P99'],
-      rows: [
-        ['wait for seats', ...parts.map((part) => over(`wait.${part}`))],
-        ['completion', ...parts.map((part) => over(`completion.${part}`))],
-      ],
+      rows: jobTimes.map(([what, title]) => [title, ...parts.map((part) => over(`${what}.${part}`))]),
     },
+    ...queueTables(report, over),
     ...serviceTables(report, over),
     ...(failures.length === 0
       ? []
@@ -71,6 +69,29 @@ export function tablesOf(report: TwinReport): Table[] {
           },
         ]),
     ...drillTables(report, over),
+  ]
+}
+
+function queueTables(report: TwinReport, over: (name: string) => string): Table[] {
+  const has = (name: string) => report.measures.some((one) => one.name === name)
+  const queues = report.measures.flatMap(({ name }) => /^queue\.(.*)\.held$/.exec(name)?.[1] ?? []).toSorted()
+  if (queues.length === 0) return []
+  const figures = ['jobs.submitted', 'jobs.succeeded', 'held', 'utilisation']
+  return [
+    {
+      title: 'Queues',
+      header: ['QUEUE', 'JOBS', 'SUCCEEDED', 'ACCELERATOR-TIME HELD', 'OF THE FLEET'],
+      rows: queues.map((queue) => [queue, ...figures.map((what) => over(`queue.${queue}.${what}`))]),
+    },
+    {
+      title: 'Jobs by queue',
+      header: ['QUEUE', 'TIME', 'MEAN', 'MEDIAN', 'P90', 'P99'],
+      rows: queues.flatMap((queue) =>
+        jobTimes
+          .filter(([what]) => has(`queue.${queue}.${what}.mean`))
+          .map(([what, title]) => [queue, title, ...parts.map((part) => over(`queue.${queue}.${what}.${part}`))]),
+      ),
+    },
   ]
 }
 
@@ -147,6 +168,11 @@ function drillTables(report: TwinReport, over: (name: string) => string): Table[
 }
 
 const parts = ['mean', 'median', 'p90', 'p99'] as const
+
+const jobTimes = [
+  ['wait', 'wait for seats'],
+  ['completion', 'completion'],
+] as const
 
 const headLines = [
   ['ettr', 'ETTR: productive, of the time of jobs that had begun'],
