@@ -17,7 +17,9 @@ export function pageOf(report: TwinReport): string {
   const asked = over(({ timeline }) => timeline.asked, 'accelerators waited for', 1)
   const nodesOut = over(({ timeline }) => timeline.nodesOut, 'nodes out', 3)
   const causes = causesOf(report).filter(({ lost, down }) => lost + down > 0)
+  const [inShort, ...tables] = tablesOf(report).map(htmlTable)
   const parts = [
+    inShort ?? '',
     chart(`Utilisation`, `Accelerators under seats, of all.${range}`, lineChart([inUse], 1, 'ratio', hours)),
     chart('Queue', 'Accelerators that waiting gangs ask for.', lineChart([asked], maxOf([asked]), 'count', hours)),
     chart(
@@ -48,7 +50,7 @@ export function pageOf(report: TwinReport): string {
         ),
     ...serviceCharts(report, hours),
     gantt(report, hours),
-    ...tablesOf(report).map(htmlTable),
+    ...tables,
   ]
   return `<!doctype html>
 <html lang="en">

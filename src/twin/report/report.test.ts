@@ -7,6 +7,7 @@ import { markdownOf } from './markdown.ts'
 import { pageOf } from './page.ts'
 import { type Row, reportOf, type TwinReport } from './report.ts'
 import { seedReportOf } from './seed-report.ts'
+import { tablesOf } from './tables.ts'
 import { timelineOf } from './timeline.ts'
 
 const stormy = `  faults:
@@ -80,6 +81,9 @@ test('the page needs nothing else, and a name cannot break out of it or of a Mar
   expect(page).toContain('prefers-color-scheme: dark')
   expect(page.match(/<svg/g)).toHaveLength(6)
   expect(page).not.toMatch(/NaN|undefined|Infinity/)
+  const sections = [...page.matchAll(/<h2>(.*?)<\/h2>/g)].map(([, title]) => title)
+  expect(sections[0]).toBe('In short')
+  expect(sections).toEqual(expect.arrayContaining(tablesOf(report).map(({ title }) => title)))
   const markdown = markdownOf(reported(name, played))
   expect(markdown).toContain('\\<script\\>alert(1)\\</script\\>\\|')
   expect(markdown).toContain('| ETTR: productive, of the time of jobs that had begun | ')
