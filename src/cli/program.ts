@@ -289,7 +289,7 @@ docs/twin.md says what is known and what is not.`,
       )
       .option('--until <event>', 'stop after this event; of decisions, after so many cycles')
       .option('--why <name>', 'why a job, service or gang stands where it does then: NAME or NAMESPACE/NAME')
-      .option('--tail <count>', 'print the last so many events alone')
+      .option('--tail <count>', 'print the last so many events alone; with --log, verdicts')
       .option('--seed <seed>', 'of a scenario (default: 1)')
       .option('--log', 'of decisions: print each verdict')
       .option('-o, --output <format>', 'text, json')

@@ -35,7 +35,25 @@ it('what a factory decided is decided again, word for word: a killed rank, a kil
   expect(stdout).toMatch(/^\d+ verdicts in \d+ cycles of 2 terms, until .*: the same, in every word\n$/)
   expect(status).toBe(0)
   expect(factory.run(['replay', decisions, '--log']).stdout).toMatch(/bind default\/one#2: on/)
-  expect(factory.run(['replay', decisions, '--until', '4', '--why', 'two']).stdout).toContain('default/two: ')
+  expect(factory.run(['replay', decisions, '--why', 'two']).stdout).toContain('default/two: ')
+  expect(factory.run(['replay', decisions, '--until', '2', '--why', 'two']).status).toBe(3)
+  expect(factory.run(['replay', decisions, '--log', '--tail', '1']).stdout.split('\n')).toHaveLength(3)
+  expect(factory.run(['replay', decisions, '--why', 'nosuch'])).toMatchObject({
+    status: 3,
+    stdout: expect.stringContaining('the same, in every word'),
+    stderr: 'millwright: nothing of it is called default/nosuch then.\n',
+  })
+  expect(factory.run(['replay', decisions, '--until', '99999'])).toMatchObject({
+    status: 2,
+    stderr: expect.stringMatching(/--until 99999: .* holds \d+ cycles\./),
+  })
+  appendFileSync(decisions, '{"inputs":[')
+  expect(factory.run(['replay', decisions]).stdout).toMatch(/every word; line \d+, the last, is half of one\n$/)
+  expect(JSON.parse(factory.run(['replay', decisions, '-o', 'json']).stdout)).toMatchObject({
+    same: true,
+    cycles: expect.any(Number),
+    tornLine: expect.any(Number),
+  })
 })
 
 it('a record that is decided otherwise, or is none, is told', () => {

@@ -119,7 +119,10 @@ function ended(seed: number, { violations, startMs, events, moment }: Replayed, 
       ...moment.lines(),
     ]
   if (events === until) return [`seed ${seed}, ${at}`, ...moment.lines()]
-  return [`seed ${seed}: no rule was broken in ${counted(events, 'event')}, ${formatDuration(moment.atMs - startMs)}`]
+  const beyond = until === undefined ? '' : `; there is no event ${until}`
+  return [
+    `seed ${seed}: no rule was broken in ${counted(events, 'event')}, ${formatDuration(moment.atMs - startMs)}${beyond}`,
+  ]
 }
 
 function replayedValue(

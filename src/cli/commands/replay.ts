@@ -24,8 +24,8 @@ export async function replay(what: string | undefined, options: Options, global:
   const isScenario = ending === '.yaml' || ending === '.yml'
   const isOfTwin = isSeed || isScenario || ending === '.json'
   if (options.seed !== undefined && !isScenario) throw new Exit(exit.usage, '--seed goes with a scenario (YAML) alone.')
-  if (options.tail !== undefined && !isOfTwin)
-    throw new Exit(exit.usage, '--tail goes with a seed, a history or a scenario; of decisions, --log prints each.')
+  if (options.tail !== undefined && !isOfTwin && options.log !== true)
+    throw new Exit(exit.usage, 'of decisions --tail goes with --log.')
   if (what === undefined || !isOfTwin) return await replayDecisions(what, options, global)
   const { replayHistory, replayScenario, replaySeed } = await import('./replay-twin.ts')
   if (isSeed) await replaySeed(wholeNumber('seed', what, 0, Number.MAX_SAFE_INTEGER), options)
@@ -37,32 +37,55 @@ async function replayDecisions(file: string | undefined, options: Options, globa
   const output = oneOf('--output', options.output, ['text', 'json'], 'text')
   const until = options.until === undefined ? Number.POSITIVE_INFINITY : wholeNumber('--until', options.until, 1, 1e9)
   const path = file ?? pathsIn(factoryDir(global.dir)).decisions
+  const tail = options.tail === undefined ? undefined : wholeNumber('--tail', options.tail, 0, 1e6)
   const played = new DecisionReplay(() => createScheduler())
+  const last: string[] = []
   let difference: Difference | undefined
-  for await (const line of linesOf(path)) {
-    const before = played.batches
+  const torn: Torn = {}
+  for await (const line of linesOf(path, torn)) {
+    const before = played.cycles
     difference = played.play(line)
-    if (options.log === true && played.batches > before && 'verdicts' in line)
-      for (const said of logged(played, line.verdicts)) console.log(plain(said))
-    if (difference !== undefined || played.batches >= until) break
+    if (options.log === true && played.cycles > before && 'verdicts' in line)
+      for (const said of logged(played, line.verdicts)) {
+        if (tail === undefined) console.log(plain(said))
+        else if (last.push(said) > tail) last.shift()
+      }
+    if (difference !== undefined || played.cycles >= until) break
   }
-  const { terms, batches, verdicts, nowMs, scheduler } = played
-  if (batches === 0) throw new Exit(exit.failed, `${path} holds no decisions.`)
+  const { terms, cycles, verdicts, nowMs, scheduler } = played
+  if (cycles === 0) throw new Exit(exit.failed, `${path} holds no decisions.`)
+  if (difference === undefined && until !== Number.POSITIVE_INFINITY && cycles < until)
+    throw new Exit(exit.usage, `--until ${until}: ${path} holds ${counted(cycles, 'cycle')}.`)
+  for (const said of last) console.log(plain(said))
   const key = options.why === undefined ? undefined : options.why.includes('/') ? options.why : `default/${options.why}`
   const answer = key === undefined ? undefined : scheduler.why(key, nowMs)
-  if (output === 'json') console.log(JSON.stringify({ terms, batches, verdicts, difference, why: answer }, null, 2))
+  if (output === 'json')
+    console.log(
+      JSON.stringify(
+        { terms, cycles, verdicts, same: difference === undefined, difference, tornLine: torn.line, why: answer },
+        null,
+        2,
+      ),
+    )
   else {
-    const of = `${counted(verdicts, 'verdict')} in ${counted(batches, 'cycle')} of ${counted(terms, 'term')}`
-    const same = `${of}, until ${new Date(nowMs).toISOString()}: the same, in every word`
-    console.log(plain(difference === undefined ? same : differenceSaid(difference, batches)))
-    if (answer !== undefined) console.log(plain(`${key}: ${answer.state}\n  ${answer.reason}: ${answer.message}`))
+    const of = `${counted(verdicts, 'verdict')} in ${counted(cycles, 'cycle')} of ${counted(terms, 'term')}`
+    const same = `${of}, until ${new Date(nowMs).toISOString()}: the same, in every word${torn.line === undefined ? '' : `; line ${torn.line}, the last, is half of one`}`
+    console.log(plain(difference === undefined ? same : differenceSaid(difference, cycles)))
+    if (answer !== undefined && answer.state !== 'unknown')
+      console.log(plain(`${key}: ${answer.state}\n  ${answer.reason}: ${answer.message}`))
   }
+  if (answer?.state === 'unknown') throw new Exit(exit.notFound, `nothing of it is called ${key} then.`)
   if (difference !== undefined)
     throw new Exit(exit.failed, 'this scheduler decides otherwise than the one that was recorded.')
 }
 
+/** The number of the last line, where that is half of one. */
+interface Torn {
+  line?: number
+}
+
 /** Of a factory that was killed, or whose disk was full, a line may be half of one; what follows begins anew. */
-async function* linesOf(path: string): AsyncGenerator<NonNullable<ReturnType<typeof readDecisionLine>>> {
+async function* linesOf(path: string, end: Torn): AsyncGenerator<NonNullable<ReturnType<typeof readDecisionLine>>> {
   let [number, torn] = [0, 0]
   try {
     for await (const text of createInterface({ input: createReadStream(path), crlfDelay: Number.POSITIVE_INFINITY })) {
@@ -73,6 +96,7 @@ async function* linesOf(path: string): AsyncGenerator<NonNullable<ReturnType<typ
       torn = line === undefined ? number : 0
       if (line !== undefined) yield line
     }
+    if (torn > 0) end.line = torn
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (error instanceof Exit || code === undefined) throw error
@@ -80,14 +104,15 @@ async function* linesOf(path: string): AsyncGenerator<NonNullable<ReturnType<typ
   }
 }
 
-function logged({ batches, nowMs }: DecisionReplay, verdicts: readonly Verdict[]): string[] {
+function logged({ cycles, nowMs }: DecisionReplay, verdicts: readonly Verdict[]): string[] {
   const at = new Date(nowMs).toISOString()
-  return verdicts.map((verdict) => `${batches} ${at} ${verdictSaid(verdict)}`)
+  return verdicts.map((verdict) => `${cycles} ${at} ${verdictSaid(verdict)}`)
 }
 
 function verdictSaid(verdict: Verdict): string {
   const who = `${verdict.kind} ${verdict.gang}#${verdict.attempt}`
-  if (verdict.kind === 'wait') return `${who}: ${verdict.reason}: ${verdict.message}`
+  if (verdict.kind === 'wait')
+    return [who, verdict.reason, verdict.message].filter((word) => word !== undefined).join(': ')
   if (verdict.kind === 'release') return who
   if (verdict.kind === 'resize') return `${who}: ${verdict.message}`
   const nodes = [...new Set(verdict.seats.members.map(({ node }) => node))].join(' ')
@@ -95,9 +120,9 @@ function verdictSaid(verdict: Verdict): string {
   return `${who}: on ${nodes}, when these have left: ${verdict.victims.map(({ gang }) => gang).join(' ')}`
 }
 
-function differenceSaid({ nowMs, recorded, decided }: Difference, batches: number): string {
+function differenceSaid({ nowMs, recorded, decided }: Difference, cycles: number): string {
   const lines = (verdicts: readonly Verdict[]) =>
     verdicts.length === 0 ? ['  nothing'] : verdicts.map((one) => `  ${verdictSaid(one)}`)
-  const head = `cycle ${batches}, at ${new Date(nowMs).toISOString()}; recorded was`
+  const head = `cycle ${cycles}, at ${new Date(nowMs).toISOString()}; recorded was`
   return [head, ...lines(recorded), 'decided now is', ...lines(decided)].join('\n')
 }

@@ -25,7 +25,7 @@ test('the log replays: the same inputs give the same verdicts', async () => {
   await world.until(() => world.agent.running().includes('a-worker-0-2'), 'it runs again')
   await world.close()
   const { lines } = record
-  expect(replayed(lines).replay).toMatchObject({ terms: 1, batches: lines.length - 1 })
+  expect(replayed(lines).replay).toMatchObject({ terms: 1, cycles: lines.length - 1 })
   expect(lines.length).toBeGreaterThan(4)
   const at = lines.findIndex((line) => 'verdicts' in line && line.verdicts.some(({ kind }) => kind === 'bind'))
   const others = lines.map((line, index) => (index === at ? { ...line, verdicts: [] } : line))

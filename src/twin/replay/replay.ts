@@ -19,7 +19,7 @@ export class DecisionReplay {
   readonly #open = new Map<string, Verdict>()
   scheduler: Scheduler
   terms = 0
-  batches = 0
+  cycles = 0
   verdicts = 0
   nowMs = 0
 
@@ -50,7 +50,7 @@ export class DecisionReplay {
       else this.#settle(input.settled)
     }
     const decided = this.scheduler.decide(nowMs)
-    this.batches++
+    this.cycles++
     this.verdicts += decided.length
     this.nowMs = nowMs
     if (JSON.stringify(decided) !== JSON.stringify(recorded)) return { nowMs, recorded, decided }
