@@ -175,6 +175,11 @@ export class Twin {
     return this.controls.every(({ process }) => process.jumpedMs === 0)
   }
 
+  /** No server that is behind answers one of them. */
+  get areControlsUpToDate(): boolean {
+    return this.controls.every(({ process }) => process.state === 'crashed' || process.writesBehind === 0)
+  }
+
   startControl(): Process {
     const process = new Process(`control-${this.controls.length}`)
     const { clock, ...kit } = this.kitOf(process)

@@ -93,7 +93,8 @@ class Play {
       },
     )
     const isClockRight = () => this.#twin.areControlClocksRight
-    this.#invariants = new Invariants({ fencing, lateMs: 2 * delay.msMax, isClockRight, auditEvery })
+    const isUpToDate = () => this.#twin.areControlsUpToDate
+    this.#invariants = new Invariants({ fencing, lateMs: 2 * delay.msMax, isClockRight, isUpToDate, auditEvery })
     this.#twin = new Twin({
       seed,
       fencing,

@@ -37,13 +37,18 @@ export class Attempts implements Invariant {
   readonly #unreadyMs = new Map<string, number>()
   readonly #terms = new Terms()
   readonly #lateMs: number
+  readonly #isUpToDate: () => boolean
+  /** When a server last answered a control plane that was behind. */
+  #behindMs = Number.NEGATIVE_INFINITY
 
-  /** `lateMs`: so long after it was sent a write may arrive. */
-  constructor(lateMs: number) {
+  /** `lateMs`: so long after it was sent a write may arrive. `isUpToDate`: no server that is behind answers a control plane. */
+  constructor(lateMs: number, isUpToDate: () => boolean = () => true) {
     this.#lateMs = lateMs
+    this.#isUpToDate = isUpToDate
   }
 
   check({ kind, type, object }: Entry, nowMs: number, by: string | undefined): string | undefined {
+    if (!this.#isUpToDate()) this.#behindMs = nowMs
     if (kind === 'Lease') this.#terms.see(object as Lease, nowMs)
     if (kind === 'Pod') return this.#seePod(object as Pod, type === 'DELETED', nowMs, by)
     if (kind === 'Report' && type !== 'DELETED') this.#seeReport(object as Report)
@@ -142,7 +147,7 @@ export class Attempts implements Invariant {
     )
       return `goes on with members of whom none has done a step, or has ended well`
     const evicted = members.find((name) =>
-      this.#terms.couldAct(this.#evictedMs.get(name) ?? nowMs, nowMs - this.#lateMs),
+      this.#terms.couldAct(Math.max(this.#behindMs, this.#evictedMs.get(name) ?? nowMs), nowMs - this.#lateMs),
     )
     if (now.spec.attempt > from && evicted !== undefined && !isAsked(before))
       return `gives up attempt ${from}, and ${evicted} was evicted`

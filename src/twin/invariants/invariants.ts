@@ -40,6 +40,8 @@ export interface Circumstances {
   lateMs?: number
   /** Whether nobody has set a control plane's clock wrong. */
   isClockRight?: () => boolean
+  /** Whether no server that is behind answers a control plane. */
+  isUpToDate?: () => boolean
   /** Writes from one audit to the next. */
   auditEvery?: number
 }
@@ -54,7 +56,7 @@ export class Invariants {
   readonly #leaders: Leaders
   readonly #all: readonly Invariant[]
 
-  constructor({ fencing = true, lateMs = 0, isClockRight = () => true, auditEvery }: Circumstances = {}) {
+  constructor({ fencing = true, lateMs = 0, isClockRight, isUpToDate, auditEvery }: Circumstances = {}) {
     this.#leaders = new Leaders(fencing)
     const [seats, accounts] = [new Seats(lateMs), new Accounts()]
     this.#all = [
@@ -63,7 +65,7 @@ export class Invariants {
       this.#leaders,
       this.#checkpoints,
       this.#models,
-      new Attempts(lateMs),
+      new Attempts(lateMs, isUpToDate),
       new Evictions(),
       new Cycles(),
       new Causes(),

@@ -67,7 +67,10 @@ class Play {
   readonly #options: PlayOptions
   readonly #twin: Twin
   readonly #startMs: number
-  readonly #invariants = new Invariants({ isClockRight: () => this.#twin.areControlClocksRight })
+  readonly #invariants = new Invariants({
+    isClockRight: () => this.#twin.areControlClocksRight,
+    isUpToDate: () => this.#twin.areControlsUpToDate,
+  })
   readonly #recorder: Recorder
   readonly #hand: TwinHand
   readonly #injector: Injector
