@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Seat } from '../../model/kinds/gang.ts'
+import type { Pod } from '../../model/kinds/kubernetes.ts'
 import type { ReportStatus } from '../gangs.ts'
 import { Ends } from './ends.ts'
 
@@ -122,4 +123,20 @@ test('where members come and go each that stands still has its own time, and all
   ])
   still(3, { ...told, ...exit(5000, 0) })
   expect([...blamed(), ...all.done]).toEqual(['hung', 1, 'j-3'])
+})
+
+test('who has no pod once others have done a step or ended was there, and is gone', () => {
+  const all = new Ends(2)
+  const pod = { metadata: { name: 'j-0' }, spec: {}, status: { phase: 'Running' } } as Pod
+  const see = (rank: number, at?: Pod, report?: ReportStatus, isTaken = false, overSinceMs?: number) =>
+    all.see({ seat: seat(rank), pod: at, report, isTaken, tellsItself: false, overSinceMs }, 10_000)
+  see(0, pod, { checkpoints: [] })
+  see(1)
+  expect(all.vanished).toEqual([])
+  see(0, pod, told)
+  expect(all.vanished).toEqual(['j-1'])
+  see(0, pod, exit(5000, 0), false, overMs)
+  expect(all.vanished).toEqual(['j-1'])
+  see(1, undefined, undefined, true)
+  expect([all.vanished, all.cause(10_000)?.kind]).toEqual([[], 'taken'])
 })

@@ -39,6 +39,7 @@ export class Ends {
   /** Who has ended, and since when that is known, in steady time. */
   readonly #over = new Map<string, number>()
   readonly #leaving = new Set<string>()
+  readonly #missing = new Set<string>()
   #first: End | undefined
 
   constructor(size: number) {
@@ -56,6 +57,7 @@ export class Ends {
     if (report?.step !== undefined) this.#told.add(name)
     if (overSinceMs !== undefined) this.#over.set(name, overSinceMs)
     if (pod !== undefined && isLeaving(pod)) this.#leaving.add(name)
+    if (pod === undefined && !isTaken) this.#missing.add(name)
     const found = isTaken ? takenEnd(seat, nowMs) : endOf(seat, pod, report, nowMs)
     if (found === undefined) return
     const end = stillSinceMs === undefined ? found : { ...found, seenMs: stillSinceMs }
@@ -82,6 +84,11 @@ export class Ends {
   /** Who has ended well. */
   get done(): string[] {
     return [...this.#over.keys()].filter((name) => !this.#ends.has(name))
+  }
+
+  /** Who has no pod though others have done a step or ended: where all are made before any starts, it was deleted before we looked. */
+  get vanished(): string[] {
+    return this.#missing.size === 0 || this.#told.size + this.#over.size === 0 ? [] : [...this.#missing]
   }
 
   /** Who is known to have stood still since then, where members come and go. */
@@ -124,7 +131,8 @@ export class Ends {
   }
 
   #forget(name: string): void {
-    for (const one of [this.#mute, this.#behind, this.#told, this.#hung, this.#over, this.#leaving]) one.delete(name)
+    for (const one of [this.#mute, this.#behind, this.#told, this.#hung, this.#over, this.#leaving, this.#missing])
+      one.delete(name)
     if (!this.#ends.delete(name) || this.#first?.pod !== name) return
     this.#first = causeOf(this.#ends.values())
   }
