@@ -21,13 +21,15 @@ metadata: { name: ${name} }
 spec: { ${spec} }
 `
 
-file(
-  'state.yaml',
-  `apiVersion: v1
+const node = `apiVersion: v1
 kind: Node
 metadata: { name: a, labels: { millwright.dev/accelerator: H100 } }
 status: { allocatable: { nvidia.com/gpu: 8 } }
----
+`
+
+file(
+  'state.yaml',
+  `${node}---
 ${job('one', 7200)}---
 ${job('two', 3600)}`,
 )
@@ -75,11 +77,7 @@ job/one   default   now      in 2h   110.1 USD
 it('a state in files is foretold from the newest time that it names', () => {
   file(
     'old.yaml',
-    `apiVersion: v1
-kind: Node
-metadata: { name: a, labels: { millwright.dev/accelerator: H100 } }
-status: { allocatable: { nvidia.com/gpu: 8 } }
----
+    `${node}---
 apiVersion: millwright.dev/v1alpha1
 kind: Gang
 metadata: { name: old, creationTimestamp: "2024-12-31T23:00:00Z" }

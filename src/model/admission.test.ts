@@ -106,6 +106,11 @@ describe('each error says the field, what was found, what is allowed and the nea
       ['spec.suspend: must be true | false, found "yes"; write true or false, without quotes'],
     ],
     ['no quotes', { command: 'x', queue: 5 }, ['spec.queue: must be a string, found 5; put it in quotes']],
+    [
+      'no unit',
+      { command: 'x', checkpoint: { interval: 30 } },
+      ['spec.checkpoint.interval: must be a duration or auto, found 30; write 30s'],
+    ],
     ['out of range', { command: 'x', workers: 0 }, ['spec.workers: must be at least 1, found 0']],
     ['NaN', { command: 'x', workers: Number.NaN }, ['spec.workers: must be a finite number, found NaN']],
     [

@@ -1,6 +1,6 @@
 import type { z } from 'zod'
 import { nearest } from './nearest.ts'
-import { apiVersionOf, kindNames, kindOf } from './registry.ts'
+import { apiVersionOf, type KindInfo, kindNames, kindOf } from './registry.ts'
 import { defaultOf, descriptionOf, elementOf, type Field, fieldAt, fieldsOf, typeOf } from './schema-fields.ts'
 
 /** What is written in a file: a kind of resource, or something else that has a schema. */
@@ -14,17 +14,13 @@ export interface Written {
 
 /**
  * What `millwright explain` prints for `trainingjob.spec.checkpoint`: kind, field, type, default, meaning and the fields
- * below. An unknown kind or field is answered with the nearest one.
+ * below. An unknown kind or field is answered with the nearest one. `others`: what is written in files beside resources.
  */
-export function explain(path: string): string | { error: string } {
+export function explain(path: string, others: readonly Written[] = []): string | { error: string } {
   const [word = '', ...names] = path.split('.').filter((name) => name !== '')
-  const info = kindOf(word)
+  const kind = kindOf(word)
+  const info = kind === undefined ? others.find(({ singular }) => singular === word) : writtenOf(kind)
   if (info === undefined) return { error: unknown('kind', word, kindNames) }
-  return explainOf({ ...info, apiVersion: apiVersionOf(info) }, names)
-}
-
-/** The same of anything that has a schema; `names`: the fields down to the one that is meant. */
-export function explainOf(info: Written, names: readonly string[]): string | { error: string } {
   let { schema } = info
   for (const [i, name] of names.entries()) {
     const field = fieldAt(schema, name.replace(/\[[0-9]*\]$/, ''))
@@ -35,6 +31,10 @@ export function explainOf(info: Written, names: readonly string[]): string | { e
     schema = field
   }
   return page(info, names, schema)
+}
+
+export function writtenOf(info: KindInfo): Written {
+  return { ...info, apiVersion: apiVersionOf(info) }
 }
 
 function page(info: Written, names: readonly string[], schema: z.core.$ZodType): string {

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { durationMs, readDuration } from './duration.ts'
 import { duration } from './kinds/fields.ts'
+import { forms } from './schema-fields.ts'
 import { xidNumber } from './told-xids.ts'
 import { xidInfo, xidsKnown } from './xids.ts'
 
@@ -333,10 +334,13 @@ interface HarmFields {
   delay?: string | undefined
 }
 
-const jump = z.string().superRefine((value, context) => {
-  const read = readDuration(value.replace(/^-/, ''))
-  if ('problem' in read) context.addIssue({ code: 'custom', message: `${read.problem}, with - before it for back` })
-})
+const jump = z
+  .string()
+  .superRefine((value, context) => {
+    const read = readDuration(value.replace(/^-/, ''))
+    if ('problem' in read) context.addIssue({ code: 'custom', message: `${read.problem}, with - before it for back` })
+  })
+  .register(forms, { form: 'duration' })
 
 export const faultFields = {
   kind: z.enum(faultKinds).describe('What happens.'),

@@ -1,16 +1,11 @@
 import { z } from 'zod'
 import type { Written } from './explain.ts'
-import { apiVersionOf, type KindName, kinds } from './registry.ts'
+import { type KindName, kinds } from './registry.ts'
 
 export type JsonSchema = Record<string, unknown>
 
 /** JSON Schema (draft 2020-12) of what a user writes: an editor completes and checks YAML with it. */
-export function jsonSchemaOf(kind: KindName): JsonSchema {
-  return jsonSchemaOfWritten({ ...kinds[kind], apiVersion: apiVersionOf(kinds[kind]) })
-}
-
-/** The same of anything that is written in a file. */
-export function jsonSchemaOfWritten({ kind, apiVersion, schema }: Omit<Written, 'singular'>): JsonSchema {
+export function jsonSchemaOf({ kind, apiVersion, schema }: Written): JsonSchema {
   return {
     ...z.toJSONSchema(schema, { io: 'input', target: 'draft-2020-12', unrepresentable: 'any' }),
     title: `${kind} ${apiVersion}`,

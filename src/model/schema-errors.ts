@@ -118,7 +118,7 @@ function quoting(found: unknown, type: string): string {
   if (typeof found === 'string' && type === 'true | false' && /^(yes|no|on|off|true|false)$/i.test(found)) {
     return '; write true or false, without quotes'
   }
-  if (typeof found === 'number' && type === 'duration') return `; write ${found}s`
+  if (typeof found === 'number' && type.startsWith('duration')) return `; write ${found}s`
   if ((typeof found === 'number' || typeof found === 'boolean') && type === 'string') return '; put it in quotes'
   return ''
 }

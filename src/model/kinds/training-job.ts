@@ -3,6 +3,7 @@ import { capacityWanted } from '../capacity.ts'
 import { formatDuration, readDuration } from '../duration.ts'
 import { health } from '../health.ts'
 import { dnsLabel } from '../metadata.ts'
+import { forms } from '../schema-fields.ts'
 import { copiesMax } from '../work.ts'
 import {
   base,
@@ -87,6 +88,7 @@ export const trainingJob = z
                 if ('problem' in read) context.addIssue({ code: 'custom', message: `${read.problem}, or auto` })
                 else if (read.ms < 1000) context.addIssue({ code: 'custom', message: 'must be at least 1s' })
               })
+              .register(forms, { form: 'duration or auto' })
               .optional()
               .describe(
                 "How often a checkpoint is asked for: 30s, 10m, or auto (the exact optimum from measured cost and failure rate, between 5s and 1h, never below what shipping takes, the first after 1m at the latest). Left out: the job's own rhythm.",
