@@ -5,6 +5,7 @@ import type { Pod } from '../model/kinds/kubernetes.ts'
 import type { Report } from '../model/kinds/report.ts'
 import { label } from '../model/names.ts'
 import { seatsNow } from '../model/seats.ts'
+import { isElastic } from '../scheduler/gangs.ts'
 
 /** What control rooms read off a gang and its pods, each question answered in one place. */
 
@@ -86,6 +87,11 @@ export function hasLeft({ spec: { left = [] } }: Gang, pod: string): boolean {
 /** Whether another takes the place of a member that fails, while the others go on. */
 export function membersRejoin({ spec }: Gang): boolean {
   return spec.rejoins === true
+}
+
+/** Whether all of its pods are made before any of them starts: who is missing later was there. */
+export function startsAtOnce(gang: Gang): boolean {
+  return !membersRejoin(gang) && !isElastic(gang)
 }
 
 export function attemptOf(pod: Pod): number {

@@ -1,8 +1,9 @@
 import type { OwnerReference } from '../../model/metadata.ts'
 import type { KindMap, KindName } from '../../model/registry.ts'
-import { kindNames, kinds } from '../../model/registry.ts'
+import { kindNames } from '../../model/registry.ts'
 import type { Store } from '../../store/contract.ts'
 import type { Informer } from '../../store/informer.ts'
+import { isThere } from '../fresh.ts'
 import { type Context, type Reconciler, settled, type WatchOf } from '../reconciler.ts'
 
 /** Kinds that own or are owned. */
@@ -64,11 +65,8 @@ function watchOf<K extends KindName>(kind: K): WatchOf<KindName> & WatchOf<K> {
   }
 }
 
-/** The store itself is asked: informers of two kinds may lag behind it by different moments. */
 async function exists(store: Store, owner: OwnerReference, namespace: string | undefined): Promise<boolean> {
   const kind = kindNames.find((name) => name === owner.kind)
   if (kind === undefined) return true // not a kind of ours: not ours to judge
-  const ref = kinds[kind].namespaced ? { name: owner.name, namespace } : { name: owner.name }
-  const found = await store.get(kind, ref)
-  return found !== undefined && found.metadata.uid === owner.uid
+  return isThere(store, kind, { name: owner.name, namespace, uid: owner.uid })
 }

@@ -3,8 +3,7 @@ import type { Gang, Seat } from '../../model/kinds/gang.ts'
 import type { Pod } from '../../model/kinds/kubernetes.ts'
 import { isOwnedBy, keyOf } from '../../model/refs.ts'
 import { seatsNow } from '../../model/seats.ts'
-import { isElastic } from '../../scheduler/gangs.ts'
-import { attemptOf, gangKeyOf, gangKeyOfReport, hasEnded, hasLeft, membersRejoin } from '../gangs.ts'
+import { attemptOf, gangKeyOf, gangKeyOfReport, hasEnded, hasLeft, membersRejoin, startsAtOnce } from '../gangs.ts'
 import type { Views } from '../views.ts'
 import { Ends } from './ends.ts'
 
@@ -128,8 +127,7 @@ export function createMembers({ views, clock }: { views: Views; clock: Clock }):
       sit(known, gang)
       for (const name of known.changed) look(known, gang, name)
       known.changed.clear()
-      // Of others some may start before all of them are made.
-      if (membersRejoin(gang) || isElastic(gang)) return known.ends
+      if (!startsAtOnce(gang)) return known.ends
       for (const name of known.ends.vanished) {
         known.deleted.add(name)
         look(known, gang, name)

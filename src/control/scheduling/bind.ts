@@ -8,9 +8,10 @@ import { seatsNow } from '../../model/seats.ts'
 import { readWork } from '../../model/work.ts'
 import { visibleDevices } from '../../scheduler/fleet/read-node.ts'
 import type { Store } from '../../store/contract.ts'
+import { startsAtOnce } from '../gangs.ts'
 
 /**
- * Carries committed seats out: repeatable, and whoever finds a seated gang with unbound pods does it. `assume` hears how
+ * Carries committed seats out, of a gang that starts at once when all of its pods are made: repeatable, and whoever finds a seated gang with unbound pods does it. `assume` hears how
  * each pod will be once bound, before that is asked for, and says how to take that back where it was refused.
  */
 export async function bindMembers(
@@ -23,7 +24,9 @@ export async function bindMembers(
   const seats = seatsNow(gang)
   if (seats === undefined || gang.spec.suspend) return
   const seatOf = new Map(seats.members.map((seat) => [seat.pod, seat]))
-  const waiting = pods.filter((pod) => seatOf.has(pod.metadata.name) && isUnbound(pod))
+  const seated = pods.filter((pod) => seatOf.has(pod.metadata.name))
+  if (startsAtOnce(gang) && seated.length < seatOf.size) return
+  const waiting = seated.filter(isUnbound)
   // Those of one attempt are all asked for the same.
   const peers = wantsPeer(waiting[0])
     ? peersOf(seats.members, (node) => nodeOf(node)?.metadata.labels)

@@ -147,7 +147,7 @@ function conditionsOf(
   if (phase === 'Suspended') set('Suspended', true, 'Suspended')
   else if (phase !== 'Suspending' && isTrue(conditions, 'Suspended')) set('Suspended', false, 'Resumed')
   if (phase === 'Running') set('Running', true, 'AllMembersRun')
-  else if (conditionOf(conditions, 'Running') !== undefined || phase === 'Waiting')
+  else if (conditionOf(conditions, 'Running') !== undefined || phase === 'Waiting' || ending.kind !== 'not yet')
     set('Running', false, waitReason(seen, phase) ?? phase ?? 'Unknown', phase === 'Waiting' ? message : '')
   if (ending.kind === 'succeeded') set('Complete', true, 'Succeeded', 'every member ended well')
   if (ending.kind === 'failed') set('Failed', true, ending.reason, ending.message)
