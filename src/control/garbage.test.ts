@@ -1,4 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import type { KindName } from '../model/registry.ts'
+import { around } from '../store/around.ts'
 import { createWorld, type World } from './world.fixture.ts'
 
 let world: World
@@ -103,4 +105,36 @@ test('retention keeps the last good checkpoints and drops the rest', async () =>
     async () => (await world.blobs.list('checkpoints/')).length === 0,
     'a deleted job leaves no checkpoint',
   )
+})
+
+test.each<{ late: KindName[]; workers: number; phase: string }>([
+  { late: ['TrainingJob'], workers: 2, phase: 'Running' },
+  { late: ['TrainingJob', 'Gang'], workers: 5, phase: 'Waiting' },
+])('nothing is made again for what is gone while watches of $late are late', async ({ late, workers, phase: then }) => {
+  await world.close()
+  world = await createWorld()
+  await world.node('a', 4)
+  let isLate = false
+  const made: string[] = []
+  const store = around(world.store, {
+    read: (ask) => ask(),
+    write: (ask) => (made.length < 9 ? ask() : Promise.reject(new Error('it goes on'))),
+    watch: (kind, options, sink) =>
+      world.store.watch(kind, options, {
+        ...sink,
+        event: (event) => {
+          if (isLate && event.type === 'ADDED') made.push(kind)
+          if (!isLate || !late.includes(kind)) sink.event(event)
+        },
+      }),
+  })
+  world.control({ store })
+  const job = await world.job('j', { workers })
+  await phase('j', then)
+  isLate = true
+  await world.store.delete('TrainingJob', job.metadata)
+  await world.store.delete('Gang', job.metadata)
+  for (const { metadata } of (await world.store.list('Pod')).items) await world.store.delete('Pod', metadata)
+  await world.settle(5_000)
+  expect(made).toEqual([])
 })
