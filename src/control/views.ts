@@ -3,7 +3,7 @@ import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import { keyOf } from '../model/refs.ts'
 import type { KindMap, KindName } from '../model/registry.ts'
-import type { Store } from '../store/contract.ts'
+import type { Ref, Store } from '../store/contract.ts'
 import { createInformer, type Informer } from '../store/informer.ts'
 
 /** Informers of one term, one per kind, made when first asked for. Every kind is also filed under its owners' uids. */
@@ -14,6 +14,8 @@ export interface Views {
   podsOnNode(node: string): readonly KindMap['Pod'][]
   /** What this term has just written is known at once: it never decides on less than it did itself. */
   wrote<K extends KindName>(kind: K, object: KindMap[K]): void
+  /** What the store itself was asked for, and has no more: nothing is made for it, however late its watch is. */
+  gone(kind: KindName, ref: Ref, uid: string): void
   /** Reports of those pods. */
   reportsOf(gang: KindMap['Gang']): KindMap['Report'][]
   /** Reports of pods of gangs of that name that tell of steps or checkpoints. */
@@ -65,6 +67,7 @@ export function createViews({ store, clock, random, log, notBefore }: ViewsOptio
       const informer: Informer<KindMap[K]> | undefined = made[kind]
       informer?.wrote(object)
     },
+    gone: (kind, ref, uid) => made[kind]?.gone(ref, uid),
     reportsOf: (gang) => {
       const uids = new Set(podsOf(gang).map((pod) => pod.metadata.uid))
       const named = of('Report').by('gang', keyOf(gang))

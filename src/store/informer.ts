@@ -20,6 +20,8 @@ export interface Informer<T> {
    * so that it never decides on less than it did itself. Of informers without selectors.
    */
   wrote(object: T): void
+  /** Whoever asked the store itself found that this one is there no more: known at once, however late the watch is. */
+  gone(ref: Ref, uid: string): void
   /** The objects that `indexes[index]` filed under `value`: the same list until one of them changes. */
   by(index: string, value: string): readonly T[]
   /**
@@ -196,7 +198,12 @@ export function createInformer<K extends KindName>(options: InformerOptions<K>):
       // What the watch has shown already may be over by now.
       if (isSynced && isNewer(object.metadata.resourceVersion, seen)) learn(object)
     },
-    get: (ref) => objects.get(`${ref.namespace ?? ''}/${ref.name}`),
+    gone: (ref, uid) => {
+      const key = keyOfRef(ref)
+      const known = objects.get(key)
+      if (known?.metadata.uid === uid) forget(key, known)
+    },
+    get: (ref) => objects.get(keyOfRef(ref)),
     list: (namespace) => {
       const all = [...objects.values()]
       return namespace === undefined ? all : all.filter((object) => object.metadata.namespace === namespace)
@@ -210,8 +217,12 @@ export function createInformer<K extends KindName>(options: InformerOptions<K>):
   }
 }
 
-function keyOf(object: KindMap[KindName]): string {
-  return `${object.metadata.namespace ?? ''}/${object.metadata.name}`
+function keyOf({ metadata }: KindMap[KindName]): string {
+  return keyOfRef(metadata)
+}
+
+function keyOfRef({ name, namespace }: Ref): string {
+  return `${namespace ?? ''}/${name}`
 }
 
 /** Revisions are numbers that rise; in etcd, in the embedded stores, and by Kubernetes' own word since 1.35. */

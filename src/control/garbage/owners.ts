@@ -1,9 +1,8 @@
 import type { OwnerReference } from '../../model/metadata.ts'
 import type { KindMap, KindName } from '../../model/registry.ts'
-import { kindNames } from '../../model/registry.ts'
+import { kindNames, kinds } from '../../model/registry.ts'
 import type { Store } from '../../store/contract.ts'
 import type { Informer } from '../../store/informer.ts'
-import { isThere } from '../fresh.ts'
 import { type Context, type Reconciler, settled, type WatchOf } from '../reconciler.ts'
 
 /** Kinds that own or are owned. */
@@ -13,7 +12,8 @@ const kindsOwned: readonly KindName[] = ['TrainingJob', 'InferenceService', 'Gan
  * What is owned goes when all its owners have gone, as a cluster's garbage collector does it. Keyed by the owner's uid:
  * woken by its end, and by everything new that names it.
  */
-export function createOwners({ store, views }: Context): Reconciler {
+export function createOwners(context: Context): Reconciler {
+  const { store, views } = context
   const seen = kindsOwned.map((kind) => ownedOf(store, views.of(kind), kind))
 
   return {
@@ -23,10 +23,10 @@ export function createOwners({ store, views }: Context): Reconciler {
     reconcile: async (uid) => {
       const dependents = seen.flatMap((one) => one.by(uid))
       const owner = dependents[0]?.references.find((reference) => reference.uid === uid)
-      if (owner === undefined || (await exists(store, owner, dependents[0]?.namespace))) return settled()
+      if (owner === undefined || (await exists(context, owner, dependents[0]?.namespace))) return settled()
       for (const dependent of dependents) {
         const others = dependent.references.filter((reference) => reference.uid !== uid)
-        const owned = await Promise.all(others.map((other) => exists(store, other, dependent.namespace)))
+        const owned = await Promise.all(others.map((other) => exists(context, other, dependent.namespace)))
         if (!owned.includes(true)) await dependent.remove()
       }
       return settled()
@@ -65,8 +65,20 @@ function watchOf<K extends KindName>(kind: K): WatchOf<KindName> & WatchOf<K> {
   }
 }
 
-async function exists(store: Store, owner: OwnerReference, namespace: string | undefined): Promise<boolean> {
+/**
+ * The store itself is asked: informers of two kinds may lag behind it by different moments. Who shows it still is told: what is
+ * cleared away would be missed, and made again until its watch comes round as well.
+ */
+async function exists(
+  { store, views }: Context,
+  owner: OwnerReference,
+  namespace: string | undefined,
+): Promise<boolean> {
   const kind = kindNames.find((name) => name === owner.kind)
   if (kind === undefined) return true // not a kind of ours: not ours to judge
-  return isThere(store, kind, { name: owner.name, namespace, uid: owner.uid })
+  const ref = kinds[kind].namespaced ? { name: owner.name, namespace } : { name: owner.name }
+  const found = await store.get(kind, ref)
+  if (found?.metadata.uid === owner.uid) return true
+  views.gone(kind, ref, owner.uid)
+  return false
 }

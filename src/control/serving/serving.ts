@@ -6,7 +6,6 @@ import { leavingReasonOf } from '../../model/nodes.ts'
 import { keyOf, refOfKey } from '../../model/refs.ts'
 import { seatsNow } from '../../model/seats.ts'
 import { equalJson } from '../../store/json.ts'
-import { isThere } from '../fresh.ts'
 import { evictionNow, seenMs } from '../gangs.ts'
 import { leavingQueue, type Missing, missingSecret } from '../missing.ts'
 import { again, type Context, type Outcome, type Reconciler, settled, sooner } from '../reconciler.ts'
@@ -147,7 +146,7 @@ export function createServing(context: Context): Reconciler {
     seen: Seen,
   ): Promise<void> {
     for (const replica of plan.leave) await letLeave(context, replica)
-    if (goal !== undefined && plan.create > 0 && (await isThere(context.store, 'InferenceService', service.metadata))) {
+    if (goal !== undefined && plan.create > 0) {
       const indexes = freeIndexes(seen.replicas, prefixOf(service, goal), plan.create)
       const replaced = plan.replace.map(({ gang: { metadata } }) => ({ name: metadata.name, uid: metadata.uid ?? '' }))
       await Promise.all(indexes.map((index, at) => createReplica(context, service, goal, index, replaced[at])))
@@ -174,9 +173,8 @@ export function createServing(context: Context): Reconciler {
     await followSpec(context, service, replica)
     if (replica.pod !== undefined) return
     const revision = goal?.id === replica.revision ? goal : lastGoodOf(context, service)
-    if (revision?.id !== replica.revision) await letLeave(context, replica)
-    else if (await isThere(context.store, 'Gang', replica.gang.metadata))
-      await createPod(context, service, revision, replica.gang)
+    if (revision?.id === replica.revision) await createPod(context, service, revision, replica.gang)
+    else await letLeave(context, replica)
   }
 
   return {

@@ -7,7 +7,6 @@ import { groupsOf, type PodGroup, rendezvousEnv, withEnv, withLabels } from '../
 import { isOwnedBy, ownerReferenceTo } from '../../model/refs.ts'
 import { seatsNow } from '../../model/seats.ts'
 import type { PodWork } from '../../model/work.ts'
-import { isThere } from '../fresh.ts'
 import { committedOf, type GangStatus, memberCount, membersRejoin } from '../gangs.ts'
 import { dataOf } from '../missing.ts'
 import type { Context } from '../reconciler.ts'
@@ -35,7 +34,6 @@ export async function makePods(
   if (taken !== undefined) return { problem: `waits for pod ${taken.name} of an older job of this name to end` }
   const data = dataOf(context.views, job)
   if ('reason' in data) return { problem: data.message }
-  if (!(await isThere(context.store, 'Gang', gang.metadata))) return 'all there' // the watch has not come round yet
   const work = JSON.stringify(workOf(job, gang, data.uri))
   const marks = {
     [label.job]: job.metadata.name,

@@ -6,7 +6,6 @@ import { leavingReasonOf } from '../../model/nodes.ts'
 import { groupsOf } from '../../model/pods.ts'
 import { keyOf, refOfKey } from '../../model/refs.ts'
 import { equalJson } from '../../store/json.ts'
-import { isThere } from '../fresh.ts'
 import { memberCount } from '../gangs.ts'
 import { namesSecret } from '../missing.ts'
 import { again, type Context, type Outcome, type Reconciler, settled, sooner } from '../reconciler.ts'
@@ -83,7 +82,6 @@ export function createTraining(context: Context): Reconciler {
       await showWithoutGang(job, { phase: 'Waiting', ...missing })
       return settled()
     }
-    if (!(await isThere(store, 'TrainingJob', job.metadata))) return settled() // the watch has not come round yet
     const gang = await store.create('Gang', gangFor(job))
     if (gang === 'exists') return again(100)
     await makePods(context, job, gang, [])
