@@ -145,6 +145,26 @@ test('an answer that comes after the news of a deletion brings nothing back', as
   expect(log).toEqual(['ADDED a', 'DELETED a was a'])
 })
 
+test('what is found gone is gone before the watch says so, and not one made again under its name', async () => {
+  const slow = interruptible(store)
+  const { informer, log } = podsOf(slow.store)
+  const { uid = '' } = found(await store.create('Pod', podNamed('a'))).metadata
+  await store.create('Pod', podNamed('b'))
+  informer.start()
+  await informer.synced()
+  slow.cut()
+  await store.delete('Pod', ref('a'))
+  informer.gone(ref('b'), uid)
+  informer.gone(ref('a'), uid)
+  informer.gone(ref('a'), uid)
+  expect(log).toEqual(['ADDED a', 'ADDED b', 'DELETED a was a'])
+  informer.wrote(found(await store.create('Pod', podNamed('a'))))
+  informer.gone(ref('a'), uid)
+  slow.end('expired')
+  await clock.advance(0)
+  expect(log).toEqual(['ADDED a', 'ADDED b', 'DELETED a was a', 'ADDED a'])
+})
+
 test('one that was made again under its name outlives the news of the first one’s end', async () => {
   const slow = interruptible(store)
   const { informer, log } = podsOf(slow.store)
