@@ -72,6 +72,10 @@ export class LedgerBook {
     }
   }
 
+  holds(key: string): boolean {
+    return this.#pages.has(key)
+  }
+
   // ---- what is provisional ----
 
   addProvisional(

@@ -151,6 +151,11 @@ export class LedgerFold {
     this.#book.forget(nowMs)
   }
 
+  /** Whether that page can still change. */
+  holds(key: string): boolean {
+    return this.#book.holds(key)
+  }
+
   /** Time in which we were stopped was not seen by anybody. */
   #wake(nowMs: number): void {
     if (this.#unjudgedMs !== undefined && this.#unjudgedMs < nowMs) this.#judge(this.#unjudgedMs)

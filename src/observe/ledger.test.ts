@@ -94,6 +94,26 @@ test('a stopped control plane leaves a gap that is unobserved, to the millisecon
   expect(idle?.slotMs).toBe(4 * 32_345)
 })
 
+test('what cannot be written for hours is written when it can be again', async () => {
+  let isOut = false
+  const ifThere = async <T>(write: () => Promise<T>): Promise<T> => {
+    if (isOut) throw new Error('the store could not be reached')
+    return await write()
+  }
+  const create: Store['create'] = (...of) => ifThere(() => store.create(...of))
+  const updateStatus: Store['updateStatus'] = (...of) => ifThere(() => store.updateStatus(...of))
+  const ledger = startLedger({ store: { ...store, create, updateStatus }, clock, log: silentLog })
+  await clock.advance(20_000)
+  isOut = true
+  for (let minute = 0; minute < 300; minute++) await clock.advance(60_000)
+  isOut = false
+  await clock.advance(20_000)
+  const stopped = ledger.stop()
+  await clock.advance(0)
+  await stopped
+  expect((await buckets())['idle']?.slotMs).toBe(4 * (300 * 60_000 + 40_000))
+})
+
 test('who finds pages that another life was still writing when it began goes on from there, once', async () => {
   const { status, metadata } = (await store.get('Node', { name: 'a' })) ?? {}
   const { labels } = metadata ?? {}

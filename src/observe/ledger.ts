@@ -116,7 +116,6 @@ function startLife(options: LedgerOptions, onOther: () => void): Life {
     if (books === undefined) return
     books.advance(clock.now())
     writer.write(books, revision)
-    books.forget(clock.now())
   }
 
   function end(): void {
@@ -213,8 +212,10 @@ function createWriter({ store, clock, log }: LedgerOptions, onOther: () => void)
     pages.forEach((page, index) => {
       if (done[index] === false) books.untake(page.metadata.name)
     })
-    for (const [name, page] of versions) if (page.spec.fromMs < clock.now() - keptMs) versions.delete(name)
-    for (const [name, fromMs] of ours) if (fromMs < clock.now() - keptMs) ours.delete(name)
+    books.forget(clock.now()) // not before: what could not be written has to be there for the next
+    const isOver = (name: string, fromMs: number) => fromMs < clock.now() - keptMs && !books.holds(name)
+    for (const [name, page] of versions) if (isOver(name, page.spec.fromMs)) versions.delete(name)
+    for (const [name, fromMs] of ours) if (isOver(name, fromMs)) ours.delete(name)
   }
 
   return {
