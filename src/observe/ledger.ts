@@ -114,8 +114,9 @@ function startLife(options: LedgerOptions, onOther: () => void): Life {
     batch = undefined
     const books = fold
     if (books === undefined) return
-    books.advance(clock.now())
-    writer.write(books, revision)
+    const nowMs = clock.now()
+    books.advance(nowMs)
+    writer.write(books, revision, nowMs)
   }
 
   function end(): void {
@@ -199,7 +200,7 @@ function createWriter({ store, clock, log }: LedgerOptions, onOther: () => void)
     return begun
   }
 
-  async function putAll(books: LedgerFold, revision: string): Promise<void> {
+  async function putAll(books: LedgerFold, revision: string, nowMs: number): Promise<void> {
     const pages = books.take(revision)
     const done = await Promise.all(
       pages.map((page) =>
@@ -212,7 +213,7 @@ function createWriter({ store, clock, log }: LedgerOptions, onOther: () => void)
     pages.forEach((page, index) => {
       if (done[index] === false) books.untake(page.metadata.name)
     })
-    books.forget(clock.now()) // not before: what could not be written has to be there for the next
+    books.forget(nowMs) // not before: what could not be written has to be there for the next
     const isOver = (name: string, fromMs: number) => fromMs < clock.now() - keptMs && !books.holds(name)
     for (const [name, page] of versions) if (isOver(name, page.spec.fromMs)) versions.delete(name)
     for (const [name, fromMs] of ours) if (isOver(name, fromMs)) ours.delete(name)
@@ -223,12 +224,12 @@ function createWriter({ store, clock, log }: LedgerOptions, onOther: () => void)
       ours.set(page.metadata.name, page.spec.fromMs)
       if (page.spec.fromMs >= clock.now() - keptMs) versions.set(page.metadata.name, page)
     },
-    /** While a batch is under way the next one waits, and takes what there is by then. */
-    write: (books: LedgerFold, revision: string) => {
+    /** While a batch is under way the next one waits, and takes what there is by then. All is accounted for up to `nowMs`. */
+    write: (books: LedgerFold, revision: string, nowMs: number) => {
       if (waiting !== undefined) return
       waiting = () => {
         waiting = undefined
-        return putAll(books, revision)
+        return putAll(books, revision, nowMs)
       }
       busy = busy.then(() => waiting?.())
     },
