@@ -179,7 +179,7 @@ export class Prompt implements Invariant {
     }
     const fitsAnywhere = gang.spec.groups.every(({ accelerators }) => isOneSlot(accelerators)) && !isTogether(gang)
     const seats = seatsNow(gang)
-    if (seats !== undefined && fitsAnywhere && free > 0) {
+    if (seats !== undefined && fitsAnywhere && free > 0 && !prefersToBeTogether(gang)) {
       const { members, size = 0 } = seats
       yield `gang ${key} has ${members.length} of the ${size} members that it had, and ${free} slots are free`
     }
@@ -313,6 +313,11 @@ function shapeOf(groups: Gang['spec']['groups']): string {
 /** In one domain, which may be full though others are not. */
 function isTogether({ spec }: Gang): boolean {
   return [spec, ...spec.groups].some(({ topology }) => topology?.required !== undefined)
+}
+
+/** Who joins what goes on stays in the domain that it prefers and sits in. */
+function prefersToBeTogether({ spec }: Gang): boolean {
+  return [spec, ...spec.groups].some(({ topology }) => topology?.preferred !== undefined)
 }
 
 function isOneSlot(accelerators: Gang['spec']['groups'][number]['accelerators']): boolean {
