@@ -1,5 +1,6 @@
 import type { Gang } from '../../model/kinds/gang.ts'
 import { acceleratorsHeld } from '../../model/seats.ts'
+import { unbound } from '../fit/parts.ts'
 import { seatsOf } from '../fit/seats.ts'
 import type { GangState } from '../gangs.ts'
 import {
@@ -27,13 +28,29 @@ export function growthOf(scene: Explained, state: GangState, nowMs: number): str
     return `not while ${title} is in line for ${wanted.model}`
   }
   const placed = placesFor(scene, state, more)
-  if (placed.length === 0) return 'not now: there is no room for more'
+  if (placed.length === 0) {
+    const apart = placesFor(scene, state, unbound(more)).length
+    return apart === 0
+      ? 'not now: there is no room for more'
+      : `not now: there is room for ${apart} more, ${notThereOf(object)}`
+  }
   const gpus = acceleratorsHeld(seatsOf(more, placed).members)
   const worth = worthOf(object, gpus, nowMs)
   if (worth === undefined) return undefined
   if (object.spec.rejoins === true)
     return `${sizeSaid(object, from, placed.length)} once that room has been idle for ${idleSeconds} s: they join it while it runs`
   return `${sizeSaid(object, from, placed.length)} ${whenSaid(worth)}`
+}
+
+/** Why it joins nobody elsewhere. */
+function notThereOf({ spec }: Gang): string {
+  const topologies = [spec, ...spec.groups].flatMap(({ topology }) => topology ?? [])
+  const required = topologies.find((one) => one.required !== undefined)?.required
+  const preferred = topologies.find((one) => one.preferred !== undefined)?.preferred
+  if (required !== undefined) return `but not in the ${required} that it requires`
+  return preferred === undefined
+    ? 'but not where it has to be'
+    : `but not in the ${preferred} that it prefers and sits in`
 }
 
 function sizeSaid(gang: Gang, from: number, more: number): string {
