@@ -177,9 +177,10 @@ export class Prompt implements Invariant {
       if (!isOpen) return
       free += Number(status?.allocatable?.[cpuSlot] ?? 0)
     }
-    const fitsAnywhere = gang.spec.groups.every(({ accelerators }) => isOneSlot(accelerators)) && !isTogether(gang)
+    const fitsAnywhere =
+      gang.spec.groups.every(({ accelerators }) => isOneSlot(accelerators)) && !asksFor(gang, 'required')
     const seats = seatsNow(gang)
-    if (seats !== undefined && fitsAnywhere && free > 0 && !prefersToBeTogether(gang)) {
+    if (seats !== undefined && fitsAnywhere && free > 0 && !asksFor(gang, 'preferred')) {
       const { members, size = 0 } = seats
       yield `gang ${key} has ${members.length} of the ${size} members that it had, and ${free} slots are free`
     }
@@ -310,14 +311,9 @@ function shapeOf(groups: Gang['spec']['groups']): string {
   return groups.map(({ name, min, max }) => `${name} ${min} to ${max}`).join(', ')
 }
 
-/** In one domain, which may be full though others are not. */
-function isTogether({ spec }: Gang): boolean {
-  return [spec, ...spec.groups].some(({ topology }) => topology?.required !== undefined)
-}
-
-/** Who joins what goes on stays in the domain that it prefers and sits in. */
-function prefersToBeTogether({ spec }: Gang): boolean {
-  return [spec, ...spec.groups].some(({ topology }) => topology?.preferred !== undefined)
+/** One domain, which may be full though others are not. Who joins what goes on in one that is preferred does not sit outside either. */
+function asksFor({ spec }: Gang, how: 'required' | 'preferred'): boolean {
+  return [spec, ...spec.groups].some(({ topology }) => topology?.[how] !== undefined)
 }
 
 function isOneSlot(accelerators: Gang['spec']['groups'][number]['accelerators']): boolean {
