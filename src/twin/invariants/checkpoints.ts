@@ -1,13 +1,14 @@
 import type { RestoredPart } from '../../agent/simulated/machine.ts'
 import { committedOf } from '../../control/gangs.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
-import type { Pod } from '../../model/kinds/kubernetes.ts'
+import type { Lease, Pod } from '../../model/kinds/kubernetes.ts'
 import type { Report } from '../../model/kinds/report.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { seatsNow } from '../../model/seats.ts'
 import type { Entry } from '../../store/history.ts'
 import type { Invariant } from './contract.ts'
 import { keyOf } from './seats.ts'
+import { Terms } from './terms.ts'
 
 /**
  * Nothing acknowledged is lost. A committed checkpoint is only followed by a newer one, unless an agent found it damaged, or
@@ -31,16 +32,19 @@ export class Checkpoints implements Invariant {
   readonly #done = new Set<string>()
   /** Members of the present attempt, by gang. */
   readonly #members = new Map<string, { attempt: number; pods: string[] }>()
+  /** Since when an object of storage is damaged, by key. */
   readonly #rotten = new Map<string, number>()
+  readonly #terms = new Terms()
   /** By uid of the job: what its present attempt may start from, as digests by manifest. */
   readonly #committed = new Map<string, { attempt: number; digests: Map<string, string> }>()
 
-  check({ kind, type, object }: Entry, nowMs: number): string | undefined {
+  check({ kind, type, object }: Entry, nowMs: number, by: string | undefined): string | undefined {
+    if (kind === 'Lease') this.#terms.see(object as Lease, nowMs)
     if (kind === 'Pod') this.#seePod(object as Pod, type === 'DELETED')
     if (kind === 'TrainingJob') return this.#seeJob(object as TrainingJob, type === 'DELETED')
     if (kind === 'Report') this.#seeReport(object as Report, nowMs)
     if (kind !== 'Gang') return undefined
-    return this.#seeGang(object as Gang, type === 'DELETED', nowMs)
+    return this.#seeGang(object as Gang, type === 'DELETED', nowMs, by)
   }
 
   /** What an object of storage is deleted from under; undefined: nobody. */
@@ -105,7 +109,7 @@ export class Checkpoints implements Invariant {
     return undefined
   }
 
-  #seeGang(gang: Gang, isGone: boolean, nowMs: number): string | undefined {
+  #seeGang(gang: Gang, isGone: boolean, nowMs: number, by: string | undefined): string | undefined {
     const key = keyOf(gang)
     const before = this.#gangs.get(key)
     const owner = gang.metadata.ownerReferences?.[0]?.uid ?? ''
@@ -122,7 +126,10 @@ export class Checkpoints implements Invariant {
     if (now?.attempt === was?.attempt && now?.step === was?.step) return undefined
     const isFallenBack =
       was !== undefined && now !== undefined && committedBefore(before).includes(now.manifests.join())
-    const partial = now === undefined || isFallenBack ? undefined : this.#partOf(gang, now, nowMs)
+    const partial =
+      now === undefined || isFallenBack
+        ? undefined
+        : this.#partOf(gang, now, (sinceMs) => this.#terms.knew(by, sinceMs, nowMs))
     if (partial !== undefined) return partial
     if (was === undefined) return undefined
     const spikedMs = this.#spikedMs.get(`${key} ${gang.spec.attempt}`)
@@ -160,8 +167,8 @@ export class Checkpoints implements Invariant {
     this.#members.set(keyOf(gang), { attempt: seats.attempt, pods })
   }
 
-  /** What a newly committed checkpoint lacks. */
-  #partOf(gang: Gang, { step, attempt, manifests }: Committed, nowMs: number): string | undefined {
+  /** What a newly committed checkpoint lacks. It may have been damaged after whoever commits it had looked. */
+  #partOf(gang: Gang, { step, attempt, manifests }: Committed, knew: (sinceMs: number) => boolean): string | undefined {
     const key = keyOf(gang)
     const job = this.#jobs.get(key)
     const members = this.#members.get(key)
@@ -171,7 +178,10 @@ export class Checkpoints implements Invariant {
     if (manifests.length !== wanted) return `${what} with ${manifests.length} manifests of ${wanted}`
     const foreign = manifests.find((manifest) => !manifest.includes(`/attempt-${attempt}/step-${step}/`))
     if (foreign !== undefined) return `${what} with ${foreign}`
-    const rotten = manifests.find((manifest) => nowMs - (this.#rotten.get(manifest) ?? nowMs) > seenMs)
+    const rotten = manifests.find((manifest) => {
+      const sinceMs = this.#rotten.get(manifest)
+      return sinceMs !== undefined && (sinceMs === Number.NEGATIVE_INFINITY || knew(sinceMs))
+    })
     return rotten === undefined ? undefined : `${what}, and ${rotten} is damaged`
   }
 }
