@@ -59,11 +59,16 @@ export const ranAnnotation = 'millwright.dev/ran-seconds'
 /** Whoever leads sees what is decided within so long. */
 export const seenMs = 1_000
 
+/** For how many milliseconds it has had these seats. Who gives them asks, so that no clock that is set later makes them older. */
+export function seatsAgeMs({ metadata }: Gang, seats: { at: string }, ages: Pick<Ages, 'of'>): number {
+  return ages.of(`${metadata.uid} sits`, Date.parse(seats.at), seenMs)
+}
+
 /** For how long it has had seats in all. */
 export function ranSecondsOf(gang: Gang, ages: Pick<Ages, 'of'>): number {
   const before = Number(gang.metadata.annotations?.[ranAnnotation] ?? 0)
   const seats = gang.spec.suspend ? undefined : seatsNow(gang)
-  const now = seats === undefined ? 0 : ages.of(`${gang.metadata.uid} sits`, Date.parse(seats.at), seenMs) / 1000
+  const now = seats === undefined ? 0 : seatsAgeMs(gang, seats, ages) / 1000
   return (Number.isFinite(before) ? before : 0) + now
 }
 

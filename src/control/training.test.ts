@@ -6,8 +6,11 @@ import { createWorld, type World } from './world.fixture.ts'
 let world: World
 /** What is written to jobs waits there. */
 let jobs: Gate
+/** What is written to gangs waits there. */
+let gangs: Gate
 beforeEach(async () => {
   jobs = createGate()
+  gangs = createGate()
   world = await createWorld({ store: gated })
   await world.node('a', 4)
   world.control()
@@ -17,6 +20,7 @@ afterEach(() => world.close())
 function gated(store: Store): Store {
   const updateStatus: Store['updateStatus'] = async (kind, ...args) => {
     if (kind === 'TrainingJob') await jobs.pass()
+    if (kind === 'Gang') await gangs.pass()
     return store.updateStatus(kind, ...args)
   }
   return { ...store, updateStatus }
@@ -141,6 +145,18 @@ test('a job that is changed just as its deadline passes fails all the same, and 
   await world.settle(1_000)
   expect((await world.getJob('d')).status).toMatchObject({ phase: 'Failed', attempt: 1 })
   expect([...world.agent.starts]).toEqual([['d-worker-0-1', 1]])
+})
+
+test('seats that are given while the clock is set back are no older for it', async () => {
+  gangs.close()
+  world.clock.jump(-7_200_000)
+  await world.job('d', { activeDeadlineSeconds: 3600 })
+  await world.until(() => gangs.waiting() === 1, 'its seats are being written')
+  world.clock.jump(7_200_000)
+  gangs.open()
+  await phase('d', 'Running')
+  await world.settle(1_000)
+  expect((await world.getJob('d')).status?.phase).toBe('Running')
 })
 
 test('while it is suspended nothing of its deadline is used', async () => {

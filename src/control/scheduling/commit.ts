@@ -1,9 +1,10 @@
+import type { Ages } from '../../base/ages.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import { keyOf } from '../../model/refs.ts'
 import { askedOf, statusAfter } from '../../scheduler/committed.ts'
 import type { Verdict } from '../../scheduler/contract.ts'
 import type { Store } from '../../store/contract.ts'
-import { gangStatusOf, holdNow } from '../gangs.ts'
+import { gangStatusOf, holdNow, seatsAgeMs } from '../gangs.ts'
 
 /** Evictions of a hold are asked, one write to each victim: repeatable, and named by uid and attempt. */
 export async function askVictims(
@@ -30,11 +31,11 @@ export async function commitVerdict(
   store: Store,
   gang: Gang,
   verdict: Verdict,
-  epoch: number,
-  nowMs: number,
+  { ages, epoch, nowMs }: { ages: Pick<Ages, 'of'>; epoch: number; nowMs: number },
 ): Promise<'committed' | 'stale'> {
   if (gang.metadata.resourceVersion !== verdict.resourceVersion) return 'stale'
   const status = statusAfter(gang, verdict, { epoch, nowMs })
+  if (status.seats !== undefined) seatsAgeMs(gang, status.seats, ages)
   const written = await store.updateStatus('Gang', { ...gang, status })
   return typeof written === 'string' ? 'stale' : 'committed'
 }

@@ -22,7 +22,7 @@ const redecideMs = 5_000
  * side by side, each gang's in order.
  */
 export function createScheduling(context: Context, scheduler: Scheduler = createScheduler()): Reconciler {
-  const { store, views, clock, epoch } = context
+  const { store, views, clock, ages, epoch } = context
   const gangs = views.of('Gang')
   const nodes = views.of('Node')
   const pods = views.of('Pod')
@@ -93,7 +93,8 @@ export function createScheduling(context: Context, scheduler: Scheduler = create
    */
   async function commit(verdict: Verdict): Promise<void> {
     const gang = gangs.get(refOfKey(verdict.gang))
-    const word = gang === undefined ? 'stale' : await commitVerdict(store, gang, verdict, epoch, clock.now())
+    const word =
+      gang === undefined ? 'stale' : await commitVerdict(store, gang, verdict, { ages, epoch, nowMs: clock.now() })
     if (verdicts.get(verdict.gang) === verdict) verdicts.delete(verdict.gang)
     decisions?.settled(verdict, word)
     scheduler.settle(verdict, word)
