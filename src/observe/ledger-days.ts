@@ -13,7 +13,8 @@ export interface Together {
 /**
  * Pages of hours that have been over for a day, put together into one a day: first the page is written that holds them all,
  * then they go. Whoever stops between the two leaves pages whose time another has as well (`withoutCovered`). An hour stays
- * apart whose price or number of slots was another one, or that holds time of which it is not known yet what it was.
+ * apart whose price or number of slots was another one, or that holds time of which it is not known yet what it was, and so
+ * does the last one of its node: a life that begins goes on from there, however long ago that was.
  */
 export function togetherByDay(pages: readonly LedgerPage[], nowMs: number): Together[] {
   return [...inLine(pages).values()].flatMap((line) => {
@@ -22,7 +23,8 @@ export function togetherByDay(pages: readonly LedgerPage[], nowMs: number): Toge
     for (const page of standing) {
       const run = runs.at(-1)
       const last = run?.gone.at(-1) ?? run?.first
-      if (run !== undefined && last !== undefined && isOver(page, nowMs) && isOver(last, nowMs) && follows(page, last))
+      const mayJoin = page !== standing.at(-1) && isOver(page, nowMs)
+      if (run !== undefined && last !== undefined && mayJoin && isOver(last, nowMs) && follows(page, last))
         run.gone.push(page)
       else runs.push({ first: page, gone: [] })
     }

@@ -79,13 +79,19 @@ export class LedgerFold {
 
   constructor(pages: readonly LedgerPage[], nowMs: number) {
     this.#awakeAtMs = nowMs
-    for (const { spec, status } of pages) {
+    const lines = new Map<string, LedgerPage>()
+    for (const page of pages) {
+      const { spec, status } = page
       if (status === undefined) continue
       const bank = ownerKey(spec)
+      if (spec.fromMs >= (lines.get(bank)?.spec.fromMs ?? 0)) lines.set(bank, page)
       this.#throughMs.set(bank, Math.max(this.#throughMs.get(bank) ?? 0, status.throughMs))
       this.#seenBeforeMs.set(spec.node, Math.max(this.#seenBeforeMs.get(spec.node) ?? 0, status.throughMs))
-      const isOpen = status.provisional.length > 0 || spec.fromMs + hourMs > nowMs - hourMs
-      if (isOpen) this.#book.load(spec, status)
+    }
+    const last = new Set(lines.values()) // where each bank goes on, however long ago that was
+    for (const page of pages) {
+      const { spec, status } = page
+      if (status !== undefined && (status.provisional.length > 0 || last.has(page))) this.#book.load(spec, status)
     }
   }
 

@@ -94,6 +94,26 @@ test('a stopped control plane leaves a gap that is unobserved, to the millisecon
   expect(idle?.slotMs).toBe(4 * 32_345)
 })
 
+test('who was away for hours, or days, goes on from the page that was the last', async () => {
+  const hourMs = 3_600_000
+  clock.jump(86_400_000 - (clock.now() % 86_400_000))
+  const lives = async (forMs: number) => {
+    const ledger = open()
+    await clock.advance(forMs)
+    const stopped = ledger.stop()
+    await clock.advance(0)
+    await stopped
+  }
+  await lives(3.4 * hourMs)
+  await clock.advance(4 * hourMs)
+  await lives(hourMs)
+  await clock.advance(50 * hourMs)
+  await lives(2 * hourMs)
+  const { idle, unobserved } = await buckets()
+  expect(idle?.slotMs).toBe(4 * 6.4 * hourMs)
+  expect(unobserved?.slotMs).toBe(4 * 54 * hourMs)
+})
+
 test('what cannot be written for hours is written when it can be again', async () => {
   let isOut = false
   const ifThere = async <T>(write: () => Promise<T>): Promise<T> => {
