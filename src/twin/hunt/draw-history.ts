@@ -35,6 +35,7 @@ import {
   slotsMax,
 } from './draw-work.ts'
 import type { Fault, History } from './history.ts'
+import { withNight } from './night.ts'
 import { drawTraffic } from './traffic.ts'
 
 /** All that happens in one history: each purpose draws from a split of its own, so that one more draw shifts no other. */
@@ -109,7 +110,7 @@ export function drawHistory(random: Random): History {
     ...(traffic === undefined ? {} : { traffic }),
     safetyMs,
   }
-  return hasGpus ? onGpus(history) : history
+  return withNight(drawFrom(random.split('night')), hasGpus ? onGpus(history) : history)
 }
 
 /**
