@@ -28,13 +28,22 @@ export class Departures {
     this.#weigh(state)
   }
 
-  /** Who displaced whom is remembered with the hold; whoever was asked for another already does not leave for this one. */
+  /**
+   * Who displaced whom is remembered with the hold. Whoever was asked for another already does not leave for this one; nor does,
+   * where another holds its seats too and is about to ask, whoever this one has to spare.
+   */
   remember({ key, object }: GangState, before: Gang | undefined): void {
     const { hold } = object.status ?? {}
     if (hold === undefined || hold.at === before?.status?.hold?.at) return
     const { gangs, displaced, fleet } = this.#state
     const displacing = hold.victims.filter(({ movesTo }) => movesTo === undefined)
-    const own = displacing.filter(({ gang }) => (gangs.get(gang)?.object.status?.eviction?.by ?? key) === key)
+    const spares = displaced.displacersOf(key)
+    const own = displacing.filter(({ gang }) => {
+      const by = gangs.get(gang)?.object.status?.eviction?.by
+      if (by !== undefined) return by === key
+      const leavesAnyway = (this.#by.get(gang)?.size ?? 0) > 1
+      return !(leavesAnyway && spares.has(gang))
+    })
     const spared = displaced.record(
       key,
       own.map(({ gang }) => gang),

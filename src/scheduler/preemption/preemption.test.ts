@@ -190,6 +190,27 @@ test('whoever goes on without having been asked for another was displaced by all
   expect([...scheduler.displaced.displacersOf('default/low')].toSorted()).toEqual(['default/first', 'default/second'])
 })
 
+test('whom a gang has to spare it did not displace, where that one leaves for another anyway', () => {
+  const { told, scheduler } = scene()
+  told.node('a', 'H100:2')
+  told.gang('low', '1xH100:1', { priority: 1 })
+  told.decide()
+  told.gang('was-high', '1xH100:2', { priority: 2 })
+  told.decide()
+  told.change('low', { suspend: true })
+  told.end('low-worker-0-1')
+  expect(told.decide()).toContainEqual(expect.stringMatching(/^was-high#1 sits/))
+  told.change('low', { suspend: false, attempt: 2 })
+  told.world.edit('default/was-high', { priority: 0 })
+  told.gang('second', '1xH100:1', { priority: 3 })
+  expect(told.decide()).toHaveLength(2)
+  expect([...scheduler.displaced.displacersOf('default/was-high')]).toEqual(['default/second'])
+  expect([...scheduler.displaced.displacersOf('default/low')].toSorted()).toEqual([
+    'default/second',
+    'default/was-high',
+  ])
+})
+
 test('who may take nobody of other queues as shares are looks again a minute later; where nobody else borrows, not', () => {
   const { told, scheduler, incoming } = scene()
   for (const name of ['mine', 'theirs']) told.queue(name)

@@ -1,3 +1,4 @@
+import { holdNow } from '../../control/gangs.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { Lease, Node } from '../../model/kinds/kubernetes.ts'
 import type { Queue } from '../../model/kinds/queue.ts'
@@ -45,8 +46,9 @@ export class Cycles implements Invariant {
     if (isGone || hold === undefined || hold.at === before?.status?.hold?.at) return undefined
     const displacing = hold.victims.filter(({ gang: victim, movesTo }) => movesTo === undefined && victim !== key)
     // Who leaves for another already is not displaced by this one.
-    const own = displacing.filter(({ gang: victim }) => {
-      return (this.#gangs.get(victim)?.status?.eviction?.by ?? key) === key
+    const own = displacing.filter(({ gang: victim, attempt }) => {
+      const { by } = this.#gangs.get(victim)?.status?.eviction ?? {}
+      return by === undefined ? !this.#isHeld(victim, attempt, key) : by === key
     })
     const displacers = this.#displacersOf(key)
     for (const { gang: victim, reason } of own) {
@@ -66,6 +68,17 @@ export class Cycles implements Invariant {
     const isRecent = (ms = Number.NEGATIVE_INFINITY) => nowMs - ms <= heardMs
     if (isRecent(this.#clearedMs) || isRecent(this.#changedMs.get(victim)) || isRecent(this.#changedMs.get(by))) return
     this.#by.set(victim, (this.#by.get(victim) ?? new Set()).add(by))
+  }
+
+  /** Another has held its seats already, and is about to ask for them. */
+  #isHeld(victim: string, attempt: number, by: string): boolean {
+    return [...this.#gangs].some(
+      ([other, gang]) =>
+        other !== by &&
+        holdNow(gang)?.victims.some(
+          (one) => one.gang === victim && one.attempt === attempt && one.movesTo === undefined,
+        ),
+    )
   }
 
   #displacersOf(gang: string): ReadonlySet<string> {
