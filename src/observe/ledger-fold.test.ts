@@ -395,6 +395,17 @@ test('a control plane that was stopped for a minute saw nothing of it', () => {
   expect(books.buckets()).toMatchObject({ provisional: 20 * second, unobserved: 240 * second })
 })
 
+test('a node that comes back while the clock is set back is accounted for from where it was', () => {
+  const books = openBooks()
+  books.node('a', 4)
+  books.after(60 * second)
+  books.drop('Node', 'a')
+  books.nowMs -= 40 * second
+  books.node('a', 4)
+  books.after(50 * second)
+  expect(books.buckets()).toEqual({ idle: 4 * 70 * second })
+})
+
 test('hours have pages of their own, and a summary of all adds up to slots × time', () => {
   const books = training(2 * 3600 * second + 5 * second)
   const pages = books.pages()

@@ -200,7 +200,9 @@ export class LedgerFold {
     const key = ownerKey({ node, accelerator })
     const throughMs = this.#throughMs.get(key)
     this.#throughMs.delete(key)
-    const atMs = throughMs ?? nowMs
+    // What is accounted for is past, whatever the clock was set to since.
+    const pastMs = Math.max(this.#awakeAtMs, this.#book.newest({ node, accelerator })?.throughMs ?? 0)
+    const atMs = throughMs ?? pastMs
     const bank: Bank = { node, accelerator, slots, atMs, shares: undefined, isFragmented: false }
     this.#pageAt(bank, bank.atMs) // from here on a later life knows that the node was there
     this.#unobserved(bank, nowMs)

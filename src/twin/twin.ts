@@ -159,6 +159,7 @@ export class Twin {
       if (entry.type === 'DELETED') this.#pods.delete(uid)
       else this.#pods.set(uid, pod)
     }
+    if (entry.kind === 'Node' && entry.type === 'DELETED') this.#vitals.ask(nodeSign(entry.object.metadata.name))
     this.#options.onEntry?.(entry, this.#writer)
   }
 

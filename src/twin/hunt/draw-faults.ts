@@ -115,6 +115,27 @@ export function drawPeople(draw: Draw, safetyMs: number): Fault[] {
   })
 }
 
+/** A fleet that shrinks and grows: of most histories none. */
+export function drawFleetChanges(draw: Draw, nodes: readonly NodeDescription[], safetyMs: number): Fault[] {
+  if (draw.chance(0.8)) return []
+  return Array.from({ length: draw.int(1, 3) }, () => ({
+    ...drawWhen(draw, safetyMs),
+    kind: 'delete node',
+    node: draw.one(nodes).name,
+    isLost: draw.chance(0.7),
+  }))
+}
+
+/** Quota that moves from queue to queue. */
+export function drawQuotaChanges(draw: Draw, safetyMs: number): Fault[] {
+  if (draw.chance(0.7)) return []
+  return Array.from({ length: draw.int(1, 3) }, () => ({
+    ...drawWhen(draw, safetyMs),
+    kind: 'share quota',
+    percent: draw.int(0, 100),
+  }))
+}
+
 /** Of most histories none. */
 export function drawLate(draw: Draw, safetyMs: number): Fault[] {
   if (draw.chance(0.7)) return []
@@ -233,6 +254,8 @@ type Kind = (typeof kinds)[number]
 const kindsApart = [
   ...ofGateway,
   ...ofWork,
+  'delete node',
+  'share quota',
   'late control',
   'stale control',
   'stale agent',

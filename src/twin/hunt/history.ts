@@ -90,6 +90,10 @@ export type Fault = {
   /** What people do. */
   | { kind: 'suspend job' | 'evict pod'; pick: number }
   | { kind: 'cordon node'; node: string }
+  /** Its Node goes, as of one that is taken out of the fleet; `isLost`: the machine as well, and another comes under its name. */
+  | { kind: 'delete node'; node: string; isLost: boolean }
+  /** So much of what two queues own is the first one's from now on. */
+  | { kind: 'share quota'; percent: number }
   /** A job or a service, done or not; `again`: when that is over somebody makes another under its name. */
   | { kind: 'delete work'; pick: number; again: boolean }
   /** Somebody wants another number than before: `priority` of a job, `workers` while it stops for that, `replicas` of a service. */

@@ -102,6 +102,7 @@ export class Injector {
     else if (kind === 'rot checkpoint') void this.#rot(fault.pick)
     else if (kind === 'rot copy') void this.#rotCopy(fault.pick)
     else if (isOfPeople(fault)) void this.#people.act(fault)
+    else if (kind === 'delete node') void this.#deleteNode(fault)
     else if (kind === 'lose rack' || kind === 'cut rack')
       for (const node of this.#rackOf(fault.node))
         this.#strikeNode(kind === 'lose rack' ? 'lose node' : 'cut agent', node, forMs)
@@ -239,6 +240,11 @@ export class Injector {
       if (kind === 'lose node') member.machine.lose()
       this.#later(forMs, () => this.#twin.startAgent(node))
     }
+  }
+
+  async #deleteNode({ node, isLost, forMs }: Extract<Fault, { kind: 'delete node' }>): Promise<void> {
+    if (isLost) this.#strikeNode('lose node', node, forMs)
+    await this.#twin.store.delete('Node', { name: node })
   }
 
   #replaceAgent(node: string, forMs: number): void {

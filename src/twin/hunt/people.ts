@@ -13,6 +13,7 @@ const ofPeople = [
   'edit priority',
   'edit workers',
   'edit replicas',
+  'share quota',
 ] as const
 type Act = Extract<Fault, { kind: (typeof ofPeople)[number] }>
 
@@ -31,7 +32,8 @@ export class People {
   }
 
   async act(act: Act): Promise<void> {
-    if (act.kind === 'cordon node') await this.#cordon(act)
+    if (act.kind === 'share quota') await this.#shareQuota(act)
+    else if (act.kind === 'cordon node') await this.#cordon(act)
     else if (act.kind === 'delete work') await this.#deleteWork(act)
     else if (act.kind === 'edit replicas') await this.#editService(act)
     else if ('wanted' in act) await this.#editJob(act)
@@ -86,6 +88,17 @@ export class People {
 
   async #resume(name: string): Promise<void> {
     await this.#twin.store.patch('TrainingJob', { name, namespace: 'default' }, { spec: { suspend: false } })
+  }
+
+  async #shareQuota({ percent }: { percent: number }): Promise<void> {
+    const { store } = this.#twin
+    const leaves = (await store.list('Queue')).items.filter(({ spec }) => spec.parent !== undefined)
+    const owned = leaves.reduce((sum, { spec }) => sum + (spec.nominalQuota?.['cpu'] ?? 0), 0)
+    const first = Math.round((owned * percent) / 100)
+    for (const [index, { metadata }] of leaves.entries()) {
+      const nominalQuota = { cpu: index === 0 ? first : owned - first }
+      await store.patch('Queue', { name: metadata.name }, { spec: { nominalQuota } })
+    }
   }
 
   async #editService({ pick, wanted }: { pick: number; wanted: number }): Promise<void> {

@@ -1,3 +1,4 @@
+import type { Node } from '../../model/kinds/kubernetes.ts'
 import type { LedgerPage } from '../../model/kinds/ledger-page.ts'
 import type { Entry } from '../../store/history.ts'
 import type { Invariant } from './contract.ts'
@@ -6,7 +7,7 @@ type Status = NonNullable<LedgerPage['status']>
 
 /**
  * Every slot-millisecond is in exactly one bucket: the entries of a page add up to its capacity, and that to all that its
- * node had while the page was kept, also while nobody kept it.
+ * node had while the page was kept, also while nobody kept it. While there is no such Node there is nothing to account for.
  */
 export class Accounts implements Invariant {
   readonly name = 'accounts'
@@ -14,12 +15,16 @@ export class Accounts implements Invariant {
   readonly #first = new Map<string, { name: string; fromMs: number }>()
   readonly #pages = new Map<string, Status>()
 
+  /** How often each node was deleted of which no page has a gap for that yet. */
+  readonly #left = new Map<string, number>()
+
   /** As they were written last. */
   get pages(): ReadonlyMap<string, Status> {
     return this.#pages
   }
 
   check({ kind, type, object }: Entry): string | undefined {
+    if (kind === 'Node' && type === 'DELETED') this.#seeGone((object as Node).metadata.name)
     if (kind !== 'LedgerPage') return undefined
     const { metadata, spec, status } = object as LedgerPage
     // What it accounted for is in a page of a whole day now.
@@ -41,8 +46,19 @@ export class Accounts implements Invariant {
     if (fromMs === undefined || before?.slots === 0) return undefined
     const had = status.slots * (status.throughMs - fromMs)
     const accounted = status.capacitySlotMs - (before?.capacitySlotMs ?? 0)
+    if (accounted < had && this.#isGap(spec.node)) return undefined
     return accounted === had
       ? undefined
       : `page ${name} accounts for ${accounted} slot-milliseconds more, and its node had ${had}`
+  }
+
+  #seeGone(node: string): void {
+    this.#left.set(node, (this.#left.get(node) ?? 0) + 1)
+  }
+
+  #isGap(node: string): boolean {
+    const times = this.#left.get(node) ?? 0
+    this.#left.set(node, Math.max(0, times - 1))
+    return times > 0
   }
 }

@@ -47,6 +47,13 @@ export class Vitals {
     this.#speakers.add(who)
   }
 
+  /** What it said before is gone: its next sign, of which it learns that, says it again. */
+  ask(who: string): void {
+    const source = this.#sources.get(who)
+    if (source?.isHeard === true) this.#speakLater(who, source)
+    else this.#missed.add(who)
+  }
+
   /** Of something that is no process: a pod's steps. */
   beat(who: string, everyMs: number): Cancel {
     const sign = async () => true
