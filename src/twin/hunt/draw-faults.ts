@@ -136,6 +136,17 @@ export function drawQuotaChanges(draw: Draw, safetyMs: number): Fault[] {
   }))
 }
 
+/** A pool that is edited: of most histories none. */
+export function drawPoolChanges(draw: Draw, safetyMs: number): Fault[] {
+  if (draw.chance(0.7)) return []
+  return Array.from({ length: draw.int(1, 3) }, () => ({
+    ...drawWhen(draw, safetyMs),
+    kind: 'edit pool',
+    price: draw.one([0, 1, 2.5]),
+    spares: draw.one([0, 0, 1]),
+  }))
+}
+
 /** Of most histories none. */
 export function drawLate(draw: Draw, safetyMs: number): Fault[] {
   if (draw.chance(0.7)) return []
@@ -256,6 +267,7 @@ const kindsApart = [
   ...ofWork,
   'delete node',
   'share quota',
+  'edit pool',
   'late control',
   'stale control',
   'stale agent',

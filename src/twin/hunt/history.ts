@@ -94,6 +94,8 @@ export type Fault = {
   | { kind: 'delete node'; node: string; isLost: boolean }
   /** So much of what two queues own is the first one's from now on. */
   | { kind: 'share quota'; percent: number }
+  /** What a slot costs from now on, and how many nodes are kept as spares. */
+  | { kind: 'edit pool'; price: number; spares: number }
   /** A job or a service, done or not; `again`: when that is over somebody makes another under its name. */
   | { kind: 'delete work'; pick: number; again: boolean }
   /** Somebody wants another number than before: `priority` of a job, `workers` while it stops for that, `replicas` of a service. */

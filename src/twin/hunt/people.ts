@@ -14,6 +14,7 @@ const ofPeople = [
   'edit workers',
   'edit replicas',
   'share quota',
+  'edit pool',
 ] as const
 type Act = Extract<Fault, { kind: (typeof ofPeople)[number] }>
 
@@ -33,6 +34,7 @@ export class People {
 
   async act(act: Act): Promise<void> {
     if (act.kind === 'share quota') await this.#shareQuota(act)
+    else if (act.kind === 'edit pool') await this.#editPool(act)
     else if (act.kind === 'cordon node') await this.#cordon(act)
     else if (act.kind === 'delete work') await this.#deleteWork(act)
     else if (act.kind === 'edit replicas') await this.#editService(act)
@@ -88,6 +90,13 @@ export class People {
 
   async #resume(name: string): Promise<void> {
     await this.#twin.store.patch('TrainingJob', { name, namespace: 'default' }, { spec: { suspend: false } })
+  }
+
+  /** Spares are given up again after a while: work that needs all nodes would wait for them for ever. */
+  async #editPool({ price, spares, forMs }: Extract<Fault, { kind: 'edit pool' }>): Promise<void> {
+    const edit = (spec: object) => this.#twin.store.patch('Pool', { name: 'local' }, { spec })
+    await edit({ pricePerSlotHour: price, spares })
+    this.#later(forMs, async () => void (await edit({ spares: null })))
   }
 
   async #shareQuota({ percent }: { percent: number }): Promise<void> {
