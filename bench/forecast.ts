@@ -1,3 +1,4 @@
+import { largeRow } from './forecast/large.ts'
 import { liveRows } from './forecast/live.ts'
 import { phillyRows } from './forecast/philly.ts'
 import { servedRow } from './forecast/served.ts'
@@ -7,5 +8,6 @@ import type { Row } from './row.ts'
 export async function* rows(): AsyncGenerator<Row> {
   yield* await phillyRows()
   yield await servedRow()
+  yield largeRow()
   yield* await liveRows()
 }
