@@ -52,7 +52,7 @@ export class Attempts implements Invariant {
     if (kind === 'Lease') this.#terms.see(object as Lease, nowMs)
     if (kind === 'Pod') return this.#seePod(object as Pod, type === 'DELETED', nowMs, by)
     if (kind === 'Report' && type !== 'DELETED') this.#seeReport(object as Report)
-    if (kind === 'Node') this.#seeNode(object as Node, nowMs)
+    if (kind === 'Node') this.#seeNode(object as Node, type === 'DELETED', nowMs)
     if (kind !== 'Gang') return undefined
     const gang = object as Gang
     const key = gang.metadata.uid ?? ''
@@ -106,9 +106,9 @@ export class Attempts implements Invariant {
     return this.#worked.has(this.#pods.get(pod)?.metadata.uid ?? '')
   }
 
-  #seeNode({ metadata, status }: Node, nowMs: number): void {
+  #seeNode({ metadata, status }: Node, isGone: boolean, nowMs: number): void {
     const ready = status?.conditions?.find(({ type }) => type === 'Ready')?.status
-    if (ready === 'True') {
+    if (ready === 'True' && !isGone) {
       if (this.#unreadyMs.get(metadata.name) === Number.POSITIVE_INFINITY) this.#unreadyMs.set(metadata.name, nowMs)
     } else this.#unreadyMs.set(metadata.name, Number.POSITIVE_INFINITY)
   }
