@@ -34,24 +34,33 @@ export interface SlowMark {
 
 export function createClosing({ store, views, events }: { store: Store; views: Views; events: Events }): Closing {
   const nodes = views.of('Node')
-  /** Nodes that are being closed, until they change: by then that is written, or never will be. */
-  const closing = new Set<string>()
-  nodes.onChange(({ object }) => void closing.delete(object.metadata.name))
+  /**
+   * What is being written: until its own answer is there, or its node changes, for by then it is written or never will be. Of one
+   * node there may be several, for different signs.
+   */
+  const writing = new Set<{ name: string }>()
+  nodes.onChange(({ object }) => {
+    for (const one of writing) if (one.name === object.metadata.name) writing.delete(one)
+  })
 
   async function write(node: Node, because: string, annotations: object, spec: object): Promise<'stale' | undefined> {
     const { name, resourceVersion } = node.metadata
-    closing.add(name)
+    const own = { name }
+    writing.add(own)
     const before = { [annotation.slow]: null, [annotation.unhealthy]: null }
     const said = { ...before, [annotation.cordonedBecause]: because, ...annotations }
     const patch = { metadata: { annotations: said }, spec: { unschedulable: true, ...spec } }
     const written = await store.patch('Node', refOf(node), patch, { resourceVersion })
+    writing.delete(own)
     if (typeof written !== 'string') events.record(node, 'Warning', 'Cordoned', because)
-    else closing.delete(name)
     return written === 'stale' ? written : undefined
   }
 
   return {
-    whyNot: (node, together = new Set()) => whyNotClosed(node, nodes.list(), new Set([...closing, ...together])),
+    whyNot: (node, together = new Set()) => {
+      const closing = [...writing].map(({ name }) => name)
+      return whyNotClosed(node, nodes.list(), new Set([...closing, ...together]))
+    },
     // Opened again it starts anew.
     close: (node, because) => write(node, because, { [failuresAnnotation]: null }, {}),
     leave: (node, because, of) => {
