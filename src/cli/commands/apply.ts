@@ -24,7 +24,7 @@ export async function planFiles(options: FileOptions, global: Global): Promise<v
   const output = oneOf('--output', options.output, ['text', 'json', 'yaml'], 'text')
   const choice = await choose(global)
   const texts = textsOf(options.file)
-  const wanted = readTexts(texts, choice.namespace)
+  const wanted = readTexts(texts, choice.namespace, 'planned')
   const changes = await planAgainst(connectTo(choice).client, wanted)
   if (output === 'text') console.log(formatPlan(changes, { color: useColor() }))
   const { lines, ...foretold } = await foretell(changes, texts, global)
@@ -47,7 +47,7 @@ const decidedBy: ReadonlySet<KindName> = new Set(kindsOfState)
 export async function applyFiles(options: FileOptions, global: Global): Promise<void> {
   const output = oneOf('--output', options.output, ['text', 'json', 'name'], 'text')
   const choice = await choose(global)
-  const wanted = readAll(options.file, choice.namespace)
+  const wanted = readAll(options.file, choice.namespace, 'applied')
   const { client } = connectTo(choice)
   const changes = await planAgainst(client, wanted)
   refuseBlocked(changes)
@@ -72,18 +72,20 @@ function refuseBlocked(changes: Change[]): void {
 
 const words = { create: 'created', update: 'changed', unchanged: 'unchanged' } as const
 
-/** All files, all documents, all errors at once; nothing was changed when this throws. */
-export function readAll(files: string[], namespace: string): Written[] {
-  return readTexts(textsOf(files), namespace)
+type Done = 'planned' | 'applied' | 'deleted'
+
+/** All files, all documents, all errors at once; nothing was `done` when this throws. */
+export function readAll(files: string[], namespace: string, done: Done): Written[] {
+  return readTexts(textsOf(files), namespace, done)
 }
 
-function readTexts(texts: readonly TextFile[], namespace: string): Written[] {
+function readTexts(texts: readonly TextFile[], namespace: string, done: Done): Written[] {
   const read = readDocuments(texts, { namespace })
   if ('errors' in read) {
     const count = read.errors.length
     throw new Exit(
       exit.usage,
-      `nothing was applied: ${count} error${count === 1 ? '' : 's'}\n${formatErrors(read.errors)}`,
+      `nothing was ${done}: ${count} error${count === 1 ? '' : 's'}\n${formatErrors(read.errors)}`,
     )
   }
   return read.documents.map((document) => document.object)

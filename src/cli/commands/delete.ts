@@ -95,7 +95,7 @@ function sayWhatIsAwaited(deleted: readonly Target[]) {
 
 function wanted(word: string | undefined, names: string[], files: string[], namespace: string): Target[] {
   if (files.length > 0) {
-    return readAll(files, namespace).map((object) => ({
+    return readAll(files, namespace, 'deleted').map((object) => ({
       info: kinds[object.kind as KindName],
       ref: { name: object.metadata.name, namespace: object.metadata.namespace },
     }))
