@@ -14,6 +14,8 @@ export class Evictions implements Invariant {
   readonly name = 'evictions'
   readonly #gangs = new Map<string, Gang>()
   readonly #suspendedMs = new Map<string, number>()
+  /** Gangs that were deleted last, by name: another may be there by now. */
+  readonly #gone = new Map<string, { gang: Gang; atMs: number }>()
   readonly #terms = new Terms()
 
   check({ kind, type, object }: Entry, nowMs: number, by: string | undefined): string | undefined {
@@ -25,6 +27,7 @@ export class Evictions implements Invariant {
     if (type === 'DELETED') {
       // What it held it holds for whoever has not heard of that.
       if (!this.#suspendedMs.has(key)) this.#suspendedMs.set(key, nowMs)
+      this.#gone.set(key, { gang, atMs: nowMs })
       return undefined
     }
     this.#gangs.set(key, gang)
@@ -38,9 +41,12 @@ export class Evictions implements Invariant {
     const suspendedMs = this.#suspendedMs.get(eviction.by) ?? nowMs
     if (this.#terms.knew(by, suspendedMs, nowMs))
       return `gang ${key} was asked to leave for ${eviction.by}, which is suspended or gone`
-    const hold = this.#gangs.get(eviction.by)?.status?.hold
-    const isNamed = hold?.victims.some((victim) => victim.gang === key && victim.attempt === eviction.attempt) === true
-    return isNamed ? undefined : `gang ${key} was asked to leave for ${eviction.by}, which holds nothing of it`
+    const isNamedBy = (one: Gang | undefined) =>
+      one?.status?.hold?.victims.some(({ gang: victim, attempt }) => victim === key && attempt === eviction.attempt)
+    const gone = this.#gone.get(eviction.by)
+    const mayBeLate = gone !== undefined && !this.#terms.knew(by, gone.atMs, nowMs) && isNamedBy(gone.gang)
+    if (mayBeLate || isNamedBy(this.#gangs.get(eviction.by))) return undefined
+    return `gang ${key} was asked to leave for ${eviction.by}, which holds nothing of it`
   }
 }
 

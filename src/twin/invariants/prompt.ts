@@ -106,9 +106,10 @@ export class Prompt implements Invariant {
   }
 
   #seeTerm(lease: Lease, nowMs: number): void {
-    const { epoch } = this.#terms
+    const { holder } = this.#terms
     this.#terms.see(lease, nowMs)
-    if (this.#terms.epoch !== epoch) this.#isUnsure = false
+    // Who leads again knows what it took for true before.
+    if (this.#terms.holder !== holder) this.#isUnsure = false
     if (nowMs - this.#terms.beganMs < beginMs && !this.#isClockRight()) this.#isUnsure = true
   }
 

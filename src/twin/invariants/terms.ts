@@ -20,6 +20,11 @@ export class Terms {
     this.#holder = holderIdentity
   }
 
+  /** Who leads, or led last. */
+  get holder(): string {
+    return this.#holder
+  }
+
   /** Of whoever leads, or led last. */
   get epoch(): number {
     return this.#epoch
