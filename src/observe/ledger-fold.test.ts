@@ -1,6 +1,9 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import type { Node } from '../model/kinds/kubernetes.ts'
+import { cpuSlot } from '../model/names.ts'
 import { type Books, openBooks, startMs } from './ledger.fixture.ts'
+import { LedgerFold } from './ledger-fold.ts'
 import { summarise } from './ledger-summary.ts'
 
 const second = 1000
@@ -404,6 +407,31 @@ test('a node that comes back while the clock is set back is accounted for from w
   books.node('a', 4)
   books.after(50 * second)
   expect(books.buckets()).toEqual({ idle: 4 * 70 * second })
+})
+
+test('a node that was there and that the first look does not show goes on from where it was; one that is new does not', () => {
+  for (const [createdMs, unobserved] of [
+    [startMs, 4 * 20 * second],
+    [startMs + 75 * second, undefined],
+  ] as const) {
+    const books = openBooks()
+    books.node('a', 4)
+    books.after(60 * second)
+    const fold = new LedgerFold(books.pages(), startMs + 70 * second)
+    fold.synced(startMs + 70 * second)
+    const node: Node = {
+      apiVersion: 'v1',
+      kind: 'Node',
+      metadata: { name: 'a', creationTimestamp: new Date(createdMs).toISOString() },
+      spec: {},
+      status: { allocatable: { [cpuSlot]: '4' }, conditions: [{ type: 'Ready', status: 'True' }] },
+    }
+    fold.apply({ kind: 'Node', object: node, deleted: false }, startMs + 80 * second)
+    fold.advance(startMs + 90 * second)
+    const entries = fold.take('1').flatMap(({ status }) => status?.entries ?? [])
+    expect(entries.find(({ bucket }) => bucket === 'unobserved')?.slotMs).toBe(unobserved)
+    expect(entries.find(({ bucket }) => bucket === 'idle')?.slotMs).toBe(4 * 70 * second)
+  }
 })
 
 test('hours have pages of their own, and a summary of all adds up to slots × time', () => {

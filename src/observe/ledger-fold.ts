@@ -115,7 +115,6 @@ export class LedgerFold {
   synced(nowMs: number): void {
     this.#wake(nowMs)
     this.#isSynced = true
-    this.#throughMs.clear() // a node that comes later was not there meanwhile
     for (const [page, bank] of this.#unpriced) page.pricePerSlotHour = this.#priceOf(bank)
     this.#unpriced.clear()
     this.#reprice([...this.#banks.values()].flat(), nowMs)
@@ -189,20 +188,25 @@ export class LedgerFold {
       const own = slots.filter((slot) => slot.model === accelerator)
       const known = before.find((bank) => bank.accelerator === accelerator)
       if (known !== undefined) return Object.assign(known, { slots: own, shares: undefined })
-      return this.#openBank(name, accelerator, own, nowMs)
+      return this.#openBank(node, accelerator, own, nowMs)
     })
     this.#banks.set(name, banks)
     this.#reprice(banks, nowMs)
   }
 
-  /** A node that was accounted for before goes on from there: what lies between was not observed. */
-  #openBank(node: string, accelerator: string, slots: Slot[], nowMs: number): Bank {
+  /**
+   * A node that was accounted for before goes on from there: what lies between was not observed. One that comes after the first
+   * look was not there meanwhile, unless it is older than that: who showed it to us was behind.
+   */
+  #openBank({ metadata }: Node, accelerator: string, slots: Slot[], nowMs: number): Bank {
+    const node = metadata.name
     const key = ownerKey({ node, accelerator })
     const throughMs = this.#throughMs.get(key)
     this.#throughMs.delete(key)
+    const wasThere = !this.#isSynced || Date.parse(metadata.creationTimestamp ?? '') <= (throughMs ?? 0)
     // What is accounted for is past, whatever the clock was set to since.
     const pastMs = Math.max(this.#awakeAtMs, this.#book.newest({ node, accelerator })?.throughMs ?? 0)
-    const atMs = throughMs ?? pastMs
+    const atMs = wasThere ? (throughMs ?? pastMs) : pastMs
     const bank: Bank = { node, accelerator, slots, atMs, shares: undefined, isFragmented: false }
     this.#pageAt(bank, bank.atMs) // from here on a later life knows that the node was there
     this.#unobserved(bank, nowMs)
