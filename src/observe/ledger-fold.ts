@@ -206,7 +206,7 @@ export class LedgerFold {
     const wasThere = !this.#isSynced || Date.parse(metadata.creationTimestamp ?? '') <= (throughMs ?? 0)
     // What is accounted for is past, whatever the clock was set to since.
     const pastMs = Math.max(this.#awakeAtMs, this.#book.newest({ node, accelerator })?.throughMs ?? 0)
-    const atMs = wasThere ? (throughMs ?? pastMs) : pastMs
+    const atMs = (wasThere ? throughMs : undefined) ?? pastMs
     const bank: Bank = { node, accelerator, slots, atMs, shares: undefined, isFragmented: false }
     this.#pageAt(bank, bank.atMs) // from here on a later life knows that the node was there
     this.#unobserved(bank, nowMs)

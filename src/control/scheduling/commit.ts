@@ -35,6 +35,7 @@ export async function commitVerdict(
 ): Promise<'committed' | 'stale'> {
   if (gang.metadata.resourceVersion !== verdict.resourceVersion) return 'stale'
   const status = statusAfter(gang, verdict, { epoch, nowMs })
+  // From now on it is known how old they are.
   if (status.seats !== undefined) seatsAgeMs(gang, status.seats, ages)
   const written = await store.updateStatus('Gang', { ...gang, status })
   return typeof written === 'string' ? 'stale' : 'committed'

@@ -43,19 +43,15 @@ export function drawSlow(draw: Draw, nodes: readonly NodeDescription[], safetyMs
 
 /** Of most histories none. */
 export function drawStorageFaults(draw: Draw, safetyMs: number): Fault[] {
-  if (draw.chance(0.7)) return []
-  return Array.from({ length: draw.int(1, 3) }, () => {
-    const when = drawWhen(draw, safetyMs)
+  return drawSeveral(draw, safetyMs, { none: 0.7, most: 3 }, () => {
     const kind = draw.one(['storage-slow', 'storage-outage', 'storage-outage', 'storage-full'] as const)
-    return kind === 'storage-slow' ? { ...when, kind, slowness: draw.one([3, 30]) } : { ...when, kind }
+    return kind === 'storage-slow' ? { kind, slowness: draw.one([3, 30]) } : { kind }
   })
 }
 
 /** Disks that are full, of most histories none. */
 export function drawDiskFaults(draw: Draw, nodes: readonly NodeDescription[], safetyMs: number): Fault[] {
-  if (draw.chance(0.8)) return []
-  return Array.from({ length: draw.int(1, 2) }, () => ({
-    ...drawWhen(draw, safetyMs),
+  return drawSeveral(draw, safetyMs, { none: 0.8, most: 2 }, () => ({
     kind: 'disk-full',
     node: draw.one(nodes).name,
   }))
@@ -86,19 +82,16 @@ export function drawGpuLosses(draw: Draw, nodes: readonly NodeDescription[], saf
 }
 
 export function drawNetworkFaults(draw: Draw, nodes: readonly NodeDescription[], safetyMs: number): Fault[] {
-  if (draw.chance(0.7)) return []
-  return Array.from({ length: draw.int(1, 3) }, () => {
-    const when = { ...drawWhen(draw, safetyMs), node: draw.one(nodes).name }
-    if (draw.chance(0.5)) return { ...when, kind: 'network-flap' }
-    return { ...when, kind: 'network-partition', ...(draw.chance(0.5) ? { reach: 'rack' } : {}) }
+  return drawSeveral(draw, safetyMs, { none: 0.7, most: 3 }, () => {
+    const node = draw.one(nodes).name
+    if (draw.chance(0.5)) return { kind: 'network-flap', node }
+    return { kind: 'network-partition', node, ...(draw.chance(0.5) ? { reach: 'rack' } : {}) }
   })
 }
 
 /** They are seldom read: one alone would seldom be. */
 export function drawCopyFaults(draw: Draw, safetyMs: number): Fault[] {
-  if (draw.chance(0.5)) return []
-  return Array.from({ length: draw.int(1, 8) }, () => ({
-    ...drawWhen(draw, safetyMs),
+  return drawSeveral(draw, safetyMs, { none: 0.5, most: 8 }, () => ({
     kind: 'rot copy',
     pick: draw.int(0, 1_000_000),
   }))
@@ -106,20 +99,17 @@ export function drawCopyFaults(draw: Draw, safetyMs: number): Fault[] {
 
 /** What people do with work that is there: of most histories little. */
 export function drawPeople(draw: Draw, safetyMs: number): Fault[] {
-  if (draw.chance(0.5)) return []
-  return Array.from({ length: draw.int(1, 4) }, () => {
-    const when = { ...drawWhen(draw, safetyMs), pick: draw.int(0, 1_000_000) }
+  return drawSeveral(draw, safetyMs, { none: 0.5, most: 4 }, () => {
+    const pick = draw.int(0, 1_000_000)
     const kind = draw.one(ofWork)
-    if (kind === 'delete work') return { ...when, kind, again: draw.chance(0.5) }
-    return { ...when, kind, wanted: kind === 'edit priority' ? draw.one([0, 10, 100, 200]) : draw.int(1, 4) }
+    if (kind === 'delete work') return { kind, pick, again: draw.chance(0.5) }
+    return { kind, pick, wanted: kind === 'edit priority' ? draw.one([0, 10, 100, 200]) : draw.int(1, 4) }
   })
 }
 
 /** A fleet that shrinks and grows: of most histories none. */
 export function drawFleetChanges(draw: Draw, nodes: readonly NodeDescription[], safetyMs: number): Fault[] {
-  if (draw.chance(0.8)) return []
-  return Array.from({ length: draw.int(1, 3) }, () => ({
-    ...drawWhen(draw, safetyMs),
+  return drawSeveral(draw, safetyMs, { none: 0.8, most: 3 }, () => ({
     kind: 'delete node',
     node: draw.one(nodes).name,
     isLost: draw.chance(0.7),
@@ -128,9 +118,7 @@ export function drawFleetChanges(draw: Draw, nodes: readonly NodeDescription[], 
 
 /** Quota that moves from queue to queue. */
 export function drawQuotaChanges(draw: Draw, safetyMs: number): Fault[] {
-  if (draw.chance(0.7)) return []
-  return Array.from({ length: draw.int(1, 3) }, () => ({
-    ...drawWhen(draw, safetyMs),
+  return drawSeveral(draw, safetyMs, { none: 0.7, most: 3 }, () => ({
     kind: 'share quota',
     percent: draw.int(0, 100),
   }))
@@ -138,9 +126,7 @@ export function drawQuotaChanges(draw: Draw, safetyMs: number): Fault[] {
 
 /** A pool that is edited: of most histories none. */
 export function drawPoolChanges(draw: Draw, safetyMs: number): Fault[] {
-  if (draw.chance(0.7)) return []
-  return Array.from({ length: draw.int(1, 3) }, () => ({
-    ...drawWhen(draw, safetyMs),
+  return drawSeveral(draw, safetyMs, { none: 0.7, most: 3 }, () => ({
     kind: 'edit pool',
     price: draw.one([0, 1, 2.5]),
     spares: draw.one([0, 0, 1]),
@@ -182,14 +168,22 @@ export function drawHolds(draw: Draw, safetyMs: number): Fault[] {
 
 /** Clocks that somebody sets wrong: by seconds, by more than anybody waits for, by hours; of those that take part. */
 export function drawClockFaults(draw: Draw, nodes: readonly NodeDescription[], safetyMs: number): Fault[] {
-  if (draw.chance(0.7)) return []
-  return Array.from({ length: draw.int(1, 3) }, () => {
-    const when = drawWhen(draw, safetyMs)
+  return drawSeveral(draw, safetyMs, { none: 0.7, most: 3 }, () => {
     const byMs = draw.one([-1, 1]) * draw.one([2_000, 30_000, 300_000, 7_200_000])
     const kind = draw.one(['clock-jump', 'control-plane-clock-jump', 'control-plane-clock-jump', ...ofClocks] as const)
-    return kind === 'clock-jump' ? { ...when, kind, node: draw.one(nodes).name, byMs } : { ...when, kind, byMs }
+    return kind === 'clock-jump' ? { kind, node: draw.one(nodes).name, byMs } : { kind, byMs }
   })
 }
+
+/** None with the chance `none`, else one to `most`, each at a time of its own. */
+function drawSeveral(draw: Draw, safetyMs: number, { none, most }: { none: number; most: number }, one: () => What) {
+  if (draw.chance(none)) return []
+  return Array.from({ length: draw.int(1, most) }, (): Fault => ({ ...drawWhen(draw, safetyMs), ...one() }))
+}
+
+type Timeless<F> = F extends unknown ? Omit<F, 'atMs' | 'forMs'> : never
+/** What a fault does, whenever it strikes. */
+type What = Timeless<Fault>
 
 function drawWhen(draw: Draw, safetyMs: number): { atMs: number; forMs: number } {
   const atMs = draw.int(0, Math.floor(safetyMs * 0.9))

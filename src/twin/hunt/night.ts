@@ -7,11 +7,11 @@ const hourMs = 3_600_000
 
 /**
  * For hours nobody keeps the factory, and what comes later comes as much later: all of it is off, or work goes on without a
- * control plane, or the ledger alone is away. Two hours and more are over then, and sometimes a day. It gets no requests.
+ * control plane, or the ledger alone is away. Two hours and more are over then, and sometimes a day.
  */
 export function withNight(draw: Draw, history: History): History {
   if (!draw.chance(nightChance)) return history
-  const { traffic: _, safetyMs, standbys, nodes } = history
+  const { safetyMs, standbys, nodes } = history
   const atMs = Math.floor((safetyMs * draw.int(20, 90)) / 100)
   const forMs = Math.round(hourMs * draw.one([2, 3, 5, 30]) + draw.wait(hourMs))
   const who = draw.one(['all', 'all', 'control plane', 'ledger'] as const)

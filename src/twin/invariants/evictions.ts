@@ -14,7 +14,7 @@ export class Evictions implements Invariant {
   readonly name = 'evictions'
   readonly #gangs = new Map<string, Gang>()
   readonly #suspendedMs = new Map<string, number>()
-  /** Gangs that were deleted last, by name: another may be there by now. */
+  /** Gangs that were deleted and held seats of others, by name: another may be there by now. */
   readonly #gone = new Map<string, { gang: Gang; atMs: number }>()
   readonly #terms = new Terms()
 
@@ -27,7 +27,8 @@ export class Evictions implements Invariant {
     if (type === 'DELETED') {
       // What it held it holds for whoever has not heard of that.
       if (!this.#suspendedMs.has(key)) this.#suspendedMs.set(key, nowMs)
-      this.#gone.set(key, { gang, atMs: nowMs })
+      if (gang.status?.hold === undefined) this.#gone.delete(key)
+      else this.#gone.set(key, { gang, atMs: nowMs })
       return undefined
     }
     this.#gangs.set(key, gang)
