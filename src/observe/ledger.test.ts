@@ -3,6 +3,7 @@ import { silentLog } from '../base/log.ts'
 import { createManualClock, type ManualClock } from '../base/manual-clock.ts'
 import { seededRandom } from '../base/random.ts'
 import { inferenceService } from '../model/kinds/inference-service.ts'
+import type { LedgerPage } from '../model/kinds/ledger-page.ts'
 import { pool } from '../model/kinds/pool.ts'
 import { report } from '../model/kinds/report.ts'
 import { trainingJob } from '../model/kinds/training-job.ts'
@@ -132,6 +133,28 @@ test('what cannot be written for hours is written when it can be again', async (
   await clock.advance(0)
   await stopped
   expect((await buckets())['idle']?.slotMs).toBe(4 * (300 * 60_000 + 40_000))
+})
+
+test('a page whose time another has as well is not gone on with, whatever it does not know: it goes', async () => {
+  const first = open()
+  await clock.advance(60_000)
+  const stopped = first.stop()
+  await clock.advance(0)
+  await stopped
+  const [page] = await pages()
+  const fromMs = (page?.spec.fromMs ?? 0) + 20_000
+  const of = { owner: 'TrainingJob/default/j', queue: 'q', gang: 'default/j gone', attempt: 1, checkpoint: '' }
+  const provisional = [{ ...of, slotMs: 80_000, startupMs: 0 }]
+  const late = {
+    ...page?.status,
+    ...{ throughMs: fromMs + 20_000, capacitySlotMs: 80_000, entries: [], provisional },
+  }
+  const object = { ...page, metadata: { name: 'late' }, spec: { ...page?.spec, fromMs }, status: late } as LedgerPage
+  await store.create('LedgerPage', object, { withStatus: true })
+  open()
+  await clock.advance(30_000)
+  expect((await pages()).map(({ metadata }) => metadata.name)).toEqual([page?.metadata.name])
+  expect((await buckets())['idle']?.slotMs).toBe(4 * 90_000)
 })
 
 test('who finds pages that another life was still writing when it began goes on from there, once', async () => {

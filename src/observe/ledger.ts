@@ -5,10 +5,11 @@ import type { LedgerPage } from '../model/kinds/ledger-page.ts'
 import type { KindMap, KindName } from '../model/registry.ts'
 import type { Store } from '../store/contract.ts'
 import { createInformer } from '../store/informer.ts'
-import { togetherByDay } from './ledger-days.ts'
+import { togetherByDay, withoutCovered } from './ledger-days.ts'
 import { type LedgerChange, LedgerFold } from './ledger-fold.ts'
 import { dayMs } from './ledger-page.ts'
 
+export { withoutCovered } from './ledger-days.ts'
 export { type LedgerBy, type LedgerSummary, summarise } from './ledger-summary.ts'
 
 export interface LedgerOptions {
@@ -63,7 +64,7 @@ function startLife(options: LedgerOptions, onOther: () => void): Life {
   async function start(): Promise<void> {
     const pages = await readPages()
     if (stopped) return
-    const books = new LedgerFold(pages, clock.now())
+    const books = new LedgerFold(withoutCovered(pages), clock.now())
     const watches = follow(options, (change) => {
       revision = newer(revision, change.object.metadata.resourceVersion)
       books.apply(change, clock.now())

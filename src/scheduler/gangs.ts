@@ -103,8 +103,14 @@ export function nextOf(gang: Gang): Gang {
 }
 
 /** One of a service: when it moves, another is started in its place first. */
-export function isReplica({ metadata }: Gang): boolean {
-  return metadata.labels?.[label.service] !== undefined
+export function isReplica(gang: Gang): boolean {
+  return serviceOf(gang) !== undefined
+}
+
+/** The service of a replica, in words that no gang's key is: `service namespace/name`. */
+export function serviceOf({ metadata }: Gang): string | undefined {
+  const name = metadata.labels?.[label.service]
+  return name === undefined ? undefined : `service ${metadata.namespace}/${name}`
 }
 
 /** The node and its accelerators: by these, a seat of one attempt is the same as one of another. */

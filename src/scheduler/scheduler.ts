@@ -23,6 +23,7 @@ import {
   noFewerThanBefore,
   noMoreThanHeld,
   podsOf,
+  serviceOf,
 } from './gangs.ts'
 import { queueBlock, quotaLeft } from './line/admission.ts'
 import { yieldsIn } from './line/entitled.ts'
@@ -157,6 +158,8 @@ export class FleetScheduler extends State implements Scheduler, Explained {
     this.gangs.set(key, state)
     const before = state.object
     state.object = object
+    const service = serviceOf(object)
+    if (known === undefined && service !== undefined) this.displaced.join(key, service)
     // What it was to others it was with less accelerator-time: they may ask each other once more.
     if (before.spec.served !== object.spec.served && this.displaced.forget(key)) this.fleet.generation++
     this.countFirm(state, !object.spec.preemptible)

@@ -292,7 +292,7 @@ export class State {
     this.countFirm(state, false)
     this.#seated.get(state.object.spec.queue)?.delete(state.key)
     this.gangs.delete(state.key)
-    if (this.displaced.forget(state.key)) this.fleet.generation++
+    if (this.displaced.end(state.key)) this.fleet.generation++
     this.nextSeats.forget(state)
     if (this.budgets.forget(state.key)) this.fleet.generation++
   }

@@ -42,7 +42,7 @@ export class Departures {
       const by = gangs.get(gang)?.object.status?.eviction?.by
       if (by !== undefined) return by === key
       const leavesAnyway = (this.#by.get(gang)?.size ?? 0) > 1
-      return !(leavesAnyway && spares.has(gang))
+      return !(leavesAnyway && spares.has(displaced.sideOf(gang)))
     })
     const spared = displaced.record(
       key,

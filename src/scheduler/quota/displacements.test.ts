@@ -35,6 +35,44 @@ it('says of one that is forgotten whether others had to spare somebody because o
   expect(displaced.forget('b')).toBe(false)
 })
 
+it('the replicas of a service are one: who comes in the place of one that was displaced spares whom that one had to spare', () => {
+  const displaced = new Displacements()
+  for (const replica of ['s-0', 's-1']) displaced.join(replica, 's')
+  displaced.record('job', ['s-1'])
+  displaced.join('s-2', 's')
+  expect(displaced.end('s-1')).toBe(false)
+  expect([...displaced.displacersOf('s-2')]).toEqual(['job'])
+  displaced.record('s-2', ['other', 's-0'])
+  expect([...displaced.displacersOf('other')]).toEqual(['s', 'job'])
+  expect([...displaced.displacersOf('s-0')]).toEqual(['job'])
+})
+
+it('what replicas were to others is forgotten when one ends that nobody displaced, or the last', () => {
+  const displaced = new Displacements()
+  for (const replica of ['s-0', 's-1']) displaced.join(replica, 's')
+  displaced.record('s-1', ['job'])
+  displaced.record('high', ['s-1'])
+  expect(displaced.end('s-1'), 'it was displaced').toBe(false)
+  expect([...displaced.displacersOf('job')]).toEqual(['s', 'high'])
+  displaced.join('s-2', 's')
+  expect(displaced.end('s-2'), 'it was not').toBe(true)
+  expect([...displaced.displacersOf('job')]).toEqual([])
+  displaced.record('high', ['s-0'])
+  displaced.record('s-0', ['job'])
+  expect(displaced.end('s-0'), 'the last').toBe(true)
+  displaced.join('s-3', 's')
+  expect([...displaced.displacersOf('s-3')]).toEqual([])
+})
+
+it('that a replica was displaced may be heard before it is known as one', () => {
+  const displaced = new Displacements()
+  displaced.record('job', ['s-0'])
+  displaced.join('s-0', 's')
+  displaced.join('s-1', 's')
+  displaced.end('s-0')
+  expect([...displaced.displacersOf('s-1')]).toEqual(['job'])
+})
+
 it('nobody is ever among those who displaced him', () => {
   const gang = fc.constantFrom('a', 'b', 'c', 'd', 'e', 'f')
   fc.assert(

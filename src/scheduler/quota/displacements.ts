@@ -16,10 +16,34 @@
  * it, once for each such pair. There are finitely many pairs, so that only delays the end. What a gang was to others is
  * forgotten when it ends, and each time that it has had a step more of accelerator-time, which is some fifteen times at
  * most and costs it that time; when queues or capacity change, everything is: what went round before may be right now.
+ *
+ * A replica that is displaced ends, and another comes in its place under a name of its own: were it forgotten with the
+ * name, a service could go round for ever. So the replicas of a service are one here, and what they were to others is
+ * forgotten when one ends that nobody displaced, or the last.
  */
 export class Displacements {
+  /** By gang or service, those who displaced it. */
   readonly #by = new Map<string, Set<string>>()
   readonly #excepted = new Map<string, Set<string>>()
+  readonly #serviceOf = new Map<string, string>()
+  readonly #replicasOf = new Map<string, Set<string>>()
+  /** Replicas that were displaced. */
+  readonly #displaced = new Set<string>()
+
+  /** The gang is a replica of the service; that it was displaced may have been heard before. */
+  join(replica: string, service: string): void {
+    this.#serviceOf.set(replica, service)
+    add(this.#replicasOf, service, replica)
+    const by = this.#by.get(replica)
+    if (by === undefined) return
+    this.#by.delete(replica)
+    for (const one of by) this.record(one, [replica])
+  }
+
+  /** The service of a replica; any other gang stands for itself. */
+  sideOf(gang: string): string {
+    return this.#serviceOf.get(gang) ?? gang
+  }
 
   /**
    * The gang's seats were taken from the victims. Those that had been leaving already are not victims of it. 'fewer': by the
@@ -27,23 +51,26 @@ export class Displacements {
    */
   record(gang: string, victims: Iterable<string>): 'more' | 'fewer' {
     const before = this.displacersOf(gang)
+    const side = this.sideOf(gang)
     let outcome: 'more' | 'fewer' = 'more'
-    for (const victim of victims) {
-      if (victim === gang) continue
+    for (const one of victims) {
+      const victim = this.sideOf(one)
+      if (victim !== one) this.#displaced.add(one)
+      if (victim === side) continue
       if (before.has(victim)) {
-        add(this.#excepted, gang, victim)
-        this.#by.delete(gang)
+        add(this.#excepted, side, victim)
+        this.#by.delete(side)
         outcome = 'fewer'
       }
-      add(this.#by, victim, gang)
+      add(this.#by, victim, side)
     }
     return outcome
   }
 
-  /** Whoever displaced the gang, and whoever displaced them. */
+  /** Whoever displaced the gang, and whoever displaced them; of replicas their services. */
   displacersOf(gang: string): ReadonlySet<string> {
     const found = new Set<string>()
-    const open = [gang]
+    const open = [this.sideOf(gang)]
     for (let next = open.pop(); next !== undefined; next = open.pop()) {
       for (const displacer of this.#by.get(next) ?? []) {
         if (found.has(displacer)) continue
@@ -56,16 +83,30 @@ export class Displacements {
 
   /** Whether the gang, entitled to what the other holds, took it back before. */
   wasExcepted(gang: string, other: string): boolean {
-    return this.#excepted.get(gang)?.has(other) ?? false
+    return this.#excepted.get(this.sideOf(gang))?.has(this.sideOf(other)) ?? false
   }
 
-  /** The gang ended, or is another than it was. Whether others had to spare somebody because of it. */
+  /** The gang ended. Whether others had to spare somebody because of it. */
+  end(gang: string): boolean {
+    const side = this.sideOf(gang)
+    if (side === gang) return this.forget(gang)
+    const others = this.#replicasOf.get(side)
+    others?.delete(gang)
+    this.#serviceOf.delete(gang)
+    const wasDisplaced = this.#displaced.delete(gang)
+    if (others?.size === 0) this.#replicasOf.delete(side)
+    else if (wasDisplaced) return false
+    return this.forget(side)
+  }
+
+  /** The gang, or all of the service, is another than it was. Whether others had to spare somebody because of it. */
   forget(gang: string): boolean {
+    const side = this.sideOf(gang)
     let mattered = false
     for (const relation of [this.#by, this.#excepted]) {
-      relation.delete(gang)
+      relation.delete(side)
       for (const [other, gangs] of relation) {
-        if (!gangs.delete(gang)) continue
+        if (!gangs.delete(side)) continue
         mattered = true
         if (gangs.size === 0) relation.delete(other)
       }
@@ -78,11 +119,13 @@ export class Displacements {
     this.clear()
     for (const [gang, by] of other.#by) this.#by.set(gang, new Set(by))
     for (const [gang, excepted] of other.#excepted) this.#excepted.set(gang, new Set(excepted))
+    for (const gang of other.#displaced) this.#displaced.add(gang)
   }
 
   clear(): void {
     this.#by.clear()
     this.#excepted.clear()
+    this.#displaced.clear()
   }
 }
 

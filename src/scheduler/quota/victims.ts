@@ -45,7 +45,7 @@ function sparing(
   const isEntitled = !tree.isBorrowing(queue, contest.models, wants)
   const isFine = (one: Candidate) =>
     one.leaving ||
-    !displacers.has(one.key) ||
+    !displacers.has(displaced.sideOf(one.key)) ||
     (isEntitled && one.queue !== queue && !displaced.wasExcepted(gang, one.key))
   return (of) => [...candidatesOf(of)].filter(isFine)
 }

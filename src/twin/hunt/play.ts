@@ -4,6 +4,7 @@ import type { Gang } from '../../model/kinds/gang.ts'
 import type { InferenceService } from '../../model/kinds/inference-service.ts'
 import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { opened } from '../../model/nodes.ts'
+import { withoutCovered } from '../../observe/ledger.ts'
 import { EventLog, type EventOptions, type TwinEvent } from '../events.ts'
 import { Invariants, type Violation } from '../invariants/invariants.ts'
 import { Lasting } from '../invariants/lasting.ts'
@@ -279,7 +280,7 @@ class Play {
   /** What nobody wants any more, and nobody ends. */
   async #leftovers(): Promise<string> {
     const { store, nodes, clock } = this.#twin
-    const pages = (await store.list('LedgerPage')).items
+    const pages = withoutCovered((await store.list('LedgerPage')).items)
     const open = pages.flatMap(({ metadata: { name }, status }) =>
       (status?.provisional ?? []).map(
         ({ gang, attempt }) => `page ${name} does not know what became of ${gang} (attempt ${attempt})`,

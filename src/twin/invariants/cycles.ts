@@ -2,6 +2,7 @@ import { holdNow } from '../../control/gangs.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { Lease, Node } from '../../model/kinds/kubernetes.ts'
 import type { Queue } from '../../model/kinds/queue.ts'
+import { label } from '../../model/names.ts'
 import type { Entry } from '../../store/history.ts'
 import type { Invariant } from './contract.ts'
 import { keyOf } from './seats.ts'
@@ -9,12 +10,15 @@ import { keyOf } from './seats.ts'
 /**
  * Displacing goes in no circle: under one leader nobody displaces whoever displaced it, or displaced that one, and so on, since
  * those ended or had a step more of accelerator-time, and since the queues and what nodes have changed. Once for each pair a
- * lender may, for what its queue owns.
+ * lender may, for what its queue owns. The replicas of a service are one in this, for another comes in the place of each that
+ * is displaced; they end with one that nobody displaced, or the last.
  */
 export class Cycles implements Invariant {
   readonly name = 'cycles'
   readonly #gangs = new Map<string, Gang>()
-  /** By whom a gang was displaced. */
+  /** Replicas that were displaced. */
+  readonly #displaced = new Set<string>()
+  /** By gang or service, who displaced it. */
   readonly #by = new Map<string, Set<string>>()
   /** Pairs in which a lender took back what is its own. */
   readonly #tookBack = new Set<string>()
@@ -39,9 +43,9 @@ export class Cycles implements Invariant {
     const gang = object as Gang
     const key = keyOf(gang)
     const before = this.#gangs.get(key)
-    if (isGone || (before !== undefined && before.spec.served !== gang.spec.served)) this.#forget(key, nowMs)
-    if (isGone) this.#gangs.delete(key)
+    if (isGone) this.#end(key, gang, nowMs)
     else this.#gangs.set(key, gang)
+    if (before !== undefined && before.spec.served !== gang.spec.served) this.#forget(key, nowMs)
     const { hold } = gang.status ?? {}
     if (isGone || hold === undefined || hold.at === before?.status?.hold?.at) return undefined
     const displacing = hold.victims.filter(({ gang: victim, movesTo }) => movesTo === undefined && victim !== key)
@@ -50,17 +54,35 @@ export class Cycles implements Invariant {
       const { by } = this.#gangs.get(victim)?.status?.eviction ?? {}
       return by === undefined ? !this.#isHeld(victim, attempt, key) : by === key
     })
-    const displacers = this.#displacersOf(key)
+    const side = sideOf(gang)
+    const displacers = this.#displacersOf(side)
     for (const { gang: victim, reason } of own) {
-      if (!displacers.has(victim)) continue
-      const pair = `${key} ${victim}`
+      const other = this.#sideOf(victim)
+      if (!displacers.has(other)) continue
+      const pair = `${side} ${other}`
       if (reason !== 'InCohortReclamation' || this.#tookBack.has(pair))
         return `gang ${key} displaces ${victim} (${reason}), which had displaced it, or who did`
       this.#tookBack.add(pair)
-      this.#by.delete(key)
+      this.#by.delete(side)
     }
-    for (const { gang: victim } of own) this.#add(victim, key, nowMs)
+    for (const { gang: victim } of own) {
+      const other = this.#sideOf(victim)
+      if (other !== victim) this.#displaced.add(victim)
+      if (other !== side) this.#add(other, side, nowMs)
+    }
     return undefined
+  }
+
+  #sideOf(key: string): string {
+    const gang = this.#gangs.get(key)
+    return gang === undefined ? key : sideOf(gang)
+  }
+
+  #end(key: string, gang: Gang, nowMs: number): void {
+    this.#gangs.delete(key)
+    const side = sideOf(gang)
+    const isReplaced = this.#displaced.delete(key) && [...this.#gangs.values()].some((other) => sideOf(other) === side)
+    if (!isReplaced) this.#forget(side, nowMs)
   }
 
   /** Whoever decides may hear only later of a change after which all, or one of the two, began anew, and forget this then. */
@@ -118,7 +140,14 @@ export class Cycles implements Invariant {
   #clear(): void {
     this.#by.clear()
     this.#tookBack.clear()
+    this.#displaced.clear()
   }
+}
+
+/** Its service, of a replica; else itself. */
+function sideOf(gang: Gang): string {
+  const service = gang.metadata.labels?.[label.service]
+  return service === undefined ? keyOf(gang) : `service:${gang.metadata.namespace}/${service}`
 }
 
 /** After so long whoever decides has heard of it. */

@@ -135,6 +135,19 @@ test('nobody displaces whom it was displaced by, directly or not', () => {
   expect(told('cycles', ...round, served, gang('a', 'a', 1, holds('a', '3', victim('c'))))).toEqual([])
 })
 
+test('nor does a replica displace whom another of its service was displaced by', () => {
+  const replica = (name: string, status: Record<string, unknown>): Write => {
+    const [kind, object] = gang(name, 'a', 1, status)
+    const labels = { 'millwright.dev/service': 's' }
+    return [kind, { ...object, metadata: { ...(object['metadata'] as object), labels } }]
+  }
+  const displaced = [replica('s-1', {}), gang('b', 'a', 1, holds('b', '1', victim('s-1')))]
+  expect(told('cycles', ...displaced, replica('s-2', holds('s-2', '2', victim('b'))))).toEqual([
+    'gang default/s-2 displaces default/b (InQueue), which had displaced it, or who did',
+  ])
+  expect(told('cycles', ...displaced, replica('s-2', holds('s-2', '2', victim('s-1'))))).toEqual([])
+})
+
 test('a lender takes back what is its own once', () => {
   const by = (name: string, at: string, of: string): Write =>
     gang(name, 'a', 1, holds(name, at, victim(of, 'InCohortReclamation')))

@@ -10,6 +10,7 @@ export class Process {
   #state: 'running' | 'paused' | 'crashed' = 'running'
   #pausesAtWrite = false
   #isCut = false
+  #hasBeenOutOfTouch = false
   /** What its machine does not reach. */
   #lacks: 'control-plane' | 'all' | undefined
   #jumpedMs = 0
@@ -36,6 +37,11 @@ export class Process {
 
   get reachesStorage(): boolean {
     return !this.#isCut && this.#lacks !== 'all'
+  }
+
+  /** Something that it said may not have arrived since it runs. */
+  get hasBeenOutOfTouch(): boolean {
+    return this.#hasBeenOutOfTouch
   }
 
   /** Whether what it says arrives. */
@@ -83,6 +89,7 @@ export class Process {
   /** Whatever it asks of the store is not answered, and nothing that it says arrives. */
   cut(): void {
     this.#isCut = true
+    this.#hasBeenOutOfTouch = true
     this.#tell()
   }
 
@@ -95,6 +102,7 @@ export class Process {
   isolate(from: 'control-plane' | 'all' | undefined): void {
     if (this.#lacks === from) return
     this.#lacks = from
+    this.#hasBeenOutOfTouch ||= from !== undefined
     this.#tell()
   }
 
@@ -110,6 +118,7 @@ export class Process {
 
   /** Its connections are closed, as by a server that starts anew: watches end, what they had under way is lost. */
   break(): void {
+    this.#hasBeenOutOfTouch = true
     for (const hear of [...this.#broken]) hear()
   }
 

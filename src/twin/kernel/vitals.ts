@@ -5,7 +5,7 @@ import type { Process } from './process.ts'
 /**
  * Signs of life on virtual time: none is given, and only that they stop is simulated. Whoever gives signs is heard as
  * long as his process runs and its line holds; those who listen are told when their patience is over, counted from the
- * last sign that he would have given. Who is heard again gives signs until one got through.
+ * last sign that he would have given. Who is heard again, or lost what it had under way, gives signs until one got through.
  */
 export class Vitals {
   readonly #clock: Clock
@@ -32,9 +32,11 @@ export class Vitals {
           due: undefined,
         }
         const forget = process.onChange(() => this.#hear(who, source, process.isHeard))
-        this.#begin(who, source)
+        const forgetBreak = process.onBreak(() => this.#speakLater(who, source))
+        this.#begin(who, source, process.hasBeenOutOfTouch)
         return () => {
           forget()
+          forgetBreak()
           this.#end(who, source)
         }
       },
@@ -62,13 +64,16 @@ export class Vitals {
     return () => this.#end(who, source)
   }
 
-  /** Whoever was told meanwhile that it is silent may have said so: its first sign, which comes in time, says otherwise. */
-  #begin(who: string, source: Source): void {
+  /**
+   * Whoever was told meanwhile that it is silent may have said so: its first sign, which comes in time, says otherwise. And it
+   * says what it could not when it was out of touch already.
+   */
+  #begin(who: string, source: Source, hasMore = false): void {
     this.#sources.set(who, source)
     // Who died as he came, or is cut off, is not heard by that.
     if (!source.isHeard) return
     for (const listener of this.#listeners.get(who) ?? []) this.#hearNow(listener)
-    if (this.#missed.delete(who)) this.#speakLater(who, source)
+    if (this.#missed.delete(who) || hasMore) this.#speakLater(who, source)
   }
 
   #end(who: string, source: Source): void {
