@@ -1,5 +1,5 @@
 import { largeRow } from './forecast/large.ts'
-import { liveRows } from './forecast/live.ts'
+import { liveRows, torchRows } from './forecast/live.ts'
 import { phillyRows } from './forecast/philly.ts'
 import { servedRow } from './forecast/served.ts'
 import type { Row } from './row.ts'
@@ -10,4 +10,5 @@ export async function* rows(): AsyncGenerator<Row> {
   yield await servedRow()
   yield largeRow()
   yield* await liveRows()
+  yield* await torchRows()
 }
