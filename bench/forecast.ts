@@ -9,6 +9,6 @@ export async function* rows(): AsyncGenerator<Row> {
   yield* await phillyRows()
   yield await servedRow()
   yield largeRow()
-  yield* await liveRows()
+  yield* liveRows()
   yield* await torchRows()
 }

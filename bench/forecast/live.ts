@@ -6,19 +6,32 @@ import type { Row } from '../row.ts'
 
 /**
  * A factory on this machine with more short jobs than it has room for: what a forecast says of their starts and ends, and what
- * then happens. Each declares how long it works.
+ * then happens. Each declares how long it works; and again, with three times as much, when others that did so have ended.
  */
-export function liveRows(): Promise<Row[]> {
+export async function* liveRows(): AsyncGenerator<Row> {
+  yield* await shortRows(1, 0, 'short jobs')
+  yield* await shortRows(3, 10, 'that declare three times as much, as did ten before them')
+}
+
+function shortRows(times: number, before: number, of: string): Promise<Row[]> {
   const [jobs, slots] = [12, 4]
   return withFactory(['--slots', String(slots), '--nodes', '2'], async (factory) => {
+    const { client } = factory
     const random = seededRandom(1)
+    const sleeps = (name: string, seconds: number, workers: number) =>
+      client.create(
+        'TrainingJob',
+        trainingJob(name, ['sleep', String(seconds)], workers, { expectedSeconds: times * seconds }),
+      )
+    for (let index = 0; index < before; index++) await sleeps(`early-${index}`, 2, 1)
+    await found('those before to end', 60, async () =>
+      (await client.list('TrainingJob')).items.every(({ status }) => status?.completionTime) ? true : undefined,
+    )
     for (let index = 0; index < jobs; index++) {
       const seconds = random.int(4, 20)
-      const sleeps = ['sleep', String(seconds)]
-      const job = trainingJob(`short-${index}`, sleeps, random.int(1, 4), { expectedSeconds: seconds })
-      await factory.client.create('TrainingJob', job)
+      await sleeps(`short-${index}`, seconds, random.int(1, 4))
     }
-    return rowsOf(factory, `${jobs} short jobs on ${2 * slots} slots of a live factory`)
+    return rowsOf(factory, 'short-', `${jobs} ${of} on ${2 * slots} slots of a live factory`)
   })
 }
 
@@ -68,15 +81,15 @@ export async function torchRows(): Promise<Row[]> {
       const seconds = Math.max(1, Math.round(tookSeconds + (steps - trialSteps) * stepSeconds))
       await trains(`train-${index}`, steps, { expectedSeconds: seconds })
     }
-    return rowsOf(factory, `${jobs} PyTorch jobs on ${count} × ${model} of a live factory`)
+    return rowsOf(factory, 'train-', `${jobs} PyTorch jobs on ${count} × ${model} of a live factory`)
   })
 }
 
 /** What a forecast says of the jobs that are there once the first has started, and how far that is from what then happens. */
-async function rowsOf({ dir, client }: FactoryProcess, of: string): Promise<Row[]> {
+async function rowsOf({ dir, client }: FactoryProcess, prefix: string, of: string): Promise<Row[]> {
   const listed = async () => {
     const { items } = await client.list('TrainingJob', { namespace: 'default' })
-    return items.filter(({ spec }) => spec.expectedSeconds !== undefined)
+    return items.filter(({ metadata }) => metadata.name.startsWith(prefix))
   }
   await found('the first to start', 60, async () =>
     (await listed()).some(({ status }) => status?.startTime !== undefined) ? true : undefined,

@@ -33,7 +33,7 @@ export interface State {
   pods: Pod[]
   /** How many of their nodes are kept as spares, what these cost, and how they are paid for. */
   pools: Pool[]
-  /** What their gangs do not say: how often they write checkpoints. */
+  /** What their gangs do not say: how often they write checkpoints, and how long those took that have ended. */
   jobs: TrainingJob[]
   services: InferenceService[]
   /** The files name no Queue: one called `default`, open to all and without a quota, is taken for granted. */

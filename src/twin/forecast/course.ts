@@ -32,7 +32,7 @@ export interface Scene {
   pods: readonly Pod[]
   /** What of their nodes is kept as spares, and costs another price than the price book's. */
   pools?: readonly Pool[]
-  /** Of gangs that write checkpoints as often as these say. */
+  /** Of gangs that write checkpoints as often as these say; those that have ended say how long others take. */
   jobs?: readonly TrainingJob[]
   /** Of gangs that are replicas. */
   services?: readonly InferenceService[]

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { readState } from '../../compile/state.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
+import { type TrainingJob, trainingJob } from '../../model/kinds/training-job.ts'
 import { label } from '../../model/names.ts'
 import { leavingBy } from '../../model/nodes.ts'
 import { effectiveRatioWithLag, optimalInterval } from '../../model/reliability.ts'
@@ -13,7 +14,7 @@ import { cadencesOf } from './cadence.ts'
 import type { Scene } from './course.ts'
 import { drawsOf, type Risks } from './draws.ts'
 import { type Forecast, type ForecastOptions, forecastOf } from './forecast.ts'
-import { Lengths } from './lengths.ts'
+import { endedOf, Lengths } from './lengths.ts'
 import { anotherLike, likeMost } from './more-nodes.ts'
 
 const hourMs = 3_600_000
@@ -457,6 +458,30 @@ describe('with a history', () => {
     expect(lengths.of(gang, 0.5, nowMs)).toEqual({ seconds: 1100, basis: 'history' })
     expect(lengths.of(gang, 0, nowMs + 1_000_000)).toEqual({ seconds: 100, basis: 'history' })
     expect(lengths.of(gang, 0.9, nowMs + 1_000_000)).toEqual({ seconds: 1000, basis: 'history' })
+  })
+
+  test('so do the jobs of this factory that have succeeded, and say what comes of what others declare', () => {
+    const told = story(1)
+    told.gang('train-17', '1xH100:8')
+    told.gang('tune', '1xH100:8', { expectedSeconds: 4000 })
+    const train = (index: number, seconds: number, phase: 'Succeeded' | 'Failed') => {
+      const [startTime, completionTime] = [0, 1000 * seconds].map((ms) => new Date(nowMs + ms).toISOString())
+      return trainingJob.parse({
+        apiVersion: 'millwright.dev/v1alpha1',
+        kind: 'TrainingJob',
+        metadata: { name: `train-${index}`, namespace: 'default' },
+        spec: { command: ['train'], resources: { accelerators: 'H100:8' }, expectedSeconds: 2 * seconds },
+        status: { phase, conditions: [], startTime, completionTime },
+      })
+    }
+    const of = (jobs: readonly TrainingJob[], name: string) =>
+      new Lengths(endedOf(jobs)).of(told.gangs.get(`default/${name}`) as Gang, 0.5, nowMs)
+    const ten = Array.from({ length: 11 }, (_, index) => train(index, 100 * (index + 1), 'Succeeded'))
+    expect(of(ten, 'train-17')).toEqual({ seconds: 600, basis: 'history' })
+    expect(of(ten, 'tune')).toEqual({ seconds: 2000, basis: 'declared' })
+    const failed = Array.from({ length: 20 }, (_, index) => train(index, 1, 'Failed'))
+    expect(of([...ten, ...failed], 'train-17')).toEqual({ seconds: 600, basis: 'history' })
+    expect(of(ten.slice(2), 'tune')).toEqual({ seconds: 4000, basis: 'declared' })
   })
 
   test('... or longer than any of them: of ten, one in eleven is', () => {

@@ -7,7 +7,7 @@ import { type Course, courseOf, type Scene } from './course.ts'
 import { type DrawOptions, drawsOf, type Risks } from './draws.ts'
 import { type Row, rowsOf, type Side } from './figures.ts'
 import { type GangForecast, gangsOf } from './gangs.ts'
-import { type Basis, Lengths } from './lengths.ts'
+import { type Basis, endedOf, Lengths } from './lengths.ts'
 import type { StepsKnown } from './pace.ts'
 import { pricesBy, pricesKept } from './prices.ts'
 import { quotasOf } from './quotas.ts'
@@ -21,7 +21,7 @@ export interface ForecastOptions {
   seeds: number
   firstSeed?: number
   risks: Risks
-  /** What jobs took, and how they come; without it nobody new comes. */
+  /** What jobs took, beside those of the state that have ended, and how they come; without it nobody new comes. */
   history?: readonly PastJob[]
   /**
    * The requests that services get, from now on, and how their replicas and the steps of jobs perform; without it replicas are
@@ -67,7 +67,7 @@ export function forecastOf(before: Scene, after: Scene | undefined, options: For
   }))
   const cadencesBefore = scenes[0]?.cadences ?? new Map()
   const perNode = scenes.reduce((most, { devices }) => [...devices.values()].reduce((a, b) => Math.max(a, b), most), 1)
-  const lengths = new Lengths(history, before.gangs, nowMs)
+  const lengths = new Lengths([...history, ...endedOf(before.jobs ?? [])], before.gangs, nowMs)
   const draws: DrawOptions = { ...options, history, queues: before.queues, model: commonModel(before.gangs), perNode }
   const courses = scenes.map((): Course[] => [])
   const drawnFor = drawsOf(firstSeed, seeds, draws)

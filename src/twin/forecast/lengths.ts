@@ -1,4 +1,6 @@
+import { gangOfJob } from '../../model/gangs.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
+import type { TrainingJob } from '../../model/kinds/training-job.ts'
 import { isReplica } from '../../scheduler/gangs.ts'
 import { endOf } from '../../scheduler/line/reservations.ts'
 import type { PastJob } from '../import/past-job.ts'
@@ -17,6 +19,9 @@ export interface Length {
   basis: Basis
 }
 
+/** A job that has ended: how long that took from its first start on, and what it is told by. */
+export type Ended = Pick<PastJob, 'workload' | 'gpus' | 'durationSeconds' | 'limitSeconds'>
+
 /** Fewer jobs that lasted as long say nothing about another. */
 const alikeMin = 10
 
@@ -29,7 +34,7 @@ export class Lengths {
   readonly #shares = new Lasted()
 
   /** @param running Gangs that sit: that they have not ended yet says something, too. */
-  constructor(past: readonly PastJob[], running: readonly Gang[] = [], nowMs = 0) {
+  constructor(past: readonly Ended[], running: readonly Gang[] = [], nowMs = 0) {
     for (const { workload, gpus, durationSeconds, limitSeconds } of past) {
       for (const group of this.#groups(workload, gpus)) group.add(durationSeconds, true)
       if (limitSeconds !== undefined && limitSeconds > 0) this.#shares.add(durationSeconds / limitSeconds, true)
@@ -51,7 +56,8 @@ export class Lengths {
     if (end?.basis === 'pace') return { seconds: byPace(end, quantile, nowMs), basis: 'pace' }
     const { expectedSeconds } = gang.spec
     const groups = this.#groups(gang.metadata.name, acceleratorsAsked(gang))
-    const alike = expectedSeconds === undefined ? groups : groups.filter((group) => group !== this.#all)
+    // Who declares how long it works knows it better than others do that are as large.
+    const alike = expectedSeconds === undefined ? groups : groups.slice(0, 1)
     if (alike.some((group) => group.lastingMore(ranSeconds) >= alikeMin))
       return { seconds: draw(groups, quantile, ranSeconds) - ranSeconds, basis: 'history' }
     if (expectedSeconds === undefined)
@@ -149,6 +155,17 @@ function asLongAgain(quantile: number, ranSeconds: number): number {
 function ranSecondsOf({ spec, status }: Gang, nowMs: number): number {
   const seats = status?.seats
   return seats === undefined || seats.attempt !== spec.attempt ? 0 : Math.max(0, (nowMs - Date.parse(seats.at)) / 1000)
+}
+
+/** Those of the jobs that have done their work. */
+export function endedOf(jobs: readonly TrainingJob[]): Ended[] {
+  return jobs.flatMap((job) => {
+    const { phase, startTime = '', completionTime = '' } = job.status ?? {}
+    const durationSeconds = (Date.parse(completionTime) - Date.parse(startTime)) / 1000
+    if (phase !== 'Succeeded' || !(durationSeconds >= 0)) return []
+    const gpus = acceleratorsAsked(gangOfJob(job))
+    return { workload: job.metadata.name, gpus, durationSeconds, limitSeconds: job.spec.expectedSeconds }
+  })
 }
 
 function kept(groups: Map<string, Lasted>, key: string): Lasted {
