@@ -14,7 +14,8 @@ export class Accounts implements Invariant {
   /** By node and accelerator, its first page, which may be written late: it begins when the node came. */
   readonly #first = new Map<string, { name: string; fromMs: number }>()
   readonly #pages = new Map<string, Status>()
-
+  /** Of each page, by node and accelerator, when it begins. */
+  readonly #fromMs = new Map<string, Map<string, number>>()
   /** How often each node was deleted of which no page has a gap for that yet. */
   readonly #left = new Map<string, number>()
 
@@ -27,12 +28,17 @@ export class Accounts implements Invariant {
     if (kind === 'Node' && type === 'DELETED') this.#seeGone((object as Node).metadata.name)
     if (kind !== 'LedgerPage') return undefined
     const { metadata, spec, status } = object as LedgerPage
-    // What it accounted for is in a page of a whole day now.
-    if (type === 'DELETED') this.#pages.delete(metadata.name)
-    if (type === 'DELETED') return undefined
-    if (status === undefined) return undefined
     const { name } = metadata
     const bank = `${spec.node} ${spec.accelerator}`
+    const begins = this.#fromMs.get(bank) ?? new Map<string, number>()
+    // What it accounted for is in a page of a whole day now.
+    if (type === 'DELETED') {
+      this.#pages.delete(name)
+      begins.delete(name)
+      return undefined
+    }
+    if (status === undefined) return undefined
+    this.#fromMs.set(bank, begins.set(name, spec.fromMs))
     const known = this.#first.get(bank)
     const first = known === undefined || spec.fromMs < known.fromMs ? { name, fromMs: spec.fromMs } : known
     this.#first.set(bank, first)
@@ -46,10 +52,22 @@ export class Accounts implements Invariant {
     if (fromMs === undefined || before?.slots === 0) return undefined
     const had = status.slots * (status.throughMs - fromMs)
     const accounted = status.capacitySlotMs - (before?.capacitySlotMs ?? 0)
-    if (accounted < had && this.#isGap(spec.node)) return undefined
-    return accounted === had
+    if (accounted === had) return undefined
+    // Put together, pages come to what they came to apart, gaps included.
+    if (accounted === this.#apart(name, begins, fromMs, status.throughMs)) return undefined
+    return accounted < had && this.#isGap(spec.node)
       ? undefined
       : `page ${name} accounts for ${accounted} slot-milliseconds more, and its node had ${had}`
+  }
+
+  /** What the other pages that lie between come to; undefined: there is none. */
+  #apart(name: string, begins: ReadonlyMap<string, number>, fromMs: number, throughMs: number): number | undefined {
+    const between = [...begins].flatMap(([other, beginsMs]) => {
+      const page = this.#pages.get(other)
+      const isBetween = other !== name && beginsMs >= fromMs && page !== undefined && page.throughMs <= throughMs
+      return isBetween ? [page.capacitySlotMs] : []
+    })
+    return between.length === 0 ? undefined : between.reduce((sum, each) => sum + each, 0)
   }
 
   #seeGone(node: string): void {
