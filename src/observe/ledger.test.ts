@@ -11,7 +11,7 @@ import { millwrightVersion } from '../model/metadata.ts'
 import { cpuSlot, label } from '../model/names.ts'
 import type { Store } from '../store/contract.ts'
 import { createMemoryStore } from '../store/memory/store.ts'
-import { startLedger, summarise } from './ledger.ts'
+import { type Ledger, startLedger, summarise } from './ledger.ts'
 import { createMetrics } from './metrics.ts'
 
 let clock: ManualClock
@@ -39,6 +39,11 @@ afterEach(() => store.close())
 
 const pages = async () => (await store.list('LedgerPage')).items
 const open = () => startLedger({ store, clock, log: silentLog })
+async function ended(ledger: Ledger): Promise<void> {
+  const stopped = ledger.stop()
+  await clock.advance(0)
+  await stopped
+}
 const buckets = async () =>
   Object.fromEntries(summarise(await pages()).rows.map(({ key, slotMs, usd }) => [key[0], { slotMs, usd }]))
 
@@ -52,9 +57,7 @@ test('pages are written every ten seconds, with the revision that they include, 
   const writes = Number(page?.metadata.resourceVersion)
   await clock.advance(60_000)
   expect(Number((await pages())[0]?.metadata.resourceVersion) - writes).toBeLessThanOrEqual(7)
-  const stopped = ledger.stop()
-  await clock.advance(0)
-  await stopped
+  await ended(ledger)
   expect(await buckets()).toEqual({ idle: { slotMs: 4 * 95_000, usd: expect.closeTo((0.9 * 4 * 95) / 3600, 9) } })
 })
 
@@ -66,9 +69,7 @@ test('a clock that is set back stands still for the account, in the next life to
   const through = async () => (await pages())[0]?.status?.throughMs ?? 0
   const before = await through()
   expect(before).toBeGreaterThan(clock.now())
-  const stopped = ledger.stop()
-  await clock.advance(0)
-  await stopped
+  await ended(ledger)
   open()
   await clock.advance(5_000)
   expect(await through()).toBe(before)
@@ -81,15 +82,11 @@ test('a clock that is set back stands still for the account, in the next life to
 test('a stopped control plane leaves a gap that is unobserved, to the millisecond', async () => {
   const first = open()
   await clock.advance(12_345)
-  const stopped = first.stop()
-  await clock.advance(0)
-  await stopped
+  await ended(first)
   await clock.advance(7_001)
   const second = open()
   await clock.advance(20_000)
-  const done = second.stop()
-  await clock.advance(0)
-  await done
+  await ended(second)
   const { idle, unobserved } = await buckets()
   expect(unobserved?.slotMs).toBe(4 * 7_001)
   expect(idle?.slotMs).toBe(4 * 32_345)
@@ -101,9 +98,7 @@ test('who was away for hours, or days, goes on from the page that was the last',
   const lives = async (forMs: number) => {
     const ledger = open()
     await clock.advance(forMs)
-    const stopped = ledger.stop()
-    await clock.advance(0)
-    await stopped
+    await ended(ledger)
   }
   await lives(3.4 * hourMs)
   await clock.advance(4 * hourMs)
@@ -129,18 +124,14 @@ test('what cannot be written for hours is written when it can be again', async (
   for (let minute = 0; minute < 300; minute++) await clock.advance(60_000)
   isOut = false
   await clock.advance(20_000)
-  const stopped = ledger.stop()
-  await clock.advance(0)
-  await stopped
+  await ended(ledger)
   expect((await buckets())['idle']?.slotMs).toBe(4 * (300 * 60_000 + 40_000))
 })
 
 test('a page whose time another has as well is not gone on with, whatever it does not know: it goes', async () => {
   const first = open()
   await clock.advance(60_000)
-  const stopped = first.stop()
-  await clock.advance(0)
-  await stopped
+  await ended(first)
   const [page] = await pages()
   const fromMs = (page?.spec.fromMs ?? 0) + 20_000
   const of = { owner: 'TrainingJob/default/j', queue: 'q', gang: 'default/j gone', attempt: 1, checkpoint: '' }
@@ -184,9 +175,7 @@ test('who finds pages that another life was still writing when it began goes on 
   await clock.advance(2_000)
   const ledger = startLedger({ store: { ...store, get, list }, clock, log: silentLog })
   await clock.advance(20_000)
-  const stopped = ledger.stop()
-  await clock.advance(0)
-  await stopped
+  await ended(ledger)
   expect(await buckets()).toMatchObject({ idle: { slotMs: 8 * 20_000 }, unobserved: { slotMs: 8 * 2_000 } })
   expect(lists).toBe(2)
 })
@@ -203,9 +192,7 @@ test('hours that are long over are put together into a page a day, and each time
   const ledger = startLedger({ store: { ...store, delete: deleting }, ...options })
   await clock.advance(days * 86_400_000 + hourMs)
   const whole = { idle: { slotMs: 4 * (days * 24 + 1) * hourMs, usd: expect.closeTo(0.9 * 4 * (days * 24 + 1), 6) } }
-  const stopped = ledger.stop()
-  await clock.advance(0)
-  await stopped
+  await ended(ledger)
   expect((await pages()).length).toBeGreaterThan(30)
   expect(await buckets()).toEqual(whole)
   refuses = false
@@ -214,9 +201,7 @@ test('hours that are long over are put together into a page a day, and each time
   // The day before this one is still kept by the hour, and this one is in its second.
   expect((await pages()).length).toBe(days - 1 + 24 + 2)
   expect(await buckets()).toEqual(whole)
-  const ended = next.stop()
-  await clock.advance(0)
-  await ended
+  await ended(next)
 })
 
 test('metrics tell phases, buckets and services, and no label without a bound', async () => {
@@ -265,7 +250,5 @@ test('metrics tell phases, buckets and services, and no label without a bound', 
     expect(text).toContain(`${line}\n`)
   expect(new Set(text.match(/service="[^"]*"/g)).size).toBe(201)
   expect(await metrics.render()).toBe(text) // counters are what the reports say, not what was rendered before
-  const stopped = ledger.stop()
-  await clock.advance(0)
-  await stopped
+  await ended(ledger)
 })

@@ -11,11 +11,9 @@ type Status = NonNullable<LedgerPage['status']>
  */
 export class Accounts implements Invariant {
   readonly name = 'accounts'
-  /** By node and accelerator, its first page, which may be written late: it begins when the node came. */
-  readonly #first = new Map<string, { name: string; fromMs: number }>()
   readonly #pages = new Map<string, Status>()
-  /** Of each page, by node and accelerator, when it begins. */
-  readonly #fromMs = new Map<string, Map<string, number>>()
+  /** By node and accelerator, when each page begins. The first, which may be written late, does when the node came. */
+  readonly #begins = new Map<string, Map<string, number>>()
   /** How often each node was deleted of which no page has a gap for that yet. */
   readonly #left = new Map<string, number>()
 
@@ -30,7 +28,7 @@ export class Accounts implements Invariant {
     const { metadata, spec, status } = object as LedgerPage
     const { name } = metadata
     const bank = `${spec.node} ${spec.accelerator}`
-    const begins = this.#fromMs.get(bank) ?? new Map<string, number>()
+    const begins = this.#begins.get(bank) ?? new Map<string, number>()
     // What it accounted for is in a page of a whole day now.
     if (type === 'DELETED') {
       this.#pages.delete(name)
@@ -38,17 +36,15 @@ export class Accounts implements Invariant {
       return undefined
     }
     if (status === undefined) return undefined
-    this.#fromMs.set(bank, begins.set(name, spec.fromMs))
-    const known = this.#first.get(bank)
-    const first = known === undefined || spec.fromMs < known.fromMs ? { name, fromMs: spec.fromMs } : known
-    this.#first.set(bank, first)
+    this.#begins.set(bank, begins.set(name, spec.fromMs))
     const before = this.#pages.get(name)
     this.#pages.set(name, status)
     const entries = status.entries.reduce((sum, { slotMs }) => sum + slotMs, 0)
     const provisional = status.provisional.reduce((sum, { slotMs }) => sum + slotMs, 0)
     if (entries + provisional !== status.capacitySlotMs)
       return `page ${name} accounts for ${entries + provisional} of ${status.capacitySlotMs} slot-milliseconds`
-    const fromMs = before?.throughMs ?? (first.name === name ? undefined : spec.fromMs)
+    const isFirst = ![...begins.values()].some((beginsMs) => beginsMs < spec.fromMs)
+    const fromMs = before?.throughMs ?? (isFirst ? undefined : spec.fromMs)
     if (fromMs === undefined || before?.slots === 0) return undefined
     const had = status.slots * (status.throughMs - fromMs)
     const accounted = status.capacitySlotMs - (before?.capacitySlotMs ?? 0)

@@ -2,7 +2,7 @@ import { holdNow } from '../../control/gangs.ts'
 import type { Gang } from '../../model/kinds/gang.ts'
 import type { Lease, Node } from '../../model/kinds/kubernetes.ts'
 import type { Queue } from '../../model/kinds/queue.ts'
-import { label } from '../../model/names.ts'
+import { serviceOf } from '../../scheduler/gangs.ts'
 import type { Entry } from '../../store/history.ts'
 import type { Invariant } from './contract.ts'
 import { keyOf } from './seats.ts'
@@ -59,7 +59,7 @@ export class Cycles implements Invariant {
     for (const { gang: victim, reason } of own) {
       const other = this.#sideOf(victim)
       if (!displacers.has(other)) continue
-      const pair = `${side} ${other}`
+      const pair = `${side}\n${other}`
       if (reason !== 'InCohortReclamation' || this.#tookBack.has(pair))
         return `gang ${key} displaces ${victim} (${reason}), which had displaced it, or who did`
       this.#tookBack.add(pair)
@@ -134,7 +134,7 @@ export class Cycles implements Invariant {
     }
     this.#by.delete(gang)
     for (const [victim, by] of this.#by) if (by.delete(gang) && by.size === 0) this.#by.delete(victim)
-    for (const pair of this.#tookBack) if (pair.split(' ').includes(gang)) this.#tookBack.delete(pair)
+    for (const pair of this.#tookBack) if (pair.split('\n').includes(gang)) this.#tookBack.delete(pair)
   }
 
   #clear(): void {
@@ -146,8 +146,7 @@ export class Cycles implements Invariant {
 
 /** Its service, of a replica; else itself. */
 function sideOf(gang: Gang): string {
-  const service = gang.metadata.labels?.[label.service]
-  return service === undefined ? keyOf(gang) : `service:${gang.metadata.namespace}/${service}`
+  return serviceOf(gang) ?? keyOf(gang)
 }
 
 /** After so long whoever decides has heard of it. */

@@ -178,6 +178,19 @@ test('a ledger page accounts for all that there was', () => {
   ])
 })
 
+test('... and put together for what pages did apart', () => {
+  const page = (name: string, fromMs: number, throughMs: number, capacitySlotMs: number): Write => {
+    const status = { throughMs, slots: 2, capacitySlotMs, entries: [{ slotMs: capacitySlotMs }], provisional: [] }
+    return ['LedgerPage', { metadata: { name }, spec: { node: 'n', accelerator: 'cpu', fromMs }, status }]
+  }
+  const apart = [page('a', 0, 100, 200), page('b', 100, 200, 196)]
+  const lacks = 'accounts: page b accounts for 196 slot-milliseconds more, and its node had 200'
+  expect(broken(told(...apart))).toEqual([lacks])
+  expect(broken(told(...apart, page('a', 0, 200, 396)))).toEqual([lacks])
+  const more = 'accounts: page a accounts for 199 slot-milliseconds more, and its node had 200'
+  expect(broken(told(...apart, page('a', 0, 200, 399)))).toEqual([lacks, more])
+})
+
 test('nobody writes the same again and again', () => {
   const writes = Array.from({ length: 400 }, (): Write => ['Queue', { metadata: { name: 'q' } }])
   expect(broken(told(...writes))).toEqual(['calm: Queue /q was written 400 times within 10 s'])

@@ -159,19 +159,6 @@ test('a lender takes back what is its own once', () => {
   ])
 })
 
-test('pages account for all that their node had, and put together for what they did apart', () => {
-  const page = (name: string, fromMs: number, throughMs: number, capacitySlotMs: number): Write => {
-    const status = { throughMs, slots: 2, capacitySlotMs, entries: [{ slotMs: capacitySlotMs }], provisional: [] }
-    return ['LedgerPage', { metadata: { name }, spec: { node: 'n', accelerator: 'cpu', fromMs }, status }]
-  }
-  const apart = [page('a', 0, 100, 200), page('b', 100, 200, 196)]
-  const lacks = 'page b accounts for 196 slot-milliseconds more, and its node had 200'
-  expect(told('accounts', ...apart)).toEqual([lacks])
-  expect(told('accounts', ...apart, page('a', 0, 200, 396))).toEqual([lacks])
-  const more = 'page a accounts for 199 slot-milliseconds more, and its node had 200'
-  expect(told('accounts', ...apart, page('a', 0, 200, 399))).toEqual([lacks, more])
-})
-
 test('for whom others have left sits while a leader leads', () => {
   const waits = gang('b', 'a', 1, holds('b', '1', victim('a')))
   const left = gang('a', 'a', 1, {}, { attempt: 2 })

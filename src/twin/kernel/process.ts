@@ -89,7 +89,6 @@ export class Process {
   /** Whatever it asks of the store is not answered, and nothing that it says arrives. */
   cut(): void {
     this.#isCut = true
-    this.#hasBeenOutOfTouch = true
     this.#tell()
   }
 
@@ -102,7 +101,6 @@ export class Process {
   isolate(from: 'control-plane' | 'all' | undefined): void {
     if (this.#lacks === from) return
     this.#lacks = from
-    this.#hasBeenOutOfTouch ||= from !== undefined
     this.#tell()
   }
 
@@ -181,6 +179,7 @@ export class Process {
   }
 
   #tell(): void {
+    this.#hasBeenOutOfTouch ||= this.isCut
     for (const hear of [...this.#changed]) hear()
   }
 }
